@@ -1,0 +1,147 @@
+//! An app: whose users connect accounts, and what its operator allows.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{AppId, Micros, StoreError};
+
+/// How well a session is bound to the person who started it in the app (security 6.2). Ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Level {
+    /// A link opened without proof. Not built yet: refused.
+    L0,
+    /// The marks of the published client 0.8.0.
+    L1,
+    /// Proof that the app's own page started it.
+    L2,
+    /// The app's backend confirms at the end. Not built yet: refused at mint.
+    L3,
+}
+
+impl Level {
+    /// `L0` to `L3`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::L0 => "L0",
+            Self::L1 => "L1",
+            Self::L2 => "L2",
+            Self::L3 => "L3",
+        }
+    }
+
+    /// The reverse of [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::L0, Self::L1, Self::L2, Self::L3].into_iter().find(|l| l.as_str() == text)
+    }
+}
+
+/// What an operator decides about an app. Every field is a flag of `alter app create` and `app set`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppSettings {
+    /// Shown to people on every page; 1-80 characters.
+    pub name: String,
+    /// Gives `allowed_origin` its default.
+    pub website_url: Option<String>,
+    /// Origins that a `return_url` may have.
+    pub return_origins: Vec<String>,
+    /// The published browser client 0.8.0 may be used (binding level L1).
+    pub legacy_clients: bool,
+    /// Links are accepted. Stored; links are not built yet.
+    pub allow_links: bool,
+    /// Links ask for the code of the mint response. Stored; links are not built yet.
+    pub require_code: bool,
+    /// Calls without a signature are accepted (curl, development).
+    pub allow_bearer: bool,
+    /// A user-bound grant needs `user_token`. Stored; identity providers are not built yet.
+    pub require_user_token: bool,
+    /// Lifetime of a session, seconds, 60-3600.
+    pub session_ttl: u32,
+    /// What the operator said; `None` = decided by [`App::min_binding`].
+    pub min_binding: Option<Level>,
+}
+
+impl AppSettings {
+    /// The defaults of `alter app create NAME`.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            website_url: None,
+            return_origins: Vec::new(),
+            legacy_clients: false,
+            allow_links: false,
+            require_code: false,
+            allow_bearer: false,
+            require_user_token: false,
+            session_ttl: 600,
+            min_binding: None,
+        }
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        let length = self.name.trim().chars().count();
+        if !(1..=80).contains(&length) || self.name.chars().any(char::is_control) {
+            return Err("The name must have 1 to 80 characters and no control characters.".into());
+        }
+        if !(60..=3600).contains(&self.session_ttl) {
+            return Err(format!("--session-ttl is {} seconds; it must be 60 to 3600.", self.session_ttl));
+        }
+        if let Some(url) = &self.website_url {
+            let parsed = url::Url::parse(url).map_err(|_| format!("--website-url {url} is not a URL."))?;
+            crate::origin::check_origin(&crate::origin::origin_of(&parsed))
+                .map_err(|e| format!("--website-url {url}: {e}"))?;
+        }
+        self.return_origins
+            .iter()
+            .try_for_each(|o| crate::origin::check_origin(o).map_err(|e| format!("--return-origin {o}: {e}")))
+    }
+}
+
+/// An app as stored.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Its id.
+    pub id: AppId,
+    /// The operator's decisions.
+    pub settings: AppSettings,
+    /// Its own encryption key, wrapped by the root key.
+    pub wrapped_key: Vec<u8>,
+    /// When it was made.
+    pub created_at: Micros,
+}
+
+impl App {
+    /// The lowest level a session of this app may be bound at: what the operator said, else L1 with the published
+    /// client, else L0 for apps that have no web page at all, else L2 (S9).
+    pub fn min_binding(&self) -> Level {
+        let s = &self.settings;
+        match s.min_binding {
+            Some(level) => level,
+            None if s.legacy_clients => Level::L1,
+            None if s.website_url.is_none() && s.return_origins.is_empty() => Level::L0,
+            None => Level::L2,
+        }
+    }
+
+    /// The origin of `website_url`.
+    pub fn website_origin(&self) -> Option<String> {
+        let url = url::Url::parse(self.settings.website_url.as_deref()?).ok()?;
+        Some(crate::origin::origin_of(&url))
+    }
+}
+
+/// What storage must be able to do for apps.
+#[async_trait]
+pub trait AppStore: Send + Sync {
+    /// Stores a new app.
+    async fn insert_app(&self, app: App) -> Result<(), StoreError>;
+    /// By id.
+    async fn get_app(&self, id: AppId) -> Result<Option<App>, StoreError>;
+    /// All, by creation.
+    async fn list_apps(&self) -> Result<Vec<App>, StoreError>;
+    /// Replaces the settings; `false` when there is no such app.
+    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<bool, StoreError>;
+}

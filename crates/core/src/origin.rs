@@ -1,0 +1,183 @@
+//! Web origins and return URLs, judged exactly (S4, S5, T39-T41). The rule for an origin: parse as a browser does,
+//! serialise again, and the result must equal the input byte for byte.
+
+use url::Url;
+
+/// Why an origin was refused: the part at fault, and what to write instead where that can be known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.sentence())]
+pub struct OriginError {
+    /// What is wrong, as half a sentence: "it ends in a slash".
+    pub fault: String,
+    /// The corrected value, when the input was close.
+    pub suggestion: Option<String>,
+}
+
+impl OriginError {
+    fn new(fault: impl Into<String>, suggestion: Option<String>) -> Self {
+        Self { fault: fault.into(), suggestion }
+    }
+
+    fn sentence(&self) -> String {
+        match &self.suggestion {
+            Some(better) => format!("The origin is not valid: {}. Write \"{better}\".", self.fault),
+            None => format!(
+                "The origin is not valid: {}. Write scheme and host only, such as \"https://app.example.com\".",
+                self.fault
+            ),
+        }
+    }
+}
+
+/// Accepts exactly a serialised https origin, or http on a loopback host.
+///
+/// # Errors
+/// Names the offending part and, where the input was close, the corrected value.
+pub fn check_origin(input: &str) -> Result<(), OriginError> {
+    let refuse = |fault: &str, better| Err(OriginError::new(fault, better));
+    match input {
+        "" => return refuse("it is empty", None),
+        "*" => return refuse("wildcards are not supported", None),
+        "null" => return refuse("\"null\" names no page", None),
+        _ => {}
+    }
+    if input.bytes().any(|b| b <= b' ' || b == 0x7f) {
+        return refuse("it contains white space or a control character", None);
+    }
+    let Ok(url) = Url::parse(input) else {
+        return refuse("it has no scheme, or it is not a URL", with_scheme(input));
+    };
+    if !matches!(url.scheme(), "https" | "http") {
+        return match with_scheme(input) {
+            Some(better) => refuse("it has no scheme", Some(better)),
+            None => refuse("its scheme is not https", None),
+        };
+    }
+    let serialised = url.origin().ascii_serialization();
+    if serialised == input {
+        let host = url.host_str().unwrap_or_default();
+        return judge_host(&url, host);
+    }
+    let better = judge_host(&url, url.host_str().unwrap_or_default()).is_ok().then_some(serialised);
+    refuse(offending_part(input, &url), better)
+}
+
+fn judge_host(url: &Url, host: &str) -> Result<(), OriginError> {
+    let secure = || format!("https://{}", &url.origin().ascii_serialization()["http://".len()..]);
+    if url.scheme() == "http" && !is_loopback(host) {
+        return Err(OriginError::new("http is allowed on a loopback host only", Some(secure())));
+    }
+    if host.ends_with('.') {
+        return Err(OriginError::new("its host ends in a dot", None));
+    }
+    if url.port() == Some(0) {
+        return Err(OriginError::new("port 0 cannot be reached", None));
+    }
+    if host.contains('*') {
+        return Err(OriginError::new("wildcards are not supported", None));
+    }
+    if host.starts_with("[::ffff:") {
+        return Err(OriginError::new("an IPv4 address must not be written as IPv6", None));
+    }
+    Ok(())
+}
+
+fn offending_part(input: &str, url: &Url) -> &'static str {
+    let authority = input
+        .split_once("://")
+        .map_or("", |(_, rest)| rest.split(['/', '?', '#', '\\']).next().unwrap_or(""));
+    if !url.username().is_empty() || url.password().is_some() || authority.contains('@') {
+        "it contains a user name or password"
+    } else if url.query().is_some() {
+        "it contains a query"
+    } else if url.fragment().is_some() {
+        "it contains a fragment"
+    } else if url.path() != "/" {
+        "it contains a path"
+    } else if input.ends_with('/') || input.contains('\\') {
+        "it ends in a slash"
+    } else if authority.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.ends_with(':')
+            && (port.is_empty() || port.bytes().all(|b| b.is_ascii_digit()))
+            && url.port().is_none()
+    }) {
+        "it writes out the default port"
+    } else if input.bytes().any(|b| b.is_ascii_uppercase()) {
+        "it is not in lower case"
+    } else {
+        "it is not written the way browsers write origins"
+    }
+}
+
+fn with_scheme(input: &str) -> Option<String> {
+    let guess = format!("https://{input}");
+    (!input.contains("//") && !input.contains('@') && check_origin(&guess).is_ok()).then_some(guess)
+}
+
+/// `localhost`, `*.localhost` (RFC 6761), 127.0.0.0/8 or `[::1]`, as a URL host.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The origin of a URL that was already accepted.
+pub fn origin_of(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// Query parameters that our redirect adds; a `return_url` must carry none of them (T41).
+pub const RESULT_PARAMETERS: [&str; 14] = [
+    "alter_connect_success",
+    "alter_connect_error",
+    "alter_result_code",
+    "alter_sid",
+    "grant_id",
+    "provider",
+    "provider_name",
+    "account_identifier",
+    "timestamp",
+    "operation",
+    "scopes",
+    "status",
+    "error_code",
+    "error_description",
+];
+
+/// Judges a `return_url`: https (or loopback http), no userinfo, no fragment tricks, none of our parameters, and an
+/// origin that is exactly one of `registered` (T40: compared whole, never by prefix).
+///
+/// # Errors
+/// A sentence for the developer who minted the session.
+pub fn check_return_url(input: &str, registered: &[&str]) -> Result<(), String> {
+    if input.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\') {
+        return Err("return_url contains white space, a control character or a backslash.".into());
+    }
+    let url = Url::parse(input).map_err(|_| "return_url is not an absolute URL.".to_owned())?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err("return_url must be https (or http on a loopback host).".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("return_url must not contain a user name or password.".into());
+    }
+    if url.scheme() == "http" && !is_loopback(url.host_str().unwrap_or_default()) {
+        return Err("return_url must be https (http is allowed on a loopback host only).".into());
+    }
+    let origin = origin_of(&url);
+    if !registered.contains(&origin.as_str()) {
+        return Err(format!(
+            "return_url has the origin {origin}, which is not registered on this app. Register it: alter app set APP --return-origin {origin}"
+        ));
+    }
+    match url.query_pairs().find(|(name, _)| RESULT_PARAMETERS.contains(&name.as_ref())) {
+        Some((name, _)) => {
+            Err(format!("return_url already carries \"{name}\", a parameter that the result uses."))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "origin_tests.rs"]
+mod tests;

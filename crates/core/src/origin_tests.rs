@@ -1,0 +1,189 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const GOOD: [&str; 14] = [
+    "https://app.example.com",
+    "https://example.com",
+    "https://a.b.c.d.example.co.uk",
+    "https://app.example.com:8443",
+    "https://xn--bcher-kva.example",
+    "https://192.0.2.7",
+    "https://[2001:db8::1]",
+    "https://[2001:db8::1]:444",
+    "http://localhost",
+    "http://localhost:3000",
+    "http://127.0.0.1:8080",
+    "http://[::1]:5173",
+    "http://app.localhost:3000",
+    "https://localhost:65535",
+];
+
+const BAD: [&str; 84] = [
+    "",
+    "*",
+    "null",
+    " ",
+    "https://",
+    "http://",
+    "https:",
+    "https",
+    "app.example.com",
+    "//app.example.com",
+    "https:/app.example.com",
+    "https:app.example.com",
+    "https:///app.example.com",
+    "https:\\\\app.example.com",
+    "https://app.example.com/",
+    "https://app.example.com//",
+    "https://app.example.com/path",
+    "https://app.example.com/.",
+    "https://app.example.com\\",
+    "https://app.example.com\\evil",
+    "https://app.example.com?",
+    "https://app.example.com?x=1",
+    "https://app.example.com/?x",
+    "https://app.example.com#",
+    "https://app.example.com#x",
+    "https://app@evil.example",
+    "https://app.example.com@evil.example",
+    "https://user:pw@app.example.com",
+    "https://:pw@app.example.com",
+    "https://@app.example.com",
+    "https://app.example.com:@evil.example",
+    "https://app.example.com:443",
+    "https://app.example.com:",
+    "https://app.example.com:0",
+    "https://app.example.com:65536",
+    "https://app.example.com:99999",
+    "https://app.example.com:-1",
+    "https://app.example.com:0443",
+    "https://app.example.com:08443",
+    "https://app.example.com:80a",
+    "http://app.example.com",
+    "http://app.example.com:80",
+    "http://localhost:80",
+    "http://localhost.evil.example",
+    "http://127.0.0.1.evil.example",
+    "http://192.168.0.1",
+    "http://10.0.0.1:3000",
+    "http://0.0.0.0:3000",
+    "http://[::]:3000",
+    "HTTPS://app.example.com",
+    "https://App.example.com",
+    "https://APP.EXAMPLE.COM",
+    "https://*.example.com",
+    "https://*",
+    "https://app.example.com.",
+    "https://localhost.",
+    "https://bücher.example",
+    "https://ex\u{ad}ample.com",
+    "https://ｅxample.com",
+    "https://ex%61mple.com",
+    "https://[::ffff:1.2.3.4]",
+    "https://[::ffff:102:304]",
+    "https://0x7f.0.0.1",
+    "https://0177.0.0.1",
+    "https://2130706433",
+    "https://127.1",
+    "https://1.2.3",
+    "https://[::0001]",
+    "https://[2001:DB8::1]",
+    "https://[2001:db8:0:0:0:0:0:1]",
+    "https://[::1",
+    "https://::1",
+    " https://app.example.com",
+    "https://app.example.com ",
+    "https://app.example\t.com",
+    "https://app.example.com\n",
+    "https://app\n.example.com",
+    "javascript:alert(1)",
+    "file:///etc/passwd",
+    "blob:https://app.example.com/uuid",
+    "data:text/html,x",
+    "ws://app.example.com",
+    "ftp://app.example.com",
+    "chrome-extension://abcdefghijklmnop",
+];
+
+#[test]
+fn t39_only_a_serialised_secure_origin_is_accepted() {
+    for good in GOOD {
+        assert_eq!(check_origin(good), Ok(()), "{good}");
+    }
+    for bad in BAD {
+        assert!(check_origin(bad).is_err(), "{bad:?} was accepted");
+    }
+}
+
+#[test]
+fn the_message_names_the_fault_and_the_corrected_value() {
+    let better = |input: &str| {
+        let error = check_origin(input).unwrap_err();
+        (error.fault, error.suggestion)
+    };
+    let app = Some("https://app.example.com".to_owned());
+    assert_eq!(better("https://app.example.com/"), ("it ends in a slash".into(), app.clone()));
+    assert_eq!(better("https://app.example.com/x"), ("it contains a path".into(), app.clone()));
+    assert_eq!(better("https://app.example.com:443"), ("it writes out the default port".into(), app.clone()));
+    assert_eq!(better("https://App.example.com"), ("it is not in lower case".into(), app.clone()));
+    assert_eq!(better("app.example.com").1, app.clone());
+    assert_eq!(better("http://app.example.com").1, app);
+    assert_eq!(better("*").0, "wildcards are not supported");
+}
+
+proptest! {
+    #[test]
+    fn t39_whatever_is_accepted_is_its_own_serialisation(input in "(https?://)?[a-zA-Z0-9.:@/?#\\[\\]*%-]{0,40}") {
+        if check_origin(&input).is_ok() {
+            let url = Url::parse(&input).unwrap();
+            prop_assert_eq!(url.origin().ascii_serialization(), input);
+        }
+    }
+}
+
+#[test]
+fn t40_a_return_url_must_have_a_registered_origin() {
+    let registered = ["https://app.example.com", "http://localhost:3000"];
+    for good in [
+        "https://app.example.com/connected",
+        "https://app.example.com/connected?tab=2#there",
+        "https://app.example.com",
+        "http://localhost:3000/back",
+    ] {
+        assert_eq!(check_return_url(good, &registered), Ok(()), "{good}");
+    }
+    for bad in [
+        "https://app.example.com.evil/connected",
+        "https://app.example.com@evil/",
+        "https://evil/https://app.example.com",
+        "//app.example.com/",
+        "/connected",
+        "javascript:alert(1)//https://app.example.com",
+        "data:text/html,x",
+        "https://app.example.com:444/",
+        "http://app.example.com/",
+        "https://sub.app.example.com/",
+        "https://app.example.com\\@evil/",
+        "https://user@app.example.com/",
+        "http://localhost:3001/",
+        "",
+        "https:\\\\app.example.com/",
+        "https://app.example.com/\n",
+        "http://localhost:3000.evil/",
+    ] {
+        assert!(check_return_url(bad, &registered).is_err(), "{bad:?} was accepted");
+    }
+}
+
+#[test]
+fn t41_a_return_url_that_already_carries_our_parameters_is_refused() {
+    let registered = ["https://app.example.com"];
+    for name in RESULT_PARAMETERS {
+        let url = format!("https://app.example.com/x?{name}=1");
+        assert!(check_return_url(&url, &registered).is_err_and(|e| e.contains(name)), "{name}");
+    }
+    let encoded = "https://app.example.com/x?grant%5Fid=1";
+    assert!(check_return_url(encoded, &registered).is_err());
+    assert_eq!(check_return_url("https://app.example.com/x?tab=1", &registered), Ok(()));
+}

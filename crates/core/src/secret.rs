@@ -1,0 +1,37 @@
+//! Hashing and encoding of bearer values. Bearer values are looked up by SHA-256 alone (T57, T59): what is stored
+//! opens nothing.
+
+use base64::Engine as _;
+
+/// SHA-256 of a bearer value, the only form that is stored.
+pub type Hash = [u8; 32];
+
+/// SHA-256.
+pub fn sha256(bytes: &[u8]) -> Hash {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().try_into().expect("SHA-256 yields 32 bytes")
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+        out.push(char::from(b"0123456789abcdef"[usize::from(b >> 4)]));
+        out.push(char::from(b"0123456789abcdef"[usize::from(b & 15)]));
+        out
+    })
+}
+
+/// Base64url without padding (RFC 4648 section 5).
+pub fn base64url(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The reverse of [`base64url`]; `None` for anything but exactly that encoding.
+pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// Equal, in time that depends on the length alone.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}

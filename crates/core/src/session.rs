@@ -1,0 +1,490 @@
+//! A Connect session: one token, one browser, one flow, in which one or more providers are connected.
+//!
+//! `minted -> claimed -> done | failed | expired | cancelled`. Every move is a compare-and-set on `version`: a move
+//! that does not apply changes nothing. The rules are pure functions of this row and the time; storage only saves.
+//! When a closed popup ends the flow: [`crate::exit`].
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{AppId, CallNonce, Coop, GrantId, Hash, Level, Micros, SessionId, StoreError, TransactionId};
+
+/// How long a started transaction may take, seconds: it may outlive the session (protocol section 3).
+pub const TRANSACTION_TTL: i64 = 600;
+/// How long the page waits for the app's first status call after the claim, seconds.
+pub const STATUS_WAIT: i64 = 10;
+
+/// A session as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    /// Public id.
+    pub sid: SessionId,
+    /// Whose it is.
+    pub app_id: AppId,
+    /// SHA-256 of the token.
+    pub token_hash: Hash,
+    /// When it was minted.
+    pub created_at: Micros,
+    /// From when on nothing new can start.
+    pub expires_at: Micros,
+    /// Everything else.
+    pub data: SessionData,
+    /// Counts the saves: the compare-and-set.
+    pub version: u64,
+}
+
+/// The part of a session that storage keeps as one document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionData {
+    /// The one origin that may read the result.
+    pub allowed_origin: String,
+    /// Where the redirect transport would return; checked at mint, not used yet.
+    pub return_url: Option<String>,
+    /// Provider ids that may be connected, in the order the app gave.
+    pub providers: Vec<String>,
+    /// Fixed at mint (T08).
+    pub min_binding: Level,
+    /// Where it stands.
+    pub state: State,
+    /// The provider on the consent page.
+    pub selected: Option<String>,
+    /// The attempt under way.
+    pub attempt: Option<Attempt>,
+    /// How the latest attempt failed while the session went on.
+    pub last_failure: Option<Failure>,
+    /// What was connected.
+    pub connections: Vec<Connection>,
+    /// What the user refused.
+    pub declined: Vec<Declined>,
+    /// What the app page is told, in order; a cursor counts them.
+    pub events: Vec<Event>,
+    /// Hints about the window.
+    pub signals: Signals,
+}
+
+impl SessionData {
+    /// Of a session just minted.
+    pub fn new(allowed_origin: String, providers: Vec<String>, min_binding: Level) -> Self {
+        Self {
+            allowed_origin,
+            return_url: None,
+            providers,
+            min_binding,
+            state: State::Minted,
+            selected: None,
+            attempt: None,
+            last_failure: None,
+            connections: Vec::new(),
+            declined: Vec::new(),
+            events: Vec::new(),
+            signals: Signals::default(),
+        }
+    }
+}
+
+/// Where a session stands, with its evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nobody has opened it.
+    Minted,
+    /// A browser has.
+    Claimed(Claim),
+    /// Over.
+    Ended {
+        /// The browser that had it, if any.
+        claim: Option<Claim>,
+        /// How it ended.
+        end: End,
+    },
+}
+
+/// The browser that opened the session, and how it proved itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The level reached.
+    pub level: Level,
+    /// `cb`: the SDK's flow id; absent for the published client.
+    pub cb: Option<String>,
+    /// SHA-256 of the browser key in the cookie.
+    pub browser: Hash,
+    /// SHA-256 of the one-time marker that tells "no cookies" from "another browser".
+    pub marker: Option<Hash>,
+    /// When.
+    pub at: Micros,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// Which way.
+    pub kind: EndKind,
+    /// When.
+    pub at: Micros,
+    /// Why, for [`EndKind::Failed`].
+    pub failure: Option<Failure>,
+}
+
+/// The four ways to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndKind {
+    /// At least one connection was made and the user is finished.
+    Done,
+    /// Nothing was connected, for a reason worth telling.
+    Failed,
+    /// Time ran out with nothing connected.
+    Expired,
+    /// The user or the app went away.
+    Cancelled,
+}
+
+impl EndKind {
+    /// The state's name in storage and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Why something failed, in the codes of protocol section 7. Fixed words only: what a provider wrote is never kept
+/// beyond its error code (T26).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind.
+    pub kind: FailureKind,
+    /// The provider it concerns.
+    pub provider: Option<String>,
+    /// The provider's own error code, cleaned: `[a-z0-9_.-]`, at most 64 characters.
+    pub provider_error: Option<String>,
+    /// The request to quote to the operator.
+    pub request_id: Option<String>,
+}
+
+/// The causes of protocol section 7 that can end a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Denied at the provider or on our consent page.
+    Denied,
+    /// The provider answered an error, nonsense, or an identity that cannot be read.
+    Provider,
+    /// The operator's configuration is wrong at the provider: `invalid_client`, `unauthorized_client`.
+    Misconfigured,
+    /// The provider refused the redirect URI.
+    RedirectUri,
+    /// We failed.
+    Server,
+}
+
+/// The attempt under way, as far as the session needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which transaction.
+    pub transaction: TransactionId,
+    /// Which provider.
+    pub provider: String,
+    /// Its pages' effect on the popup.
+    pub coop: Coop,
+    /// When the user left for the provider.
+    pub started_at: Micros,
+    /// Until when the user may come back.
+    pub expires_at: Micros,
+    /// The code has arrived: the exchange decides now.
+    pub exchanging: bool,
+}
+
+/// A connection made in this session: the brief's `Connection`, before it is written as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The grant.
+    pub grant_id: GrantId,
+    /// Provider id.
+    pub provider: String,
+    /// Provider name.
+    pub provider_name: String,
+    /// What the user knows the account by.
+    pub account_identifier: String,
+    /// When.
+    pub at: Micros,
+    /// Made or made again.
+    pub operation: Operation,
+    /// Granted.
+    pub scopes: Vec<String>,
+    /// Asked for and not granted; then the status is `error` (T27).
+    pub missing_scopes: Vec<String>,
+    /// Granted without being asked for (T27).
+    pub extra_scopes: Vec<String>,
+}
+
+/// Whether a connection made a grant or renewed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A new grant.
+    Creation,
+    /// The same account again: the grant id is kept.
+    Reauth,
+}
+
+/// A provider that the user refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declined {
+    /// Provider id.
+    pub provider: String,
+    /// When.
+    pub at: Micros,
+}
+
+/// Something the app page is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Which of the brief's names.
+    pub name: EventName,
+    /// Provider id.
+    pub provider: Option<String>,
+    /// When.
+    pub at: Micros,
+}
+
+/// The events that the server knows of (OPEN and EXIT are the SDK's own).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EventName {
+    /// On select, or at the claim when only one is offered.
+    ProviderSelected,
+    /// On approve.
+    OauthStarted,
+    /// At the end of the exchange.
+    OauthComplete,
+}
+
+/// Hints about the popup. None of them is a verdict by itself (B8).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signals {
+    /// The SDK has seen `popup.closed` since.
+    pub closed_since: Option<Micros>,
+    /// The first status call.
+    pub first_status_at: Option<Micros>,
+    /// Instance number of the newest page served.
+    pub page_instance: u64,
+    /// The last sign of life of one of our pages: served, `seen`, or an action.
+    pub page_at: Option<Micros>,
+    /// The newest page said goodbye.
+    pub bye_at: Option<Micros>,
+}
+
+/// Why a claim was refused; the token is never burned by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimRefused {
+    /// Its time has passed.
+    Expired,
+    /// It has ended.
+    Used,
+    /// Another browser has it.
+    OtherBrowser,
+    /// The proof is below the session's `min_binding`.
+    Binding,
+}
+
+impl Session {
+    /// The claim, if there ever was one.
+    pub fn claim(&self) -> Option<&Claim> {
+        match &self.data.state {
+            State::Minted => None,
+            State::Claimed(claim) => Some(claim),
+            State::Ended { claim, .. } => claim.as_ref(),
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn end(&self) -> Option<&End> {
+        match &self.data.state {
+            State::Ended { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    /// The state's name in storage and logs.
+    pub fn state_name(&self) -> &'static str {
+        match &self.data.state {
+            State::Minted => "minted",
+            State::Claimed(_) => "claimed",
+            State::Ended { end, .. } => end.kind.as_str(),
+        }
+    }
+
+    /// When it ends at the latest: its own end, or that of the attempt under way (T54).
+    pub fn deadline(&self) -> Micros {
+        self.data.attempt.as_ref().map_or(self.expires_at, |a| self.expires_at.max(a.expires_at))
+    }
+
+    /// Only one provider is offered: no picker.
+    pub fn is_single(&self) -> bool {
+        self.data.providers.len() == 1
+    }
+
+    /// The browser is the one that claimed.
+    pub fn is_browser(&self, browser: &Hash) -> bool {
+        self.claim().is_some_and(|claim| crate::secret::same(&claim.browser, browser))
+    }
+
+    /// `minted -> claimed`. The caller has judged the proof; this judges state, time and level.
+    ///
+    /// # Errors
+    /// [`ClaimRefused`]; the session is unchanged.
+    pub fn claim_by(&mut self, claim: Claim) -> Result<(), ClaimRefused> {
+        match &self.data.state {
+            State::Claimed(_) => return Err(ClaimRefused::OtherBrowser),
+            State::Ended { end, .. } if end.kind == EndKind::Expired => return Err(ClaimRefused::Expired),
+            State::Ended { .. } => return Err(ClaimRefused::Used),
+            State::Minted if claim.at >= self.expires_at => return Err(ClaimRefused::Expired),
+            State::Minted if claim.level < self.data.min_binding => return Err(ClaimRefused::Binding),
+            State::Minted => {}
+        }
+        let at = claim.at;
+        self.data.state = State::Claimed(claim);
+        if let [only] = self.data.providers.as_slice() {
+            let only = only.clone();
+            self.select(&only, at);
+        }
+        Ok(())
+    }
+
+    /// The user chose a provider; `false` when it is not offered or the session is not open.
+    pub fn select(&mut self, provider: &str, at: Micros) -> bool {
+        if !self.can_start(at) || !self.data.providers.iter().any(|p| p == provider) {
+            return false;
+        }
+        self.data.selected = Some(provider.to_owned());
+        self.data.last_failure = None;
+        self.push_event(EventName::ProviderSelected, provider, at);
+        true
+    }
+
+    /// Back to the picker.
+    pub fn deselect(&mut self) {
+        if !self.is_single() && matches!(self.data.state, State::Claimed(_)) {
+            self.data.selected = None;
+            self.data.last_failure = None;
+        }
+    }
+
+    /// Claimed and not past its end: something new may start.
+    pub fn can_start(&self, now: Micros) -> bool {
+        matches!(self.data.state, State::Claimed(_)) && now < self.expires_at
+    }
+
+    /// The user approved: `attempt` is under way.
+    pub fn start(&mut self, attempt: Attempt) {
+        let (provider, at) = (attempt.provider.clone(), attempt.started_at);
+        self.data.attempt = Some(attempt);
+        self.data.last_failure = None;
+        self.push_event(EventName::OauthStarted, &provider, at);
+    }
+
+    /// The code of `transaction` has arrived.
+    pub fn exchanging(&mut self, transaction: TransactionId) {
+        if let Some(attempt) = self.data.attempt.as_mut().filter(|a| a.transaction == transaction) {
+            attempt.exchanging = true;
+        }
+    }
+
+    /// A connection was made. With one provider offered the session is done. A session that ended meanwhile keeps
+    /// its end; the connection is recorded all the same.
+    pub fn connected(&mut self, connection: Connection) {
+        let (provider, at) = (connection.provider.clone(), connection.at);
+        self.data.connections.retain(|c| c.grant_id != connection.grant_id);
+        self.data.connections.push(connection);
+        self.data.attempt = None;
+        self.data.selected = None;
+        self.data.last_failure = None;
+        self.data.declined.retain(|d| d.provider != provider);
+        self.push_event(EventName::OauthComplete, &provider, at);
+        if self.is_single() {
+            self.finish(at);
+        }
+    }
+
+    /// An attempt failed. The last or only provider ends the session; with others left the user may choose again.
+    pub fn attempt_failed(&mut self, failure: Failure, at: Micros) {
+        self.data.attempt = None;
+        if let (FailureKind::Denied, Some(provider)) = (failure.kind, &failure.provider) {
+            self.data.declined.retain(|d| d.provider != *provider);
+            self.data.declined.push(Declined { provider: provider.clone(), at });
+        }
+        let all_declined =
+            self.data.providers.iter().all(|p| self.data.declined.iter().any(|d| d.provider == *p));
+        if self.is_single() || (all_declined && self.data.connections.is_empty()) {
+            self.finish_with(EndKind::Failed, Some(failure), at);
+        } else {
+            self.data.last_failure = Some(failure);
+        }
+    }
+
+    /// The user is finished: done with connections, cancelled without.
+    pub fn finish(&mut self, at: Micros) {
+        self.finish_with(EndKind::Cancelled, None, at);
+    }
+
+    /// Time has run out, if it has.
+    pub fn expire(&mut self, now: Micros) -> bool {
+        let due = self.end().is_none() && now >= self.deadline();
+        if due {
+            self.finish_with(EndKind::Expired, None, now);
+        }
+        due
+    }
+
+    /// Ends the session, once. What was connected counts: then the end is `done`, whatever the cause.
+    fn finish_with(&mut self, kind: EndKind, failure: Option<Failure>, at: Micros) {
+        let claim = match std::mem::replace(&mut self.data.state, State::Minted) {
+            State::Minted => None,
+            State::Claimed(claim) => Some(claim),
+            ended @ State::Ended { .. } => {
+                self.data.state = ended;
+                return;
+            }
+        };
+        let end = match self.data.connections.is_empty() {
+            true => End { kind, at, failure },
+            false => End { kind: EndKind::Done, at, failure: None },
+        };
+        self.data.state = State::Ended { claim, end };
+    }
+
+    fn push_event(&mut self, name: EventName, provider: &str, at: Micros) {
+        // A user who goes back and forth for an hour must not grow the row without end.
+        if self.data.events.len() < 200 {
+            self.data.events.push(Event { name, provider: Some(provider.to_owned()), at });
+        }
+    }
+}
+
+/// What storage must be able to do for sessions.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Stores a new session; the nonce of the call that minted it rides in the same transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::NonceReplayed`]: nothing was stored.
+    async fn insert_session(&self, call: Option<CallNonce>, session: Session) -> Result<(), StoreError>;
+    /// By public id.
+    async fn get_session(&self, sid: &SessionId) -> Result<Option<Session>, StoreError>;
+    /// By the hash of its token.
+    async fn find_session(&self, token_hash: &Hash) -> Result<Option<Session>, StoreError>;
+    /// Saves `data` if the stored version is still `session.version`, and raises it; `false` when it has moved.
+    async fn save_session(&self, session: &Session) -> Result<bool, StoreError>;
+    /// Sessions that have not ended although `expires_at` passed, oldest first.
+    async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError>;
+    /// Removes sessions (with their transactions) that expired before `before`; answers how many.
+    async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError>;
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,195 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{SystemRandom, exit};
+
+const T0: Micros = Micros(1_800_000_000_000_000);
+
+fn session(providers: &[&str]) -> Session {
+    Session {
+        sid: SessionId::new(&SystemRandom),
+        app_id: AppId::new(&SystemRandom),
+        token_hash: [7; 32],
+        created_at: T0,
+        expires_at: T0.plus_seconds(600),
+        data: SessionData::new(
+            "https://app.example".into(),
+            providers.iter().map(|p| (*p).to_owned()).collect(),
+            Level::L2,
+        ),
+        version: 0,
+    }
+}
+
+fn claim(level: Level, at: Micros) -> Claim {
+    Claim { level, cb: Some("cb".into()), browser: [1; 32], marker: None, at }
+}
+
+fn claimed(providers: &[&str]) -> Session {
+    let mut s = session(providers);
+    s.claim_by(claim(Level::L2, T0)).unwrap();
+    s
+}
+
+fn attempt(coop: Coop, at: Micros) -> Attempt {
+    Attempt {
+        transaction: TransactionId::new(&SystemRandom),
+        provider: "a".into(),
+        coop,
+        started_at: at,
+        expires_at: at.plus_seconds(TRANSACTION_TTL),
+        exchanging: false,
+    }
+}
+
+fn connection(at: Micros) -> Connection {
+    Connection {
+        grant_id: GrantId::new(&SystemRandom),
+        provider: "a".into(),
+        provider_name: "A".into(),
+        account_identifier: "me".into(),
+        at,
+        operation: Operation::Creation,
+        scopes: vec![],
+        missing_scopes: vec![],
+        extra_scopes: vec![],
+    }
+}
+
+fn denied() -> Failure {
+    Failure { kind: FailureKind::Denied, provider: Some("a".into()), provider_error: None, request_id: None }
+}
+
+#[test]
+fn t08_a_claim_below_the_sessions_level_is_refused_and_burns_nothing() {
+    let mut s = session(&["a"]);
+    assert_eq!(s.claim_by(claim(Level::L1, T0)), Err(ClaimRefused::Binding));
+    assert_eq!(s.data.state, State::Minted);
+    assert_eq!(s.claim_by(claim(Level::L2, T0)), Ok(()));
+}
+
+#[test]
+fn t54_a_claim_works_until_one_second_before_the_end_and_not_at_it() {
+    assert_eq!(session(&["a"]).claim_by(claim(Level::L2, T0.plus_seconds(599))), Ok(()));
+    assert_eq!(session(&["a"]).claim_by(claim(Level::L2, T0.plus_seconds(600))), Err(ClaimRefused::Expired));
+}
+
+#[test]
+fn t54_an_attempt_started_in_time_may_finish_after_the_sessions_end() {
+    let mut s = claimed(&["a"]);
+    s.start(attempt(Coop::Unknown, T0.plus_seconds(599)));
+    assert!(!s.expire(T0.plus_seconds(1198)));
+    assert!(s.expire(T0.plus_seconds(1199)));
+    assert_eq!(s.end().unwrap().kind, EndKind::Expired);
+}
+
+#[test]
+fn t55_a_session_that_ended_cannot_be_claimed_again() {
+    for end in ["done", "failed", "cancelled", "expired"] {
+        let mut s = claimed(&["a"]);
+        match end {
+            "done" => s.connected(connection(T0)),
+            "failed" => s.attempt_failed(denied(), T0),
+            "cancelled" => s.finish(T0),
+            _ => assert!(s.expire(T0.plus_seconds(600))),
+        }
+        assert_eq!(s.state_name(), end);
+        let refused = s.claim_by(claim(Level::L2, T0)).unwrap_err();
+        assert_eq!(refused, if end == "expired" { ClaimRefused::Expired } else { ClaimRefused::Used });
+    }
+}
+
+#[test]
+fn a_denied_provider_among_several_leads_back_to_the_picker_and_the_last_one_ends_it() {
+    let mut s = claimed(&["a", "b"]);
+    s.attempt_failed(denied(), T0);
+    assert_eq!(s.state_name(), "claimed");
+    s.attempt_failed(Failure { provider: Some("b".into()), ..denied() }, T0);
+    assert_eq!(s.state_name(), "failed");
+}
+
+#[test]
+fn what_was_connected_counts_when_the_user_just_closes_the_window() {
+    let mut s = claimed(&["a", "b"]);
+    s.connected(connection(T0));
+    assert_eq!(s.state_name(), "claimed");
+    s.finish(T0);
+    assert_eq!(s.end().unwrap().kind, EndKind::Done);
+}
+
+#[test]
+fn t36_a_closed_popup_is_no_exit_while_the_user_may_be_at_a_severing_provider() {
+    for coop in [Coop::Unknown, Coop::Severs] {
+        let mut s = claimed(&["a"]);
+        s.page_served(T0);
+        s.page_left(1, T0.plus_seconds(1));
+        s.start(attempt(coop, T0.plus_seconds(1)));
+        s.window_reported(Some(true), T0.plus_seconds(2));
+        assert_eq!(exit::place(&s), exit::Place::Provider(coop));
+        assert!(!exit::is_left(&s, T0.plus_seconds(599)));
+    }
+    // The control: where the provider is known to keep the opener, five seconds are a verdict.
+    let mut s = claimed(&["a"]);
+    s.start(attempt(Coop::Keeps, T0));
+    s.window_reported(Some(true), T0);
+    assert!(!exit::is_left(&s, Micros(T0.plus_seconds(5).0 - 1)));
+    assert!(exit::is_left(&s, T0.plus_seconds(5)));
+}
+
+#[test]
+fn a_goodbye_ends_the_flow_only_when_it_is_the_newest_pages_and_the_popup_is_closed() {
+    let mut s = claimed(&["a"]);
+    assert_eq!(s.page_served(T0), 1);
+    assert!(s.page_left(1, T0));
+    assert!(!exit::is_left(&s, T0.plus_seconds(60)), "not closed");
+    s.window_reported(Some(true), T0);
+    assert!(!exit::is_left(&s, Micros(T0.0 + 2_499_999)));
+    assert!(exit::is_left(&s, Micros(T0.0 + 2_500_000)));
+    // A reload: the new page is served, then the old page's beacon arrives.
+    assert_eq!(s.page_served(T0), 2);
+    assert!(!s.page_left(1, T0));
+    assert!(!exit::is_left(&s, T0.plus_seconds(10)));
+    // A browser that crashed says nothing.
+    assert!(exit::is_left(&s, T0.plus_seconds(45)));
+}
+
+#[test]
+fn a_popup_closed_before_the_claim_is_an_exit_after_ten_seconds() {
+    let mut s = session(&["a"]);
+    s.window_reported(Some(true), T0);
+    assert!(!exit::is_left(&s, T0.plus_seconds(9)));
+    assert!(exit::is_left(&s, T0.plus_seconds(10)));
+    s.window_reported(Some(false), T0.plus_seconds(9));
+    assert!(!exit::is_left(&s, T0.plus_seconds(10)));
+}
+
+proptest! {
+    /// Whatever happens in whatever order, an end is final and connections are never lost (T55, I6).
+    #[test]
+    fn t55_an_ended_session_never_opens_again(moves in proptest::collection::vec(0u8..9, 1..40)) {
+        let mut s = session(&["a", "b"]);
+        let mut ended: Option<End> = None;
+        let mut made = 0;
+        for (i, m) in moves.iter().enumerate() {
+            let now = T0.plus_seconds(30 * i64::try_from(i).unwrap());
+            match m {
+                0 => { let _ = s.claim_by(claim(Level::L2, now)); }
+                1 => { s.select("a", now); }
+                2 if s.can_start(now) => s.start(attempt(Coop::Keeps, now)),
+                3 => { s.connected(connection(now)); made += 1; }
+                4 => s.attempt_failed(denied(), now),
+                5 => s.finish(now),
+                6 => { s.expire(now); }
+                7 => { s.window_reported(Some(true), now); }
+                _ => { s.page_served(now); }
+            }
+            if let Some(end) = &ended {
+                prop_assert_eq!(s.end(), Some(end));
+            }
+            ended = s.end().cloned();
+            prop_assert_eq!(s.data.connections.len(), made);
+        }
+        s.expire(T0.plus_seconds(100_000));
+        prop_assert!(s.end().is_some());
+    }
+}

@@ -1,0 +1,195 @@
+//! Request signing as the published backend client does it (wire section 2): a pure function from the parts of a
+//! request to the string that is signed, and the check of a signature. No clock, no storage: freshness and the
+//! nonce's single use are the caller's.
+//!
+//! The signing key derives from the API key that travels in the same request, so the signature adds integrity and
+//! replay defence behind a TLS terminator, not secrecy of the key (SECURITY.md).
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::hmac;
+
+use crate::secret::{hex, same, sha256};
+
+/// The parts of a request that a signature covers. Header values are as received; absent is empty.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SignedParts<'a> {
+    /// Upper case.
+    pub method: &'a str,
+    /// Path and query exactly as on the request line.
+    pub target: &'a str,
+    /// `X-Alter-Timestamp`.
+    pub timestamp: &'a str,
+    /// `X-Alter-Nonce`.
+    pub nonce: &'a str,
+    /// The exact body bytes.
+    pub body: &'a [u8],
+    /// `X-Alter-Scope-Constraints`.
+    pub scope_constraints: &'a str,
+    /// `X-Alter-Request-Rule`.
+    pub request_rule: &'a str,
+    /// `X-Alter-Caller`.
+    pub caller: &'a str,
+    /// `X-Alter-Caller-Type`.
+    pub caller_type: &'a str,
+    /// `X-Alter-Actor-ID`.
+    pub actor_id: &'a str,
+    /// `X-Alter-Context`, raw.
+    pub context: &'a str,
+}
+
+/// The three header values that carry a signature.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Signature<'a> {
+    /// `X-Alter-Content-SHA256`.
+    pub content_sha256: &'a str,
+    /// `X-Alter-Signature`.
+    pub signature: &'a str,
+    /// `X-Alter-Signature-V2`; `None` when the header is absent.
+    pub signature_v2: Option<&'a str>,
+}
+
+impl SignedParts<'_> {
+    fn has_identity(&self) -> bool {
+        [self.caller, self.caller_type, self.actor_id, self.context].iter().any(|v| !v.is_empty())
+    }
+}
+
+/// The exact text that is signed. With an identity header it is the V2 text, otherwise the V1 text.
+pub fn string_to_sign(parts: &SignedParts<'_>) -> String {
+    let mut text = format!(
+        "{}\n{}\n{}\n{}\n{}\n{}",
+        parts.method,
+        canonical_target(parts.target),
+        parts.timestamp,
+        parts.nonce,
+        hex(&sha256(parts.body)),
+        parts.scope_constraints,
+    );
+    let labelled = [
+        ("request-rule", parts.request_rule),
+        ("caller", parts.caller),
+        ("caller-type", parts.caller_type),
+        ("actor-id", parts.actor_id),
+        ("actor-context", parts.context),
+    ];
+    for (label, value) in labelled.iter().filter(|(_, value)| !value.is_empty()) {
+        write!(text, "\n{label}:{value}").expect("writing to a string does not fail");
+    }
+    text
+}
+
+/// The signature of a request, lower-case hexadecimal.
+pub fn sign(api_key: &str, parts: &SignedParts<'_>) -> String {
+    hex(hmac::sign(&signing_key(api_key), string_to_sign(parts).as_bytes()).as_ref())
+}
+
+/// Whether the headers are exactly what the holder of `api_key` sends with this request: the content hash, the
+/// signature, and the second signature present if and only if an identity header is. Constant time (T60).
+pub fn verify(api_key: &str, parts: &SignedParts<'_>, given: &Signature<'_>) -> bool {
+    let content = hex(&sha256(parts.body));
+    let expected = sign(api_key, parts);
+    let equal = |value: &str| same(expected.as_bytes(), value.as_bytes());
+    let second = match given.signature_v2 {
+        Some(value) => parts.has_identity() && equal(value),
+        None => !parts.has_identity(),
+    };
+    same(content.as_bytes(), given.content_sha256.as_bytes()) & equal(given.signature) & second
+}
+
+fn signing_key(api_key: &str) -> hmac::Key {
+    let seed = hmac::Key::new(hmac::HMAC_SHA256, api_key.as_bytes());
+    hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&seed, b"alter-signing-v1").as_ref())
+}
+
+/// Why a request target is refused before its signature is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AmbiguousTarget;
+
+/// Refuses a target that two readers could read differently (T62): encoded slash or backslash, encoded or raw
+/// control characters, invalid UTF-8, dot segments, malformed percent signs in the path.
+///
+/// # Errors
+/// [`AmbiguousTarget`], with no detail: the caller answers one uniform error.
+pub fn check_target(target: &str) -> Result<(), AmbiguousTarget> {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let malformed = path.match_indices('%').any(|(i, _)| {
+        let pair = path.as_bytes().get(i + 1..i + 3);
+        !pair.is_some_and(|p| p.iter().all(u8::is_ascii_hexdigit))
+    });
+    let Ok(decoded) = String::from_utf8(percent_decode(path, false)) else { return Err(AmbiguousTarget) };
+    let slashes = |text: &str| text.matches(['/', '\\']).count();
+    let dots = decoded.split('/').any(|segment| matches!(segment, "." | ".."));
+    let controls = decoded.chars().any(char::is_control) || target.chars().any(char::is_control);
+    if malformed || dots || controls || decoded.contains('\\') || slashes(&decoded) != slashes(path) {
+        return Err(AmbiguousTarget);
+    }
+    Ok(())
+}
+
+/// Path percent-decoded; query parsed, sorted and re-encoded as the client does it.
+fn canonical_target(target: &str) -> String {
+    let (path, query) = target.split_once('?').map_or((target, ""), |(path, query)| (path, query));
+    let mut text = lossy(percent_decode(path, false));
+    if query.is_empty() {
+        return text;
+    }
+    let mut pairs: Vec<(String, String)> = query
+        .split('&')
+        .filter(|piece| !piece.is_empty())
+        .map(|piece| {
+            let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+            (lossy(percent_decode(name, true)), lossy(percent_decode(value, true)))
+        })
+        .collect();
+    pairs.sort();
+    text.push('?');
+    for (i, (name, value)) in pairs.iter().enumerate() {
+        if i > 0 {
+            text.push('&');
+        }
+        form_encode(&mut text, name);
+        text.push('=');
+        form_encode(&mut text, value);
+    }
+    text
+}
+
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+/// Malformed `%` stays as it is; `+` becomes a space only in a query.
+fn percent_decode(text: &str, plus_is_space: bool) -> Vec<u8> {
+    let digit =
+        |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        match (bytes[i], digit(bytes.get(i + 1)), digit(bytes.get(i + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(high << 4 | low);
+                i += 2;
+            }
+            (b'+', _, _) if plus_is_space => out.push(b' '),
+            (byte, _, _) => out.push(byte),
+        }
+        i += 1;
+    }
+    out
+}
+
+fn form_encode(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => out.push(char::from(byte)),
+            b' ' => out.push('+'),
+            _ => write!(out, "%{byte:02X}").expect("writing to a string does not fail"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "signing_tests.rs"]
+mod tests;

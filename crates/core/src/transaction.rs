@@ -1,0 +1,151 @@
+//! A transaction: one attempt to connect one provider, from the authorization request to the grant.
+//!
+//! `started -> consumed -> sent -> succeeded | denied | failed | interrupted`. `state` is 256 random bits, stored
+//! hashed, and consumed by one conditional update: a callback that comes twice exchanges once (T17). The raw token
+//! answer is stored sealed (`body`) before it is looked at, so that a crash after that point loses nothing.
+
+use async_trait::async_trait;
+
+use crate::{
+    AppId, AuditEntry, ConfigId, Connection, Failure, Grant, Hash, Micros, Operation, Session, SessionId,
+    StoreError, TransactionId,
+};
+
+/// A transaction as stored.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    /// Its id.
+    pub id: TransactionId,
+    /// Its session.
+    pub sid: SessionId,
+    /// Its app.
+    pub app_id: AppId,
+    /// The configuration whose callback path it must come back on.
+    pub config_id: ConfigId,
+    /// SHA-256 of `state`.
+    pub state_hash: Hash,
+    /// Sealed PKCE verifier; every transaction has one (T22).
+    pub verifier: Vec<u8>,
+    /// OIDC nonce; sent only with the `openid` scope.
+    pub nonce: String,
+    /// Sent in both requests, byte for byte (T30).
+    pub redirect_uri: String,
+    /// Asked for.
+    pub scopes: Vec<String>,
+    /// When the user left for the provider.
+    pub created_at: Micros,
+    /// Until when the callback is accepted.
+    pub expires_at: Micros,
+    /// Where it stands.
+    pub status: TransactionStatus,
+    /// When it entered that status.
+    pub status_at: Micros,
+    /// The sealed raw token answer, once there is one.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Where a transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// The user is at the provider.
+    Started,
+    /// The callback took it.
+    Consumed,
+    /// The token request may have left.
+    Sent,
+    /// A grant was stored.
+    Succeeded,
+    /// The user refused.
+    Denied,
+    /// It failed.
+    Failed,
+    /// We lost it between request and answer.
+    Interrupted,
+}
+
+impl TransactionStatus {
+    /// The name in storage.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Consumed => "consumed",
+            Self::Sent => "sent",
+            Self::Succeeded => "succeeded",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The reverse of [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        use TransactionStatus as S;
+        [S::Started, S::Consumed, S::Sent, S::Succeeded, S::Denied, S::Failed, S::Interrupted]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+    }
+}
+
+/// Everything that a successful connection changes, in one commit.
+#[derive(Debug, Clone)]
+pub struct CompleteConnect {
+    /// Moves `sent -> succeeded`.
+    pub transaction: TransactionId,
+    /// Its session, which gets the connection.
+    pub sid: SessionId,
+    /// The grant to write. `grant.credential.generation` is 1 for a new grant, or one more than the stored one.
+    pub grant: Grant,
+    /// New, or the same account again.
+    pub operation: Operation,
+    /// What the session records; its `grant_id` is `grant.id`.
+    pub connection: Connection,
+    /// What the audit records.
+    pub audit: AuditEntry,
+    /// Now.
+    pub at: Micros,
+}
+
+/// What storage must be able to do for transactions. Each command is one atomic transaction; each that changes the
+/// session loads it, applies the rule of `core::session`, and saves it inside.
+#[async_trait]
+pub trait TransactionStore: Send + Sync {
+    /// Saves `session` (compare-and-set as [`crate::SessionStore::save_session`]) and stores the transaction; `false` when
+    /// the session has moved: nothing is stored.
+    async fn start_transaction(
+        &self,
+        session: &Session,
+        transaction: Transaction,
+    ) -> Result<bool, StoreError>;
+    /// By the hash of `state`, in any status.
+    async fn find_transaction(&self, state_hash: &Hash) -> Result<Option<Transaction>, StoreError>;
+    /// `started -> consumed` when not expired, by one conditional update; the session's attempt becomes `exchanging`.
+    /// `false` when someone else was first or time is up.
+    async fn consume_transaction(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError>;
+    /// `consumed -> sent`, durable before the request leaves; `false` when it was not `consumed`.
+    async fn mark_sent(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError>;
+    /// Stores the sealed raw token answer of a `sent` transaction; `false` when it is not `sent`.
+    async fn save_body(&self, id: TransactionId, sealed: Vec<u8>, now: Micros) -> Result<bool, StoreError>;
+    /// `sent -> succeeded`, with grant, session and audit; the verifier and the body are wiped. `false` when the
+    /// transaction was not `sent` (it was completed already, or given up).
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the grant's generation has moved, or when another grant of the same account
+    /// exists: read again, seal again, try again.
+    async fn complete_connect(&self, complete: CompleteConnect) -> Result<bool, StoreError>;
+    /// `started | consumed | sent -> status` (denied, failed or interrupted), with the session's rule
+    /// [`Session::attempt_failed`] and audit; verifier and body are wiped. `false` when it had ended already.
+    async fn fail_transaction(
+        &self,
+        id: TransactionId,
+        status: TransactionStatus,
+        failure: Failure,
+        audit: AuditEntry,
+        now: Micros,
+    ) -> Result<bool, StoreError>;
+    /// `consumed` or `sent` since before `before`, oldest first.
+    async fn list_stuck_transactions(
+        &self,
+        before: Micros,
+        limit: u32,
+    ) -> Result<Vec<Transaction>, StoreError>;
+}

@@ -1,0 +1,124 @@
+//! Every way an outgoing request can fail. Texts name the host and nothing else of the URL: paths and queries carry
+//! codes and tokens.
+
+use std::fmt;
+
+/// Why a request was not answered. Cloneable because the connection pool may report one failure to several waiters.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EgressError {
+    /// The URL is not one we send to. The caller's (or the provider catalogue's) fault.
+    #[error("the URL cannot be used: {reason}")]
+    BadUrl {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The destination is not public and not allowed by the operator.
+    #[error("{host} is not an allowed destination: {reason}")]
+    BlockedDestination {
+        /// Host as written in the (normalised) URL.
+        host: String,
+        /// Which rule refused it.
+        reason: BlockReason,
+    },
+    /// The name has no address, or the resolver failed.
+    #[error("{host} could not be resolved: {detail}")]
+    Resolve {
+        /// Host as written in the URL.
+        host: String,
+        /// The resolver's words.
+        detail: String,
+    },
+    /// No address of the host accepted a connection.
+    #[error("no connection to {host}: {detail}")]
+    Connect {
+        /// Host as written in the URL.
+        host: String,
+        /// The operating system's words for the last address tried.
+        detail: String,
+    },
+    /// The TLS handshake failed, the certificate included.
+    #[error("TLS with {host} failed: {detail}")]
+    Tls {
+        /// Host as written in the URL.
+        host: String,
+        /// The TLS library's words.
+        detail: String,
+    },
+    /// [`crate::Limits::total`] or [`crate::EgressConfig::connect_timeout`] ran out.
+    #[error("{host} did not answer in time")]
+    Timeout {
+        /// Host as written in the URL.
+        host: String,
+        /// Whether a connection had been handed the request by then.
+        maybe_sent: bool,
+    },
+    /// The answer's body is longer than [`crate::Limits::body_max`].
+    #[error("the answer of {host} is longer than {max} bytes")]
+    BodyTooLarge {
+        /// Host as written in the URL.
+        host: String,
+        /// The cap, in bytes.
+        max: usize,
+    },
+    /// The answer's head is longer than 64 KiB or has more than 100 fields.
+    #[error("the answer of {host} has too many or too long header fields")]
+    HeadersTooLarge {
+        /// Host as written in the URL.
+        host: String,
+    },
+    /// The exchange broke: the peer hung up, or what it sent is not HTTP/1.1.
+    #[error("the exchange with {host} failed: {detail}")]
+    Protocol {
+        /// Host as written in the URL.
+        host: String,
+        /// The HTTP library's words.
+        detail: String,
+        /// Whether a connection had been handed the request by then.
+        maybe_sent: bool,
+    },
+}
+
+impl EgressError {
+    /// True when bytes of the request may have reached the peer, so that repeating it may do the thing twice. Errs on
+    /// the side of true.
+    #[must_use]
+    pub fn maybe_sent(&self) -> bool {
+        match self {
+            Self::BadUrl { .. }
+            | Self::BlockedDestination { .. }
+            | Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. } => false,
+            Self::Timeout { maybe_sent, .. } | Self::Protocol { maybe_sent, .. } => *maybe_sent,
+            Self::BodyTooLarge { .. } | Self::HeadersTooLarge { .. } => true,
+        }
+    }
+
+    /// True when the guard refused the destination.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        matches!(self, Self::BlockedDestination { .. })
+    }
+}
+
+/// The rule that refused a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockReason {
+    /// At least one address is in a special-purpose range; the text names the range's purpose, not the address, so that
+    /// an error shown to a caller does not map the inside of the network.
+    SpecialPurpose(&'static str),
+    /// Plain `http` to an address outside the operator's ranges.
+    PlainHttp,
+    /// The connected peer is not the address that was dialled.
+    PeerMismatch,
+}
+
+impl fmt::Display for BlockReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SpecialPurpose(purpose) => write!(f, "address reserved for {purpose}"),
+            Self::PlainHttp => f.write_str("plain http is for addresses the operator allowed"),
+            Self::PeerMismatch => f.write_str("another address answered than was dialled"),
+        }
+    }
+}

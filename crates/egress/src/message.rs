@@ -1,0 +1,96 @@
+//! What callers hand in and get back. `Debug` shows shapes and sizes, never a header value, a query or a body: those
+//! are where tokens travel.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, StatusCode};
+use hyper::body::Bytes;
+use url::Url;
+
+/// What one answer may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From the call of `send` to the last byte of the body: waiting for a connection, connecting, both messages.
+    /// 30 s by default.
+    pub total: Duration,
+    /// Bytes of body accepted as they arrive on the wire (nothing is decompressed). 1 MiB by default.
+    pub body_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { total: Duration::from_secs(30), body_max: 1024 * 1024 }
+    }
+}
+
+/// One outgoing request.
+#[derive(Clone)]
+pub struct Request {
+    /// Any method but `CONNECT` and `TRACE`.
+    pub method: Method,
+    /// `https`, or `http` to a range the operator allowed. No userinfo; a fragment is not sent.
+    pub url: Url,
+    /// Sent as given, but for the fields that frame or route the message: those are ours.
+    pub headers: HeaderMap,
+    /// Sent with a `Content-Length`.
+    pub body: Bytes,
+    /// What the answer may cost.
+    pub limits: Limits,
+}
+
+/// The answer, whole.
+#[derive(Clone)]
+pub struct Response {
+    /// Any status, redirects included.
+    pub status: StatusCode,
+    /// As received.
+    pub headers: HeaderMap,
+    /// As received: a compressed body is still compressed.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("host", &self.url.host_str())
+            .field("header_count", &self.headers.len())
+            .field("body_bytes", &self.body.len())
+            .field("limits", &self.limits)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("header_count", &self.headers.len())
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_shows_no_header_value_no_query_and_no_body() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", "Bearer s3cret".parse().unwrap());
+        let request = Request {
+            method: Method::POST,
+            url: "https://api.example.com/s3cret?code=s3cret".parse().unwrap(),
+            headers: headers.clone(),
+            body: Bytes::from_static(b"s3cret"),
+            limits: Limits::default(),
+        };
+        let response = Response { status: StatusCode::OK, headers, body: Bytes::from_static(b"s3cret") };
+        let shown = format!("{request:?} {response:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(!shown.contains(&format!("{:?}", b"s3cret")), "{shown}");
+        assert!(shown.contains("api.example.com") && shown.contains("body_bytes: 6"), "{shown}");
+    }
+}

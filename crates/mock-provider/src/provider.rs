@@ -1,0 +1,147 @@
+//! The handle on a running provider: start, configure, observe, sign, stop.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::seen::Seen;
+use crate::state::{Client, Inner};
+use crate::switches::Switches;
+use crate::users::User;
+use crate::{accept, routes};
+
+/// Seconds for which a token of [`MockProvider::user_token`] is valid.
+const USER_TOKEN_LIFE_S: i64 = 3600;
+
+/// A running provider. Dropping it closes the listener and every connection.
+///
+/// It starts with two users (`acme-1001`, `acme-1002`) and no client.
+pub struct MockProvider {
+    inner: Arc<Inner>,
+    server: JoinHandle<()>,
+}
+
+impl MockProvider {
+    /// Starts on a free port of 127.0.0.1. Needs a tokio runtime, on which the server then lives.
+    ///
+    /// # Panics
+    /// When the machine has no free loopback port.
+    pub async fn start() -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::start_on(any).await.expect("a loopback port is free")
+    }
+
+    /// Starts on the given address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn start_on(addr: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let bound = listener.local_addr()?;
+        let host = if bound.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { bound.ip() };
+        let inner = Arc::new(Inner::new(format!("http://{}", SocketAddr::new(host, bound.port()))));
+        let server = tokio::spawn(accept::run(listener, routes::router(inner.clone())));
+        Ok(Self { inner, server })
+    }
+
+    /// The issuer identifier, `http://127.0.0.1:PORT`, without a trailing slash.
+    pub fn issuer(&self) -> String {
+        self.inner.issuer.clone()
+    }
+
+    /// The absolute URL of a path (which begins with `/`) on this provider.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.inner.issuer)
+    }
+
+    /// Registers a client, or replaces the one of that id. No secret makes it a public client.
+    ///
+    /// Redirect URIs are compared byte for byte (RFC 9700 section 2.1), ports included.
+    pub fn register_client(&self, client_id: &str, client_secret: Option<&str>, redirect_uris: &[&str]) {
+        let client = Client {
+            secret: client_secret.map(Into::into),
+            redirect_uris: redirect_uris.iter().map(|&uri| uri.to_owned()).collect(),
+        };
+        self.inner.world().clients.insert(client_id.to_owned(), client);
+    }
+
+    /// Changes switches; the next request obeys them.
+    pub fn set(&self, f: impl FnOnce(&mut Switches)) {
+        f(&mut self.inner.world().switches);
+    }
+
+    /// Everything that has arrived so far.
+    pub fn seen(&self) -> Seen {
+        self.inner.seen()
+    }
+
+    /// Waits, without a deadline of its own, until what has arrived satisfies `enough`.
+    ///
+    /// Requests count from the moment their body was read, before they are answered.
+    pub async fn wait_for(&self, enough: impl Fn(&Seen) -> bool) -> Seen {
+        let mut arrivals = self.inner.arrivals();
+        loop {
+            let seen = self.inner.seen();
+            if enough(&seen) || arrivals.changed().await.is_err() {
+                return seen;
+            }
+        }
+    }
+
+    /// Forgets what has arrived, so that a test may count from here.
+    pub fn forget_seen(&self) {
+        self.inner.forget_seen();
+    }
+
+    /// Adds a user, or replaces the one of that `sub`.
+    pub fn add_user(&self, user: User) {
+        self.inner.world().users.put(user);
+    }
+
+    /// A signed JWT about the user, as an app's identity provider would issue it: `iss`, `sub`, `aud`,
+    /// `iat`, `exp` (one hour) and, for a known user, `email` and `name`.
+    pub fn user_token(&self, sub: &str, audience: &str) -> String {
+        let now = self.inner.now();
+        let mut claims = json!({
+            "iss": self.inner.issuer,
+            "sub": sub,
+            "aud": audience,
+            "iat": now,
+            "exp": now + USER_TOKEN_LIFE_S,
+        });
+        if let Some(user) = self.inner.world().users.get(sub) {
+            claims["email"] = user.email.into();
+            claims["name"] = user.name.into();
+        }
+        self.inner.sign(Value::Null, claims)
+    }
+
+    /// Signs arbitrary claims. `header_overrides` is merged over `{alg, kid, typ}`; a null removes.
+    ///
+    /// `alg` chooses how: `none` leaves the signature empty, `HS256` keys the MAC with the public key's
+    /// PEM, `ES256` and `RS256` are honest, any other name gets an ES256 signature that cannot verify.
+    /// The pseudo header [`crate::KEY_HEADER`] = `"foreign"` signs with a key that no JWKS of ours holds.
+    pub fn sign(&self, header_overrides: Value, claims: Value) -> String {
+        self.inner.sign(header_overrides, claims)
+    }
+
+    /// The current public key as PEM (SubjectPublicKeyInfo), of the algorithm now switched on.
+    pub fn public_key_pem(&self) -> String {
+        self.inner.public_key_pem()
+    }
+}
+
+impl Drop for MockProvider {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl std::fmt::Debug for MockProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MockProvider").field("issuer", &self.inner.issuer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! The record of what arrived, for assertions ("the evil token endpoint saw no code").
+
+use axum::http::{HeaderMap, Method, Uri};
+
+/// Requests kept per endpoint; older ones go, so that a demo left running does not grow.
+const KEPT: usize = 10_000;
+
+/// One request as it arrived, before anything judged it.
+///
+/// It holds credentials in clear, because tests assert on them; its `Debug` names them only.
+#[derive(Clone, Default)]
+pub struct Recorded {
+    /// The HTTP method.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The decoded query, in order, duplicates included.
+    pub query: Vec<(String, String)>,
+    /// The headers, names in lower case, in order.
+    pub headers: Vec<(String, String)>,
+    /// The decoded fields of an urlencoded body, in order; empty for any other content type.
+    pub form: Vec<(String, String)>,
+    /// The whole body; bytes that are not UTF-8 are replaced.
+    pub body: String,
+}
+
+impl Recorded {
+    pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Self {
+        let kind = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_form = kind.starts_with("application/x-www-form-urlencoded");
+        Self {
+            method: method.to_string(),
+            path: uri.path().to_owned(),
+            query: pairs(uri.query().unwrap_or_default().as_bytes()),
+            headers: headers
+                .iter()
+                .map(|(name, value)| {
+                    (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                })
+                .collect(),
+            form: if is_form { pairs(body) } else { Vec::new() },
+            body: String::from_utf8_lossy(body).into_owned(),
+        }
+    }
+
+    /// The first value of a form field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        first(&self.form, name)
+    }
+
+    /// The first value of a query parameter.
+    pub fn query_param(&self, name: &str) -> Option<&str> {
+        first(&self.query, name)
+    }
+
+    /// The first value of a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        first(&self.headers, name)
+    }
+
+    /// The `Authorization` header.
+    pub fn authorization(&self) -> Option<&str> {
+        self.header("authorization")
+    }
+}
+
+impl std::fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = |list: &[(String, String)]| list.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        f.debug_struct("Recorded")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query", &names(&self.query))
+            .field("form", &names(&self.form))
+            .field("headers", &names(&self.headers))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What has arrived, by endpoint, oldest first; the newest 10,000 of each.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Reads of either metadata document.
+    pub discovery: Vec<Recorded>,
+    /// Reads of the key set.
+    pub jwks: Vec<Recorded>,
+    /// Authorization requests.
+    pub authorize: Vec<Recorded>,
+    /// Decisions sent from the consent page.
+    pub decide: Vec<Recorded>,
+    /// Token requests: codes and refreshes.
+    pub token: Vec<Recorded>,
+    /// Userinfo requests.
+    pub userinfo: Vec<Recorded>,
+    /// Calls of anything under `/api/`.
+    pub api: Vec<Recorded>,
+    /// Revocations.
+    pub revoke: Vec<Recorded>,
+    /// Everything else, wrong paths included.
+    pub other: Vec<Recorded>,
+}
+
+impl Seen {
+    /// Token requests with this `grant_type`.
+    pub fn token_by_grant_type(&self, grant_type: &str) -> Vec<&Recorded> {
+        self.token.iter().filter(|request| request.field("grant_type") == Some(grant_type)).collect()
+    }
+
+    pub(crate) fn push(&mut self, request: Recorded) {
+        let list = match request.path.as_str() {
+            path if path.starts_with("/.well-known/") => &mut self.discovery,
+            "/jwks" => &mut self.jwks,
+            "/authorize" => &mut self.authorize,
+            "/authorize/decide" => &mut self.decide,
+            "/token" => &mut self.token,
+            "/userinfo" => &mut self.userinfo,
+            "/revoke" => &mut self.revoke,
+            path if path.starts_with("/api/") => &mut self.api,
+            _ => &mut self.other,
+        };
+        if list.len() == KEPT {
+            list.remove(0);
+        }
+        list.push(request);
+    }
+}
+
+fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+fn first<'a>(list: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    list.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}

@@ -1,0 +1,348 @@
+//! The switches: every way in which this provider can be made to differ from a friendly one.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// How the provider behaves. `Default` is friendly and standards-following.
+///
+/// Where a field takes a JSON object to merge, `Value::Null` (the default) changes nothing, and a member
+/// that is null removes the member of that name.
+#[derive(Clone, Debug)]
+pub struct Switches {
+    // --- time and keys ---
+    /// Seconds added to the provider's clock: codes and tokens expire by it, and tokens are dated by it.
+    pub clock_offset_s: i64,
+    /// The generation of the signing key. Another number is another key, under another `kid`.
+    pub key_generation: u32,
+    /// The key set also shows every earlier generation, as a careful rotation does.
+    pub jwks_keep_old: bool,
+    /// The algorithm of id_tokens and user tokens. The first use of RS256 makes an RSA key (a moment).
+    pub id_token_alg: Alg,
+
+    // --- any endpoint ---
+    /// Headers set on answers: (path, header name, value), replacing the header of that name.
+    pub headers: Vec<(String, String, String)>,
+    /// Pauses before the request is looked at: (path, how long).
+    pub delays: Vec<(String, Duration)>,
+
+    // --- authorization endpoint ---
+    /// `/authorize` answers 303 with a code at once; no page. The user is `auto_user`.
+    pub auto_approve: bool,
+    /// `/authorize` answers 303 with the error at once. Wins over `auto_approve`.
+    pub auto_deny: bool,
+    /// The `sub` that `auto_approve` signs in; `None` is the user of `login_hint`, else the first.
+    pub auto_user: Option<String>,
+    /// The error code of a denial, of any content.
+    pub deny_error: String,
+    /// The `error_description` of a denial, of any content and length; `None` sends none.
+    pub deny_description: Option<String>,
+    /// The `iss` parameter of authorization responses, errors included (RFC 9207).
+    pub iss: ResponseParam,
+    /// Whether metadata says `authorization_response_iss_parameter_supported`.
+    pub advertise_iss: bool,
+    /// The `state` parameter of authorization responses.
+    pub state: ResponseParam,
+    /// More parameters for authorization responses, at the end; may repeat a name.
+    pub extra_response_params: Vec<(String, String)>,
+    /// Whether a redirect URI must equal a registered one and the one of the authorization request.
+    /// Off: any URI of a registered URI's origin passes, and the token endpoint does not compare.
+    pub strict_redirect_uri: bool,
+    /// `/authorize` answers 302 to this URL with the query that it got, whoever asked.
+    pub redirect_to_evil: Option<String>,
+    /// `Cross-Origin-Opener-Policy` of `/authorize` and `/authorize/decide`.
+    pub coop: Option<String>,
+    /// HTML sent by `/authorize` in place of the page and without a Content-Security-Policy, so that
+    /// its scripts run. `{{form}}` in it becomes the form with the two buttons.
+    pub authorize_html: Option<String>,
+
+    // --- token endpoint ---
+    /// Codes are redeemed without a look at the verifier, and authorization requests need no challenge.
+    pub ignore_pkce: bool,
+    /// Which ways of client authentication are accepted and advertised.
+    pub client_auth: ClientAuth,
+    /// What happens to a refresh token when it is used.
+    pub refresh: RefreshMode,
+    /// How long access tokens really work.
+    pub access_token_life: Duration,
+    /// The scope granted, in place of the one asked for, in words separated by spaces.
+    pub granted_scopes: Option<String>,
+    /// The JSON value of `expires_in`, whatever the token's real life.
+    pub expires_in: Option<Value>,
+    /// The `token_type`.
+    pub token_type: Option<String>,
+    /// No refresh token is issued.
+    pub omit_refresh_token: bool,
+    /// Members left out of the token answer, by name.
+    pub omit_token_fields: Vec<String>,
+    /// The answer to every token request that is in order, for replaying a documented one. In the body
+    /// `{{id_token}}`, `{{access_token}}` and `{{refresh_token}}` become what was really issued.
+    pub token_response: Option<Raw>,
+    /// A pause after the request was processed and before it is answered.
+    pub token_delay: Duration,
+    /// Holds every answer of the token endpoint, after processing, until the gate is opened.
+    pub token_gate: Option<Gate>,
+    /// A failure of the token endpoint.
+    pub token_fault: Option<TokenFault>,
+    /// How many more token requests meet `token_fault`; counts down. `None`: all of them.
+    pub token_fault_times: Option<u32>,
+
+    // --- id_token ---
+    /// What is wrong with id_tokens.
+    pub id_token: IdTokenFault,
+    /// Merged over the claims of id_tokens, after `id_token`.
+    pub id_token_claims: Value,
+
+    // --- the other endpoints ---
+    /// Merged over the metadata documents: a wrong issuer, endpoints elsewhere.
+    pub discovery_fields: Value,
+    /// The whole answer of the metadata endpoints.
+    pub discovery: Option<Raw>,
+    /// The whole answer of the key set endpoint.
+    pub jwks: Option<Raw>,
+    /// Merged over the claims of userinfo.
+    pub userinfo_claims: Value,
+    /// The answer of userinfo to a valid access token.
+    pub userinfo: Option<Raw>,
+    /// The answer of everything under `/api/` to a valid access token.
+    pub api: Option<Raw>,
+    /// The answer of the revocation endpoint, which then revokes nothing.
+    pub revoke: Option<Raw>,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            clock_offset_s: 0,
+            key_generation: 0,
+            jwks_keep_old: false,
+            id_token_alg: Alg::Es256,
+            headers: Vec::new(),
+            delays: Vec::new(),
+            auto_approve: false,
+            auto_deny: false,
+            auto_user: None,
+            deny_error: "access_denied".to_owned(),
+            deny_description: Some("The user chose not to allow access.".to_owned()),
+            iss: ResponseParam::Present,
+            advertise_iss: true,
+            state: ResponseParam::Present,
+            extra_response_params: Vec::new(),
+            strict_redirect_uri: true,
+            redirect_to_evil: None,
+            coop: None,
+            authorize_html: None,
+            ignore_pkce: false,
+            client_auth: ClientAuth::Any,
+            refresh: RefreshMode::Rotate,
+            access_token_life: Duration::from_secs(3600),
+            granted_scopes: None,
+            expires_in: None,
+            token_type: None,
+            omit_refresh_token: false,
+            omit_token_fields: Vec::new(),
+            token_response: None,
+            token_delay: Duration::ZERO,
+            token_gate: None,
+            token_fault: None,
+            token_fault_times: None,
+            id_token: IdTokenFault::None,
+            id_token_claims: Value::Null,
+            discovery_fields: Value::Null,
+            discovery: None,
+            jwks: None,
+            userinfo_claims: Value::Null,
+            userinfo: None,
+            api: None,
+            revoke: None,
+        }
+    }
+}
+
+/// A parameter of the authorization response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ResponseParam {
+    /// As the standard says.
+    #[default]
+    Present,
+    /// Left out.
+    Missing,
+    /// This value instead.
+    Wrong(String),
+}
+
+impl ResponseParam {
+    /// The value to send where `right` would be right.
+    pub(crate) fn apply(&self, right: Option<&str>) -> Option<String> {
+        match self {
+            Self::Present => right.map(ToOwned::to_owned),
+            Self::Missing => None,
+            Self::Wrong(value) => Some(value.clone()),
+        }
+    }
+}
+
+/// A signature algorithm (RFC 7518 section 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alg {
+    /// ECDSA on P-256 with SHA-256.
+    #[default]
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 and a 2048-bit key.
+    Rs256,
+}
+
+impl Alg {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
+
+/// The ways of client authentication that the token and revocation endpoints take (RFC 6749 section 2.3).
+/// Public clients send `client_id` in the body under any of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Either way, but not both at once.
+    #[default]
+    Any,
+    /// `client_secret_basic` only.
+    BasicOnly,
+    /// `client_secret_post` only.
+    PostOnly,
+}
+
+/// What becomes of a refresh token that was used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefreshMode {
+    /// It stays valid, and the answer carries no new one.
+    Keep,
+    /// A new one replaces it; the old one is refused from then on.
+    #[default]
+    Rotate,
+    /// A new one replaces it; the old one works on for this long (by the provider's clock).
+    RotateWithGrace(Duration),
+    /// A new one replaces it; a second use of the old one ends the whole grant (RFC 9700 section 4.14.2).
+    RotateRevokeOnReuse,
+}
+
+/// What is wrong with an id_token. Anything else can be had with `id_token_claims`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum IdTokenFault {
+    /// Nothing.
+    #[default]
+    None,
+    /// There is no id_token although `openid` was asked for.
+    Absent,
+    /// The nonce is another one.
+    NonceWrong,
+    /// There is no nonce although one was sent.
+    NonceMissing,
+    /// `alg: none` and an empty signature.
+    AlgNone,
+    /// `alg: HS256`, keyed with the public key's PEM.
+    Hs256WithPublicKey,
+    /// Signed with a key that is not in the key set, under the right `kid`.
+    ForeignKey,
+    /// The right key, but the last byte of the signature is changed.
+    BadSignature,
+    /// Expired two hours ago.
+    Expired,
+    /// Issued two hours from now, with a matching `nbf`.
+    FromTheFuture,
+    /// Another issuer.
+    WrongIss,
+    /// Another audience.
+    WrongAud,
+    /// The audience is an array of the client alone: unusual and valid.
+    AudArray,
+    /// The audience is an array of the client and somebody else, with `azp` somebody else.
+    AudArrayWithSecondary,
+    /// No `exp`.
+    MissingExp,
+    /// No `sub`.
+    MissingSub,
+    /// No `iat`.
+    MissingIat,
+    /// No `iss`.
+    MissingIss,
+    /// No `aud`.
+    MissingAud,
+    /// No `kid` in the header: valid while the key set holds one key of the algorithm.
+    KidAbsent,
+    /// A `kid` that the key set does not hold.
+    KidUnknown,
+}
+
+/// A failure of the token endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFault {
+    /// The request takes effect (the code is spent, the token rotated), then the connection closes.
+    CloseBeforeAnswer,
+    /// The request takes effect, half of the answer arrives, then the connection closes.
+    CloseMidBody,
+    /// The request takes effect, the answer arrives at ten bytes a second.
+    Trickle,
+    /// No effect; this status with an empty JSON object.
+    Status(u16),
+    /// No effect; 200 with an HTML page.
+    Html200,
+    /// No effect; 200 with a JSON body that says `bad_verification_code`.
+    Error200,
+    /// No effect; 401 `invalid_client`.
+    InvalidClient,
+    /// No effect; 200 with a JSON body of about this many bytes.
+    Huge(usize),
+}
+
+/// A whole answer, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raw {
+    /// The HTTP status; one that is none becomes 500.
+    pub status: u16,
+    /// The `Content-Type`; none is sent when it is empty.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Raw {
+    /// An answer of any kind.
+    pub fn new(status: u16, content_type: &str, body: impl Into<String>) -> Self {
+        Self { status, content_type: content_type.to_owned(), body: body.into() }
+    }
+
+    /// A JSON answer.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::new(status, "application/json", body.to_string())
+    }
+
+    /// A well-formed JSON answer padded with spaces to at least `bytes` bytes.
+    pub fn oversized(status: u16, body: &Value, bytes: usize) -> Self {
+        Self::new(status, "application/json", format!("{:<bytes$}", body.to_string()))
+    }
+}
+
+/// Something to wait behind, opened by the test: no sleeping, no timing.
+#[derive(Clone, Debug)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    /// A closed gate.
+    pub fn closed() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// Lets everyone through, from now on.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(crate) async fn pass(&self) {
+        // The sender is `self`, so the channel cannot close while we wait.
+        let _open = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}

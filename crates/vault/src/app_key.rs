@@ -1,0 +1,113 @@
+//! One app's key: seals a value into its place, and opens it there and nowhere else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use secrecy::SecretSlice;
+use zeroize::Zeroizing;
+
+use crate::envelope::{ALGORITHMS, Header, KEY_ID, Sealed, VERSION};
+use crate::place::Fields;
+use crate::primitives::{KEY, Key, NONCE, decrypt, derive, encrypt, same, unwrap, wrap};
+use crate::{Fill, Place, VaultError, labels};
+
+/// The key of one app, opened. Cloning shares it; it is wiped when the last clone is dropped.
+#[derive(Clone)]
+pub struct AppKey(Arc<Inner>);
+
+struct Inner {
+    app: Box<str>,
+    key_id: [u8; KEY_ID],
+    key: Key,
+}
+
+impl AppKey {
+    pub(crate) fn new(app: &str, key_id: [u8; KEY_ID], key: Key) -> Self {
+        Self(Arc::new(Inner { app: app.into(), key_id, key }))
+    }
+
+    /// Encrypts `plaintext` for `place` under a fresh data key. The result is [`OVERHEAD`](crate::OVERHEAD) bytes
+    /// longer.
+    ///
+    /// # Errors
+    /// [`VaultError::WrongApp`] when the place is another app's; [`VaultError::TooLong`].
+    pub fn seal(&self, place: &Place, plaintext: &[u8], fill: Fill) -> Result<Vec<u8>, VaultError> {
+        if *place.app != *self.0.app {
+            return Err(VaultError::WrongApp);
+        }
+        let (mut salt, mut data_key, mut nonce) = ([0; KEY], Key::default(), [0; NONCE]);
+        fill(&mut salt);
+        fill(data_key.as_mut_slice());
+        fill(&mut nonce);
+        let wrapped = wrap(&self.wrap_key(&salt), self.wrap_place(place)?.bytes(), &data_key);
+        let commitment = commitment(&data_key);
+        let header = Header {
+            key_id: &self.0.key_id,
+            salt: &salt,
+            wrapped: &wrapped,
+            commitment: &commitment,
+            nonce: &nonce,
+        };
+        let mut out = header.write(plaintext.len());
+        let header_length = out.len();
+        out.extend_from_slice(plaintext);
+        let tag =
+            encrypt(&value_key(&data_key), nonce, value_place(place)?.bytes(), &mut out[header_length..])?;
+        out.extend_from_slice(&tag);
+        Ok(out)
+    }
+
+    /// Decrypts what [`AppKey::seal`] made for the same `place`.
+    ///
+    /// # Errors
+    /// [`VaultError::Corrupt`] when it is no sealed value; [`VaultError::WrongKeyId`] when another app key sealed it;
+    /// [`VaultError::Refused`] when it was altered or comes from another place.
+    pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<SecretSlice<u8>, VaultError> {
+        let sealed = Sealed::read(sealed)?;
+        if *sealed.key_id != self.0.key_id {
+            return Err(VaultError::WrongKeyId);
+        }
+        let data_key = unwrap(&self.wrap_key(sealed.salt), self.wrap_place(place)?.bytes(), sealed.wrapped)?;
+        if !same(commitment(&data_key).as_slice(), sealed.commitment) {
+            return Err(VaultError::Refused);
+        }
+        // Exactly as long as the value: a vector that had to shrink would leave a copy behind.
+        let mut plaintext = Zeroizing::new(vec![0; sealed.ciphertext.len()]);
+        decrypt(
+            &value_key(&data_key),
+            *sealed.nonce,
+            value_place(place)?.bytes(),
+            sealed.ciphertext,
+            sealed.tag,
+            &mut plaintext,
+        )?;
+        Ok(SecretSlice::from(std::mem::take(&mut *plaintext)))
+    }
+
+    fn wrap_key(&self, salt: &[u8; KEY]) -> Key {
+        derive(&self.0.key, salt, labels::WRAP_DATA_KEY)
+    }
+
+    fn wrap_place(&self, place: &Place) -> Result<Fields, VaultError> {
+        Fields::new(labels::WRAP_DATA_KEY, VERSION, ALGORITHMS)?.add(&self.0.key_id)?.add_place(place)
+    }
+}
+
+impl fmt::Debug for AppKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppKey").field("app", &self.0.app).finish_non_exhaustive()
+    }
+}
+
+fn value_key(data_key: &Key) -> Key {
+    derive(data_key, &[], labels::VALUE)
+}
+
+/// Not secret: it is stored in the clear.
+fn commitment(data_key: &Key) -> Key {
+    derive(data_key, &[], labels::COMMIT)
+}
+
+fn value_place(place: &Place) -> Result<Fields, VaultError> {
+    Fields::new(labels::VALUE, VERSION, ALGORITHMS)?.add_place(place)
+}

@@ -1,0 +1,152 @@
+//! The three records as bytes: reading checks shape only, writing is a concatenation. The layouts are drawn in the
+//! crate's documentation.
+
+use crate::VaultError;
+use crate::primitives::{KEY, NONCE, TAG};
+
+/// The format that this program writes, and the only one it reads.
+pub(crate) const VERSION: u8 = 1;
+/// HKDF-SHA256 and AES-256-GCM.
+pub(crate) const ALGORITHMS: u8 = 1;
+/// Length of an app key's id, in bytes.
+pub(crate) const KEY_ID: usize = 16;
+/// A key under a one-use key: itself and the tag.
+pub(crate) const WRAPPED: usize = KEY + TAG;
+
+const VALUE: [u8; 4] = *b"ALTV";
+const APP_KEY: [u8; 4] = *b"ALTK";
+const KEY_CHECK: [u8; 4] = *b"ALTC";
+
+const VALUE_HEADER: usize = 6 + KEY_ID + KEY + WRAPPED + KEY + NONCE;
+
+/// How many bytes a sealed value is longer than its plaintext.
+pub const OVERHEAD: usize = VALUE_HEADER + TAG;
+
+/// Consumes a record from its front.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn start(bytes: &'a [u8], magic: [u8; 4]) -> Result<Self, VaultError> {
+        let mut reader = Self(bytes);
+        if *reader.take::<4>()? != magic {
+            return Err(VaultError::Corrupt("not the expected record"));
+        }
+        match *reader.take::<2>()? {
+            [VERSION, ALGORITHMS] => Ok(reader),
+            [VERSION, _] => Err(VaultError::Corrupt("unknown algorithms")),
+            _ => Err(VaultError::Corrupt("unknown version")),
+        }
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<&'a [u8; N], VaultError> {
+        let (field, rest) = self.0.split_first_chunk().ok_or(VaultError::Corrupt("too short"))?;
+        self.0 = rest;
+        Ok(field)
+    }
+
+    fn end(self) -> Result<(), VaultError> {
+        if self.0.is_empty() { Ok(()) } else { Err(VaultError::Corrupt("too long")) }
+    }
+}
+
+fn start(magic: [u8; 4], capacity: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(capacity);
+    out.extend_from_slice(&magic);
+    out.extend_from_slice(&[VERSION, ALGORITHMS]);
+    out
+}
+
+/// A sealed value, taken apart.
+pub(crate) struct Sealed<'a> {
+    pub(crate) key_id: &'a [u8; KEY_ID],
+    pub(crate) salt: &'a [u8; KEY],
+    pub(crate) wrapped: &'a [u8; WRAPPED],
+    pub(crate) commitment: &'a [u8; KEY],
+    pub(crate) nonce: &'a [u8; NONCE],
+    pub(crate) ciphertext: &'a [u8],
+    pub(crate) tag: &'a [u8; TAG],
+}
+
+impl<'a> Sealed<'a> {
+    /// # Errors
+    /// [`VaultError::Corrupt`].
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, VaultError> {
+        let mut reader = Reader::start(bytes, VALUE)?;
+        let (key_id, salt) = (reader.take()?, reader.take()?);
+        let (wrapped, commitment, nonce) = (reader.take()?, reader.take()?, reader.take()?);
+        let (ciphertext, tag) = reader.0.split_last_chunk().ok_or(VaultError::Corrupt("too short"))?;
+        Ok(Self { key_id, salt, wrapped, commitment, nonce, ciphertext, tag })
+    }
+}
+
+/// Everything of a sealed value before its ciphertext.
+pub(crate) struct Header<'a> {
+    pub(crate) key_id: &'a [u8; KEY_ID],
+    pub(crate) salt: &'a [u8; KEY],
+    pub(crate) wrapped: &'a [u8; WRAPPED],
+    pub(crate) commitment: &'a [u8; KEY],
+    pub(crate) nonce: &'a [u8; NONCE],
+}
+
+impl Header<'_> {
+    /// Writes the header into a buffer with room for the rest, so that appending never moves plaintext in memory.
+    pub(crate) fn write(&self, plaintext_length: usize) -> Vec<u8> {
+        let mut out = start(VALUE, OVERHEAD + plaintext_length);
+        out.extend_from_slice(self.key_id);
+        out.extend_from_slice(self.salt);
+        out.extend_from_slice(self.wrapped);
+        out.extend_from_slice(self.commitment);
+        out.extend_from_slice(self.nonce);
+        out
+    }
+}
+
+/// An app key under the root key.
+pub(crate) struct WrappedAppKey<'a> {
+    pub(crate) key_id: &'a [u8; KEY_ID],
+    pub(crate) salt: &'a [u8; KEY],
+    pub(crate) wrapped: &'a [u8; WRAPPED],
+}
+
+impl<'a> WrappedAppKey<'a> {
+    /// # Errors
+    /// [`VaultError::Corrupt`].
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, VaultError> {
+        let mut reader = Reader::start(bytes, APP_KEY)?;
+        let record = Self { key_id: reader.take()?, salt: reader.take()?, wrapped: reader.take()? };
+        reader.end()?;
+        Ok(record)
+    }
+
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut out = start(APP_KEY, 6 + KEY_ID + KEY + WRAPPED);
+        out.extend_from_slice(self.key_id);
+        out.extend_from_slice(self.salt);
+        out.extend_from_slice(self.wrapped);
+        out
+    }
+}
+
+/// What tells the right root key from a wrong one.
+pub(crate) struct KeyCheck<'a> {
+    pub(crate) salt: &'a [u8; KEY],
+    pub(crate) value: &'a [u8; KEY],
+}
+
+impl<'a> KeyCheck<'a> {
+    /// # Errors
+    /// [`VaultError::Corrupt`].
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, VaultError> {
+        let mut reader = Reader::start(bytes, KEY_CHECK)?;
+        let record = Self { salt: reader.take()?, value: reader.take()? };
+        reader.end()?;
+        Ok(record)
+    }
+
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut out = start(KEY_CHECK, 6 + KEY + KEY);
+        out.extend_from_slice(self.salt);
+        out.extend_from_slice(self.value);
+        out
+    }
+}

@@ -1,0 +1,88 @@
+//! Bytes in, sealed bytes out: the keyring and the envelope that every secret at rest lives in.
+//!
+//! Not here: which nouns are secret and where their rows are (`flows`, `store-*`), reading the root key's file or
+//! variable (`cli`), randomness (an argument, [`Fill`]). This crate knows no noun of the product. There is no way
+//! to turn encryption off.
+//!
+//! # Keys
+//!
+//! ```text
+//! root key (32 bytes, kept apart from the database)
+//!   └─ app key, one per app (32 bytes, wrapped under the root key; its row deleted = the app's values shredded)
+//!        └─ data key, one per sealed value version (32 bytes, wrapped under the app key; encrypts exactly once)
+//! ```
+//!
+//! No key does two things: each use derives its own key with HKDF-SHA256 and a label of its own (RFC 5869; the
+//! labels are listed in `labels.rs`).
+//!
+//! # A sealed value, byte by byte
+//!
+//! | offset | length | what |
+//! |---|---|---|
+//! | 0 | 4 | magic `ALTV` |
+//! | 4 | 1 | format version, 1 |
+//! | 5 | 1 | algorithms, 1 = HKDF-SHA256 and AES-256-GCM for wrapping and for the value |
+//! | 6 | 16 | id of the app key |
+//! | 22 | 32 | wrap salt, random |
+//! | 54 | 48 | the data key, wrapped: 32 bytes and the 16-byte tag |
+//! | 102 | 32 | commitment to the data key |
+//! | 134 | 12 | nonce, random |
+//! | 146 | n | ciphertext, as long as the plaintext |
+//! | 146 + n | 16 | tag |
+//!
+//! - wrap key = HKDF(salt = wrap salt, key = app key, info = `alter-vault/1/wrap-data-key`). It wraps one data key
+//!   and nothing else ever, so its AES-GCM nonce is twelve zero bytes and there is no nonce budget to run out of.
+//! - value key = HKDF(no salt, key = data key, info = `alter-vault/1/value`).
+//! - commitment = HKDF(no salt, key = data key, info = `alter-vault/1/commit`). AES-GCM does not commit to its key:
+//!   a ciphertext can be made that opens under two. The commitment is compared, in constant time, before anything
+//!   is decrypted with the data key.
+//!
+//! # Its place (additional authenticated data)
+//!
+//! A sealed value opens only where it was sealed. Each field is preceded by its length (four bytes, big-endian);
+//! numbers are big-endian, version and algorithm one byte, the generation eight:
+//!
+//! - wrapping the data key: label, version, algorithm, app key id, app, table, column, row, generation;
+//! - the value: the same with its own label, and without the app key id, so that an app key can be replaced by
+//!   wrapping the data keys again, leaving the ciphertexts untouched. The id is still authenticated: by the wrap.
+//!
+//! # The two small records
+//!
+//! | wrapped app key | key check |
+//! |---|---|
+//! | magic `ALTK`, version, algorithm | magic `ALTC`, version, algorithm |
+//! | app key id (16) | salt (32, random) |
+//! | wrap salt (32, random) | HKDF(salt, root key, `alter-vault/1/key-check`) (32) |
+//! | app key, wrapped (32 + 16) | |
+//! | 102 bytes | 70 bytes |
+//!
+//! The app key's wrap key is HKDF(wrap salt, root key, `alter-vault/1/wrap-app-key`), nonce zero as above, and
+//! authenticates label, version, algorithm, app key id and app.
+//!
+//! Randomness is asked for in this order, which the test vectors depend on: app key: id, salt, key; value: salt,
+//! data key, nonce.
+//!
+//! # What this does not protect against
+//!
+//! Someone who writes the database can put an older row back whole, generation included. Only the audit log's head,
+//! kept elsewhere, shows that.
+
+mod app_key;
+mod envelope;
+mod error;
+mod key;
+mod keyring;
+mod labels;
+mod place;
+mod primitives;
+
+pub use app_key::AppKey;
+pub use envelope::OVERHEAD;
+pub use error::VaultError;
+pub use key::RootKey;
+pub use keyring::Vault;
+pub use place::Place;
+
+/// Fills a buffer with random bytes: the caller's generator. In production it must be the operating system's, asked
+/// on every call (safe across forks and snapshots of a virtual machine); tests pass a fixed one.
+pub type Fill<'a> = &'a dyn Fn(&mut [u8]);

@@ -1,0 +1,112 @@
+//! The format, held against a second implementation: `vectors/vectors.json` is written by
+//! `scripts/vault_vectors.py`, which shares no code with this crate.
+
+use std::cell::RefCell;
+
+use alter_vault::{Place, RootKey, Vault, VaultError};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+fn vectors() -> Value {
+    serde_json::from_str(include_str!("vectors/vectors.json")).expect("the committed file is JSON")
+}
+
+fn text<'a>(case: &'a Value, field: &str) -> &'a str {
+    case[field].as_str().unwrap_or_else(|| panic!("{field} missing in {case}"))
+}
+
+fn cases<'a>(from: &'a Value, field: &str) -> &'a Vec<Value> {
+    let list = from[field].as_array().unwrap_or_else(|| panic!("no list {field}"));
+    assert!(!list.is_empty(), "an empty list proves nothing");
+    list
+}
+
+fn bytes(case: &Value, field: &str) -> Vec<u8> {
+    let digits = text(case, field);
+    assert!(digits.len().is_multiple_of(2), "odd hex");
+    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(&digits[i..i + 2], 16).expect("hex")).collect()
+}
+
+fn place(case: &Value) -> Place<'_> {
+    Place {
+        app: text(case, "app"),
+        table: text(case, "table"),
+        column: text(case, "column"),
+        row: text(case, "row"),
+        generation: text(case, "generation").parse().expect("a number"),
+    }
+}
+
+fn vault(all: &Value) -> Vault {
+    Vault::new(RootKey::from_base64(text(all, "root_key")).expect("32 bytes"))
+}
+
+/// Runs `make` with the case's recorded randomness and checks that all of it was used.
+fn with_recorded<T>(case: &Value, make: impl FnOnce(&dyn Fn(&mut [u8])) -> T) -> T {
+    let left = RefCell::new(bytes(case, "random"));
+    let made = make(&|buffer| {
+        let mut left = left.borrow_mut();
+        let rest = left.split_off(buffer.len());
+        buffer.copy_from_slice(&left);
+        *left = rest;
+    });
+    assert!(left.borrow().is_empty(), "some recorded randomness was not asked for");
+    made
+}
+
+fn wrapped_key_of(all: &Value, app: &str) -> Vec<u8> {
+    let case =
+        cases(all, "app_keys").iter().find(|c| text(c, "app") == app).expect("a key for every app used");
+    bytes(case, "wrapped")
+}
+
+#[test]
+fn the_other_implementations_key_check_is_accepted_and_ours_is_the_same() {
+    let all = vectors();
+    let (vault, case) = (vault(&all), &all["key_check"]);
+    assert_eq!(vault.verify_key_check(&bytes(case, "stored")), Ok(()));
+    assert_eq!(with_recorded(case, |fill| vault.key_check(fill)), bytes(case, "stored"));
+}
+
+#[test]
+fn the_other_implementations_app_keys_open_and_ours_are_the_same() {
+    let all = vectors();
+    let vault = vault(&all);
+    for case in cases(&all, "app_keys") {
+        let (app, wrapped) = (text(case, "app"), bytes(case, "wrapped"));
+        assert!(vault.app_key(app, &wrapped).is_ok());
+        assert_eq!(with_recorded(case, |fill| vault.new_app_key(app, fill)), Ok(wrapped));
+    }
+}
+
+#[test]
+fn the_other_implementations_values_open_and_ours_are_the_same() {
+    let all = vectors();
+    let vault = vault(&all);
+    for case in cases(&all, "values") {
+        let (place, plain, sealed) = (place(case), bytes(case, "plaintext"), bytes(case, "sealed"));
+        let key = vault.app_key(place.app, &wrapped_key_of(&all, place.app)).expect("its wrapped key");
+        assert_eq!(key.open(&place, &sealed).expect("opens").expose_secret(), plain);
+        assert_eq!(with_recorded(case, |fill| key.seal(&place, &plain, fill)), Ok(sealed));
+    }
+}
+
+/// Each is right in everything but what its `why` says, tags included: the wrong commitment, for one, is of a value
+/// whose wrapped key and ciphertext both authenticate.
+#[test]
+fn values_that_the_other_implementation_made_wrong_are_refused() {
+    let all = vectors();
+    let vault = vault(&all);
+    for case in cases(&all, "refused") {
+        let place = place(case);
+        let key = vault.app_key(place.app, &wrapped_key_of(&all, place.app)).expect("its wrapped key");
+        let error = key.open(&place, &bytes(case, "sealed")).expect_err(text(case, "why"));
+        let name = match error {
+            VaultError::Corrupt(_) => "Corrupt",
+            VaultError::Refused => "Refused",
+            VaultError::WrongKeyId => "WrongKeyId",
+            _ => "another",
+        };
+        assert_eq!(name, text(case, "error"), "{}", text(case, "why"));
+    }
+}

@@ -1,0 +1,349 @@
+// The one script of the Connect pages. The server renders every page and decides every step; this file
+// carries clicks to it, waits for it, and speaks to the app's page where only a browser can.
+// It runs under `default-src 'none'; script-src 'self'; require-trusted-types-for 'script'`: text is only
+// ever set as text, and nothing here evaluates or builds markup.
+(() => {
+  'use strict';
+
+  const body = document.body;
+  const data = body.dataset;
+  const app = data.app || 'your app';
+
+  // ---- words ---------------------------------------------------------------------------------------
+  const WORDS = {
+    opening: (name) => `Opening ${name}…`,
+    checking: `Checking with ${app}…`,
+    finishing: 'Finishing…',
+    cancelling: 'Cancelling…',
+    working: 'One moment…',
+    slow: (name) => `${name} is taking longer than usual. Please keep this window open.`,
+    offline: 'The server cannot be reached. Check your connection and try again.',
+    unknown: 'That did not work. Please try again.',
+    reference: (id) => ` (Reference: ${id})`,
+    found: (n) => (n === 1 ? '1 service found' : `${n} services found`),
+    none: (q) => `No service matches “${q}”.`,
+    stuck: 'This page could not be opened',
+    open: 'You can close this window.',
+  };
+
+  // ---- small tools ---------------------------------------------------------------------------------
+  const byId = (id) => document.getElementById(id);
+  const text = (id, words) => {
+    const node = byId(id);
+    if (node && node.textContent !== words) node.textContent = words;
+  };
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  // POST JSON to our own server. Resolves to {status, body}; status 0 means that no answer came.
+  const post = async (path, payload, keepalive) => {
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), 30000);
+    try {
+      const answer = await fetch(path, {
+        method: 'POST',
+        mode: 'same-origin',
+        credentials: 'same-origin',
+        cache: 'no-store',
+        redirect: 'error',
+        keepalive: !!keepalive,
+        signal: keepalive ? undefined : abort.signal,
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(payload),
+      });
+      const json = await answer.json().catch(() => null);
+      return { status: answer.status, body: json && typeof json === 'object' ? json : {} };
+    } catch (_) {
+      return { status: 0, body: {} };
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const ok = (answer) => answer.status >= 200 && answer.status < 300;
+
+  // The sentence for a person: the server's own, with its request id, or that it is out of reach.
+  const sentence = ({ status, body: b }) => {
+    if (!status) return WORDS.offline;
+    const id = b.request_id || (b.details && b.details.request_id);
+    const words = typeof b.message === 'string' && b.message ? b.message.slice(0, 300) : WORDS.unknown;
+    return words + (typeof id === 'string' && id ? WORDS.reference(id.slice(0, 64)) : '');
+  };
+
+  // Follow an address from the server: http(s) only, whatever else it says. False when it is unusable.
+  const go = (location_, how) => {
+    let url;
+    try {
+      url = new URL(location_, location.href);
+    } catch (_) {
+      return false;
+    }
+    if (url.protocol !== 'https:' && url.protocol !== 'http:') return false;
+    location[how](url.href);
+    return true;
+  };
+
+  // ---- 1. the shell: a token arrives in the fragment ------------------------------------------------
+  // Reads the fragment and clears it before anything else happens: after this line the token is in no
+  // URL, no history entry and no referrer, only in this closure and in the bodies of our POSTs.
+  const takeFragment = () => {
+    const given = new URLSearchParams(location.hash.slice(1));
+    history.replaceState(null, '', location.pathname);
+    return { token: given.get('session'), cb: given.get('cb'), mode: given.get('m') };
+  };
+
+  const notice = (name) => location.replace(`/connect/notice/${name}`);
+
+  // Which notice stands for which refusal. Nothing about the session goes into the URL.
+  const noticeFor = ({ body: b }) => {
+    if (b.error === 'invalid_token') return 'invalid';
+    if (b.error === 'binding_failed') return 'open';
+    if (b.error !== 'session_expired') return null;
+    const reason = b.details && b.details.reason;
+    return reason === 'used' || reason === 'other_browser' ? reason : 'expired';
+  };
+
+  // Door B: asks the page that opened us for the secret behind `cb`. Only the session's origin is asked,
+  // and only an answer from that origin AND that very window AND for this flow counts. null after 3 s.
+  const askOpener = (origin, cb) =>
+    new Promise((resolve) => {
+      const opener_ = window.opener;
+      if (!opener_ || !origin) return resolve(null);
+      const settle = (v) => {
+        clearTimeout(timer);
+        removeEventListener('message', hear);
+        resolve(v);
+      };
+      const hear = (event) => {
+        const said = event.data;
+        if (event.origin !== origin || event.source !== opener_ || !said) return;
+        if (said.alter === 'proof' && said.id === cb && typeof said.v === 'string') settle(said.v);
+      };
+      const timer = setTimeout(settle, 3000, null);
+      addEventListener('message', hear);
+      opener_.postMessage({ alter: 'hello', id: cb }, origin);
+    });
+
+  const marks = () => ({
+    opener: !!window.opener,
+    name: window.name,
+    referrer: document.referrer,
+    site: data.site || '',
+  });
+
+  const claim = async ({ token, cb, mode }) => {
+    const peek = await post('/connect/api/peek', { token });
+    if (!ok(peek)) return peek;
+    const payload = { token };
+    if (cb) {
+      payload.cb = cb;
+      payload.m = mode === 'r' ? 'r' : 'p';
+      // a redirect has no opener to ask: its proof comes at the end, with the result code
+      if (payload.m === 'p') {
+        payload.v = await askOpener(peek.body.allowed_origin, cb);
+        if (!payload.v) return { status: 403, body: { error: 'binding_failed' } };
+      }
+    }
+    if (!payload.v) payload.marks = marks();
+    return post('/connect/api/claim', payload);
+  };
+
+  const shell = () => {
+    const given = takeFragment();
+    if (!given.token) return notice('open');
+    const retry = byId('retry');
+    const busy = byId('busy');
+    const attempt = async () => {
+      retry.hidden = true;
+      busy.hidden = false;
+      text('oops', '');
+      const answer = await claim(given);
+      if (ok(answer) && go(answer.body.location, 'replace')) return;
+      const name = noticeFor(answer);
+      if (name) return notice(name);
+      busy.hidden = true;
+      text('title', WORDS.stuck);
+      text('say', '');
+      text('oops', sentence(answer));
+      retry.hidden = false;
+    };
+    retry.addEventListener('click', attempt);
+    attempt();
+  };
+
+  // ---- 2. every page of a flow: presence ------------------------------------------------------------
+  const api = (verb) => `/connect/api/s/${encodeURIComponent(data.sid)}/${verb}`;
+  const reload = () => location.replace(location.pathname);
+
+  const presence = () => {
+    // `?c=` is the server's one-time marker ("did the cookie stick?"); a bookmark must not carry it on
+    if (location.search) history.replaceState(null, '', location.pathname);
+    const instance = Number(data.instance);
+    post(api('seen'), { instance });
+    addEventListener('pageshow', (event) => {
+      // a page from the back-forward cache shows an old state: ask for the current one
+      if (event.persisted) location.reload();
+    });
+    addEventListener('pagehide', () => {
+      // fetch and not sendBeacon: under `Referrer-Policy: no-referrer` a beacon carries `Origin: null`,
+      // which the server rightly refuses
+      post(api('bye'), { instance }, true);
+    });
+  };
+
+  // ---- 3. choices: one click, one POST, one answer {location} -----------------------------------------
+  const buttons = () => Array.from(document.querySelectorAll('[data-do]'));
+  let busyButton = null;
+
+  const setBusy = (button) => {
+    busyButton = button;
+    for (const b of buttons()) {
+      if (b === button) b.setAttribute('aria-busy', 'true');
+      else b.removeAttribute('aria-busy');
+      if (button) b.setAttribute('aria-disabled', 'true');
+      else b.removeAttribute('aria-disabled');
+    }
+  };
+
+  const wordsFor = (button) => {
+    const { do: verb, name } = button.dataset;
+    if (verb === 'cancel') return WORDS.cancelling;
+    if (verb === 'finish') return WORDS.finishing;
+    return name ? WORDS.opening(name) : WORDS.working;
+  };
+
+  const act = async (button) => {
+    if (busyButton) return;
+    const { do: verb, provider } = button.dataset;
+    setBusy(button);
+    text('oops', '');
+    text('say', wordsFor(button));
+    let answer = await post(api(verb), provider ? { provider } : {});
+    while (answer.status === 409 && answer.body.error === 'waiting_for_app') {
+      text('say', WORDS.checking);
+      await pause(500);
+      answer = await post(api(verb), provider ? { provider } : {});
+    }
+    if (ok(answer) && go(answer.body.location, 'assign')) return;
+    // 409 and 410: the flow has moved on without this page; the server knows where to
+    if (answer.status === 409 || answer.status === 410) return reload();
+    setBusy(null);
+    text('say', '');
+    text('oops', sentence(answer));
+  };
+
+  // A click that was aimed at something else must not approve anything (a double click in a page that
+  // uncovers this one): the guarded button wakes half a second after the page was last uncovered. It is
+  // `aria-disabled` and not `disabled`, so that it keeps its place in the tab order meanwhile.
+  const guard = (button) => {
+    let timer = 0;
+    const sleep = () => {
+      clearTimeout(timer);
+      if (busyButton) return;
+      button.setAttribute('aria-disabled', 'true');
+      if (document.visibilityState === 'visible') timer = setTimeout(wake, 500);
+    };
+    const wake = () => {
+      if (!busyButton) button.removeAttribute('aria-disabled');
+    };
+    addEventListener('focus', sleep);
+    addEventListener('pageshow', sleep);
+    document.addEventListener('visibilitychange', sleep);
+    sleep();
+  };
+
+  const choices = () => {
+    const guarded = document.querySelector('[data-guard]');
+    if (guarded) guard(guarded);
+    for (const button of buttons()) {
+      button.addEventListener('click', (event) => {
+        // `isTrusted` keeps out clicks made by other scripts; `aria-disabled` is the guard above
+        if (event.isTrusted && button.getAttribute('aria-disabled') !== 'true') act(button);
+      });
+    }
+  };
+
+  // The picker's search: hides rows, never reorders them, and says how many are left.
+  const search = () => {
+    const field = byId('find');
+    if (!field) return;
+    const fold = (s) => s.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+    const rows = Array.from(document.querySelectorAll('#services > li')).map((li) => ({
+      li,
+      key: fold(`${li.firstElementChild.dataset.name} ${li.firstElementChild.dataset.provider}`),
+    }));
+    const filter = () => {
+      const query = field.value.trim();
+      const parts = fold(query).split(/\s+/);
+      let n = 0;
+      for (const { li, key } of rows) {
+        li.hidden = !parts.every((part) => key.includes(part));
+        if (!li.hidden) n += 1;
+      }
+      text('say', !query ? '' : n ? WORDS.found(n) : WORDS.none(query.slice(0, 60)));
+    };
+    field.addEventListener('input', filter);
+    filter(); // a reload may have kept what was typed
+  };
+
+  // ---- 4. waiting --------------------------------------------------------------------------------------
+  const wait = async () => {
+    const began = Date.now();
+    let failures = 0;
+    for (;;) {
+      await pause(failures ? Math.min(700 * 2 ** failures, 5000) : 700);
+      const answer = await post(api('state'), {});
+      if (ok(answer) && answer.body.page !== 'waiting') return reload();
+      // the session is gone or not ours any more: the page itself says it best
+      if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) return reload();
+      failures = ok(answer) ? 0 : Math.min(failures + 1, 5);
+      text('oops', failures > 2 ? WORDS.offline : '');
+      if (Date.now() - began > 10000) text('say', WORDS.slow(data.name || app));
+    }
+  };
+
+  // ---- 5. the end: tell a published client, then close ---------------------------------------------------
+  // Client 0.8.0 learns the result only from its opener message. It goes to exactly the session's origin;
+  // without a proper one it is not sent at all, and never to '*'.
+  const tellLegacyClient = () => {
+    const { legacyMessage, legacyOrigin } = data;
+    if (!legacyMessage || !legacyOrigin || !window.opener) return;
+    try {
+      if (new URL(legacyOrigin).origin !== legacyOrigin) return;
+      window.opener.postMessage(JSON.parse(legacyMessage), legacyOrigin);
+    } catch (_) {
+      // the app's window is gone: the page's own words remain
+    }
+  };
+
+  const end = async (closes) => {
+    tellLegacyClient();
+    if (!closes) return;
+    if (data.legacyMessage) await pause(400); // so that the message is out before the window goes
+    window.close();
+  };
+
+  // ---- which page is this? -----------------------------------------------------------------------------
+  const PAGES = {
+    shell,
+    picker: () => {
+      choices();
+      search();
+    },
+    consent: choices,
+    waiting: wait,
+    denied: () => {
+      choices();
+      end(false);
+    },
+    provider_error: () => {
+      choices();
+      end(false);
+    },
+    done: () => end(true),
+    cancelled: () => end(true),
+  };
+
+  if (data.page !== 'shell' && data.sid) presence();
+  const start = Object.prototype.hasOwnProperty.call(PAGES, data.page) && PAGES[data.page];
+  if (start) start();
+})();
