@@ -23,7 +23,6 @@
     found: (n) => (n === 1 ? '1 service found' : `${n} services found`),
     none: (q) => `No service matches “${q}”.`,
     stuck: 'This page could not be opened',
-    open: 'You can close this window.',
   };
 
   // ---- small tools ---------------------------------------------------------------------------------
@@ -35,13 +34,16 @@
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
   // POST JSON to our own server. Resolves to {status, body}; status 0 means that no answer came.
+  // No `mode: 'same-origin'` here: outside `cors` mode (the default) the Fetch standard turns Origin into
+  // `null` under `Referrer-Policy: no-referrer`, and the server demands the exact one.
   const post = async (path, payload, keepalive) => {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), 30000);
     try {
       const answer = await fetch(path, {
         method: 'POST',
-        mode: 'same-origin',
+        // Not `mode: 'same-origin'`: outside of CORS mode `Referrer-Policy: no-referrer` turns the Origin header into
+        // `null` (Fetch standard, "append a request Origin header"), and the server demands our own.
         credentials: 'same-origin',
         cache: 'no-store',
         redirect: 'error',
@@ -167,6 +169,8 @@
       retry.hidden = false;
     };
     retry.addEventListener('click', attempt);
+    // a second link pasted over this one changes the fragment only: start over with it
+    addEventListener('hashchange', () => location.reload());
     attempt();
   };
 
@@ -218,7 +222,8 @@
     text('oops', '');
     text('say', wordsFor(button));
     let answer = await post(api(verb), provider ? { provider } : {});
-    while (answer.status === 409 && answer.body.error === 'waiting_for_app') {
+    // The server itself gives up on a silent app after 10 s; the count only guards against a loop.
+    for (let n = 0; n < 60 && answer.status === 409 && answer.body.error === 'waiting_for_app'; n += 1) {
       text('say', WORDS.checking);
       await pause(500);
       answer = await post(api(verb), provider ? { provider } : {});
@@ -229,6 +234,7 @@
     setBusy(null);
     text('say', '');
     text('oops', sentence(answer));
+    byId('oops').scrollIntoView({ block: 'nearest' }); // it may be below a long list
   };
 
   // A click that was aimed at something else must not approve anything (a double click in a page that

@@ -1,2 +1,43 @@
-//! placeholder
-fn main() {}
+//! The binary `alter`: reads the settings, wires the parts, prints the answers. No rule lives here.
+//!
+//! Rooms: `config` (settings, one file per section), `wiring` (store, vault, egress, flows), `commands` (one file per
+//! command), `demo` (`alter demo`), `output` (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage.
+
+mod commands;
+mod config;
+mod demo;
+mod logging;
+mod output;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{commands::Command, output::Output};
+
+/// Users connect their accounts with one button; your backend calls on their behalf and never holds a token.
+#[derive(Debug, Parser)]
+#[command(name = "alter", version, propagate_version = true)]
+struct Cli {
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return output.failed(&anyhow::Error::new(error).context("the async runtime did not start"));
+        }
+    };
+    match runtime.block_on(commands::run(cli.command, &output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output.failed(&error),
+    }
+}

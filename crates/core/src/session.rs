@@ -177,6 +177,8 @@ pub enum FailureKind {
     Misconfigured,
     /// The provider refused the redirect URI.
     RedirectUri,
+    /// The code came back in another browser than the one that started.
+    Browser,
     /// We failed.
     Server,
 }

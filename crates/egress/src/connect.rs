@@ -1,5 +1,4 @@
-//! The connector hyper is given: a slot, then TCP through the dialer, then TLS for the same host name, under one
-//! clock. Waiting for a slot is not connecting: it is bounded by the request's own total time.
+//! The connector hyper is given: TCP through the dialer, then TLS for the same host name, under one clock.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,18 +14,16 @@ use tower::Service;
 
 use crate::dial::Dialer;
 use crate::guard::Guard;
-use crate::slots::{Held, Slots};
 use crate::{EgressError, Resolve};
 
-/// Slot, dialer and TLS.
+/// Dialer, TLS and clock.
 #[derive(Clone)]
 pub(crate) struct Connector {
     stack: HttpsConnector<Dialer>,
-    slots: Arc<Slots>,
     timeout: Duration,
 }
 
-type Stream = Held<MaybeHttpsStream<TokioIo<TcpStream>>>;
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Connector {
@@ -34,29 +31,21 @@ impl Connector {
         allow: Vec<IpNet>,
         resolver: Arc<dyn Resolve>,
         tls: rustls::ClientConfig,
-        per_host: usize,
         timeout: Duration,
     ) -> Self {
         let dialer = Dialer::new(Guard::new(allow), resolver, timeout);
         // The default server name of this pair is the host of the URI, which is the host the dialer resolves.
-        Self { stack: HttpsConnector::from((dialer, tls)), slots: Arc::new(Slots::new(per_host)), timeout }
+        Self { stack: HttpsConnector::from((dialer, tls)), timeout }
     }
 
     async fn connect(mut self, uri: Uri) -> Result<Stream, EgressError> {
         let host = uri.host().unwrap_or_default().to_owned();
-        let slot = self.slots.take(slot_key(&uri)).await;
         match tokio::time::timeout(self.timeout, self.stack.call(uri)).await {
-            Ok(Ok(stream)) => Ok(Held::new(stream, slot)),
+            Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(named(error, host)),
             Err(_elapsed) => Err(EgressError::Timeout { host, maybe_sent: false }),
         }
     }
-}
-
-/// The same three things that key hyper's pool, so a waiter for a slot is also a waiter for a connection given back.
-fn slot_key(uri: &Uri) -> String {
-    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
-    format!("{}://{authority}", uri.scheme_str().unwrap_or_default())
 }
 
 /// The dialer's errors are ours; all others on this path come from the handshake.

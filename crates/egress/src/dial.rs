@@ -84,10 +84,9 @@ fn literal(host: &str) -> Option<IpAddr> {
 fn same_peer(host: &str, dialled: SocketAddr, stream: TcpStream) -> Result<TcpStream, EgressError> {
     match stream.peer_addr() {
         Ok(peer) if peer.ip() == dialled.ip() && peer.port() == dialled.port() => Ok(stream),
-        Ok(_) => Err(EgressError::BlockedDestination {
-            host: host.to_owned(),
-            reason: BlockReason::PeerMismatch,
-        }),
+        Ok(_) => {
+            Err(EgressError::BlockedDestination { host: host.to_owned(), reason: BlockReason::PeerMismatch })
+        }
         Err(error) => Err(EgressError::Connect { host: host.to_owned(), detail: error.to_string() }),
     }
 }

@@ -8,8 +8,9 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use hyper_util::client::legacy::{self, Client};
 
 use crate::connect::Connector;
+use crate::slots::Slots;
 use crate::target::Target;
-use crate::{EgressError, Request, Response};
+use crate::{EgressError, RESPONSE_HEAD_MAX, Request, Response};
 
 /// Fields that frame the message or steer the connection. Whoever writes them decides where a message ends and which
 /// virtual host it reaches, so they are written by hyper from the URL and the body, never passed on.
@@ -33,6 +34,7 @@ const FIRST_RESERVE_MAX: usize = 64 * 1024;
 
 pub(crate) async fn run(
     client: &Client<Connector, Full<Bytes>>,
+    slots: &Slots,
     request: Request,
 ) -> Result<Response, EgressError> {
     let Target { uri, host } = Target::from_url(&request.url)?;
@@ -40,11 +42,12 @@ pub(crate) async fn run(
     let limits = request.limits;
     let mut outgoing = http::Request::new(Full::new(request.body));
     *outgoing.method_mut() = request.method;
-    *outgoing.uri_mut() = uri;
+    *outgoing.uri_mut() = uri.clone();
     *outgoing.headers_mut() = without_ours(request.headers);
     let connection = capture_connection(&mut outgoing);
 
     let exchange = async {
+        let _slot = slots.take(&uri).await;
         let answer = client.request(outgoing).await.map_err(|error| name(&error, &host, &connection))?;
         read(answer, &host, limits.body_max).await
     };
@@ -98,11 +101,7 @@ fn name(error: &legacy::Error, host: &str, connection: &CaptureConnection) -> Eg
         deepest = this.to_string();
         cause = this.source();
     }
-    EgressError::Protocol {
-        host: host.to_owned(),
-        detail: deepest,
-        maybe_sent: was_handed_over(connection),
-    }
+    EgressError::Protocol { host: host.to_owned(), detail: deepest, maybe_sent: was_handed_over(connection) }
 }
 
 async fn read(
@@ -111,8 +110,17 @@ async fn read(
     body_max: usize,
 ) -> Result<Response, EgressError> {
     let (head, body) = answer.into_parts();
+    if fields_size(&head.headers) > RESPONSE_HEAD_MAX {
+        return Err(EgressError::HeadersTooLarge { host: host.to_owned() });
+    }
     let body = collect(body, host, body_max).await?;
     Ok(Response { status: head.status, headers: head.headers, body })
+}
+
+/// hyper's buffer cap stops a head that keeps coming, but looks between reads: the last read may carry a head past the
+/// cap by as much again. So it is measured once more, as it stood on the wire.
+fn fields_size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len()).sum()
 }
 
 /// The body up to the cap. An early return drops the rest of it, and with it the connection.

@@ -11,7 +11,8 @@
 //! | `guard.rs` | the table, plus the operator's ranges, applied to all answers of one name |
 //! | `resolve.rs` | name to addresses |
 //! | `dial.rs` | resolve, guard, connect, look again at who answered |
-//! | `connect.rs` | slots per host, TLS on top, connect time |
+//! | `connect.rs` | TLS on top, connect time |
+//! | `slots.rs` | how many requests one host may have at once |
 //! | `exchange.rs` | one request and its answer under the limits |
 //! | `tls.rs` | roots and provider |
 //!
@@ -54,6 +55,7 @@ pub use crate::message::{Limits, Request, Response};
 pub use crate::resolve::{Resolve, SystemResolver};
 
 use crate::connect::Connector;
+use crate::slots::Slots;
 
 /// Cap on the head of an answer (status line and all fields), in bytes.
 const RESPONSE_HEAD_MAX: usize = 64 * 1024;
@@ -66,8 +68,8 @@ pub struct EgressConfig {
     /// Ranges that may be reached beyond the public internet (`ALTER_EGRESS_ALLOW`). Plain `http` goes to these only.
     /// Compared with the address as dialled: `127.0.0.0/8` covers neither `::1` nor `::ffff:127.0.0.1`.
     pub allow: Vec<IpNet>,
-    /// Open connections per scheme, host and port, busy and idle together. At least 1; 0 counts as 1. Further requests
-    /// wait for a free one within their own [`Limits::total`].
+    /// Busy connections per scheme, host and port; as many idle ones are kept beside them. At least 1; 0 counts as 1.
+    /// Further requests wait their turn within their own [`Limits::total`].
     pub max_connections_per_host: usize,
     /// Resolution, TCP and TLS handshake of one connection together.
     pub connect_timeout: Duration,
@@ -83,6 +85,7 @@ impl Default for EgressConfig {
 #[derive(Clone)]
 pub struct Egress {
     client: Client<Connector, Full<Bytes>>,
+    slots: Arc<Slots>,
 }
 
 impl std::fmt::Debug for Egress {
@@ -111,14 +114,14 @@ impl Egress {
     /// The one place where the client is put together; tests hand in their own roots here.
     fn with_tls(config: EgressConfig, resolver: Arc<dyn Resolve>, tls: rustls::ClientConfig) -> Self {
         let per_host = config.max_connections_per_host.max(1);
-        let connector = Connector::new(config.allow, resolver, tls, per_host, config.connect_timeout);
+        let connector = Connector::new(config.allow, resolver, tls, config.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
             .http1_max_buf_size(RESPONSE_HEAD_MAX)
             .pool_max_idle_per_host(per_host)
             .pool_idle_timeout(IDLE_MAX)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { client }
+        Self { client, slots: Arc::new(Slots::new(per_host)) }
     }
 
     /// Sends one request and returns the whole answer, whatever its status: redirects are not followed and the body is
@@ -130,6 +133,6 @@ impl Egress {
     /// # Errors
     /// Every variant of [`EgressError`]; [`EgressError::maybe_sent`] says whether repeating could do the thing twice.
     pub async fn send(&self, request: Request) -> Result<Response, EgressError> {
-        exchange::run(&self.client, request).await
+        exchange::run(&self.client, &self.slots, request).await
     }
 }

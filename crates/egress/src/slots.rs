@@ -1,17 +1,18 @@
-//! How many connections one host may have. A slot is taken before dialling and travels inside the connection, so the
-//! count is of sockets (idle ones in the pool included), not of requests.
+//! How many requests one host may have at once. HTTP/1.1 carries one request per connection, so this is also the number
+//! of busy connections; the pool keeps at most as many idle ones. Without it, one slow provider would end up holding
+//! every socket the process may open.
+//!
+//! The count is of requests and not of sockets on purpose: hyper's pool finishes a dial in the background when another
+//! connection comes free first, and dials that queued for a socket would pile up there, to knock at the provider long
+//! after their requests were answered.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll};
-use std::{io, io::IoSlice};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
+use http::Uri;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The slots of all hosts. A host without connections or waiters is forgotten.
+/// The slots of all hosts. A host without requests or waiters is forgotten.
 #[derive(Debug)]
 pub(crate) struct Slots {
     per_host: usize,
@@ -23,9 +24,9 @@ impl Slots {
         Self { per_host, hosts: Mutex::default() }
     }
 
-    /// Waits for a free slot of `host`. Cancel by dropping.
-    pub(crate) async fn take(&self, host: String) -> OwnedSemaphorePermit {
-        self.of(host).acquire_owned().await.expect("slots are never closed")
+    /// Waits for a free slot of this destination, first come first served. Cancel by dropping.
+    pub(crate) async fn take(&self, uri: &Uri) -> OwnedSemaphorePermit {
+        self.of(key(uri)).acquire_owned().await.expect("slots are never closed")
     }
 
     fn of(&self, host: String) -> Arc<Semaphore> {
@@ -40,62 +41,10 @@ impl Slots {
     }
 }
 
-/// A connection that gives its slot back when it is dropped.
-pub(crate) struct Held<T> {
-    io: T,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl<T> Held<T> {
-    pub(crate) fn new(io: T, slot: OwnedSemaphorePermit) -> Self {
-        Self { io, _slot: slot }
-    }
-}
-
-impl<T: Connection> Connection for Held<T> {
-    fn connected(&self) -> Connected {
-        self.io.connected()
-    }
-}
-
-impl<T: Read + Unpin> Read for Held<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl<T: Write + Unpin> Write for Held<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
+/// Scheme, host and port: what keys hyper's pool.
+fn key(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    format!("{}://{authority}", uri.scheme_str().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -103,15 +52,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn hosts_without_connections_are_forgotten() {
+    async fn hosts_without_requests_are_forgotten_and_others_keep_their_count() {
         let slots = Slots::new(1);
-        let held = slots.take("a".to_owned()).await;
+        let busy = Uri::from_static("https://busy.example/a");
+        let held = slots.take(&busy).await;
         for n in 0..1000 {
-            drop(slots.take(format!("host{n}")).await);
+            drop(slots.take(&format!("https://host{n}.example/").parse().unwrap()).await);
         }
-        assert!(slots.hosts.lock().unwrap().len() <= 3);
-        assert_eq!(slots.of("a".to_owned()).available_permits(), 0, "a live host keeps its count");
+        assert!(slots.hosts.lock().unwrap().len() <= 2);
+        assert_eq!(slots.of(key(&Uri::from_static("https://busy.example/b"))).available_permits(), 0);
+        assert_eq!(slots.of(key(&Uri::from_static("https://busy.example:444/"))).available_permits(), 1);
         drop(held);
-        assert_eq!(slots.of("a".to_owned()).available_permits(), 1);
+        assert_eq!(slots.of(key(&busy)).available_permits(), 1);
     }
 }

@@ -57,14 +57,13 @@ fn set_up(error: impl std::fmt::Display) -> EgressError {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]
+    #[cfg(all(unix, not(target_vendor = "apple")))]
     fn a_machine_without_trust_store_gets_the_bundled_roots() {
         // The loader of the platform verifier reads these two variables, and a test may not change its own.
-        let child = Command::new(std::env::current_exe().unwrap())
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tls::tests::child_without_trust_store", "--ignored"])
             .env("SSL_CERT_FILE", "/dev/null")
             .env("SSL_CERT_DIR", "/nonexistent")

@@ -1,1 +1,33 @@
-//! placeholder
+//! The stories: what happens, in which order, when someone mints, opens, approves, comes back, polls or calls.
+//!
+//! Here: the order of steps and which port does each. Not here: HTTP (`server`), SQL (`store-*`), OAuth messages
+//! (`oauth`), rules of a single noun (`core`). One file per story; each is an `impl Flows` block with the story's
+//! input, outcome and error. Plaintext secrets live only here and in `oauth`, in `secrecy` types.
+
+mod approve;
+mod authenticate;
+mod callback;
+mod claim;
+mod context;
+mod exchange;
+mod mint;
+mod operate;
+mod page;
+mod poll;
+mod ready;
+mod reap;
+mod release;
+mod status;
+
+pub use approve::{ApproveError, StepError};
+pub use authenticate::{AuthError, Caller, PresentedCall};
+pub use callback::{CallbackEnd, CallbackRequest};
+pub use claim::{ClaimError, Claimed, Marks, Peek, Proof};
+pub use context::{FlowFault, Flows, FlowsConfig};
+pub use mint::{MintError, MintRequest, Minted};
+pub use operate::{NewApp, NewKey, OperateError, ProviderSetting};
+pub use page::{PageError, PageView, Screen};
+pub use poll::{Poll, PollError};
+pub use ready::{NotReady, StartError};
+pub use release::{ReleaseError, ReleaseRequest, Released};
+pub use status::{Status, StatusError, StatusReport, StatusRequest};

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use crate::quirks::RefreshMode;
 use crate::state::random_name;
-use crate::switches::RefreshMode;
 
 /// Seconds for which a code may be redeemed.
 const CODE_LIFE_S: i64 = 60;

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::keys::{KEY_HEADER, merge};
+use crate::quirks::IdTokenFault;
 use crate::state::Inner;
-use crate::switches::{IdTokenFault, Switches};
+use crate::switches::Switches;
 use crate::users::User;
 
 /// Seconds for which an id_token is valid.

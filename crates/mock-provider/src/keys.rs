@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::switches::Alg;
+use crate::quirks::Alg;
 
 /// The pseudo header of [`crate::MockProvider::sign`] that chooses the key; it never reaches the token.
 /// The only value with a meaning is `"foreign"`: a key that no key set of ours holds.
@@ -91,7 +91,7 @@ fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
         (2, first)
     } else {
         let end = 2 + (first & 0x7f);
-        (end, der[2..end].iter().fold(0, |length, &byte| length << 8 | usize::from(byte)))
+        (end, der[2..end].iter().fold(0, |length, &byte| (length << 8) | usize::from(byte)))
     };
     der[start..].split_at(length)
 }

@@ -6,8 +6,9 @@
 //!
 //! What lives here: the listener (`accept`), what the provider knows (`state`, `grants`, `users`), its
 //! keys and tokens (`keys`, `id_token`), its pages (`page`), one file per endpoint (`routes`), the
-//! switches and the record of what arrived (`seen`). What does not: any rule of the product; this crate
-//! imports nothing of ours, so that a test of ours never agrees with itself.
+//! switches with their positions (`quirks`) and the record of what arrived (`seen`). What does not: any
+//! rule of the product; this crate imports nothing of ours, so that a test of ours never agrees with
+//! itself.
 //!
 //! To add a quirk: a documented field in [`Switches`], the line in the endpoint that obeys it, and a
 //! test in `tests/` that shows both positions of the switch.
@@ -19,6 +20,7 @@ mod id_token;
 mod keys;
 mod page;
 mod provider;
+mod quirks;
 mod routes;
 mod seen;
 mod state;
@@ -27,8 +29,7 @@ mod users;
 
 pub use keys::KEY_HEADER;
 pub use provider::MockProvider;
+pub use quirks::{Alg, ClientAuth, Gate, IdTokenFault, Raw, RefreshMode, ResponseParam, TokenFault};
 pub use seen::{Recorded, Seen};
-pub use switches::{
-    Alg, ClientAuth, Gate, IdTokenFault, Raw, RefreshMode, ResponseParam, Switches, TokenFault,
-};
+pub use switches::Switches;
 pub use users::User;

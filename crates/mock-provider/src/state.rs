@@ -12,8 +12,9 @@ use tokio::sync::watch;
 
 use crate::grants::{AuthRequest, Grants};
 use crate::keys::Keys;
+use crate::quirks::TokenFault;
 use crate::seen::{Recorded, Seen};
-use crate::switches::{Switches, TokenFault};
+use crate::switches::Switches;
 use crate::users::Users;
 
 /// A registered client. Without a secret it is public.
@@ -111,7 +112,7 @@ impl Inner {
         lock(&self.keys).jwks(oldest..=switches.key_generation, switches.id_token_alg)
     }
 
-    fn signing(&self) -> (u32, crate::switches::Alg) {
+    fn signing(&self) -> (u32, crate::quirks::Alg) {
         let world = self.world();
         (world.switches.key_generation, world.switches.id_token_alg)
     }

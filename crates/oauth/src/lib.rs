@@ -1,1 +1,53 @@
-//! placeholder
+//! Speaking OAuth 2.0 and OpenID Connect to providers, as a client.
+//!
+//! Here: building every message that goes to a provider and reading every one that comes back, with nothing believed
+//! that was not checked. Not here: the order of the steps, the journal, what is stored and sealed (`flows`), which
+//! addresses may be dialled (`egress`), and what is true of one provider (a field of
+//! [`Recipe`](alter_core::Recipe), never an `if` in this crate).
+//!
+//! | file | what it speaks |
+//! |---|---|
+//! | `pkce.rs` | the verifier and its challenge (RFC 7636) |
+//! | `authorize.rs` | the authorization request (RFC 6749 section 4.1.1) |
+//! | `callback.rs` | the authorization response (section 4.1.2) and its issuer (RFC 9207) |
+//! | `exchange.rs` | the token request (section 4.1.3): sends, and hands back the answer unread |
+//! | `raw_answer.rs` | that answer, in the form in which it is journalled |
+//! | `token_answer.rs` | reading it (section 5), tolerant in what providers vary, strict in what is dangerous |
+//! | `jwks.rs`, `jwks_cache.rs` | the keys of id_tokens (RFC 7517), and keeping them |
+//! | `id_token.rs`, `claims.rs` | the id_token: its signature, then its claims (OpenID Connect Core section 3.1.3.7) |
+//! | `userinfo.rs` | whose account it is, asked of the provider |
+//! | `identity.rs` | whose account it is, told from what was read |
+//! | `discovery.rs` | the provider's own description (OpenID Connect Discovery, RFC 8414), read when it is configured |
+//! | `strict_json.rs`, `clean.rs` | JSON without duplicate members; foreign text made fit to show |
+//!
+//! Sending and reading are apart (`exchange` and `token_answer`), so that the answer can be made durable in between.
+
+mod authorize;
+mod callback;
+mod claims;
+mod clean;
+mod discovery;
+mod exchange;
+mod id_token;
+mod identity;
+mod jwks;
+mod jwks_cache;
+mod pkce;
+mod raw_answer;
+mod strict_json;
+mod token_answer;
+mod userinfo;
+
+pub use authorize::{AuthorizationRequest, OauthError, asks_for_openid, authorize_url};
+pub use callback::{BadCallback, Callback, CallbackOutcome, MixUp, check_iss, parse_callback};
+pub use claims::BadClaim;
+pub use discovery::{Discovered, DiscoveryError, discover};
+pub use exchange::{Client, ExchangeError, exchange};
+pub use id_token::IdTokenRefused;
+pub use identity::{Identity, IdentityUnreadable, identity, needs_userinfo};
+pub use jwks::JwksError;
+pub use jwks_cache::JwksCache;
+pub use pkce::Pkce;
+pub use raw_answer::{BadRawAnswer, RawAnswer};
+pub use token_answer::{TokenRefused, TokenSet, parse_token_answer};
+pub use userinfo::{UserinfoError, userinfo};

@@ -1,1 +1,72 @@
-//! placeholder
+//! HTTP on the outside, a flow call on the inside. A route reads the request, calls one flow, maps the outcome.
+//!
+//! Rooms: `accept` (the listening loop and its limits), `middleware` (what every request passes), `extract` (who
+//! calls, from which browser, with which body), `routes` (files mirror URL paths), `pages` (what people see).
+//! Not here: rules, SQL, settings. To add an endpoint: a file under `routes/` at its URL path, its types and codes in
+//! `alter-api`, a line in `router`.
+
+mod accept;
+mod error;
+pub mod extract;
+mod middleware;
+pub mod openapi;
+pub mod pages;
+mod routes;
+
+use std::sync::Arc;
+
+use alter_flows::Flows;
+use axum::Router;
+
+pub use accept::{Limits, serve};
+pub use routes::SDK_VERSION;
+
+/// What the routes share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// The stories.
+    pub flows: Flows,
+    /// The public address and what follows from it.
+    pub site: Arc<Site>,
+}
+
+/// The public address of this server (`ALTER_PUBLIC_URL`) and what follows from it.
+#[derive(Debug)]
+pub struct Site {
+    /// Scheme, host and port: what our own pages have as `Origin`.
+    pub origin: String,
+    /// What the `Host` header must be.
+    pub host: String,
+    /// https: cookies are `Secure` and carry the `__Host-` prefix.
+    pub secure: bool,
+}
+
+impl Site {
+    /// From `ALTER_PUBLIC_URL`: scheme, host and port, no path; https, or http on a loopback host.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn new(public_url: &str) -> Result<Self, String> {
+        let origin = public_url.trim_end_matches('/').to_owned();
+        alter_core::origin::check_origin(&origin)
+            .map_err(|e| format!("ALTER_PUBLIC_URL {public_url} is not usable: {}.", e.fault))?;
+        let (scheme, host) = origin.split_once("://").ok_or("ALTER_PUBLIC_URL has no scheme.")?;
+        Ok(Self { secure: scheme == "https", host: host.to_owned(), origin })
+    }
+}
+
+impl Shared {
+    /// For the router.
+    ///
+    /// # Errors
+    /// As [`Site::new`].
+    pub fn new(flows: Flows) -> Result<Self, String> {
+        let site = Arc::new(Site::new(flows.public_url())?);
+        Ok(Self { flows, site })
+    }
+}
+
+/// Every route with everything that a request passes on its way.
+pub fn router(shared: Shared) -> Router {
+    middleware::around(routes::all(), shared)
+}

@@ -1,1 +1,130 @@
-//! placeholder
+//! The storage ports of `alter-core` over one SQLite file.
+//!
+//! Here: SQL, one file per noun under core's file names, and the engine below it: [`writer`] (one thread, group
+//! commit), [`readers`] (a few read-only connections), [`migrate`]. Not here: rules (they are `core`'s and are called
+//! from inside the write transactions), keys and plaintext (what is sealed arrives sealed).
+//!
+//! Acknowledged means durable: a write is answered after its COMMIT has reached the disk (`synchronous=FULL`).
+//! The command line may write to the same file meanwhile; SQLite's own locks order the two.
+//!
+//! To add a table, add `migrations/NNNN_name.sql`, list it in [`migrate`], and write its statements in the noun's
+//! file. PostgreSQL must be able to do the same: name every column, upsert in one statement, rely on no rowid.
+
+mod app;
+mod audit;
+mod column;
+mod connection;
+mod fault;
+mod grant;
+mod key;
+mod migrate;
+mod provider;
+mod readers;
+mod session;
+mod statement;
+mod store;
+mod transaction;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use alter_core::StoreError;
+use rusqlite::Connection;
+
+use crate::{fault::Fault, readers::Readers, writer::Writer};
+
+/// What [`SqliteStore::open`] does about a file that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// Makes it, readable by its owner alone; a file that is there is opened.
+    Create,
+    /// Refuses.
+    Existing,
+}
+
+/// Why a database could not be opened. The texts are for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// [`Open::Existing`], and there is none.
+    #[error("there is no database at {}", .0.display())]
+    Missing(PathBuf),
+    /// A newer program has migrated it. Nothing was changed.
+    #[error("the database has schema {found}, this program knows {known}: use the newer program")]
+    NewerSchema {
+        /// In the file.
+        found: i64,
+        /// In this program.
+        known: i64,
+    },
+    /// An SQLite file with tables of something else. Nothing was changed.
+    #[error("{} is a database of another program", .0.display())]
+    NotOurs(PathBuf),
+    /// The file or its directory could not be used.
+    #[error("the database file cannot be used: {0}")]
+    File(#[from] std::io::Error),
+    /// SQLite refused.
+    #[error("the database cannot be opened: {0}")]
+    Engine(String),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+/// A database in one file. Dropping it waits until every write that was asked for has been committed.
+pub struct SqliteStore {
+    path: PathBuf,
+    // Before the writer: the last connection to close folds the log into the file, and a reader may not write.
+    readers: Readers,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the file and migrates it forward. Blocks for as long as that takes; needs no async runtime.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(path: &Path, mode: Open) -> Result<Self, OpenError> {
+        connection::ensure_file(path, mode)?;
+        let mut connection = connection::open(path)?;
+        migrate::refuse_unknown(&connection, path)?;
+        connection::prepare_writer(&connection)?;
+        migrate::forward(&mut connection)?;
+        Ok(Self {
+            path: path.to_owned(),
+            readers: Readers::new(path.to_owned()),
+            writer: Writer::start(connection)?,
+        })
+    }
+
+    /// The schema that [`SqliteStore::open`] brings a file to.
+    pub fn schema_version() -> i64 {
+        migrate::known()
+    }
+
+    /// Runs `work` inside a write transaction; answers once that is durable.
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.writer.run(work).await
+    }
+
+    /// Runs `work` on a read-only connection, here and now.
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+    {
+        self.readers.run(work).await
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}

@@ -7,56 +7,54 @@
  */
 import type { Session } from "./session";
 
-/** What shows the server that popup and page belong together. */
-export interface Proof {
+/** A session with what shows the server that popup and page belong together. */
+export interface Proven extends Session {
   /** 32 random bytes, base64url. Leaves this page only in an answer to the server's own page. */
-  v: string;
+  _v: string;
   /** base64url of the SHA-256 of those bytes. Also the id of this flow in messages. */
-  cb: string;
+  _cb: string;
 }
 
+/** Of 32 bytes: that leaves one `=` at the end. */
 const base64url = (bytes: ArrayLike<number> | ArrayBuffer): string =>
   btoa(String.fromCharCode(...new Uint8Array(bytes)))
     .replace(/\+/g, "-")
     .replace(/\//g, "_")
-    .replace(/=/g, "");
+    .replace("=", "");
 
-export async function makeProof(): Promise<Proof> {
+export async function prove(session: Session): Promise<Proven> {
   const bytes = crypto.getRandomValues(new Uint8Array(32));
-  return { v: base64url(bytes), cb: base64url(await crypto.subtle.digest("SHA-256", bytes)) };
+  return { ...session, _v: base64url(bytes), _cb: base64url(await crypto.subtle.digest("SHA-256", bytes)) };
 }
 
-/**
- * A blank window in the middle of this one, or null where the browser blocks it. Its name is new each
- * time: a fixed one could be another flow's window.
- */
-export function openPopup(): Window | null {
-  const left = (screenX + (outerWidth - 500) / 2) | 0;
-  const top = (screenY + (outerHeight - 700) / 2) | 0;
-  const popup = open("", "_blank", `width=500,height=700,left=${left},top=${top}`);
-  return popup && !popup.closed ? popup : null;
-}
+/** A blank window in the middle of this one. Its name is new each time: a fixed one could be another flow's. */
+export const openPopup = (): Window | null =>
+  open(
+    "",
+    "_blank",
+    `width=500,height=700,left=${(screenX + (outerWidth - 500) / 2) | 0},top=${(screenY + (outerHeight - 700) / 2) | 0}`,
+  );
 
 /** Sends the blank popup to the server. */
-export function enter(popup: Window, { base, token }: Session, cb: string): void {
-  const byFragment = () => popup.location.replace(`${base}/sdk/oauth/connect#session=${token}&cb=${cb}&m=p`);
+export function enter(popup: Window, { _base, _token, _cb }: Proven): void {
+  const byFragment = () => popup.location.replace(`${_base}/sdk/oauth/connect#session=${_token}&cb=${_cb}&m=p`);
   try {
     // Nodes only: `document.write` would cut this window off under some opener policies, and markup
-    // would need a Trusted Types policy.
+    // would need a Trusted Types policy. All of them in the head, where nothing is drawn.
     const page = popup.document;
-    const add = <T extends keyof HTMLElementTagNameMap>(parent: Node, tag: T, properties: object) =>
+    const add = <T extends keyof HTMLElementTagNameMap>(tag: T, properties: object, parent: Node = page.head) =>
       parent.appendChild(Object.assign(page.createElement(tag), properties));
 
     // Chromium and WebKit report a forbidden form by this event, Firefox throws out of submit().
-    page.addEventListener("securitypolicyviolation", (event) => {
-      if (event.effectiveDirective === "form-action" && event.disposition !== "report") byFragment();
+    page.addEventListener("securitypolicyviolation", ({ effectiveDirective, disposition }) => {
+      if (effectiveDirective === "form-action" && disposition !== "report") byFragment();
     });
     // Without it an app's `no-referrer` would make the Origin of the POST `null`.
-    add(page.head, "meta", { name: "referrer", content: "origin" });
-    const form = add(page.body, "form", { method: "post", action: base + "/connect/open", target: "_top" });
-    Object.entries({ session: token, cb, m: "p" }).forEach(([name, value]) => {
-      add(form, "input", { type: "hidden", name, value });
-    });
+    add("meta", { name: "referrer", content: "origin" });
+    const form = add("form", { method: "post", action: _base + "/connect/open", target: "_top" });
+    add("input", { name: "session", value: _token }, form);
+    add("input", { name: "cb", value: _cb }, form);
+    add("input", { name: "m", value: "p" }, form);
     form.submit();
   } catch {
     byFragment();
@@ -64,25 +62,22 @@ export function enter(popup: Window, { base, token }: Session, cb: string): void
 }
 
 /**
- * Answers the server's page in the popup of this flow, and nobody else: it must be that window, that
- * origin and this flow's id. The id refuses a popup that a hostile provider has steered to another
- * session's link.
+ * Answers the server's page in the popup of this flow, and nobody else; true if it did: it must be
+ * that window, that origin and this flow's id. The id refuses a popup that a hostile provider has
+ * steered to another session's link.
  */
-export const answerHello = (event: MessageEvent, popup: Window, base: string, { v, cb }: Proof): void => {
-  if (event.source === popup && event.origin === base && event.data?.alter === "hello" && event.data.id === cb) {
-    popup.postMessage({ alter: "proof", id: cb, v }, base);
-  }
-};
+export function answerHello({ source, origin, data }: MessageEvent, popup: Window, proven: Proven): boolean {
+  const { _base, _v: v, _cb: id } = proven;
+  const ours = source === popup && origin === _base && data?.alter === "hello" && data.id === id;
+  if (ours) popup.postMessage({ alter: "proof", id, v }, _base);
+  return ours;
+}
 
 /**
  * Closes the popup and keeps at it for 6 seconds: a close that falls into a page change can get lost,
  * and one more call on a closed window does no harm.
  */
-export function closePopup(popup: Window): void {
-  let left = 20;
-  const attempt = () => {
-    popup.close();
-    if (!popup.closed && left--) setTimeout(attempt, 300);
-  };
-  attempt();
+export function closePopup(popup: Window, left = 20): void {
+  popup.close();
+  if (!popup.closed && left) setTimeout(closePopup, 300, popup, left - 1);
 }

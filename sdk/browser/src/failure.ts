@@ -1,5 +1,11 @@
 import type { AlterError } from "./index";
 
+/** The one code that `open()` rejects with where other failures go to `onError`. */
+export const INVALID_OPTIONS = "invalid_options";
+
 /** An error in the shape that apps get: a plain object, so that it survives JSON and cloning. */
-export const failure = (code: string, message: string, details?: Record<string, unknown>): AlterError =>
-  details ? { code, message, details } : { code, message };
+export const failure = (code: string, message: string, details?: Record<string, unknown>): AlterError => ({
+  code,
+  message,
+  ...(details && { details }),
+});

@@ -5,17 +5,17 @@
  * through there: the server's verdict, a failed token, the deadline, `close()`, a later `open()`.
  * A clock beats all the while, so that nothing here can wait for ever on anyone.
  */
-import { answerHello, closePopup, enter, makeProof, openPopup, type Proof } from "./door";
-import { failure } from "./failure";
+import { answerHello, closePopup, enter, openPopup, prove, type Proven } from "./door";
+import { failure, INVALID_OPTIONS } from "./failure";
 import type { AlterError, AlterEventMetadata, AlterEventName, OpenOptions } from "./index";
-import { readToken, type Session } from "./session";
+import { readToken } from "./session";
 import { ask, type Answer } from "./status";
 
 /** All in milliseconds. */
-const BEAT = 300;
+const BEAT = 250;
 const POLL = 1_000;
-/** After a sign that something happens, each beat polls for this long. */
-const HURRY = 5_000;
+/** After a sign that something happens, so many polls come at the next beat. */
+const HURRY = 20;
 /** A question without answer is asked again; its late answer is ignored. */
 const PATIENCE = 30_000;
 const TOKEN_WAIT = 60_000;
@@ -26,132 +26,161 @@ const LONGEST_SESSION = 3_600_000;
 const FAILURES = 30;
 const BACK_OFF = 500;
 
+const NO_TOKEN = "No session token";
+
 export interface Flow {
   /** As `open()` promises. */
-  launched: Promise<void>;
-  isOpen(): boolean;
-  focus(): void;
+  _launched: Promise<void>;
+  _isOpen(): unknown;
+  _focus(): void;
   /** Gives the flow up, here and at the server; tells `onExit` only if asked to. */
-  cancel(tell?: boolean): void;
+  _cancel(tellExit?: boolean): void;
 }
 
 /** Starts a flow and opens its popup before returning, as long as the caller's click counts. */
-export function startFlow(options: OpenOptions, pinned?: string, fallback?: string, debug?: boolean): Flow {
+export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean): Flow {
+  const now = Date.now;
+  let { token } = options;
   let live = true;
   let popup: Window | null | undefined;
-  let session: Session | undefined;
-  let proof: Proof;
+  /** Set once the popup has been sent to the server. */
+  let session: Proven | undefined;
   let beat: ReturnType<typeof setInterval>;
-  let deadline = Date.now() + TOKEN_WAIT;
+  let deadline = now() + TOKEN_WAIT;
 
-  let cursor: unknown;
+  let cursor: unknown = 0;
   let closed = false;
   let turn = 0;
   let due = 0;
-  let hurryUntil = 0;
+  let hurry = 0;
   let failures = 0;
 
-  let resolveLaunched: () => void;
-  let rejectLaunched: (error: AlterError) => void;
-  const launched = new Promise<void>((resolve, reject) => {
-    resolveLaunched = resolve;
-    rejectLaunched = reject;
-  });
+  /** Resolves what `open()` returned. */
+  let end: () => void;
 
   /** The app's code runs on its own: what it throws is reported as its error and stops nothing here. */
   const tell = <A extends unknown[]>(callback: ((...args: A) => void) | undefined, ...args: A) => {
-    if (callback) Promise.resolve().then(() => callback(...args));
+    if (callback) queueMicrotask(() => callback(...args));
+  };
+
+  const log = (what: unknown, more?: object) => {
+    if (debug) console.log("Alter", what, more);
   };
 
   const emit = (name: AlterEventName, metadata?: Partial<AlterEventMetadata>) => {
     const complete = { timestamp: new Date().toISOString(), ...metadata };
-    if (debug) console.log("[AlterConnect]", name, complete);
+    log(name, complete);
     tell(options.onEvent, name, complete);
   };
 
-  /** Ends the flow. True for the caller that did. */
-  const settle = (): boolean => {
-    const first = live;
+  /** Ends the flow, once, with at most one callback. */
+  const settle = <A extends unknown[]>(callback?: (...args: A) => void, ...args: A) => {
+    if (!live) return;
     live = false;
+    turn++;
     clearInterval(beat);
     removeEventListener("message", onMessage);
-    if (first && popup) closePopup(popup);
-    resolveLaunched();
-    return first;
+    if (popup) closePopup(popup);
+    tell(callback, ...args);
+    end();
   };
 
   const exit = () => {
-    if (settle()) {
-      emit("EXIT");
-      tell(options.onExit);
-    }
+    if (live) emit("EXIT");
+    settle(options.onExit);
   };
 
   const fail = (error: AlterError) => {
-    if (error.code === "invalid_options") rejectLaunched(error);
-    else if (live) tell(options.onError, error);
-    if (settle() && debug) console.log("[AlterConnect]", error);
+    if (live) log(error);
+    settle(options.onError, error);
   };
 
   const onMessage = (event: MessageEvent) => {
-    answerHello(event, popup!, session!.base, proof);
+    if (answerHello(event, popup!, session!)) hurry = HURRY;
   };
 
   const launch = async () => {
-    let { token } = options;
     // A token that is already here is looked at before a window is opened for it.
-    if (typeof token === "string") readToken(token, pinned, fallback);
+    if (typeof token === "string") readToken(token, pinned);
     popup = openPopup();
-    if (!popup) throw failure("popup_blocked", "The browser blocked the popup");
+    if (!popup || popup.closed) throw failure("popup_blocked", "Popup blocked");
     beat = setInterval(onBeat, BEAT);
     try {
       token = await (typeof token === "function" ? token() : token);
     } catch (cause) {
-      throw failure("token_error", "No session token", { cause });
+      throw failure("token_error", NO_TOKEN, { cause });
     }
-    const given = readToken(token, pinned, fallback);
-    proof = await makeProof();
+    const proven = await prove(readToken(token, pinned));
     if (popup.closed) exit();
     if (!live) return;
-    session = given;
-    deadline = Date.now() + LONGEST_SESSION;
+    session = proven;
+    deadline = now() + LONGEST_SESSION;
     addEventListener("message", onMessage);
-    enter(popup, given, proof.cb);
+    enter(popup, proven);
     emit("OPEN");
-    resolveLaunched();
+    end();
   };
 
   const onBeat = () => {
-    const now = Date.now();
     const gone = popup!.closed;
-    if (now > deadline) {
-      fail(session ? failure("session_expired", "The session expired") : failure("token_error", "No session token"));
-    } else if (!session) {
-      // Nobody can have cut off a blank window: it was closed.
-      if (gone) exit();
-    } else {
+    if (now() > deadline) {
+      fail(session ? failure("session_expired", "Session expired") : failure("token_error", NO_TOKEN));
+    } else if (session) {
       if (gone !== closed) {
         closed = gone;
-        hurryUntil = now + HURRY;
+        hurry = HURRY;
         due = 0;
       }
-      if (now >= due) poll(session);
+      if (now() > due) poll(session);
+    } else if (gone) {
+      // No opener policy cuts off a blank window: it was closed.
+      exit();
     }
   };
 
-  const poll = async (of: Session) => {
+  const poll = async (proven: Proven) => {
     const mine = ++turn;
-    due = Date.now() + PATIENCE;
-    let pause;
-    try {
-      const answer = await ask(of, { cursor, closed });
-      if (mine === turn && live) take(answer);
-      failures = 0;
-      pause = Date.now() < hurryUntil ? 0 : POLL;
-    } catch {
-      pause = ++failures * BACK_OFF;
-    }
-    ...
+    due = now() + PATIENCE;
+    const answer = await ask(proven, { cursor, closed });
+    if (mine !== turn) return;
+    failures = answer ? 0 : failures + 1;
+    due = now() + (failures ? failures * BACK_OFF : hurry-- > 0 ? 0 : POLL);
+    if (answer) take(answer);
+    else if (failures === FAILURES) fail(failure("network_error", "Server unreachable"));
   };
-  return { launched, isOpen, focus, cancel };
+
+  const take = (answer: Answer) => {
+    const { status, connections } = answer;
+    answer.events?.forEach(({ name, metadata }) => emit(name, metadata));
+    if (status === "open") {
+      cursor = answer.cursor;
+      const named = Date.parse(answer.deadline!);
+      // A deadline that is past while the server calls the session open: this clock is wrong, not that one.
+      if (named > now()) deadline = named;
+    } else if (status === "exited") {
+      exit();
+    } else if (status === "completed" && connections?.length) {
+      settle(options.onSuccess, connections[0]!, connections);
+    } else {
+      fail(failure(answer.error || "server_error", answer.message || "", answer.details));
+    }
+  };
+
+  return {
+    _launched: new Promise((resolve, reject) => {
+      end = resolve;
+      launch().catch((error) => {
+        if (error.code === INVALID_OPTIONS) {
+          reject(error);
+          settle();
+        } else fail(error);
+      });
+    }),
+    _isOpen: () => live && popup && !popup.closed,
+    _focus: () => popup!.focus(),
+    _cancel(tellExit) {
+      if (live && session) ask(session, { cursor, cancel: true });
+      tellExit ? exit() : settle();
+    },
+  };
 }

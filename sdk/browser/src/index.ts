@@ -8,13 +8,11 @@
  * The popup is the only transport so far. Phones and upright tablets, which are to get a full-page
  * redirect, get the popup too until that transport is built.
  */
-import { failure } from "./failure";
+import { failure, INVALID_OPTIONS } from "./failure";
 import { startFlow, type Flow } from "./flow";
 import { serverOrigin } from "./session";
 
 declare const VERSION: string;
-/** True in the UMD build only, the one that can be loaded by a plain `<script>`. */
-declare const UMD: boolean;
 
 /** An account that the user connected. */
 export interface Connection {
@@ -100,55 +98,48 @@ interface AlterConnect {
   getVersion(): string;
 }
 
-/** Read while the script runs: afterwards nobody can tell which script this was. */
-const script = UMD && typeof document === "object" ? (document.currentScript as HTMLScriptElement | null) : null;
-
-/** The server that the script itself came from. Any other host (a CDN) is not taken for one. */
-const scriptOrigin = UMD ? /^(https?:\/\/[^/]+)\/sdk\//.exec((script && script.src) || "")?.[1] : undefined;
-
 const AlterConnect = {
   /** Makes an instance. A bad `baseURL` is reported by `open()`, so that a page never fails to load. */
   create(config: AlterConnectConfig = {}): AlterConnect {
     let flow: Flow | undefined;
     let destroyed: boolean | undefined;
 
-    const close = () => flow?.cancel();
+    const isOpen = () => !!flow?._isOpen();
+    const close = () => flow?._cancel();
 
     return {
       // `async` also turns whatever is thrown here into a rejection; up to its first `await` it runs
       // inside the caller's click.
       async open(options) {
-        if (destroyed) throw failure("sdk_destroyed", "This instance was destroyed");
-        const pinned = checkedServer(options, config);
-        if (flow?.isOpen()) return flow.focus();
-        const next = startFlow(options, pinned, scriptOrigin, config.debug);
-        if (next.isOpen()) {
-          // The new flow is in place first: an `onExit` that calls `open()` then finds it.
-          const previous = flow;
-          flow = next;
-          previous?.cancel(true);
+        if (destroyed) throw failure("sdk_destroyed", "Destroyed");
+        if (!options?.token || typeof options.onSuccess !== "function") {
+          throw failure(INVALID_OPTIONS, "token, onSuccess required");
         }
-        return next.launched;
+        if (options.fallback) throw failure(INVALID_OPTIONS, "redirect not built yet");
+        // Browsers offer SHA-256 on https and loopback pages only, and a session knows no other origin.
+        if (!crypto.subtle) throw failure(INVALID_OPTIONS, "Page must be https");
+        const named = options.baseURL || config.baseURL;
+        const pinned = named && serverOrigin(named);
+        if (isOpen()) return flow!._focus();
+
+        const next = startFlow(options, pinned, config.debug);
+        if (next._isOpen()) {
+          // Whatever flow is still live here has lost its popup. Its `onExit` runs after this task: if it
+          // calls `open()`, it finds the new flow.
+          flow?._cancel(true);
+          flow = next;
+        }
+        return next._launched;
       },
       close,
       destroy() {
         destroyed = true;
         close();
       },
-      isOpen: () => !!flow?.isOpen(),
+      isOpen,
       getVersion: () => VERSION,
     };
   },
 };
-
-/** Refuses options that no flow can start from; the server that they name, if they name one. */
-function checkedServer(options: OpenOptions, config: AlterConnectConfig): string | undefined {
-  if (!options?.token || typeof options.onSuccess !== "function") {
-    throw failure("invalid_options", "token and onSuccess are required");
-  }
-  if (options.fallback) throw failure("invalid_options", "fallback is not built yet");
-  const named = options.baseURL ?? config?.baseURL;
-  return named == null ? undefined : serverOrigin(named);
-}
 
 export default AlterConnect;

@@ -13,7 +13,7 @@ export interface Report {
 }
 
 export interface Answer {
-  status: "open" | "completed" | "failed" | "exited";
+  status?: "open" | "completed" | "failed" | "exited";
   cursor?: unknown;
   /** ISO 8601; the flow is over then at the latest. */
   deadline?: string;
@@ -24,22 +24,27 @@ export interface Answer {
   details?: Record<string, unknown>;
 }
 
+/** Refusals that may pass by themselves (408, 429) are not among these. */
+const FINAL = /^4(?!08|29)/;
+
 /**
- * Asks once. A refusal that names its error (4xx) is an answer; what may pass by itself throws: no
- * network, 5xx, 408, 429, something that is not JSON.
+ * Asks once. A refusal that names its error is an answer too, without `status`. Nothing comes back
+ * where asking again may help: no network, a failing server, too many requests, not JSON.
  *
- * A string body goes out as `text/plain`, which needs no preflight. `keepalive` lets a `cancel` get
- * out of a page that is just being left.
+ * A string goes out as `text/plain`, which needs no preflight. `keepalive` lets a `cancel` get out of
+ * a page that is just being left.
  */
-export async function ask({ base, token }: Session, report: Report): Promise<Answer> {
-  const response = await fetch(base + "/connect/status", {
-    method: "POST",
-    body: JSON.stringify({ session_token: token, ...report }),
-    credentials: "omit",
-    keepalive: true,
-  });
-  const answer = await response.json();
-  if (response.ok) return answer;
-  if (response.status > 499 || /408|429/.test("" + response.status) || !answer.error) throw answer;
-  return { ...answer, status: "failed" };
+export async function ask({ _base, _token }: Session, report: Report): Promise<Answer | undefined> {
+  try {
+    const response = await fetch(_base + "/connect/status", {
+      method: "post",
+      body: JSON.stringify({ session_token: _token, ...report }),
+      credentials: "omit",
+      keepalive: true,
+    });
+    const answer = await response.json();
+    if (response.ok || (FINAL.test(response.status as never) && answer.error)) return answer;
+  } catch {
+    // As good as no answer.
+  }
 }

@@ -1,0 +1,98 @@
+//! Every error code there is: its status, what it means and what to do. One table; `contract/error-codes.json` and
+//! `docs/reference/errors.md` are made from it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The body of every error on `/sdk/*` and `/connect/*`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    /// The code, for programs.
+    pub error: String,
+    /// A sentence for people: what was wrong and what to do.
+    pub message: String,
+    /// Quote it to the operator; also in the `X-Request-ID` header.
+    pub request_id: String,
+    /// Facts about this very error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $meaning:literal;)*) => {
+        /// Every error code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode { $(#[doc = $meaning] $name,)* }
+
+        impl ErrorCode {
+            /// All of them, in the order of the table.
+            pub const ALL: &[ErrorCode] = &[$(Self::$name,)*];
+
+            /// As it stands on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// HTTP status.
+            pub fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// What it means and what to do.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest = "invalid_request", 400, "The request is malformed: the message names the field. Correct it.";
+    UnsupportedField = "unsupported_field", 400, "A field or header that this version does not build arrived with a value. Leave it out.";
+    InvalidOrigin = "invalid_origin", 400, "`allowed_origin` is not a bare origin: the message names the part at fault and the corrected value.";
+    AllowedOriginRequired = "allowed_origin_required", 400, "`allowed_origin` is missing and the app has no `website_url`. Give one of them.";
+    InvalidReturnUrl = "invalid_return_url", 400, "`return_url` is not https, not registered, or carries a parameter of the result.";
+    NoProviders = "no_providers", 400, "None of the allowed providers is configured on the app. Configure one: `alter provider set`.";
+    AmbiguousTarget = "ambiguous_target", 400, "The path has an encoded slash, a dot segment, a control character or invalid UTF-8.";
+    InvalidKey = "invalid_key", 401, "The API key is missing, malformed or unknown.";
+    KeyRevoked = "key_revoked", 401, "The API key was revoked. Use another.";
+    SignatureRequired = "signature_required", 401, "The request is not signed and the app does not accept bearer calls.";
+    InvalidSignature = "invalid_signature", 401, "The signature is incomplete or wrong, or its nonce was used before.";
+    SignatureExpired = "signature_expired", 401, "The signature's timestamp is more than 300 s from the server's clock. Set your clock.";
+    BindingFailed = "binding_failed", 403, "The page was not opened by the app's own page. Start again from the app.";
+    ForeignOrigin = "foreign_origin", 403, "The request comes from a page of another origin.";
+    CsrfRefused = "csrf_refused", 403, "A state-changing request did not come from our own page.";
+    InvalidToken = "invalid_token", 404, "The session token is malformed or unknown. Mint a fresh session.";
+    GrantNotFound = "grant_not_found", 404, "The app has no such grant.";
+    NotFound = "not_found", 404, "There is nothing at this address.";
+    MethodNotAllowed = "method_not_allowed", 405, "The address exists with another method.";
+    WaitingForApp = "waiting_for_app", 409, "The app page has not been heard of yet: ask again in half a second.";
+    AppUnreachable = "app_unreachable", 409, "The app page cannot reach this server: its CSP `connect-src` needs our origin.";
+    StepMoved = "step_moved", 409, "The step does not apply any more: load the page again.";
+    ProviderNotConfigured = "provider_not_configured", 409, "The operator removed the provider.";
+    SessionExpired = "session_expired", 410, "The session expired, was used, or is open in another browser: `details.reason`. Mint a fresh session.";
+    BodyTooLarge = "body_too_large", 413, "The request body is larger than 256 KiB.";
+    UnsupportedMediaType = "unsupported_media_type", 415, "The body must be `application/json`.";
+    WrongHost = "wrong_host", 421, "The Host header is not that of ALTER_PUBLIC_URL.";
+    BlockedDestination = "blocked_destination", 422, "`request.url` is not one of the provider's API hosts. The operator adds hosts with `--api-host`.";
+    HeadersTooLarge = "headers_too_large", 431, "The request headers are larger than 16 KiB. Clear this site's cookies.";
+    ServerError = "server_error", 500, "We failed. Quote the request id to the operator.";
+    BindingNotBuilt = "binding_not_built", 501, "Sessions with binding level L0 (links) and L3 (backend confirms) are not built yet. Set `--website-url`, or `--min-binding L2`.";
+    RefreshNotBuilt = "refresh_not_built", 501, "The access token has expired and refresh is not built yet. Let the user connect again.";
+    ServiceUnavailable = "service_unavailable", 503, "Storage does not answer. Nothing was released. Try again.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_explained() {
+        let mut seen = std::collections::HashSet::new();
+        for code in ErrorCode::ALL {
+            assert!(seen.insert(code.as_str()), "{} twice", code.as_str());
+            assert!((400..600).contains(&code.status()));
+            assert!(code.meaning().ends_with('.'), "{}", code.as_str());
+        }
+    }
+}

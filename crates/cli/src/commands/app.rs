@@ -1,0 +1,161 @@
+//! `alter app create|list|show|set`.
+
+use alter_core::{App, AppSettings, Level};
+use clap::{Args, Subcommand};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::{find_app, store_of};
+use crate::{
+    config::Config,
+    output::{Output, Usage},
+    wiring,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    /// Make an app; prints its id and, once, its API key.
+    Create {
+        /// Shown to people on every page.
+        name: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// All apps.
+    List,
+    /// One app.
+    Show {
+        /// App id, or its name.
+        app: String,
+    },
+    /// Change an app: only what is given changes.
+    Set {
+        /// App id, or its name.
+        app: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+/// What an operator decides about an app.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Flags {
+    /// The app's web page: gives allowed_origin its default.
+    #[arg(long, value_name = "URL")]
+    website_url: Option<String>,
+    /// An origin that a return_url may have (repeatable; replaces the list).
+    #[arg(long = "return-origin", value_name = "ORIGIN")]
+    return_origins: Vec<String>,
+    /// Accept the published browser client 0.8.0 (binding level L1).
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    legacy_clients: Option<bool>,
+    /// Accept links (not built yet: stored).
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    allow_links: Option<bool>,
+    /// Links ask for a code (not built yet: stored).
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    require_code: Option<bool>,
+    /// Accept calls without a signature (curl, development).
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    allow_bearer: Option<bool>,
+    /// A user-bound grant needs user_token (not built yet: stored).
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    require_user_token: Option<bool>,
+    /// Lifetime of a session, seconds, 60 to 3600.
+    #[arg(long, value_name = "SECONDS")]
+    session_ttl: Option<u32>,
+    /// The lowest binding level: L0 and L3 are not built yet.
+    #[arg(long, value_name = "L0..L3")]
+    min_binding: Option<String>,
+}
+
+impl Flags {
+    fn apply(self, settings: &mut AppSettings) -> Result<(), Usage> {
+        let choose = |slot: &mut bool, value: Option<bool>| *slot = value.unwrap_or(*slot);
+        choose(&mut settings.legacy_clients, self.legacy_clients);
+        choose(&mut settings.allow_links, self.allow_links);
+        choose(&mut settings.require_code, self.require_code);
+        choose(&mut settings.allow_bearer, self.allow_bearer);
+        choose(&mut settings.require_user_token, self.require_user_token);
+        if self.website_url.is_some() {
+            settings.website_url = self.website_url;
+        }
+        if !self.return_origins.is_empty() {
+            settings.return_origins = self.return_origins;
+        }
+        settings.session_ttl = self.session_ttl.unwrap_or(settings.session_ttl);
+        if let Some(text) = self.min_binding {
+            let level = Level::parse(&text)
+                .ok_or_else(|| Usage(format!("--min-binding is {text}; it must be L0, L1, L2 or L3")))?;
+            settings.min_binding = Some(level);
+        }
+        settings.check().map_err(Usage)
+    }
+}
+
+pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) -> anyhow::Result<()> {
+    match command {
+        AppCommand::Create { name, flags } => create(name, flags, config, output).await,
+        AppCommand::List => {
+            let apps = store_of(config).await?.list_apps().await?;
+            let lines: Vec<_> = apps.iter().map(|a| format!("{}  {}", a.id, a.settings.name)).collect();
+            let text = if lines.is_empty() {
+                "No apps yet: alter app create NAME".to_owned()
+            } else {
+                lines.join("\n")
+            };
+            output.answer(&text, &json!({ "apps": apps.iter().map(described).collect::<Vec<_>>() }));
+            Ok(())
+        }
+        AppCommand::Show { app } => {
+            let app = find_app(store_of(config).await?.as_ref(), &app).await?;
+            show(&app, output);
+            Ok(())
+        }
+        AppCommand::Set { app, flags } => {
+            let mut app = find_app(store_of(config).await?.as_ref(), &app).await?;
+            flags.apply(&mut app.settings)?;
+            wiring::flows(config).await?.change_app(app.id, app.settings.clone()).await?;
+            show(&app, output);
+            Ok(())
+        }
+    }
+}
+
+async fn create(name: String, flags: Flags, config: &Config, output: Output) -> anyhow::Result<()> {
+    let mut settings = AppSettings::named(name);
+    flags.apply(&mut settings)?;
+    let made = wiring::flows(config).await?.create_app(settings).await?;
+    let (id, key) = (made.app.id, made.key.secret.expose_secret());
+    let mut text = format!(
+        "app_id   {id}\napi_key  {key}\n\nThe key is shown this once. Keep it where your backend keeps secrets."
+    );
+    if matches!(made.app.min_binding(), Level::L0 | Level::L3) {
+        text.push_str(
+            "\n\nThis app can mint no session yet: links (L0) and confirmation by the backend (L3) are not built. \
+             Give it a page: alter app set APP --website-url https://app.example.com",
+        );
+    }
+    let mut value = described(&made.app);
+    value["api_key"] = json!(key);
+    value["key_id"] = json!(made.key.key.id.to_string());
+    output.answer(&text, &value);
+    Ok(())
+}
+
+fn show(app: &App, output: Output) {
+    let value = described(app);
+    let lines = value.as_object().into_iter().flatten().map(|(name, v)| match v {
+        Value::String(text) => format!("{name:<20}{text}"),
+        other => format!("{name:<20}{other}"),
+    });
+    output.answer(&lines.collect::<Vec<_>>().join("\n"), &value);
+}
+
+fn described(app: &App) -> Value {
+    let mut value = json!(app.settings);
+    value["app_id"] = json!(app.id.to_string());
+    value["created_at"] = json!(app.created_at.to_rfc3339());
+    value["min_binding"] = json!(app.min_binding().as_str());
+    value
+}

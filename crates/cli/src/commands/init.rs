@@ -1,0 +1,53 @@
+//! `alter init`: data directory (0700), root key (0600), database. Refuses to overwrite.
+
+use alter_core::{Random, SystemRandom};
+use alter_store_sqlite::Open;
+use alter_vault::{RootKey, Vault};
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use crate::{
+    config::{Config, RootKeySource},
+    output::Output,
+    wiring,
+};
+
+pub(crate) async fn run(config: &Config, output: Output) -> anyhow::Result<()> {
+    if config.database.exists() {
+        bail!("{} exists already: nothing was changed", config.database.display());
+    }
+    create_private_dir(&config.data_dir)?;
+    let root_key = match &config.root_key {
+        RootKeySource::Environment(_) => config.root_key.load()?,
+        RootKeySource::File(path) if path.exists() && std::env::var_os("ALTER_ROOT_KEY_FILE").is_some() => {
+            config.root_key.load()?
+        }
+        RootKeySource::File(path) => {
+            let (_, text) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
+            RootKeySource::create(path, &text)?;
+            config.root_key.load()?
+        }
+    };
+    let store = wiring::open_store(config, Open::Create)?;
+    wiring::assemble(config, store, Vault::new(root_key))?.initialise().await?;
+    let (dir, database) = (config.data_dir.display().to_string(), config.database.display().to_string());
+    let key = match &config.root_key {
+        RootKeySource::Environment(_) => "ALTER_ROOT_KEY".to_owned(),
+        RootKeySource::File(path) => path.display().to_string(),
+    };
+    let text = format!(
+        "Ready.\n  data directory  {dir}\n  database        {database}\n  root key        {key}\n\n\
+         Back up the root key apart from the database: without it nothing can be opened again.\n\
+         Next: alter app create NAME --website-url https://app.example.com"
+    );
+    output.answer(&text, &json!({ "data_dir": dir, "database": database, "root_key": key }));
+    Ok(())
+}
+
+fn create_private_dir(path: &std::path::Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).with_context(|| format!("{} cannot be made", path.display()))
+}

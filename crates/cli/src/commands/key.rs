@@ -1,0 +1,79 @@
+//! `alter key create|list|revoke APP`.
+
+use alter_core::KeyId;
+use clap::Subcommand;
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use super::{find_app, store_of};
+use crate::{
+    config::Config,
+    output::{Output, Usage},
+    wiring,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key; prints it once.
+    Create {
+        /// App id, or its name.
+        app: String,
+        /// What to call it.
+        #[arg(long, default_value = "key")]
+        name: String,
+    },
+    /// All keys of an app.
+    List {
+        /// App id, or its name.
+        app: String,
+    },
+    /// Revoke a key: from now on it is refused.
+    Revoke {
+        /// App id, or its name.
+        app: String,
+        /// The key's id (alter key list).
+        key_id: String,
+    },
+}
+
+pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) -> anyhow::Result<()> {
+    let store = store_of(config).await?;
+    match command {
+        KeyCommand::Create { app, name } => {
+            let app = find_app(store.as_ref(), &app).await?;
+            let made = wiring::flows(config).await?.create_key(app.id, &name).await?;
+            let (id, key) = (made.key.id, made.secret.expose_secret());
+            let value = json!({ "app_id": app.id.to_string(), "key_id": id.to_string(), "api_key": key });
+            output.answer(&format!("key_id   {id}\napi_key  {key}\n\nThe key is shown this once."), &value);
+        }
+        KeyCommand::List { app } => {
+            let app = find_app(store.as_ref(), &app).await?;
+            let keys = store.list_keys(app.id).await?;
+            let state = |k: &alter_core::ApiKey| if k.revoked_at.is_some() { "revoked" } else { "active" };
+            let line = |k| format!("{}  {}…  {:<8} {}", key_id(k), k.prefix, state(k), k.name);
+            let rows: Vec<_> = keys
+                .iter()
+                .map(|k| {
+                    json!({ "key_id": key_id(k), "prefix": k.prefix, "name": k.name, "state": state(k),
+                            "created_at": k.created_at.to_rfc3339() })
+                })
+                .collect();
+            output.answer(&keys.iter().map(line).collect::<Vec<_>>().join("\n"), &json!({ "keys": rows }));
+        }
+        KeyCommand::Revoke { app, key_id } => {
+            let app = find_app(store.as_ref(), &app).await?;
+            let id = KeyId::parse(&key_id)
+                .ok_or_else(|| Usage(format!("{key_id} is not a key id (alter key list)")))?;
+            let now = wiring::flows(config).await?.now();
+            if !store.revoke_key(app.id, id, now).await? {
+                anyhow::bail!("the app has no key {id} (alter key list)");
+            }
+            output.answer("Revoked.", &json!({ "key_id": id.to_string(), "state": "revoked" }));
+        }
+    }
+    Ok(())
+}
+
+fn key_id(key: &alter_core::ApiKey) -> String {
+    key.id.to_string()
+}

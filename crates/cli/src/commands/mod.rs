@@ -1,0 +1,97 @@
+//! The commands of decisions section 6, one file each.
+
+mod app;
+mod doctor;
+mod grant;
+mod init;
+mod key;
+mod migrate;
+mod provider;
+mod serve;
+
+use alter_core::{AppId, Store};
+use anyhow::Context;
+use clap::Subcommand;
+
+use crate::{
+    config::Config,
+    demo,
+    output::{Output, Usage},
+    wiring,
+};
+
+/// Everything that `alter` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything in one process with throw-away data: try the product in a browser.
+    Demo(demo::Demo),
+    /// Make the data directory, the root key and the database.
+    Init,
+    /// Run the server.
+    Serve,
+    /// Apps: whose users connect accounts.
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// API keys of an app.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Providers of an app.
+    #[command(subcommand)]
+    Provider(provider::ProviderCommand),
+    /// Grants of an app.
+    #[command(subcommand)]
+    Grant(grant::GrantCommand),
+    /// Bring the database to this version's schema.
+    Migrate,
+    /// Find and explain misconfigurations.
+    Doctor,
+    /// Print every setting with its default and its explanation.
+    Config,
+}
+
+pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(demo) => demo::run(demo, *output).await,
+        Command::Config => {
+            output.answer(crate::config::DEFAULT, &serde_json::json!({ "default": crate::config::DEFAULT }));
+            Ok(())
+        }
+        command => configured(command, Config::load().map_err(|e| Usage(format!("{e:#}")))?, output).await,
+    }
+}
+
+async fn configured(command: Command, config: Config, output: &Output) -> anyhow::Result<()> {
+    match command {
+        Command::Init => init::run(&config, *output).await,
+        Command::Serve => serve::run(&config).await,
+        Command::Migrate => migrate::run(&config, *output),
+        Command::Doctor => doctor::run(&config, *output).await,
+        Command::App(command) => app::run(command, &config, *output).await,
+        Command::Key(command) => key::run(command, &config, *output).await,
+        Command::Provider(command) => provider::run(command, &config, *output).await,
+        Command::Grant(command) => grant::run(command, &config, *output).await,
+        Command::Demo(_) | Command::Config => Ok(()),
+    }
+}
+
+/// An app by id, or by its name where that is unique.
+pub(crate) async fn find_app(store: &dyn Store, given: &str) -> anyhow::Result<alter_core::App> {
+    if let Some(id) = AppId::parse(given) {
+        return store.get_app(id).await?.with_context(|| format!("there is no app {id}"));
+    }
+    let apps = store.list_apps().await?;
+    let mut named = apps.into_iter().filter(|app| app.settings.name == given);
+    match (named.next(), named.next()) {
+        (Some(app), None) => Ok(app),
+        (Some(_), Some(_)) => {
+            Err(Usage(format!("several apps are called \"{given}\": give the app id")).into())
+        }
+        _ => anyhow::bail!("there is no app \"{given}\" (alter app list)"),
+    }
+}
+
+pub(crate) async fn store_of(config: &Config) -> anyhow::Result<std::sync::Arc<dyn Store>> {
+    // The key check comes first: a command must not write beside a server that holds another key.
+    wiring::flows(config).await?;
+    wiring::open_store(config, alter_store_sqlite::Open::Existing)
+}

@@ -1,0 +1,284 @@
+//! `alter provider list|set|remove`. A provider is a catalogue entry, a `--spec` file, or endpoints given here; flags
+//! override whichever it is.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use alter_core::{ClientAuth, IdentitySource, ProviderConfig, Recipe};
+use alter_flows::ProviderSetting;
+use alter_providers::Catalog;
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{find_app, store_of};
+use crate::{
+    config::Config,
+    output::{Output, Usage, secret_from_stdin},
+    wiring,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProviderCommand {
+    /// Providers of an app, or the catalogue.
+    List {
+        /// App id, or its name; not with --catalog.
+        #[arg(required_unless_present = "catalog")]
+        app: Option<String>,
+        /// What can be set without further facts.
+        #[arg(long)]
+        catalog: bool,
+    },
+    /// Configure a provider on an app; prints the callback URL to register there.
+    Set(Box<SetArgs>),
+    /// Remove a provider from an app. Grants made with it can no longer be used.
+    Remove {
+        /// App id, or its name.
+        app: String,
+        /// Provider id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// App id, or its name.
+    app: String,
+    /// Provider id: from the catalogue, or your own ([a-z0-9-]).
+    id: String,
+    /// Your client at the provider.
+    #[arg(long, value_name = "ID")]
+    client_id: String,
+    #[command(flatten)]
+    secret: SecretFrom,
+    /// Scopes to ask for, separated by spaces.
+    #[arg(long, value_name = "\"A B\"")]
+    scopes: Option<String>,
+    /// What people read instead of the id.
+    #[arg(long)]
+    name: Option<String>,
+    /// OpenID provider: its endpoints are discovered now and pinned.
+    #[arg(long, value_name = "URL", conflicts_with = "spec")]
+    issuer: Option<String>,
+    /// Authorization endpoint.
+    #[arg(long, value_name = "URL")]
+    authorize_url: Option<String>,
+    /// Token endpoint.
+    #[arg(long, value_name = "URL")]
+    token_url: Option<String>,
+    /// Userinfo endpoint.
+    #[arg(long, value_name = "URL")]
+    userinfo_url: Option<String>,
+    /// Revocation endpoint (RFC 7009).
+    #[arg(long, value_name = "URL")]
+    revoke_url: Option<String>,
+    /// Host that the credential may be sent to: HOST, HOST:PORT or .SUFFIX (repeatable).
+    #[arg(long = "api-host", value_name = "HOST")]
+    api_hosts: Vec<String>,
+    /// Further parameter of the authorization request (repeatable).
+    #[arg(long = "param", value_name = "K=V")]
+    params: Vec<String>,
+    /// A file in the catalogue's format.
+    #[arg(long, value_name = "FILE.toml")]
+    spec: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct SecretFrom {
+    /// Read the client secret from standard input.
+    #[arg(long)]
+    client_secret_stdin: bool,
+    /// Read the client secret from a file.
+    #[arg(long, value_name = "FILE")]
+    client_secret_file: Option<PathBuf>,
+    /// The client has no secret.
+    #[arg(long)]
+    public_client: bool,
+}
+
+impl SecretFrom {
+    fn read(&self) -> anyhow::Result<Option<SecretString>> {
+        if let Some(path) = &self.client_secret_file {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            return Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())));
+        }
+        if self.client_secret_stdin { secret_from_stdin("client secret").map(Some) } else { Ok(None) }
+    }
+}
+
+pub(crate) async fn run(command: ProviderCommand, config: &Config, output: Output) -> anyhow::Result<()> {
+    match command {
+        ProviderCommand::List { catalog: true, .. } => {
+            list_catalog(output);
+            Ok(())
+        }
+        ProviderCommand::List { app, .. } => list(&app.unwrap_or_default(), config, output).await,
+        ProviderCommand::Set(args) => set(*args, config, output).await,
+        ProviderCommand::Remove { app, id } => {
+            let store = store_of(config).await?;
+            let app = find_app(store.as_ref(), &app).await?;
+            if !store.delete_provider(app.id, &id).await? {
+                anyhow::bail!("the app has no provider {id} (alter provider list APP)");
+            }
+            output.answer("Removed.", &json!({ "provider_id": id, "removed": true }));
+            Ok(())
+        }
+    }
+}
+
+fn list_catalog(output: Output) {
+    let recipes: Vec<&Recipe> = Catalog::builtin().iter().collect();
+    let lines: Vec<_> = recipes.iter().map(|r| format!("{:<14}{}", r.id, r.name)).collect();
+    let rows: Vec<_> = recipes
+        .iter()
+        .map(|r| json!({ "provider_id": r.id, "name": r.name, "checked": r.checked }))
+        .collect();
+    output.answer(&lines.join("\n"), &json!({ "catalog": rows }));
+}
+
+async fn list(app: &str, config: &Config, output: Output) -> anyhow::Result<()> {
+    let store = store_of(config).await?;
+    let app = find_app(store.as_ref(), app).await?;
+    let configs = store.list_providers(app.id).await?;
+    let rows: Vec<_> = configs.iter().map(|c| described(c, &config.public_url)).collect();
+    let lines: Vec<_> = configs
+        .iter()
+        .map(|c| format!("{:<14}{:<20}{}", c.recipe.id, c.recipe.name, callback_url(c, &config.public_url)))
+        .collect();
+    let text = if lines.is_empty() {
+        "No providers yet: alter provider set APP ID ...".to_owned()
+    } else {
+        lines.join("\n")
+    };
+    output.answer(&text, &json!({ "providers": rows }));
+    Ok(())
+}
+
+async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<()> {
+    let flows = wiring::flows(config).await?;
+    let app = find_app(store_of(config).await?.as_ref(), &args.app).await?;
+    let recipe = recipe_of(&args, config).await?;
+    let setting = ProviderSetting {
+        recipe,
+        client_id: args.client_id.clone(),
+        client_secret: args.secret.read()?,
+        scopes: args.scopes.as_ref().map(|s| s.split_whitespace().map(str::to_owned).collect()),
+    };
+    let stored = flows.set_provider(app.id, setting).await?;
+    let url = callback_url(&stored, &config.public_url);
+    let mut text = format!(
+        "{} is configured.\n\nRegister this callback URL at the provider:\n  {url}",
+        stored.recipe.name
+    );
+    if stored.recipe.api_hosts.is_empty() {
+        text.push_str(
+            "\n\nNo API host is known: /sdk/token will refuse every URL until you add --api-host HOST.",
+        );
+    }
+    output.answer(&text, &described(&stored, &config.public_url));
+    Ok(())
+}
+
+/// The facts: spec file, catalogue or blank, then discovery, then the flags.
+async fn recipe_of(args: &SetArgs, config: &Config) -> anyhow::Result<Recipe> {
+    let mut recipe = match (&args.spec, Catalog::builtin().get(&args.id)) {
+        (Some(path), _) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            alter_providers::parse(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
+        }
+        (None, Some(known)) => known.clone(),
+        (None, None) => blank(args)?,
+    };
+    if recipe.id != args.id {
+        return Err(Usage(format!("the file describes \"{}\", not \"{}\"", recipe.id, args.id)).into());
+    }
+    if let Some(issuer) = &args.issuer {
+        discover_into(&mut recipe, issuer, config).await?;
+    }
+    apply_flags(&mut recipe, args)?;
+    alter_providers::validate(&recipe).map_err(|e| Usage(e.to_string()))?;
+    Ok(recipe)
+}
+
+fn blank(args: &SetArgs) -> Result<Recipe, Usage> {
+    if args.issuer.is_none() && (args.authorize_url.is_none() || args.token_url.is_none()) {
+        return Err(Usage(format!(
+            "\"{}\" is not in the catalogue (alter provider list --catalog): give --issuer, or --authorize-url and --token-url",
+            args.id
+        )));
+    }
+    let minimal = json!({ "id": args.id, "name": args.id, "authorize_url": "", "token_url": "" });
+    let mut recipe: Recipe = serde_json::from_value(minimal).map_err(|e| Usage(e.to_string()))?;
+    recipe.identity.from =
+        if args.issuer.is_some() { IdentitySource::IdToken } else { IdentitySource::Userinfo };
+    Ok(recipe)
+}
+
+async fn discover_into(recipe: &mut Recipe, issuer: &str, config: &Config) -> anyhow::Result<()> {
+    let found = alter_oauth::discover(&wiring::egress(config)?, issuer)
+        .await
+        .with_context(|| format!("the endpoints of {issuer} could not be discovered"))?;
+    recipe.issuer = Some(found.issuer);
+    recipe.issuer_template = None;
+    recipe.authorize_url = found.authorization_endpoint;
+    recipe.token_url = found.token_endpoint;
+    recipe.userinfo_url = found.userinfo_endpoint;
+    recipe.jwks_url = found.jwks_uri;
+    recipe.revoke_url = found.revocation_endpoint;
+    recipe.iss_parameter = found.iss_parameter;
+    recipe.client_auth = found.client_auth;
+    recipe.id_token_algs = found.id_token_algs;
+    if recipe.default_scopes.is_empty() {
+        recipe.default_scopes = vec!["openid".into(), "email".into()];
+    }
+    Ok(())
+}
+
+fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
+    let replace = |slot: &mut String, value: &Option<String>| {
+        if let Some(value) = value {
+            slot.clone_from(value);
+        }
+    };
+    replace(&mut recipe.name, &args.name);
+    replace(&mut recipe.authorize_url, &args.authorize_url);
+    replace(&mut recipe.token_url, &args.token_url);
+    for (slot, value) in
+        [(&mut recipe.userinfo_url, &args.userinfo_url), (&mut recipe.revoke_url, &args.revoke_url)]
+    {
+        if value.is_some() {
+            slot.clone_from(value);
+        }
+    }
+    recipe.api_hosts.extend(args.api_hosts.iter().map(|h| h.to_lowercase()));
+    recipe.authorize_params.extend(parameters(&args.params)?);
+    if args.secret.public_client {
+        recipe.client_auth = ClientAuth::None;
+    }
+    Ok(())
+}
+
+fn parameters(given: &[String]) -> Result<BTreeMap<String, String>, Usage> {
+    let split = |text: &String| {
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| Usage(format!("--param {text} is not K=V")))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    given.iter().map(split).collect()
+}
+
+fn callback_url(config: &ProviderConfig, public_url: &str) -> String {
+    format!("{public_url}/oauth/callback/{}", config.config_id)
+}
+
+fn described(config: &ProviderConfig, public_url: &str) -> Value {
+    json!({
+        "provider_id": config.recipe.id, "name": config.recipe.name, "config_id": config.config_id.as_str(),
+        "callback_url": callback_url(config, public_url), "client_id": config.client_id, "scopes": config.scopes,
+        "issuer": config.recipe.issuer, "authorize_url": config.recipe.authorize_url,
+        "token_url": config.recipe.token_url, "api_hosts": config.recipe.api_hosts,
+    })
+}

@@ -1,0 +1,80 @@
+//! Where the root key comes from: the environment, or a file. There is no default key and no "off".
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use alter_vault::RootKey;
+use anyhow::{Context, bail};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Where the root key comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum RootKeySource {
+    /// `ALTER_ROOT_KEY`.
+    Environment(SecretString),
+    /// `ALTER_ROOT_KEY_FILE`, or `root.key` in the data directory.
+    File(PathBuf),
+}
+
+impl RootKeySource {
+    pub(super) fn new(environment: Option<String>, file: &str, data_dir: &Path) -> Self {
+        match (environment, file) {
+            (Some(key), _) => Self::Environment(SecretString::from(key)),
+            (None, "") => Self::File(data_dir.join("root.key")),
+            (None, path) => Self::File(PathBuf::from(path)),
+        }
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// Missing, unreadable, or not 32 bytes of base64: the server does not start.
+    pub(crate) fn load(&self) -> anyhow::Result<RootKey> {
+        match self {
+            Self::Environment(text) => {
+                RootKey::from_base64(text.expose_secret().trim()).context("ALTER_ROOT_KEY is not a root key")
+            }
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| {
+                    format!(
+                        "the root key {} cannot be read (run `alter init`, or restore it from your backup)",
+                        path.display()
+                    )
+                })?;
+                let text = SecretString::from(text);
+                RootKey::from_base64(text.expose_secret().trim())
+                    .with_context(|| format!("{} is not a root key", path.display()))
+            }
+        }
+    }
+
+    /// A new key in a new file, 0600. A key that is there already is never overwritten.
+    pub(crate) fn create(path: &Path, text: &SecretString) -> anyhow::Result<()> {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = match options.open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                bail!("{} exists already: nothing was changed", path.display())
+            }
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be written", path.display())),
+        };
+        file.write_all(text.expose_secret().as_bytes()).and_then(|()| file.write_all(b"\n"))?;
+        file.sync_all().with_context(|| format!("{} cannot be written", path.display()))
+    }
+}
+
+/// Whether nobody but the owner can read a file.
+pub(crate) fn is_private(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 == 0)
+    }
+    #[cfg(not(unix))]
+    path.exists()
+}

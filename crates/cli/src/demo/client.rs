@@ -1,0 +1,112 @@
+//! What an app's backend does: signed calls to the Connect server, and calls to the provider's API with the token that
+//! it released. Written as a customer would write it, against the wire.
+
+use std::{collections::HashMap, sync::Arc};
+
+use alter_core::{
+    Clock, SystemClock, SystemRandom,
+    secret::{hex, sha256},
+    signing::{SignedParts, sign},
+    time::random_bytes,
+};
+use alter_egress::{Egress, Limits, Request, Response};
+use anyhow::{Context, bail};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use url::Url;
+
+/// A backend with its key.
+#[derive(Clone)]
+pub(super) struct AlterClient {
+    http: Egress,
+    base: String,
+    api_key: Arc<SecretString>,
+}
+
+impl AlterClient {
+    pub(super) fn new(http: Egress, base: &str, api_key: Arc<SecretString>) -> Self {
+        Self { http, base: base.to_owned(), api_key }
+    }
+
+    /// The Connect server's public URL.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// A session for `origin`; the token goes to the browser.
+    pub(super) async fn create_session(&self, origin: &str) -> anyhow::Result<Value> {
+        self.signed("/sdk/oauth/connect/session", &json!({ "allowed_origin": origin })).await
+    }
+
+    /// Calls the provider's API with the grant.
+    pub(super) async fn call_api(&self, grant_id: &str, url: &str) -> anyhow::Result<Value> {
+        let body =
+            json!({ "grant_id": grant_id, "reason": "demo", "request": { "method": "GET", "url": url } });
+        let released = self.signed("/sdk/token", &body).await?;
+        let token = released["access_token"].as_str().context("the answer has no access_token")?;
+        let mut headers = HeaderMap::new();
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
+        value.set_sensitive(true);
+        headers.insert(http::header::AUTHORIZATION, value);
+        let answer = send(&self.http, Method::GET, url, headers, Vec::new()).await?;
+        json_of(&answer)
+    }
+
+    async fn signed(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let (key, body) = (self.api_key.expose_secret(), body.to_string());
+        let timestamp = SystemClock.now().as_seconds().to_string();
+        let nonce = hex(&random_bytes::<16>(&SystemRandom));
+        let parts = SignedParts {
+            method: "POST",
+            target: path,
+            timestamp: &timestamp,
+            nonce: &nonce,
+            body: body.as_bytes(),
+            ..SignedParts::default()
+        };
+        let fields = HashMap::from([
+            ("x-api-key", key.to_owned()),
+            ("x-alter-timestamp", timestamp.clone()),
+            ("x-alter-nonce", nonce.clone()),
+            ("x-alter-content-sha256", hex(&sha256(body.as_bytes()))),
+            ("x-alter-signature", sign(key, &parts)),
+            ("content-type", "application/json".to_owned()),
+        ]);
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value)?);
+        }
+        let answer =
+            send(&self.http, Method::POST, &format!("{}{path}", self.base), headers, body.into_bytes())
+                .await?;
+        json_of(&answer)
+    }
+}
+
+pub(super) async fn send(
+    http: &Egress,
+    method: Method,
+    url: &str,
+    headers: HeaderMap,
+    body: Vec<u8>,
+) -> anyhow::Result<Response> {
+    let request =
+        Request { method, url: Url::parse(url)?, headers, body: body.into(), limits: Limits::default() };
+    http.send(request)
+        .await
+        .with_context(|| format!("{} did not answer", url.split('?').next().unwrap_or(url)))
+}
+
+pub(super) fn json_of(answer: &Response) -> anyhow::Result<Value> {
+    let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if !answer.status.is_success() {
+        bail!(
+            "{}: {} {}",
+            answer.status,
+            value["error"].as_str().unwrap_or("?"),
+            value["message"].as_str().unwrap_or("")
+        );
+    }
+    Ok(value)
+}

@@ -1,0 +1,181 @@
+//! `alter demo`: everything in one process, with data that is thrown away: the server on `localhost`, a mock provider
+//! and a demo app on 127.0.0.1 (ports share cookies, so the three must not share a host name). The app is a real
+//! client: HTTP and HMAC, no shared memory. `--check` walks the whole flow without a browser.
+
+mod app;
+mod check;
+mod client;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use alter_core::{AppSettings, ClientAuth, Level, Random, Recipe, SystemRandom};
+use alter_egress::{Egress, EgressConfig};
+use alter_flows::{Flows, ProviderSetting};
+use alter_mock_provider::MockProvider;
+use alter_server::{Limits, Shared};
+use alter_store_sqlite::Open;
+use alter_vault::{RootKey, Vault};
+use anyhow::Context;
+use clap::Args;
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::{
+    config::{Config, RootKeySource},
+    logging,
+    output::Output,
+    wiring,
+};
+
+/// Everything in one process with throw-away data.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// The server's port; the demo app and the mock provider take the next two. 0 = any free ports.
+    #[arg(long, default_value_t = 8700)]
+    port: u16,
+    /// Walk the whole flow without a browser, print each step, and exit 0 or 1.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Removes the throw-away data when the demo ends.
+struct TempDir(PathBuf);
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _a_leftover_in_the_temp_folder = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
+    logging::start(&std::env::var("ALTER_LOG").unwrap_or_else(|_| "warn".into()))?;
+    let port = if demo.check { 0 } else { demo.port };
+    let next = |offset: u16| if port == 0 { 0 } else { port.saturating_add(offset) };
+    let server = listen(port).await?;
+    let app = listen(next(1)).await?;
+    let provider =
+        MockProvider::start_on(loopback(next(2))).await.context("the mock provider did not start")?;
+
+    let data = TempDir(temp_dir()?);
+    let config = demo_config(&data, server.local_addr()?.port())?;
+    let flows = initialise(&config).await?;
+    let app_origin = format!("http://127.0.0.1:{}", app.local_addr()?.port());
+    let api_key = set_up(&flows, &provider, &app_origin).await?;
+
+    let router = alter_server::router(Shared::new(flows.clone()).map_err(anyhow::Error::msg)?);
+    tokio::spawn(flows.clone().reap_forever());
+    tokio::spawn(alter_server::serve(server, router, Limits::default(), std::future::pending()));
+    let client = client::AlterClient::new(Egress::new(local_egress()?)?, &config.public_url, api_key);
+    tokio::spawn(app::serve(app, client, provider.issuer()));
+
+    if demo.check {
+        return check::walk(&config.public_url, &app_origin, output).await;
+    }
+    greet(&config.public_url, &app_origin, &provider.issuer(), output);
+    let _interrupted = tokio::signal::ctrl_c().await;
+    flows.drain().await;
+    Ok(())
+}
+
+async fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(loopback(port)).await.with_context(|| {
+        format!("port {port} is taken: alter demo --port N (or --port 0 for any free ports)")
+    })
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn local_egress() -> anyhow::Result<EgressConfig> {
+    Ok(EgressConfig { allow: vec!["127.0.0.0/8".parse()?, "::1/128".parse()?], ..EgressConfig::default() })
+}
+
+fn temp_dir() -> anyhow::Result<PathBuf> {
+    let path =
+        std::env::temp_dir().join(format!("alter-demo-{}", alter_core::id::base32_text(&SystemRandom, 12)));
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    Ok(path)
+}
+
+fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
+    Ok(Config {
+        listen: loopback(port),
+        public_url: format!("http://localhost:{port}"),
+        database: data.0.join("alter.db"),
+        root_key: RootKeySource::File(data.0.join("root.key")),
+        log: String::new(),
+        egress_allow: local_egress()?.allow,
+        data_dir: data.0.clone(),
+    })
+}
+
+/// The root key of a demo lives in memory alone: the data is worthless when the process ends.
+async fn initialise(config: &Config) -> anyhow::Result<Flows> {
+    let (root_key, _text) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
+    let flows = wiring::assemble(config, wiring::open_store(config, Open::Create)?, Vault::new(root_key))?;
+    flows.initialise().await?;
+    Ok(flows)
+}
+
+async fn set_up(
+    flows: &Flows,
+    provider: &MockProvider,
+    app_origin: &str,
+) -> anyhow::Result<Arc<SecretString>> {
+    let mut settings = AppSettings::named("Demo Reader");
+    settings.website_url = Some(app_origin.to_owned());
+    settings.min_binding = Some(Level::L2);
+    let made = flows.create_app(settings).await?;
+    let secret = SecretString::from(alter_core::id::base32_text(&SystemRandom, 32));
+    let config = flows
+        .set_provider(
+            made.app.id,
+            ProviderSetting {
+                recipe: acme_notes(&provider.issuer())?,
+                client_id: "demo-reader".into(),
+                client_secret: Some(secret.clone()),
+                scopes: None,
+            },
+        )
+        .await?;
+    let callback = flows.callback_url(&config);
+    provider.register_client(
+        "demo-reader",
+        Some(secrecy::ExposeSecret::expose_secret(&secret)),
+        &[&callback],
+    );
+    Ok(Arc::new(made.key.secret))
+}
+
+fn acme_notes(issuer: &str) -> anyhow::Result<Recipe> {
+    let mut recipe: Recipe = serde_json::from_value(json!({
+        "id": "acme-notes", "name": "Acme Notes", "issuer": issuer, "iss_parameter": true,
+        "authorize_url": format!("{issuer}/authorize"), "token_url": format!("{issuer}/token"),
+        "userinfo_url": format!("{issuer}/userinfo"), "jwks_url": format!("{issuer}/jwks"),
+        "default_scopes": ["openid", "email", "profile", "notes.read"],
+        "scopes": {
+            "openid": "Know who you are at Acme Notes", "email": "See your e-mail address",
+            "profile": "See your name", "notes.read": "Read your notes"
+        },
+        "api_hosts": [issuer.trim_start_matches("http://")],
+        "coop": "keeps"
+    }))?;
+    recipe.client_auth = ClientAuth::Basic;
+    Ok(recipe)
+}
+
+fn greet(server: &str, app: &str, provider: &str, output: Output) {
+    let ports: Vec<&str> = [server, app, provider].iter().filter_map(|url| url.rsplit(':').next()).collect();
+    let forwards: Vec<String> = ports.iter().map(|p| format!("-L {p}:localhost:{p}")).collect();
+    let text = format!(
+        "Open the demo app:  {app}\n\n  the Connect server  {server}\n  the mock provider   {provider}\n\n\
+         Working over ssh?   ssh {} YOUR-MACHINE\nCtrl-C ends it; nothing is kept.",
+        forwards.join(" ")
+    );
+    output.answer(&text, &json!({ "app": app, "server": server, "provider": provider }));
+}

@@ -1,0 +1,64 @@
+//! Puts the parts together.
+
+use std::{path::Path, sync::Arc};
+
+use alter_core::{Store, SystemClock, SystemRandom};
+use alter_egress::{Egress, EgressConfig};
+use alter_flows::{Flows, FlowsConfig};
+use alter_store_sqlite::{Open, SqliteStore};
+use alter_vault::Vault;
+use anyhow::{Context, bail};
+
+use crate::config::Config;
+
+/// The flows over an existing, initialised data directory; the root key has been checked against it (T93).
+///
+/// # Errors
+/// In words for the operator.
+pub(crate) async fn flows(config: &Config) -> anyhow::Result<Flows> {
+    check_owner(&config.data_dir)?;
+    let store = open_store(config, Open::Existing)?;
+    let flows = assemble(config, store, Vault::new(config.root_key.load()?))?;
+    flows.check_root_key().await?;
+    Ok(flows)
+}
+
+/// The database, migrated forward.
+pub(crate) fn open_store(config: &Config, open: Open) -> anyhow::Result<Arc<dyn Store>> {
+    let store = SqliteStore::open(&config.database, open)
+        .with_context(|| format!("the database {} did not open", config.database.display()))?;
+    Ok(Arc::new(store))
+}
+
+/// Flows from parts, without any check.
+pub(crate) fn assemble(config: &Config, store: Arc<dyn Store>, vault: Vault) -> anyhow::Result<Flows> {
+    let egress = egress(config)?;
+    let public = FlowsConfig { public_url: config.public_url.clone() };
+    Ok(Flows::new(public, store, vault, egress, Arc::new(SystemClock), Arc::new(SystemRandom)))
+}
+
+/// The way out.
+pub(crate) fn egress(config: &Config) -> anyhow::Result<Egress> {
+    let settings = EgressConfig { allow: config.egress_allow.clone(), ..EgressConfig::default() };
+    Egress::new(settings).context("the outgoing HTTP client did not start")
+}
+
+/// The command line writes to the server's database: only as the user who owns it, or the server could not read what
+/// was written.
+fn check_owner(data_dir: &Path) -> anyhow::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let owner = std::fs::metadata(data_dir).map(|m| m.uid());
+        let us = std::fs::metadata("/proc/self").map(|m| m.uid());
+        if let (Ok(owner), Ok(us)) = (owner, us)
+            && owner != us
+        {
+            bail!(
+                "{} belongs to user {owner}, and this is user {us}: run this command as its owner",
+                data_dir.display()
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! What the user does on our pages: choose, approve, go back, cancel, finish; and the pages' signs of life.
+//!
+//! Approving: 1. the session may start something, 2. the app page has been heard of (or the SDK could never learn the
+//! result), 3. state, nonce and PKCE verifier are made, 4. transaction and session are stored in one commit, 5. the
+//! browser gets the authorization URL.
+
+use alter_core::{
+    App, Attempt, Failure, FailureKind, Hash, Micros, ProviderConfig, Session, SessionId, StoreError,
+    Transaction, TransactionId, TransactionStatus, secret,
+    session::{STATUS_WAIT, TRANSACTION_TTL},
+};
+use alter_oauth::{AuthorizationRequest, Pkce};
+use secrecy::ExposeSecret;
+
+use crate::{
+    Flows,
+    context::{FlowFault, SealedPlace},
+};
+
+/// Why a step on a page is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// No such session, or another browser's: the same answer.
+    #[error("this browser has no such session")]
+    NotYours,
+    /// The session is over, expired, or the step does not apply: the page should load again.
+    #[error("the step does not apply any more")]
+    Moved,
+    /// Ours.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+}
+
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Why an approval does not lead to the provider.
+#[derive(Debug, thiserror::Error)]
+pub enum ApproveError {
+    /// As for any step.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The app page has not been heard of yet: ask again in half a second.
+    #[error("the app page has not asked for the status yet")]
+    WaitingForApp,
+    /// It was not heard of in time: its CSP `connect-src` most likely.
+    #[error("the app page cannot reach this server")]
+    AppUnreachable,
+    /// The operator removed the provider meanwhile.
+    #[error("the provider is not configured any more")]
+    ProviderGone,
+}
+
+impl From<StoreError> for ApproveError {
+    fn from(error: StoreError) -> Self {
+        Self::Step(error.into())
+    }
+}
+
+impl From<FlowFault> for ApproveError {
+    fn from(fault: FlowFault) -> Self {
+        Self::Step(fault.into())
+    }
+}
+
+impl Flows {
+    /// The user chose a provider on the picker, or wants to try again.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub async fn select(&self, sid: &SessionId, browser: &Hash, provider: &str) -> Result<(), StepError> {
+        let now = self.now();
+        self.step(sid, browser, |session| session.select(provider, now)).await
+    }
+
+    /// Back to the picker.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub async fn back(&self, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
+        self.step(sid, browser, |session| {
+            session.deselect();
+            true
+        })
+        .await
+    }
+
+    /// Cancel: on the consent page a refusal of that provider, on the picker the end.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub async fn cancel(&self, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
+        let now = self.now();
+        self.step(sid, browser, |session| {
+            match session.data.selected.take() {
+                Some(provider) => session.attempt_failed(
+                    Failure {
+                        kind: FailureKind::Denied,
+                        provider: Some(provider),
+                        provider_error: None,
+                        request_id: None,
+                    },
+                    now,
+                ),
+                None => session.finish(now),
+            }
+            true
+        })
+        .await
+    }
+
+    /// Done choosing.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub async fn finish(&self, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
+        let now = self.now();
+        self.step(sid, browser, |session| {
+            session.finish(now);
+            true
+        })
+        .await
+    }
+
+    /// A page shows itself (`seen`) or is left (`bye`). Never an error when it comes late.
+    ///
+    /// # Errors
+    /// [`StepError::NotYours`], or ours.
+    pub async fn page_sign(
+        &self,
+        sid: &SessionId,
+        browser: &Hash,
+        instance: u64,
+        leaving: bool,
+    ) -> Result<(), StepError> {
+        let now = self.now();
+        let changed = self.update_session(sid, |session| {
+            if !session.is_browser(browser) {
+                return Err(StepError::NotYours);
+            }
+            let dirty = session.end().is_none()
+                && if leaving { session.page_left(instance, now) } else { session.page_seen(instance, now) };
+            Ok((dirty, ()))
+        });
+        changed.await?.map(drop).ok_or(StepError::NotYours)
+    }
+
+    /// Approve: answers the authorization URL to send the browser to.
+    ///
+    /// # Errors
+    /// [`ApproveError`].
+    pub async fn approve(
+        &self,
+        sid: &SessionId,
+        browser: &Hash,
+        provider: &str,
+    ) -> Result<url::Url, ApproveError> {
+        for _ in 0..8 {
+            let session = self.store().get_session(sid).await?.ok_or(StepError::NotYours)?;
+            if let Some(location) = self.try_approve(session, browser, provider).await? {
+                return Ok(location);
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// `None` when another write came first.
+    async fn try_approve(
+        &self,
+        mut session: Session,
+        browser: &Hash,
+        provider: &str,
+    ) -> Result<Option<url::Url>, ApproveError> {
+        let now = self.now();
+        self.may_approve(&session, browser, provider, now)?;
+        let configs = self.store().list_providers(session.app_id).await?;
+        let config =
+            configs.into_iter().find(|c| c.recipe.id == provider).ok_or(ApproveError::ProviderGone)?;
+        let app = self.app_of(session.app_id).await?;
+        let (transaction, location) = self.new_transaction(&session, &app, &config, now)?;
+        session.start(Attempt {
+            transaction: transaction.id,
+            provider: provider.to_owned(),
+            coop: config.recipe.coop,
+            started_at: now,
+            expires_at: transaction.expires_at,
+            exchanging: false,
+        });
+        let stored = self.store().start_transaction(&session, transaction).await?;
+        Ok(stored.then_some(location))
+    }
+
+    fn may_approve(
+        &self,
+        session: &Session,
+        browser: &Hash,
+        provider: &str,
+        now: Micros,
+    ) -> Result<(), ApproveError> {
+        if !session.is_browser(browser) {
+            return Err(StepError::NotYours.into());
+        }
+        if !session.can_start(now) || session.data.selected.as_deref() != Some(provider) {
+            return Err(StepError::Moved.into());
+        }
+        match app_reach(session, now) {
+            AppReach::Heard => Ok(()),
+            AppReach::Waiting => Err(ApproveError::WaitingForApp),
+            AppReach::Unreachable => Err(ApproveError::AppUnreachable),
+        }
+    }
+
+    fn new_transaction(
+        &self,
+        session: &Session,
+        app: &App,
+        config: &ProviderConfig,
+        now: Micros,
+    ) -> Result<(Transaction, url::Url), FlowFault> {
+        let (state, nonce, pkce) = (self.fresh_secret(), self.fresh_secret(), Pkce::new(self.random()));
+        let id = TransactionId::new(self.random());
+        let redirect_uri = self.callback_url(config);
+        let location = alter_oauth::authorize_url(&AuthorizationRequest {
+            recipe: &config.recipe,
+            client_id: &config.client_id,
+            redirect_uri: &redirect_uri,
+            scopes: &config.scopes,
+            state: state.expose_secret(),
+            nonce: nonce.expose_secret(),
+            challenge: &pkce.challenge,
+        })
+        .map_err(|_| FlowFault::Broken("a stored provider configuration has no usable authorize_url"))?;
+        let row = id.to_string();
+        let place =
+            SealedPlace { app: app.id, table: "transactions", column: "verifier", row: &row, generation: 0 };
+        let verifier = self.seal(&self.app_key(app)?, &place, pkce.verifier.expose_secret().as_bytes())?;
+        let transaction = Transaction {
+            id,
+            sid: session.sid.clone(),
+            app_id: app.id,
+            config_id: config.config_id.clone(),
+            state_hash: secret::sha256(state.expose_secret().as_bytes()),
+            verifier,
+            nonce: nonce.expose_secret().to_owned(),
+            redirect_uri,
+            scopes: config.scopes.clone(),
+            created_at: now,
+            expires_at: now.plus_seconds(TRANSACTION_TTL),
+            status: TransactionStatus::Started,
+            status_at: now,
+            body: None,
+        };
+        Ok((transaction, location))
+    }
+
+    /// `/oauth/callback/{config_id}`: one path per configuration (T09), the same bytes in both requests (T30).
+    pub fn callback_url(&self, config: &ProviderConfig) -> String {
+        format!("{}/oauth/callback/{}", self.public_url(), config.config_id)
+    }
+
+    async fn step(
+        &self,
+        sid: &SessionId,
+        browser: &Hash,
+        mut change: impl FnMut(&mut Session) -> bool,
+    ) -> Result<(), StepError> {
+        let now = self.now();
+        let changed = self.update_session(sid, |session| {
+            if !session.is_browser(browser) {
+                return Err(StepError::NotYours);
+            }
+            let open = session.end().is_none() && now < session.deadline();
+            if !open || !change(session) {
+                return Err(StepError::Moved);
+            }
+            session.data.signals.page_at = Some(now);
+            Ok((true, ()))
+        });
+        changed.await?.map(drop).ok_or(StepError::NotYours)
+    }
+}
+
+/// Whether the app page's SDK has been heard of (protocol section 3). The published client never asks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AppReach {
+    Heard,
+    Waiting,
+    Unreachable,
+}
+
+pub(crate) fn app_reach(session: &Session, now: Micros) -> AppReach {
+    let Some(claim) = session.claim() else { return AppReach::Waiting };
+    if claim.cb.is_none() || session.data.signals.first_status_at.is_some() {
+        AppReach::Heard
+    } else if now < claim.at.plus_seconds(STATUS_WAIT) {
+        AppReach::Waiting
+    } else {
+        AppReach::Unreachable
+    }
+}

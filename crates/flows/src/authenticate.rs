@@ -1,0 +1,137 @@
+//! Who calls: API key and signature (wire 1.1 and 2, security 6.8).
+//!
+//! 1. The key is well formed, known and not revoked. 2. The signature headers are complete (or the app accepts
+//! bearer calls). 3. The timestamp is within 300 s. 4. The signature is right. The nonce is handed on: it is recorded
+//! in the same commit as whatever the call does (T61).
+
+use alter_core::{
+    ApiKey, App, CallNonce, KeyType, StoreError, key,
+    signing::{self, Signature, SignedParts},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::Flows;
+
+/// How far the caller's clock may be from ours, seconds.
+const SKEW: i64 = 300;
+
+/// What a request presents.
+#[derive(Debug)]
+pub struct PresentedCall<'a> {
+    /// `x-api-key`.
+    pub api_key: Option<SecretString>,
+    /// What the signature covers.
+    pub parts: SignedParts<'a>,
+    /// The signature headers, `None` when none of them is there.
+    pub signature: Option<Signature<'a>>,
+}
+
+/// An authenticated caller.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Its app.
+    pub app: App,
+    /// Its key.
+    pub key: ApiKey,
+    /// To be recorded with whatever the call does; `None` for a bearer call.
+    pub nonce: Option<CallNonce>,
+}
+
+/// Why a caller is refused. All are 401.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// Missing, malformed, unknown, or of a type that may not call here.
+    #[error("the API key is missing or not valid")]
+    InvalidKey,
+    /// Revoked.
+    #[error("the API key was revoked")]
+    KeyRevoked,
+    /// No signature, and the app does not accept bearer calls.
+    #[error("the request is not signed")]
+    SignatureRequired,
+    /// Incomplete, malformed or wrong.
+    #[error("the signature is not valid")]
+    InvalidSignature,
+    /// The timestamp is too far from our clock.
+    #[error("the signature's timestamp is {skew} seconds away from the server's clock")]
+    Stale {
+        /// Seconds, theirs minus ours.
+        skew: i64,
+    },
+    /// Storage.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Flows {
+    /// Answers who calls.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub async fn authenticate(&self, call: &PresentedCall<'_>) -> Result<Caller, AuthError> {
+        let presented = call.api_key.as_ref().ok_or(AuthError::InvalidKey)?;
+        // Agents and derived keys are not built: a well-formed key of those types cannot be in the table either.
+        if !matches!(key::parse_key(presented.expose_secret()), Some(KeyType::App | KeyType::Legacy)) {
+            return Err(AuthError::InvalidKey);
+        }
+        let found = self.store().find_key(&key::key_hash(presented)).await?;
+        let (key, app) = found.ok_or(AuthError::InvalidKey)?;
+        if key.revoked_at.is_some() {
+            return Err(AuthError::KeyRevoked);
+        }
+        let Some(signature) = &call.signature else {
+            return match app.settings.allow_bearer {
+                true => Ok(Caller { app, key, nonce: None }),
+                false => {
+                    tracing::warn!(app_id = %app.id, key_id = %key.id, "call without a signature refused");
+                    Err(AuthError::SignatureRequired)
+                }
+            };
+        };
+        let now = self.now();
+        let nonce = self.check_freshness(&call.parts, now.as_seconds())?;
+        if !signing::verify(presented.expose_secret(), &call.parts, signature) {
+            return Err(AuthError::InvalidSignature);
+        }
+        let nonce = Some(CallNonce { key_id: key.id, nonce, at: now });
+        Ok(Caller { app, key, nonce })
+    }
+
+    /// Records the nonce of a call that changes nothing else.
+    ///
+    /// # Errors
+    /// [`AuthError::InvalidSignature`] for a nonce seen before.
+    pub async fn record_call(&self, caller: &Caller) -> Result<(), AuthError> {
+        match caller.nonce {
+            None => Ok(()),
+            Some(nonce) => self.store().record_call(nonce).await.map_err(|error| match error {
+                StoreError::NonceReplayed => AuthError::InvalidSignature,
+                other => other.into(),
+            }),
+        }
+    }
+
+    fn check_freshness(&self, parts: &SignedParts<'_>, now: i64) -> Result<[u8; 16], AuthError> {
+        let digits = parts.timestamp.len() <= 12 && parts.timestamp.bytes().all(|b| b.is_ascii_digit());
+        let timestamp: i64 = match digits {
+            true => parts.timestamp.parse().map_err(|_| AuthError::InvalidSignature)?,
+            false => return Err(AuthError::InvalidSignature),
+        };
+        let nonce = parse_nonce(parts.nonce).ok_or(AuthError::InvalidSignature)?;
+        let skew = timestamp - now;
+        if skew.abs() > SKEW { Err(AuthError::Stale { skew }) } else { Ok(nonce) }
+    }
+}
+
+/// 32 lower-case hexadecimal digits.
+fn parse_nonce(text: &str) -> Option<[u8; 16]> {
+    let lower = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if text.len() != 32 || !lower {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
+    }
+    Some(bytes)
+}

@@ -1,0 +1,162 @@
+//! The provider sends the browser back (protocol section 4).
+//!
+//! Order: parse, find by the hash of `state`, path id equals the stored one, cookie, `iss`, consume by conditional
+//! update; then the exchange in a task of its own. The browser waits at most ten seconds for it. A duplicate
+//! callback gets the same answer and has no effect. A `code` without the cookie burns the transaction; an `error`
+//! without the cookie is ignored.
+
+use std::time::Duration;
+
+use alter_core::{
+    AuditEntry, AuditKind, Failure, FailureKind, Session, SessionId, Transaction, TransactionStatus, secret,
+};
+use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
+use secrecy::SecretString;
+
+use crate::{
+    Flows,
+    context::{FlowFault, hash_secret},
+};
+
+/// How long the browser's request waits for the exchange before the waiting page takes over.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// What arrived on `/oauth/callback/{config_id}`.
+#[derive(Debug)]
+pub struct CallbackRequest<'a> {
+    /// The last path segment, as received.
+    pub config_id: &'a str,
+    /// The raw query.
+    pub query: &'a str,
+    /// For the log and the audit.
+    pub request_id: &'a str,
+}
+
+/// What the browser gets.
+#[derive(Debug)]
+pub enum CallbackEnd {
+    /// 303 to the session's page.
+    ToSession(SessionId),
+    /// 400: not a callback of ours.
+    NotOurs,
+    /// 400: another browser started this.
+    OtherBrowser,
+}
+
+impl Flows {
+    /// Takes a callback. `cookie` gives the browser key for a session, if the browser sent one.
+    ///
+    /// # Errors
+    /// Ours alone; everything that the browser or the provider did is a [`CallbackEnd`].
+    pub async fn callback(
+        &self,
+        request: &CallbackRequest<'_>,
+        cookie: impl Fn(&SessionId) -> Option<SecretString>,
+    ) -> Result<CallbackEnd, FlowFault> {
+        let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
+        let state = secret::sha256(callback.state.as_bytes());
+        let Some(transaction) = self.store().find_transaction(&state).await? else {
+            return Ok(CallbackEnd::NotOurs);
+        };
+        let Some(session) = self.store().get_session(&transaction.sid).await? else {
+            return Ok(CallbackEnd::NotOurs);
+        };
+
+        let same_browser = cookie(&session.sid).is_some_and(|key| session.is_browser(&hash_secret(&key)));
+        let same_path = transaction.config_id.as_str() == request.config_id;
+        let run = Run { flows: self, request, session: &session, transaction: &transaction };
+        match (&callback.outcome, same_browser, same_path) {
+            (_, false, false) => return Ok(CallbackEnd::NotOurs),
+            (CallbackOutcome::Error { .. }, false, true) => return Ok(CallbackEnd::OtherBrowser),
+            (CallbackOutcome::Code(_), false, true) => {
+                run.fail(FailureKind::Browser, None, AuditKind::BrowserMismatch).await?;
+                return Ok(CallbackEnd::OtherBrowser);
+            }
+            // RFC 9700 section 4.4: the response arrived on another provider's redirect URI.
+            (_, true, false) => {
+                run.fail(FailureKind::Provider, Some("mix_up"), AuditKind::ConnectFailed).await?;
+                return Ok(CallbackEnd::ToSession(session.sid));
+            }
+            (_, true, true) => {}
+        }
+        let config = self.store().get_provider(&transaction.config_id).await?;
+        let iss_ok = config.as_ref().is_some_and(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
+        match callback.outcome {
+            _ if !iss_ok => {
+                run.fail(FailureKind::Provider, Some("iss_mismatch"), AuditKind::ConnectFailed).await?
+            }
+            CallbackOutcome::Error { denied: true, .. } => {
+                run.fail(FailureKind::Denied, None, AuditKind::ConnectFailed).await?;
+            }
+            CallbackOutcome::Error { code, .. } => {
+                run.fail(FailureKind::Provider, Some(&code), AuditKind::ConnectFailed).await?;
+            }
+            CallbackOutcome::Code(code) => {
+                self.exchange_and_wait(&transaction, code, request.request_id).await?
+            }
+        }
+        Ok(CallbackEnd::ToSession(session.sid))
+    }
+
+    async fn exchange_and_wait(
+        &self,
+        transaction: &Transaction,
+        code: SecretString,
+        request_id: &str,
+    ) -> Result<(), FlowFault> {
+        if !self.store().consume_transaction(transaction.id, self.now()).await? {
+            return Ok(());
+        }
+        let (flows, transaction, request_id) = (self.clone(), transaction.clone(), request_id.to_owned());
+        // A task of its own: the browser may hang up, the code has been spent (fault 26).
+        let task =
+            self.inner.tasks.spawn(async move { flows.exchange(transaction, code, &request_id).await });
+        let _still_running = tokio::time::timeout(WAIT, task).await;
+        Ok(())
+    }
+}
+
+struct Run<'a> {
+    flows: &'a Flows,
+    request: &'a CallbackRequest<'a>,
+    session: &'a Session,
+    transaction: &'a Transaction,
+}
+
+impl Run<'_> {
+    /// Ends the transaction unless it has ended already, or the exchange has it.
+    async fn fail(
+        &self,
+        kind: FailureKind,
+        provider_error: Option<&str>,
+        audit: AuditKind,
+    ) -> Result<(), FlowFault> {
+        if self.transaction.status != TransactionStatus::Started {
+            return Ok(());
+        }
+        let attempt = self.session.data.attempt.as_ref().filter(|a| a.transaction == self.transaction.id);
+        let failure = Failure {
+            kind,
+            provider: attempt.map(|a| a.provider.clone()).or_else(|| self.session.data.selected.clone()),
+            provider_error: provider_error.map(str::to_owned),
+            request_id: Some(self.request.request_id.to_owned()),
+        };
+        let now = self.flows.now();
+        let entry = AuditEntry {
+            app_id: self.transaction.app_id,
+            at: now,
+            kind: audit,
+            grant_id: None,
+            sid: Some(self.session.sid.clone()),
+            key_id: None,
+            request_id: failure.request_id.clone(),
+            details: serde_json::json!({ "provider": failure.provider, "provider_error": provider_error }),
+        };
+        let status = match kind {
+            FailureKind::Denied => TransactionStatus::Denied,
+            _ => TransactionStatus::Failed,
+        };
+        self.flows.store().fail_transaction(self.transaction.id, status, failure, entry, now).await?;
+        Ok(())
+    }
+}

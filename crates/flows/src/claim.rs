@@ -1,0 +1,246 @@
+//! Getting in (protocol section 2): a browser presents the token and a proof of the app page that started it.
+//!
+//! 1. Find the session. 2. The browser that has it already is simply let through. 3. Judge the proof: which level
+//! does it reach? 4. Claim by compare-and-set; the first browser wins. A refused claim changes nothing.
+
+use alter_core::{
+    App, AuditEntry, AuditKind, Claim, ClaimRefused, Hash, Level, Session, SessionId, StoreError, secret,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{Flows, context::hash_secret};
+
+/// What the connect page may know before the claim.
+#[derive(Debug)]
+pub struct Peek {
+    /// Whom the page may talk to.
+    pub allowed_origin: String,
+    /// Shown while it waits.
+    pub app_name: String,
+    /// The published client is let in.
+    pub legacy: bool,
+}
+
+/// What a browser brings to show where it comes from.
+#[derive(Debug)]
+pub enum Proof<'a> {
+    /// Door A: a form POST, with the browser's own `Origin` header.
+    FormOrigin {
+        /// The header; `None` when absent.
+        origin: Option<&'a str>,
+        /// The SDK's flow id.
+        cb: &'a str,
+    },
+    /// Door B: the opener answered with `v`, and `cb` = base64url(SHA-256 of the 32 bytes that `v` encodes).
+    Opener {
+        /// The SDK's flow id.
+        cb: &'a str,
+        /// What the opener disclosed.
+        v: &'a str,
+    },
+    /// Door C: the marks of client 0.8.0.
+    Marks(Marks),
+    /// Door D: none. Links are not built yet.
+    None,
+}
+
+/// What the connect page saw of how it was opened (security 6.3).
+#[derive(Debug, Clone, Default)]
+pub struct Marks {
+    /// `window.opener` is there.
+    pub opener: bool,
+    /// `window.name`.
+    pub name: String,
+    /// `document.referrer`.
+    pub referrer: String,
+    /// `Sec-Fetch-Site` of the page's own request, as the server saw it.
+    pub site: String,
+}
+
+/// A browser is in.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Which session.
+    pub sid: SessionId,
+    /// The browser key for the cookie; `None` when this browser has it already.
+    pub browser_key: Option<SecretString>,
+    /// The one-time marker for the redirect.
+    pub marker: Option<SecretString>,
+    /// Seconds the cookie should live.
+    pub max_age: i64,
+}
+
+/// Why a browser is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Malformed or unknown.
+    #[error("the session token is not valid")]
+    InvalidToken,
+    /// Expired, used, or another browser's.
+    #[error("the session cannot be opened: {0:?}")]
+    Refused(ClaimRefused),
+    /// The proof is missing or below the session's level.
+    #[error("the page was not opened by the app")]
+    Binding {
+        /// The app that it must be opened from.
+        app_name: String,
+    },
+    /// Storage.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Flows {
+    /// What the connect page may know of a token. Changes nothing.
+    ///
+    /// # Errors
+    /// [`ClaimError::InvalidToken`], uniformly; [`ClaimError::Refused`] when the session is over.
+    pub async fn peek(&self, session_token: &str) -> Result<Peek, ClaimError> {
+        let session = self.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
+        if session.claim().is_none() {
+            self.still_open(&session)?;
+        }
+        let app = self.app_of(session.app_id).await?;
+        let (allowed_origin, legacy) = (session.data.allowed_origin, app.settings.legacy_clients);
+        Ok(Peek { allowed_origin, app_name: app.settings.name, legacy })
+    }
+
+    /// `minted -> claimed`. `cookie` gives the browser key of the cookie for a session, if the browser sent one.
+    ///
+    /// # Errors
+    /// [`ClaimError`]; the session is unchanged.
+    pub async fn claim(
+        &self,
+        session_token: &str,
+        proof: &Proof<'_>,
+        cookie: impl Fn(&SessionId) -> Option<SecretString>,
+    ) -> Result<Claimed, ClaimError> {
+        let session = self.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
+        let sid = session.sid.clone();
+        let max_age = session.expires_at.plus_seconds(alter_core::session::TRANSACTION_TTL).since(self.now())
+            / 1_000_000;
+        if cookie(&sid).is_some_and(|key| session.is_browser(&hash_secret(&key))) {
+            return Ok(Claimed { sid, browser_key: None, marker: None, max_age });
+        }
+        if session.claim().is_some() {
+            return Err(ClaimError::Refused(self.why_taken(&session)));
+        }
+        self.still_open(&session)?;
+        let app = self.app_of(session.app_id).await?;
+        let refused = || ClaimError::Binding { app_name: app.settings.name.clone() };
+        let (level, cb) = judge(&session, &app, proof).ok_or_else(refused)?;
+
+        let (browser_key, marker) = (self.fresh_secret(), self.fresh_secret());
+        let claim = Claim {
+            level,
+            cb,
+            browser: hash_secret(&browser_key),
+            marker: Some(hash_secret(&marker)),
+            at: self.now(),
+        };
+        let claimed = self.update_session(&sid, |session| match session.claim_by(claim.clone()) {
+            Ok(()) => Ok((true, ())),
+            Err(ClaimRefused::Binding) => Err(refused()),
+            Err(reason) => Err(ClaimError::Refused(reason)),
+        });
+        claimed.await?.ok_or(ClaimError::InvalidToken)?;
+        self.store().append_audit(claimed_entry(&session, level, self.now())).await?;
+        Ok(Claimed { sid, browser_key: Some(browser_key), marker: Some(marker), max_age })
+    }
+
+    fn still_open(&self, session: &Session) -> Result<(), ClaimError> {
+        match session.end() {
+            Some(_) => Err(ClaimError::Refused(self.why_taken(session))),
+            None if session.claim().is_none() && self.now() >= session.expires_at => {
+                Err(ClaimError::Refused(ClaimRefused::Expired))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Of a session that someone has, or that is over, as seen by a browser that does not have it.
+    fn why_taken(&self, session: &Session) -> ClaimRefused {
+        match session.end() {
+            Some(end) if end.kind == alter_core::EndKind::Expired => ClaimRefused::Expired,
+            Some(_) => ClaimRefused::Used,
+            None if self.now() >= session.deadline() => ClaimRefused::Expired,
+            None => ClaimRefused::OtherBrowser,
+        }
+    }
+}
+
+/// The level that a proof reaches and the flow id it carries; `None` when it proves nothing.
+fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Option<(Level, Option<String>)> {
+    match proof {
+        Proof::FormOrigin { origin, cb } => {
+            let same = *origin == Some(session.data.allowed_origin.as_str());
+            (same && is_flow_id(cb)).then(|| (Level::L2, Some((*cb).to_owned())))
+        }
+        Proof::Opener { cb, v } => {
+            let bytes = secret::from_base64url(v).filter(|bytes| bytes.len() == size_of::<Hash>())?;
+            let matches = secret::base64url(&secret::sha256(&bytes)) == **cb;
+            matches.then(|| (Level::L2, Some((*cb).to_owned())))
+        }
+        Proof::Marks(marks) => {
+            let referrer = url::Url::parse(&marks.referrer).ok().map(|u| alter_core::origin::origin_of(&u));
+            let proven = app.settings.legacy_clients
+                && marks.opener
+                && marks.name == "alter_oauth_popup"
+                && marks.site != "none"
+                && referrer.as_deref() == Some(session.data.allowed_origin.as_str());
+            proven.then_some((Level::L1, None))
+        }
+        Proof::None => None,
+    }
+}
+
+/// base64url of 32 bytes.
+fn is_flow_id(cb: &str) -> bool {
+    secret::from_base64url(cb).is_some_and(|bytes| bytes.len() == size_of::<Hash>())
+}
+
+fn claimed_entry(session: &Session, level: Level, at: alter_core::Micros) -> AuditEntry {
+    AuditEntry {
+        app_id: session.app_id,
+        at,
+        kind: AuditKind::SessionClaimed,
+        grant_id: None,
+        sid: Some(session.sid.clone()),
+        key_id: None,
+        request_id: None,
+        details: serde_json::json!({ "level": level.as_str() }),
+    }
+}
+
+/// Live sessions that one browser may keep cookies for (T48).
+const SESSIONS_PER_BROWSER: usize = 10;
+
+impl Flows {
+    /// Of the sessions that a browser holds cookies for, those whose cookies should go to make room for one more:
+    /// first what is over or unknown, then the oldest.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn surplus_sessions(&self, held: Vec<SessionId>) -> Result<Vec<SessionId>, StoreError> {
+        if held.len() < SESSIONS_PER_BROWSER {
+            return Ok(Vec::new());
+        }
+        let mut live = Vec::new();
+        let mut surplus = Vec::new();
+        for sid in held {
+            match self.store().get_session(&sid).await? {
+                Some(session) if session.end().is_none() => live.push((session.created_at, sid)),
+                _ => surplus.push(sid),
+            }
+        }
+        live.sort_by_key(|(at, _)| *at);
+        let too_many = live.len().saturating_sub(SESSIONS_PER_BROWSER - 1);
+        surplus.extend(live.into_iter().take(too_many).map(|(_, sid)| sid));
+        Ok(surplus)
+    }
+
+    /// The browser key of a cookie, hashed for comparison. Empty or oversized values are no key.
+    pub fn browser_hash(&self, key: &SecretString) -> Option<Hash> {
+        (key.expose_secret().len() == 43).then(|| hash_secret(key))
+    }
+}

@@ -1,0 +1,443 @@
+//! From a code to a grant. Runs in a task of its own; also the end of a replay after a crash (`reap`).
+//!
+//! 1. Journal `sent`, durable. 2. The token request. 3. The raw answer, sealed, durable. 4. Parse; verify the
+//! id_token; ask userinfo where the recipe needs it; read the identity. 5. Seal the tokens for the grant's row.
+//! 6. Grant, session, audit and transaction in one commit.
+
+use std::time::Duration;
+
+use alter_core::{
+    AuditEntry, AuditKind, CompleteConnect, Connection, Credential, Failure, FailureKind, Grant, GrantId,
+    Operation, ProviderConfig, StoreError, Transaction, TransactionStatus,
+};
+use alter_oauth::{Client, Identity, RawAnswer, TokenRefused, TokenSet};
+use alter_vault::AppKey;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::{
+    Flows,
+    context::{FlowFault, SealedPlace},
+};
+
+/// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
+const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
+
+/// Why an exchange did not end in a grant.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// The provider's doing: tell the user, end the transaction.
+    #[error("{why}")]
+    Provider { kind: FailureKind, provider_error: Option<String>, why: String },
+    /// Ours. When the answer is in the journal, the transaction stays and the reaper tries again.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+    /// Somebody else has the transaction.
+    #[error("the transaction has moved")]
+    Moved,
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<alter_vault::VaultError> for Stop {
+    fn from(error: alter_vault::VaultError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+fn provider_stop(code: &str, why: impl std::fmt::Display) -> Stop {
+    Stop::Provider {
+        kind: FailureKind::Provider,
+        provider_error: Some(code.to_owned()),
+        why: why.to_string(),
+    }
+}
+
+impl Flows {
+    /// The whole exchange. Never fails outwards: every end is written to the transaction and logged once.
+    pub(crate) async fn exchange(&self, transaction: Transaction, code: SecretString, request_id: &str) {
+        let journalled = self.request_token(&transaction, &code).await;
+        let (journalled, outcome) = match journalled {
+            Ok(answer) => (true, self.finish_exchange(&transaction, &answer, request_id).await),
+            Err(stop) => (false, Err(stop)),
+        };
+        self.settle(&transaction, outcome, journalled, request_id).await;
+    }
+
+    /// Ends a transaction whose answer is in the journal (after a crash, or after a fault of ours).
+    pub(crate) async fn replay(&self, transaction: Transaction) {
+        let outcome = match self.open_journal(&transaction).await {
+            Ok(answer) => self.finish_exchange(&transaction, &answer, "replay").await,
+            Err(fault) => Err(fault.into()),
+        };
+        self.settle(&transaction, outcome, true, "replay").await;
+    }
+
+    async fn settle(
+        &self,
+        transaction: &Transaction,
+        outcome: Result<(), Stop>,
+        journalled: bool,
+        request_id: &str,
+    ) {
+        let (kind, provider_error) = match outcome {
+            Ok(()) | Err(Stop::Moved) => return,
+            Err(Stop::Provider { kind, provider_error, why }) => {
+                tracing::warn!(sid = %transaction.sid, request_id, provider_error, why, "exchange refused");
+                (kind, provider_error)
+            }
+            Err(Stop::Fault(fault)) => {
+                tracing::error!(sid = %transaction.sid, request_id, error = %fault, journalled, "exchange failed");
+                if journalled {
+                    return;
+                }
+                (FailureKind::Server, None)
+            }
+        };
+        let ended =
+            self.end_failed(transaction, TransactionStatus::Failed, kind, provider_error, request_id).await;
+        if let Err(error) = ended {
+            tracing::error!(sid = %transaction.sid, request_id, %error, "the failure could not be stored");
+        }
+    }
+
+    pub(crate) async fn end_failed(
+        &self,
+        transaction: &Transaction,
+        status: TransactionStatus,
+        kind: FailureKind,
+        provider_error: Option<String>,
+        request_id: &str,
+    ) -> Result<bool, StoreError> {
+        let config = self.store().get_provider(&transaction.config_id).await?;
+        let provider = config.map(|c| c.recipe.id);
+        let now = self.now();
+        let audit = AuditEntry {
+            app_id: transaction.app_id,
+            at: now,
+            kind: AuditKind::ConnectFailed,
+            grant_id: None,
+            sid: Some(transaction.sid.clone()),
+            key_id: None,
+            request_id: Some(request_id.to_owned()),
+            details: serde_json::json!({ "provider": provider, "provider_error": provider_error, "status": status.as_str() }),
+        };
+        let failure = Failure { kind, provider, provider_error, request_id: Some(request_id.to_owned()) };
+        self.store().fail_transaction(transaction.id, status, failure, audit, now).await
+    }
+
+    /// Steps 1 to 3.
+    async fn request_token(&self, transaction: &Transaction, code: &SecretString) -> Result<RawAnswer, Stop> {
+        let config = self.config_of(transaction).await?;
+        let key = self.app_key(&self.app_of(transaction.app_id).await?)?;
+        let row = transaction.id.to_string();
+        let place = |column| SealedPlace {
+            app: transaction.app_id,
+            table: "transactions",
+            column,
+            row: &row,
+            generation: 0,
+        };
+        let verifier = self.open_text(&key, &place("verifier"), &transaction.verifier)?;
+        let secret = self.client_secret(&key, &config)?;
+        if !self.store().mark_sent(transaction.id, self.now()).await? {
+            return Err(Stop::Moved);
+        }
+        let client = Client { id: &config.client_id, secret: secret.as_ref() };
+        let answer = alter_oauth::exchange(
+            &self.inner.egress,
+            &config.recipe,
+            &client,
+            code,
+            &verifier,
+            &transaction.redirect_uri,
+        )
+        .await
+        .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
+        let sealed = self.seal(&key, &place("body"), &answer.to_bytes())?;
+        match self.store().save_body(transaction.id, sealed, self.now()).await? {
+            true => Ok(answer),
+            false => Err(Stop::Moved),
+        }
+    }
+
+    async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {
+        let sealed = transaction.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
+        let key = self.app_key(&self.app_of(transaction.app_id).await?)?;
+        let row = transaction.id.to_string();
+        let place = SealedPlace {
+            app: transaction.app_id,
+            table: "transactions",
+            column: "body",
+            row: &row,
+            generation: 0,
+        };
+        let bytes = self.open(&key, &place, sealed)?;
+        RawAnswer::from_bytes(bytes.expose_secret())
+            .map_err(|_| FlowFault::Broken("the journal cannot be read"))
+    }
+
+    /// Steps 4 to 6. May run again on the same answer: the last commit succeeds once.
+    async fn finish_exchange(
+        &self,
+        transaction: &Transaction,
+        answer: &RawAnswer,
+        request_id: &str,
+    ) -> Result<(), Stop> {
+        let config = self.config_of(transaction).await?;
+        let tokens = alter_oauth::parse_token_answer(&config.recipe, answer).map_err(token_stop)?;
+        let identity = self.read_identity(transaction, &config, &tokens).await?;
+        let session = self.store().get_session(&transaction.sid).await?.ok_or(Stop::Moved)?;
+        let level = session.claim().map_or(alter_core::Level::L0, |c| c.level);
+        let key = self.app_key(&self.app_of(transaction.app_id).await?)?;
+        // A conflict means that the same account was connected in another window at this moment: read and seal again.
+        for _ in 0..4 {
+            let complete =
+                self.completion(transaction, &config, &tokens, &identity, level, &key, request_id).await?;
+            match self.store().complete_connect(complete).await {
+                Ok(true) => {
+                    tracing::info!(sid = %transaction.sid, request_id, provider = config.recipe.id, "connected");
+                    return Ok(());
+                }
+                Ok(false) => return Err(Stop::Moved),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    async fn read_identity(
+        &self,
+        transaction: &Transaction,
+        config: &ProviderConfig,
+        tokens: &TokenSet,
+    ) -> Result<Identity, Stop> {
+        let recipe = &config.recipe;
+        let asked_openid = transaction.scopes.iter().any(|s| s == "openid");
+        let claims = match &tokens.id_token {
+            Some(id_token) if asked_openid && recipe.jwks_url.is_some() => {
+                let verified = self.inner.jwks.verify_id_token(
+                    &self.inner.egress,
+                    recipe,
+                    id_token,
+                    &config.client_id,
+                    &transaction.nonce,
+                    Some(&tokens.access_token),
+                    self.now(),
+                );
+                Some(verified.await.map_err(|e| provider_stop("id_token_invalid", e))?)
+            }
+            _ if asked_openid && recipe.jwks_url.is_some() => {
+                return Err(provider_stop("id_token_missing", "openid was asked for and no id_token came"));
+            }
+            _ => None,
+        };
+        let userinfo = match alter_oauth::needs_userinfo(recipe, claims.as_ref()) {
+            true => Some(self.ask_userinfo(config, tokens).await?),
+            false => None,
+        };
+        alter_oauth::identity(recipe, claims.as_ref(), userinfo.as_ref(), tokens)
+            .map_err(|e| provider_stop("identity_unreadable", e))
+    }
+
+    async fn ask_userinfo(&self, config: &ProviderConfig, tokens: &TokenSet) -> Result<Value, Stop> {
+        let ask = || {
+            alter_oauth::userinfo(
+                &self.inner.egress,
+                &config.recipe,
+                &tokens.access_token,
+                &tokens.token_type,
+            )
+        };
+        for pause in USERINFO_PAUSES {
+            match ask().await {
+                Ok(value) => return Ok(value),
+                Err(error) => {
+                    tracing::warn!(provider = config.recipe.id, %error, "userinfo failed, asking again")
+                }
+            }
+            tokio::time::sleep(pause).await;
+        }
+        ask().await.map_err(|e| provider_stop("userinfo_failed", e))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one commit writes all of it")]
+    async fn completion(
+        &self,
+        transaction: &Transaction,
+        config: &ProviderConfig,
+        tokens: &TokenSet,
+        identity: &Identity,
+        level: alter_core::Level,
+        key: &AppKey,
+        request_id: &str,
+    ) -> Result<CompleteConnect, Stop> {
+        let now = self.now();
+        let recipe = &config.recipe;
+        let known = self.store().find_grant(transaction.app_id, &recipe.id, &identity.subject).await?;
+        let (id, created_at, generation, operation) = match &known {
+            Some(grant) => (grant.id, grant.created_at, grant.credential.generation + 1, Operation::Reauth),
+            None => (GrantId::new(self.random()), now, 1, Operation::Creation),
+        };
+        let row = id.to_string();
+        let seal = |column, value: &SecretString| {
+            let place =
+                SealedPlace { app: transaction.app_id, table: "grants", column, row: &row, generation };
+            self.seal(key, &place, value.expose_secret().as_bytes())
+        };
+        let seal_some =
+            |column, value: &Option<SecretString>| value.as_ref().map(|v| seal(column, v)).transpose();
+        let kept_refresh = self.keep_refresh_token(known.as_ref(), tokens, key)?;
+        let credential = Credential {
+            generation,
+            token_type: tokens.token_type.clone(),
+            expires_at: tokens.expires_in.map(|s| now.plus_seconds(i64::from(s))),
+            access_token: seal("access_token", &tokens.access_token)?,
+            refresh_token: seal_some("refresh_token", &kept_refresh)?,
+            id_token: seal_some("id_token", &tokens.id_token)?,
+        };
+        let scopes = ScopeResult::of(&transaction.scopes, tokens.scopes.as_deref());
+        let connection = Connection {
+            grant_id: id,
+            provider: recipe.id.clone(),
+            provider_name: recipe.name.clone(),
+            account_identifier: identity.account.clone(),
+            at: now,
+            operation,
+            scopes: scopes.granted.clone(),
+            missing_scopes: scopes.missing.clone(),
+            extra_scopes: scopes.extra,
+        };
+        let grant = Grant {
+            id,
+            app_id: transaction.app_id,
+            provider: recipe.id.clone(),
+            config_id: config.config_id.clone(),
+            subject: identity.subject.clone(),
+            account_identifier: identity.account.clone(),
+            account_display_name: identity.display_name.clone(),
+            scopes: scopes.granted,
+            missing_scopes: scopes.missing,
+            level,
+            created_at,
+            updated_at: now,
+            credential,
+        };
+        let audit = AuditEntry {
+            app_id: transaction.app_id,
+            at: now,
+            kind: AuditKind::GrantConnected,
+            grant_id: Some(id),
+            sid: Some(transaction.sid.clone()),
+            key_id: None,
+            request_id: Some(request_id.to_owned()),
+            details: serde_json::json!({ "provider": recipe.id, "level": level.as_str() }),
+        };
+        Ok(CompleteConnect {
+            transaction: transaction.id,
+            sid: transaction.sid.clone(),
+            grant,
+            operation,
+            connection,
+            audit,
+            at: now,
+        })
+    }
+
+    /// Some providers send a refresh token only at the first consent: the old one is kept then.
+    fn keep_refresh_token(
+        &self,
+        known: Option<&Grant>,
+        tokens: &TokenSet,
+        key: &AppKey,
+    ) -> Result<Option<SecretString>, FlowFault> {
+        let (Some(grant), None) = (known, &tokens.refresh_token) else {
+            return Ok(tokens.refresh_token.clone());
+        };
+        let Some(sealed) = &grant.credential.refresh_token else { return Ok(None) };
+        let row = grant.id.to_string();
+        let place = SealedPlace {
+            app: grant.app_id,
+            table: "grants",
+            column: "refresh_token",
+            row: &row,
+            generation: grant.credential.generation,
+        };
+        self.open_text(key, &place, sealed).map(Some)
+    }
+
+    async fn config_of(&self, transaction: &Transaction) -> Result<ProviderConfig, Stop> {
+        let config = self.store().get_provider(&transaction.config_id).await?;
+        config.ok_or_else(|| provider_stop("provider_not_configured", "the operator removed the provider"))
+    }
+
+    fn client_secret(
+        &self,
+        key: &AppKey,
+        config: &ProviderConfig,
+    ) -> Result<Option<SecretString>, FlowFault> {
+        let Some(sealed) = &config.client_secret else { return Ok(None) };
+        let place = SealedPlace {
+            app: config.app_id,
+            table: "providers",
+            column: "client_secret",
+            row: config.config_id.as_str(),
+            generation: config.generation,
+        };
+        self.open_text(key, &place, sealed).map(Some)
+    }
+}
+
+fn token_stop(refused: TokenRefused) -> Stop {
+    let why = refused.to_string();
+    let (kind, code) = match refused {
+        TokenRefused::Provider { code, redirect_uri: true, .. } => (FailureKind::RedirectUri, code),
+        TokenRefused::Provider { code, misconfigured: true, .. } => (FailureKind::Misconfigured, code),
+        TokenRefused::Provider { code, .. } => (FailureKind::Provider, code),
+        TokenRefused::NotUnderstood { .. } => {
+            (FailureKind::Provider, "token_answer_not_understood".to_owned())
+        }
+        TokenRefused::ServerError { status } => (FailureKind::Provider, format!("token_endpoint_{status}")),
+    };
+    Stop::Provider { kind, provider_error: Some(code), why }
+}
+
+/// Asked for against granted (T27). A provider that names no scopes granted what was asked (RFC 6749 section 5.1).
+struct ScopeResult {
+    granted: Vec<String>,
+    missing: Vec<String>,
+    extra: Vec<String>,
+}
+
+impl ScopeResult {
+    fn of(asked: &[String], granted: Option<&[String]>) -> Self {
+        let granted = granted.unwrap_or(asked).to_vec();
+        // `offline_access` asks for a refresh token; several providers never list it among the granted.
+        let missing =
+            asked.iter().filter(|s| !granted.contains(s) && *s != "offline_access").cloned().collect();
+        let extra = granted.iter().filter(|s| !asked.contains(s)).cloned().collect();
+        Self { granted, missing, extra }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t27_missing_and_extra_scopes_are_told_apart() {
+        let texts = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        let result = ScopeResult::of(&texts(&["a", "b", "offline_access"]), Some(&texts(&["b", "c"])));
+        assert_eq!(
+            (result.granted, result.missing, result.extra),
+            (texts(&["b", "c"]), texts(&["a"]), texts(&["c"]))
+        );
+        let silent = ScopeResult::of(&texts(&["a"]), None);
+        assert_eq!((silent.granted, silent.missing, silent.extra), (texts(&["a"]), vec![], vec![]));
+    }
+}

@@ -1,0 +1,162 @@
+//! Minting a session (S1-S6): the app's backend asks, and gets a token to hand to the browser.
+//!
+//! 1. The app's binding level is one that is built. 2. The origin is given or follows from the app. 3. The return URL
+//! is registered. 4. The providers are configured. 5. Session and nonce are stored in one commit.
+
+use alter_core::{
+    Level, Micros, Session, SessionData, SessionId, StoreError,
+    origin::{OriginError, check_origin, check_return_url},
+    token,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{Caller, Flows};
+
+/// What the backend asks for.
+#[derive(Debug, Default)]
+pub struct MintRequest {
+    /// Provider ids; `None` = all that are configured.
+    pub allowed_providers: Option<Vec<String>>,
+    /// The one origin that may read the result.
+    pub allowed_origin: Option<String>,
+    /// Where a redirect would return.
+    pub return_url: Option<String>,
+}
+
+/// A session just minted.
+#[derive(Debug)]
+pub struct Minted {
+    /// Shown once.
+    pub token: SecretString,
+    /// `{public_url}/sdk/oauth/connect#session={token}`: carries the token.
+    pub connect_url: SecretString,
+    /// From when on it cannot be claimed.
+    pub expires_at: Micros,
+    /// Seconds until then.
+    pub expires_in: u32,
+    /// One provider: no picker.
+    pub single_provider: bool,
+}
+
+/// Why no session was minted.
+#[derive(Debug, thiserror::Error)]
+pub enum MintError {
+    /// The app's binding level is not built.
+    #[error("sessions with binding level {} are not built yet", .0.as_str())]
+    BindingNotBuilt(Level),
+    /// `allowed_origin` is not an origin.
+    #[error(transparent)]
+    InvalidOrigin(OriginError),
+    /// Neither given nor configured.
+    #[error("allowed_origin is missing and the app has no website_url")]
+    AllowedOriginRequired,
+    /// `return_url` is refused.
+    #[error("{0}")]
+    InvalidReturnUrl(String),
+    /// `allowed_providers` is empty or has a blank entry.
+    #[error("allowed_providers must be null or a list of provider ids without blank entries")]
+    InvalidProviders,
+    /// Nothing is left of `allowed_providers`.
+    #[error("no allowed provider is configured on this app")]
+    NoProviders {
+        /// What is configured.
+        configured: Vec<String>,
+    },
+    /// Storage, or a replayed nonce.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Flows {
+    /// Mints a session.
+    ///
+    /// # Errors
+    /// [`MintError`]; nothing was stored.
+    pub async fn mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
+        let app = &caller.app;
+        let min_binding = match app.min_binding() {
+            level @ (Level::L1 | Level::L2) => level,
+            level => return Err(MintError::BindingNotBuilt(level)),
+        };
+        let allowed_origin = match request.allowed_origin {
+            Some(origin) => check_origin(&origin).map(|()| origin).map_err(MintError::InvalidOrigin)?,
+            None => app.website_origin().ok_or(MintError::AllowedOriginRequired)?,
+        };
+        if let Some(url) = &request.return_url {
+            let own = app.settings.return_origins.iter().map(String::as_str);
+            let registered: Vec<&str> = own.chain([allowed_origin.as_str()]).collect();
+            check_return_url(url, &registered).map_err(MintError::InvalidReturnUrl)?;
+        }
+        let configured = self.store().list_providers(app.id).await?;
+        let configured: Vec<String> = configured.into_iter().map(|c| c.recipe.id).collect();
+        let providers = choose_providers(request.allowed_providers, configured)?;
+
+        let now = self.now();
+        let token = token::mint_session_token(self.random());
+        let expires_in = app.settings.session_ttl;
+        let expires_at = now.plus_seconds(i64::from(expires_in));
+        let single_provider = providers.len() == 1;
+        let mut data = SessionData::new(allowed_origin, providers, min_binding);
+        data.return_url = request.return_url;
+        let session = Session {
+            sid: SessionId::new(self.random()),
+            app_id: app.id,
+            token_hash: token::hash_of(&token),
+            created_at: now,
+            expires_at,
+            data,
+            version: 0,
+        };
+        self.store().insert_session(caller.nonce, session).await?;
+        let url = format!("{}/sdk/oauth/connect#session={}", self.public_url(), token.expose_secret());
+        Ok(Minted { token, connect_url: SecretString::from(url), expires_at, expires_in, single_provider })
+    }
+}
+
+/// Lower-cased, trimmed, de-duplicated, unknown ones dropped (S6).
+fn choose_providers(asked: Option<Vec<String>>, configured: Vec<String>) -> Result<Vec<String>, MintError> {
+    let chosen = match asked {
+        None => configured.clone(),
+        Some(list) => {
+            let cleaned: Vec<String> = list.iter().map(|p| p.trim().to_lowercase()).collect();
+            if cleaned.is_empty() || cleaned.iter().any(String::is_empty) {
+                return Err(MintError::InvalidProviders);
+            }
+            let mut chosen = Vec::new();
+            for provider in cleaned {
+                if configured.contains(&provider) && !chosen.contains(&provider) {
+                    chosen.push(provider);
+                }
+            }
+            chosen
+        }
+    };
+    if chosen.is_empty() { Err(MintError::NoProviders { configured }) } else { Ok(chosen) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(list: &[&str]) -> Vec<String> {
+        list.iter().map(|s| (*s).to_owned()).collect()
+    }
+
+    #[test]
+    fn providers_are_cleaned_and_unknown_ones_dropped() {
+        let configured = texts(&["github", "google"]);
+        let chosen = choose_providers(Some(texts(&[" GitHub ", "github", "nope"])), configured.clone());
+        assert_eq!(chosen.unwrap(), texts(&["github"]));
+        assert_eq!(choose_providers(None, configured.clone()).unwrap(), configured);
+        assert!(matches!(
+            choose_providers(Some(texts(&["nope"])), configured.clone()),
+            Err(MintError::NoProviders { .. })
+        ));
+        assert!(matches!(choose_providers(None, vec![]), Err(MintError::NoProviders { .. })));
+        assert!(matches!(
+            choose_providers(Some(texts(&[" "])), configured.clone()),
+            Err(MintError::InvalidProviders)
+        ));
+        assert!(matches!(choose_providers(Some(vec![]), configured), Err(MintError::InvalidProviders)));
+    }
+}

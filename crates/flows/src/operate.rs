@@ -1,0 +1,179 @@
+//! What an operator does: apps, keys, providers. The command line calls these; the rules are here.
+
+use alter_core::{ApiKey, App, AppId, AppSettings, ConfigId, KeyId, ProviderConfig, Recipe, StoreError, key};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    Flows,
+    context::{FlowFault, SealedPlace},
+};
+
+/// An app just made, with its first key.
+#[derive(Debug)]
+pub struct NewApp {
+    /// The app.
+    pub app: App,
+    /// Its key.
+    pub key: NewKey,
+}
+
+/// A key just made: shown once.
+#[derive(Debug)]
+pub struct NewKey {
+    /// As stored.
+    pub key: ApiKey,
+    /// The key itself.
+    pub secret: SecretString,
+}
+
+/// One provider as the operator wants it.
+#[derive(Debug)]
+pub struct ProviderSetting {
+    /// The facts, complete and validated.
+    pub recipe: Recipe,
+    /// Our client at the provider.
+    pub client_id: String,
+    /// Its secret; `None` for a public client.
+    pub client_secret: Option<SecretString>,
+    /// `None` = the recipe's default scopes.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// Why an operator's command fails.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    /// A value is refused; the sentence is for the operator.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such app.
+    #[error("there is no app {0}")]
+    NoSuchApp(AppId),
+    /// Ours.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+}
+
+impl From<StoreError> for OperateError {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl Flows {
+    /// Creates an app and its first key.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub async fn create_app(&self, settings: AppSettings) -> Result<NewApp, OperateError> {
+        settings.check().map_err(OperateError::Invalid)?;
+        let id = AppId::new(self.random());
+        let wrapped_key = self
+            .inner
+            .vault
+            .new_app_key(&id.to_string(), &|buffer| self.random().fill(buffer))
+            .map_err(FlowFault::from)?;
+        let app = App { id, settings, wrapped_key, created_at: self.now() };
+        self.store().insert_app(app.clone()).await?;
+        let key = self.create_key(id, "first").await?;
+        Ok(NewApp { app, key })
+    }
+
+    /// Changes an app's settings.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub async fn change_app(&self, id: AppId, settings: AppSettings) -> Result<(), OperateError> {
+        settings.check().map_err(OperateError::Invalid)?;
+        match self.store().save_app_settings(id, settings).await? {
+            true => Ok(()),
+            false => Err(OperateError::NoSuchApp(id)),
+        }
+    }
+
+    /// Creates a key.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub async fn create_key(&self, app: AppId, name: &str) -> Result<NewKey, OperateError> {
+        if self.store().get_app(app).await?.is_none() {
+            return Err(OperateError::NoSuchApp(app));
+        }
+        let secret = key::mint_key(self.random());
+        let key = ApiKey {
+            id: KeyId::new(self.random()),
+            app_id: app,
+            hash: key::key_hash(&secret),
+            prefix: key::key_prefix(&secret),
+            name: name.to_owned(),
+            created_at: self.now(),
+            revoked_at: None,
+        };
+        self.store().insert_key(key.clone()).await?;
+        Ok(NewKey { key, secret })
+    }
+
+    /// Configures a provider on an app, or configures it again: the config id, and with it the callback URL, stays.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub async fn set_provider(
+        &self,
+        app: AppId,
+        setting: ProviderSetting,
+    ) -> Result<ProviderConfig, OperateError> {
+        let app = self.store().get_app(app).await?.ok_or(OperateError::NoSuchApp(app))?;
+        let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
+        check_setting(&setting.client_id, setting.client_secret.as_ref(), &scopes)?;
+        let configured = self.store().list_providers(app.id).await?;
+        let known = configured.into_iter().find(|c| c.recipe.id == setting.recipe.id);
+        let now = self.now();
+        let (config_id, generation, created_at) = match known {
+            Some(config) => (config.config_id, config.generation + 1, config.created_at),
+            None => (ConfigId::new(self.random()), 1, now),
+        };
+        let key = self.app_key(&app).map_err(FlowFault::from)?;
+        let place = SealedPlace {
+            app: app.id,
+            table: "providers",
+            column: "client_secret",
+            row: config_id.as_str(),
+            generation,
+        };
+        let seal = |secret: &SecretString| self.seal(&key, &place, secret.expose_secret().as_bytes());
+        let client_secret = setting.client_secret.as_ref().map(seal).transpose().map_err(FlowFault::from)?;
+        let config = ProviderConfig {
+            config_id,
+            app_id: app.id,
+            recipe: setting.recipe,
+            client_id: setting.client_id,
+            client_secret,
+            generation,
+            scopes,
+            created_at,
+            updated_at: now,
+        };
+        Ok(self.store().save_provider(config).await?)
+    }
+}
+
+fn check_setting(
+    client_id: &str,
+    secret: Option<&SecretString>,
+    scopes: &[String],
+) -> Result<(), OperateError> {
+    let invalid = |text: &str| Err(OperateError::Invalid(text.to_owned()));
+    if client_id.is_empty() || client_id.len() > 512 || client_id.chars().any(char::is_control) {
+        return invalid("The client id must have 1 to 512 characters and no control characters.");
+    }
+    if secret.is_some_and(|s| s.expose_secret().is_empty()) {
+        return invalid("The client secret is empty. Give the secret, or say --public-client.");
+    }
+    // RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+    let token = |s: &String| {
+        !s.is_empty() && s.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"' && b != b'\\')
+    };
+    match scopes.iter().all(token) {
+        true => Ok(()),
+        false => invalid("A scope contains a character that RFC 6749 does not allow."),
+    }
+}

@@ -1,0 +1,61 @@
+//! The backend's poll (wire 3.2): the same facts as the status channel, for whoever minted the session.
+
+use alter_core::{Connection, Declined, EndKind, Failure, StoreError};
+
+use crate::{AuthError, Caller, Flows, status::settle};
+
+/// Where the session stands.
+#[derive(Debug)]
+pub enum Poll {
+    /// Going on.
+    Pending {
+        /// What the user refused so far.
+        declined: Vec<Declined>,
+    },
+    /// Over, with connections.
+    Completed(Vec<Connection>),
+    /// Over, without.
+    Failed(Failure),
+    /// The user or the app left.
+    Cancelled,
+    /// Time ran out.
+    Expired,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// Malformed, unknown, or another app's session: the same answer (T72).
+    #[error("the session token is not valid")]
+    InvalidToken,
+    /// The nonce was seen before.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// Ours.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Flows {
+    /// Answers a poll.
+    ///
+    /// # Errors
+    /// [`PollError`].
+    pub async fn poll(&self, caller: &Caller, session_token: &str) -> Result<Poll, PollError> {
+        self.record_call(caller).await?;
+        let found = self.session_by_token(session_token).await?;
+        let session = found.filter(|s| s.app_id == caller.app.id).ok_or(PollError::InvalidToken)?;
+        let now = self.now();
+        let settled = self.update_session(&session.sid, |s| Ok::<_, StoreError>((settle(s, now), ())));
+        let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
+        Ok(match session.end() {
+            None => Poll::Pending { declined: session.data.declined },
+            Some(end) => match (end.kind, &end.failure) {
+                (EndKind::Done, _) => Poll::Completed(session.data.connections),
+                (EndKind::Failed, Some(failure)) => Poll::Failed(failure.clone()),
+                (EndKind::Expired, _) => Poll::Expired,
+                _ => Poll::Cancelled,
+            },
+        })
+    }
+}

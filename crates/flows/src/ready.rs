@@ -1,0 +1,60 @@
+//! Whether this process can do its job: the right root key, and a database that writes.
+
+use alter_core::StoreError;
+use alter_vault::VaultError;
+
+use crate::Flows;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database was never initialised.
+    #[error("the database has no key-check value: run `alter init` first")]
+    NotInitialised,
+    /// Another root key than the one that sealed the database (T93).
+    #[error("the root key does not fit this database: {0}")]
+    RootKey(VaultError),
+    /// Storage.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why `/readyz` says no.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// Key or database.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The probe write or read failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Flows {
+    /// Compares the root key with the database's key-check value.
+    ///
+    /// # Errors
+    /// [`StartError`]: do not serve.
+    pub async fn check_root_key(&self) -> Result<(), StartError> {
+        let stored = self.store().key_check().await?.ok_or(StartError::NotInitialised)?;
+        self.inner.vault.verify_key_check(&stored).map_err(StartError::RootKey)
+    }
+
+    /// Stores the key-check value of a new database.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it has one.
+    pub async fn initialise(&self) -> Result<(), StoreError> {
+        let value = self.inner.vault.key_check(&|buffer| self.random().fill(buffer));
+        self.store().insert_key_check(value).await
+    }
+
+    /// A write, a read and the key check.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub async fn ready(&self) -> Result<(), NotReady> {
+        self.check_root_key().await?;
+        Ok(self.store().probe(self.now()).await?)
+    }
+}

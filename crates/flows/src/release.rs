@@ -1,0 +1,154 @@
+//! Releasing an access token to the app's backend (wire 3.3).
+//!
+//! 1. The grant is this app's. 2. The URL it is wanted for is one of the provider's API hosts. 3. The token has not
+//! expired. 4. Open it. 5. Nonce, generation check and audit entry in one durable commit; only then does it leave
+//! (T97).
+
+use alter_core::{AuditEntry, AuditKind, Grant, GrantId, Micros, ProviderConfig, StoreError};
+use secrecy::SecretString;
+
+use crate::{
+    Caller, Flows,
+    context::{FlowFault, SealedPlace},
+};
+
+/// What the backend asks for.
+#[derive(Debug)]
+pub struct ReleaseRequest<'a> {
+    /// Which grant.
+    pub grant_id: GrantId,
+    /// The request it is wanted for.
+    pub method: &'a str,
+    /// Its URL.
+    pub url: &'a str,
+    /// Why, in the app's words; kept in the audit.
+    pub reason: Option<&'a str>,
+    /// For the audit.
+    pub request_id: &'a str,
+}
+
+/// A token on its way out.
+#[derive(Debug)]
+pub struct Released {
+    /// The token.
+    pub access_token: SecretString,
+    /// Its grant.
+    pub grant: Grant,
+    /// Seconds it still lives; `None` = the provider did not say.
+    pub expires_in: Option<i64>,
+}
+
+/// Why nothing is released.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// Unknown, or another app's: the same answer (T72).
+    #[error("no such grant")]
+    GrantNotFound,
+    /// The operator removed the provider.
+    #[error("the grant's provider is not configured any more")]
+    ProviderGone,
+    /// The URL is not one of the provider's API hosts.
+    #[error("{host} is not an API host of {provider}")]
+    BlockedDestination {
+        /// What was asked for.
+        host: String,
+        /// Provider id.
+        provider: String,
+        /// What is allowed.
+        allowed: Vec<String>,
+    },
+    /// The token has expired and refresh is not built.
+    #[error("the access token has expired")]
+    RefreshNotBuilt,
+    /// The nonce was seen before.
+    #[error("the nonce was used before")]
+    NonceReplayed,
+    /// Ours. Nothing left.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+}
+
+impl From<StoreError> for ReleaseError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NonceReplayed => Self::NonceReplayed,
+            other => Self::Fault(other.into()),
+        }
+    }
+}
+
+impl Flows {
+    /// Releases an access token.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]; nothing was released.
+    pub async fn release(
+        &self,
+        caller: &Caller,
+        request: &ReleaseRequest<'_>,
+    ) -> Result<Released, ReleaseError> {
+        // A grant that moved between reading and releasing (the user reconnected) is read again; twice is a storm.
+        for _ in 0..3 {
+            let grant = self.store().get_grant(caller.app.id, request.grant_id).await?;
+            let grant = grant.ok_or(ReleaseError::GrantNotFound)?;
+            let config =
+                self.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
+            check_destination(&config, request.url)?;
+            let now = self.now();
+            let expires_in = grant.credential.expires_at.map(|at| at.since(now) / 1_000_000);
+            if expires_in.is_some_and(|seconds| seconds <= 0) {
+                return Err(ReleaseError::RefreshNotBuilt);
+            }
+            let access_token = self.open_access_token(caller, &grant)?;
+            let audit = entry(caller, &grant, request, now);
+            if self
+                .store()
+                .release_credential(caller.nonce, grant.id, grant.credential.generation, audit)
+                .await?
+            {
+                return Ok(Released { access_token, grant, expires_in });
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    fn open_access_token(&self, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
+        let key = self.app_key(&caller.app)?;
+        let row = grant.id.to_string();
+        let place = SealedPlace {
+            app: grant.app_id,
+            table: "grants",
+            column: "access_token",
+            row: &row,
+            generation: grant.credential.generation,
+        };
+        self.open_text(&key, &place, &grant.credential.access_token)
+    }
+}
+
+fn check_destination(config: &ProviderConfig, text: &str) -> Result<(), ReleaseError> {
+    let parsed = url::Url::parse(text).ok();
+    if parsed.as_ref().is_some_and(|url| config.recipe.allows_api_url(url)) {
+        return Ok(());
+    }
+    Err(ReleaseError::BlockedDestination {
+        host: parsed.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_else(|| "the URL".into()),
+        provider: config.recipe.id.clone(),
+        allowed: config.recipe.api_hosts.clone(),
+    })
+}
+
+/// The audit keeps where a token went, not what was asked there: a path or a query may carry personal data.
+fn entry(caller: &Caller, grant: &Grant, request: &ReleaseRequest<'_>, at: Micros) -> AuditEntry {
+    let host = url::Url::parse(request.url).ok().and_then(|u| u.host_str().map(str::to_owned));
+    AuditEntry {
+        app_id: caller.app.id,
+        at,
+        kind: AuditKind::TokenReleased,
+        grant_id: Some(grant.id),
+        sid: None,
+        key_id: Some(caller.key.id),
+        request_id: Some(request.request_id.to_owned()),
+        details: serde_json::json!({ "method": request.method, "host": host, "reason": request.reason }),
+    }
+}

@@ -1,0 +1,198 @@
+//! The positions that switches can have: each way of being odd, by name. Which of them is on, and what is
+//! friendly, is said in `switches`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// A parameter of the authorization response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ResponseParam {
+    /// As the standard says.
+    #[default]
+    Present,
+    /// Left out.
+    Missing,
+    /// This value instead.
+    Wrong(String),
+}
+
+impl ResponseParam {
+    /// The value to send where `right` would be right.
+    pub(crate) fn apply(&self, right: Option<&str>) -> Option<String> {
+        match self {
+            Self::Present => right.map(ToOwned::to_owned),
+            Self::Missing => None,
+            Self::Wrong(value) => Some(value.clone()),
+        }
+    }
+}
+
+/// A signature algorithm (RFC 7518 section 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alg {
+    /// ECDSA on P-256 with SHA-256.
+    #[default]
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 and a 2048-bit key.
+    Rs256,
+}
+
+impl Alg {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
+
+/// The ways of client authentication that the token and revocation endpoints take (RFC 6749 section 2.3).
+/// Public clients send `client_id` in the body under any of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Either way, but not both at once.
+    #[default]
+    Any,
+    /// `client_secret_basic` only.
+    BasicOnly,
+    /// `client_secret_post` only.
+    PostOnly,
+}
+
+/// What becomes of a refresh token that was used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefreshMode {
+    /// It stays valid, and the answer carries no new one.
+    Keep,
+    /// A new one replaces it; the old one is refused from then on.
+    #[default]
+    Rotate,
+    /// A new one replaces it; the old one works on for this long (by the provider's clock).
+    RotateWithGrace(Duration),
+    /// A new one replaces it; a second use of the old one ends the whole grant (RFC 9700 section 4.14.2).
+    RotateRevokeOnReuse,
+}
+
+/// What is wrong with an id_token. Anything else can be had with `id_token_claims`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum IdTokenFault {
+    /// Nothing.
+    #[default]
+    None,
+    /// There is no id_token although `openid` was asked for.
+    Absent,
+    /// The nonce is another one.
+    NonceWrong,
+    /// There is no nonce although one was sent.
+    NonceMissing,
+    /// `alg: none` and an empty signature.
+    AlgNone,
+    /// `alg: HS256`, keyed with the public key's PEM.
+    Hs256WithPublicKey,
+    /// Signed with a key that is not in the key set, under the right `kid`.
+    ForeignKey,
+    /// The right key, but one character of the signature is changed.
+    BadSignature,
+    /// Expired two hours ago.
+    Expired,
+    /// Issued two hours from now, with a matching `nbf`.
+    FromTheFuture,
+    /// Another issuer.
+    WrongIss,
+    /// Another audience.
+    WrongAud,
+    /// The audience is an array of the client alone: unusual and valid.
+    AudArray,
+    /// The audience is an array of the client and somebody else, with `azp` somebody else.
+    AudArrayWithSecondary,
+    /// No `exp`.
+    MissingExp,
+    /// No `sub`.
+    MissingSub,
+    /// No `iat`.
+    MissingIat,
+    /// No `iss`.
+    MissingIss,
+    /// No `aud`.
+    MissingAud,
+    /// No `kid` in the header: valid while the key set holds one key of the algorithm.
+    KidAbsent,
+    /// A `kid` that the key set does not hold.
+    KidUnknown,
+}
+
+/// A failure of the token endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFault {
+    /// The request takes effect (the code is spent, the token rotated), then the connection closes.
+    CloseBeforeAnswer,
+    /// The request takes effect, half of the answer arrives, then the connection closes.
+    CloseMidBody,
+    /// The request takes effect, the answer arrives at ten bytes a second.
+    Trickle,
+    /// No effect; this status with an empty JSON object.
+    Status(u16),
+    /// No effect; 200 with an HTML page.
+    Html200,
+    /// No effect; 200 with a JSON body that says `bad_verification_code`.
+    Error200,
+    /// No effect; 401 `invalid_client`.
+    InvalidClient,
+    /// No effect; 200 with a JSON body of about this many bytes.
+    Huge(usize),
+}
+
+/// A whole answer, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raw {
+    /// The HTTP status; one that is none becomes 500.
+    pub status: u16,
+    /// The `Content-Type`; none is sent when it is empty.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Raw {
+    /// An answer of any kind.
+    pub fn new(status: u16, content_type: &str, body: impl Into<String>) -> Self {
+        Self { status, content_type: content_type.to_owned(), body: body.into() }
+    }
+
+    /// A JSON answer.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::new(status, "application/json", body.to_string())
+    }
+
+    /// A well-formed JSON answer padded with spaces to at least `bytes` bytes.
+    pub fn oversized(status: u16, body: &Value, bytes: usize) -> Self {
+        let mut body = body.to_string();
+        // Not by a format width: that is 16 bits wide.
+        body.extend(std::iter::repeat_n(' ', bytes.saturating_sub(body.len())));
+        Self::new(status, "application/json", body)
+    }
+}
+
+/// Something to wait behind, opened by the test: no sleeping, no timing.
+#[derive(Clone, Debug)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    /// A closed gate.
+    pub fn closed() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// Lets everyone through, from now on.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(crate) async fn pass(&self) {
+        let mut seen = self.0.subscribe();
+        // Cannot fail: the sender is `self`, so the channel does not close while we wait.
+        let _open = seen.wait_for(|open| *open).await;
+    }
+}

@@ -1,0 +1,218 @@
+//! The authorization request: the URL to which the browser is sent (RFC 6749 section 4.1.1, OpenID Connect Core
+//! section 3.1.2.1).
+
+use alter_core::Recipe;
+use alter_core::origin::is_loopback;
+use url::Url;
+
+/// What one request says. All of it is stored with the transaction and compared with what comes back.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthorizationRequest<'a> {
+    /// The provider.
+    pub recipe: &'a Recipe,
+    /// Our client there.
+    pub client_id: &'a str,
+    /// Our callback, byte for byte the one of the token request (T30).
+    pub redirect_uri: &'a str,
+    /// What is asked for, in order; empty sends no scope parameter.
+    pub scopes: &'a [String],
+    /// 256 random bits, base64url.
+    pub state: &'a str,
+    /// 256 random bits; sent when [`asks_for_openid`].
+    pub nonce: &'a str,
+    /// [`crate::Pkce::challenge`].
+    pub challenge: &'a str,
+}
+
+/// The recipe cannot be spoken with. The operator's (or the catalogue's) fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OauthError {
+    /// `authorize_url` is no absolute https URL (or http on a loopback host), or carries user name or fragment.
+    #[error("the provider's authorize_url cannot be used: {0}")]
+    AuthorizeUrl(&'static str),
+}
+
+/// Parameters that are ours in every request. `request` and `request_uri` (RFC 9101) would replace all of them at the
+/// provider.
+const RESERVED: [&str; 9] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+];
+
+/// Whether these scopes ask for an id_token (OpenID Connect Core section 3.1.2.1). Where they do not, there is no
+/// nonce, and an id_token that comes all the same is not to be looked at.
+pub fn asks_for_openid(scopes: &[String]) -> bool {
+    scopes.iter().any(|scope| scope == "openid")
+}
+
+/// The URL. The provider's own query and the recipe's `authorize_params` are kept, except where they name a
+/// parameter of ours.
+///
+/// # Errors
+/// [`OauthError::AuthorizeUrl`].
+pub fn authorize_url(request: &AuthorizationRequest<'_>) -> Result<Url, OauthError> {
+    let recipe = request.recipe;
+    let mut url = usable(&recipe.authorize_url)?;
+    let is_ours = |name: &str| RESERVED.contains(&name) || name == recipe.scope_parameter;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in url.query_pairs().filter(|(name, _)| !is_ours(name)) {
+        if !recipe.authorize_params.contains_key(name.as_ref()) {
+            query.append_pair(&name, &value);
+        }
+    }
+    query.extend_pairs(recipe.authorize_params.iter().filter(|(name, _)| !is_ours(name)));
+    query.extend_pairs(ours(request));
+    // `+` and `%20` are both a space in this encoding; the second is understood everywhere. A `+` of a value was
+    // written `%2B`, so that every `+` left is a space.
+    let query = query.finish().replace('+', "%20");
+    url.set_query(Some(&query));
+    Ok(url)
+}
+
+fn ours(request: &AuthorizationRequest<'_>) -> Vec<(String, String)> {
+    let recipe = request.recipe;
+    let mut pairs = vec![
+        ("response_type", "code".to_owned()),
+        ("client_id", request.client_id.to_owned()),
+        ("redirect_uri", request.redirect_uri.to_owned()),
+        ("state", request.state.to_owned()),
+    ];
+    if !request.scopes.is_empty() {
+        pairs.push((&recipe.scope_parameter, request.scopes.join(&recipe.scope_separator)));
+    }
+    if asks_for_openid(request.scopes) {
+        pairs.push(("nonce", request.nonce.to_owned()));
+    }
+    if recipe.pkce {
+        pairs.push(("code_challenge", request.challenge.to_owned()));
+        pairs.push(("code_challenge_method", "S256".to_owned()));
+    }
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn usable(text: &str) -> Result<Url, OauthError> {
+    let url = Url::parse(text).map_err(|_| OauthError::AuthorizeUrl("it is not an absolute URL"))?;
+    let local = url.scheme() == "http" && url.host_str().is_some_and(is_loopback);
+    if url.scheme() != "https" && !local {
+        return Err(OauthError::AuthorizeUrl("it is not https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(OauthError::AuthorizeUrl("it carries a user name"));
+    }
+    // RFC 6749 section 3.1.
+    if url.fragment().is_some() {
+        return Err(OauthError::AuthorizeUrl("it has a fragment"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn recipe(more: serde_json::Value) -> Recipe {
+        let mut all = json!({"id":"acme","name":"Acme","authorize_url":"https://acme.example/authorize",
+            "token_url":"https://acme.example/token"});
+        let over = more.as_object().expect("an object").clone();
+        all.as_object_mut().expect("an object").extend(over);
+        serde_json::from_value(all).expect("a recipe")
+    }
+
+    fn ask(recipe: &Recipe, scopes: &[&str]) -> Result<Url, OauthError> {
+        let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+        authorize_url(&AuthorizationRequest {
+            recipe,
+            client_id: "client 1",
+            redirect_uri: "https://alter.example/oauth/callback/pc_1",
+            scopes: &scopes,
+            state: "the-state",
+            nonce: "the-nonce",
+            challenge: "the-challenge",
+        })
+    }
+
+    fn values(url: &Url, name: &str) -> Vec<String> {
+        url.query_pairs().filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect()
+    }
+
+    #[test]
+    fn the_request_carries_each_of_its_parameters_once_with_spaces_as_percent_20() {
+        let url = ask(&recipe(json!({})), &["openid", "email+x"]).unwrap();
+        assert_eq!(
+            url.as_str(),
+            "https://acme.example/authorize?response_type=code&client_id=client%201\
+             &redirect_uri=https%3A%2F%2Falter.example%2Foauth%2Fcallback%2Fpc_1&state=the-state\
+             &scope=openid%20email%2Bx&nonce=the-nonce&code_challenge=the-challenge&code_challenge_method=S256"
+        );
+    }
+
+    #[test]
+    fn a_nonce_is_sent_with_openid_only_and_no_scope_sends_no_parameter() {
+        let url = ask(&recipe(json!({})), &["repo"]).unwrap();
+        assert_eq!(values(&url, "nonce"), [""; 0]);
+        let url = ask(&recipe(json!({})), &[]).unwrap();
+        assert_eq!(values(&url, "scope"), [""; 0]);
+    }
+
+    #[test]
+    fn t22_neither_recipe_nor_url_can_take_the_challenge_away_or_weaken_it() {
+        let hostile = recipe(json!({
+            "authorize_url": "https://acme.example/authorize?code_challenge_method=plain&state=fixed&team=T1&team=T2",
+            "authorize_params": {"code_challenge_method": "plain", "code_challenge": "known", "state": "mine",
+                "redirect_uri": "https://evil.example/", "client_id": "evil", "response_type": "token",
+                "nonce": "n", "request": "jwt", "request_uri": "urn:x", "scope": "all", "access_type": "offline"},
+        }));
+        let url = ask(&hostile, &["openid"]).unwrap();
+        for (name, value) in [
+            ("code_challenge_method", "S256"),
+            ("code_challenge", "the-challenge"),
+            ("state", "the-state"),
+            ("client_id", "client 1"),
+            ("redirect_uri", "https://alter.example/oauth/callback/pc_1"),
+            ("response_type", "code"),
+            ("nonce", "the-nonce"),
+            ("scope", "openid"),
+            ("access_type", "offline"),
+        ] {
+            assert_eq!(values(&url, name), [value], "{name}");
+        }
+        assert_eq!(values(&url, "team"), ["T1", "T2"]);
+        assert_eq!(values(&url, "request"), [""; 0]);
+        assert_eq!(values(&url, "request_uri"), [""; 0]);
+    }
+
+    #[test]
+    fn a_recipe_may_say_that_pkce_breaks_the_provider_and_where_scopes_go() {
+        let quirky = recipe(json!({"pkce": false, "scope_parameter": "user_scope", "scope_separator": ",",
+            "authorize_params": {"scope": "commands"}}));
+        let url = ask(&quirky, &["a", "b"]).unwrap();
+        assert_eq!(values(&url, "code_challenge"), [""; 0]);
+        assert_eq!(values(&url, "user_scope"), ["a,b"]);
+        assert_eq!(values(&url, "scope"), ["commands"]);
+    }
+
+    #[test]
+    fn an_authorize_url_that_no_browser_should_be_sent_to_is_refused() {
+        for bad in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "http://acme.example/authorize",
+            "https://user@acme.example/authorize",
+            "https://acme.example/authorize#x",
+            "/authorize",
+        ] {
+            let recipe = recipe(json!({ "authorize_url": bad }));
+            assert!(matches!(ask(&recipe, &[]), Err(OauthError::AuthorizeUrl(_))), "{bad}");
+        }
+        assert!(ask(&recipe(json!({"authorize_url": "http://127.0.0.1:9000/authorize"})), &[]).is_ok());
+    }
+}

@@ -1,0 +1,237 @@
+//! The claims of an id_token, once its signature holds: every check of OpenID Connect Core section 3.1.3.7, and those
+//! of RFC 9700. Time is an argument; one minute of skew is allowed in either direction.
+
+use alter_core::{Micros, Recipe, secret};
+use serde_json::Value;
+
+/// Seconds by which the provider's clock and ours may differ.
+const SKEW_S: f64 = 60.0;
+
+/// Characters of a subject (OpenID Connect Core section 2: 255 ASCII characters).
+const SUBJECT_MAX: usize = 255;
+
+/// What a template of issuers holds in the tenant's place.
+const TENANT: &str = "{tenant}";
+
+/// The claim that is wrong, missing included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadClaim {
+    /// Not the provider's issuer.
+    #[error("iss is missing or another issuer's")]
+    Iss,
+    /// No subject, or one that is longer than 255 characters.
+    #[error("sub is missing or unusable")]
+    Sub,
+    /// Not for our client alone.
+    #[error("aud is missing, another client's, or names others beside us")]
+    Aud,
+    /// For another client.
+    #[error("azp is another client's")]
+    Azp,
+    /// Expired, or never to expire.
+    #[error("exp is missing or past")]
+    Exp,
+    /// Undated, or of the future.
+    #[error("iat is missing or in the future")]
+    Iat,
+    /// Not valid yet.
+    #[error("nbf is malformed or in the future")]
+    Nbf,
+    /// Of another flow.
+    #[error("nonce is missing or another flow's")]
+    Nonce,
+    /// Of another access token.
+    #[error("at_hash does not fit the access token")]
+    AtHash,
+}
+
+/// What the claims must fit.
+#[derive(Clone, Copy)]
+pub(crate) struct Expected<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) client_id: &'a str,
+    pub(crate) nonce: &'a str,
+    pub(crate) now: Micros,
+}
+
+/// All checks but `at_hash`, which needs the algorithm.
+pub(crate) fn check(claims: &Value, expected: &Expected<'_>) -> Result<(), BadClaim> {
+    ensure(is_issuer(claims, expected.recipe), BadClaim::Iss)?;
+    let subject = text(claims, "sub").is_some_and(|sub| (1..=SUBJECT_MAX).contains(&sub.chars().count()));
+    ensure(subject, BadClaim::Sub)?;
+    ensure(is_audience(claims, expected.client_id), BadClaim::Aud)?;
+    ensure(claims.get("azp").is_none_or(|azp| azp == expected.client_id), BadClaim::Azp)?;
+    check_time(claims, expected.now)?;
+    let nonce = text(claims, "nonce").unwrap_or_default();
+    let same = secret::same(nonce.as_bytes(), expected.nonce.as_bytes());
+    // An empty expectation is a fault of ours, and must not be met by an empty claim.
+    ensure(same && !expected.nonce.is_empty(), BadClaim::Nonce)
+}
+
+fn ensure(holds: bool, otherwise: BadClaim) -> Result<(), BadClaim> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+fn text<'a>(claims: &'a Value, name: &str) -> Option<&'a str> {
+    claims.get(name).and_then(Value::as_str)
+}
+
+/// A template takes the place of the issuer (Microsoft Entra: one issuer per tenant).
+fn is_issuer(claims: &Value, recipe: &Recipe) -> bool {
+    let Some(iss) = text(claims, "iss") else { return false };
+    match (&recipe.issuer_template, &recipe.issuer) {
+        (Some(template), _) => {
+            let tenant = text(claims, "tid").filter(|tenant| is_tenant(tenant));
+            tenant.is_some_and(|tenant| template.contains(TENANT) && template.replace(TENANT, tenant) == iss)
+        }
+        (None, Some(issuer)) => issuer == iss,
+        (None, None) => false,
+    }
+}
+
+fn is_tenant(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// Whether an issuer is the template with some tenant in its place.
+pub(crate) fn fits_template(template: &str, issuer: &str) -> bool {
+    let Some((before, after)) = template.split_once(TENANT) else { return false };
+    let tenant = issuer.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    tenant.is_some_and(is_tenant)
+}
+
+/// Us, and nobody beside us: an audience that we do not know might replay the token here, or we there.
+fn is_audience(claims: &Value, client_id: &str) -> bool {
+    match claims.get("aud") {
+        Some(Value::String(one)) => one == client_id,
+        Some(Value::Array(all)) => !all.is_empty() && all.iter().all(|one| one == client_id),
+        _ => false,
+    }
+}
+
+fn check_time(claims: &Value, now: Micros) -> Result<(), BadClaim> {
+    // Seconds of this millennium are exact in an f64; claims may have fractions (RFC 7519 section 2).
+    let now = now.as_seconds() as f64;
+    let seconds = |name: &str| claims.get(name).and_then(Value::as_f64);
+    ensure(seconds("exp").is_some_and(|exp| now - SKEW_S < exp), BadClaim::Exp)?;
+    ensure(seconds("iat").is_some_and(|iat| iat <= now + SKEW_S), BadClaim::Iat)?;
+    ensure(
+        claims.get("nbf").is_none() || seconds("nbf").is_some_and(|nbf| nbf <= now + SKEW_S),
+        BadClaim::Nbf,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn recipe(issuer: Value, template: Value) -> Recipe {
+        serde_json::from_value(json!({"id":"a","name":"A","authorize_url":"https://a.example/a",
+            "token_url":"https://a.example/t","issuer":issuer,"issuer_template":template}))
+        .expect("a recipe")
+    }
+
+    fn good() -> Value {
+        json!({"iss":"https://a.example","sub":"s","aud":"c","exp":NOW + 300,"iat":NOW,"nonce":"n"})
+    }
+
+    fn judge(recipe: &Recipe, claims: &Value) -> Result<(), BadClaim> {
+        check(claims, &Expected { recipe, client_id: "c", nonce: "n", now: Micros(NOW * 1_000_000) })
+    }
+
+    fn with(changes: Value) -> Result<(), BadClaim> {
+        let mut claims = good();
+        for (name, value) in changes.as_object().expect("an object") {
+            claims[name] = value.clone();
+        }
+        judge(&recipe(json!("https://a.example"), Value::Null), &claims)
+    }
+
+    #[test]
+    fn what_the_standard_allows_is_accepted() {
+        for changes in [
+            json!({}),
+            json!({"aud":["c"]}),
+            json!({"azp":"c"}),
+            json!({"exp":NOW - 59}),
+            json!({"iat":NOW + 60, "nbf":NOW + 60}),
+            json!({"iat":1.5e9, "exp":1.9e9}),
+            json!({"sub":"x".repeat(255)}),
+            json!({"unknown":{"a":1}}),
+        ] {
+            assert_eq!(with(changes.clone()), Ok(()), "{changes}");
+        }
+    }
+
+    #[test]
+    fn t24_every_claim_that_is_wrong_or_of_another_type_is_named() {
+        for (changes, why) in [
+            (json!({"iss":"https://a.example/"}), BadClaim::Iss),
+            (json!({"iss":["https://a.example"]}), BadClaim::Iss),
+            (json!({"sub":""}), BadClaim::Sub),
+            (json!({"sub":7}), BadClaim::Sub),
+            (json!({"sub":"x".repeat(256)}), BadClaim::Sub),
+            (json!({"aud":"C"}), BadClaim::Aud),
+            (json!({"aud":[]}), BadClaim::Aud),
+            (json!({"aud":["c","d"]}), BadClaim::Aud),
+            (json!({"aud":["c","d"],"azp":"c"}), BadClaim::Aud),
+            (json!({"aud":["c",7]}), BadClaim::Aud),
+            (json!({"azp":"d"}), BadClaim::Azp),
+            (json!({"azp":null}), BadClaim::Azp),
+            (json!({"exp":NOW - 60}), BadClaim::Exp),
+            (json!({"exp":(NOW + 300).to_string()}), BadClaim::Exp),
+            (json!({"iat":NOW + 61}), BadClaim::Iat),
+            (json!({"iat":"0"}), BadClaim::Iat),
+            (json!({"nbf":NOW + 61}), BadClaim::Nbf),
+            (json!({"nbf":"0"}), BadClaim::Nbf),
+            (json!({"nonce":"m"}), BadClaim::Nonce),
+            (json!({"nonce":""}), BadClaim::Nonce),
+            (json!({"nonce":["n"]}), BadClaim::Nonce),
+        ] {
+            assert_eq!(with(changes.clone()), Err(why), "{changes}");
+        }
+    }
+
+    #[test]
+    fn an_empty_expected_nonce_is_met_by_nothing() {
+        let recipe = recipe(json!("https://a.example"), Value::Null);
+        let claims = {
+            let mut claims = good();
+            claims["nonce"] = "".into();
+            claims
+        };
+        let expected = Expected { recipe: &recipe, client_id: "c", nonce: "", now: Micros(NOW * 1_000_000) };
+        assert_eq!(check(&claims, &expected), Err(BadClaim::Nonce));
+    }
+
+    #[test]
+    fn an_issuer_per_tenant_is_that_of_the_tokens_tenant() {
+        let recipe = recipe(json!("https://ignored.example"), json!("https://l.example/{tenant}/v2.0"));
+        let ask = |iss: &str, tid: Value| {
+            let mut claims = good();
+            claims["iss"] = iss.into();
+            claims["tid"] = tid;
+            judge(&recipe, &claims)
+        };
+        assert_eq!(ask("https://l.example/8a-1/v2.0", json!("8a-1")), Ok(()));
+        for (iss, tid) in [
+            ("https://l.example/8a-1/v2.0", json!("8a-2")),
+            ("https://l.example/8a-1/v2.0", Value::Null),
+            ("https://l.example/a/b/v2.0", json!("a/b")),
+            ("https://l.example//v2.0", json!("")),
+            ("https://l.example/{tenant}/v2.0", json!("{tenant}")),
+            ("https://ignored.example", json!("8a-1")),
+        ] {
+            assert_eq!(ask(iss, tid.clone()), Err(BadClaim::Iss), "{iss} {tid}");
+        }
+    }
+
+    #[test]
+    fn no_configured_issuer_accepts_no_token() {
+        assert_eq!(judge(&recipe(Value::Null, Value::Null), &good()), Err(BadClaim::Iss));
+    }
+}

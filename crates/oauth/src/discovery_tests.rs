@@ -1,0 +1,105 @@
+//! Documents of an issuer, and of others.
+
+use serde_json::json;
+
+use super::*;
+
+const ISSUER: &str = "https://a.example/t1";
+
+fn discovered(changes: Value) -> Result<Discovered, DiscoveryError> {
+    let mut document = json!({"issuer":ISSUER,"authorization_endpoint":"https://a.example/a",
+        "token_endpoint":"https://tokens.example/t"});
+    for (name, value) in changes.as_object().expect("an object") {
+        document[name] = value.clone();
+    }
+    read(&document, ISSUER, &Url::parse(ISSUER).expect("a URL"))
+}
+
+#[test]
+fn the_document_is_looked_for_where_the_standards_put_it() {
+    for (issuer, openid, oauth) in [
+        (
+            "https://a.example",
+            "https://a.example/.well-known/openid-configuration",
+            "https://a.example/.well-known/oauth-authorization-server",
+        ),
+        (
+            "https://a.example/",
+            "https://a.example/.well-known/openid-configuration",
+            "https://a.example/.well-known/oauth-authorization-server",
+        ),
+        (
+            "https://a.example/t1",
+            "https://a.example/t1/.well-known/openid-configuration",
+            "https://a.example/.well-known/oauth-authorization-server/t1",
+        ),
+    ] {
+        let base = issuer_url(issuer).unwrap();
+        assert_eq!((openid_location(&base).as_str(), oauth_location(&base).as_str()), (openid, oauth));
+    }
+    for bad in
+        ["a.example", "ftp://a.example", "https://a.example?x", "https://a.example#x", "https://u@a.example"]
+    {
+        assert!(issuer_url(bad).is_none(), "{bad}");
+    }
+}
+
+#[test]
+fn a_sparse_document_has_the_defaults_of_the_standard_and_shows_its_foreign_hosts() {
+    let found = discovered(json!({})).unwrap();
+    assert_eq!((found.client_auth, found.iss_parameter, found.pkce_s256), (ClientAuth::Basic, false, false));
+    assert_eq!(found.foreign_hosts(), ["tokens.example"]);
+}
+
+#[test]
+fn methods_and_algorithms_are_those_that_we_can_do() {
+    let found = discovered(json!({"token_endpoint_auth_methods_supported":["private_key_jwt","client_secret_post"],
+        "id_token_signing_alg_values_supported":["none","HS256","ES256","RS256"],
+        "code_challenge_methods_supported":["plain","S256"],"authorization_response_iss_parameter_supported":true}))
+    .unwrap();
+    assert_eq!((found.client_auth, found.iss_parameter, found.pkce_s256), (ClientAuth::Post, true, true));
+    assert_eq!(found.id_token_algs, ["RS256", "ES256"]);
+    let refused = discovered(json!({"token_endpoint_auth_methods_supported":["private_key_jwt"]}));
+    assert!(matches!(refused, Err(DiscoveryError::ClientAuth)));
+    let refused = discovered(json!({"response_types_supported":["token"]}));
+    assert!(matches!(refused, Err(DiscoveryError::NoCodeFlow)));
+}
+
+#[test]
+fn t20_an_issuer_that_differs_in_one_character_is_refused() {
+    for other in [
+        "https://a.example/t1/",
+        "https://A.example/t1",
+        "https://a.example:443/t1",
+        "http://a.example/t1",
+        "",
+    ] {
+        let refused = discovered(json!({ "issuer": other }));
+        assert!(matches!(refused, Err(DiscoveryError::IssuerMismatch { .. })), "{other}");
+    }
+}
+
+#[test]
+fn t20_an_endpoint_that_is_not_https_is_refused_required_or_not() {
+    for bad in [
+        json!("http://a.example/x"),
+        json!("javascript:1"),
+        json!("/x"),
+        json!(7),
+        json!("https://u@a.example/"),
+        json!("https://a.example/#x"),
+        json!(""),
+    ] {
+        for name in [
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+            "userinfo_endpoint",
+            "revocation_endpoint",
+        ] {
+            let refused = discovered(json!({ name: bad.clone() }));
+            assert!(matches!(refused, Err(DiscoveryError::Endpoint(at)) if at == name), "{name} {bad}");
+        }
+    }
+    assert!(matches!(discovered(json!({"token_endpoint":null})), Err(DiscoveryError::Endpoint(_))));
+}

@@ -1,0 +1,177 @@
+//! The token request that turns a code into tokens (RFC 6749 section 4.1.3). Sends it once and hands back what came,
+//! unread; whether to try again is the caller's to decide, by [`ExchangeError::maybe_sent`].
+
+use std::time::Duration;
+
+use alter_core::{ClientAuth, Recipe};
+use alter_egress::{Egress, EgressError, Limits, Request};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::RawAnswer;
+
+/// For one exchange, all of it.
+const TOTAL: Duration = Duration::from_secs(30);
+
+/// Bytes of a token answer; large ones (several JWTs) stay below a tenth of it.
+const BODY_MAX: usize = 256 * 1024;
+
+/// Our client at the provider.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// Its public identifier.
+    pub id: &'a str,
+    /// `None` for a public client, whatever the recipe's `client_auth` says.
+    pub secret: Option<&'a SecretString>,
+}
+
+/// Why there is no answer. No text carries a code, a token or a secret.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ExchangeError {
+    /// The recipe cannot be spoken with: nothing was sent. The operator's fault.
+    #[error("the provider's configuration cannot be used: {0}")]
+    Configuration(&'static str),
+    /// There was no whole answer.
+    #[error(transparent)]
+    Egress(#[from] EgressError),
+}
+
+impl ExchangeError {
+    /// Whether the provider may have seen the code, which it then counts as used.
+    pub fn maybe_sent(&self) -> bool {
+        matches!(self, Self::Egress(error) if error.maybe_sent())
+    }
+
+    /// Whether our own guard refused the token endpoint's address.
+    pub fn is_blocked(&self) -> bool {
+        matches!(self, Self::Egress(error) if error.is_blocked())
+    }
+
+    /// Whether it took too long.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Egress(EgressError::Timeout { .. }))
+    }
+}
+
+/// Sends the code. `redirect_uri` must be the constant of the authorization request (T30); the verifier is left out
+/// only where the recipe says that PKCE breaks the provider.
+///
+/// Dropping the future may lose a code that was spent: run it in a task of its own.
+///
+/// # Errors
+/// [`ExchangeError`].
+pub async fn exchange(
+    egress: &Egress,
+    recipe: &Recipe,
+    client: &Client<'_>,
+    code: &SecretString,
+    verifier: &SecretString,
+    redirect_uri: &str,
+) -> Result<RawAnswer, ExchangeError> {
+    let mut fields = vec![
+        ("grant_type", "authorization_code"),
+        ("code", code.expose_secret()),
+        ("redirect_uri", redirect_uri),
+    ];
+    if recipe.pkce {
+        if verifier.expose_secret().is_empty() {
+            return Err(ExchangeError::Configuration("the transaction has no PKCE verifier"));
+        }
+        fields.push(("code_verifier", verifier.expose_secret()));
+    }
+    let request = token_request(recipe, client, fields)?;
+    let response = egress.send(request).await?;
+    let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    Ok(RawAnswer::new(response.status.as_u16(), kind.unwrap_or_default(), &response.body))
+}
+
+fn token_request<'a>(
+    recipe: &Recipe,
+    client: &'a Client<'_>,
+    mut fields: Vec<(&'static str, &'a str)>,
+) -> Result<Request, ExchangeError> {
+    let url = Url::parse(&recipe.token_url)
+        .map_err(|_| ExchangeError::Configuration("token_url is not an absolute URL"))?;
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    match (recipe.client_auth, client.secret) {
+        (ClientAuth::Basic, Some(secret)) => {
+            headers.insert(AUTHORIZATION, basic(client.id, secret));
+        }
+        (ClientAuth::Post, Some(secret)) => {
+            fields.extend([("client_id", client.id), ("client_secret", secret.expose_secret())]);
+        }
+        (ClientAuth::None, _) | (_, None) => fields.push(("client_id", client.id)),
+    }
+    let body = Zeroizing::new(
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes(),
+    );
+    let limits = Limits { total: TOTAL, body_max: BODY_MAX };
+    Ok(Request { method: Method::POST, url, headers, body: body.to_vec().into(), limits })
+}
+
+/// Both halves are form-encoded before they are joined (RFC 6749 section 2.3.1): a secret may contain a colon.
+fn basic(id: &str, secret: &SecretString) -> HeaderValue {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = Zeroizing::new(format!("{}:{}", encode(id), encode(secret.expose_secret())));
+    let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    let mut value = HeaderValue::from_str(&value).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn recipe(auth: &str) -> Recipe {
+        serde_json::from_value(json!({"id":"a","name":"A","authorize_url":"https://a.example/a",
+            "token_url":"https://a.example/t","client_auth":auth}))
+        .expect("a recipe")
+    }
+
+    fn sent(auth: &str, secret: Option<&str>) -> (Option<String>, String) {
+        let secret = secret.map(SecretString::from);
+        let client = Client { id: "client:1", secret: secret.as_ref() };
+        let request = token_request(&recipe(auth), &client, vec![("code", "c d")]).expect("usable");
+        let header = request.headers.get(AUTHORIZATION).map(|v| v.to_str().expect("ASCII").to_owned());
+        (header, String::from_utf8(request.body.to_vec()).expect("form encoding is ASCII"))
+    }
+
+    #[test]
+    fn basic_encodes_both_halves_before_it_joins_them() {
+        let (header, body) = sent("basic", Some("p:w d/+%ü"));
+        let pair = STANDARD
+            .decode(header.expect("a header").strip_prefix("Basic ").expect("Basic"))
+            .expect("base64");
+        assert_eq!(pair, b"client%3A1:p%3Aw+d%2F%2B%25%C3%BC");
+        assert_eq!(body, "code=c+d");
+    }
+
+    #[test]
+    fn the_secret_is_in_one_place_and_a_public_client_sends_its_id_alone() {
+        assert_eq!(sent("post", Some("pw")), (None, "code=c+d&client_id=client%3A1&client_secret=pw".into()));
+        for auth in ["basic", "post", "none"] {
+            assert_eq!(sent(auth, None), (None, "code=c+d&client_id=client%3A1".into()), "{auth}");
+        }
+        assert_eq!(sent("none", Some("pw")), (None, "code=c+d&client_id=client%3A1".into()));
+    }
+
+    #[test]
+    fn neither_request_nor_client_shows_the_secret() {
+        let secret = SecretString::from("canary-4711");
+        let client = Client { id: "c", secret: Some(&secret) };
+        let request =
+            token_request(&recipe("basic"), &client, vec![("code", "canary-4712")]).expect("usable");
+        let shown = format!("{client:?} {request:?} {:?}", request.headers);
+        assert!(!shown.contains("canary") && !shown.contains(&STANDARD.encode("c:canary-4711")), "{shown}");
+    }
+}

@@ -1,0 +1,171 @@
+//! Headers, shapes and `at_hash`; what needs keys is tested against the mock provider in `tests/id_token.rs`.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
+use aws_lc_rs::signature::{
+    ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA384,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn recipe(algs: &[&str]) -> Recipe {
+    serde_json::from_value(json!({"id":"a","name":"A","authorize_url":"https://a.example/a",
+        "token_url":"https://a.example/t","id_token_algs":algs}))
+    .expect("a recipe")
+}
+
+fn token(header: &str) -> String {
+    format!("{}.{}.c2ln", base64url(header.as_bytes()), base64url(b"{}"))
+}
+
+fn header(header: &str) -> Result<(), IdTokenRefused> {
+    take_apart(&recipe(&["ES256", "HS256", "none"]), &token(header)).map(|_| ())
+}
+
+#[test]
+fn t24_algorithms_are_the_recipes_and_ours_never_the_tokens() {
+    assert!(header(r#"{"alg":"ES256","kid":"k","typ":"JWT"}"#).is_ok());
+    for alg in ["none", "NONE", "nOnE", "HS256", "RS256", "es256", "ES256K", ""] {
+        let refused = header(&json!({ "alg": alg }).to_string()).unwrap_err();
+        assert!(matches!(refused, IdTokenRefused::Algorithm), "{alg} {refused}");
+    }
+    assert!(matches!(header("{}").unwrap_err(), IdTokenRefused::Algorithm));
+}
+
+#[test]
+fn t24_a_header_with_extensions_duplicates_or_another_type_is_malformed() {
+    for bad in [
+        r#"{"alg":"ES256","crit":["exp"],"exp":1}"#,
+        r#"{"alg":"ES256","crit":[]}"#,
+        r#"{"alg":"ES256","b64":false}"#,
+        r#"{"alg":"none","alg":"ES256"}"#,
+        r#"{"alg":"ES256","kid":7}"#,
+        r#"{"alg":"ES256","typ":"at+jwt"}"#,
+        r#"{"alg":"ES256","typ":"logout+JWT"}"#,
+        "[]",
+        "not json",
+    ] {
+        assert!(matches!(header(bad).unwrap_err(), IdTokenRefused::Malformed(_)), "{bad}");
+    }
+    let long_kid = json!({"alg":"ES256","kid":"k".repeat(600)}).to_string();
+    assert!(matches!(header(&long_kid).unwrap_err(), IdTokenRefused::Malformed(_)));
+    assert!(
+        header(r#"{"alg":"ES256","jku":"https://evil.example","jwk":{"kty":"oct"},"x5c":["x"],"x5u":"x"}"#)
+            .is_ok()
+    );
+}
+
+#[test]
+fn what_has_not_three_parts_is_malformed() {
+    let good = token(r#"{"alg":"ES256"}"#);
+    let long = format!("{good}{}", "A".repeat(TOKEN_MAX));
+    for bad in ["", "a", "a.b", "a.b.c.d.e", &format!("{good}.x"), &long, &good.replacen('e', "=", 1)] {
+        let refused = take_apart(&recipe(&["ES256"]), bad).err();
+        assert!(matches!(refused, Some(IdTokenRefused::Malformed(_))), "{bad:.60}");
+    }
+}
+
+#[test]
+fn at_hash_is_that_of_the_standards_example_and_of_no_other_token() {
+    // OpenID Connect Core appendix A.3.
+    let token = SecretString::from("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
+    let claims = json!({"at_hash":"77QmUPtjPfzWtF2AnpK9RQ"});
+    assert_eq!(check_at_hash(&claims, Algorithm::RS256, Some(&token)), Ok(()));
+    assert_eq!(check_at_hash(&claims, Algorithm::RS256, None), Ok(()));
+    assert_eq!(check_at_hash(&json!({}), Algorithm::RS256, Some(&token)), Ok(()));
+    for (claims, alg, token) in [
+        (&claims, Algorithm::RS256, "another"),
+        (&claims, Algorithm::RS384, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+        (&json!({"at_hash":7}), Algorithm::RS256, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+        (&json!({"at_hash":""}), Algorithm::EdDSA, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+    ] {
+        assert_eq!(check_at_hash(claims, alg, Some(&token.into())), Err(BadClaim::AtHash), "{claims}");
+    }
+}
+
+/// A header and claims under this algorithm, signed by `sign`.
+fn signed(alg: &str, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let message =
+        format!("{}.{}", base64url(json!({"alg":alg,"kid":"k"}).to_string().as_bytes()), base64url(b"{}"));
+    let signature = base64url(&sign(message.as_bytes()));
+    format!("{message}.{signature}")
+}
+
+fn is_verified(token: &str, keys: &KeySet) -> bool {
+    let names = ALGORITHMS.map(|(name, _)| name);
+    verify(&take_apart(&recipe(&names), token).expect("well-formed"), keys).is_ok()
+}
+
+/// The same signature under every other name of an algorithm must not verify.
+fn only_under(alg: &str, token: &str, keys: &KeySet) {
+    assert!(is_verified(token, keys), "{alg}");
+    let (_, rest) = token.split_once('.').expect("three parts");
+    for (other, _) in ALGORITHMS.iter().filter(|(name, _)| *name != alg) {
+        let header = base64url(json!({"alg":other,"kid":"k"}).to_string().as_bytes());
+        assert!(!is_verified(&format!("{header}.{rest}"), keys), "{alg} as {other}");
+    }
+    assert!(
+        !is_verified(&format!("{}.", token.rsplit_once('.').expect("three parts").0), keys),
+        "{alg} unsigned"
+    );
+}
+
+#[test]
+fn t24_rsa_signatures_verify_under_the_algorithm_that_made_them() {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let public = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
+    let jwk = json!({"keys":[{"kty":"RSA","kid":"k","n":base64url(&public.n),"e":base64url(&public.e)}]});
+    let keys = KeySet::parse(jwk.to_string().as_bytes()).expect("a key set");
+    let encodings: [(&str, &'static dyn RsaEncoding); 5] = [
+        ("RS384", &RSA_PKCS1_SHA384),
+        ("RS512", &RSA_PKCS1_SHA512),
+        ("PS256", &RSA_PSS_SHA256),
+        ("PS384", &RSA_PSS_SHA384),
+        ("PS512", &RSA_PSS_SHA512),
+    ];
+    for (alg, encoding) in encodings {
+        let token = signed(alg, |message| {
+            let mut signature = vec![0; pair.public_modulus_len()];
+            pair.sign(encoding, &SystemRandom::new(), message, &mut signature).expect("a signature");
+            signature
+        });
+        only_under(alg, &token, &keys);
+    }
+}
+
+#[test]
+fn t24_p384_and_ed25519_signatures_verify_under_the_algorithm_that_made_them() {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a key");
+    let (x, y) = pair.public_key().as_ref()[1..].split_at(48);
+    let jwk = json!({"keys":[{"kty":"EC","crv":"P-384","kid":"k","x":base64url(x),"y":base64url(y)}]});
+    let keys = KeySet::parse(jwk.to_string().as_bytes()).expect("a key set");
+    let sign =
+        |message: &[u8]| pair.sign(&SystemRandom::new(), message).expect("a signature").as_ref().to_vec();
+    only_under("ES384", &signed("ES384", sign), &keys);
+
+    let pair = Ed25519KeyPair::generate().expect("a key");
+    let jwk =
+        json!({"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":base64url(pair.public_key().as_ref())}]});
+    let keys = KeySet::parse(jwk.to_string().as_bytes()).expect("a key set");
+    only_under("EdDSA", &signed("EdDSA", |message| pair.sign(message).as_ref().to_vec()), &keys);
+}
+
+#[test]
+fn t24_claims_with_a_member_twice_are_no_claims() {
+    assert!(object(&base64url(br#"{"sub":"a","aud":"c"}"#)).is_some());
+    for bad in [&br#"{"sub":"a","sub":"b"}"#[..], br#"{"sub":"a","s\u0075b":"b"}"#, b"[]", b"1", b""] {
+        assert!(object(&base64url(bad)).is_none());
+    }
+    assert!(object(&format!("{}=", base64url(b"{}a"))).is_none());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in "[A-Za-z0-9_.=-]{0,200}", other in "\\PC{0,60}") {
+        prop_assert!(take_apart(&recipe(&["ES256"]), &text).is_err());
+        prop_assert!(take_apart(&recipe(&["ES256"]), &other).is_err());
+    }
+}

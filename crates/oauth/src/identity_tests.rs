@@ -1,0 +1,136 @@
+//! Identities from each of the three documents.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::{RawAnswer, parse_token_answer};
+
+fn recipe(identity: Value) -> Recipe {
+    serde_json::from_value(json!({"id":"a","name":"A","authorize_url":"https://a.example/a",
+        "token_url":"https://a.example/t","userinfo_url":"https://a.example/me","identity":identity}))
+    .expect("a recipe")
+}
+
+fn tokens(more: Value) -> TokenSet {
+    let mut body = json!({"access_token":"t"});
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    let answer = RawAnswer::new(200, "application/json", body.to_string().as_bytes());
+    parse_token_answer(&recipe(json!({})), &answer).expect("tokens")
+}
+
+fn from_claims(claims: &Value) -> Result<Identity, IdentityUnreadable> {
+    identity(&recipe(json!({})), Some(claims), None, &tokens(json!({})))
+}
+
+#[test]
+fn the_id_token_comes_first_and_userinfo_fills_what_it_lacks() {
+    let both = |claims: Value, userinfo: Value| {
+        identity(&recipe(json!({})), Some(&claims), Some(&userinfo), &tokens(json!({})))
+    };
+    let found =
+        both(json!({"sub":"1","name":"Alex"}), json!({"sub":"1","email":"a@x.example","name":"Other"}));
+    let expected =
+        Identity { subject: "1".into(), account: "a@x.example".into(), display_name: Some("Alex".into()) };
+    assert_eq!(found, Ok(expected));
+}
+
+#[test]
+fn t24_userinfo_of_another_subject_is_refused() {
+    for (claims, userinfo) in [
+        (json!({"sub":"1"}), json!({"sub":"2"})),
+        (json!({"sub":"1"}), json!({"email":"a@x.example"})),
+        (json!({"sub":"1"}), json!({"sub":1})),
+        (json!({"sub":"1"}), json!([])),
+    ] {
+        let refused = identity(&recipe(json!({})), Some(&claims), Some(&userinfo), &tokens(json!({})));
+        assert_eq!(refused, Err(IdentityUnreadable::OtherSubject), "{userinfo}");
+    }
+    let other = recipe(json!({"from":"userinfo","subject":"/id"}));
+    let ask =
+        |userinfo: Value| identity(&other, Some(&json!({"sub":"1"})), Some(&userinfo), &tokens(json!({})));
+    assert_eq!(ask(json!({"id":7})).map(|i| i.subject), Ok("7".into()));
+    assert_eq!(ask(json!({"id":7,"sub":"2"})), Err(IdentityUnreadable::OtherSubject));
+}
+
+#[test]
+fn userinfo_alone_and_the_token_answer_alone_can_name_the_account() {
+    let github =
+        recipe(json!({"from":"userinfo","subject":"/id","account":["/login"],"display_name":["/name"]}));
+    let found = identity(
+        &github,
+        None,
+        Some(&json!({"id":583231,"login":"octocat","name":null})),
+        &tokens(json!({})),
+    );
+    assert_eq!(
+        found,
+        Ok(Identity { subject: "583231".into(), account: "octocat".into(), display_name: None })
+    );
+    let slack = recipe(json!({"from":"token_response","subject":"/authed_user/id","account":["/team/name"]}));
+    let found =
+        identity(&slack, None, None, &tokens(json!({"authed_user":{"id":"U1"},"team":{"name":"Acme"}})));
+    assert_eq!(found.map(|i| (i.subject, i.account)), Ok(("U1".into(), "Acme".into())));
+}
+
+#[test]
+fn a_document_that_is_not_there_and_a_subject_that_is_unusable_give_no_identity() {
+    let nothing = identity(&recipe(json!({})), None, None, &tokens(json!({})));
+    assert_eq!(nothing, Err(IdentityUnreadable::Absent("id_token")));
+    for sub in [
+        json!(null),
+        json!(""),
+        json!("  "),
+        json!(1.5),
+        json!(1e30),
+        json!(true),
+        json!(["1"]),
+        json!("a\u{0}"),
+        json!("a\u{202e}b"),
+        json!("x".repeat(256)),
+    ] {
+        assert_eq!(
+            from_claims(&json!({"sub":sub,"email":"a@x.example"})),
+            Err(IdentityUnreadable::Subject),
+            "{sub}"
+        );
+    }
+}
+
+#[test]
+fn t26_labels_are_cleaned_and_the_subject_stands_in_for_an_account_without_a_name() {
+    let found =
+        from_claims(&json!({"sub":"1","email":"\u{202e}a@x\r\n.example","name":"\u{0}\u{200b}"})).unwrap();
+    assert_eq!((found.account.as_str(), found.display_name), ("a@x .example", None));
+    assert_eq!(from_claims(&json!({"sub":"1","email":{"a":1}})).unwrap().account, "1");
+}
+
+#[test]
+fn userinfo_is_asked_when_it_is_the_source_or_the_id_token_says_too_little() {
+    let oidc = recipe(json!({}));
+    assert!(needs_userinfo(&oidc, None));
+    assert!(needs_userinfo(&oidc, Some(&json!({"sub":"1"}))));
+    assert!(needs_userinfo(&oidc, Some(&json!({"sub":"1","email":""}))));
+    assert!(!needs_userinfo(&oidc, Some(&json!({"sub":"1","email":"a@x.example"}))));
+    assert!(!needs_userinfo(&recipe(json!({"account":["/sub"]})), Some(&json!({"sub":"1"}))));
+    assert!(needs_userinfo(&recipe(json!({"from":"userinfo"})), Some(&json!({"sub":"1","email":"a@x"}))));
+    assert!(!needs_userinfo(&recipe(json!({"from":"token_response"})), None));
+    let mut without = oidc;
+    without.userinfo_url = None;
+    assert!(!needs_userinfo(&without, Some(&json!({"sub":"1"}))));
+}
+
+proptest! {
+    #[test]
+    fn t26_whatever_the_claims_are_an_identity_can_be_stored_and_shown(
+        sub in ".{0,300}", email in ".{0,400}", name in ".{0,400}") {
+        if let Ok(found) = from_claims(&json!({"sub":sub,"email":email,"name":name})) {
+            prop_assert_eq!(&found.subject, &sub);
+            for label in [Some(found.account), found.display_name].into_iter().flatten() {
+                prop_assert!((1..=LABEL_MAX).contains(&label.chars().count()));
+                let hides = label.chars().any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c));
+                prop_assert!(!hides);
+            }
+        }
+    }
+}

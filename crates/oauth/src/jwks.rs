@@ -1,0 +1,185 @@
+//! A provider's key set (RFC 7517): read once, kept as keys that can verify and nothing else. Members that would
+//! name a key elsewhere (`x5u`, `x5c`) are not read, secret (`oct`) keys neither.
+
+use std::time::Duration;
+
+use alter_core::secret::from_base64url;
+use alter_egress::{Egress, EgressError, Limits, Request};
+use http::header::{ACCEPT, HeaderValue};
+use http::{HeaderMap, Method};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::Value;
+use url::Url;
+
+use crate::strict_json;
+
+/// For one key set, all of it.
+const TOTAL: Duration = Duration::from_secs(10);
+
+/// Bytes of a key set.
+const BODY_MAX: usize = 256 * 1024;
+
+/// Keys in a key set.
+const KEYS_MAX: usize = 100;
+
+/// Bytes of an RSA modulus: 2048 to 8192 bits. Smaller ones are broken, larger ones are slow on purpose.
+const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
+
+/// Why there are no keys. The provider's fault, or the operator's who named the URL.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JwksError {
+    /// `jwks_url` is no absolute URL.
+    #[error("the provider's jwks_url cannot be used")]
+    BadUrl,
+    /// There was no whole answer.
+    #[error("the provider's keys could not be fetched: {0}")]
+    Egress(#[from] EgressError),
+    /// Another status than 200.
+    #[error("the provider answered {0} when asked for its keys")]
+    Status(u16),
+    /// The answer is no key set, or one of more than 100 keys.
+    #[error("the provider's keys were not understood: {0}")]
+    NotUnderstood(&'static str),
+}
+
+/// What a key can verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+impl Kind {
+    fn verifies(self, alg: Algorithm) -> bool {
+        match alg {
+            Algorithm::RS256
+            | Algorithm::RS384
+            | Algorithm::RS512
+            | Algorithm::PS256
+            | Algorithm::PS384
+            | Algorithm::PS512 => self == Self::Rsa,
+            Algorithm::ES256 => self == Self::P256,
+            Algorithm::ES384 => self == Self::P384,
+            Algorithm::EdDSA => self == Self::Ed25519,
+            _ => false,
+        }
+    }
+}
+
+/// One public key.
+struct Key {
+    kid: Option<String>,
+    /// The only algorithm it is meant for, where the key set says so.
+    alg: Option<String>,
+    kind: Kind,
+    key: DecodingKey,
+}
+
+/// The keys that can verify signatures, of one URL at one time.
+pub(crate) struct KeySet(Vec<Key>);
+
+/// The keys to try.
+#[derive(Debug)]
+pub(crate) enum Candidates<'a> {
+    /// None fits: a rotation may have happened.
+    None,
+    /// The token names no key and several would do (OpenID Connect Core section 10.1).
+    Ambiguous,
+    /// One, or several under one `kid`.
+    These(Vec<&'a DecodingKey>),
+}
+
+impl KeySet {
+    /// Asks the provider.
+    pub(crate) async fn fetch(egress: &Egress, url: &str) -> Result<Self, JwksError> {
+        let url = Url::parse(url).map_err(|_| JwksError::BadUrl)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
+        let limits = Limits { total: TOTAL, body_max: BODY_MAX };
+        let request = Request { method: Method::GET, url, headers, body: Default::default(), limits };
+        let response = egress.send(request).await?;
+        match response.status.as_u16() {
+            200 => Self::parse(&response.body),
+            status => Err(JwksError::Status(status)),
+        }
+    }
+
+    /// Keys that are of no use to us are passed over; a set without a usable one is still a set.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, JwksError> {
+        let document = strict_json::parse(body)
+            .ok_or(JwksError::NotUnderstood("they are not JSON, or have duplicate members"))?;
+        let keys = document.get("keys").and_then(Value::as_array);
+        let keys = keys.ok_or(JwksError::NotUnderstood("there is no list of keys"))?;
+        if keys.len() > KEYS_MAX {
+            return Err(JwksError::NotUnderstood("there are more than 100 keys"));
+        }
+        Ok(Self(keys.iter().filter_map(key).collect()))
+    }
+
+    /// The keys for a token with this algorithm and `kid`. The `kid` chooses among keys and does nothing else.
+    pub(crate) fn candidates(&self, alg: Algorithm, alg_name: &str, kid: Option<&str>) -> Candidates<'_> {
+        let fits = |key: &&Key| {
+            key.kind.verifies(alg)
+                && key.alg.as_deref().is_none_or(|only| only == alg_name)
+                && (kid.is_none() || key.kid.as_deref() == kid)
+        };
+        let found: Vec<&DecodingKey> = self.0.iter().filter(fits).map(|key| &key.key).collect();
+        match (found.len(), kid) {
+            (0, _) => Candidates::None,
+            (2.., None) => Candidates::Ambiguous,
+            _ => Candidates::These(found),
+        }
+    }
+}
+
+fn key(jwk: &Value) -> Option<Key> {
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+    if !is_for_signatures(jwk) {
+        return None;
+    }
+    let (kind, key) = match (text("kty")?, text("crv")) {
+        ("RSA", _) => (Kind::Rsa, rsa(text("n")?, text("e")?)?),
+        ("EC", Some("P-256")) => (Kind::P256, ec(text("x")?, text("y")?, 32)?),
+        ("EC", Some("P-384")) => (Kind::P384, ec(text("x")?, text("y")?, 48)?),
+        ("OKP", Some("Ed25519")) => (Kind::Ed25519, ed(text("x")?)?),
+        _ => return None,
+    };
+    Some(Key { kid: text("kid").map(String::from), alg: text("alg").map(String::from), kind, key })
+}
+
+/// `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3) may each say that it is not.
+fn is_for_signatures(jwk: &Value) -> bool {
+    let right_use = jwk.get("use").is_none_or(|value| value == "sig");
+    let right_ops = jwk
+        .get("key_ops")
+        .is_none_or(|ops| ops.as_array().is_some_and(|ops| ops.iter().any(|op| op == "verify")));
+    right_use && right_ops
+}
+
+fn rsa(n: &str, e: &str) -> Option<DecodingKey> {
+    let (n, e) = (from_base64url(n)?, from_base64url(e)?);
+    // Some providers send the sign byte of ASN.1 along; RFC 7518 section 6.3.1.1 forbids it, and it costs nothing.
+    let start = n.iter().take_while(|byte| **byte == 0).count();
+    let n = &n[start..];
+    (MODULUS.contains(&n.len()) && (1..=8).contains(&e.len()))
+        .then(|| DecodingKey::from_rsa_raw_components(n, &e))
+}
+
+fn ec(x: &str, y: &str, size: usize) -> Option<DecodingKey> {
+    let right_size = |text: &str| from_base64url(text).is_some_and(|bytes| bytes.len() == size);
+    if !right_size(x) || !right_size(y) {
+        return None;
+    }
+    DecodingKey::from_ec_components(x, y).ok()
+}
+
+fn ed(x: &str) -> Option<DecodingKey> {
+    let bytes = from_base64url(x).filter(|bytes| bytes.len() == 32)?;
+    Some(DecodingKey::from_ed_der(&bytes))
+}
+
+#[cfg(test)]
+#[path = "jwks_tests.rs"]
+mod tests;

@@ -1,0 +1,253 @@
+//! Reading the token endpoint's answer (RFC 6749 section 5).
+//!
+//! Tolerant where providers differ without harm: numbers as strings, any case of the token type, empty strings for
+//! "none", errors under status 200, form encoding in place of JSON. Strict where tolerance is a hole: duplicate
+//! members, other encodings, characters that would break a header. What a field is called comes from the recipe.
+
+use std::fmt;
+
+use alter_core::Recipe;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use crate::{RawAnswer, clean, strict_json};
+
+/// The longest life believed: ten years, in seconds.
+const LIFE_MAX: u32 = 315_360_000;
+
+/// Scopes kept of one answer, and characters of each.
+const SCOPES_MAX: usize = 200;
+const SCOPE_LEN_MAX: usize = 512;
+
+/// Statuses that say "not now" rather than "no" (RFC 9110, RFC 6585).
+const LATER: [u16; 3] = [408, 425, 429];
+
+/// Codes by which our client itself is refused: RFC 6749 section 5.2, then those that GitHub and Slack document.
+const MISCONFIGURED: [&str; 5] = [
+    "invalid_client",
+    "unauthorized_client",
+    "incorrect_client_credentials",
+    "invalid_client_id",
+    "bad_client_secret",
+];
+
+/// What was granted.
+pub struct TokenSet {
+    /// Visible ASCII, fit for a header.
+    pub access_token: SecretString,
+    /// `None` when there is none, and when it is an empty string: an old one then stays (T28).
+    pub refresh_token: Option<SecretString>,
+    /// Unverified.
+    pub id_token: Option<SecretString>,
+    /// As it came, in any case; `Bearer` when there is none or it is no token of RFC 9110.
+    pub token_type: String,
+    /// Seconds, 1 to ten years, rounded down. `None` (not known) when absent, below 1 or not a number: providers write 0
+    /// for tokens that do not expire.
+    pub expires_in: Option<u32>,
+    /// What the provider says it granted, in its order, without repetitions. `None` when it does not say, which means
+    /// what was asked for (RFC 6749 section 5.1).
+    pub scopes: Option<Vec<String>>,
+    raw: Value,
+}
+
+impl TokenSet {
+    /// The whole answer, for recipes that find the account in it.
+    pub(crate) fn document(&self) -> &Value {
+        &self.raw
+    }
+}
+
+impl fmt::Debug for TokenSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSet")
+            .field("token_type", &self.token_type)
+            .field("expires_in", &self.expires_in)
+            .field("scopes", &self.scopes)
+            .field("refresh_token", &self.refresh_token.is_some())
+            .field("id_token", &self.id_token.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the answer grants nothing. Texts are fit for logs and pages: nothing in them is the provider's but a cleaned code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefused {
+    /// The provider said no.
+    #[error("the provider refused: {code}")]
+    Provider {
+        /// `[a-z0-9_.-]{1,64}`; `http_4xx` when a status is all it said.
+        code: String,
+        /// Our client is refused, not this user: the operator must look.
+        misconfigured: bool,
+        /// It is about the redirect URI: the operator must register ours.
+        redirect_uri: bool,
+    },
+    /// It is no answer of a token endpoint.
+    #[error("the provider's answer was not understood: {why}")]
+    NotUnderstood {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The provider is not well (5xx), or asks for patience (408, 425, 429).
+    #[error("the provider answered {status}")]
+    ServerError {
+        /// The HTTP status.
+        status: u16,
+    },
+}
+
+/// Reads one answer.
+///
+/// # Errors
+/// [`TokenRefused`].
+pub fn parse_token_answer(recipe: &Recipe, answer: &RawAnswer) -> Result<TokenSet, TokenRefused> {
+    let status = answer.status;
+    if status >= 500 || LATER.contains(&status) {
+        return Err(TokenRefused::ServerError { status });
+    }
+    let document = document(answer);
+    if (400..500).contains(&status) {
+        let code = document.ok().and_then(|document| error_of(recipe, &document));
+        return Err(refusal(&code.unwrap_or_else(|| format!("http_{status}"))));
+    }
+    if !(200..300).contains(&status) {
+        return Err(not_understood("its status is neither success nor error"));
+    }
+    let document = document?;
+    match error_of(recipe, &document) {
+        Some(code) => Err(refusal(&code)),
+        None => tokens(recipe, document),
+    }
+}
+
+fn not_understood(why: &'static str) -> TokenRefused {
+    TokenRefused::NotUnderstood { why }
+}
+
+fn refusal(raw: &str) -> TokenRefused {
+    let code = clean::error_code(raw);
+    TokenRefused::Provider {
+        misconfigured: MISCONFIGURED.contains(&code.as_str()),
+        redirect_uri: code.contains("redirect_uri"),
+        code,
+    }
+}
+
+/// The body as one object, by what it looks like: `Content-Type` is often wrong.
+fn document(answer: &RawAnswer) -> Result<Value, TokenRefused> {
+    let body = answer.body.expose_secret();
+    let text = std::str::from_utf8(body).map_err(|_| not_understood("it is not UTF-8"))?;
+    match text.trim_start().as_bytes().first() {
+        None => Err(not_understood("it is empty")),
+        Some(b'{') => {
+            strict_json::parse(body).ok_or(not_understood("it is not JSON, or has duplicate members"))
+        }
+        Some(_) if may_be_form(&answer.content_type) => form(text),
+        Some(_) => Err(not_understood("it is neither JSON nor form-encoded")),
+    }
+}
+
+fn may_be_form(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    matches!(kind.as_str(), "application/x-www-form-urlencoded" | "text/plain")
+}
+
+/// `access_token=..&scope=..`, as GitHub answers who does not ask for JSON.
+fn form(text: &str) -> Result<Value, TokenRefused> {
+    let text = text.trim();
+    if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains('<') {
+        return Err(not_understood("it is neither JSON nor form-encoded"));
+    }
+    let mut object = Map::new();
+    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+        if object.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
+            return Err(not_understood("it has duplicate fields"));
+        }
+    }
+    Ok(Value::Object(object))
+}
+
+/// The code of an error, under whatever status (GitHub, Slack). Some providers (Meta) put an object there.
+fn error_of(recipe: &Recipe, document: &Value) -> Option<String> {
+    let paths = &recipe.token;
+    let failed = paths.ok.as_ref().and_then(|ok| document.pointer(ok)) == Some(&Value::Bool(false));
+    let code = match document.pointer(&paths.error) {
+        Some(Value::String(code)) if !code.is_empty() => Some(code.clone()),
+        Some(Value::Object(object)) => {
+            let named = ["code", "type"].iter().filter_map(|name| object.get(*name)).find_map(Value::as_str);
+            Some(named.unwrap_or_default().to_owned())
+        }
+        Some(Value::Number(code)) => Some(code.to_string()),
+        Some(Value::Bool(true) | Value::Array(_)) => Some(String::new()),
+        _ => None,
+    };
+    code.or(failed.then(String::new))
+}
+
+fn tokens(recipe: &Recipe, document: Value) -> Result<TokenSet, TokenRefused> {
+    let paths = &recipe.token;
+    let at = |path: &str| document.pointer(path);
+    let access_token = secret(at(&paths.access_token))?.ok_or(not_understood("it has no access token"))?;
+    Ok(TokenSet {
+        access_token,
+        refresh_token: secret(at(&paths.refresh_token))?,
+        id_token: secret(at(&paths.id_token))?,
+        token_type: token_type(at(&paths.token_type)),
+        expires_in: at(&paths.expires_in).and_then(seconds),
+        scopes: at(&paths.scope).and_then(|value| scopes(value, &recipe.granted_scope_delimiters)),
+        raw: document,
+    })
+}
+
+/// `VSCHAR` (RFC 6749 appendix A.12), and no space at either end: it goes into a header. Null and empty are absent.
+fn secret(value: Option<&Value>) -> Result<Option<SecretString>, TokenRefused> {
+    let text = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) if text.is_empty() => return Ok(None),
+        Some(Value::String(text)) => text,
+        Some(_) => return Err(not_understood("a token in it is not a string")),
+    };
+    if text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && text.trim() == text {
+        Ok(Some(text.as_str().into()))
+    } else {
+        Err(not_understood("a token in it has characters that no token has"))
+    }
+}
+
+fn token_type(value: Option<&Value>) -> String {
+    let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let named = value.and_then(Value::as_str);
+    let named = named.filter(|name| (1..=64).contains(&name.len()) && name.bytes().all(is_tchar));
+    named.unwrap_or("Bearer").to_owned()
+}
+
+/// A number, or a string that is one.
+fn seconds(value: &Value) -> Option<u32> {
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    // Between 1 and LIFE_MAX the cast loses the fraction and nothing else.
+    (number >= 1.0).then(|| number.min(f64::from(LIFE_MAX)) as u32)
+}
+
+fn scopes(value: &Value, delimiters: &str) -> Option<Vec<String>> {
+    let words: Vec<&str> = match value {
+        Value::String(text) => text.split(|c| delimiters.contains(c)).collect(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        _ => return None,
+    };
+    let mut kept: Vec<String> = Vec::new();
+    for word in words.into_iter().map(str::trim) {
+        let fit = !word.is_empty() && clean::is_plain(word) && word.chars().count() <= SCOPE_LEN_MAX;
+        if fit && kept.len() < SCOPES_MAX && !kept.iter().any(|known| known == word) {
+            kept.push(word.to_owned());
+        }
+    }
+    (!kept.is_empty()).then_some(kept)
+}
+
+#[cfg(test)]
+#[path = "token_answer_tests.rs"]
+mod tests;

@@ -1,0 +1,126 @@
+//! The providers that ship with the program.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use alter_core::provider::Recipe;
+
+use crate::parse;
+
+/// One line per file in `catalog/`.
+const BUILTIN: [&str; 4] = [
+    include_str!("../catalog/github.toml"),
+    include_str!("../catalog/google.toml"),
+    include_str!("../catalog/microsoft.toml"),
+    include_str!("../catalog/slack.toml"),
+];
+
+/// Recipes by id.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    recipes: BTreeMap<String, Recipe>,
+}
+
+impl Catalog {
+    /// The recipes compiled into the program, parsed once.
+    pub fn builtin() -> &'static Self {
+        static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+            let parsed =
+                BUILTIN.iter().map(|text| parse(text).expect("every built-in recipe is parsed by a test"));
+            Catalog { recipes: parsed.map(|recipe| (recipe.id.clone(), recipe)).collect() }
+        });
+        &CATALOG
+    }
+
+    /// The recipe of a provider, by its id.
+    pub fn get(&self, id: &str) -> Option<&Recipe> {
+        self.recipes.get(id)
+    }
+
+    /// All recipes, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Recipe> {
+        self.recipes.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alter_core::provider::{ClientAuth, IdentitySource, Status};
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_catalogue_is_built_in_and_valid_and_named_after_its_id() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/catalog");
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .expect("the folder")
+            .map(|file| file.expect("a file").file_name().into_string().expect("plain name"))
+            .collect();
+        names.sort();
+        let ids: Vec<_> = Catalog::builtin().iter().map(|recipe| format!("{}.toml", recipe.id)).collect();
+        assert_eq!(names, ids);
+        assert_eq!(ids.len(), BUILTIN.len(), "two files share an id");
+    }
+
+    #[test]
+    fn every_fact_says_where_and_when_it_was_read() {
+        for recipe in Catalog::builtin().iter() {
+            assert!(matches!(recipe.status, Status::Read | Status::Tried), "{}", recipe.id);
+            assert!(!recipe.source.is_empty() && recipe.checked.is_some(), "{}", recipe.id);
+        }
+    }
+
+    #[test]
+    fn every_scope_asked_for_by_default_has_words() {
+        for recipe in Catalog::builtin().iter() {
+            assert!(!recipe.default_scopes.is_empty(), "{}", recipe.id);
+            for scope in &recipe.default_scopes {
+                assert!(recipe.scopes.contains_key(scope), "{}: {scope}", recipe.id);
+            }
+        }
+    }
+
+    #[test]
+    fn every_recipe_with_an_id_token_asks_for_openid_and_pins_the_algorithm() {
+        for recipe in Catalog::builtin().iter().filter(|r| r.identity.from == IdentitySource::IdToken) {
+            assert!(recipe.default_scopes.iter().any(|scope| scope == "openid"), "{}", recipe.id);
+            assert_eq!(recipe.id_token_algs, ["RS256"], "{}", recipe.id);
+        }
+    }
+
+    #[test]
+    fn every_credential_may_be_sent_to_the_providers_own_api_and_not_to_a_look_alike() {
+        for recipe in Catalog::builtin().iter() {
+            for host in &recipe.api_hosts {
+                let url = |text: String| url::Url::parse(&text).expect("a URL");
+                assert!(
+                    recipe.allows_api_url(&url(format!("https://{host}/v1"))),
+                    "positive control: {host}"
+                );
+                assert!(!recipe.allows_api_url(&url(format!("https://{host}.example.net/v1"))), "{host}");
+                assert!(!recipe.allows_api_url(&url(format!("http://{host}/v1"))), "{host}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_quirks_are_data() {
+        let get = |id| Catalog::builtin().get(id).expect("built in");
+        let slack = get("slack");
+        assert_eq!(slack.token.access_token, "/authed_user/access_token");
+        assert_eq!(slack.token.ok.as_deref(), Some("/ok"));
+        assert_eq!((slack.scope_parameter.as_str(), slack.scope_separator.as_str()), ("user_scope", ","));
+        assert_eq!((slack.client_auth, slack.pkce), (ClientAuth::Basic, false));
+        let github = get("github");
+        assert_eq!(
+            (github.identity.from, github.identity.subject.as_str()),
+            (IdentitySource::Userinfo, "/id")
+        );
+        assert!(github.granted_scope_delimiters.contains(','));
+        assert!(
+            get("microsoft").issuer_template.as_deref().is_some_and(|issuer| issuer.contains("{tenant}"))
+        );
+        assert_eq!(get("google").authorize_params.get("access_type").map(String::as_str), Some("offline"));
+        assert!(Catalog::builtin().get("nobody").is_none());
+    }
+}

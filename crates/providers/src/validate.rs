@@ -1,0 +1,259 @@
+//! The rules that a recipe's values must keep. They are written for operators' own files as much as for ours: each
+//! message says what to write instead.
+
+use alter_core::provider::{IdentitySource, Recipe};
+
+use crate::hosts;
+use crate::urls::{endpoint, issuer_in_path, issuer_url};
+use crate::{Problem, RecipeError};
+
+/// Parameters that the flow sets itself: a recipe that overrode one could switch a protection off.
+const OWN_PARAMETERS: [&str; 13] = [
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "redirect_uri",
+    "request",
+    "request_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+    "token",
+];
+
+/// Signatures only: never `none`, never a MAC keyed with something a provider's client also knows.
+const SIGNATURES: [&str; 10] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
+
+/// Checks a recipe's values, wherever it came from.
+///
+/// # Errors
+/// [`RecipeError::Invalid`] with every problem found.
+pub fn validate(recipe: &Recipe) -> Result<(), RecipeError> {
+    let mut found = Findings::default();
+    names(recipe, &mut found);
+    endpoints(recipe, &mut found);
+    issuers(recipe, &mut found);
+    scopes(recipe, &mut found);
+    parameters(recipe, &mut found);
+    token_paths(recipe, &mut found);
+    identity(recipe, &mut found);
+    for (index, entry) in recipe.api_hosts.iter().enumerate() {
+        found.check(
+            &format!("api_hosts[{index}]"),
+            hosts::check(entry).map_err(|why| format!("`{entry}` {why}")),
+        );
+    }
+    if found.0.is_empty() { Ok(()) } else { Err(RecipeError::Invalid(found.0)) }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Problem>);
+
+impl Findings {
+    fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push(Problem { field: field.into(), message: message.into() });
+    }
+
+    fn check(&mut self, field: &str, result: Result<(), String>) {
+        if let Err(message) = result {
+            self.add(field, message);
+        }
+    }
+
+    fn need(&mut self, field: &str, holds: bool, message: &str) {
+        if !holds {
+            self.add(field, message);
+        }
+    }
+}
+
+fn names(recipe: &Recipe, found: &mut Findings) {
+    let id_byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let id_fits = (1..=50).contains(&recipe.id.len()) && recipe.id.bytes().all(id_byte);
+    found.need("id", id_fits, "must be 1 to 50 of the characters a-z, 0-9 and `-`, like `my-crm`");
+    let name_fits = (1..=100).contains(&recipe.name.chars().count())
+        && !recipe.name.trim().is_empty()
+        && !recipe.name.chars().any(char::is_control);
+    found.need("name", name_fits, "must be 1 to 100 characters without control characters, like `My CRM`");
+    if let Some(day) = &recipe.checked {
+        found.need("checked", is_day(day), "must be a day, written like \"2026-11-22\"");
+    }
+    for (index, source) in recipe.source.iter().enumerate() {
+        found.check(&format!("source[{index}]"), endpoint(source).map(drop));
+    }
+}
+
+fn is_day(text: &str) -> bool {
+    let number = |range| text.get(range).and_then(|digits: &str| digits.parse::<u32>().ok());
+    let shape = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    shape
+        && number(5..7).is_some_and(|m| (1..=12).contains(&m))
+        && number(8..10).is_some_and(|d| (1..=31).contains(&d))
+}
+
+fn endpoints(recipe: &Recipe, found: &mut Findings) {
+    found.check("authorize_url", endpoint(&recipe.authorize_url).map(drop));
+    found.check("token_url", endpoint(&recipe.token_url).map(drop));
+    let optional = [
+        ("userinfo_url", &recipe.userinfo_url),
+        ("revoke_url", &recipe.revoke_url),
+        ("jwks_url", &recipe.jwks_url),
+    ];
+    for (field, url) in optional {
+        if let Some(url) = url {
+            found.check(field, endpoint(url).map(drop));
+        }
+    }
+}
+
+fn issuers(recipe: &Recipe, found: &mut Findings) {
+    if let Some(issuer) = &recipe.issuer {
+        found.check("issuer", issuer_url(issuer));
+    }
+    if let Some(template) = &recipe.issuer_template {
+        let holds_once = template.matches("{tenant}").count() == 1;
+        found.need(
+            "issuer_template",
+            holds_once,
+            "must contain `{tenant}` once, where the tenant's id stands",
+        );
+        found.check("issuer_template", issuer_in_path(template));
+    }
+    found.need(
+        "id_token_algs",
+        !recipe.id_token_algs.is_empty(),
+        "must name at least one algorithm, like \"RS256\"",
+    );
+    for (index, alg) in recipe.id_token_algs.iter().enumerate() {
+        let known = SIGNATURES.contains(&alg.as_str());
+        let message = format!("`{alg}` is not accepted; choose among {}", SIGNATURES.join(", "));
+        found.need(&format!("id_token_algs[{index}]"), known, &message);
+    }
+}
+
+fn scopes(recipe: &Recipe, found: &mut Findings) {
+    let separator = &recipe.scope_separator;
+    let separates =
+        !separator.is_empty() && separator.len() <= 3 && separator.bytes().all(|b| (0x20..0x7F).contains(&b));
+    found.need(
+        "scope_separator",
+        separates,
+        "must be one to three printable characters, like \" \" or \",\"",
+    );
+    let splits = !recipe.granted_scope_delimiters.is_empty();
+    found.need("granted_scope_delimiters", splits, "must name at least one character, like \" ,\"");
+    let parameter = &recipe.scope_parameter;
+    let is_parameter =
+        parameter == "scope" || (is_name(parameter) && !OWN_PARAMETERS.contains(&parameter.as_str()));
+    found.need(
+        "scope_parameter",
+        is_parameter,
+        "must be a query parameter that carries scopes, like \"scope\"",
+    );
+    for (index, scope) in recipe.default_scopes.iter().enumerate() {
+        found.check(&format!("default_scopes[{index}]"), check_scope(scope, separator));
+    }
+    for (scope, words) in &recipe.scopes {
+        found.check(&format!("scopes.\"{scope}\""), check_scope(scope, separator));
+        let fits = !words.trim().is_empty() && !words.chars().any(char::is_control);
+        found.need(&format!("scopes.\"{scope}\""), fits, "must say in words what the scope allows");
+    }
+}
+
+/// `scope-token` of RFC 6749 section 3.3, and one scope at a time.
+fn check_scope(scope: &str, separator: &str) -> Result<(), String> {
+    let token = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+    if scope.is_empty() || !scope.bytes().all(token) {
+        return Err(format!(
+            "`{scope}` is not a scope; no spaces, quotes, backslashes or letters beyond ASCII"
+        ));
+    }
+    if !separator.is_empty() && scope.contains(separator) {
+        return Err(format!("`{scope}` contains the separator; list the scopes one by one"));
+    }
+    Ok(())
+}
+
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn parameters(recipe: &Recipe, found: &mut Findings) {
+    for (name, value) in &recipe.authorize_params {
+        let field = format!("authorize_params.{name}");
+        let ours = OWN_PARAMETERS.contains(&name.as_str()) || *name == recipe.scope_parameter;
+        found.need(&field, !ours, "is set by the flow itself; remove it");
+        found.need(&field, is_name(name), "is not a parameter name; use letters, digits, `_`, `-` and `.`");
+        found.need(&field, !value.chars().any(char::is_control), "must not contain control characters");
+    }
+}
+
+fn token_paths(recipe: &Recipe, found: &mut Findings) {
+    let token = &recipe.token;
+    let paths = [
+        ("token.access_token", Some(&token.access_token)),
+        ("token.refresh_token", Some(&token.refresh_token)),
+        ("token.expires_in", Some(&token.expires_in)),
+        ("token.scope", Some(&token.scope)),
+        ("token.token_type", Some(&token.token_type)),
+        ("token.id_token", Some(&token.id_token)),
+        ("token.error", Some(&token.error)),
+        ("token.error_description", Some(&token.error_description)),
+        ("token.ok", token.ok.as_ref()),
+    ];
+    for (field, path) in paths {
+        if let Some(path) = path {
+            found.check(field, pointer(path));
+        }
+    }
+}
+
+fn identity(recipe: &Recipe, found: &mut Findings) {
+    let identity = &recipe.identity;
+    found.check("identity.subject", pointer(&identity.subject));
+    found.need(
+        "identity.account",
+        !identity.account.is_empty(),
+        "must name at least one path, like [\"/email\"]",
+    );
+    let lists = [("identity.account", &identity.account), ("identity.display_name", &identity.display_name)];
+    for (field, paths) in lists {
+        for (index, path) in paths.iter().enumerate() {
+            found.check(&format!("{field}[{index}]"), pointer(path));
+        }
+    }
+    match identity.from {
+        IdentitySource::IdToken => {
+            let verifiable =
+                recipe.jwks_url.is_some() && (recipe.issuer.is_some() || recipe.issuer_template.is_some());
+            let help = "`id_token` needs `jwks_url` and `issuer` to verify it; without them use `userinfo`";
+            found.need("identity.from", verifiable, help);
+        }
+        IdentitySource::Userinfo => {
+            found.need("identity.from", recipe.userinfo_url.is_some(), "`userinfo` needs `userinfo_url`");
+        }
+        IdentitySource::TokenResponse => {}
+    }
+}
+
+/// RFC 6901 section 3: `/name`, `/outer/inner`, with `~` only as `~0` or `~1`. The whole document is no value.
+fn pointer(path: &str) -> Result<(), String> {
+    let escapes = path.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    if path.len() > 1 && path.starts_with('/') && escapes {
+        return Ok(());
+    }
+    Err(format!("`{path}` is not a JSON pointer; write it like `/id` or `/user/id`"))
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;

@@ -1,0 +1,184 @@
+//! Each rule: a value that breaks it is refused under its field's name, beside one that keeps it.
+
+use super::*;
+use crate::parse;
+
+const GOOD: &str = r#"
+id = "example"
+name = "Example"
+checked = "2026-11-22"
+source = ["https://docs.example.com/oauth"]
+issuer = "https://id.example.com"
+authorize_url = "https://id.example.com/authorize?audience=api"
+token_url = "https://id.example.com/token"
+userinfo_url = "https://id.example.com/me"
+revoke_url = "https://id.example.com/revoke"
+jwks_url = "https://id.example.com/jwks"
+id_token_algs = ["ES256"]
+scope_separator = " "
+scope_parameter = "scope"
+granted_scope_delimiters = " ,"
+default_scopes = ["openid", "read"]
+api_hosts = ["api.example.com"]
+[scopes]
+"read" = "Read things"
+[authorize_params]
+prompt = "consent"
+[token]
+access_token = "/access_token"
+[identity]
+from = "id_token"
+subject = "/sub"
+account = ["/email"]
+"#;
+
+fn fields(text: &str) -> Vec<String> {
+    match parse(text) {
+        Ok(_) => vec![],
+        Err(RecipeError::Invalid(problems)) => problems.into_iter().map(|problem| problem.field).collect(),
+        Err(other) => panic!("the change must still be TOML: {other}"),
+    }
+}
+
+/// Replaces one line of the good recipe and names the fields found wrong.
+fn changed(from: &str, to: &str) -> Vec<String> {
+    assert!(GOOD.contains(from), "{from}");
+    fields(&GOOD.replace(from, to))
+}
+
+#[test]
+fn the_good_recipe_is_good() {
+    assert_eq!(fields(GOOD), Vec::<String>::new());
+}
+
+#[test]
+fn an_id_is_lower_case_letters_digits_and_hyphens() {
+    for bad in ["", "Example", "ex ample", "ex_ample", "bücher", "a/b", &"x".repeat(51)] {
+        assert_eq!(changed("\"example\"", &format!("\"{bad}\"")), ["id"], "{bad}");
+    }
+    assert!(changed("\"example\"", &format!("\"{}\"", "x".repeat(50))).is_empty());
+    assert_eq!(changed("\"Example\"", "\" \""), ["name"]);
+    assert_eq!(changed("\"Example\"", "\"a\\nb\""), ["name"]);
+}
+
+#[test]
+fn a_day_is_a_day() {
+    for bad in ["today", "2026-13-01", "2026-00-10", "2026-11-32", "22.11.2026", "2026-1-1", "2026-11-2é"] {
+        assert_eq!(changed("2026-11-22", bad), ["checked"], "{bad}");
+    }
+}
+
+#[test]
+fn an_endpoint_is_https_or_on_loopback() {
+    let url = "https://id.example.com/token";
+    for bad in [
+        "http://id.example.com/token",
+        "http://127.0.0.1.example.com/token",
+        "ftp://id.example.com/token",
+        "id.example.com/token",
+        "https://user:pw@id.example.com/token",
+        "https://id.example.com/token#x",
+        "data:text/plain,x",
+        "",
+    ] {
+        assert_eq!(changed(url, bad), ["token_url"], "{bad}");
+    }
+    for good in ["http://127.0.0.1:9000/token", "http://localhost:9000/token", "https://10.0.0.1/token"] {
+        assert!(changed(url, good).is_empty(), "{good}");
+    }
+    for path in ["me", "revoke", "jwks"] {
+        let secure = format!("https://id.example.com/{path}");
+        assert_eq!(changed(&secure, &secure.replace("https", "http")).len(), 1, "{path}");
+    }
+}
+
+#[test]
+fn an_issuer_has_no_query_and_a_template_holds_the_tenant_in_its_path() {
+    let line = "issuer = \"https://id.example.com\"";
+    assert_eq!(changed(line, "issuer = \"https://id.example.com?x=1\""), ["issuer"]);
+    let template = |url: &str| changed(line, &format!("issuer_template = \"{url}\""));
+    assert!(template("https://id.example.com/{tenant}/v2.0").is_empty());
+    for bad in [
+        "https://id.example.com/v2.0",
+        "https://{tenant}.example.com/",
+        "https://id.example.com/{tenant}/{tenant}",
+        "http://id.example.com/{tenant}",
+        "{tenant}",
+    ] {
+        let found = template(bad);
+        assert!(
+            !found.is_empty() && found.iter().all(|field| field == "issuer_template"),
+            "{bad}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn an_id_token_is_never_trusted_unsigned_or_by_a_shared_secret() {
+    for bad in ["none", "HS256", "rs256", ""] {
+        assert_eq!(changed("\"ES256\"", &format!("\"{bad}\"")), ["id_token_algs[0]"], "{bad}");
+    }
+    assert_eq!(changed("[\"ES256\"]", "[]"), ["id_token_algs"]);
+}
+
+#[test]
+fn an_identity_needs_the_means_to_learn_it() {
+    assert_eq!(changed("jwks_url = \"https://id.example.com/jwks\"", ""), ["identity.from"]);
+    assert_eq!(changed("issuer = \"https://id.example.com\"", ""), ["identity.from"]);
+    let userinfo = GOOD.replace("from = \"id_token\"", "from = \"userinfo\"");
+    assert!(fields(&userinfo).is_empty());
+    assert_eq!(
+        fields(&userinfo.replace("userinfo_url = \"https://id.example.com/me\"", "")),
+        ["identity.from"]
+    );
+    assert!(changed("from = \"id_token\"", "from = \"token_response\"").is_empty());
+}
+
+#[test]
+fn a_path_is_a_json_pointer() {
+    for bad in ["sub", "", "/", "$.sub", "/a~2", "/a~"] {
+        assert_eq!(changed("\"/sub\"", &format!("\"{bad}\"")), ["identity.subject"], "{bad}");
+        assert_eq!(changed("\"/email\"", &format!("\"{bad}\"")), ["identity.account[0]"], "{bad}");
+        assert_eq!(changed("\"/access_token\"", &format!("\"{bad}\"")), ["token.access_token"], "{bad}");
+    }
+    assert!(changed("\"/sub\"", "\"/user/~0id~1\"").is_empty());
+    assert_eq!(changed("[\"/email\"]", "[]"), ["identity.account"]);
+}
+
+#[test]
+fn a_scope_is_one_scope() {
+    for bad in ["", "a b", "a\\\"b", "é"] {
+        assert_eq!(changed("\"openid\"", &format!("\"{bad}\"")), ["default_scopes[0]"], "{bad}");
+    }
+    let commas = GOOD.replace("scope_separator = \" \"", "scope_separator = \",\"");
+    assert!(fields(&commas).is_empty());
+    assert_eq!(fields(&commas.replace("\"openid\"", "\"a,b\"")), ["default_scopes[0]"]);
+    assert_eq!(changed("\"Read things\"", "\"\""), ["scopes.\"read\""]);
+    assert_eq!(changed("scope_separator = \" \"", "scope_separator = \"\""), ["scope_separator"]);
+    assert_eq!(
+        changed("granted_scope_delimiters = \" ,\"", "granted_scope_delimiters = \"\""),
+        ["granted_scope_delimiters"]
+    );
+}
+
+#[test]
+fn a_recipe_cannot_override_what_protects_the_flow() {
+    for own in OWN_PARAMETERS {
+        assert_eq!(changed("prompt =", &format!("{own} =")), [format!("authorize_params.{own}")]);
+        if own != "scope" {
+            assert_eq!(changed("\"scope\"", &format!("\"{own}\"")), ["scope_parameter"], "{own}");
+        }
+    }
+    assert!(changed("\"scope\"", "\"user_scope\"").is_empty(), "positive control");
+    assert_eq!(changed("prompt = \"consent\"", "\"a b\" = \"x\""), ["authorize_params.a b"]);
+    assert_eq!(changed("prompt = \"consent\"", "prompt = \"a\\nb\""), ["authorize_params.prompt"]);
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_what_to_write_instead() {
+    let text = GOOD.replace("api.example.com\"]", "*.example.com\"]").replace("\"/sub\"", "\"sub\"");
+    let shown = parse(&text).expect_err("two problems").to_string();
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(shown.contains("identity.subject: `sub` is not a JSON pointer; write it like `/id`"), "{shown}");
+    assert!(shown.contains("api_hosts[0]: `*.example.com` wildcards are not supported"), "{shown}");
+}

@@ -1,0 +1,118 @@
+//! Every recipe against a token response copied from its provider's documentation (`replay/<id>.json`): the paths in
+//! the recipe must lead to what a reader of the documentation would expect. The OAuth client replays the same files.
+
+use alter_providers::{Catalog, Recipe};
+use serde_json::Value;
+
+fn sample(id: &str) -> Value {
+    let path = format!("{}/tests/replay/{id}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A string, or a number written out.
+fn text(document: &Value, path: &str) -> Option<String> {
+    match document.pointer(path)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn first(document: &Value, paths: &[String]) -> Option<String> {
+    paths.iter().find_map(|path| text(document, path))
+}
+
+fn failure(recipe: &Recipe, body: &Value) -> Option<String> {
+    let flag = recipe.token.ok.as_deref().and_then(|path| body.pointer(path));
+    let error = text(body, &recipe.token.error);
+    match flag {
+        Some(Value::Bool(true)) => None,
+        Some(_) => error.or(Some("unnamed".into())),
+        None => error,
+    }
+}
+
+fn each(check: impl Fn(&Recipe, &Value)) {
+    for recipe in Catalog::builtin().iter() {
+        check(recipe, &sample(&recipe.id));
+    }
+}
+
+#[test]
+fn the_recipe_finds_the_tokens_where_the_documentation_shows_them() {
+    each(|recipe, sample| {
+        let (body, expect) = (&sample["token_response"]["body"], &sample["expect"]);
+        assert_eq!(failure(recipe, body), None, "{}", recipe.id);
+        for (path, field) in [
+            (&recipe.token.access_token, "/access_token"),
+            (&recipe.token.refresh_token, "/refresh_token"),
+            (&recipe.token.expires_in, "/expires_in"),
+        ] {
+            assert_eq!(text(body, path), text(expect, field), "{}: {path}", recipe.id);
+        }
+        let scopes = text(body, &recipe.token.scope).expect("every sample names its scopes");
+        let split: Vec<&str> = scopes
+            .split(|letter| recipe.granted_scope_delimiters.contains(letter))
+            .filter(|scope| !scope.is_empty())
+            .collect();
+        assert_eq!(serde_json::json!(split), expect["scopes"], "{}", recipe.id);
+    });
+}
+
+#[test]
+fn the_recipe_finds_the_account_where_the_documentation_shows_it() {
+    each(|recipe, sample| {
+        let claims = sample.get("id_token_claims");
+        let document = claims.or_else(|| sample.pointer("/userinfo/body")).expect("one of the two");
+        assert_eq!(claims.is_some(), recipe.jwks_url.is_some(), "{}: who signs is who is asked", recipe.id);
+        let expect = &sample["expect"];
+        assert_eq!(text(document, &recipe.identity.subject), text(expect, "/subject"), "{}", recipe.id);
+        assert_eq!(first(document, &recipe.identity.account), text(expect, "/account"), "{}", recipe.id);
+        assert_eq!(
+            first(document, &recipe.identity.display_name),
+            text(expect, "/display_name"),
+            "{}",
+            recipe.id
+        );
+    });
+}
+
+#[test]
+fn the_recipe_sees_the_failures_of_the_documentation_for_what_they_are() {
+    each(|recipe, sample| {
+        let errors = sample["errors"].as_array().expect("a list");
+        assert!(!errors.is_empty(), "{}", recipe.id);
+        for error in errors {
+            let expected = text(error, "/expect/error");
+            assert!(
+                expected.is_some() && failure(recipe, &error["body"]) == expected,
+                "{}: {error}",
+                recipe.id
+            );
+            assert_eq!(text(&error["body"], &recipe.token.access_token), None, "{}", recipe.id);
+        }
+    });
+}
+
+#[test]
+fn an_issuer_of_the_samples_is_the_recipes_own() {
+    each(|recipe, sample| {
+        let Some(claims) = sample.get("id_token_claims") else { return };
+        let tenant = text(claims, "/tid").unwrap_or_default();
+        let template = recipe.issuer_template.as_ref().map(|template| template.replace("{tenant}", &tenant));
+        assert_eq!(template.or_else(|| recipe.issuer.clone()), text(claims, "/iss"), "{}", recipe.id);
+    });
+}
+
+#[test]
+fn every_sample_says_where_it_was_copied_from() {
+    each(|recipe, sample| {
+        let sources = sample["source"].as_array().expect("a list");
+        assert!(
+            !sources.is_empty() && sources.iter().all(|source| source.as_str().is_some()),
+            "{}",
+            recipe.id
+        );
+    });
+}

@@ -1,0 +1,92 @@
+//! An error on its way out: a code for programs, a sentence for people; the cause was logged where it was met. The
+//! body is written by the outermost middleware, which knows the request id.
+
+use alter_api::{ErrorBody, ErrorCode};
+use alter_core::StoreError;
+use alter_flows::FlowFault;
+use axum::{
+    Json,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+
+/// An error answer.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiError {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+    pub(crate) details: Option<Value>,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: None }
+    }
+
+    /// With the sentence of the table.
+    pub(crate) fn plain(code: ErrorCode) -> Self {
+        Self::new(code, code.meaning())
+    }
+
+    pub(crate) fn with(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// The answer with its body. Headers that `response` carries already (CORS) are kept.
+    pub(crate) fn finish(self, kept: HeaderMap, request_id: &str) -> Response {
+        let body = ErrorBody {
+            error: self.code.as_str().to_owned(),
+            message: self.message,
+            request_id: request_id.to_owned(),
+            details: self.details,
+        };
+        let mut response = (status_of(self.code), Json(body)).into_response();
+        response.headers_mut().extend(kept);
+        response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = status_of(self.code).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NonceReplayed => Self::new(
+                ErrorCode::InvalidSignature,
+                "This signed request was sent before: every call needs a fresh nonce.",
+            ),
+            StoreError::Unstorable => {
+                Self::new(ErrorCode::InvalidRequest, "A text contains a NUL character.")
+            }
+            other => {
+                tracing::error!(error = %other, "storage failed");
+                Self::plain(ErrorCode::ServiceUnavailable)
+            }
+        }
+    }
+}
+
+impl From<FlowFault> for ApiError {
+    fn from(fault: FlowFault) -> Self {
+        match fault {
+            FlowFault::Store(error) => error.into(),
+            other => {
+                tracing::error!(error = %other, "a flow failed");
+                Self::plain(ErrorCode::ServerError)
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! A request body, whole and within limits, and JSON out of it (T76).
+
+use std::time::Duration;
+
+use alter_api::{BODY_MAX, ErrorCode, too_deep};
+use axum::body::{Body, Bytes};
+use http_body_util::{BodyExt, Limited};
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+pub(crate) async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX).collect()).await;
+    match whole {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(ApiError::plain(ErrorCode::BodyTooLarge))
+        }
+        Ok(Err(_)) => Err(ApiError::new(ErrorCode::InvalidRequest, "The request body was cut off.")),
+        Err(_) => {
+            Err(ApiError::new(ErrorCode::InvalidRequest, "The request body took longer than 15 seconds."))
+        }
+    }
+}
+
+/// The message names the field and the place, never the value: it may be a secret.
+pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if too_deep(bytes) {
+        return Err(ApiError::new(ErrorCode::InvalidRequest, "The JSON body nests deeper than 32 levels."));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Data => describe(&error.to_string()),
+            _ => "The body is not valid JSON".to_owned(),
+        };
+        let place = format!("{what} (line {}, column {}).", error.line(), error.column());
+        ApiError::new(ErrorCode::InvalidRequest, place)
+    })
+}
+
+/// serde quotes field names in backticks and values in quotes; only sentences about fields are passed on.
+fn describe(error: &str) -> String {
+    let head = error.split(" at line ").next().unwrap_or(error);
+    let about_field =
+        ["unknown field `", "missing field `", "duplicate field `"].iter().any(|p| head.starts_with(p));
+    match about_field && !head.contains('"') && head.len() < 600 {
+        true => format!("The JSON body has an error: {head}"),
+        false => "A field of the JSON body has the wrong type".to_owned(),
+    }
+}

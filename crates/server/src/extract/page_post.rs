@@ -1,0 +1,44 @@
+//! A POST of our own page (T49): the exact `Origin`, `Sec-Fetch-Site: same-origin` where the browser sends it, and
+//! JSON, which a form cannot send.
+
+use alter_api::ErrorCode;
+use axum::{
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+};
+use serde::de::DeserializeOwned;
+
+use super::body::{parse_json, read_body};
+use crate::{Shared, error::ApiError};
+
+/// The JSON body of a POST of our own page.
+#[derive(Debug)]
+pub(crate) struct PagePost<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for PagePost<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, ApiError> {
+        check_origin(request.headers(), &shared.site.origin)?;
+        if !is_json(request.headers()) {
+            return Err(ApiError::plain(ErrorCode::UnsupportedMediaType));
+        }
+        let bytes = read_body(request.into_body()).await?;
+        parse_json(&bytes).map(Self)
+    }
+}
+
+fn check_origin(headers: &HeaderMap, ours: &str) -> Result<(), ApiError> {
+    let refused = || ApiError::plain(ErrorCode::CsrfRefused);
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let ours_alone =
+        matches!((origins.next(), origins.next()), (Some(only), None) if only.as_bytes() == ours.as_bytes());
+    let site = headers.get("sec-fetch-site").is_none_or(|site| site.as_bytes() == b"same-origin");
+    if ours_alone && site { Ok(()) } else { Err(refused()) }
+}
+
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}

@@ -1,0 +1,120 @@
+//! A signed call of an app's backend: key and signature are judged over the exact bytes that are then parsed and
+//! routed (T62, T63).
+
+use alter_api::ErrorCode;
+use alter_core::signing::{Signature, SignedParts};
+use alter_flows::{AuthError, Caller, PresentedCall};
+use axum::{
+    extract::{FromRequest, Request},
+    http::{HeaderMap, request::Parts},
+};
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+
+use super::body::{parse_json, read_body};
+use crate::{Shared, error::ApiError};
+
+/// An authenticated caller and its JSON body.
+#[derive(Debug)]
+pub struct Signed<T> {
+    /// Who calls.
+    pub caller: Caller,
+    /// What was sent.
+    pub body: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Signed<T> {
+    type Rejection = axum::response::Response;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Self::Rejection> {
+        let (parts, body) = request.into_parts();
+        read(parts, body, shared).await.map_err(axum::response::IntoResponse::into_response)
+    }
+}
+
+async fn read<T: DeserializeOwned>(
+    parts: Parts,
+    body: axum::body::Body,
+    shared: &Shared,
+) -> Result<Signed<T>, ApiError> {
+    let bytes = read_body(body).await?;
+    let call = presented(&parts, &bytes)?;
+    let caller = shared.flows.authenticate(&call).await?;
+    for name in ["x-alter-scope-constraints", "x-alter-request-rule"] {
+        if parts.headers.contains_key(name) {
+            let message =
+                format!("The header {name} narrows a call, and that is not built yet. Leave it out.");
+            return Err(ApiError::new(ErrorCode::UnsupportedField, message));
+        }
+    }
+    Ok(Signed { caller, body: parse_json(&bytes)? })
+}
+
+fn presented<'a>(parts: &'a Parts, body: &'a [u8]) -> Result<PresentedCall<'a>, ApiError> {
+    let header = |name| single(&parts.headers, name);
+    let text = |name| header(name).map(Option::unwrap_or_default);
+    let signature = [
+        header("x-alter-timestamp")?,
+        header("x-alter-nonce")?,
+        header("x-alter-content-sha256")?,
+        header("x-alter-signature")?,
+        header("x-alter-signature-v2")?,
+    ];
+    let signed = signature.iter().any(Option::is_some);
+    Ok(PresentedCall {
+        api_key: header("x-api-key")?.map(|key| SecretString::from(key.to_owned())),
+        parts: SignedParts {
+            method: parts.method.as_str(),
+            target: parts.uri.path_and_query().map_or("/", |t| t.as_str()),
+            timestamp: signature[0].unwrap_or_default(),
+            nonce: signature[1].unwrap_or_default(),
+            body,
+            scope_constraints: text("x-alter-scope-constraints")?,
+            request_rule: text("x-alter-request-rule")?,
+            caller: text("x-alter-caller")?,
+            caller_type: text("x-alter-caller-type")?,
+            actor_id: text("x-alter-actor-id")?,
+            context: text("x-alter-context")?,
+        },
+        signature: signed.then(|| Signature {
+            content_sha256: signature[2].unwrap_or_default(),
+            signature: signature[3].unwrap_or_default(),
+            signature_v2: signature[4],
+        }),
+    })
+}
+
+/// One header of visible ASCII, or none; two of a name are refused, since two readers may choose differently.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => {
+                Err(ApiError::new(ErrorCode::InvalidRequest, format!("The header {name} is not ASCII.")))
+            }
+        },
+        (Some(_), Some(_)) => {
+            Err(ApiError::new(ErrorCode::InvalidRequest, format!("The header {name} came twice.")))
+        }
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::InvalidKey => Self::plain(ErrorCode::InvalidKey),
+            AuthError::KeyRevoked => Self::plain(ErrorCode::KeyRevoked),
+            AuthError::SignatureRequired => Self::plain(ErrorCode::SignatureRequired),
+            AuthError::InvalidSignature => Self::plain(ErrorCode::InvalidSignature),
+            AuthError::Stale { skew } => Self::new(
+                ErrorCode::SignatureExpired,
+                format!(
+                    "The signature's timestamp is {skew} s away from the server's clock; 300 s are allowed. Set your clock."
+                ),
+            ),
+            AuthError::Store(error) => error.into(),
+        }
+    }
+}

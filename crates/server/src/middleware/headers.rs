@@ -1,0 +1,38 @@
+//! The headers of every HTML page (security 6.10). COOP is `unsafe-none` on purpose: our own `same-origin` would sever
+//! the popup from the app page.
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+
+use crate::pages::{self, Frame, Page, content_security_policy};
+
+/// A page outside of any session.
+pub(crate) fn page(status: u16, page: &Page<'_>) -> Response {
+    html(status, page, &Frame::default())
+}
+
+/// A page with its headers.
+pub(crate) fn html(status: u16, page: &Page<'_>, frame: &Frame<'_>) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Html(pages::render(page, frame).html)).into_response();
+    let fixed: [(HeaderName, &'static str); 9] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CONTENT_SECURITY_POLICY, content_security_policy()),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "unsafe-none"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in fixed {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,100 @@
+//! What every request passes, outermost first: an id, the host check, limits on headers and target; on the way back
+//! the body of an error, the headers of every answer, and one line in the log.
+
+mod headers;
+
+use alter_api::ErrorCode;
+use alter_core::{Random, SystemRandom, secret::hex, signing::check_target, time::random_bytes};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+
+pub(crate) use headers::{html, page};
+
+use crate::{Shared, error::ApiError, pages::Page};
+
+/// Bytes of request headers above which the answer is 431 (T48): names and values together.
+const HEADER_BYTES: usize = 16 * 1024;
+
+/// The id of a request: in its log lines, its audit entries, its error bodies and `X-Request-ID`.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+impl RequestId {
+    fn new(random: &dyn Random) -> Self {
+        Self(hex(&random_bytes::<8>(random)))
+    }
+}
+
+pub(crate) fn around(routes: Router<Shared>, shared: Shared) -> Router {
+    routes.layer(from_fn_with_state(shared.clone(), outermost)).with_state(shared)
+}
+
+async fn outermost(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::new(&SystemRandom);
+    request.extensions_mut().insert(id.clone());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let refused = refuse(&request, &shared);
+    let response = match refused {
+        Some(response) => response,
+        None => next.run(request).await,
+    };
+    finish(response, &id, &method, &path)
+}
+
+fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
+    let path = request.uri().path();
+    let target = request.uri().path_and_query().map_or(path, |t| t.as_str());
+    if header_bytes(request.headers()) > HEADER_BYTES {
+        return Some(ApiError::plain(ErrorCode::HeadersTooLarge).into_response());
+    }
+    // Probes ask by address, not by name.
+    let probe = matches!(path, "/healthz" | "/readyz");
+    if !probe && !is_our_host(request.headers(), &shared.site.host) {
+        return Some(wrong_host(request, shared));
+    }
+    check_target(target).err().map(|_| ApiError::plain(ErrorCode::AmbiguousTarget).into_response())
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+fn is_our_host(headers: &HeaderMap, host: &str) -> bool {
+    let mut given = headers.get_all(header::HOST).iter();
+    matches!((given.next(), given.next()), (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
+}
+
+fn wrong_host(request: &Request, shared: &Shared) -> Response {
+    let person = request.method() == Method::GET && !request.uri().path().starts_with("/sdk/");
+    if person {
+        page(ErrorCode::WrongHost.status(), &Page::WrongHost { expected: &shared.site.origin })
+    } else {
+        let message = format!("This server answers as {} only (ALTER_PUBLIC_URL).", shared.site.origin);
+        ApiError::new(ErrorCode::WrongHost, message).into_response()
+    }
+}
+
+fn finish(mut response: Response, id: &RequestId, method: &Method, path: &str) -> Response {
+    let code = response.extensions().get::<ApiError>().map(|e| e.code.as_str());
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        response = error.finish(std::mem::take(response.headers_mut()), &id.0);
+    }
+    let status = response.status().as_u16();
+    // Paths carry public ids at most; tokens travel in bodies, codes and states in queries, which are not logged.
+    match status {
+        500.. => tracing::error!(request_id = id.0, %method, path, status, code, "request failed"),
+        400.. => tracing::info!(request_id = id.0, %method, path, status, code, "request refused"),
+        _ => tracing::debug!(request_id = id.0, %method, path, status, "request"),
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        headers.insert("x-request-id", value);
+    }
+    response
+}

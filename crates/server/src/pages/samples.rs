@@ -1,0 +1,248 @@
+//! One sample for each page and state: what the tests render and what the gallery (`examples/gallery.rs`)
+//! writes out to be looked at. A new page or state gets a line here, else nobody has seen it.
+
+use super::{
+    CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy, Next,
+    Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, WaitingView,
+};
+
+/// A page in one state, with the name of its file in the gallery.
+pub(super) struct Sample {
+    pub(super) name: &'static str,
+    pub(super) page: Page<'static>,
+    pub(super) frame: Frame<'static>,
+}
+
+const FLOW: Frame<'static> = Frame {
+    sid: Some("k3v9q2m7x4b8n1c6z5w0p3r7t2"),
+    instance: 3,
+    app_name: Some("Acme Notes"),
+    app_origin: Some("https://notes.acme.example"),
+};
+const BARE: Frame<'static> = Frame { sid: None, instance: 0, app_name: None, app_origin: None };
+const KNOWN: Frame<'static> = Frame { sid: None, ..FLOW };
+const LONG: Frame<'static> = Frame {
+    app_name: Some("Überregionale Verwaltungsgemeinschaft für Terminabstimmung und Protokollführung"),
+    app_origin: Some("https://terminabstimmung-und-protokolle.verwaltungsgemeinschaft.example:8443"),
+    ..FLOW
+};
+
+const fn choice(
+    id: &'static str,
+    name: &'static str,
+    connected: Option<&'static str>,
+) -> ProviderChoice<'static> {
+    ProviderChoice { id, name, connected_account: connected }
+}
+const FEW: &[ProviderChoice<'static>] =
+    &[choice("google", "Google", None), choice("slack", "Slack", None), choice("github", "GitHub", None)];
+const SOME_CONNECTED: &[ProviderChoice<'static>] = &[
+    choice("google", "Google", Some("ada.lovelace@analytical-engine.example")),
+    choice("slack", "Slack", None),
+    choice("github", "GitHub", None),
+];
+const MANY: &[ProviderChoice<'static>] = &[
+    choice("asana", "Asana", None),
+    choice("dropbox", "Dropbox", None),
+    choice("github", "GitHub", None),
+    choice("gitlab", "GitLab", None),
+    choice("google", "Google", None),
+    choice("hubspot", "HubSpot", None),
+    choice("linear", "Linear", None),
+    choice("microsoft", "Microsoft 365", None),
+    choice("notion", "Notion", None),
+    choice("salesforce", "Salesforce", None),
+    choice("slack", "Slack", None),
+    choice("zoom", "Zoom", None),
+];
+
+const fn scope(code: &'static str, text: Option<&'static str>) -> ScopeLine<'static> {
+    ScopeLine { code, text }
+}
+const CALENDAR: &[ScopeLine<'static>] = &[
+    scope("openid email", Some("See your name and e-mail address")),
+    scope(
+        "https://www.googleapis.com/auth/calendar.events",
+        Some("See, add and change events in your calendar"),
+    ),
+];
+const MIXED: &[ScopeLine<'static>] = &[
+    scope("repo", Some("Read and write all your repositories, also private ones")),
+    scope("read:org", Some("See which organisations you belong to")),
+    scope("admin:repo_hook", None),
+    scope("user:email", Some("See your e-mail addresses")),
+    scope("gist", Some("Create gists")),
+    scope("offline_access", Some("Keep working while you are away")),
+];
+
+const CONSENT: ConsentView<'static> = ConsentView {
+    provider_id: "google",
+    provider_name: "Google",
+    scopes: CALENDAR,
+    user: Some("ada@analytical-engine.example"),
+    agent: None,
+    opened_by_link: false,
+    connected_account: None,
+    can_go_back: false,
+};
+const ONE_DONE: &[ConnectionLine<'static>] = &[ConnectionLine {
+    provider_id: "google",
+    provider_name: "Google",
+    account: Some("ada@analytical-engine.example"),
+}];
+const THREE_DONE: &[ConnectionLine<'static>] = &[
+    ONE_DONE[0],
+    ConnectionLine {
+        provider_id: "slack",
+        provider_name: "Slack",
+        account: Some("ada in Analytical Engine"),
+    },
+    ConnectionLine { provider_id: "github", provider_name: "GitHub", account: None },
+];
+const LEGACY: Legacy<'static> = Legacy {
+    message_json: r#"{"type":"alter_connect_success","grants":[{"grant_id":"g1","provider":"google"}]}"#,
+    target_origin: "https://notes.acme.example",
+};
+const FINAL: Next = Next { try_again: false, choose_another: false };
+const BOTH: Next = Next { try_again: true, choose_another: true };
+const AGAIN: Next = Next { try_again: true, choose_another: false };
+
+const fn failed(fault: ProviderFault, next: Next) -> Page<'static> {
+    Page::ProviderError(ProviderErrorView {
+        provider_id: "google",
+        provider_name: "Google",
+        fault,
+        provider_code: None,
+        provider_words: None,
+        request_id: Some("req_7h2k9d4m"),
+        next,
+        legacy: None,
+    })
+}
+
+fn sample(name: &'static str, page: Page<'static>, frame: Frame<'static>) -> Sample {
+    Sample { name, page, frame }
+}
+
+/// Every page in every state that looks different.
+pub(super) fn samples() -> Vec<Sample> {
+    let mut all = getting_in();
+    all.extend(choosing());
+    all.extend(ending());
+    all.extend(notices());
+    all
+}
+
+fn getting_in() -> Vec<Sample> {
+    vec![sample("shell", Page::Shell { site: "cross-site" }, BARE)]
+}
+
+fn choosing() -> Vec<Sample> {
+    let picker =
+        |providers, any_connected, declined| Page::Picker(PickerView { providers, any_connected, declined });
+    let consent = Page::Consent;
+    let waiting = WaitingView { provider_id: "google", provider_name: "Google" };
+    let github = ConsentView { provider_id: "github", provider_name: "GitHub", ..CONSENT };
+    vec![
+        sample("picker", picker(FEW, false, None), FLOW),
+        sample("picker-declined", picker(FEW, false, Some("Google")), FLOW),
+        sample("picker-connected", picker(SOME_CONNECTED, true, None), FLOW),
+        sample("picker-many", picker(MANY, false, None), FLOW),
+        sample("consent", consent(CONSENT), FLOW),
+        sample(
+            "consent-link-agent",
+            consent(ConsentView {
+                scopes: MIXED,
+                agent: Some("Research helper"),
+                opened_by_link: true,
+                can_go_back: true,
+                ..github
+            }),
+            FLOW,
+        ),
+        sample(
+            "consent-again",
+            consent(ConsentView {
+                connected_account: Some("ada@analytical-engine.example"),
+                can_go_back: true,
+                ..CONSENT
+            }),
+            FLOW,
+        ),
+        sample(
+            "consent-bare",
+            consent(ConsentView { scopes: &[], user: None, ..CONSENT }),
+            Frame { sid: FLOW.sid, ..BARE },
+        ),
+        sample(
+            "consent-long",
+            consent(ConsentView { scopes: MIXED, provider_name: "Microsoft 365", ..CONSENT }),
+            LONG,
+        ),
+        sample("waiting", Page::Waiting(waiting), FLOW),
+    ]
+}
+
+fn ending() -> Vec<Sample> {
+    let done = |connections, legacy| Page::Done(DoneView { connections, legacy });
+    let denied = |next| {
+        Page::Denied(DeniedView { provider_id: "google", provider_name: "Google", next, legacy: None })
+    };
+    vec![
+        sample("done", done(ONE_DONE, None), FLOW),
+        sample("done-legacy", done(ONE_DONE, Some(LEGACY)), FLOW),
+        sample("done-several", done(THREE_DONE, None), FLOW),
+        sample("done-none", done(&[], None), FLOW),
+        sample("denied", denied(FINAL), FLOW),
+        sample("denied-several", denied(BOTH), FLOW),
+        sample("provider-error-unavailable", failed(ProviderFault::Unavailable, BOTH), FLOW),
+        sample("provider-error-misconfigured", failed(ProviderFault::Misconfigured, FINAL), FLOW),
+        sample(
+            "provider-error-refused",
+            Page::ProviderError(ProviderErrorView {
+                provider_id: "google",
+                provider_name: "Google",
+                fault: ProviderFault::Refused,
+                provider_code: Some("invalid_scope"),
+                provider_words: Some(
+                    "Some requested scopes were invalid. {valid=[openid, email], invalid=[calendar.all]}",
+                ),
+                request_id: Some("req_7h2k9d4m"),
+                next: AGAIN,
+                legacy: None,
+            }),
+            FLOW,
+        ),
+        sample("provider-error-bad-answer", failed(ProviderFault::BadAnswer, AGAIN), FLOW),
+        sample("provider-error-interrupted", failed(ProviderFault::Interrupted, AGAIN), FLOW),
+        sample("cancelled", Page::Cancelled(CancelledView { any_connected: false, legacy: None }), FLOW),
+        sample(
+            "cancelled-connected",
+            Page::Cancelled(CancelledView { any_connected: true, legacy: None }),
+            FLOW,
+        ),
+    ]
+}
+
+fn notices() -> Vec<Sample> {
+    let expired = |reason| Page::Expired { reason };
+    vec![
+        sample("expired", expired(ExpiryReason::Expired), BARE),
+        sample("expired-known", expired(ExpiryReason::Expired), KNOWN),
+        sample("used", expired(ExpiryReason::Used), BARE),
+        sample("ended", expired(ExpiryReason::Ended), KNOWN),
+        sample("wrong-browser", Page::WrongBrowser, BARE),
+        sample("cookies-blocked", Page::CookiesBlocked, BARE),
+        sample("open-from-app", Page::OpenFromApp { app: None }, BARE),
+        sample("open-from-app-known", Page::OpenFromApp { app: Some("Acme Notes") }, BARE),
+        sample(
+            "app-unreachable",
+            Page::AppUnreachable { app: "Acme Notes", server_origin: "https://connect.acme.example" },
+            FLOW,
+        ),
+        sample("invalid-token", Page::InvalidToken, BARE),
+        sample("server-error", Page::ServerError { request_id: "req_7h2k9d4m" }, BARE),
+        sample("not-found", Page::NotFound, BARE),
+        sample("wrong-host", Page::WrongHost { expected: "https://connect.acme.example" }, BARE),
+    ]
+}

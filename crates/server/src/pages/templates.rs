@@ -1,0 +1,135 @@
+//! The templates' Rust side: one struct for each file in `ui/pages`, and the match that picks it.
+
+use askama::Template;
+
+use super::clean::{clean, clean_origin};
+use super::views::{
+    CancelledView, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Page, PickerView,
+    ProviderErrorView, ProviderFault, WaitingView,
+};
+use super::{assets, filters, tile};
+
+/// What `base.html` needs, cleaned and with the words for what is absent.
+struct Surround<'a> {
+    page: &'static str,
+    sid: &'a str,
+    instance: u64,
+    /// The app's name, or "the app": for the middle of a sentence.
+    app: String,
+    /// The same for its beginning.
+    app_start: String,
+    app_name: Option<String>,
+    app_origin: Option<String>,
+    app_tile: u32,
+    app_mark: String,
+    /// Only pages with something to do carry the script: notices need none.
+    scripted: bool,
+    style: &'static str,
+    script_path: &'static str,
+}
+
+impl<'a> Surround<'a> {
+    fn new(page: &Page<'_>, frame: &Frame<'a>) -> Self {
+        let app_name = frame.app_name.map(clean).filter(|name| !name.is_empty());
+        let page = page_name(page);
+        Self {
+            page,
+            sid: frame.sid.unwrap_or_default(),
+            instance: frame.instance,
+            app: app_name.clone().unwrap_or_else(|| "the app".to_owned()),
+            app_start: app_name.clone().unwrap_or_else(|| "The app".to_owned()),
+            app_tile: tile::tone(frame.app_origin.or(frame.app_name).unwrap_or_default()),
+            app_mark: tile::mark(app_name.as_deref().unwrap_or_default()),
+            app_origin: frame.app_origin.map(clean_origin).filter(|origin| !origin.is_empty()),
+            app_name,
+            scripted: page == "shell" || frame.sid.is_some(),
+            style: assets::STYLE,
+            script_path: assets::script_path(),
+        }
+    }
+}
+
+/// The name that the script knows a page by (`data-page`).
+fn page_name(page: &Page<'_>) -> &'static str {
+    match page {
+        Page::Shell { .. } => "shell",
+        Page::Picker(_) => "picker",
+        Page::Consent(_) => "consent",
+        Page::Waiting(_) => "waiting",
+        Page::Done(_) => "done",
+        Page::Denied(_) => "denied",
+        Page::ProviderError(_) => "provider_error",
+        Page::Cancelled(_) => "cancelled",
+        Page::Expired { .. }
+        | Page::WrongBrowser
+        | Page::CookiesBlocked
+        | Page::OpenFromApp { .. }
+        | Page::AppUnreachable { .. }
+        | Page::InvalidToken
+        | Page::ServerError { .. }
+        | Page::NotFound
+        | Page::WrongHost { .. } => "notice",
+    }
+}
+
+/// Declares one template struct: the surround, and what the page itself needs.
+macro_rules! template {
+    ($name:ident, $path:literal, $($field:ident: $type:ty),*) => {
+        #[derive(Template)]
+        #[template(path = $path)]
+        struct $name<'a> {
+            frame: Surround<'a>,
+            $($field: $type,)*
+        }
+    };
+}
+
+template!(ShellPage, "shell.html", site: &'a str);
+template!(PickerPage, "picker.html", view: &'a PickerView<'a>, searchable: bool);
+template!(ConsentPage, "consent.html", view: &'a ConsentView<'a>);
+template!(WaitingPage, "waiting.html", view: &'a WaitingView<'a>);
+template!(DonePage, "done.html", view: &'a DoneView<'a>);
+template!(DeniedPage, "denied.html", view: &'a DeniedView<'a>);
+template!(ProviderErrorPage, "provider_error.html", view: &'a ProviderErrorView<'a>);
+template!(CancelledPage, "cancelled.html", view: &'a CancelledView<'a>);
+template!(ExpiredPage, "expired.html", reason: ExpiryReason);
+template!(WrongBrowserPage, "wrong_browser.html",);
+template!(CookiesBlockedPage, "cookies_blocked.html",);
+template!(OpenFromAppPage, "open_from_app.html", app: String);
+template!(AppUnreachablePage, "app_unreachable.html", app: String, server_origin: String);
+template!(InvalidTokenPage, "invalid_token.html",);
+template!(ServerErrorPage, "server_error.html", request_id: &'a str);
+template!(NotFoundPage, "not_found.html",);
+template!(WrongHostPage, "wrong_host.html", expected: String);
+
+pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
+    let frame = Surround::new(page, around);
+    let written = match page {
+        Page::Shell { site } => ShellPage { frame, site }.render(),
+        Page::Picker(view) => {
+            let searchable = view.providers.len() > PickerView::SEARCH_ABOVE;
+            PickerPage { frame, view, searchable }.render()
+        }
+        Page::Consent(view) => ConsentPage { frame, view }.render(),
+        Page::Waiting(view) => WaitingPage { frame, view }.render(),
+        Page::Done(view) => DonePage { frame, view }.render(),
+        Page::Denied(view) => DeniedPage { frame, view }.render(),
+        Page::ProviderError(view) => ProviderErrorPage { frame, view }.render(),
+        Page::Cancelled(view) => CancelledPage { frame, view }.render(),
+        Page::Expired { reason } => ExpiredPage { frame, reason: *reason }.render(),
+        Page::WrongBrowser => WrongBrowserPage { frame }.render(),
+        Page::CookiesBlocked => CookiesBlockedPage { frame }.render(),
+        Page::OpenFromApp { app } => {
+            let app = app.map(clean).filter(|name| !name.is_empty()).unwrap_or_else(|| "your app".to_owned());
+            OpenFromAppPage { frame, app }.render()
+        }
+        Page::AppUnreachable { app, server_origin } => {
+            AppUnreachablePage { frame, app: clean(app), server_origin: clean_origin(server_origin) }.render()
+        }
+        Page::InvalidToken => InvalidTokenPage { frame }.render(),
+        Page::ServerError { request_id } => ServerErrorPage { frame, request_id }.render(),
+        Page::NotFound => NotFoundPage { frame }.render(),
+        Page::WrongHost { expected } => WrongHostPage { frame, expected: clean_origin(expected) }.render(),
+    };
+    written.expect("writing to a String cannot fail, and no filter of ours returns an error")
+}

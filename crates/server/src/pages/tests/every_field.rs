@@ -1,0 +1,82 @@
+//! Every page with the same text in every field that comes from outside.
+
+use super::*;
+
+/// Every page with the same text in every field that comes from outside.
+pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
+    let frame = Frame { sid: Some(text), instance: u64::MAX, app_name: Some(text), app_origin: Some(text) };
+    let choices = [ProviderChoice { id: text, name: text, connected_account: Some(text) }; 9];
+    let scopes = [ScopeLine { code: text, text: Some(text) }, ScopeLine { code: text, text: None }];
+    let lines = [ConnectionLine { provider_id: text, provider_name: text, account: Some(text) }; 2];
+    let legacy = Some(Legacy { message_json: text, target_origin: text });
+    let next = Next { try_again: true, choose_another: true };
+    let (provider_id, provider_name) = (text, text);
+    let mut pages = vec![
+        ("shell", Page::Shell { site: text }),
+        (
+            "picker",
+            Page::Picker(PickerView { providers: &choices, any_connected: false, declined: Some(text) }),
+        ),
+        (
+            "picker done",
+            Page::Picker(PickerView { providers: &choices, any_connected: true, declined: None }),
+        ),
+        (
+            "consent",
+            Page::Consent(ConsentView {
+                provider_id,
+                provider_name,
+                scopes: &scopes,
+                user: Some(text),
+                agent: Some(text),
+                opened_by_link: true,
+                connected_account: Some(text),
+                can_go_back: true,
+            }),
+        ),
+        ("waiting", Page::Waiting(WaitingView { provider_id, provider_name })),
+        ("done", Page::Done(DoneView { connections: &lines, legacy })),
+        ("done one", Page::Done(DoneView { connections: &lines[..1], legacy })),
+        ("denied", Page::Denied(DeniedView { provider_id, provider_name, next, legacy })),
+        (
+            "denied for good",
+            Page::Denied(DeniedView { provider_id, provider_name, next: Next::default(), legacy }),
+        ),
+        ("cancelled", Page::Cancelled(CancelledView { any_connected: true, legacy })),
+        ("wrong browser", Page::WrongBrowser),
+        ("cookies blocked", Page::CookiesBlocked),
+        ("open from app", Page::OpenFromApp { app: Some(text) }),
+        ("app unreachable", Page::AppUnreachable { app: text, server_origin: text }),
+        ("invalid token", Page::InvalidToken),
+        ("server error", Page::ServerError { request_id: text }),
+        ("not found", Page::NotFound),
+        ("wrong host", Page::WrongHost { expected: text }),
+    ];
+    for reason in [ExpiryReason::Expired, ExpiryReason::Used, ExpiryReason::Ended] {
+        pages.push(("expired", Page::Expired { reason }));
+    }
+    for fault in [
+        ProviderFault::Unavailable,
+        ProviderFault::Misconfigured,
+        ProviderFault::Refused,
+        ProviderFault::BadAnswer,
+        ProviderFault::Interrupted,
+    ] {
+        let some = Some(text);
+        let (provider_code, provider_words, request_id) = (some, some, some);
+        pages.push((
+            "provider error",
+            Page::ProviderError(ProviderErrorView {
+                provider_id,
+                provider_name,
+                fault,
+                provider_code,
+                provider_words,
+                request_id,
+                next,
+                legacy,
+            }),
+        ));
+    }
+    pages.into_iter().map(|(name, page)| (name, render(&page, &frame).html)).collect()
+}

@@ -1,0 +1,248 @@
+//! What each page must be told. Plain borrowed text: nothing here is escaped, cleaned or cut; the templates do
+//! that. Where a field is an `Option`, the page has words for its absence.
+
+/// What surrounds every page, whichever it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Frame<'a> {
+    /// The session's public id, on the pages of a flow (`/connect/s/{sid}`); `None` on all others. Pages with
+    /// one report presence and carry the script.
+    pub sid: Option<&'a str>,
+    /// The page's instance number: a `bye` counts only for the newest (protocol.md section 3).
+    pub instance: u64,
+    /// The app's name, where the session is known. Without it pages say "the app".
+    pub app_name: Option<&'a str>,
+    /// The app's origin, shown beside the name.
+    pub app_origin: Option<&'a str>,
+}
+
+/// One hosted page with what it shows.
+#[derive(Debug, Clone, Copy)]
+pub enum Page<'a> {
+    /// `GET /sdk/oauth/connect`: takes the token from the fragment and claims the session.
+    Shell {
+        /// The `Sec-Fetch-Site` value of this very request, one of the marks of an unproven claim.
+        site: &'a str,
+    },
+    /// Which service to connect.
+    Picker(PickerView<'a>),
+    /// What will be connected, for whom, and what it allows; before any provider is contacted.
+    Consent(ConsentView<'a>),
+    /// The provider answered and the exchange is under way.
+    Waiting(WaitingView<'a>),
+    /// The flow is complete.
+    Done(DoneView<'a>),
+    /// Access was declined, at the provider or on the consent page.
+    Denied(DeniedView<'a>),
+    /// The provider failed or answered with an error.
+    ProviderError(ProviderErrorView<'a>),
+    /// The session or its link is over.
+    Expired {
+        /// Why.
+        reason: ExpiryReason,
+    },
+    /// The session was claimed by another browser.
+    WrongBrowser,
+    /// The cookie set at the claim did not come back.
+    CookiesBlocked,
+    /// A claim without the proof that the session demands.
+    OpenFromApp {
+        /// The app's name, only where the session is known to the one who asks.
+        app: Option<&'a str>,
+    },
+    /// The user (or the app) cancelled.
+    Cancelled(CancelledView<'a>),
+    /// No status call has come from the app's page: it would never learn the result.
+    AppUnreachable {
+        /// The app's name.
+        app: &'a str,
+        /// Our own origin, as the app's CSP must name it.
+        server_origin: &'a str,
+    },
+    /// A malformed or unknown session token.
+    InvalidToken,
+    /// We failed.
+    ServerError {
+        /// The request id in our log.
+        request_id: &'a str,
+    },
+    /// No such page.
+    NotFound,
+    /// The request's Host is not ours (421).
+    WrongHost {
+        /// The public address of this server.
+        expected: &'a str,
+    },
+}
+
+/// The picker.
+#[derive(Debug, Clone, Copy)]
+pub struct PickerView<'a> {
+    /// The services on offer, in the order to show. More than [`PickerView::SEARCH_ABOVE`] get a search field.
+    pub providers: &'a [ProviderChoice<'a>],
+    /// Something was connected in this flow already: "Done" replaces "Cancel".
+    pub any_connected: bool,
+    /// The name of the service that was just declined, said in a note.
+    pub declined: Option<&'a str>,
+}
+
+impl PickerView<'_> {
+    /// The picker is searchable past this many services (decisions.md section 4).
+    pub const SEARCH_ABOVE: usize = 8;
+}
+
+/// One service of the picker.
+#[derive(Debug, Clone, Copy)]
+pub struct ProviderChoice<'a> {
+    /// The id sent with `select`.
+    pub id: &'a str,
+    /// Its display name.
+    pub name: &'a str,
+    /// The account connected in this flow, if any.
+    pub connected_account: Option<&'a str>,
+}
+
+/// The consent page.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsentView<'a> {
+    /// The id sent with `approve`.
+    pub provider_id: &'a str,
+    /// Its display name.
+    pub provider_name: &'a str,
+    /// What will be asked for, one line each.
+    pub scopes: &'a [ScopeLine<'a>],
+    /// The user as the app names them; without one the page says "for APP".
+    pub user: Option<&'a str>,
+    /// The agent that gets a delegation with this approval (T13).
+    pub agent: Option<&'a str>,
+    /// The session was opened by a bare link (L0): the page asks whether the user began this.
+    pub opened_by_link: bool,
+    /// The account connected at this provider now, if known: approving renews it or adds another.
+    pub connected_account: Option<&'a str>,
+    /// Several services are on offer: a button leads back to the picker (`back`).
+    pub can_go_back: bool,
+}
+
+/// One permission.
+#[derive(Debug, Clone, Copy)]
+pub struct ScopeLine<'a> {
+    /// The scope as the provider writes it.
+    pub code: &'a str,
+    /// The same in plain words ("Read your calendar"), where the catalogue has them.
+    pub text: Option<&'a str>,
+}
+
+/// The waiting page.
+#[derive(Debug, Clone, Copy)]
+pub struct WaitingView<'a> {
+    /// The provider's id (for its tile).
+    pub provider_id: &'a str,
+    /// Its display name.
+    pub provider_name: &'a str,
+}
+
+/// The last page of a completed flow.
+#[derive(Debug, Clone, Copy)]
+pub struct DoneView<'a> {
+    /// What was connected in this flow.
+    pub connections: &'a [ConnectionLine<'a>],
+    /// The message for client 0.8.0; `None` for our own SDK, which needs none.
+    pub legacy: Option<Legacy<'a>>,
+}
+
+/// One connection on the done page.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLine<'a> {
+    /// The provider's id (for its tile).
+    pub provider_id: &'a str,
+    /// Its display name.
+    pub provider_name: &'a str,
+    /// The account at the provider, where it could be read.
+    pub account: Option<&'a str>,
+}
+
+/// What client 0.8.0 is told by `postMessage` (wire.md section 6).
+#[derive(Debug, Clone, Copy)]
+pub struct Legacy<'a> {
+    /// The whole message as JSON.
+    pub message_json: &'a str,
+    /// The session's `allowed_origin`, byte for byte; the script posts to no other.
+    pub target_origin: &'a str,
+}
+
+/// The ways on from a failed attempt. None of them: the failure is final, and the page says how to leave.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Next {
+    /// "Try again": `select` with the same provider.
+    pub try_again: bool,
+    /// "Choose another service": `back`.
+    pub choose_another: bool,
+}
+
+/// The page after a declined access.
+#[derive(Debug, Clone, Copy)]
+pub struct DeniedView<'a> {
+    /// The provider's id.
+    pub provider_id: &'a str,
+    /// Its display name.
+    pub provider_name: &'a str,
+    /// The ways on.
+    pub next: Next,
+    /// The message for client 0.8.0, on a final failure.
+    pub legacy: Option<Legacy<'a>>,
+}
+
+/// The page after a provider's failure.
+#[derive(Debug, Clone, Copy)]
+pub struct ProviderErrorView<'a> {
+    /// The provider's id.
+    pub provider_id: &'a str,
+    /// Its display name.
+    pub provider_name: &'a str,
+    /// What went wrong, in our terms: it chooses the words.
+    pub fault: ProviderFault,
+    /// The error code that the provider sent.
+    pub provider_code: Option<&'a str>,
+    /// The description that the provider sent; shown folded away and marked as its words.
+    pub provider_words: Option<&'a str>,
+    /// The request id in our log.
+    pub request_id: Option<&'a str>,
+    /// The ways on.
+    pub next: Next,
+    /// The message for client 0.8.0, on a final failure.
+    pub legacy: Option<Legacy<'a>>,
+}
+
+/// Whose fault a provider error is, and what the user can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderFault {
+    /// It did not answer: waiting may help.
+    Unavailable,
+    /// It does not know this client or callback: the operator must act.
+    Misconfigured,
+    /// It answered with an OAuth error.
+    Refused,
+    /// Its answer failed a check (issuer, id_token, token response, identity).
+    BadAnswer,
+    /// The exchange was cut off; the outcome at the provider is unknown.
+    Interrupted,
+}
+
+/// Why a session or link is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiryReason {
+    /// Its time ran out.
+    Expired,
+    /// The link was used for a flow before.
+    Used,
+    /// The flow is complete, failed or cancelled, and nothing more is to be shown about it.
+    Ended,
+}
+
+/// The page after a cancelled flow.
+#[derive(Debug, Clone, Copy)]
+pub struct CancelledView<'a> {
+    /// Something was connected before, and stays.
+    pub any_connected: bool,
+    /// The message for client 0.8.0, if it is to get one.
+    pub legacy: Option<Legacy<'a>>,
+}

@@ -1,0 +1,85 @@
+//! `POST /connect/api/peek` and `/connect/api/claim`: doors B, C and D, from our own connect page.
+
+use alter_api::{
+    ErrorCode,
+    connect::{ClaimRequest, Location, PeekAnswer, PeekRequest},
+};
+use alter_core::ClaimRefused;
+use alter_flows::{ClaimError, Marks, Proof};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::open::{cookies, page_path};
+use crate::{
+    Shared,
+    error::ApiError,
+    extract::{Browser, PagePost},
+};
+
+pub(crate) async fn peek(
+    State(shared): State<Shared>,
+    PagePost(request): PagePost<PeekRequest>,
+) -> Result<Json<PeekAnswer>, ApiError> {
+    let peek = shared.flows.peek(&request.token).await?;
+    Ok(Json(PeekAnswer { allowed_origin: peek.allowed_origin, app_name: peek.app_name, legacy: peek.legacy }))
+}
+
+pub(crate) async fn claim(
+    State(shared): State<Shared>,
+    browser: Browser,
+    PagePost(request): PagePost<ClaimRequest>,
+) -> Result<Response, ApiError> {
+    let proof = proof(&request)?;
+    let claimed = shared.flows.claim(&request.token, &proof, |sid| browser.key(sid)).await?;
+    let mut response = Json(Location { location: page_path(&claimed) }).into_response();
+    for cookie in cookies(&shared, &browser, &claimed).await? {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn proof(request: &ClaimRequest) -> Result<Proof<'_>, ApiError> {
+    match (&request.cb, &request.v, &request.marks) {
+        (Some(cb), Some(v), _) => Ok(Proof::Opener { cb, v }),
+        (None, None, Some(marks)) => Ok(Proof::Marks(Marks {
+            opener: marks.opener,
+            name: marks.name.clone(),
+            referrer: marks.referrer.clone(),
+            site: marks.site.clone(),
+        })),
+        // Redirect mode has no start proof; its transport is not built yet.
+        (Some(_), None, _) | (None, None, None) => Ok(Proof::None),
+        (None, Some(_), _) => Err(ApiError::new(ErrorCode::InvalidRequest, "v came without cb.")),
+    }
+}
+
+impl From<ClaimError> for ApiError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
+            ClaimError::Binding { app_name } => {
+                let message = format!("This page was not opened by {app_name}. Start again from there.");
+                Self::new(ErrorCode::BindingFailed, message)
+            }
+            ClaimError::Refused(reason) => {
+                Self::plain(ErrorCode::SessionExpired).with(json!({ "reason": reason_word(reason) }))
+            }
+            ClaimError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// `details.reason` of `session_expired` (S3).
+fn reason_word(reason: ClaimRefused) -> &'static str {
+    match reason {
+        ClaimRefused::Used => "used",
+        ClaimRefused::OtherBrowser => "other_browser",
+        ClaimRefused::Expired | ClaimRefused::Binding => "expired",
+    }
+}

@@ -1,0 +1,10 @@
+//! `/connect/*` and the connect page: getting in, the pages of a flow, their API, the status channel.
+
+pub(super) mod assets;
+pub(super) mod claim;
+pub(super) mod notice;
+pub(super) mod open;
+pub(super) mod session;
+pub(super) mod shell;
+pub(crate) mod status;
+pub(super) mod steps;

@@ -1,0 +1,20 @@
+//! `/connect/notice/{name}`: pages that know no session.
+
+use axum::{extract::Path, response::Response};
+
+use crate::{
+    middleware::page,
+    pages::{ExpiryReason, Page},
+};
+
+pub(crate) async fn show(Path(name): Path<String>) -> Response {
+    match name.as_str() {
+        "open" => page(403, &Page::OpenFromApp { app: None }),
+        "invalid" => page(404, &Page::InvalidToken),
+        "expired" => page(410, &Page::Expired { reason: ExpiryReason::Expired }),
+        "used" => page(410, &Page::Expired { reason: ExpiryReason::Used }),
+        "other_browser" => page(410, &Page::WrongBrowser),
+        "cookies" => page(400, &Page::CookiesBlocked),
+        _ => page(404, &Page::NotFound),
+    }
+}

@@ -1,0 +1,97 @@
+//! `POST /connect/open`: door A. The browser's own `Origin` header is the proof.
+
+use alter_core::ClaimRefused;
+use alter_flows::{ClaimError, Claimed, Proof};
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use secrecy::ExposeSecret;
+
+use crate::{
+    Shared,
+    error::ApiError,
+    extract::{Browser, clear_cookie, read_body, set_cookie},
+    middleware::{RequestId, page},
+    pages::{ExpiryReason, Page},
+};
+
+pub(crate) async fn open(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    browser: Browser,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Ok(bytes) = read_body(body).await else { return page(400, &Page::InvalidToken) };
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(&bytes).into_owned().collect();
+    let field = |name: &str| {
+        let mut values = form.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        match (values.next(), values.next()) {
+            (Some(value), None) => value,
+            _ => "",
+        }
+    };
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let origin = match (origins.next(), origins.next()) {
+        (Some(only), None) => only.to_str().ok(),
+        _ => None,
+    };
+    let proof = Proof::FormOrigin { origin, cb: field("cb") };
+    match shared.flows.claim(field("session"), &proof, |sid| browser.key(sid)).await {
+        Ok(claimed) => enter(&shared, &browser, &claimed).await.unwrap_or_else(IntoResponse::into_response),
+        Err(error) => refused(error, &request_id),
+    }
+}
+
+/// 303 to the session's page, with the cookie.
+async fn enter(shared: &Shared, browser: &Browser, claimed: &Claimed) -> Result<Response, ApiError> {
+    let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, page_path(claimed))]).into_response();
+    for cookie in cookies(shared, browser, claimed).await? {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok(response)
+}
+
+/// `/connect/s/{sid}`, with the one-time marker of a fresh claim.
+pub(super) fn page_path(claimed: &Claimed) -> String {
+    match &claimed.marker {
+        Some(marker) => format!("/connect/s/{}?c={}", claimed.sid, marker.expose_secret()),
+        None => format!("/connect/s/{}", claimed.sid),
+    }
+}
+
+/// The new cookie, and the removal of those that make room for it (T48).
+pub(super) async fn cookies(
+    shared: &Shared,
+    browser: &Browser,
+    claimed: &Claimed,
+) -> Result<Vec<HeaderValue>, ApiError> {
+    let Some(key) = &claimed.browser_key else { return Ok(Vec::new()) };
+    let mut cookies: Vec<HeaderValue> =
+        set_cookie(&shared.site, &claimed.sid, key, claimed.max_age).into_iter().collect();
+    let surplus = shared.flows.surplus_sessions(browser.sessions()).await?;
+    cookies.extend(
+        surplus.iter().filter(|sid| **sid != claimed.sid).filter_map(|sid| clear_cookie(&shared.site, sid)),
+    );
+    Ok(cookies)
+}
+
+fn refused(error: ClaimError, request_id: &RequestId) -> Response {
+    match error {
+        ClaimError::InvalidToken => page(404, &Page::InvalidToken),
+        ClaimError::Binding { app_name } => page(403, &Page::OpenFromApp { app: Some(&app_name) }),
+        ClaimError::Refused(ClaimRefused::OtherBrowser) => page(410, &Page::WrongBrowser),
+        ClaimError::Refused(ClaimRefused::Used) => page(410, &Page::Expired { reason: ExpiryReason::Used }),
+        ClaimError::Refused(_) => page(410, &Page::Expired { reason: ExpiryReason::Expired }),
+        ClaimError::Store(error) => {
+            tracing::error!(request_id = request_id.0, %error, "claim failed");
+            page(500, &Page::ServerError { request_id: &request_id.0 })
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! `GET /connect/s/{sid}`: the page that the session is at, for the browser that has it.
+
+use alter_core::{Connection, Failure, FailureKind, Level, ProviderConfig, SessionId};
+use alter_flows::{PageError, PageView, Screen};
+use axum::{
+    Extension,
+    extract::{Path, Query, State},
+    response::Response,
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::status::failure_words;
+use crate::{
+    Shared,
+    extract::Browser,
+    middleware::{RequestId, html, page},
+    pages::{
+        CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy, Next,
+        Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, WaitingView,
+    },
+};
+
+/// `?c=`: the one-time marker of a claim.
+#[derive(Deserialize)]
+pub(crate) struct Marker {
+    #[serde(default)]
+    c: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    Path(sid): Path<String>,
+    browser: Browser,
+    query: Result<Query<Marker>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    // Unknown and foreign look alike (T50).
+    let Some(sid) = SessionId::parse(&sid) else { return page(410, &Page::WrongBrowser) };
+    let key = browser.key(&sid).and_then(|key| shared.flows.browser_hash(&key));
+    let marker = query.ok().and_then(|Query(marker)| marker.c).map(SecretString::from);
+    match shared.flows.open_page(&sid, key.as_ref(), marker.as_ref()).await {
+        Ok(view) => render(&view, &shared),
+        Err(PageError::CookiesBlocked) => page(400, &Page::CookiesBlocked),
+        Err(PageError::NotFound | PageError::WrongBrowser) => page(410, &Page::WrongBrowser),
+        Err(PageError::Store(error)) => {
+            tracing::error!(request_id = request_id.0, %error, "a page failed");
+            page(500, &Page::ServerError { request_id: &request_id.0 })
+        }
+    }
+}
+
+/// The word by which the waiting page tells that the session has moved on.
+pub(super) fn page_word(screen: &Screen) -> &'static str {
+    match screen {
+        Screen::Waiting(_) => "waiting",
+        Screen::Picker => "picker",
+        Screen::Consent(_) => "consent",
+        Screen::Done(_) => "done",
+        Screen::Failed { .. } if screen.is_denied() => "denied",
+        Screen::Failed { .. } => "provider_error",
+        Screen::Cancelled => "cancelled",
+        Screen::Expired | Screen::AppUnreachable => "notice",
+    }
+}
+
+fn render(view: &PageView, shared: &Shared) -> Response {
+    let sid = view.session.sid.as_str();
+    let frame = Frame {
+        sid: Some(sid),
+        instance: view.instance,
+        app_name: Some(&view.app.settings.name),
+        app_origin: Some(&view.session.data.allowed_origin),
+    };
+    let message = legacy_message(view).map(|m| m.to_string());
+    let legacy = message
+        .as_deref()
+        .map(|message_json| Legacy { message_json, target_origin: &view.session.data.allowed_origin });
+    let send = |status, page: &Page<'_>| html(status, page, &frame);
+    let any_connected = !view.session.data.connections.is_empty();
+    match &view.screen {
+        Screen::Picker => picker(view, &frame),
+        Screen::Consent(provider) => consent(view, provider, &frame),
+        Screen::Waiting(provider) => {
+            let (provider_id, provider_name) = name_of(view, provider.as_deref());
+            send(200, &Page::Waiting(WaitingView { provider_id, provider_name }))
+        }
+        Screen::Done(connections) => {
+            let lines: Vec<_> = connections.iter().map(connection_line).collect();
+            send(200, &Page::Done(DoneView { connections: &lines, legacy }))
+        }
+        Screen::Failed { failure, over } => failed(view, failure, *over, legacy, &frame),
+        Screen::Expired => send(410, &Page::Expired { reason: ExpiryReason::Expired }),
+        Screen::Cancelled => send(200, &Page::Cancelled(CancelledView { any_connected, legacy: None })),
+        Screen::AppUnreachable => {
+            let app = &view.app.settings.name;
+            send(200, &Page::AppUnreachable { app, server_origin: &shared.site.origin })
+        }
+    }
+}
+
+fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
+    let account = |id: &str| {
+        let made = view.session.data.connections.iter().rev().find(|c| c.provider == id);
+        made.map(|c| c.account_identifier.as_str())
+    };
+    let providers: Vec<_> = view
+        .providers
+        .iter()
+        .map(|ProviderConfig { recipe, .. }| ProviderChoice {
+            id: &recipe.id,
+            name: &recipe.name,
+            connected_account: account(&recipe.id),
+        })
+        .collect();
+    let declined = view.session.data.declined.last().map(|d| name_of(view, Some(&d.provider)).1);
+    let any_connected = !view.session.data.connections.is_empty();
+    html(200, &Page::Picker(PickerView { providers: &providers, any_connected, declined }), frame)
+}
+
+fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
+    let (provider_id, provider_name) = name_of(view, Some(provider));
+    let config = view.providers.iter().find(|c| c.recipe.id == provider);
+    let line = |config: &'_ ProviderConfig, scope: &String| config.recipe.scopes.get(scope).cloned();
+    let scopes: Vec<(String, Option<String>)> = config
+        .map(|config| config.scopes.iter().map(|scope| (scope.clone(), line(config, scope))).collect())
+        .unwrap_or_default();
+    let scopes: Vec<_> =
+        scopes.iter().map(|(code, text)| ScopeLine { code, text: text.as_deref() }).collect();
+    let consent = ConsentView {
+        provider_id,
+        provider_name,
+        scopes: &scopes,
+        user: None,
+        agent: None,
+        opened_by_link: view.session.claim().is_some_and(|c| c.level == Level::L0),
+        connected_account: None,
+        can_go_back: !view.session.is_single(),
+    };
+    html(200, &Page::Consent(consent), frame)
+}
+
+fn failed(
+    view: &PageView,
+    failure: &Failure,
+    over: bool,
+    legacy: Option<Legacy<'_>>,
+    frame: &Frame<'_>,
+) -> Response {
+    let (provider_id, provider_name) = name_of(view, failure.provider.as_deref());
+    let next = Next { try_again: !over, choose_another: !over && !view.session.is_single() };
+    let page = match failure.kind {
+        FailureKind::Denied => Page::Denied(DeniedView { provider_id, provider_name, next, legacy }),
+        kind => Page::ProviderError(ProviderErrorView {
+            provider_id,
+            provider_name,
+            fault: fault(kind, failure.provider_error.as_deref()),
+            provider_code: failure.provider_error.as_deref(),
+            // A provider's own words are never kept: whatever they say, they would be read as ours (T26).
+            provider_words: None,
+            request_id: failure.request_id.as_deref(),
+            next,
+            legacy,
+        }),
+    };
+    html(200, &page, frame)
+}
+
+fn fault(kind: FailureKind, code: Option<&str>) -> ProviderFault {
+    match (kind, code) {
+        (FailureKind::Misconfigured | FailureKind::RedirectUri, _) => ProviderFault::Misconfigured,
+        (_, Some("interrupted")) => ProviderFault::Interrupted,
+        (
+            _,
+            Some(
+                "token_endpoint_unreachable" | "temporarily_unavailable" | "server_error" | "userinfo_failed",
+            ),
+        ) => ProviderFault::Unavailable,
+        (_, Some(code)) if code.starts_with("token_endpoint_5") => ProviderFault::Unavailable,
+        (
+            _,
+            Some(
+                "id_token_invalid"
+                | "id_token_missing"
+                | "identity_unreadable"
+                | "token_answer_not_understood"
+                | "iss_mismatch"
+                | "mix_up",
+            ),
+        ) => ProviderFault::BadAnswer,
+        (FailureKind::Server | FailureKind::Browser, _) => ProviderFault::Interrupted,
+        _ => ProviderFault::Refused,
+    }
+}
+
+/// Id and name of a provider of the session, for words and tile.
+fn name_of<'a>(view: &'a PageView, provider: Option<&'a str>) -> (&'a str, &'a str) {
+    let Some(id) = provider else { return ("", "the provider") };
+    match view.providers.iter().find(|c| c.recipe.id == id) {
+        Some(config) => (&config.recipe.id, &config.recipe.name),
+        None => (id, id),
+    }
+}
+
+fn connection_line(connection: &Connection) -> ConnectionLine<'_> {
+    ConnectionLine {
+        provider_id: &connection.provider,
+        provider_name: &connection.provider_name,
+        account: Some(&connection.account_identifier),
+    }
+}
+
+/// What the published client 0.8.0 is told (wire section 6); our own SDK asks the status channel.
+fn legacy_message(view: &PageView) -> Option<Value> {
+    if view.session.claim()?.cb.is_some() {
+        return None;
+    }
+    match &view.screen {
+        Screen::Done(connections) => {
+            let grants: Vec<_> = connections.iter().map(alter_api::connect::Connection::from).collect();
+            Some(json!({ "type": "alter_connect_success", "grants": grants }))
+        }
+        Screen::Failed { failure, over: true } => {
+            let (error, error_description, _) = failure_words(Some(failure));
+            Some(
+                json!({ "type": "alter_connect_error", "error": error, "error_description": error_description }),
+            )
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,14 @@
+//! `GET /sdk/oauth/connect`: the page that reads the fragment (doors B, C, D). Sets no cookie, knows no session.
+
+use axum::{extract::RawQuery, http::HeaderMap, response::Response};
+
+use crate::{middleware::page, pages::Page};
+
+pub(crate) async fn show(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    // A token in a query would be in every log on the way: refused, whoever wrote it (T44).
+    if query.is_some_and(|q| q.contains("session=") || q.contains("alter_cs_")) {
+        return page(400, &Page::InvalidToken);
+    }
+    let site = headers.get("sec-fetch-site").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    page(200, &Page::Shell { site })
+}

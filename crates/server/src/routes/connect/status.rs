@@ -1,0 +1,130 @@
+//! `POST /connect/status`: how the app page learns (protocol section 5). A simple request, so no preflight; the answer
+//! is readable by exactly the session's origin.
+
+use alter_api::{
+    ErrorBody, ErrorCode,
+    connect::{Connection, StatusAnswer, StatusEvent, StatusRequest},
+};
+use alter_core::{Failure, FailureKind};
+use alter_flows::{Status, StatusError, StatusReport, StatusRequest as Report};
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Shared,
+    error::ApiError,
+    extract::{parse_json, read_body},
+};
+
+#[utoipa::path(post, path = "/connect/status", request_body(content = StatusRequest, content_type = "text/plain"),
+    responses(
+        (status = 200, body = StatusAnswer), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    ))]
+pub(crate) async fn status(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
+    let origin = headers.get(header::ORIGIN).cloned();
+    let (answer, readable) = match answer(&shared, origin.as_ref(), body).await {
+        Ok(answer) => (Json(answer).into_response(), true),
+        // Everything but "you are the wrong page" may be read by the page that asked: it says nothing of a session.
+        Err(error) => {
+            let readable = error.code != ErrorCode::ForeignOrigin;
+            (error.into_response(), readable)
+        }
+    };
+    with_cors(answer, origin.filter(|_| readable))
+}
+
+async fn answer(shared: &Shared, origin: Option<&HeaderValue>, body: Body) -> Result<StatusAnswer, ApiError> {
+    let bytes = read_body(body).await?;
+    let request: StatusRequest = parse_json(&bytes)?;
+    let origin = origin.and_then(|o| o.to_str().ok());
+    let report = Report { cursor: request.cursor, closed: request.closed, cancel: request.cancel };
+    let report = shared.flows.status(&request.session_token, origin, &report).await?;
+    Ok(written(report))
+}
+
+fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    response
+}
+
+fn written(report: StatusReport) -> StatusAnswer {
+    let events = report.events.into_iter().map(|event| {
+        let mut metadata = json!({ "timestamp": event.at.to_rfc3339() });
+        if let Some(provider) = event.provider {
+            metadata["provider"] = Value::String(provider);
+        }
+        StatusEvent { name: event.name, metadata }
+    });
+    let mut answer = StatusAnswer {
+        status: "open",
+        cursor: report.cursor,
+        deadline: report.deadline.to_rfc3339(),
+        events: events.collect(),
+        connections: None,
+        error: None,
+        message: None,
+        details: None,
+    };
+    match report.status {
+        Status::Open => {}
+        Status::Exited => answer.status = "exited",
+        Status::Completed(connections) => {
+            answer.status = "completed";
+            answer.connections = Some(connections.iter().map(Connection::from).collect());
+        }
+        Status::Failed(failure) => {
+            let (code, message, details) = failure_words(failure.as_ref());
+            answer.status = "failed";
+            answer.error = Some(code);
+            answer.message = Some(message);
+            answer.details = Some(details);
+        }
+    }
+    answer
+}
+
+/// The browser column of protocol section 7.
+pub(crate) fn failure_words(failure: Option<&Failure>) -> (&'static str, String, Value) {
+    let Some(failure) = failure else {
+        return (
+            "session_expired",
+            "The session expired. Mint a fresh one.".into(),
+            json!({ "reason": "expired" }),
+        );
+    };
+    let provider = failure.provider.as_deref().unwrap_or("the provider");
+    let mut details = json!({ "provider": failure.provider, "request_id": failure.request_id });
+    if let Some(code) = &failure.provider_error {
+        details["provider_error"] = json!(code);
+    }
+    let (code, message) = match failure.kind {
+        FailureKind::Denied => ("oauth_denied", format!("The user refused to connect {provider}.")),
+        FailureKind::Provider | FailureKind::Misconfigured | FailureKind::RedirectUri => {
+            ("oauth_provider_error", format!("{provider} answered with an error."))
+        }
+        FailureKind::Browser => ("binding_failed", "The flow came back in another browser.".to_owned()),
+        FailureKind::Server => ("server_error", "The Connect server failed. Try again.".to_owned()),
+    };
+    (code, message, details)
+}
+
+impl From<StatusError> for ApiError {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
+            StatusError::ForeignOrigin => Self::plain(ErrorCode::ForeignOrigin),
+            StatusError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `/healthz` (the process lives) and `/readyz` (it can do its job: a write, a read, the key).
+
+use alter_api::ErrorCode;
+use axum::{Json, extract::State};
+use serde_json::{Value, json};
+
+use crate::{Shared, error::ApiError};
+
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process lives.")))]
+pub(crate) async fn alive() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, description = "A write, a read and the root key are in order."),
+    (status = 503, body = alter_api::ErrorBody),
+))]
+pub(crate) async fn ready(State(shared): State<Shared>) -> Result<Json<Value>, ApiError> {
+    shared.flows.ready().await.map_err(|error| {
+        tracing::error!(%error, "not ready");
+        ApiError::new(ErrorCode::ServiceUnavailable, "Not ready: the log of this request id says why.")
+    })?;
+    Ok(Json(json!({ "status": "ready" })))
+}

@@ -1,0 +1,72 @@
+//! All routes. Files mirror URL paths.
+
+pub(crate) mod connect;
+pub(crate) mod health;
+mod oauth;
+pub(crate) mod sdk;
+
+use alter_api::ErrorCode;
+use axum::{
+    Router,
+    extract::Request,
+    http::Method,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+
+pub use sdk::files::SDK_VERSION;
+
+use crate::{Shared, error::ApiError, middleware::page, openapi, pages, pages::Page};
+
+pub(crate) fn all() -> Router<Shared> {
+    Router::new()
+        // the app's backend
+        .route("/sdk/oauth/connect/session", post(sdk::session::create))
+        .route("/sdk/oauth/connect/session/poll", post(sdk::session::poll))
+        .route("/sdk/token", post(sdk::token::retrieve))
+        // the browser SDK's files
+        .route("/sdk/{file}", get(sdk::files::latest))
+        .route("/sdk/v/{version}/{file}", get(sdk::files::versioned))
+        // getting in, and the pages
+        .route("/sdk/oauth/connect", get(connect::shell::show))
+        .route("/connect/open", post(connect::open::open))
+        .route("/connect/api/peek", post(connect::claim::peek))
+        .route("/connect/api/claim", post(connect::claim::claim))
+        .route("/connect/s/{sid}", get(connect::session::show))
+        .route("/connect/notice/{name}", get(connect::notice::show))
+        .route("/connect/api/s/{sid}/select", post(connect::steps::select))
+        .route("/connect/api/s/{sid}/approve", post(connect::steps::approve))
+        .route("/connect/api/s/{sid}/back", post(connect::steps::back))
+        .route("/connect/api/s/{sid}/cancel", post(connect::steps::cancel))
+        .route("/connect/api/s/{sid}/finish", post(connect::steps::finish))
+        .route("/connect/api/s/{sid}/seen", post(connect::steps::seen))
+        .route("/connect/api/s/{sid}/bye", post(connect::steps::bye))
+        .route("/connect/api/s/{sid}/state", post(connect::steps::state))
+        .route("/connect/status", post(connect::status::status))
+        .route(pages::script_path(), get(connect::assets::script))
+        // the provider sends people back
+        .route("/oauth/callback/{config_id}", get(oauth::callback::take).post(oauth::callback::form_post))
+        // operating it
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::show))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
+}
+
+async fn nothing_here(request: Request) -> Response {
+    if is_for_people(&request) {
+        page(ErrorCode::NotFound.status(), &Page::NotFound)
+    } else {
+        ApiError::plain(ErrorCode::NotFound).into_response()
+    }
+}
+
+async fn other_method() -> ApiError {
+    ApiError::plain(ErrorCode::MethodNotAllowed)
+}
+
+fn is_for_people(request: &Request) -> bool {
+    let path = request.uri().path();
+    request.method() == Method::GET && !path.starts_with("/sdk/") && !path.starts_with("/connect/api/")
+}

@@ -1,0 +1,71 @@
+//! `GET /oauth/callback/{config_id}`; a cross-site `form_post` becomes the same request as GET, where the Lax cookie is
+//! back (T29).
+
+use alter_flows::{CallbackEnd, CallbackRequest};
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Path, RawQuery, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    Shared,
+    extract::{Browser, read_body},
+    middleware::{RequestId, page},
+    pages::{ExpiryReason, Page},
+};
+
+/// Longest query of a callback, bytes; codes of real providers stay below 2 KiB.
+const QUERY_MAX: usize = 16 * 1024;
+
+pub(crate) async fn take(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    Path(config_id): Path<String>,
+    RawQuery(query): RawQuery,
+    browser: Browser,
+) -> Response {
+    let query = query.unwrap_or_default();
+    if query.len() > QUERY_MAX {
+        return not_ours();
+    }
+    let request = CallbackRequest { config_id: &config_id, query: &query, request_id: &request_id.0 };
+    match shared.flows.callback(&request, |sid| browser.key(sid)).await {
+        Ok(CallbackEnd::ToSession(sid)) => see_other(&format!("/connect/s/{sid}")),
+        Ok(CallbackEnd::NotOurs) => not_ours(),
+        Ok(CallbackEnd::OtherBrowser) => page(400, &Page::WrongBrowser),
+        Err(fault) => {
+            tracing::error!(request_id = request_id.0, error = %fault, "a callback failed");
+            page(500, &Page::ServerError { request_id: &request_id.0 })
+        }
+    }
+}
+
+pub(crate) async fn form_post(Path(config_id): Path<String>, body: Body) -> Response {
+    let Ok(bytes) = read_body(body).await else { return not_ours() };
+    if bytes.len() > QUERY_MAX || alter_core::ConfigId::parse(&config_id).is_none() {
+        return not_ours();
+    }
+    // Encoded again, so that nothing but parameters can get into the location.
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(url::form_urlencoded::parse(&bytes))
+        .finish();
+    see_other(&format!("/oauth/callback/{config_id}?{query}"))
+}
+
+fn not_ours() -> Response {
+    page(400, &Page::Expired { reason: ExpiryReason::Ended })
+}
+
+/// 303, never 307: the browser must not repeat a POST (RFC 9700 section 4.12).
+fn see_other(location: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(location) else { return not_ours() };
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}

@@ -1,0 +1,3 @@
+//! `/oauth/*`: where providers send people back.
+
+pub(super) mod callback;

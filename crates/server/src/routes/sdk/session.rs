@@ -1,0 +1,150 @@
+//! `POST /sdk/oauth/connect/session` (mint) and `.../poll` (wire 3.1, 3.2).
+
+use alter_api::{
+    ErrorBody, ErrorCode,
+    connect::operation_word,
+    session::{
+        CreateSession, CreatedSession, DeclinedProvider, PollFailure, PollSession, PolledGrant, PolledSession,
+    },
+};
+use alter_core::{Connection, Failure, FailureKind};
+use alter_flows::{MintError, MintRequest, Poll, PollError};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use crate::{Shared, error::ApiError, extract::Signed};
+
+#[utoipa::path(post, path = "/sdk/oauth/connect/session", request_body = CreateSession, responses(
+    (status = 201, body = CreatedSession),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 501, body = ErrorBody),
+))]
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    signed: Signed<CreateSession>,
+) -> Result<Response, ApiError> {
+    let body = signed.body;
+    if let Some(field) = body.unsupported() {
+        let message = format!("{field} is not built yet. Leave it out or send null.");
+        return Err(ApiError::new(ErrorCode::UnsupportedField, message).with(json!({ "field": field })));
+    }
+    let request = MintRequest {
+        allowed_providers: body.allowed_providers,
+        allowed_origin: body.allowed_origin,
+        return_url: body.return_url,
+    };
+    let minted = shared.flows.mint(&signed.caller, request).await?;
+    let created = CreatedSession {
+        session_token: minted.token.expose_secret().to_owned(),
+        connect_url: minted.connect_url.expose_secret().to_owned(),
+        expires_in: minted.expires_in,
+        expires_at: minted.expires_at.to_rfc3339(),
+        single_provider: minted.single_provider,
+    };
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
+}
+
+#[utoipa::path(post, path = "/sdk/oauth/connect/session/poll", request_body = PollSession, responses(
+    (status = 200, body = PolledSession),
+    (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+))]
+pub(crate) async fn poll(
+    State(shared): State<Shared>,
+    signed: Signed<PollSession>,
+) -> Result<Response, ApiError> {
+    let poll = shared.flows.poll(&signed.caller, &signed.body.session_token).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(polled(poll))).into_response())
+}
+
+fn polled(poll: Poll) -> PolledSession {
+    let answer = |status| PolledSession { status, declined_providers: None, grants: None, error: None };
+    match poll {
+        Poll::Pending { declined } => {
+            let declined = declined.into_iter().map(|d| DeclinedProvider {
+                provider_id: d.provider,
+                error_code: "connect_denied",
+                declined_at: d.at.to_rfc3339(),
+            });
+            PolledSession { declined_providers: Some(declined.collect()), ..answer("pending") }
+        }
+        Poll::Completed(connections) => {
+            PolledSession { grants: Some(connections.iter().map(grant).collect()), ..answer("completed") }
+        }
+        Poll::Failed(failure) => PolledSession { error: Some(poll_failure(&failure)), ..answer("error") },
+        Poll::Cancelled => {
+            let error_message = "The user left before connecting an account.".to_owned();
+            let error = PollFailure { error_code: "connect_denied", error_message };
+            PolledSession { error: Some(error), ..answer("error") }
+        }
+        Poll::Expired => answer("expired"),
+    }
+}
+
+fn grant(connection: &Connection) -> PolledGrant {
+    PolledGrant {
+        grant_id: connection.grant_id.to_string(),
+        provider_id: connection.provider.clone(),
+        account_identifier: connection.account_identifier.clone(),
+        scopes: connection.scopes.clone(),
+        operation: operation_word(connection.operation),
+    }
+}
+
+/// The poll column of protocol section 7.
+fn poll_failure(failure: &Failure) -> PollFailure {
+    let provider = failure.provider.as_deref().unwrap_or("the provider");
+    let code = failure.provider_error.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
+    let (error_code, error_message) = match failure.kind {
+        FailureKind::Denied => ("connect_denied", format!("The user refused to connect {provider}.")),
+        FailureKind::Provider => ("connect_flow_error", format!("{provider} answered with an error{code}.")),
+        FailureKind::Browser => (
+            "connect_flow_error",
+            "The flow came back in another browser than the one that started it.".to_owned(),
+        ),
+        FailureKind::Misconfigured => {
+            ("invalid_client", format!("{provider} does not accept the configured client{code}."))
+        }
+        FailureKind::RedirectUri => {
+            ("invalid_redirect_uri", format!("{provider} does not accept the callback URL{code}."))
+        }
+        FailureKind::Server => ("service_unavailable", "The Connect server failed. Try again.".to_owned()),
+    };
+    PollFailure { error_code, error_message }
+}
+
+impl From<MintError> for ApiError {
+    fn from(error: MintError) -> Self {
+        match error {
+            MintError::BindingNotBuilt(level) => {
+                let code = ErrorCode::BindingNotBuilt;
+                Self::new(code, code.meaning()).with(json!({ "min_binding": level.as_str() }))
+            }
+            MintError::InvalidOrigin(e) => {
+                let details = json!({ "fault": e.fault, "suggestion": e.suggestion });
+                Self::new(ErrorCode::InvalidOrigin, e.to_string()).with(details)
+            }
+            MintError::AllowedOriginRequired => Self::plain(ErrorCode::AllowedOriginRequired),
+            MintError::InvalidReturnUrl(message) => Self::new(ErrorCode::InvalidReturnUrl, message),
+            e @ MintError::InvalidProviders => Self::new(ErrorCode::InvalidRequest, format!("{e}.")),
+            MintError::NoProviders { configured } => {
+                Self::plain(ErrorCode::NoProviders).with(json!({ "configured": configured }))
+            }
+            MintError::Store(e) => e.into(),
+        }
+    }
+}
+
+impl From<PollError> for ApiError {
+    fn from(error: PollError) -> Self {
+        match error {
+            PollError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
+            PollError::Auth(e) => e.into(),
+            PollError::Store(e) => e.into(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The schema's way forward. `PRAGMA user_version` holds the number of the last migration that ran; each runs in one
+//! transaction with the raising of that number, so a crash between two leaves a schema that the next start goes on
+//! from. There is no way back: a newer file is refused.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::OpenError;
+
+/// In order; the first is number 1. A migration that has been released never changes.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_connect.sql")];
+
+/// The newest schema this program knows.
+pub(crate) fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).expect("there are fewer migrations than that")
+}
+
+/// Refuses what must not be written to: a newer schema, or another program's tables.
+pub(crate) fn refuse_unknown(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let found = version(connection)?;
+    if found > known() {
+        return Err(OpenError::NewerSchema { found, known: known() });
+    }
+    let tables: i64 = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    // Another process may be at the first migration right now: then the number is there when the tables are.
+    if found < 0 || (found == 0 && tables > 0 && version(connection)? == 0) {
+        return Err(OpenError::NotOurs(path.to_owned()));
+    }
+    Ok(())
+}
+
+/// Runs what has not run yet. Two processes may do so at once: the write lock lets one go first, and the other finds
+/// it done.
+pub(crate) fn forward(connection: &mut Connection) -> Result<(), OpenError> {
+    loop {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = version(&transaction)?;
+        if done > known() {
+            return Err(OpenError::NewerSchema { found: done, known: known() });
+        }
+        let Some(next) = usize::try_from(done).ok().and_then(|i| MIGRATIONS.get(i)) else {
+            return Ok(());
+        };
+        transaction.execute_batch(next)?;
+        transaction.pragma_update(None, "user_version", done + 1)?;
+        transaction.commit()?;
+        tracing::info!(schema = done + 1, "database migrated");
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// How SQLite would run a statement against the newest schema.
+#[cfg(test)]
+pub(crate) fn plan(sql: &str) -> String {
+    let mut connection = Connection::open_in_memory().unwrap();
+    forward(&mut connection).unwrap();
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let nulls = vec![rusqlite::types::Null; statement.parameter_count()];
+    let steps =
+        statement.query_map(rusqlite::params_from_iter(nulls), |row| row.get::<_, String>("detail")).unwrap();
+    steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+}

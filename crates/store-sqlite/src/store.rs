@@ -1,0 +1,73 @@
+//! What belongs to no noun: nonces of signed calls, the key check, the probe.
+
+use alter_core::{CallNonce, Micros, Store, StoreError};
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+
+use crate::{
+    SqliteStore,
+    fault::Fault,
+    statement::{one, run},
+};
+
+const MINUTE: i64 = 60_000_000;
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn record_call(&self, call: CallNonce) -> Result<(), StoreError> {
+        self.write(move |c| record_nonce(c, Some(call))).await
+    }
+
+    async fn delete_old_nonces(&self, before: Micros) -> Result<u64, StoreError> {
+        // Whole minutes: a nonce is kept up to a minute longer than asked, never shorter.
+        let sql = "DELETE FROM call_nonces WHERE minute < ?1";
+        self.write(move |c| Ok(run(c, sql, [minute(before)])? as u64)).await
+    }
+
+    async fn key_check(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT value FROM key_check WHERE id = 1";
+        self.read(|c| one(c, sql, [], |row| Ok(row.get("value")?))).await
+    }
+
+    async fn insert_key_check(&self, value: Vec<u8>) -> Result<(), StoreError> {
+        let sql = "INSERT INTO key_check (id, value) VALUES (1, ?1)";
+        self.write(move |c| run(c, sql, [value]).map(|_| ())).await
+    }
+
+    async fn probe(&self, now: Micros) -> Result<(), StoreError> {
+        let write =
+            "INSERT INTO probes (id, at) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
+        self.write(move |c| run(c, write, [now.0]).map(|_| ())).await?;
+        // Another probe may have come between, so its time is not compared.
+        let found = self.read(|c| one(c, "SELECT at FROM probes WHERE id = 1", [], |_| Ok(()))).await?;
+        found.ok_or(StoreError::Unavailable("what was just written cannot be read".into()))
+    }
+}
+
+/// Records the nonce of a signed call, if there is one, inside the caller's transaction (T61).
+///
+/// # Errors
+/// [`StoreError::NonceReplayed`].
+pub(crate) fn record_nonce(c: &Connection, call: Option<CallNonce>) -> Result<(), Fault> {
+    let Some(call) = call else { return Ok(()) };
+    let sql = "INSERT INTO call_nonces (key_id, nonce, minute) VALUES (?1, ?2, ?3)
+               ON CONFLICT (key_id, nonce) DO NOTHING";
+    match run(c, sql, params![call.key_id.to_string(), call.nonce, minute(call.at)])? {
+        1 => Ok(()),
+        _ => Err(StoreError::NonceReplayed.into()),
+    }
+}
+
+/// Refuses a replay without recording anything.
+pub(crate) fn refuse_known_nonce(c: &Connection, call: Option<CallNonce>) -> Result<(), Fault> {
+    let Some(call) = call else { return Ok(()) };
+    let sql = "SELECT minute FROM call_nonces WHERE key_id = ?1 AND nonce = ?2";
+    match one(c, sql, params![call.key_id.to_string(), call.nonce], |_| Ok(()))? {
+        None => Ok(()),
+        Some(()) => Err(StoreError::NonceReplayed.into()),
+    }
+}
+
+fn minute(at: Micros) -> i64 {
+    at.0.div_euclid(MINUTE)
+}

@@ -1,0 +1,96 @@
+//! Opening: what is made, what is migrated, what is refused.
+
+use alter_core::{AppStore as _, Store as _};
+use alter_store_sqlite::{Open, OpenError, SqliteStore};
+use alter_testkit::contract::sample::{T0, app};
+use rusqlite::Connection;
+
+use crate::directory::Directory;
+
+fn user_version(directory: &Directory) -> i64 {
+    let raw = Connection::open(directory.file()).unwrap();
+    raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_new_file_is_migrated_and_belongs_to_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = Directory::new();
+    let store = SqliteStore::open(&directory.file(), Open::Create).unwrap();
+    store.probe(T0).await.unwrap();
+    let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
+    assert_eq!(files.len(), 3, "file, log and index: {files:?}");
+    for file in files {
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", file.file_name());
+    }
+    drop(store);
+    assert_eq!(user_version(&directory), SqliteStore::schema_version());
+}
+
+#[test]
+fn a_missing_file_is_refused_and_not_made() {
+    let directory = Directory::new();
+    let refused = SqliteStore::open(&directory.file(), Open::Existing);
+    assert!(matches!(refused, Err(OpenError::Missing(_))), "{refused:?}");
+    assert!(!directory.file().exists());
+    let nowhere = directory.path().join("no/such/alter.db");
+    assert!(matches!(SqliteStore::open(&nowhere, Open::Create), Err(OpenError::File(_))));
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_opening_again() {
+    let directory = Directory::new();
+    let app = app();
+    let store = SqliteStore::open(&directory.file(), Open::Create).unwrap();
+    store.insert_app(app.clone()).await.unwrap();
+    drop(store);
+    for mode in [Open::Existing, Open::Create] {
+        let store = SqliteStore::open(&directory.file(), mode).unwrap();
+        assert!(store.get_app(app.id).await.unwrap().is_some());
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_as_it_is() {
+    let directory = Directory::new();
+    drop(SqliteStore::open(&directory.file(), Open::Create).unwrap());
+    let newer = SqliteStore::schema_version() + 1;
+    Connection::open(directory.file()).unwrap().pragma_update(None, "user_version", newer).unwrap();
+    let before = std::fs::read(directory.file()).unwrap();
+
+    let refused = SqliteStore::open(&directory.file(), Open::Existing);
+    let known = SqliteStore::schema_version();
+    assert!(
+        matches!(&refused, Err(OpenError::NewerSchema { found, known: k }) if (*found, *k) == (newer, known))
+    );
+    assert_eq!(std::fs::read(directory.file()).unwrap(), before);
+}
+
+#[test]
+fn a_file_of_another_program_is_refused_and_left_as_it_is() {
+    let directory = Directory::new();
+    Connection::open(directory.file()).unwrap().execute_batch("CREATE TABLE notes (text TEXT)").unwrap();
+    let before = std::fs::read(directory.file()).unwrap();
+    let refused = SqliteStore::open(&directory.file(), Open::Create);
+    assert!(matches!(refused, Err(OpenError::NotOurs(_))), "{refused:?}");
+    assert_eq!(std::fs::read(directory.file()).unwrap(), before);
+
+    std::fs::write(directory.file(), "this is no database at all, but it is a file".repeat(100)).unwrap();
+    let refused = SqliteStore::open(&directory.file(), Open::Existing);
+    assert!(matches!(refused, Err(OpenError::Engine(_))), "{refused:?}");
+}
+
+#[test]
+fn several_processes_may_open_a_new_file_at_once() {
+    let directory = Directory::new();
+    let opened: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..6).map(|_| scope.spawn(|| SqliteStore::open(&directory.file(), Open::Create))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for store in opened {
+        store.unwrap();
+    }
+    assert_eq!(user_version(&directory), SqliteStore::schema_version());
+}

@@ -1,0 +1,152 @@
+//! What every storage engine must do: the ports of `alter-core`, one file of cases per noun. An engine's tests call
+//! [`store_contract_tests!`](crate::store_contract_tests), which makes one test of each case, on a new and empty
+//! store. Engines differ in nothing that a case can see.
+//!
+//! To add a case, write it in its noun's file and name it in the list below (a test here finds forgotten ones). A case
+//! fails by panicking or by an unexpected [`StoreError`](alter_core::StoreError).
+
+pub mod app;
+pub mod audit;
+pub mod grant;
+pub mod key;
+pub mod provider;
+pub mod sample;
+pub mod session;
+pub mod store;
+pub mod transaction;
+pub mod transaction_end;
+
+/// Makes one `#[tokio::test]` of every case. The argument is the full path of an `async fn` without arguments that
+/// answers a guard, dropped after the case, and an `Arc<dyn Store>` of a new empty database.
+#[macro_export]
+macro_rules! store_contract_tests {
+    ($make:path) => {
+        $crate::store_contract_tests! { @cases $make,
+            app: [
+                an_app_is_read_back_as_it_was_stored,
+                an_unknown_app_is_none,
+                the_same_app_twice_is_a_conflict,
+                apps_are_listed_by_creation,
+                settings_are_replaced_and_nothing_else,
+                nul_in_settings_is_refused_and_nothing_is_stored,
+            ],
+            key: [
+                a_key_is_found_by_its_hash_with_its_app,
+                a_revoked_key_is_found_and_stays_revoked_since_the_first_time,
+                t72_the_key_of_another_app_cannot_be_revoked,
+                the_same_hash_or_id_twice_is_a_conflict,
+                keys_are_listed_newest_first_and_of_one_app,
+                a_key_of_no_app_is_refused,
+                nul_in_a_key_name_is_refused,
+            ],
+            provider: [
+                a_configuration_is_read_back_as_it_was_stored,
+                saving_again_keeps_the_config_id_and_the_first_time,
+                a_config_id_belongs_to_one_configuration,
+                providers_are_listed_in_byte_order,
+                t72_a_configuration_of_another_app_is_neither_listed_nor_deleted,
+                deleting_a_provider_leaves_its_grants_and_transactions,
+                nul_in_a_configuration_is_refused,
+            ],
+            session: [
+                a_session_is_found_by_sid_and_by_token_hash,
+                an_unknown_session_is_none,
+                the_same_sid_or_token_twice_is_a_conflict,
+                a_save_raises_the_version_and_a_stale_one_changes_nothing,
+                of_many_saves_of_one_version_exactly_one_counts,
+                t61_a_replayed_nonce_stores_no_session,
+                a_session_that_is_refused_leaves_its_nonce_unused,
+                lapsed_sessions_are_the_open_ones_past_their_time_oldest_first,
+                old_sessions_are_deleted_with_their_transactions,
+                a_large_document_with_every_script_is_kept,
+                nul_in_a_session_is_refused,
+            ],
+            transaction: [
+                starting_saves_the_session_and_the_transaction,
+                starting_from_a_session_that_has_moved_stores_nothing,
+                a_state_that_exists_is_a_conflict_and_stores_nothing,
+                t17_of_fifty_concurrent_callbacks_exactly_one_consumes,
+                a_transaction_is_consumed_until_the_microsecond_it_expires,
+                what_is_unknown_moves_nowhere,
+                sent_comes_after_consumed_alone,
+                a_body_is_kept_while_sent_alone,
+                stuck_transactions_are_consumed_or_sent_oldest_first,
+            ],
+            transaction_end: [
+                completing_stores_grant_session_audit_and_wipes,
+                completing_twice_counts_once,
+                of_many_concurrent_ends_exactly_one_counts,
+                connecting_again_replaces_the_credential_and_keeps_the_grant,
+                a_moved_generation_is_a_conflict_and_stores_nothing,
+                another_grant_of_the_same_account_is_a_conflict_and_stores_nothing,
+                t97_a_connection_without_its_audit_entry_is_not_stored,
+                t72_a_transaction_completes_for_its_own_session_and_app_alone,
+                what_was_not_sent_does_not_complete,
+                a_session_that_ended_meanwhile_keeps_its_end_and_gets_the_connection,
+                failing_ends_whatever_is_open_and_wipes,
+                what_has_failed_does_not_complete_and_what_completed_does_not_fail,
+                an_open_status_is_no_way_to_fail,
+                t97_a_failure_without_its_audit_entry_is_not_stored,
+            ],
+            grant: [
+                t72_a_grant_of_another_app_is_none,
+                grants_are_listed_newest_first_in_pages,
+                accounts_are_told_apart_byte_by_byte,
+                absent_values_stay_absent,
+                a_release_leaves_an_audit_entry_and_uses_the_nonce,
+                t97_a_moved_generation_releases_nothing_and_records_nothing,
+                t72_the_grant_of_another_app_is_not_released,
+                t61_a_replayed_call_releases_nothing,
+                t97_a_release_whose_audit_entry_cannot_be_written_fails,
+            ],
+            audit: [
+                entries_are_listed_newest_first_and_of_one_app,
+                an_entry_of_no_app_is_refused,
+                concurrent_entries_are_all_kept,
+                nul_in_an_entry_is_refused,
+            ],
+            store: [
+                t61_a_nonce_counts_once_per_key,
+                t61_of_fifty_concurrent_replays_exactly_one_counts,
+                old_nonces_are_forgotten_and_young_ones_are_not,
+                the_key_check_is_stored_once,
+                a_probe_may_be_repeated,
+            ],
+        }
+    };
+    (@cases $make:path, $($noun:ident: [$($case:ident),* $(,)?],)*) => {
+        $(mod $noun {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let (_guard, store) = $make().await;
+                    $crate::contract::$noun::$case(store).await.expect("no error was expected");
+                }
+            )*
+        })*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_case_is_in_the_list() {
+        let files = [
+            include_str!("app.rs"),
+            include_str!("audit.rs"),
+            include_str!("grant.rs"),
+            include_str!("key.rs"),
+            include_str!("provider.rs"),
+            include_str!("session.rs"),
+            include_str!("store.rs"),
+            include_str!("transaction.rs"),
+            include_str!("transaction_end.rs"),
+        ];
+        let cases = files.iter().flat_map(|file| file.split("pub async fn ").skip(1));
+        let names: Vec<_> = cases.filter_map(|case| case.split('(').next()).collect();
+        assert!(names.len() > 50, "the cases were not found");
+        for name in names {
+            assert!(include_str!("mod.rs").contains(&format!(" {name},")), "{name} is in no list");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Rows to store: valid, all fields set, different each time.
+
+use std::{fmt::Debug, sync::Arc};
+
+use alter_core::{
+    ApiKey, App, AppId, AppSettings, Attempt, AuditEntry, AuditKind, CallNonce, Claim, ClientAuth,
+    CompleteConnect, ConfigId, Connection, Coop, Credential, Failure, FailureKind, Grant, GrantId, Hash,
+    KeyId, Level, Micros, Operation, ProviderConfig, Recipe, Session, SessionData, SessionId, Store,
+    StoreError, SystemRandom, Transaction, TransactionId, TransactionStatus, time::random_bytes,
+};
+use serde_json::json;
+
+/// When everything happens.
+pub const T0: Micros = Micros(1_800_000_000_123_456);
+
+/// 32 random bytes.
+pub fn hash() -> Hash {
+    random_bytes(&SystemRandom)
+}
+
+/// An app with every setting.
+pub fn app() -> App {
+    let mut settings = AppSettings::named("Grüße, 世界 👋 'quoted\" \\u0000");
+    settings.website_url = Some("https://app.example".into());
+    settings.return_origins = vec!["https://app.example".into(), "http://localhost:3000".into()];
+    settings.allow_bearer = true;
+    settings.session_ttl = 3600;
+    settings.min_binding = Some(Level::L1);
+    App { id: AppId::new(&SystemRandom), settings, wrapped_key: vec![0, 255, 39, 0], created_at: T0 }
+}
+
+/// An app that is stored.
+///
+/// # Errors
+/// The store's.
+pub async fn stored_app(store: &dyn Store) -> Result<AppId, StoreError> {
+    let app = app();
+    store.insert_app(app.clone()).await?;
+    Ok(app.id)
+}
+
+/// A key.
+pub fn key(app: AppId) -> ApiKey {
+    ApiKey {
+        id: KeyId::new(&SystemRandom),
+        app_id: app,
+        hash: hash(),
+        prefix: "alter_rk_abcd".into(),
+        name: "backend".into(),
+        created_at: T0,
+        revoked_at: None,
+    }
+}
+
+/// A signed call.
+pub fn call() -> CallNonce {
+    CallNonce { key_id: KeyId::new(&SystemRandom), nonce: random_bytes(&SystemRandom), at: T0 }
+}
+
+/// A configuration of the provider `provider`.
+pub fn config(app: AppId, provider: &str) -> ProviderConfig {
+    let recipe = json!({
+        "id": provider, "name": "Anbieter ü", "authorize_url": "https://p.example/a",
+        "token_url": "https://p.example/t", "scopes": { "mail": "Read your mail" },
+        "authorize_params": { "access_type": "offline" }, "client_auth": ClientAuth::Post, "coop": Coop::Severs,
+    });
+    let recipe: Recipe = serde_json::from_value(recipe).expect("a recipe needs no more than this");
+    ProviderConfig {
+        config_id: ConfigId::new(&SystemRandom),
+        app_id: app,
+        recipe,
+        client_id: "client".into(),
+        client_secret: Some(vec![1, 0, 2]),
+        generation: 1,
+        scopes: vec!["mail".into(), "a b".into()],
+        created_at: T0,
+        updated_at: T0,
+    }
+}
+
+/// A session as minted, offering one provider; it ends at `T0` + 600 s.
+pub fn session(app: AppId) -> Session {
+    let mut data = SessionData::new("https://app.example".into(), vec!["google".into()], Level::L2);
+    data.return_url = Some("https://app.example/back".into());
+    Session {
+        sid: SessionId::new(&SystemRandom),
+        app_id: app,
+        token_hash: hash(),
+        created_at: T0,
+        expires_at: T0.plus_seconds(600),
+        data,
+        version: 0,
+    }
+}
+
+/// A browser's claim.
+pub fn claim() -> Claim {
+    Claim { level: Level::L2, cb: Some("flow".into()), browser: hash(), marker: Some(hash()), at: T0 }
+}
+
+/// A transaction of the session, as started; it expires at `T0` + 600 s.
+pub fn transaction(session: &Session) -> Transaction {
+    Transaction {
+        id: TransactionId::new(&SystemRandom),
+        sid: session.sid.clone(),
+        app_id: session.app_id,
+        config_id: ConfigId::new(&SystemRandom),
+        state_hash: hash(),
+        verifier: vec![7; 64],
+        nonce: "nonce".into(),
+        redirect_uri: "https://alter.example/oauth/callback/pc".into(),
+        scopes: vec!["mail".into()],
+        created_at: T0,
+        expires_at: T0.plus_seconds(600),
+        status: TransactionStatus::Started,
+        status_at: T0,
+        body: None,
+    }
+}
+
+/// A session that is stored, claimed, and has `transaction` under way.
+///
+/// # Errors
+/// The store's.
+pub async fn started(store: &dyn Store, app: AppId) -> Result<(Session, Transaction), StoreError> {
+    let mut session = session(app);
+    session.claim_by(claim()).expect("a claim at this level is let in");
+    store.insert_session(None, session.clone()).await?;
+    let transaction = transaction(&session);
+    session.start(attempt(&transaction));
+    assert!(store.start_transaction(&session, transaction.clone()).await?);
+    session.version += 1;
+    Ok((session, transaction))
+}
+
+/// What the session records of a transaction under way.
+pub fn attempt(transaction: &Transaction) -> Attempt {
+    Attempt {
+        transaction: transaction.id,
+        provider: "google".into(),
+        coop: Coop::Severs,
+        started_at: transaction.created_at,
+        expires_at: transaction.expires_at,
+        exchanging: false,
+    }
+}
+
+/// As [`started`], moved on to `sent` with the body stored.
+///
+/// # Errors
+/// The store's.
+pub async fn sent(store: &dyn Store, app: AppId) -> Result<(Session, Transaction), StoreError> {
+    let (session, transaction) = started(store, app).await?;
+    assert!(store.consume_transaction(transaction.id, T0).await?);
+    assert!(store.mark_sent(transaction.id, T0).await?);
+    assert!(store.save_body(transaction.id, vec![9; 300], T0).await?);
+    let session = found(store.get_session(&session.sid).await?);
+    Ok((session, transaction))
+}
+
+/// A grant of generation 1 for an account of its own.
+pub fn grant(app: AppId) -> Grant {
+    let id = GrantId::new(&SystemRandom);
+    Grant {
+        id,
+        app_id: app,
+        provider: "google".into(),
+        config_id: ConfigId::new(&SystemRandom),
+        subject: format!("subject of {id}"),
+        account_identifier: "zoë@example.com".into(),
+        account_display_name: Some("Zoë 世".into()),
+        scopes: vec!["mail".into(), "profile".into()],
+        missing_scopes: vec!["calendar".into()],
+        level: Level::L2,
+        created_at: T0,
+        updated_at: T0,
+        credential: Credential {
+            generation: 1,
+            token_type: "Bearer".into(),
+            expires_at: Some(T0.plus_seconds(3600)),
+            access_token: vec![1, 0, 255],
+            refresh_token: Some(vec![2, 0, 255]),
+            id_token: Some(vec![3, 0, 255]),
+        },
+    }
+}
+
+/// A grant that was connected.
+///
+/// # Errors
+/// The store's.
+pub async fn stored_grant(store: &dyn Store, app: AppId) -> Result<Grant, StoreError> {
+    let grant = grant(app);
+    store_grant(store, &grant).await?;
+    Ok(grant)
+}
+
+/// Connects this grant.
+///
+/// # Errors
+/// The store's.
+pub async fn store_grant(store: &dyn Store, grant: &Grant) -> Result<(), StoreError> {
+    let (session, transaction) = sent(store, grant.app_id).await?;
+    assert!(store.complete_connect(complete(&session, &transaction, grant)).await?);
+    Ok(())
+}
+
+/// What completes a transaction with a grant.
+pub fn complete(session: &Session, transaction: &Transaction, grant: &Grant) -> CompleteConnect {
+    let operation = if grant.credential.generation == 1 { Operation::Creation } else { Operation::Reauth };
+    CompleteConnect {
+        transaction: transaction.id,
+        sid: session.sid.clone(),
+        grant: grant.clone(),
+        operation,
+        connection: connection(grant, operation),
+        audit: audit(grant.app_id, AuditKind::GrantConnected),
+        at: T0.plus_seconds(5),
+    }
+}
+
+fn connection(grant: &Grant, operation: Operation) -> Connection {
+    Connection {
+        grant_id: grant.id,
+        provider: grant.provider.clone(),
+        provider_name: "Google".into(),
+        account_identifier: grant.account_identifier.clone(),
+        at: T0.plus_seconds(5),
+        operation,
+        scopes: grant.scopes.clone(),
+        missing_scopes: grant.missing_scopes.clone(),
+        extra_scopes: Vec::new(),
+    }
+}
+
+/// A denial.
+pub fn denied() -> Failure {
+    Failure {
+        kind: FailureKind::Denied,
+        provider: Some("google".into()),
+        provider_error: Some("access_denied".into()),
+        request_id: Some("request".into()),
+    }
+}
+
+/// An audit entry with every field.
+pub fn audit(app: AppId, kind: AuditKind) -> AuditEntry {
+    AuditEntry {
+        app_id: app,
+        at: T0,
+        kind,
+        grant_id: Some(GrantId::new(&SystemRandom)),
+        sid: Some(SessionId::new(&SystemRandom)),
+        key_id: Some(KeyId::new(&SystemRandom)),
+        request_id: Some("request".into()),
+        details: json!({ "provider": "google", "wörter": "世" }),
+    }
+}
+
+/// An audit entry that no engine can write.
+pub fn unwritable_audit(app: AppId, kind: AuditKind) -> AuditEntry {
+    AuditEntry { request_id: Some("nul\0".into()), ..audit(app, kind) }
+}
+
+/// What must be there.
+#[track_caller]
+pub fn found<T>(row: Option<T>) -> T {
+    row.expect("the row is there")
+}
+
+/// Equal in every field, by what `Debug` writes: not every noun can be compared.
+#[track_caller]
+pub fn assert_same<T: Debug>(left: &T, right: &T) {
+    assert_eq!(format!("{left:#?}"), format!("{right:#?}"));
+}
+
+/// Everything that a connection could have changed, as text.
+///
+/// # Errors
+/// The store's.
+pub async fn picture(store: &dyn Store, session: &Session, t: &Transaction) -> Result<String, StoreError> {
+    let app = session.app_id;
+    Ok(format!(
+        "{:#?}",
+        (
+            store.get_session(&session.sid).await?,
+            store.find_transaction(&t.state_hash).await?,
+            store.list_grants(app, 100, 0).await?,
+            store.list_audit(app, 100).await?,
+        )
+    ))
+}
+
+/// Runs `n` of the same at once and counts those that answered `true`. Any error counts as none.
+pub async fn count_true<F>(store: &Arc<dyn Store>, n: usize, run: impl Fn(Arc<dyn Store>) -> F) -> usize
+where
+    F: Future<Output = Result<bool, StoreError>> + Send + 'static,
+{
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..n {
+        tasks.spawn(run(store.clone()));
+    }
+    tasks.join_all().await.into_iter().filter(|answer| matches!(answer, Ok(true))).count()
+}

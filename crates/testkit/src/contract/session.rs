@@ -1,0 +1,171 @@
+//! Cases for sessions.
+#![expect(missing_docs, reason = "the name of a case is its sentence")]
+
+use std::sync::Arc;
+
+use alter_core::{Micros, SessionId, Store, StoreError, SystemRandom};
+
+use super::sample::{T0, call, claim, count_true, found, hash, sent, session, started, stored_app};
+
+pub async fn a_session_is_found_by_sid_and_by_token_hash(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let session = session(app);
+    store.insert_session(None, session.clone()).await?;
+    assert_eq!(found(store.get_session(&session.sid).await?), session);
+    assert_eq!(found(store.find_session(&session.token_hash).await?), session);
+    Ok(())
+}
+
+pub async fn an_unknown_session_is_none(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let unknown = session(stored_app(&*store).await?);
+    assert!(store.get_session(&SessionId::new(&SystemRandom)).await?.is_none());
+    assert!(store.find_session(&hash()).await?.is_none());
+    assert!(!store.save_session(&unknown).await?);
+    assert!(store.get_session(&unknown.sid).await?.is_none());
+    Ok(())
+}
+
+pub async fn the_same_sid_or_token_twice_is_a_conflict(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let first = session(app);
+    store.insert_session(None, first.clone()).await?;
+    let (mut same_sid, mut same_token) = (session(app), session(app));
+    same_sid.sid = first.sid.clone();
+    same_token.token_hash = first.token_hash;
+    for second in [same_sid, same_token] {
+        assert!(matches!(store.insert_session(None, second).await, Err(StoreError::Conflict)));
+    }
+    assert_eq!(found(store.get_session(&first.sid).await?), first);
+    assert_eq!(found(store.find_session(&first.token_hash).await?), first);
+    Ok(())
+}
+
+pub async fn a_save_raises_the_version_and_a_stale_one_changes_nothing(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let first = session(stored_app(&*store).await?);
+    store.insert_session(None, first.clone()).await?;
+
+    let mut claimed = first.clone();
+    claimed.claim_by(claim()).expect("a claim at this level is let in");
+    assert!(store.save_session(&claimed).await?);
+    claimed.version += 1;
+    assert_eq!(found(store.get_session(&first.sid).await?), claimed);
+
+    let mut stale = first.clone();
+    stale.finish(T0);
+    assert!(!store.save_session(&stale).await?);
+    stale.version = 7;
+    assert!(!store.save_session(&stale).await?);
+    assert_eq!(found(store.get_session(&first.sid).await?), claimed);
+    Ok(())
+}
+
+pub async fn of_many_saves_of_one_version_exactly_one_counts(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let session = session(stored_app(&*store).await?);
+    store.insert_session(None, session.clone()).await?;
+    let saved = count_true(&store, 20, |store| {
+        let session = session.clone();
+        async move { store.save_session(&session).await }
+    })
+    .await;
+    assert_eq!(saved, 1);
+    assert_eq!(found(store.get_session(&session.sid).await?).version, 1);
+    Ok(())
+}
+
+pub async fn t61_a_replayed_nonce_stores_no_session(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (first, second, call) = (session(app), session(app), call());
+    store.insert_session(Some(call), first.clone()).await?;
+    let replayed = store.insert_session(Some(call), second.clone()).await;
+    assert!(matches!(replayed, Err(StoreError::NonceReplayed)));
+    assert!(store.get_session(&first.sid).await?.is_some());
+    assert!(store.get_session(&second.sid).await?.is_none());
+    assert!(matches!(store.record_call(call).await, Err(StoreError::NonceReplayed)));
+    Ok(())
+}
+
+pub async fn a_session_that_is_refused_leaves_its_nonce_unused(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (session, call) = (session(stored_app(&*store).await?), call());
+    store.insert_session(None, session.clone()).await?;
+    assert!(matches!(store.insert_session(Some(call), session).await, Err(StoreError::Conflict)));
+    store.record_call(call).await
+}
+
+pub async fn lapsed_sessions_are_the_open_ones_past_their_time_oldest_first(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let now = T0.plus_seconds(600);
+    let put = async |expires_at: Micros, change: fn(&mut alter_core::Session)| {
+        let mut session = session(app);
+        change(&mut session);
+        session.expires_at = expires_at;
+        store.insert_session(None, session.clone()).await.map(|()| session.sid)
+    };
+    let claimed = |s: &mut alter_core::Session| s.claim_by(claim()).expect("a claim at this level is let in");
+    let just_now = put(now, |_| {}).await?;
+    let _not_yet = put(Micros(now.0 + 1), |_| {}).await?;
+    let oldest = put(Micros(now.0 - 50), claimed).await?;
+    let older = put(Micros(now.0 - 20), |_| {}).await?;
+    let _ended = put(Micros(now.0 - 60), |s| s.finish(T0)).await?;
+
+    let list = store.list_lapsed_sessions(now, 10).await?;
+    assert_eq!(list.iter().map(|s| &s.sid).collect::<Vec<_>>(), [&oldest, &older, &just_now]);
+    let first = store.list_lapsed_sessions(now, 1).await?;
+    assert_eq!(first.iter().map(|s| &s.sid).collect::<Vec<_>>(), [&oldest]);
+
+    let mut over = found(list.into_iter().next());
+    assert!(over.expire(now));
+    assert!(store.save_session(&over).await?);
+    assert_eq!(store.list_lapsed_sessions(now, 10).await?.len(), 2);
+    Ok(())
+}
+
+pub async fn old_sessions_are_deleted_with_their_transactions(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (old, old_transaction) = sent(&*store, app).await?;
+    let (older, older_transaction) = started(&*store, app).await?;
+    let mut young = session(app);
+    young.expires_at = Micros(old.expires_at.0 + 1);
+    store.insert_session(None, young.clone()).await?;
+
+    assert_eq!(store.delete_old_sessions(old.expires_at, 10).await?, 0);
+    assert_eq!(store.delete_old_sessions(young.expires_at, 1).await?, 1);
+    assert_eq!(store.delete_old_sessions(young.expires_at, 10).await?, 1);
+    assert_eq!(store.delete_old_sessions(young.expires_at, 10).await?, 0);
+    for (session, transaction) in [(old, old_transaction), (older, older_transaction)] {
+        assert!(store.get_session(&session.sid).await?.is_none());
+        assert!(store.find_transaction(&transaction.state_hash).await?.is_none());
+    }
+    assert!(store.get_session(&young.sid).await?.is_some());
+    Ok(())
+}
+
+pub async fn a_large_document_with_every_script_is_kept(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let mut session = session(stored_app(&*store).await?);
+    session.data.return_url = Some("é 世界 👩‍👩‍👧 \u{7f} \u{202e} \\ \" ' \u{ffff} \u{10ffff}".repeat(20_000));
+    session.created_at = Micros(i64::MIN);
+    session.expires_at = Micros(i64::MAX);
+    store.insert_session(None, session.clone()).await?;
+    assert_eq!(found(store.get_session(&session.sid).await?), session);
+    Ok(())
+}
+
+pub async fn nul_in_a_session_is_refused(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let good = session(stored_app(&*store).await?);
+    let mut bad = good.clone();
+    bad.data.providers = vec!["a\0".into()];
+    assert!(matches!(store.insert_session(None, bad.clone()).await, Err(StoreError::Unstorable)));
+    store.insert_session(None, good.clone()).await?;
+    assert!(matches!(store.save_session(&bad).await, Err(StoreError::Unstorable)));
+    assert_eq!(found(store.get_session(&good.sid).await?), good);
+    Ok(())
+}

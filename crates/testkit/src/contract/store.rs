@@ -1,0 +1,67 @@
+//! Cases for what belongs to no noun.
+#![expect(missing_docs, reason = "the name of a case is its sentence")]
+
+use std::sync::Arc;
+
+use alter_core::{KeyId, Micros, Store, StoreError, SystemRandom};
+
+use super::sample::{T0, call, count_true};
+
+pub async fn t61_a_nonce_counts_once_per_key(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let first = call();
+    store.record_call(first).await?;
+    let mut later = first;
+    later.at = T0.plus_seconds(300);
+    assert!(matches!(store.record_call(later).await, Err(StoreError::NonceReplayed)));
+    let (mut other_key, mut other_nonce) = (first, first);
+    other_key.key_id = KeyId::new(&SystemRandom);
+    other_nonce.nonce[15] ^= 1;
+    store.record_call(other_key).await?;
+    store.record_call(other_nonce).await
+}
+
+pub async fn t61_of_fifty_concurrent_replays_exactly_one_counts(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let call = call();
+    let recorded =
+        count_true(&store, 50, |store| async move { store.record_call(call).await.map(|()| true) }).await;
+    assert_eq!(recorded, 1);
+    Ok(())
+}
+
+pub async fn old_nonces_are_forgotten_and_young_ones_are_not(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let before = T0.plus_seconds(600);
+    let at = |at: Micros| alter_core::CallNonce { at, ..call() };
+    // An engine may forget by whole minutes, so what lies more than a minute back is old for certain.
+    let old = [at(T0), at(before.plus_seconds(-61))];
+    let young = [at(before), at(Micros(before.0 + 1)), at(before.plus_seconds(60))];
+    for call in old.into_iter().chain(young) {
+        store.record_call(call).await?;
+    }
+    assert_eq!(store.delete_old_nonces(before).await?, 2);
+    assert_eq!(store.delete_old_nonces(before).await?, 0);
+    for call in young {
+        assert!(matches!(store.record_call(call).await, Err(StoreError::NonceReplayed)));
+    }
+    for call in old {
+        store.record_call(call).await?;
+    }
+    Ok(())
+}
+
+pub async fn the_key_check_is_stored_once(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    assert_eq!(store.key_check().await?, None);
+    store.insert_key_check(vec![1, 0, 2]).await?;
+    assert!(matches!(store.insert_key_check(vec![3]).await, Err(StoreError::Conflict)));
+    assert_eq!(store.key_check().await?, Some(vec![1, 0, 2]));
+    Ok(())
+}
+
+pub async fn a_probe_may_be_repeated(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    store.probe(T0).await?;
+    store.probe(T0).await?;
+    store.probe(Micros(0)).await
+}

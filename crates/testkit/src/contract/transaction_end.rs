@@ -1,0 +1,284 @@
+//! Cases for how transactions end: completed or failed.
+#![expect(missing_docs, reason = "the name of a case is its sentence")]
+
+use std::sync::Arc;
+
+use alter_core::{AuditKind, EndKind, Session, Store, StoreError, Transaction, TransactionStatus as Status};
+
+use super::sample::{
+    T0, assert_same, audit, complete, count_true, denied, found, grant, picture, sent, started, stored_app,
+    stored_grant, unwritable_audit,
+};
+
+/// Nothing sealed is left, and it stands at `status`.
+async fn assert_wiped(store: &dyn Store, t: &Transaction, status: Status) -> Result<(), StoreError> {
+    let t = found(store.find_transaction(&t.state_hash).await?);
+    assert_eq!((t.status, t.verifier.as_slice(), t.body.as_deref()), (status, &[][..], None));
+    Ok(())
+}
+
+async fn fail(store: &dyn Store, t: &Transaction, status: Status) -> Result<bool, StoreError> {
+    let audit = audit(t.app_id, AuditKind::ConnectFailed);
+    store.fail_transaction(t.id, status, denied(), audit, T0.plus_seconds(6)).await
+}
+
+pub async fn completing_stores_grant_session_audit_and_wipes(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (session, t) = sent(&*store, app).await?;
+    let grant = grant(app);
+    let done = complete(&session, &t, &grant);
+    assert!(store.complete_connect(done.clone()).await?);
+
+    assert_same(&found(store.get_grant(app, grant.id).await?), &grant);
+    assert_wiped(&*store, &t, Status::Succeeded).await?;
+    assert_eq!(found(store.find_transaction(&t.state_hash).await?).status_at, done.at);
+    let mut expected = session.clone();
+    expected.connected(done.connection);
+    expected.version += 1;
+    let session = found(store.get_session(&session.sid).await?);
+    assert_eq!(session, expected);
+    assert_eq!(session.state_name(), "done");
+    assert_eq!(store.list_audit(app, 9).await?, [("grant_connected".to_owned(), done.audit.details)]);
+    Ok(())
+}
+
+pub async fn completing_twice_counts_once(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (session, t) = sent(&*store, app).await?;
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    let before = picture(&*store, &session, &t).await?;
+    assert!(!store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    assert_eq!(picture(&*store, &session, &t).await?, before);
+    Ok(())
+}
+
+pub async fn of_many_concurrent_ends_exactly_one_counts(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (session, t) = sent(&*store, app).await?;
+    let turn = std::sync::atomic::AtomicUsize::new(0);
+    let ended = count_true(&store, 20, |store| {
+        let (session, t) = (session.clone(), t.clone());
+        let completes = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(2);
+        async move {
+            match completes {
+                true => store.complete_connect(complete(&session, &t, &grant(app))).await,
+                false => fail(&*store, &t, Status::Interrupted).await,
+            }
+        }
+    })
+    .await;
+    assert_eq!(ended, 1);
+    assert_eq!(store.list_audit(app, 100).await?.len(), 1);
+    assert!(store.list_grants(app, 100, 0).await?.len() <= 1);
+    assert_eq!(found(store.get_session(&session.sid).await?).version, session.version + 1);
+    Ok(())
+}
+
+pub async fn connecting_again_replaces_the_credential_and_keeps_the_grant(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let first = stored_grant(&*store, app).await?;
+    let mut again = grant(app);
+    again.id = first.id;
+    again.subject = first.subject.clone();
+    again.account_identifier = "new@example.com".into();
+    again.account_display_name = None;
+    again.missing_scopes = vec![];
+    again.created_at = T0.plus_seconds(77);
+    again.updated_at = T0.plus_seconds(77);
+    again.credential.generation = 2;
+    again.credential.access_token = vec![42];
+    again.credential.refresh_token = None;
+
+    let (session, t) = sent(&*store, app).await?;
+    assert!(store.complete_connect(complete(&session, &t, &again)).await?);
+    again.created_at = first.created_at;
+    assert_same(&found(store.find_grant(app, &first.provider, &first.subject).await?), &again);
+    assert_eq!(store.list_grants(app, 10, 0).await?.len(), 1);
+    Ok(())
+}
+
+/// Completing with `grant` is a conflict and leaves everything as it was; completing with another works after that.
+async fn assert_conflict(store: &dyn Store, grant_in_the_way: &alter_core::Grant) -> Result<(), StoreError> {
+    let app = grant_in_the_way.app_id;
+    let (session, t) = sent(store, app).await?;
+    let before = picture(store, &session, &t).await?;
+    let refused = store.complete_connect(complete(&session, &t, grant_in_the_way)).await;
+    assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    assert_eq!(picture(store, &session, &t).await?, before);
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    Ok(())
+}
+
+pub async fn a_moved_generation_is_a_conflict_and_stores_nothing(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let stored = stored_grant(&*store, app).await?;
+    for generation in [0, 1, 3, 4] {
+        let mut moved = stored.clone();
+        moved.credential.generation = generation;
+        assert_conflict(&*store, &moved).await?;
+    }
+    let mut unknown = grant(app);
+    unknown.credential.generation = 2;
+    assert_conflict(&*store, &unknown).await?;
+    assert_same(&found(store.get_grant(app, stored.id).await?), &stored);
+    Ok(())
+}
+
+pub async fn another_grant_of_the_same_account_is_a_conflict_and_stores_nothing(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let stored = stored_grant(&*store, app).await?;
+    let mut same_account = grant(app);
+    same_account.subject = stored.subject.clone();
+    assert_conflict(&*store, &same_account).await?;
+
+    // The same grant id with another account, or in another app, is no renewal either.
+    let mut other_account = stored.clone();
+    other_account.subject = "somebody else".into();
+    other_account.credential.generation = 2;
+    assert_conflict(&*store, &other_account).await?;
+    let mut other_app = stored.clone();
+    other_app.app_id = stored_app(&*store).await?;
+    other_app.credential.generation = 2;
+    assert_conflict(&*store, &other_app).await?;
+    assert_same(&found(store.get_grant(app, stored.id).await?), &stored);
+    Ok(())
+}
+
+pub async fn t97_a_connection_without_its_audit_entry_is_not_stored(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (session, t) = sent(&*store, app).await?;
+    let before = picture(&*store, &session, &t).await?;
+    let mut done = complete(&session, &t, &grant(app));
+    let writable = std::mem::replace(&mut done.audit, unwritable_audit(app, AuditKind::GrantConnected));
+    assert!(store.complete_connect(done.clone()).await.is_err());
+    assert_eq!(picture(&*store, &session, &t).await?, before);
+    done.audit = writable;
+    assert!(store.complete_connect(done).await?);
+    Ok(())
+}
+
+pub async fn t72_a_transaction_completes_for_its_own_session_and_app_alone(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (app, other_app) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    let (session, t) = sent(&*store, app).await?;
+    let (other_session, _) = sent(&*store, app).await?;
+    let before = picture(&*store, &session, &t).await?;
+    assert!(!store.complete_connect(complete(&other_session, &t, &grant(app))).await?);
+    assert!(!store.complete_connect(complete(&session, &t, &grant(other_app))).await?);
+    assert_eq!(picture(&*store, &session, &t).await?, before);
+    assert!(store.list_grants(other_app, 9, 0).await?.is_empty());
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    Ok(())
+}
+
+pub async fn what_was_not_sent_does_not_complete(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (session, t) = started(&*store, app).await?;
+    let unsent = async |session: &Session| -> Result<(), StoreError> {
+        let before = picture(&*store, session, &t).await?;
+        assert!(!store.complete_connect(complete(session, &t, &grant(app))).await?);
+        assert_eq!(picture(&*store, session, &t).await?, before);
+        Ok(())
+    };
+    unsent(&session).await?;
+    assert!(store.consume_transaction(t.id, T0).await?);
+    unsent(&session).await?;
+    assert!(store.mark_sent(t.id, T0).await?);
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    Ok(())
+}
+
+pub async fn a_session_that_ended_meanwhile_keeps_its_end_and_gets_the_connection(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (mut session, t) = sent(&*store, app).await?;
+    session.finish(T0);
+    assert!(store.save_session(&session).await?);
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    let after = found(store.get_session(&session.sid).await?);
+    assert_eq!(after.end().map(|end| end.kind), Some(EndKind::Cancelled));
+    assert_eq!(after.data.connections.len(), 1);
+    assert_eq!(after.version, session.version + 2);
+    Ok(())
+}
+
+pub async fn failing_ends_whatever_is_open_and_wipes(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    for (reached, status) in [(0, Status::Denied), (1, Status::Failed), (2, Status::Interrupted)] {
+        let (mut session, t) = match reached {
+            2 => sent(&*store, app).await?,
+            _ => started(&*store, app).await?,
+        };
+        if reached == 1 {
+            assert!(store.consume_transaction(t.id, T0).await?);
+            session = found(store.get_session(&session.sid).await?);
+        }
+        assert!(fail(&*store, &t, status).await?);
+        assert_wiped(&*store, &t, status).await?;
+        session.attempt_failed(denied(), T0.plus_seconds(6));
+        session.version += 1;
+        assert_eq!(found(store.get_session(&session.sid).await?), session);
+        assert_eq!(session.state_name(), "failed");
+    }
+    let kinds: Vec<_> = store.list_audit(app, 9).await?.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, ["connect_failed"; 3]);
+    Ok(())
+}
+
+pub async fn what_has_failed_does_not_complete_and_what_completed_does_not_fail(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (done_session, done) = sent(&*store, app).await?;
+    assert!(store.complete_connect(complete(&done_session, &done, &grant(app))).await?);
+    let (failed_session, failed) = sent(&*store, app).await?;
+    assert!(fail(&*store, &failed, Status::Failed).await?);
+
+    let before =
+        (picture(&*store, &done_session, &done).await?, picture(&*store, &failed_session, &failed).await?);
+    assert!(!fail(&*store, &done, Status::Failed).await?);
+    assert!(!fail(&*store, &failed, Status::Denied).await?);
+    assert!(!store.complete_connect(complete(&failed_session, &failed, &grant(app))).await?);
+    assert!(!store.save_body(failed.id, vec![1], T0).await?);
+    assert!(!store.consume_transaction(failed.id, T0).await?);
+    assert!(!fail(&*store, &super::sample::transaction(&done_session), Status::Failed).await?);
+    let after =
+        (picture(&*store, &done_session, &done).await?, picture(&*store, &failed_session, &failed).await?);
+    assert_eq!(after, before);
+    Ok(())
+}
+
+pub async fn an_open_status_is_no_way_to_fail(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let (session, t) = sent(&*store, stored_app(&*store).await?).await?;
+    let before = picture(&*store, &session, &t).await?;
+    for status in [Status::Started, Status::Consumed, Status::Sent, Status::Succeeded] {
+        assert!(fail(&*store, &t, status).await.is_err());
+    }
+    assert_eq!(picture(&*store, &session, &t).await?, before);
+    Ok(())
+}
+
+pub async fn t97_a_failure_without_its_audit_entry_is_not_stored(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (session, t) = sent(&*store, stored_app(&*store).await?).await?;
+    let before = picture(&*store, &session, &t).await?;
+    let audit = unwritable_audit(t.app_id, AuditKind::ConnectFailed);
+    let refused = store.fail_transaction(t.id, Status::Failed, denied(), audit, T0).await;
+    assert!(matches!(refused, Err(StoreError::Unstorable)));
+    assert_eq!(picture(&*store, &session, &t).await?, before);
+    assert!(fail(&*store, &t, Status::Failed).await?);
+    Ok(())
+}

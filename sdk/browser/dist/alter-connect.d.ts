@@ -1,0 +1,80 @@
+/** An account that the user connected. */
+export interface Connection {
+    /** Names the grant at the server; store it if the app keeps grants itself. */
+    grant_id: string;
+    /** Provider id, e.g. `"google"`. */
+    provider: string;
+    /** Display name of the provider, e.g. `"Google"`. */
+    provider_name: string;
+    /** The account at the provider, typically an email address. */
+    account_identifier: string;
+    /** ISO 8601. */
+    timestamp: string;
+    operation: "creation" | "reauth";
+    scopes: string[];
+    status: "active" | "pending" | "error";
+    metadata?: Record<string, unknown>;
+}
+/** Another name for {@link Connection}. */
+export type Grant = Connection;
+/** Why a flow failed, or why `open()` refused. */
+export interface AlterError {
+    /** For programs: `popup_blocked`, `invalid_token`, `session_expired`, `oauth_denied`, ... */
+    code: string;
+    /** For people. */
+    message: string;
+    details?: Record<string, unknown>;
+}
+/** Moments of a flow, in the order in which they can happen. */
+export type AlterEventName = "OPEN" | "PROVIDER_SELECTED" | "OAUTH_STARTED" | "OAUTH_COMPLETE" | "EXIT";
+export interface AlterEventMetadata {
+    /** ISO 8601. */
+    timestamp: string;
+    /** Provider id, where one is known. */
+    provider?: string;
+    [field: string]: unknown;
+}
+/** A session token, or the session's whole `connect_url`, which also says where the server is. */
+export type SessionToken = string;
+export interface AlterConnectConfig {
+    /** Log lifecycle events to the console. Default `false`. */
+    debug?: boolean;
+    /** Origin of the Alter server: https, or http on a loopback host. */
+    baseURL?: string;
+}
+export interface OpenOptions {
+    /** A token, a promise of one, or a function returning either. It has 60 seconds. */
+    token: SessionToken | PromiseLike<SessionToken> | (() => SessionToken | PromiseLike<SessionToken>);
+    /** The first connection made in this flow, and all of them (at least one). */
+    onSuccess: (connection: Connection, connections: Connection[]) => void;
+    onError?: (error: AlterError) => void;
+    /** The user left without finishing. */
+    onExit?: () => void;
+    onEvent?: (eventName: AlterEventName, metadata: AlterEventMetadata) => void;
+    /** As in {@link AlterConnectConfig}, for this flow only. */
+    baseURL?: string;
+    /** Reserved for the redirect transport; refused with `invalid_options` until that is built. */
+    fallback?: "redirect";
+}
+interface AlterConnect {
+    /**
+     * Opens the Connect UI. Call it straight from a click handler, with the token still to be fetched
+     * if need be. Resolves when the UI was launched or the flow has ended; rejects with an
+     * {@link AlterError} of code `invalid_options` or `sdk_destroyed`. Every other failure goes to
+     * `onError`. While a flow is open, a second call brings its popup to the front and does no more.
+     */
+    open(options: OpenOptions): Promise<void>;
+    /** Ends the flow and closes its popup; no callback is called. */
+    close(): void;
+    /** Ends the flow as `close()` does and refuses every later `open()`. */
+    destroy(): void;
+    /** Whether a popup of this instance can be seen to be open. */
+    isOpen(): boolean;
+    /** Version of this package. */
+    getVersion(): string;
+}
+declare const AlterConnect: {
+    /** Makes an instance. A bad `baseURL` is reported by `open()`, so that a page never fails to load. */
+    create(config?: AlterConnectConfig): AlterConnect;
+};
+export default AlterConnect;

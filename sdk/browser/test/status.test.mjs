@@ -1,0 +1,209 @@
+/** The status channel: what is asked, how often, and what the answers do (B7, B8). */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SERVER, START, TOKEN, connection, plain, stillOpen, world } from "./world.mjs";
+
+test("a question is a simple request with the token in the body and no cookies", async () => {
+  const w = world();
+  await w.start();
+  await w.clock.advance(1_000);
+  const { url, method, headers, credentials, raw, body } = w.requests[0];
+  assert.equal(url, SERVER + "/connect/status");
+  assert.match(method, /^post$/i);
+  assert.equal(typeof raw, "string"); // goes out as text/plain
+  assert.deepEqual([headers, credentials], [undefined, "omit"]);
+  assert.deepEqual(body, { session_token: TOKEN, cursor: 0, closed: false });
+});
+
+test("it asks about once a second, and with the cursor that it was given", async () => {
+  const w = world({ answer: (_body, n) => stillOpen({ cursor: n }) });
+  await w.start();
+  await w.clock.advance(10_000);
+  assert.ok(w.requests.length >= 8 && w.requests.length <= 11, String(w.requests.length));
+  assert.deepEqual(w.requests.map(({ body }) => body.cursor), w.requests.map((_, n) => n));
+});
+
+test("a change of popup.closed is told within half a second, both ways, and asked about more often", async () => {
+  const w = world();
+  const { popup } = await w.start();
+  await w.clock.advance(3_000);
+  const before = w.requests.length;
+  popup.closed = true;
+  await w.clock.advance(500);
+  assert.equal(w.requests[before].body.closed, true);
+  await w.clock.advance(2_000);
+  assert.ok(w.requests.length - before >= 6, "quick after the change");
+  await w.clock.advance(30_000);
+  const later = w.requests.length;
+  await w.clock.advance(10_000);
+  assert.ok(w.requests.length - later <= 11, "and slow again");
+  popup.closed = false;
+  await w.clock.advance(500);
+  assert.equal(w.requests.at(-1).body.closed, false);
+});
+
+test("t36_popup.closed is no verdict: while the server says open there is no exit", async () => {
+  const w = world();
+  const { alter, popup } = await w.start();
+  popup.closed = true;
+  await w.clock.advance(300_000);
+  assert.deepEqual(w.calls, []);
+  assert.equal(alter.isOpen(), false);
+  // Positive control: the same popup, the server's word.
+  w.answer = () => ({ status: "exited", cursor: 0, events: [] });
+  await w.clock.advance(1_500);
+  assert.deepEqual(w.kinds(), ["exit"]);
+});
+
+test("t36_a flow that looked closed can still succeed", async () => {
+  const w = world();
+  const { popup } = await w.start();
+  popup.closed = true;
+  await w.clock.advance(60_000);
+  w.answer = () => ({ status: "completed", cursor: 1, events: [], connections: [connection()] });
+  await w.clock.advance(1_500);
+  assert.deepEqual(w.kinds(), ["success"]);
+});
+
+test("events come in the order of the brief, with a timestamp and the provider where known", async () => {
+  const w = world();
+  const events = [];
+  const at = "2026-03-01T12:00:03Z";
+  await w.start({ onEvent: (name, metadata) => events.push([name, plain(metadata)]) });
+  w.answer = () => stillOpen({ cursor: 1, events: [{ name: "PROVIDER_SELECTED", metadata: { timestamp: at, provider: "google" } }] });
+  await w.clock.advance(250);
+  w.answer = () => stillOpen({ cursor: 2, events: [{ name: "OAUTH_STARTED", metadata: { timestamp: at, provider: "google" } }] });
+  await w.clock.advance(1_250);
+  w.answer = () => ({
+    status: "completed",
+    cursor: 3,
+    events: [{ name: "OAUTH_COMPLETE", metadata: { timestamp: at, provider: "google" } }],
+    connections: [connection()],
+  });
+  await w.clock.advance(1_250);
+  const google = { timestamp: at, provider: "google" };
+  assert.deepEqual(events, [
+    ["OPEN", { timestamp: new Date(START).toISOString() }],
+    ["PROVIDER_SELECTED", google],
+    ["OAUTH_STARTED", google],
+    ["OAUTH_COMPLETE", google],
+  ]);
+  assert.deepEqual(w.kinds(), ["success"]);
+});
+
+test("EXIT comes right before onExit", async () => {
+  const w = world({ answer: () => ({ status: "exited", cursor: 0, events: [] }) });
+  await w.start({ onEvent: (name, { timestamp }) => w.calls.push([name, timestamp]) });
+  await w.clock.advance(1_000);
+  assert.deepEqual(w.kinds(), ["OPEN", "EXIT", "exit"]);
+  assert.ok(Date.parse(w.calls[1][1]) >= START);
+});
+
+test("the first connection and all of them reach onSuccess as they came", async () => {
+  const connections = [connection("google"), { ...connection("slack"), metadata: { team: "T1" } }];
+  const w = world({ answer: () => ({ status: "completed", cursor: 1, events: [], connections }) });
+  await w.start();
+  await w.clock.advance(1_000);
+  assert.deepEqual(plain(w.calls), [["success", connections[0], connections]]);
+});
+
+test("every error of the server arrives with its code, message and details", async () => {
+  const codes = {
+    invalid_token: undefined,
+    session_expired: { reason: "used" },
+    oauth_denied: undefined,
+    oauth_provider_error: { provider_error: "access_denied" },
+    binding_failed: undefined,
+    server_error: { request_id: "r1" },
+  };
+  for (const [code, details] of Object.entries(codes)) {
+    const w = world({ answer: () => ({ status: "failed", cursor: 0, events: [], error: code, message: "In words.", details }) });
+    const { popup } = await w.start();
+    await w.clock.advance(1_000);
+    assert.deepEqual(w.kinds(), ["error"]);
+    assert.deepEqual(w.error(), { code, message: "In words.", ...(details && { details }) });
+    assert.equal(popup.closed, true);
+  }
+});
+
+test("a refusal that names its error is final", async () => {
+  for (const [status, error] of [[404, "invalid_token"], [403, "binding_failed"], [410, "session_expired"], [400, "invalid_options"]]) {
+    const w = world({ answer: () => [status, { error, message: "No." }] });
+    await w.start();
+    await w.clock.advance(30_000);
+    assert.deepEqual([w.kinds(), w.error()], [["error"], { code: error, message: "No." }]);
+    assert.equal(w.requests.length, 1);
+  }
+});
+
+test("what may pass is asked again: network, 5xx, 408, 429, an answer that is not JSON", async () => {
+  const troubles = [
+    () => { throw new TypeError("Failed to fetch"); },
+    () => [500, { error: "server_error", message: "" }],
+    () => [502, "<html>"],
+    () => [408, { error: "timeout" }],
+    () => [429, { error: "rate_limited" }],
+    () => [404, {}],
+    () => [200, "<html>"],
+    () => [200, null],
+  ];
+  for (const trouble of troubles) {
+    const w = world({ answer: trouble });
+    await w.start();
+    await w.clock.advance(10_000);
+    assert.deepEqual(w.calls, [], String(trouble));
+    w.answer = () => ({ status: "completed", cursor: 1, events: [], connections: [connection()] });
+    await w.clock.advance(15_000);
+    assert.deepEqual(w.kinds(), ["success"], String(trouble));
+  }
+});
+
+test("it backs off, and 30 failures in a row are a network_error", async () => {
+  const w = world({ answer: () => { throw new TypeError("Failed to fetch"); } });
+  const { popup } = await w.start();
+  while (!w.calls.length && w.clock.now < START + 590_000) await w.clock.advance(1_000);
+  assert.equal(w.error().code, "network_error");
+  assert.equal(w.requests.length, 30);
+  const gaps = w.requests.slice(1).map(({ at }, i) => at - w.requests[i].at);
+  assert.ok(gaps.every((gap, i) => i === 0 || gap >= gaps[i - 1] - 250), String(gaps));
+  assert.ok(gaps.at(-1) >= 10_000);
+  assert.equal(popup.closed, true);
+});
+
+test("29 failures, an answer, and 29 failures more are not a network_error", async () => {
+  const w = world();
+  await w.start();
+  w.answer = (_body, n) => {
+    if (n % 30 === 0) return stillOpen();
+    throw new TypeError("Failed to fetch");
+  };
+  await w.clock.advance(500_000);
+  assert.ok(w.requests.length > 55, String(w.requests.length));
+  assert.deepEqual(w.calls, []);
+});
+
+test("a question that is never answered is asked again, and its late answer is ignored", async () => {
+  let answerFirst;
+  const w = world({ answer: (_body, n) => (n === 1 ? new Promise((resolve) => (answerFirst = resolve)) : stillOpen()) });
+  await w.start();
+  await w.clock.advance(32_000);
+  assert.ok(w.requests.length >= 2);
+  answerFirst({ status: "exited", cursor: 0, events: [] });
+  await w.clock.advance(1_000);
+  assert.deepEqual(w.calls, []);
+});
+
+test("answers that overtake each other emit no event twice", async () => {
+  const events = [];
+  const held = [];
+  const w = world({ answer: () => new Promise((resolve) => held.push(resolve)) });
+  const { popup } = await w.start({ onEvent: (name) => events.push(name) });
+  await w.clock.advance(500);
+  popup.closed = true;
+  await w.clock.advance(500);
+  assert.equal(held.length, 2);
+  const same = stillOpen({ cursor: 1, events: [{ name: "PROVIDER_SELECTED", metadata: {} }] });
+  held.forEach((resolve) => resolve(same));
+  await w.clock.advance(0);
+  assert.deepEqual(events, ["OPEN", "PROVIDER_SELECTED"]);
+});

@@ -1,0 +1,274 @@
+/**
+ * A browser as small as the SDK's needs: a clock that only moves when told to, windows, one server.
+ * The SDK under test is the committed UMD file, the bytes that ship.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import vm from "node:vm";
+
+const umd = new vm.Script(readFileSync(new URL("../dist/alter-connect.umd.js", import.meta.url), "utf8"));
+
+export const SERVER = "https://connect.example.com";
+export const TOKEN = "alter_cs_" + "A1b2C3d4".repeat(6) + "Z";
+export const START = Date.parse("2026-03-01T12:00:00Z");
+
+export const connection = (provider = "google") => ({
+  grant_id: "grant-" + provider,
+  provider,
+  provider_name: provider,
+  account_identifier: "ada@example.com",
+  timestamp: "2026-03-01T12:00:05Z",
+  operation: "creation",
+  scopes: ["profile"],
+  status: "active",
+});
+
+/** The server's answer while nothing has happened yet. */
+export const stillOpen = (more = {}) => ({
+  status: "open",
+  cursor: 0,
+  deadline: new Date(START + 600_000).toISOString(),
+  events: [],
+  ...more,
+});
+
+/** Lets everything run that waits for nothing but its turn. */
+const settleTasks = async () => {
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+class Clock {
+  now = START;
+  #timers = new Map();
+  #next = 1;
+
+  set(callback, delay, args, repeat) {
+    this.#timers.set(this.#next, { callback, args, at: this.now + delay, repeat: repeat && delay });
+    return this.#next++;
+  }
+
+  clear(id) {
+    this.#timers.delete(id);
+  }
+
+  get pending() {
+    return this.#timers.size;
+  }
+
+  async advance(milliseconds) {
+    const end = this.now + milliseconds;
+    await settleTasks();
+    for (;;) {
+      const due = [...this.#timers].filter(([, timer]) => timer.at <= end).sort(([, a], [, b]) => a.at - b.at)[0];
+      if (!due) break;
+      const [id, timer] = due;
+      this.now = Math.max(this.now, timer.at);
+      if (timer.repeat) timer.at += timer.repeat;
+      else this.#timers.delete(id);
+      timer.callback(...timer.args);
+      await settleTasks();
+    }
+    this.now = end;
+  }
+}
+
+class Element {
+  children = [];
+
+  constructor(tag, popup) {
+    this.tag = tag;
+    Object.defineProperty(this, "popup", { value: popup });
+  }
+
+  appendChild(child) {
+    this.children.push(child);
+    return child;
+  }
+
+  submit() {
+    this.popup.submit(this);
+  }
+}
+
+/** `form`: what the page's CSP does with a form: "allowed", "event", "throws" or "report-only". */
+class Popup {
+  closed = false;
+  focused = 0;
+  closeCalls = 0;
+  /** So many calls of close() get lost. */
+  stubborn = 0;
+  posts = [];
+  urls = [];
+  received = [];
+  #foreign = false;
+  #listeners = [];
+
+  constructor(form) {
+    this.form = form;
+    const page = {
+      head: new Element("head", this),
+      body: new Element("body", this),
+      createElement: (tag) => new Element(tag, this),
+      addEventListener: (type, listener) => this.#listeners.push([type, listener]),
+    };
+    this.page = page;
+    this.location = {
+      replace: (url) => {
+        this.urls.push(url);
+        this.#foreign = true;
+      },
+    };
+  }
+
+  get document() {
+    if (this.#foreign) throw new Error("SecurityError");
+    return this.page;
+  }
+
+  navigateAway() {
+    this.#foreign = true;
+  }
+
+  violate(properties) {
+    for (const [type, listener] of this.#listeners) if (type === "securitypolicyviolation") listener(properties);
+  }
+
+  submit(form) {
+    if (this.form === "throws") throw new Error("NS_ERROR");
+    if (this.form === "event") {
+      setImmediate(() => this.violate({ effectiveDirective: "form-action", disposition: "enforce" }));
+      return;
+    }
+    if (this.form === "report-only") {
+      setImmediate(() => this.violate({ effectiveDirective: "form-action", disposition: "report" }));
+    }
+    const fields = Object.fromEntries(form.children.map(({ name, value }) => [name, value]));
+    const { action, method, target } = form;
+    this.posts.push({ action, method, target, fields });
+    this.#foreign = true;
+  }
+
+  postMessage(data, targetOrigin) {
+    this.received.push({ data, targetOrigin });
+  }
+
+  focus() {
+    this.focused++;
+  }
+
+  close() {
+    this.closeCalls++;
+    if (this.stubborn-- <= 0) this.closed = true;
+  }
+}
+
+/** Everything a test touches. `answer(body, n)` is the server: a body, a [status, body], or a throw. */
+export function world({ form = "allowed", blocked = false, answer = () => stillOpen(), script, secure = true } = {}) {
+  const clock = new Clock();
+  const popups = [];
+  const requests = [];
+  const listeners = new Set();
+  const log = [];
+  const calls = [];
+  const thrown = [];
+
+  class FakeDate extends Date {
+    constructor(...args) {
+      super(...(args.length ? args : [clock.now]));
+    }
+    static now = () => clock.now;
+  }
+
+  const page = {
+    Date: FakeDate,
+    URL,
+    btoa,
+    // An error in a job is the page's uncaught error.
+    queueMicrotask: (job) => queueMicrotask(() => {
+      try {
+        job();
+      } catch (error) {
+        thrown.push(error.message);
+      }
+    }),
+    console: { log: (...args) => log.push(args) },
+    crypto: {
+      getRandomValues: (array) => (array.set(randomBytes(array.length)), array),
+      subtle: secure && { digest: async (_name, bytes) => new Uint8Array(createHash("sha256").update(bytes).digest()).buffer },
+    },
+    document: { currentScript: script === undefined ? null : { src: script } },
+    setTimeout: (callback, delay, ...args) => clock.set(callback, delay, args, false),
+    setInterval: (callback, delay, ...args) => clock.set(callback, delay, args, true),
+    clearTimeout: (id) => clock.clear(id),
+    clearInterval: (id) => clock.clear(id),
+    addEventListener: (type, listener) => type === "message" && listeners.add(listener),
+    removeEventListener: (_type, listener) => listeners.delete(listener),
+    screenX: 100,
+    screenY: 50,
+    outerWidth: 1500,
+    outerHeight: 900,
+    open: (url, name, features) => {
+      if (self.blocked) return null;
+      const popup = Object.assign(new Popup(self.form), { opened: { url, name, features } });
+      popups.push(popup);
+      return popup;
+    },
+    fetch: async (url, init) => {
+      const request = { url, ...init, body: JSON.parse(init.body), raw: init.body, at: clock.now };
+      requests.push(request);
+      const reply = await self.answer(request.body, requests.length);
+      const [status, body] = Array.isArray(reply) ? reply : [200, reply];
+      return { ok: status >= 200 && status < 300, status, json: async () => (typeof body === "string" ? JSON.parse(body) : body) };
+    },
+  };
+  vm.createContext(page);
+  umd.runInContext(page);
+
+  const self = {
+    AlterConnect: page.AlterConnect,
+    blocked,
+    form,
+    answer,
+    clock,
+    popups,
+    requests,
+    listeners,
+    log,
+    calls,
+    thrown,
+    /** The callbacks of a flow; each call is recorded, in order, with the flow's label. */
+    callbacks: (label = "") => ({
+      onSuccess: (...args) => calls.push([label + "success", ...args]),
+      onError: (...args) => calls.push([label + "error", ...args]),
+      onExit: (...args) => calls.push([label + "exit", ...args]),
+    }),
+    /** An instance with one flow under way. */
+    async start(options = {}, config = { baseURL: SERVER }) {
+      const alter = self.AlterConnect.create(config);
+      const opened = alter.open({ token: TOKEN, ...self.callbacks(), ...options });
+      opened.catch(() => {}); // the test looks at it later
+      await clock.advance(0);
+      return { alter, opened, popup: popups.at(-1) };
+    },
+    /** Something arrives at the app's window. */
+    message: (event) => listeners.forEach((listener) => listener(event)),
+    statuses: () => requests.filter(({ body }) => !body.cancel),
+    cancels: () => requests.filter(({ body }) => body.cancel),
+    /** The kinds of callback so far. */
+    kinds: () => calls.map(([kind]) => kind),
+    error: () => plain(calls.find(([kind]) => kind.endsWith("error"))?.[1]),
+  };
+  return self;
+}
+
+/** Objects made inside the page have its prototypes; deepEqual wants ours. */
+export const plain = (value) => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)));
+
+export async function rejection(promise) {
+  try {
+    await promise;
+  } catch (error) {
+    return plain(error);
+  }
+  return undefined;
+}

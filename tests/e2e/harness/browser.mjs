@@ -1,0 +1,112 @@
+// Chromium, and what every hosted page is looked at for: a picture, axe, CSP violations.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import { OUT } from './alter.mjs';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+const options = {
+  executablePath: process.env.ALTER_CHROMIUM || '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+};
+const REPORT = 'E2E-VIOLATION ';
+
+export const launch = () => chromium.launch(options);
+
+/** One person's browser. `context.faults` collects CSP violations and script errors of all its pages. */
+export async function person(browser, extra = {}) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 500, height: 700 }, ...extra });
+  return watch(context);
+}
+
+/** A browser that keeps no cookies at all, as its user may set it up. */
+export async function personWithoutCookies() {
+  const dir = mkdtempSync(join(tmpdir(), 'alter-e2e-profile-'));
+  mkdirSync(join(dir, 'Default'));
+  const settings = { profile: { default_content_setting_values: { cookies: 2 } } };
+  writeFileSync(join(dir, 'Default', 'Preferences'), JSON.stringify(settings));
+  const context = await chromium.launchPersistentContext(dir, { ...options, ignoreHTTPSErrors: true });
+  context.on('close', () => rmSync(dir, { recursive: true, force: true }));
+  return watch(context);
+}
+
+async function watch(context) {
+  context.setDefaultTimeout(10_000);
+  context.faults = [];
+  context.on('console', (message) => {
+    if (message.text().startsWith(REPORT)) context.faults.push(message.text().slice(REPORT.length));
+  });
+  context.on('weberror', (error) => context.faults.push(`${error.page()?.url()}: ${error.error()}`));
+  await context.addInitScript((mark) => {
+    document.addEventListener('securitypolicyviolation', (e) => {
+      console.log(`${mark}${e.effectiveDirective} on ${location.href}: ${e.blockedURI} ${e.sample}`);
+    });
+  }, REPORT);
+  return context;
+}
+
+/** A click on the app's button, and the window that it opens. */
+export async function clickConnect(page) {
+  const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('#connect:enabled')]);
+  return popup;
+}
+
+/** Waits for the first end of the flow that the app's page reported, and gives all that it knows. */
+export async function ended(page, timeout = 15_000) {
+  await page.locator('#end:not(:empty)').waitFor({ state: 'attached', timeout });
+  return told(page);
+}
+
+/** What the app's page knows so far. */
+export const told = (page) =>
+  page.evaluate(() => {
+    const { events, ends, violations } = window.flow;
+    return { events, ends, violations };
+  });
+
+/** Waits for one of our pages, by the name that it carries in `data-page`, and looks at it. */
+export async function at(popup, name) {
+  await popup.locator(`body[data-page="${name}"]`).waitFor({ state: 'attached' });
+  await look(popup, name);
+  return popup;
+}
+
+const looked = new Set();
+
+/** A picture and axe, once for each name and test file. */
+export async function look(page, name) {
+  if (looked.has(name)) return;
+  looked.add(name);
+  const violations = await axe(page);
+  await page.screenshot({ path: join(OUT, `${name}.png`), fullPage: true });
+  assert.deepEqual(violations, [], `axe on ${name}`);
+}
+
+/** axe in a world of its own: the page's CSP and Trusted Types stay on and see nothing of it. */
+export async function axe(page) {
+  const session = await page.context().newCDPSession(page);
+  try {
+    const { frameTree } = await session.send('Page.getFrameTree');
+    const world = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id });
+    const run = async (expression) => {
+      const answer = await session.send('Runtime.evaluate', {
+        expression, contextId: world.executionContextId, awaitPromise: true, returnByValue: true,
+      });
+      if (answer.exceptionDetails) throw new Error(answer.exceptionDetails.exception?.description ?? 'axe failed');
+      return answer.result.value;
+    };
+    await run(`${AXE};0`);
+    const found = await run(`axe.run({runOnly: ${JSON.stringify(TAGS)}})
+      .then((r) => r.violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.target).join(', ')))`);
+    return found;
+  } finally {
+    await session.detach();
+  }
+}
+
+export const pause = (ms) => new Promise((done) => setTimeout(done, ms));

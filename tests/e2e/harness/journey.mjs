@@ -1,0 +1,48 @@
+// The steps that people take, as tests say them: open, approve, log in, allow, deny.
+import { at, clickConnect } from './browser.mjs';
+
+/** Opens the app's page in one of its variants. */
+export async function visit(context, site, query = '') {
+  const page = await context.newPage();
+  await page.goto(`${site.origin}/${query}`);
+  return page;
+}
+
+/** From the app's button to our consent page. */
+export const toConsent = async (page) => at(await clickConnect(page), 'consent');
+
+/** Approves on our consent page; the popup goes to the provider. */
+export async function approve(popup) {
+  await popup.click('[data-do="approve"]');
+  await popup.locator('body:not([data-page])').waitFor({ state: 'attached' });
+  return popup;
+}
+
+/** From the app's button to the raw provider's page. */
+export async function toRaw(page) {
+  const popup = await approve(await toConsent(page));
+  await popup.locator('h1:text("Raw provider")').waitFor();
+  return popup;
+}
+
+/** Allows at the raw provider, as one of its users. */
+export const allowAs = (popup, user = 'alice') => leave(popup, `#${user}`);
+
+/** Refuses, or makes the raw provider fail: `access_denied`, `temporarily_unavailable`. */
+export const answerWith = (popup, error) => leave(popup, `#${error}`);
+
+/** The OpenID provider's own two pages. */
+export async function logIn(popup, user = 'carol') {
+  await popup.fill('input[name="login"]', user);
+  await popup.fill('input[name="password"]', 'anything');
+  await leave(popup, 'button[type="submit"]');
+}
+export const consentAtOidc = (popup) => leave(popup, 'button[type="submit"]');
+export const abortAtOidc = (popup) => leave(popup, 'a[href$="/abort"]');
+
+/** A click after which the popup may be gone before the click is reported as done. */
+async function leave(popup, selector) {
+  await popup.click(selector, { noWaitAfter: true }).catch((error) => {
+    if (!popup.isClosed()) throw error;
+  });
+}

@@ -1,0 +1,58 @@
+// A certified OpenID provider (npm `oidc-provider`) in this process, with its own login and consent pages.
+import http from 'node:http';
+import { listen, shut } from './net.mjs';
+
+export const OIDC_CLIENT = { id: 'alter-e2e', secret: 'a-secret-that-only-the-tests-know-0123456789' };
+
+/** Starts one. Its client needs the callback URL, which exists only after `alter provider set`: `register` it then. */
+export async function startOidcProvider() {
+  const { default: Provider } = await quietly(() => import('oidc-provider'));
+  let handler;
+  const server = http.createServer((incoming, answer) => handler(incoming, answer));
+  const issuer = `http://127.0.0.1:${await listen(server)}`;
+  const redirects = [];
+  const rebuild = () => {
+    handler = new Provider(issuer, configuration(redirects)).callback();
+  };
+  quietly(rebuild);
+  return {
+    issuer,
+    host: new URL(issuer).host,
+    userinfo: `${issuer}/me`,
+    register(callback) {
+      redirects.push(callback);
+      quietly(rebuild);
+    },
+    stop: () => shut(server),
+  };
+}
+
+const configuration = (redirects) => ({
+  clients: redirects.length
+    ? [{ client_id: OIDC_CLIENT.id, client_secret: OIDC_CLIENT.secret, redirect_uris: redirects, response_types: ['code'], grant_types: ['authorization_code'] }]
+    : [],
+  pkce: { required: () => true },
+  features: { devInteractions: { enabled: true } },
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+  cookies: { keys: ['only-for-these-tests'] },
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, email: `${id}@oidc.test`, email_verified: true, name: id }),
+  }),
+});
+
+/** It warns on every start that this is no production set-up and no supported Node: true, and meant. */
+function quietly(run) {
+  const { warn, info } = console;
+  console.warn = console.info = () => {};
+  const restore = () => Object.assign(console, { warn, info });
+  try {
+    const result = run();
+    if (result instanceof Promise) return result.finally(restore);
+    restore();
+    return result;
+  } catch (error) {
+    restore();
+    throw error;
+  }
+}

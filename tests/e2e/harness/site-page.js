@@ -1,0 +1,38 @@
+// Runs in the app's page. Everything that the SDK reports is kept in `window.flow`; what ended the flow is also
+// written into the page, since a page under Trusted Types cannot be asked by a polled expression.
+(() => {
+  const { server, published } = document.body.dataset;
+  const flow = (window.flow = { events: [], ends: [], violations: [] });
+  const button = document.getElementById('connect');
+  const end = (kind, value, all) => {
+    flow.ends.push({ kind, value, all, at: Date.now() });
+    document.getElementById('end').textContent = flow.ends.map((e) => e.kind).join(' ');
+  };
+  const token = () =>
+    fetch('/session', { method: 'POST' }).then((answer) => {
+      if (!answer.ok) throw new Error(`session: ${answer.status}`);
+      return answer.json().then((json) => json.token);
+    });
+  const handlers = {
+    onSuccess: (connection, connections) => end('success', connection, connections),
+    onError: (error) => end('error', JSON.parse(JSON.stringify(error))),
+    onExit: () => end('exit'),
+    onEvent: (name, metadata) => flow.events.push({ name, metadata }),
+  };
+  const instance = AlterConnect.create();
+  flow.instance = instance;
+  document.addEventListener('securitypolicyviolation', (e) => flow.violations.push(e.effectiveDirective));
+  const click = (options) => {
+    flow.opened = instance.open({ ...options, ...handlers }).then(() => 'opened', (error) => `rejected ${error.code}`);
+  };
+  if (published) {
+    // The published client takes a string: the app fetches it before the click.
+    token().then((value) => {
+      button.addEventListener('click', () => click({ token: value, baseURL: server }));
+      button.disabled = false;
+    });
+  } else {
+    button.addEventListener('click', () => click({ token }));
+    button.disabled = false;
+  }
+})();

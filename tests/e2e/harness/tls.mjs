@@ -1,0 +1,42 @@
+// TLS in front of the server, as an operator's proxy would be: a certificate made now, and a record of every request
+// that reached us (target and Referer), which is what the scans for leaked tokens read.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { listen, shut } from './net.mjs';
+
+function certificate() {
+  const dir = mkdtempSync(join(tmpdir(), 'alter-e2e-tls-'));
+  try {
+    const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+      '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
+      '-keyout', key, '-out', cert], { stdio: 'ignore' });
+    return { key: readFileSync(key), cert: readFileSync(cert) };
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+/** A proxy on localhost. `backend` is the plain port behind it and may be set later. */
+export async function startProxy({ tls }) {
+  const seen = [];
+  const forward = (incoming, outgoing) => {
+    seen.push({ method: incoming.method, target: incoming.url, referer: incoming.headers.referer ?? '' });
+    const { method, url: path, headers } = incoming;
+    const inner = http.request({ host: '127.0.0.1', port: proxy.backend, method, path, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(outgoing);
+    });
+    inner.on('error', () => outgoing.destroy());
+    outgoing.on('close', () => inner.destroy());
+    incoming.pipe(inner);
+  };
+  const server = tls ? https.createServer(certificate(), forward) : http.createServer(forward);
+  const port = await listen(server, 'localhost');
+  const proxy = { backend: 0, port, seen, origin: `${tls ? 'https' : 'http'}://localhost:${port}`, stop: () => shut(server) };
+  return proxy;
+}

@@ -1,0 +1,304 @@
+// What the pages' script does, in a real browser, under the pages' real CSP, against a scripted server.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { after, before, test } from 'node:test';
+import { APP, HEADERS, launch, manifest, ORIGIN, page as source, path, script, stage } from './stage.mjs';
+
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser.close());
+
+const on = (name, run, api) =>
+  async () => {
+    const context = await browser.newContext({ reducedMotion: 'reduce' });
+    try {
+      const seen = await stage(context, name, api);
+      const page = await context.newPage();
+      await run({ page, seen, context });
+      assert.deepEqual(seen.errors, [], 'no CSP violation and no error');
+    } finally {
+      await context.close();
+    }
+  };
+const flow = (name) => ORIGIN + path(name);
+const verbs = (seen) => seen.calls.map((c) => c.verb);
+const until = async (what, ms = 5000) => {
+  for (const end = Date.now() + ms; Date.now() < end; await new Promise((r) => setTimeout(r, 25))) if (await what()) return;
+  assert.fail(`never: ${what}`);
+};
+
+// ---- the shell -------------------------------------------------------------------------------------
+
+test('t43_the_token_is_gone_from_the_url_and_history_before_any_request', on('shell', async ({ page, seen }) => {
+  await page.goto(`${ORIGIN}/sdk/oauth/connect#session=alter_cs_CANARY`);
+  await until(() => seen.visited.includes('/connect/s/abc'));
+  assert.deepEqual(verbs(seen).slice(0, 2), ['peek', 'claim']);
+  assert.equal(seen.urlAtPeek, `${ORIGIN}/sdk/oauth/connect`);
+  assert.ok(!JSON.stringify(seen.visited).includes('CANARY'));
+  for (const call of seen.calls) assert.ok(!(call.headers.referer ?? '').includes('CANARY'));
+  await page.goBack().catch(() => {});
+  assert.ok(!page.url().includes('CANARY'));
+}, async (verb, body, seen) => {
+  if (verb === 'peek') {
+    const page = browser.contexts()[0].pages()[0];
+    seen.urlAtPeek = page.url();
+    assert.equal(body.token, 'alter_cs_CANARY');
+    return [200, { allowed_origin: null, app_name: 'Acme', legacy: false }];
+  }
+  if (verb === 'claim') {
+    seen.name = 'consent';
+    assert.equal(body.cb, undefined);
+    assert.deepEqual(Object.keys(body.marks).sort(), ['name', 'opener', 'referrer', 'site']);
+    return [200, { location: '/connect/s/abc' }];
+  }
+}));
+
+test('without_a_fragment_the_page_says_to_open_it_from_the_app', on('shell', async ({ page, seen }) => {
+  await page.goto(`${ORIGIN}/sdk/oauth/connect`);
+  await until(() => seen.visited.includes('/connect/notice/open'));
+  assert.deepEqual(verbs(seen), []);
+}));
+
+for (const [error, reason, name] of [
+  ['invalid_token', undefined, 'invalid'],
+  ['session_expired', 'expired', 'expired'],
+  ['session_expired', 'used', 'used'],
+  ['session_expired', 'other_browser', 'other_browser'],
+  ['session_expired', '//evil.example', 'expired'],
+  ['binding_failed', undefined, 'open'],
+]) {
+  test(`a_refusal_${error}_${reason ?? ''}_leads_to_the_notice_${name}`, on('shell', async ({ page, seen }) => {
+    await page.goto(`${ORIGIN}/sdk/oauth/connect#session=T`);
+    await until(() => seen.visited.includes(`/connect/notice/${name}`));
+  }, (verb) => (verb === 'peek' ? [200, { allowed_origin: null }] : [403, { error, message: 'no', details: { reason } }])));
+}
+
+test('a_failure_of_ours_is_told_with_its_number_and_can_be_tried_again', on('shell', async ({ page, seen }) => {
+  await page.goto(`${ORIGIN}/sdk/oauth/connect#session=T`);
+  await page.getByRole('alert').filter({ hasText: 'Storage is away. (Reference: req_9)' }).waitFor();
+  seen.well = true;
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await until(() => seen.visited.includes('/connect/s/abc'));
+}, (verb, _, seen) => {
+  if (verb === 'peek') return [200, { allowed_origin: null }];
+  return seen.well ? [200, { location: '/connect/s/abc' }] : [503, { error: 'server_error', message: 'Storage is away.', request_id: 'req_9' }];
+}));
+
+const openFromApp = async (page, context, answer, fragment = '#session=T&cb=CB&m=p') => {
+  await page.goto(`${APP}/`);
+  await page.evaluate(([answerSource, url]) => {
+    window.heard = [];
+    addEventListener('message', (event) => {
+      window.heard.push({ origin: event.origin, data: event.data });
+      // eslint-disable-next-line no-new-func
+      new Function('event', answerSource)(event);
+    });
+    window.popup = open(url, '_blank');
+  }, [answer, `${ORIGIN}/sdk/oauth/connect${fragment}`]);
+};
+const doorB = (verb, body, seen) => {
+  if (verb === 'peek') return [200, { allowed_origin: seen.asked ?? APP, app_name: 'Acme', legacy: false }];
+  if (verb === 'claim') return [200, { location: '/connect/s/abc' }];
+};
+
+test('door_b_asks_the_opener_and_claims_with_its_proof', on('shell', async ({ page, seen, context }) => {
+  await openFromApp(page, context, "event.source.postMessage({alter:'proof', id:event.data.id, v:'V'}, event.origin)");
+  await until(() => verbs(seen).includes('claim'));
+  assert.deepEqual(await page.evaluate(() => window.heard), [{ origin: ORIGIN, data: { alter: 'hello', id: 'CB' } }]);
+  assert.deepEqual(seen.calls.find((c) => c.verb === 'claim').body, { token: 'T', cb: 'CB', m: 'p', v: 'V' });
+}, doorB));
+
+test('t37b_a_proof_for_another_flow_is_no_proof', on('shell', async ({ page, seen, context }) => {
+  await openFromApp(page, context, "event.source.postMessage({alter:'proof', id:'OTHER', v:'V'}, event.origin)");
+  await until(() => seen.visited.includes('/connect/notice/open'), 8000);
+  assert.ok(!verbs(seen).includes('claim'));
+}, doorB));
+
+test('t05_an_opener_of_another_origin_is_neither_asked_nor_believed', on('shell', async ({ page, seen, context }) => {
+  seen.asked = 'https://other.example';
+  await openFromApp(page, context, '');
+  await page.evaluate(() => {
+    for (let n = 0; n < 30; n += 1) setTimeout(() => window.popup.postMessage({ alter: 'proof', id: 'CB', v: 'V' }, '*'), n * 100);
+  });
+  await until(() => seen.visited.includes('/connect/notice/open'), 8000);
+  assert.deepEqual(await page.evaluate(() => window.heard), []);
+  assert.ok(!verbs(seen).includes('claim'));
+  // the refused postMessage is reported on the console by the browser: that is the refusal at work
+  seen.errors = seen.errors.filter((e) => !/target origin provided/.test(e));
+}, doorB));
+
+test('door_b_without_an_opener_does_not_wait', on('shell', async ({ page, seen }) => {
+  await page.goto(`${ORIGIN}/sdk/oauth/connect#session=T&cb=CB&m=p`);
+  await until(() => seen.visited.includes('/connect/notice/open'), 2000);
+  assert.ok(!verbs(seen).includes('claim'));
+}, doorB));
+
+test('a_redirect_claims_with_its_challenge_and_without_a_handshake', on('shell', async ({ page, seen }) => {
+  await page.goto(`${ORIGIN}/sdk/oauth/connect#session=T&cb=CB&m=r`);
+  await until(() => verbs(seen).includes('claim'));
+  const { body } = seen.calls.find((c) => c.verb === 'claim');
+  assert.deepEqual([body.cb, body.m, body.v, typeof body.marks], ['CB', 'r', undefined, 'object']);
+}, doorB));
+
+// ---- presence ------------------------------------------------------------------------------------------
+
+// A request that outlives its page cannot be intercepted in the browser: this one needs a real server.
+test('a_flow_page_drops_the_marker_reports_itself_and_its_leaving', async () => {
+  const calls = [];
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => { body += chunk; });
+    request.on('end', () => {
+      const { url, headers } = request;
+      if (url.startsWith('/connect/api/')) calls.push({ verb: url.split('/').pop(), body, headers });
+      if (url === manifest.script_path) return response.setHeader('content-type', 'text/javascript').end(script);
+      if (url.startsWith('/connect/s/')) return response.writeHead(200, HEADERS).end(source('consent'));
+      return response.setHeader('content-type', 'application/json').end('{}');
+    });
+  });
+  await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  const page = await browser.newPage();
+  try {
+    await page.goto(`${origin}${path('consent')}?c=1`);
+    await until(() => calls.some((c) => c.verb === 'seen'));
+    assert.equal(page.url(), origin + path('consent'));
+    await page.goto('about:blank');
+    await until(() => calls.some((c) => c.verb === 'bye'));
+    const bye = calls.find((c) => c.verb === 'bye');
+    assert.deepEqual(
+      [bye.body, bye.headers.origin, bye.headers['content-type'], bye.headers.referer],
+      ['{"instance":3}', origin, 'application/json', undefined],
+    );
+  } finally {
+    await page.close();
+    server.close();
+  }
+});
+
+// ---- choices -------------------------------------------------------------------------------------------
+
+test('t38_a_click_in_the_first_half_second_approves_nothing', on('consent', async ({ page, seen }) => {
+  await page.goto(flow('consent'));
+  const go = page.getByRole('button', { name: 'Continue to Google' });
+  await go.focus();
+  await page.keyboard.press('Enter');
+  await page.mouse.click(...(await go.boundingBox().then((b) => [b.x + 20, b.y + 20])));
+  assert.ok(!verbs(seen).includes('approve'));
+  assert.equal(await go.evaluate((b) => document.activeElement === b), true, 'focus stays where it was');
+  await until(async () => (await go.getAttribute('aria-disabled')) === null);
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  assert.equal(await go.getAttribute('aria-disabled'), 'true', 'asleep again after it was uncovered');
+  await until(async () => (await go.getAttribute('aria-disabled')) === null);
+  await page.keyboard.press('Enter');
+  await until(() => seen.visited.includes('https://accounts.google.example/authorize?x=1'));
+  assert.deepEqual(seen.calls.filter((c) => c.verb === 'approve').map((c) => c.body), [{ provider: 'google' }]);
+}, (verb) => (verb === 'approve' ? [200, { location: 'https://accounts.google.example/authorize?x=1' }] : undefined)));
+
+test('t38_a_click_made_by_a_script_approves_nothing', on('consent', async ({ page, seen }) => {
+  await page.goto(flow('consent'));
+  await page.waitForTimeout(700);
+  await page.evaluate(() => document.querySelector('[data-do=approve]').click());
+  await page.waitForTimeout(200);
+  assert.ok(!verbs(seen).includes('approve'));
+}));
+
+test('while_the_app_is_silent_consent_waits_and_says_so', on('consent', async ({ page, seen }) => {
+  await page.goto(flow('consent'));
+  await page.waitForTimeout(700);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByText('Checking with Acme Notes…').waitFor();
+  await until(() => seen.visited.includes('https://accounts.google.example/'));
+  assert.equal(verbs(seen).filter((v) => v === 'approve').length, 3);
+}, (verb, _, seen) => {
+  if (verb !== 'approve') return undefined;
+  const n = seen.calls.filter((c) => c.verb === 'approve').length;
+  return n < 3 ? [409, { error: 'waiting_for_app' }] : [200, { location: 'https://accounts.google.example/' }];
+}));
+
+test('a_flow_that_has_moved_on_is_shown_as_it_is', on('consent', async ({ page, seen }) => {
+  await page.goto(flow('consent'));
+  await page.waitForTimeout(700);
+  seen.name = 'cancelled';
+  await page.evaluate(() => { window.close = () => {}; });
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByRole('heading', { name: 'Cancelled' }).waitFor();
+}, (verb) => (verb === 'approve' ? [410, { error: 'session_over' }] : undefined)));
+
+test('an_address_that_is_not_http_is_not_followed', on('consent', async ({ page }) => {
+  await page.goto(flow('consent'));
+  await page.waitForTimeout(700);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByRole('alert').filter({ hasText: 'That did not work' }).waitFor();
+  assert.equal(page.url(), flow('consent'));
+}, (verb) => (verb === 'approve' ? [200, { location: 'javascript:alert(1)' }] : undefined)));
+
+test('an_error_is_told_in_words_and_the_buttons_come_back', on('picker', async ({ page, seen }) => {
+  await page.goto(flow('picker'));
+  await page.getByRole('button', { name: 'Slack' }).click();
+  await page.getByRole('alert').filter({ hasText: 'We failed. (Reference: r1)' }).waitFor();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await until(() => verbs(seen).includes('cancel'));
+  assert.deepEqual(seen.calls.find((c) => c.verb === 'select').body, { provider: 'slack' });
+}, (verb) => (verb === 'select' ? [500, { message: 'We failed.', details: { request_id: 'r1' } }] : undefined)));
+
+test('a_second_click_sends_nothing', on('picker', async ({ page, seen }) => {
+  await page.goto(flow('picker'));
+  await page.getByRole('button', { name: 'Slack' }).click();
+  await page.getByRole('button', { name: 'Google' }).click({ force: true });
+  await page.waitForTimeout(300);
+  assert.deepEqual(verbs(seen).filter((v) => v === 'select'), ['select']);
+}, (verb) => (verb === 'select' ? new Promise((r) => setTimeout(r, 1000)) : undefined)));
+
+test('the_search_hides_what_does_not_match_and_says_how_many_are_left', on('picker-many', async ({ page }) => {
+  await page.goto(flow('picker-many'));
+  await page.getByRole('searchbox').fill('GIT');
+  assert.deepEqual(await page.locator('button.row:visible').allInnerTexts().then((t) => t.map((x) => x.split('\n').pop())), ['GitHub', 'GitLab']);
+  await page.getByRole('status').filter({ hasText: '2 services found' }).waitFor();
+  await page.getByRole('searchbox').fill('<b>nothing');
+  await page.getByRole('status').filter({ hasText: 'No service matches “<b>nothing”.' }).waitFor();
+  await page.getByRole('searchbox').fill('');
+  assert.equal(await page.locator('button.row:visible').count(), 12);
+}));
+
+// ---- waiting and the end -------------------------------------------------------------------------------
+
+test('waiting_asks_until_the_state_is_another_and_shows_that', on('waiting', async ({ page, seen }) => {
+  await page.addInitScript(() => { window.close = () => {}; });
+  await page.goto(flow('waiting'));
+  await page.getByRole('heading', { name: 'Google is connected' }).waitFor();
+  assert.equal(verbs(seen).filter((v) => v === 'state').length, 3);
+}, (verb, _, seen) => {
+  if (verb !== 'state') return undefined;
+  const over = seen.calls.filter((c) => c.verb === 'state').length === 3;
+  if (over) seen.name = 'done';
+  return [200, { page: over ? 'done' : 'waiting' }];
+}));
+
+const openFlow = async (page, opener) => {
+  await page.goto(opener);
+  await page.evaluate((url) => {
+    window.heard = [];
+    addEventListener('message', (event) => window.heard.push({ origin: event.origin, type: event.data.type }));
+    window.popup = open(url, '_blank');
+  }, flow('done'));
+};
+
+test('done_tells_the_published_client_at_exactly_its_origin_then_closes', on('done-legacy', async ({ page }) => {
+  await openFlow(page, `${APP}/`);
+  await until(() => page.evaluate(() => window.popup.closed));
+  assert.deepEqual(await page.evaluate(() => window.heard), [{ origin: ORIGIN, type: 'alter_connect_success' }]);
+}));
+
+test('t05_done_tells_nothing_to_an_opener_of_another_origin', on('done-legacy', async ({ page, seen }) => {
+  await openFlow(page, 'https://evil.example/');
+  await until(() => page.evaluate(() => window.popup.closed));
+  assert.deepEqual(await page.evaluate(() => window.heard), []);
+  seen.errors = seen.errors.filter((e) => !/target origin provided/.test(e));
+}));
+
+test('done_for_our_own_sdk_closes_without_a_message', on('done', async ({ page }) => {
+  await openFlow(page, `${APP}/`);
+  await until(() => page.evaluate(() => window.popup.closed));
+  assert.deepEqual(await page.evaluate(() => window.heard), []);
+}));
