@@ -62,7 +62,7 @@ pub fn authorize_url(request: &AuthorizationRequest<'_>) -> Result<Url, OauthErr
     let mut url = usable(&recipe.authorize_url)?;
     let is_ours = |name: &str| RESERVED.contains(&name) || name == recipe.scope_parameter;
     let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in url.query_pairs().filter(|(name, _)| !is_ours(name)) {
+    for (name, value) in url.query_pairs() {
         if !recipe.authorize_params.contains_key(name.as_ref()) {
             query.append_pair(&name, &value);
         }

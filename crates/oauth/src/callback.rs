@@ -112,7 +112,7 @@ pub fn parse_callback(query: &str) -> Result<Callback, BadCallback> {
     let known = collect(query)?;
     let state = known.state.filter(|state| is_state(state)).ok_or(BadCallback::State)?;
     let outcome = match (known.code, known.error) {
-        (Some(code), Some(_)) => CallbackOutcome::Code(code.into()),
+        (Some(_), Some(_)) => return Err(BadCallback::CodeAndError),
         (None, None) => return Err(BadCallback::Empty),
         (Some(code), None) if is_code(&code) => CallbackOutcome::Code(code.into()),
         (Some(_), None) => return Err(BadCallback::Code),

@@ -231,6 +231,15 @@ mod tests {
     }
 
     #[test]
+    fn a_template_without_a_place_for_the_tenant_fits_nothing() {
+        let recipe = recipe(Value::Null, json!("https://a.example"));
+        let mut claims = good();
+        claims["tid"] = "8a-1".into();
+        assert_eq!(judge(&recipe, &claims), Err(BadClaim::Iss));
+        assert!(!fits_template("https://a.example", "https://a.example"));
+    }
+
+    #[test]
     fn no_configured_issuer_accepts_no_token() {
         assert_eq!(judge(&recipe(Value::Null, Value::Null), &good()), Err(BadClaim::Iss));
     }

@@ -171,7 +171,7 @@ impl Engine {
     /// Undoes the batch; the reason to answer with.
     fn give_up(&mut self, error: &rusqlite::Error) -> String {
         tracing::error!(%error, "a batch of writes was not committed");
-        let undone = true;
+        let undone = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
         let reason = format!("the batch was not committed: {error}");
         if is_fatal(error) || !undone {
             tracing::error!("nothing is written any more until this program is started again");

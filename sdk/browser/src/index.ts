@@ -117,7 +117,7 @@ const AlterConnect = {
         }
         if (options.fallback) throw failure(INVALID_OPTIONS, "redirect not built yet");
         // Browsers offer SHA-256 on https and loopback pages only, and a session knows no other origin.
-        if (!crypto.subtle) throw failure(INVALID_OPTIONS, "Page must be https");
+        if (!crypto.subtle) throw failure(INVALID_OPTIONS, "Needs https");
         const named = options.baseURL || config.baseURL;
         const pinned = named && serverOrigin(named);
         if (isOpen()) return flow!._focus();

@@ -236,6 +236,6 @@ test("missing options are invalid_options, and so is the redirect that is not bu
 test("a page that is not a secure context is told so before anything opens", async () => {
   const w = world({ secure: false });
   const { opened } = await w.start();
-  assert.deepEqual(await rejection(opened), { code: "invalid_options", message: "Page must be https" });
+  assert.deepEqual(await rejection(opened), { code: "invalid_options", message: "Needs https" });
   assert.deepEqual([w.popups.length, w.calls.length], [0, 0]);
 });

@@ -1,6 +1,6 @@
 //! What was wiped is gone from the files, not only from the answers.
 
-use alter_core::{AuditKind, Store, TransactionStatus};
+use alter_core::{AuditKind, Store, TransactionStatus, TransactionStore as _};
 use alter_store_sqlite::{Open, SqliteStore};
 use alter_testkit::contract::sample::{
     T0, attempt, audit, claim, complete, denied, found, grant, session, stored_app, transaction,

@@ -1,0 +1,43 @@
+//! The positive control of everything here: the legitimate flow.
+
+use alter_testkit::{TestBrowser, TestServer};
+use serde_json::json;
+
+#[tokio::test]
+async fn the_whole_flow_ends_in_a_token_for_the_backend() {
+    let server = TestServer::start().await;
+    let connection = TestBrowser::new().connect(&server).await;
+    assert_eq!(connection["provider"], "mock");
+    assert_eq!(connection["operation"], "creation");
+    assert_eq!(connection["status"], "active");
+
+    let released = server.token(connection["grant_id"].as_str().unwrap()).await;
+    assert_eq!(released.status, 200, "{}", released.text());
+    assert_eq!(released.json()["provider_id"], "mock");
+    assert!(released.json()["access_token"].as_str().is_some_and(|t| t.len() > 10));
+}
+
+#[tokio::test]
+async fn connecting_the_same_account_again_keeps_the_grant() {
+    let server = TestServer::start().await;
+    let first = TestBrowser::new().connect(&server).await;
+    let second = TestBrowser::new().connect(&server).await;
+    assert_eq!(first["grant_id"], second["grant_id"]);
+    assert_eq!(second["operation"], "reauth");
+}
+
+#[tokio::test]
+async fn the_backend_learns_by_polling_what_the_page_learns_by_status() {
+    let server = TestServer::start().await;
+    let token = server.mint(&json!({})).await;
+    let body = json!({ "session_token": token });
+    let poll = || server.call("/sdk/oauth/connect/session/poll", &body);
+    assert_eq!(poll().await.json()["status"], "pending");
+    let mut browser = TestBrowser::new();
+    let (_, callback) = browser.up_to_callback(&server, &server.app, &token).await;
+    browser.get(&server, &callback).await;
+    let polled = poll().await.json();
+    assert_eq!(polled["status"], "completed");
+    assert_eq!(polled["grants"][0]["provider_id"], "mock");
+    assert_eq!(polled["grants"][0]["operation"], "creation");
+}

@@ -1,0 +1,144 @@
+//! A browser without a screen: a cookie jar for the server, redirects followed one at a time by the test. What only a
+//! real browser can show (CSP, postMessage, COOP) is tested in `tests/e2e`.
+
+use std::collections::BTreeMap;
+
+use alter_core::{
+    SystemRandom,
+    secret::{base64url, sha256},
+    time::random_bytes,
+};
+use serde_json::{Value, json};
+
+use crate::{Reply, Sent, TestApp, TestServer, http::send};
+
+/// One browser.
+#[derive(Debug, Clone, Default)]
+pub struct TestBrowser {
+    cookies: BTreeMap<String, String>,
+}
+
+impl TestBrowser {
+    /// With an empty jar.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A flow id as our SDK makes it: `(v, cb)`.
+    pub fn flow_id() -> (String, String) {
+        let bytes = random_bytes::<32>(&SystemRandom);
+        (base64url(&bytes), base64url(&sha256(&bytes)))
+    }
+
+    /// The `Cookie` header; empty when the jar is.
+    pub fn cookie(&self) -> String {
+        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Puts a cookie into the jar.
+    pub fn set_cookie(&mut self, name: &str, value: &str) {
+        self.cookies.insert(name.into(), value.into());
+    }
+
+    /// Sends a request with the jar's cookies and keeps the answer's.
+    pub async fn send(&mut self, server: &TestServer, sent: Sent) -> Reply {
+        let cookie = self.cookie();
+        let sent = if cookie.is_empty() { sent } else { sent.header("cookie", &cookie) };
+        let reply = server.send(sent).await;
+        for line in reply.cookies() {
+            let pair = line.split(';').next().unwrap_or_default();
+            let (name, value) = pair.split_once('=').unwrap_or_default();
+            if line.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.set_cookie(name, value);
+            }
+        }
+        reply
+    }
+
+    /// GET with cookies.
+    pub async fn get(&mut self, server: &TestServer, target: &str) -> Reply {
+        self.send(server, Sent::new("GET", target)).await
+    }
+
+    /// Door A: the form POST of our SDK, from a page of `origin`.
+    pub async fn open(&mut self, server: &TestServer, token: &str, origin: Option<&str>) -> Reply {
+        let (_, cb) = Self::flow_id();
+        let form = format!("session={token}&cb={cb}&m=p");
+        let mut sent =
+            Sent::new("POST", "/connect/open").header("content-type", "application/x-www-form-urlencoded");
+        if let Some(origin) = origin {
+            sent = sent.header("origin", origin);
+        }
+        self.send(server, sent.body(form)).await
+    }
+
+    /// A POST of our own page's script.
+    pub async fn post(&mut self, server: &TestServer, target: &str, body: &Value) -> Reply {
+        let sent = Sent::new("POST", target)
+            .header("origin", &server.public_url)
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/json");
+        self.send(server, sent.body(body.to_string())).await
+    }
+
+    /// Opens a session as our SDK does and lets the app page be heard of; answers the sid.
+    pub async fn claim(&mut self, server: &TestServer, app: &TestApp, token: &str) -> String {
+        let reply = self.open(server, token, Some(&app.origin)).await;
+        assert_eq!(reply.status, 303, "{}", reply.text());
+        let status = server.status(token, &app.origin, json!({})).await;
+        assert_eq!(status.status, 200, "{}", status.text());
+        sid_of(reply.header("location"))
+    }
+
+    /// Approves on the consent page; answers the provider's authorization URL.
+    pub async fn approve(&mut self, server: &TestServer, sid: &str, provider: &str) -> String {
+        let target = format!("/connect/api/s/{sid}/approve");
+        let reply = self.post(server, &target, &json!({ "provider": provider })).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["location"].as_str().expect("an approval has a location").to_owned()
+    }
+
+    /// Goes to the provider (which approves or denies by its switches); answers the path and query of the callback.
+    pub async fn at_provider(&self, authorize: &str) -> String {
+        let url = url::Url::parse(authorize).expect("an authorization URL");
+        let host = format!("127.0.0.1:{}", url.port().expect("the mock has a port"));
+        let target = format!("{}?{}", url.path(), url.query().unwrap_or_default());
+        let reply = send(&host, Sent::new("GET", &target)).await;
+        let location = url::Url::parse(reply.header("location"))
+            .unwrap_or_else(|_| panic!("no redirect: {}", reply.text()));
+        format!("{}?{}", location.path(), location.query().unwrap_or_default())
+    }
+
+    /// From the claim to the provider's answer: `(sid, callback target)`, the callback not yet taken.
+    pub async fn up_to_callback(
+        &mut self,
+        server: &TestServer,
+        app: &TestApp,
+        token: &str,
+    ) -> (String, String) {
+        let sid = self.claim(server, app, token).await;
+        let authorize = self.approve(server, &sid, "mock").await;
+        let callback = self.at_provider(&authorize).await;
+        (sid, callback)
+    }
+
+    /// The whole flow with the test app; answers the connection as the SDK would get it.
+    pub async fn connect(&mut self, server: &TestServer) -> Value {
+        let token = server.mint(&json!({})).await;
+        let app = server.app.clone();
+        let (_, callback) = self.up_to_callback(server, &app, &token).await;
+        let reply = self.get(server, &callback).await;
+        assert_eq!(reply.status, 303, "{}", reply.text());
+        let status = server.status(&token, &app.origin, json!({})).await.json();
+        assert_eq!(status["status"], "completed", "{status}");
+        status["connections"][0].clone()
+    }
+}
+
+/// The sid in a page's path.
+pub fn sid_of(location: &str) -> String {
+    let path = location.split('?').next().unwrap_or_default();
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}

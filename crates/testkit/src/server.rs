@@ -1,0 +1,280 @@
+//! A real server over real sockets, on throw-away data, with a mock provider and a clock that tests move.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use alter_core::{
+    AppId, AppSettings, Clock, Random, Recipe, Store, SystemRandom,
+    secret::{hex, sha256},
+    signing::{SignedParts, sign},
+    time::random_bytes,
+};
+use alter_egress::{Egress, EgressConfig};
+use alter_flows::{Flows, FlowsConfig, ProviderSetting};
+use alter_mock_provider::MockProvider;
+use alter_server::{Limits, Shared};
+use alter_store_sqlite::{Open, SqliteStore};
+use alter_vault::{RootKey, Vault};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::{Reply, Sent, TestClock, http::send};
+
+/// The client secret of every test provider: a canary that scans look for.
+pub const CLIENT_SECRET: &str = "canary-client-secret-5b1f0c";
+
+/// An app with one provider.
+#[derive(Debug, Clone)]
+pub struct TestApp {
+    /// Its id.
+    pub id: AppId,
+    /// Its key.
+    pub key: SecretString,
+    /// The origin of its pages.
+    pub origin: String,
+    /// Its provider's callback URL.
+    pub callback: String,
+}
+
+/// A running server.
+pub struct TestServer {
+    /// `localhost:PORT`: the `Host` of every request.
+    pub host: String,
+    /// `http://localhost:PORT`, or an https URL when started so.
+    pub public_url: String,
+    /// The stories behind it.
+    pub flows: Flows,
+    /// Its storage.
+    pub store: Arc<dyn Store>,
+    /// Its clock.
+    pub clock: TestClock,
+    /// The provider.
+    pub mock: MockProvider,
+    /// An app whose page is https://app.example, at binding level L2, with the provider `mock`.
+    pub app: TestApp,
+    root_key: SecretString,
+    dir: PathBuf,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let _left_for_the_system_to_clean = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl std::fmt::Debug for TestServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestServer").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl TestServer {
+    /// On plain http, as on a developer's machine.
+    pub async fn start() -> Self {
+        Self::start_as("http").await
+    }
+
+    /// With an https public URL, as behind a TLS terminator: `Host` and cookies are those of https.
+    pub async fn start_https() -> Self {
+        Self::start_as("https").await
+    }
+
+    async fn start_as(scheme: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("alter-test-{}", hex(&random_bytes::<8>(&SystemRandom))));
+        std::fs::create_dir(&dir).expect("the temp folder can be written");
+        let (_, root_key) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let public_url = format!("{scheme}://localhost:{port}");
+        let (clock, mock) = (TestClock::default(), MockProvider::start().await);
+        mock.set(|switches| switches.auto_approve = true);
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&dir.join("alter.db"), Open::Create).expect("a new database opens"));
+        let flows = build(&public_url, store.clone(), &root_key, &clock);
+        flows.initialise().await.expect("a new database takes the key check");
+        let mut settings = AppSettings::named("Test App");
+        settings.website_url = Some("https://app.example".into());
+        let app = make_app(&flows, &mock, settings).await;
+        let host = format!("localhost:{port}");
+        let mut server =
+            Self { host, public_url, flows, store, clock, mock, app, root_key, dir, running: None };
+        server.listen(listener);
+        server
+    }
+
+    fn listen(&mut self, listener: TcpListener) {
+        let router =
+            alter_server::router(Shared::new(self.flows.clone()).expect("the public URL is in order"));
+        let (stop, stopped) = oneshot::channel();
+        let limits = Limits::default();
+        let task = tokio::spawn(async move {
+            alter_server::serve(listener, router, limits, async {
+                let _sender_gone_is_a_stop_too = stopped.await;
+            })
+            .await;
+        });
+        self.running = Some((stop, task));
+    }
+
+    /// Stops and starts again on the same data and port, as a deploy does.
+    pub async fn restart(&mut self) {
+        if let Some((stop, task)) = self.running.take() {
+            let _it_may_have_ended = stop.send(());
+            task.await.expect("the server stops");
+        }
+        self.flows.drain().await;
+        self.store =
+            Arc::new(SqliteStore::open(&self.db_path(), Open::Existing).expect("the database opens again"));
+        self.flows = build(&self.public_url, self.store.clone(), &self.root_key, &self.clock);
+        let listener =
+            TcpListener::bind(format!("127.0.0.1:{}", self.port())).await.expect("the port is free again");
+        self.listen(listener);
+    }
+
+    fn port(&self) -> &str {
+        self.host.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// The database file.
+    pub fn db_path(&self) -> PathBuf {
+        self.dir.join("alter.db")
+    }
+
+    /// The folder with everything that is stored.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A second app with its own provider configuration.
+    pub async fn add_app(&self, settings: AppSettings) -> TestApp {
+        make_app(&self.flows, &self.mock, settings).await
+    }
+
+    /// Configures one more provider on an app, against the same mock, under another id; answers the callback URL.
+    pub async fn add_provider(&self, app: &TestApp, id: &str, change: impl FnOnce(&mut Recipe)) -> String {
+        let mut recipe = mock_recipe(&self.mock.issuer());
+        recipe.id = id.to_owned();
+        recipe.name = format!("Provider {id}");
+        change(&mut recipe);
+        set_provider(&self.flows, &self.mock, app.id, recipe).await
+    }
+
+    /// Sends any request.
+    pub async fn send(&self, sent: Sent) -> Reply {
+        send(&self.host, sent).await
+    }
+
+    /// GET without cookies.
+    pub async fn get(&self, target: &str) -> Reply {
+        self.send(Sent::new("GET", target)).await
+    }
+
+    /// A correctly signed POST, ready to be tampered with.
+    pub fn signed(&self, key: &SecretString, target: &str, body: &Value) -> Sent {
+        self.signed_raw(key, "POST", target, body.to_string().as_bytes())
+    }
+
+    /// A correctly signed request.
+    pub fn signed_raw(&self, key: &SecretString, method: &str, target: &str, body: &[u8]) -> Sent {
+        let timestamp = self.clock.now().as_seconds().to_string();
+        let nonce = hex(&random_bytes::<16>(&SystemRandom));
+        let parts = SignedParts {
+            method,
+            target,
+            timestamp: &timestamp,
+            nonce: &nonce,
+            body,
+            ..SignedParts::default()
+        };
+        let signature = sign(key.expose_secret(), &parts);
+        Sent::new(method, target)
+            .header("x-api-key", key.expose_secret())
+            .header("x-alter-timestamp", &timestamp)
+            .header("x-alter-nonce", &nonce)
+            .header("x-alter-content-sha256", &hex(&sha256(body)))
+            .header("x-alter-signature", &signature)
+            .header("content-type", "application/json")
+            .body(body)
+    }
+
+    /// A signed POST of the test app.
+    pub async fn call(&self, target: &str, body: &Value) -> Reply {
+        self.send(self.signed(&self.app.key, target, body)).await
+    }
+
+    /// Mints a session for the test app; answers its token.
+    pub async fn mint(&self, body: &Value) -> String {
+        self.mint_for(&self.app, body).await
+    }
+
+    /// Mints a session for an app; answers its token.
+    pub async fn mint_for(&self, app: &TestApp, body: &Value) -> String {
+        let reply = self.send(self.signed(&app.key, "/sdk/oauth/connect/session", body)).await;
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        reply.json()["session_token"].as_str().expect("a minted session has a token").to_owned()
+    }
+
+    /// The status channel, asked by a page of `origin`.
+    pub async fn status(&self, token: &str, origin: &str, more: Value) -> Reply {
+        let mut body = json!({ "session_token": token, "cursor": 0 });
+        for (name, value) in more.as_object().cloned().unwrap_or_default() {
+            body[name] = value;
+        }
+        let sent = Sent::new("POST", "/connect/status")
+            .header("origin", origin)
+            .header("content-type", "text/plain");
+        self.send(sent.body(body.to_string())).await
+    }
+
+    /// Asks for the access token of a grant, for the mock's API.
+    pub async fn token(&self, grant_id: &str) -> Reply {
+        let url = self.mock.url("/api/me");
+        self.call("/sdk/token", &json!({ "grant_id": grant_id, "request": { "method": "GET", "url": url } }))
+            .await
+    }
+}
+
+fn build(public_url: &str, store: Arc<dyn Store>, root_key: &SecretString, clock: &TestClock) -> Flows {
+    let allow = vec!["127.0.0.0/8".parse().expect("a network")];
+    let egress = Egress::new(EgressConfig { allow, ..EgressConfig::default() }).expect("the client starts");
+    let vault = Vault::new(RootKey::from_base64(root_key.expose_secret()).expect("the key was just made"));
+    let config = FlowsConfig { public_url: public_url.to_owned() };
+    Flows::new(config, store, vault, egress, Arc::new(clock.clone()), Arc::new(SystemRandom))
+}
+
+async fn make_app(flows: &Flows, mock: &MockProvider, settings: AppSettings) -> TestApp {
+    let origin = settings.website_url.clone().unwrap_or_else(|| "https://app.example".into());
+    let made = flows.create_app(settings).await.expect("the settings are in order");
+    let callback = set_provider(flows, mock, made.app.id, mock_recipe(&mock.issuer())).await;
+    TestApp { id: made.app.id, key: made.key.secret, origin, callback }
+}
+
+async fn set_provider(flows: &Flows, mock: &MockProvider, app: AppId, recipe: Recipe) -> String {
+    let client_id = format!("client-{}-{}", app, recipe.id);
+    let setting = ProviderSetting {
+        recipe,
+        client_id: client_id.clone(),
+        client_secret: Some(SecretString::from(CLIENT_SECRET)),
+        scopes: None,
+    };
+    let config = flows.set_provider(app, setting).await.expect("the provider is in order");
+    let callback = flows.callback_url(&config);
+    mock.register_client(&client_id, Some(CLIENT_SECRET), &[&callback]);
+    callback
+}
+
+/// The mock provider as a recipe.
+pub fn mock_recipe(issuer: &str) -> Recipe {
+    serde_json::from_value(json!({
+        "id": "mock", "name": "Mock Provider", "issuer": issuer, "iss_parameter": true,
+        "authorize_url": format!("{issuer}/authorize"), "token_url": format!("{issuer}/token"),
+        "userinfo_url": format!("{issuer}/userinfo"), "jwks_url": format!("{issuer}/jwks"),
+        "default_scopes": ["openid", "email", "profile"],
+        "api_hosts": [issuer.trim_start_matches("http://")]
+    }))
+    .expect("the recipe has all it needs")
+}
