@@ -62,7 +62,7 @@ pub fn authorize_url(request: &AuthorizationRequest<'_>) -> Result<Url, OauthErr
     let mut url = usable(&recipe.authorize_url)?;
     let is_ours = |name: &str| RESERVED.contains(&name) || name == recipe.scope_parameter;
     let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in url.query_pairs() {
+    for (name, value) in url.query_pairs().filter(|(name, _)| !is_ours(name)) {
         if !recipe.authorize_params.contains_key(name.as_ref()) {
             query.append_pair(&name, &value);
         }
@@ -186,7 +186,18 @@ mod tests {
             assert_eq!(values(&url, name), [value], "{name}");
         }
         assert_eq!(values(&url, "team"), ["T1", "T2"]);
-        assert_eq!(values(&url, "request"), [""; 0]);
+        for name in ["request", "request_uri"] {
+            assert_eq!(values(&url, name), [""; 0]);
+        }
+        let by_url = recipe(json!({"authorize_url":
+            "https://acme.example/authorize?code_challenge=known&client_id=evil&scope=all&nonce=n&request_uri=urn:x"}));
+        let url = ask(&by_url, &["openid"]).unwrap();
+        for (name, value) in
+            [("code_challenge", "the-challenge"), ("client_id", "client 1"), ("scope", "openid")]
+        {
+            assert_eq!(values(&url, name), [value], "{name}");
+        }
+        assert_eq!(values(&url, "nonce"), ["the-nonce"]);
         assert_eq!(values(&url, "request_uri"), [""; 0]);
     }
 

@@ -230,9 +230,18 @@ async fn oidcc_signing_key_rotation_reads_the_keys_again_and_a_flood_of_unknown_
         assert_eq!(verdict(world.sign_in().await), Verdict::Key);
     }
     assert_eq!(reads(), 2);
+    // A key that is known needs no reading, however wrong the signature.
+    world.provider.set(|s| s.id_token = IdTokenFault::ForeignKey);
     let flow = Flow::new(&["openid"]);
     let tokens = world.tokens(&flow).await.unwrap();
-    for seconds in [59, 61, 62] {
+    let refused = world.verify(&tokens, &flow.nonce, now().plus_seconds(120)).await;
+    assert_eq!(verdict(refused), Verdict::Signature);
+    assert_eq!(reads(), 2);
+
+    world.provider.set(|s| s.id_token = IdTokenFault::KidUnknown);
+    let flow = Flow::new(&["openid"]);
+    let tokens = world.tokens(&flow).await.unwrap();
+    for seconds in [50, 61, 62] {
         let refused = world.verify(&tokens, &flow.nonce, now().plus_seconds(seconds)).await;
         assert_eq!(verdict(refused), Verdict::Key);
     }

@@ -34,6 +34,7 @@ const configuration = (redirects) => ({
   pkce: { required: () => true },
   features: { devInteractions: { enabled: true } },
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+  ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: 600, IdToken: 600 },
   cookies: { keys: ['only-for-these-tests'] },
   findAccount: (_, id) => ({
     accountId: id,

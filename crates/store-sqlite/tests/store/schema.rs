@@ -56,7 +56,12 @@ fn a_newer_schema_is_refused_and_left_as_it_is() {
     let directory = Directory::new();
     drop(SqliteStore::open(&directory.file(), Open::Create).unwrap());
     let newer = SqliteStore::schema_version() + 1;
-    Connection::open(directory.file()).unwrap().pragma_update(None, "user_version", newer).unwrap();
+    let raw = Connection::open(directory.file()).unwrap();
+    raw.pragma_update(None, "user_version", newer).unwrap();
+    // Even its journal mode: a newer program may have had a reason.
+    let mode: String = raw.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "delete");
+    drop(raw);
     let before = std::fs::read(directory.file()).unwrap();
 
     let refused = SqliteStore::open(&directory.file(), Open::Existing);

@@ -1,0 +1,46 @@
+// `alter demo` as a newcomer meets it: start it, open the page, press the button.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { alter, startAlter } from './harness/alter.mjs';
+import { approve } from './harness/journey.mjs';
+import { at, axe, clickConnect, launch, look, person } from './harness/browser.mjs';
+
+let demo, browser, urls;
+before(async () => {
+  browser = await launch();
+  urls = await new Promise((resolve, reject) => {
+    demo = startAlter({ ALTER_LOG: 'info' }, ['demo', '--port', '0', '--json'], 'demo', (line) => {
+      if (line.startsWith('{"app"')) resolve(JSON.parse(line));
+    });
+    demo.child.once('exit', (code) => reject(new Error(`alter demo ended with ${code}`)));
+  });
+});
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+
+test('the button connects an account and the page shows what the backend read with the grant', async () => {
+  const context = await person(browser);
+  const page = await context.newPage();
+  await page.goto(urls.app);
+  await look(page, 'demo-app');
+  const popup = await at(await clickConnect(page), 'consent');
+  await approve(popup);
+  await look(popup, 'demo-provider');
+  await popup.locator('button, input[type="submit"], a').first().click({ noWaitAfter: true });
+  await page.locator('#result:not(:empty)').waitFor();
+  await page.locator('#result:has-text("{"), #result:has-text("[")').waitFor();
+  const notes = JSON.parse(await page.textContent('#result'));
+  assert.ok(JSON.stringify(notes).length > 20);
+  assert.match(await page.textContent('#connection'), /Acme Notes/);
+  assert.deepEqual(await axe(page), []);
+  await look(page, 'demo-result');
+  assert.deepEqual(context.faults, []);
+  await context.close();
+});
+
+test('demo --check walks the flow by itself and exits 0', async () => {
+  const said = await alter({}, ['demo', '--check']);
+  assert.ok(said.length > 0);
+});

@@ -1,0 +1,139 @@
+// What the hosted pages let happen to them: hostile names, CSP, cookies that are blocked (T45, T46, T52).
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { at, clickConnect, ended, look, pause, person, personWithoutCookies } from './harness/browser.mjs';
+import { allowAs, answerWith, approve, toConsent, toRaw, visit } from './harness/journey.mjs';
+import { startWorld } from './harness/world.mjs';
+
+let world;
+before(async () => {
+  world = await startWorld({ log: 'pages' });
+});
+after(() => world?.stop());
+
+const CORPUS = [
+  '<script>pwned=1</script>',
+  '"><img src=x onerror=pwned=1>',
+  '\'"--></style></script><svg onload=pwned=1>',
+  '<base href=//127.0.0.2/><form action=//127.0.0.2/><button>Continue</button></form>',
+  '{{7*7}}{% include "x" %}${pwned=1}',
+  'javascript:pwned=1//\u202Egnp.exe',
+];
+
+for (const [n, hostile] of CORPUS.entries()) {
+  test(`t45_hostile names run nothing and change nothing (${n + 1} of ${CORPUS.length})`, async () => {
+    const app = await world.rawApp(hostile, [], { name: hostile.slice(0, 90), words: `Read ${hostile}` });
+    const context = await person(world.browser);
+    const dialogs = [];
+    context.on('dialog', (dialog) => dialogs.push(dialog.message()));
+    const clean = async (popup) => {
+      assert.equal(await popup.evaluate(() => window.pwned), undefined);
+      assert.equal(await popup.locator('img, base, form, svg[onload]').count(), 0);
+    };
+    const page = await visit(context, app.site);
+    const popup = await toConsent(page);
+    await look(popup, `consent-hostile-${n + 1}`);
+    assert.ok((await popup.textContent('main')).includes(hostile.replace('\u202E', '').slice(0, 20)), 'it is shown, as text');
+    await clean(popup);
+    await approve(popup);
+    await answerWith(popup, 'temporarily_unavailable');
+    await ended(page);
+    const wrong = await context.newPage();
+    await wrong.goto((await app.backend.mint()).connect_url);
+    await wrong.locator('h1:has-text("Open this page from")').waitFor();
+    await clean(wrong);
+    assert.deepEqual(context.faults, []);
+    assert.deepEqual(dialogs, []);
+    await context.close();
+  });
+}
+
+test('t45_the listener that found nothing finds a planted script', async () => {
+  const app = await world.rawApp('Reader');
+  const context = await person(world.browser);
+  await context.route('**/connect/s/*', async (route) => {
+    const answer = await route.fetch();
+    const body = (await answer.text()).replace('</main>', '<script>pwned=1</script><img src="x" onerror="pwned=1"></main>');
+    await route.fulfill({ response: answer, body });
+  });
+  const page = await visit(context, app.site);
+  const popup = await toConsent(page);
+  await pause(200);
+  const scripts = context.faults.filter((fault) => fault.startsWith('script-src'));
+  assert.ok(scripts.length >= 1, context.faults.join('\n') || 'nothing was reported');
+  assert.equal(await popup.evaluate(() => window.pwned), undefined, 'reported and stopped');
+  await context.close();
+});
+
+test('t46_approving reaches the provider although form-action names only ourselves', async () => {
+  const app = await world.rawApp('Reader');
+  const context = await person(world.browser);
+  const page = await visit(context, app.site);
+  const answers = [];
+  context.on('response', (answer) => answers.push(answer));
+  const popup = await toConsent(page);
+  const policy = answers.find((a) => /\/connect\/s\//.test(a.url()))?.headers()['content-security-policy'] ?? '';
+  const directives = Object.fromEntries(policy.split(';').map((d) => d.trim().split(/\s+(.*)/s)));
+  assert.equal(directives['default-src'], "'none'");
+  assert.ok(["'self'", "'none'"].includes(directives['form-action']), policy);
+  assert.equal(directives['frame-ancestors'], "'none'");
+  assert.equal(directives['base-uri'], "'none'");
+  assert.equal(directives['script-src'], "'self'");
+  assert.equal(directives['require-trusted-types-for'], "'script'");
+  await approve(popup);
+  assert.ok(popup.url().startsWith(app.raw.origin));
+  await allowAs(popup);
+  await ended(page);
+  assert.deepEqual(context.faults, []);
+  await context.close();
+});
+
+test('t26_what a provider says of an error is never shown as ours', async () => {
+  const two = await world.app('Two services');
+  const raw = await world.raw();
+  await world.addRaw(two, raw, { id: 'one', name: 'One' });
+  await world.addRaw(two, raw, { id: 'two', name: 'Two' });
+  const context = await person(world.browser);
+  const page = await visit(context, two.site);
+  const popup = await at(await clickConnect(page), 'picker');
+  await popup.click('[data-provider="one"]');
+  await popup.locator('body[data-page="consent"]').waitFor();
+  raw.page = (query) => {
+    const back = new URL(query.get('redirect_uri'));
+    back.search = new URLSearchParams({ state: query.get('state'), error: 'invalid_scope', error_description: '<b>Call 555-1234</b>\r\nX: y' });
+    return `<a id="back" href="${back.href.replaceAll('&', '&amp;')}">back</a>`;
+  };
+  await approve(popup);
+  await popup.click('#back');
+  await at(popup, 'provider_error');
+  assert.ok(!(await popup.content()).includes('555-1234'));
+  assert.deepEqual(context.faults, []);
+  await context.close();
+});
+
+test('t52_a browser that blocks cookies is told so in words', async () => {
+  const app = await world.rawApp('Reader');
+  const context = await personWithoutCookies();
+  const page = await visit(context, app.site);
+  const popup = await clickConnect(page);
+  await popup.locator('h1:has-text("blocked a cookie")').waitFor();
+  await look(popup, 'cookies-blocked');
+  assert.equal(app.raw.authorizations(), 0);
+  await context.close();
+  const usual = await person(world.browser);
+  await allowAs(await toRaw(await visit(usual, app.site)));
+  await usual.close();
+});
+
+test('the remaining pages pass axe', async () => {
+  const context = await person(world.browser);
+  const page = await context.newPage();
+  for (const name of ['expired', 'used', 'invalid', 'other_browser', 'cookies', 'open']) {
+    await page.goto(`${world.origin}/connect/notice/${name}`);
+    await look(page, `notice-${name}`);
+  }
+  await page.goto(`${world.origin}/nothing-here`);
+  await look(page, 'not-found');
+  assert.deepEqual(context.faults, []);
+  await context.close();
+});
