@@ -159,7 +159,7 @@ async fn list(app: &str, config: &Config, output: Output) -> anyhow::Result<()> 
 async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<()> {
     let flows = wiring::flows(config).await?;
     let app = find_app(store_of(config).await?.as_ref(), &args.app).await?;
-    let recipe = recipe_of(&args, config).await?;
+    let recipe = recipe_of(&args, config, output).await?;
     let setting = ProviderSetting {
         recipe,
         client_id: args.client_id.clone(),
@@ -182,7 +182,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
 }
 
 /// The facts: spec file, catalogue or blank, then discovery, then the flags.
-async fn recipe_of(args: &SetArgs, config: &Config) -> anyhow::Result<Recipe> {
+async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::Result<Recipe> {
     let mut recipe = match (&args.spec, Catalog::builtin().get(&args.id)) {
         (Some(path), _) => {
             let text = std::fs::read_to_string(path)
@@ -196,7 +196,7 @@ async fn recipe_of(args: &SetArgs, config: &Config) -> anyhow::Result<Recipe> {
         return Err(Usage(format!("the file describes \"{}\", not \"{}\"", recipe.id, args.id)).into());
     }
     if let Some(issuer) = &args.issuer {
-        discover_into(&mut recipe, issuer, config).await?;
+        discover_into(&mut recipe, issuer, config, output).await?;
     }
     apply_flags(&mut recipe, args)?;
     alter_providers::validate(&recipe).map_err(|e| Usage(e.to_string()))?;
@@ -217,10 +217,18 @@ fn blank(args: &SetArgs) -> Result<Recipe, Usage> {
     Ok(recipe)
 }
 
-async fn discover_into(recipe: &mut Recipe, issuer: &str, config: &Config) -> anyhow::Result<()> {
+async fn discover_into(
+    recipe: &mut Recipe,
+    issuer: &str,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<()> {
     let found = alter_oauth::discover(&wiring::egress(config)?, issuer)
         .await
         .with_context(|| format!("the endpoints of {issuer} could not be discovered"))?;
+    for host in found.foreign_hosts() {
+        output.note(&format!("Note: {issuer} sends codes or keys to another host, {host}. Is that right?"));
+    }
     recipe.issuer = Some(found.issuer);
     recipe.issuer_template = None;
     recipe.authorize_url = found.authorization_endpoint;
