@@ -1,1 +1,157 @@
-fn main() {}
+//! Measures a release build of `alter` from the outside: over sockets, by the operating system's own accounting.
+//!
+//! Rooms: `client` (HTTP/1.1 on one connection), `signer` (a backend's signed calls), `alter` (a server on throw-away
+//! data), `grant` (one connect flow, for a grant to release), `load` (the closed loop), `process` (what /proc says),
+//! `floor` (the bare server to compare with), `rates`, `start`, `timing`, `sizes` (one kind of measurement each),
+//! `machine` (where it was measured), `report` (markdown and JSON). Not here: anything that asserts; targets are
+//! printed beside the figures, and a missed one is a fact, not a failure. To add a measurement: a file that returns a
+//! serialisable value, a field in `report::Report`, a section in its markdown.
+
+mod alter;
+mod client;
+mod floor;
+mod grant;
+mod load;
+mod machine;
+mod process;
+mod rates;
+mod report;
+mod signer;
+mod sizes;
+mod start;
+mod timing;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+/// The measurements of Alter Connect.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure everything; print a table and write it to files.
+    Run(Plan),
+    /// The bare server: prints its address and answers `hello`.
+    Floor,
+    /// Load one workload for a while, for a profiler to watch; prints the server's process id first.
+    Hold(Hold),
+}
+
+/// What to measure and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The release build of `alter`.
+    #[arg(long, value_name = "FILE")]
+    alter: PathBuf,
+    /// Throw-away data goes below this folder: a real disk, or durable writes cost nothing.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where `DATE.md` and `DATE.json` are written.
+    #[arg(long, value_name = "DIR")]
+    results: PathBuf,
+    /// The browser SDK's built files.
+    #[arg(long, value_name = "DIR")]
+    sdk: PathBuf,
+    /// What was built, for the report.
+    #[arg(long, default_value = "unknown")]
+    commit: String,
+    /// Seconds of each measured run, 1 to 60.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+    seconds: u64,
+    /// Repetitions, each on fresh data; the medians are reported.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=15))]
+    repetitions: u32,
+    /// Keep-alive connections, each always with one request under way.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+    connections: Vec<usize>,
+    /// Starts of which the median is reported.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    starts: u32,
+}
+
+#[derive(Debug, Args)]
+struct Hold {
+    /// The build of `alter` to load.
+    #[arg(long, value_name = "FILE")]
+    alter: PathBuf,
+    /// Throw-away data.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// What to ask for.
+    #[arg(long, value_enum)]
+    workload: rates::Workload,
+    /// Keep-alive connections.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// For how long.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("alter-bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The floor has a runtime like the server's own. The generator has one worker, so that on a small machine it takes
+/// one processor at most.
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Floor => tokio::runtime::Runtime::new()?.block_on(floor::serve()),
+        Command::Run(plan) => one_worker()?.block_on(measure(&plan)),
+        Command::Hold(hold) => one_worker()?.block_on(rates::hold(
+            &hold.alter,
+            &hold.data,
+            hold.workload,
+            hold.connections,
+            hold.seconds,
+        )),
+    }
+}
+
+fn one_worker() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
+async fn measure(plan: &Plan) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&plan.data)?;
+    let before = machine::Load::now();
+    say("start-up and idle memory ...");
+    let start = start::measure(plan).await?;
+    say("rates ...");
+    let rates = rates::measure(plan).await?;
+    let report = report::Report {
+        at: report::now(),
+        commit: plan.commit.clone(),
+        seconds: plan.seconds,
+        repetitions: plan.repetitions,
+        machine: machine::describe(&plan.data)?,
+        load_before: before,
+        load_after: machine::Load::now(),
+        sizes: sizes::measure(&plan.alter, &plan.sdk)?,
+        start,
+        rates,
+    };
+    report.write(&plan.results)?;
+    print(&report.markdown());
+    Ok(())
+}
+
+/// Progress goes to standard error, the table to standard output.
+pub(crate) fn say(text: &str) {
+    let _reader_may_be_gone = writeln!(std::io::stderr(), "{text}");
+}
+
+pub(crate) fn print(text: &str) {
+    let _reader_may_be_gone = writeln!(std::io::stdout(), "{text}");
+}

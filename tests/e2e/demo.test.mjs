@@ -17,7 +17,7 @@ before(async () => {
 });
 after(async () => {
   await browser?.close();
-  await demo?.stop();
+  await demo?.stop('SIGINT');
 });
 
 test('the button connects an account and the page shows what the backend read with the grant', async () => {
@@ -28,7 +28,7 @@ test('the button connects an account and the page shows what the backend read wi
   const popup = await at(await clickConnect(page), 'consent');
   await approve(popup);
   await look(popup, 'demo-provider');
-  await popup.locator('button, input[type="submit"], a').first().click({ noWaitAfter: true });
+  await popup.click('#approve', { noWaitAfter: true });
   await page.locator('#result:not(:empty)').waitFor();
   await page.locator('#result:has-text("{"), #result:has-text("[")').waitFor();
   const notes = JSON.parse(await page.textContent('#result'));
@@ -37,6 +37,18 @@ test('the button connects an account and the page shows what the backend read wi
   assert.deepEqual(await axe(page), []);
   await look(page, 'demo-result');
   assert.deepEqual(context.faults, []);
+  await context.close();
+});
+
+test('a refusal is said in words, and the button works again', async () => {
+  const context = await person(browser);
+  const page = await context.newPage();
+  await page.goto(urls.app);
+  const popup = await approve(await at(await clickConnect(page), 'consent'));
+  await popup.click('#deny', { noWaitAfter: true });
+  await page.locator('#say:not(:empty)').waitFor();
+  assert.match(await page.textContent('#events'), /onError: oauth_denied/);
+  await (await clickConnect(page)).locator('body[data-page="consent"]').waitFor();
   await context.close();
 });
 

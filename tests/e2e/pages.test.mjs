@@ -15,7 +15,7 @@ const CORPUS = [
   '<script>pwned=1</script>',
   '"><img src=x onerror=pwned=1>',
   '\'"--></style></script><svg onload=pwned=1>',
-  '<base href=//127.0.0.2/><form action=//127.0.0.2/><button>Continue</button></form>',
+  '<base href=//127.0.0.2/><form action=//127.0.0.2/><button>Go</button></form>',
   '{{7*7}}{% include "x" %}${pwned=1}',
   'javascript:pwned=1//\u202Egnp.exe',
 ];
@@ -51,13 +51,15 @@ for (const [n, hostile] of CORPUS.entries()) {
 test('t45_the listener that found nothing finds a planted script', async () => {
   const app = await world.rawApp('Reader');
   const context = await person(world.browser);
-  await context.route('**/connect/s/*', async (route) => {
+  const page = await visit(context, app.site);
+  const popup = await toConsent(page);
+  assert.deepEqual(context.faults, []);
+  await popup.route('**/connect/s/*', async (route) => {
     const answer = await route.fetch();
     const body = (await answer.text()).replace('</main>', '<script>pwned=1</script><img src="x" onerror="pwned=1"></main>');
     await route.fulfill({ response: answer, body });
   });
-  const page = await visit(context, app.site);
-  const popup = await toConsent(page);
+  await popup.reload();
   await pause(200);
   const scripts = context.faults.filter((fault) => fault.startsWith('script-src'));
   assert.ok(scripts.length >= 1, context.faults.join('\n') || 'nothing was reported');
@@ -123,6 +125,49 @@ test('t52_a browser that blocks cookies is told so in words', async () => {
   const usual = await person(world.browser);
   await allowAs(await toRaw(await visit(usual, app.site)));
   await usual.close();
+});
+
+test('the pages at the end of a flow pass axe', async () => {
+  const app = await world.rawApp('Reader');
+  const context = await person(world.browser);
+  // The popup of a flow is closed at its end: the same browser looks at the same page in a tab.
+  const tab = async (popup, name) => {
+    const page = await context.newPage();
+    await page.goto(`${world.origin}/connect/s/${sidOf(popup)}`);
+    await at(page, name);
+    return page;
+  };
+  const sids = new Map();
+  const sidOf = (popup) => sids.get(popup);
+  const start = async () => {
+    const page = await visit(context, app.site);
+    const popup = await toConsent(page);
+    sids.set(popup, new URL(popup.url()).pathname.split('/').pop());
+    return [page, popup];
+  };
+  const ends = {
+    denied: (popup) => popup.click('[data-do="cancel"]'),
+    provider_error: async (popup) => answerWith(await approve(popup), 'temporarily_unavailable'),
+    cancelled: (popup) => popup.close(),
+  };
+  for (const [name, end] of Object.entries(ends)) {
+    const [page, popup] = await start();
+    await end(popup);
+    await ended(page);
+    await tab(popup, name);
+  }
+  let release;
+  app.raw.hold = new Promise((resolve) => { release = resolve; });
+  const [page, popup] = await start();
+  await approve(popup);
+  await allowAs(popup);
+  await pause(500);
+  const waiting = await tab(popup, 'waiting');
+  release();
+  await ended(page);
+  await at(waiting, 'done');
+  assert.deepEqual(context.faults, []);
+  await context.close();
 });
 
 test('the remaining pages pass axe', async () => {

@@ -35,7 +35,8 @@ impl Level {
     }
 }
 
-/// What an operator decides about an app. Every field is a flag of `alter app create` and `app set`.
+/// What an operator decides about an app. Every field is a flag of `alter app create` and `app set`. Rows of older
+/// versions are read again: a new field needs `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSettings {
     /// Shown to people on every page; 1-80 characters.

@@ -33,7 +33,8 @@ pub struct Session {
     pub version: u64,
 }
 
-/// The part of a session that storage keeps as one document.
+/// The part of a session that storage keeps as one document. Rows of older versions are read again: a new field needs
+/// `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionData {
     /// The one origin that may read the result.
@@ -396,19 +397,27 @@ impl Session {
         }
     }
 
-    /// A connection was made. With one provider offered the session is done. A session that ended meanwhile keeps
+    /// The connection of `transaction` was made. With one provider offered the session is done. A session that ended meanwhile keeps
     /// its end; the connection is recorded all the same.
-    pub fn connected(&mut self, connection: Connection) {
+    pub fn connected(&mut self, transaction: TransactionId, connection: Connection) {
         let (provider, at) = (connection.provider.clone(), connection.at);
         self.data.connections.retain(|c| c.grant_id != connection.grant_id);
         self.data.connections.push(connection);
-        self.data.attempt = None;
+        // Another attempt may be under way in a second tab: it goes on.
+        self.data.attempt.take_if(|a| a.transaction == transaction);
         self.data.selected = None;
         self.data.last_failure = None;
         self.data.declined.retain(|d| d.provider != provider);
         self.push_event(EventName::OauthComplete, &provider, at);
         if self.is_single() {
             self.finish(at);
+        }
+    }
+
+    /// The attempt of `transaction` failed. When the user has started another one since, that one decides.
+    pub fn transaction_failed(&mut self, transaction: TransactionId, failure: Failure, at: Micros) {
+        if self.data.attempt.as_ref().is_none_or(|a| a.transaction == transaction) {
+            self.attempt_failed(failure, at);
         }
     }
 

@@ -88,7 +88,7 @@ fn t55_a_session_that_ended_cannot_be_claimed_again() {
     for end in ["done", "failed", "cancelled", "expired"] {
         let mut s = claimed(&["a"]);
         match end {
-            "done" => s.connected(connection(T0)),
+            "done" => s.connected(TransactionId::new(&SystemRandom), connection(T0)),
             "failed" => s.attempt_failed(denied(), T0),
             "cancelled" => s.finish(T0),
             _ => assert!(s.expire(T0.plus_seconds(600))),
@@ -109,9 +109,23 @@ fn a_denied_provider_among_several_leads_back_to_the_picker_and_the_last_one_end
 }
 
 #[test]
+fn an_older_attempt_that_fails_or_succeeds_leaves_the_newer_one_alone() {
+    let older = TransactionId::new(&SystemRandom);
+    let mut s = claimed(&["a", "b"]);
+    let newer = attempt(Coop::Unknown, T0);
+    s.start(newer.clone());
+    s.transaction_failed(older, denied(), T0);
+    assert_eq!((s.data.attempt.as_ref(), s.state_name()), (Some(&newer), "claimed"));
+    s.connected(older, connection(T0));
+    assert_eq!(s.data.attempt.as_ref(), Some(&newer));
+    s.transaction_failed(newer.transaction, denied(), T0);
+    assert_eq!(s.data.attempt, None);
+}
+
+#[test]
 fn what_was_connected_counts_when_the_user_just_closes_the_window() {
     let mut s = claimed(&["a", "b"]);
-    s.connected(connection(T0));
+    s.connected(TransactionId::new(&SystemRandom), connection(T0));
     assert_eq!(s.state_name(), "claimed");
     s.finish(T0);
     assert_eq!(s.end().unwrap().kind, EndKind::Done);
@@ -176,7 +190,7 @@ proptest! {
                 0 => { let _ = s.claim_by(claim(Level::L2, now)); }
                 1 => { s.select("a", now); }
                 2 if s.can_start(now) => s.start(attempt(Coop::Keeps, now)),
-                3 => { s.connected(connection(now)); made += 1; }
+                3 => { s.connected(TransactionId::new(&SystemRandom), connection(now)); made += 1; }
                 4 => s.attempt_failed(denied(), now),
                 5 => s.finish(now),
                 6 => { s.expire(now); }

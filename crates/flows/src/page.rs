@@ -125,8 +125,9 @@ fn screen(session: &Session, now: alter_core::Micros) -> Screen {
     let data = &session.data;
     match &data.state {
         State::Minted => Screen::Expired,
+        // A connection that arrived after the end was announced was made all the same: the page says so.
+        State::Ended { .. } if !data.connections.is_empty() => Screen::Done(data.connections.clone()),
         State::Ended { end, .. } => match (end.kind, &end.failure) {
-            (EndKind::Done, _) => Screen::Done(data.connections.clone()),
             (EndKind::Failed, Some(failure)) => Screen::Failed { failure: failure.clone(), over: true },
             (EndKind::Expired, _) => Screen::Expired,
             _ => Screen::Cancelled,

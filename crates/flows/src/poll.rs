@@ -49,6 +49,8 @@ impl Flows {
         let settled = self.update_session(&session.sid, |s| Ok::<_, StoreError>((settle(s, now), ())));
         let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
         Ok(match session.end() {
+            // A result that arrived after the end was announced is not lost (protocol section 5).
+            Some(_) if !session.data.connections.is_empty() => Poll::Completed(session.data.connections),
             None => Poll::Pending { declined: session.data.declined },
             Some(end) => match (end.kind, &end.failure) {
                 (EndKind::Done, _) => Poll::Completed(session.data.connections),

@@ -13,6 +13,8 @@ use crate::{Flows, status::settle};
 const PERIOD: Duration = Duration::from_secs(5);
 /// `consumed` or `sent` for longer than this is lost, seconds.
 const LOST_AFTER: i64 = 60;
+/// A journalled answer that could not be replayed for this long never will be (a sealed value that was damaged), seconds.
+const REPLAYED_FOR: i64 = 24 * 3600;
 /// How long nonces are kept, seconds: twice the signature window.
 const NONCE_TTL: i64 = 600;
 /// How long an ended session can still be polled, seconds.
@@ -44,8 +46,9 @@ impl Flows {
             ended.await?;
         }
         for transaction in self.store().list_stuck_transactions(now.plus_seconds(-LOST_AFTER), BATCH).await? {
+            let hopeless = now >= transaction.created_at.plus_seconds(REPLAYED_FOR);
             match (&transaction.status, &transaction.body) {
-                (TransactionStatus::Sent, Some(_)) => self.replay(transaction).await,
+                (TransactionStatus::Sent, Some(_)) if !hopeless => self.replay(transaction).await,
                 _ => {
                     let (status, kind) = (TransactionStatus::Interrupted, FailureKind::Server);
                     let code = Some("interrupted".to_owned());

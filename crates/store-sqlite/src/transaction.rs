@@ -102,7 +102,7 @@ impl TransactionStore for SqliteStore {
             let Some(sid) = moved(c, sql, params![id.to_string(), status.as_str(), now.0])? else {
                 return Ok(false);
             };
-            change(c, &sid, |session| session.attempt_failed(failure, now))?;
+            change(c, &sid, |session| session.transaction_failed(id, failure, now))?;
             append(c, &audit)?;
             Ok(true)
         })
@@ -129,7 +129,7 @@ fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<bool, Fault>
         return Ok(false);
     }
     grant::put(c, &grant)?;
-    change(c, &sid, |session| session.connected(connection))?;
+    change(c, &sid, |session| session.connected(transaction, connection))?;
     append(c, &audit)?;
     Ok(true)
 }

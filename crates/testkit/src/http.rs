@@ -83,6 +83,20 @@ impl Reply {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
+    /// Everything of the answer but its request id and its date: two answers that must not differ have the same.
+    pub fn fingerprint(&self) -> String {
+        let id = self.header("x-request-id");
+        let mut lines: Vec<String> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "date" | "x-request-id"))
+            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+            .collect();
+        lines.sort();
+        let body = if id.is_empty() { self.text() } else { self.text().replace(id, "REQUEST-ID") };
+        format!("{}\n{}\n\n{body}", self.status, lines.join("\n"))
+    }
+
     /// `name=value` of every cookie that is set, with its attributes.
     pub fn cookies(&self) -> Vec<String> {
         self.headers.get_all("set-cookie").iter().filter_map(|v| v.to_str().ok().map(str::to_owned)).collect()
@@ -113,4 +127,20 @@ pub async fn send(address: &str, sent: Sent) -> Reply {
     let body = body.collect().await.expect("the body arrives").to_bytes().to_vec();
     driving.abort();
     Reply { status: parts.status.as_u16(), headers: parts.headers, body }
+}
+
+/// Sends bytes exactly as they are and reads until the server closes: for what no HTTP library would send. Ask for
+/// `Connection: close`. The answer is whatever arrived, possibly nothing.
+pub async fn send_raw(address: &str, bytes: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let port = address.rsplit(':').next().expect("an address has a port");
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).await.expect("the server listens");
+    // A server that has seen enough may answer and close before it was sent everything.
+    let _refused_early = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let mut part = [0; 16 * 1024];
+    while let Ok(read @ 1..) = stream.read(&mut part).await {
+        answer.extend_from_slice(&part[..read]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
 }

@@ -1,15 +1,18 @@
 //! What tests of several crates share. A dev-dependency only.
 //!
 //! `contract`: the storage suite that every engine runs. `server`: a real server over real sockets on throw-away data
-//! with a mock provider and a clock that tests move. `browser`: cookies and redirects, as a browser has them. `http`:
+//! with a mock provider and a clock that tests move. `browser`: cookies and redirects, as a browser has them. `attempt`: one
+//! attempt to connect, with all that can be looked at. `http`:
 //! requests with every byte under the test's control.
 
+pub mod attempt;
 pub mod browser;
 pub mod clock;
 pub mod contract;
 pub mod http;
 pub mod server;
 
+pub use attempt::Attempt;
 pub use browser::TestBrowser;
 pub use clock::TestClock;
 pub use http::{Reply, Sent};

@@ -135,6 +135,19 @@ impl TestServer {
         self.listen(listener);
     }
 
+    /// A second server on the same data, as another process would be: its flows and its address (send with this
+    /// server's `Host`). It runs until the test ends. `root_key`: another one than the right one.
+    pub async fn replica(&self, root_key: Option<&SecretString>) -> (Flows, String) {
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&self.db_path(), Open::Existing).expect("the database opens again"));
+        let flows = build(&self.public_url, store, root_key.unwrap_or(&self.root_key), &self.clock);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = format!("localhost:{}", listener.local_addr().expect("it is bound").port());
+        let router = alter_server::router(Shared::new(flows.clone()).expect("the public URL is in order"));
+        tokio::spawn(alter_server::serve(listener, router, Limits::default(), std::future::pending()));
+        (flows, address)
+    }
+
     fn port(&self) -> &str {
         self.host.rsplit(':').next().unwrap_or_default()
     }

@@ -38,11 +38,11 @@ export function startAlter(env, args, log, onLine = () => {}) {
   }
   return {
     child,
-    stop: () =>
+    stop: (signal = 'SIGTERM') =>
       new Promise((done) => {
         if (child.exitCode !== null || child.signalCode !== null) return done();
         child.once('exit', done);
-        child.kill('SIGTERM');
+        child.kill(signal);
         setTimeout(() => child.kill('SIGKILL'), 3000).unref();
       }),
   };

@@ -31,7 +31,8 @@ export async function personWithoutCookies() {
   const settings = { profile: { default_content_setting_values: { cookies: 2 } } };
   writeFileSync(join(dir, 'Default', 'Preferences'), JSON.stringify(settings));
   const context = await chromium.launchPersistentContext(dir, { ...options, ignoreHTTPSErrors: true });
-  context.on('close', () => rmSync(dir, { recursive: true, force: true }));
+  // Not at its close: the browser writes there until it is gone.
+  process.on('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 20 }));
   return watch(context);
 }
 

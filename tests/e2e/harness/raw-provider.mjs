@@ -9,11 +9,11 @@ export const CLIENT = { id: 'raw-client', secret: 'raw-client-secret' };
 const random = () => randomBytes(16).toString('hex');
 const escape = (value) => value.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-/** Starts one. `page(query)` replaces its authorization page; `headers` come with every page of it. */
+/** Starts one. `page(query)` replaces its authorization page, `headers` come with it, `hold` delays the token answer. */
 export async function startRawProvider(host = '127.0.0.1') {
   const codes = new Map();
   const tokens = new Map();
-  const provider = { seen: [], tokenRequests: 0, headers: {}, page: undefined };
+  const provider = { seen: [], tokenRequests: 0, headers: {}, page: undefined, hold: undefined };
 
   const back = (query, extra) => {
     const to = new URL(query.get('redirect_uri'));
@@ -52,7 +52,9 @@ export async function startRawProvider(host = '127.0.0.1') {
       answer.end(`<!doctype html><html lang="en"><title>Raw provider</title><h1>Raw provider</h1>${body}`);
     } else if (url.pathname === '/token') {
       provider.tokenRequests += 1;
-      json(...exchange(new URLSearchParams(await text(incoming)), incoming.headers.authorization));
+      const form = new URLSearchParams(await text(incoming));
+      await provider.hold;
+      json(...exchange(form, incoming.headers.authorization));
     } else if (url.pathname === '/userinfo' || url.pathname === '/api/me') {
       const user = tokens.get((incoming.headers.authorization ?? '').replace('Bearer ', ''));
       if (user) json(200, { sub: `raw-${user}`, email: `${user}@raw.test`, name: user });

@@ -35,7 +35,7 @@ pub async fn completing_stores_grant_session_audit_and_wipes(
     assert_wiped(&*store, &t, Status::Succeeded).await?;
     assert_eq!(found(store.find_transaction(&t.state_hash).await?).status_at, done.at);
     let mut expected = session.clone();
-    expected.connected(done.connection);
+    expected.connected(t.id, done.connection);
     expected.version += 1;
     let session = found(store.get_session(&session.sid).await?);
     assert_eq!(session, expected);
@@ -227,7 +227,7 @@ pub async fn failing_ends_whatever_is_open_and_wipes(store: Arc<dyn Store>) -> R
         }
         assert!(fail(&*store, &t, status).await?);
         assert_wiped(&*store, &t, status).await?;
-        session.attempt_failed(denied(), T0.plus_seconds(6));
+        session.transaction_failed(t.id, denied(), T0.plus_seconds(6));
         session.version += 1;
         assert_eq!(found(store.get_session(&session.sid).await?), session);
         assert_eq!(session.state_name(), "failed");

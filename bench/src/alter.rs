@@ -1,0 +1,132 @@
+//! A server on throw-away data, set up by its own command line with default settings.
+
+use std::{
+    fs::File,
+    io::Write,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use alter_core::{SystemRandom, id::base32_text};
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use crate::client::{Connection, request};
+
+/// How long a server may take to become ready before the measurement is given up.
+const READY_MAX: Duration = Duration::from_secs(20);
+
+/// Data, port and, while it runs, the process. Dropping it ends the process and removes the data.
+pub(crate) struct Alter {
+    binary: PathBuf,
+    dir: PathBuf,
+    pub(crate) port: u16,
+    running: Option<Child>,
+}
+
+impl Alter {
+    /// `alter init` in a new folder below `parent`.
+    pub(crate) fn init(binary: &Path, parent: &Path) -> anyhow::Result<Self> {
+        let dir = parent.join(format!("data-{}", base32_text(&SystemRandom, 12)));
+        // The port is free now, and nothing else here takes ports while it is not ours again.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let alter = Self { binary: binary.to_owned(), dir, port, running: None };
+        alter.cli(&["init"], "")?;
+        Ok(alter)
+    }
+
+    pub(crate) fn host(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+
+    pub(crate) fn public_url(&self) -> String {
+        format!("http://{}", self.host())
+    }
+
+    /// Only our own settings reach the process: none of the caller's environment.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ALTER_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("ALTER_DATA_DIR", &self.dir)
+            .env("ALTER_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("ALTER_PUBLIC_URL", self.public_url())
+            .env("ALTER_EGRESS_ALLOW", "127.0.0.0/8");
+        command
+    }
+
+    /// One command with `--json`; its answer.
+    pub(crate) fn cli(&self, arguments: &[&str], input: &str) -> anyhow::Result<Value> {
+        let mut child = self
+            .command()
+            .args(arguments)
+            .arg("--json")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} did not start", self.binary.display()))?;
+        child.stdin.take().context("the input was piped")?.write_all(input.as_bytes())?;
+        let output = child.wait_with_output()?;
+        ensure!(
+            output.status.success(),
+            "alter {} failed: {}",
+            arguments.first().unwrap_or(&""),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// `alter serve`; answers the time from its start to the first 200 of `/readyz`.
+    pub(crate) async fn serve(&mut self) -> anyhow::Result<Duration> {
+        let log = File::create(self.dir.join("serve.log"))?;
+        let begun = Instant::now();
+        let mut command = self.command();
+        command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.running = Some(command.spawn().context("alter serve did not start")?);
+        let ask = request("GET", "/readyz", &self.host(), &[], "");
+        loop {
+            if let Ok(mut connection) = Connection::open(self.port).await
+                && connection.exchange(&ask).await.is_ok_and(|reply| reply.status == 200)
+            {
+                return Ok(begun.elapsed());
+            }
+            if begun.elapsed() > READY_MAX {
+                let log = std::fs::read_to_string(self.dir.join("serve.log")).unwrap_or_default();
+                bail!("alter serve did not become ready: {log}");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The process id of the running server.
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.running.as_ref().map(Child::id).context("the server does not run")
+    }
+
+    /// Stops it as a service manager does.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.running.take() {
+            let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+            ensure!(told.success(), "the server could not be told to stop");
+            child.wait()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Alter {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            let _it_may_have_ended = child.kill();
+            let _reaped = child.wait();
+        }
+        let _a_leftover_below_the_data_folder = std::fs::remove_dir_all(&self.dir);
+    }
+}

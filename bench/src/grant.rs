@@ -1,0 +1,121 @@
+//! One app with one provider and one grant, made through the real connect flow: the steps of the browser SDK's popup
+//! over HTTP, against a mock provider that approves at once.
+
+use alter_core::{
+    SystemRandom,
+    secret::{base64url, sha256},
+    time::random_bytes,
+};
+use alter_mock_provider::MockProvider;
+use anyhow::{Context, ensure};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    alter::Alter,
+    client::{Connection, request},
+    signer::Signer,
+};
+
+const ORIGIN: &str = "https://app.example";
+const PROVIDER: &str = "mock";
+const CLIENT: &str = "bench-client";
+const CLIENT_SECRET: &str = "bench-client-secret";
+
+/// The body of a mint, as a backend sends it.
+pub(crate) const MINT: &str = r#"{"allowed_origin":"https://app.example"}"#;
+
+/// An app that may mint; a signer with its key.
+pub(crate) fn make_app(alter: &Alter, provider: &MockProvider) -> anyhow::Result<Signer> {
+    let app = alter.cli(&["app", "create", "Bench", "--website-url", ORIGIN], "")?;
+    let issuer = provider.issuer();
+    let set = [
+        "provider",
+        "set",
+        "Bench",
+        PROVIDER,
+        "--client-id",
+        CLIENT,
+        "--client-secret-stdin",
+        "--issuer",
+        &issuer,
+        "--api-host",
+        issuer.trim_start_matches("http://"),
+    ];
+    let configured = alter.cli(&set, CLIENT_SECRET)?;
+    let callback = configured["callback_url"].as_str().context("no callback URL")?;
+    provider.register_client(CLIENT, Some(CLIENT_SECRET), &[callback]);
+    let key = app["api_key"].as_str().context("no API key")?;
+    Ok(Signer { host: alter.host(), key: SecretString::from(key.to_owned()) })
+}
+
+/// Connects an account; answers the body of a `/sdk/token` call that releases its token.
+pub(crate) async fn connect(
+    alter: &Alter,
+    signer: &Signer,
+    provider: &MockProvider,
+) -> anyhow::Result<String> {
+    provider.set(|switches| switches.auto_approve = true);
+    let mut server = Connection::open(alter.port).await?;
+    let minted =
+        server.exchange(&signer.post("/sdk/oauth/connect/session", MINT)).await?.expect(201)?.json()?;
+    let token = minted["session_token"].as_str().context("no session token")?;
+    let (page, cookie) = open(&mut server, alter, token).await?;
+    status(&mut server, alter, token).await?;
+    let sid = page.split('?').next().and_then(|path| path.rsplit('/').next()).context("no session id")?;
+    let authorize = approve(&mut server, alter, sid, &cookie).await?;
+    let callback = at_provider(&authorize).await?;
+    let back = request("GET", &callback, &alter.host(), &[("cookie", &cookie)], "");
+    server.exchange(&back).await?.expect(303)?;
+    let done = status(&mut server, alter, token).await?;
+    ensure!(done["status"] == "completed", "the connect flow ended {}", done["status"]);
+    let grant = done["connections"][0]["grant_id"].as_str().context("no grant")?;
+    let wanted = json!({ "method": "GET", "url": provider.url("/api/me") });
+    Ok(json!({ "grant_id": grant, "reason": "bench", "request": wanted }).to_string())
+}
+
+/// The popup's form post; the page it leads to and the browser's cookie.
+async fn open(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<(String, String)> {
+    let cb = base64url(&sha256(&random_bytes::<32>(&SystemRandom)));
+    let form = format!("session={token}&cb={cb}&m=p");
+    let headers = [("origin", ORIGIN), ("content-type", "application/x-www-form-urlencoded")];
+    let ask = request("POST", "/connect/open", &alter.host(), &headers, &form);
+    let reply = server.exchange(&ask).await?.expect(303)?;
+    let cookie = reply.header("set-cookie").and_then(|c| c.split(';').next()).context("no cookie")?;
+    Ok((reply.header("location").context("no page")?.to_owned(), cookie.to_owned()))
+}
+
+async fn status(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<Value> {
+    let body = json!({ "session_token": token, "cursor": 0, "wait": 0 }).to_string();
+    let headers = [("origin", ORIGIN), ("content-type", "text/plain")];
+    let ask = request("POST", "/connect/status", &alter.host(), &headers, &body);
+    server.exchange(&ask).await?.expect(200)?.json()
+}
+
+async fn approve(server: &mut Connection, alter: &Alter, sid: &str, cookie: &str) -> anyhow::Result<String> {
+    let headers = [
+        ("origin", alter.public_url()),
+        ("content-type", "application/json".into()),
+        ("cookie", cookie.into()),
+    ];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let body = json!({ "provider": PROVIDER }).to_string();
+    let ask = request("POST", &format!("/connect/api/s/{sid}/approve"), &alter.host(), &headers, &body);
+    let answer = server.exchange(&ask).await?.expect(200)?.json()?;
+    Ok(answer["location"].as_str().context("no authorization URL")?.to_owned())
+}
+
+/// Path and query of the callback that the provider redirects to.
+async fn at_provider(authorize: &str) -> anyhow::Result<String> {
+    let url = Url::parse(authorize)?;
+    let port = url.port().context("the mock provider has a port")?;
+    let ask = request("GET", &target_of(&url), &format!("127.0.0.1:{port}"), &[], "");
+    let mut provider = Connection::open(port).await?;
+    let reply = provider.exchange(&ask).await?.expect(303)?;
+    Ok(target_of(&Url::parse(reply.header("location").context("the provider did not redirect")?)?))
+}
+
+fn target_of(url: &Url) -> String {
+    format!("{}?{}", url.path(), url.query().unwrap_or_default())
+}

@@ -1,0 +1,43 @@
+//! The attacker, or the fault, at the database file itself.
+
+use alter_testkit::TestServer;
+use rusqlite::{Connection, Params};
+
+/// A second connection to the server's own file.
+pub(crate) fn open(server: &TestServer) -> Connection {
+    let connection = Connection::open(server.db_path()).unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    connection
+}
+
+/// Runs one statement; answers the rows changed.
+pub(crate) fn run(server: &TestServer, statement: &str, values: impl Params) -> usize {
+    open(server).execute(statement, values).unwrap()
+}
+
+/// The one number that a query answers.
+pub(crate) fn number(server: &TestServer, query: &str) -> i64 {
+    open(server).query_row(query, [], |row| row.get(0)).unwrap()
+}
+
+/// The one text that a query answers.
+pub(crate) fn text(server: &TestServer, query: &str) -> String {
+    open(server).query_row(query, [], |row| row.get(0)).unwrap()
+}
+
+/// How many rows a table has, by the words after `FROM`.
+pub(crate) fn count(server: &TestServer, from: &str) -> i64 {
+    number(server, &format!("SELECT count(*) FROM {from}"))
+}
+
+/// Makes every write that `event` names fail (`INSERT ON audit`), as a full disk or a broken sink would.
+pub(crate) fn block(server: &TestServer, event: &str) {
+    let statement =
+        format!("CREATE TRIGGER blocked BEFORE {event} BEGIN SELECT RAISE(ABORT, 'blocked by the test'); END");
+    open(server).execute_batch(&statement).unwrap();
+}
+
+/// Lifts [`block`].
+pub(crate) fn unblock(server: &TestServer) {
+    open(server).execute_batch("DROP TRIGGER blocked").unwrap();
+}

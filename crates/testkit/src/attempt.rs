@@ -1,0 +1,82 @@
+//! One attempt to connect, kept with everything that a test may want to look at, whatever its end.
+
+use serde_json::{Value, json};
+
+use crate::{Reply, TestApp, TestBrowser, TestServer};
+
+/// An attempt, up to the provider or to its end.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The session's token.
+    pub token: String,
+    /// The session's public id.
+    pub sid: String,
+    /// The provider's authorization URL.
+    pub authorize: String,
+    /// Path and query of the callback; empty before the provider was asked.
+    pub callback: String,
+    /// What the callback answered; `None` before it was taken.
+    pub reply: Option<Reply>,
+    /// What the status channel says; null before the callback was taken.
+    pub status: Value,
+}
+
+impl Attempt {
+    /// A parameter of the authorization URL.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn param(&self, name: &str) -> String {
+        let url = url::Url::parse(&self.authorize).expect("an authorization URL");
+        let found = url.query_pairs().find(|(key, _)| key == name);
+        found.unwrap_or_else(|| panic!("no {name} in {url}")).1.into_owned()
+    }
+
+    /// `details.provider_error` of a failed attempt; empty when there is none.
+    pub fn provider_error(&self) -> &str {
+        self.status["details"]["provider_error"].as_str().unwrap_or_default()
+    }
+
+    /// The one connection that was made.
+    ///
+    /// # Panics
+    /// When the attempt did not complete.
+    pub fn connection(&self) -> &Value {
+        assert_eq!(self.status["status"], "completed", "{}", self.status);
+        &self.status["connections"][0]
+    }
+
+    /// The grant of that connection.
+    ///
+    /// # Panics
+    /// When the attempt did not complete.
+    pub fn grant_id(&self) -> &str {
+        self.connection()["grant_id"].as_str().expect("a connection has a grant")
+    }
+}
+
+impl TestBrowser {
+    /// Mints a session for this provider alone, claims it and approves: the user is about to leave for the provider.
+    pub async fn leave_for(&mut self, server: &TestServer, app: &TestApp, provider: &str) -> Attempt {
+        let token = server.mint_for(app, &json!({ "allowed_providers": [provider] })).await;
+        let sid = self.claim(server, app, &token).await;
+        let authorize = self.approve(server, &sid, provider).await;
+        Attempt { token, sid, authorize, callback: String::new(), reply: None, status: Value::Null }
+    }
+
+    /// Through the provider and the callback, to whatever end.
+    pub async fn come_back(&mut self, server: &TestServer, app: &TestApp, attempt: &mut Attempt) {
+        if attempt.callback.is_empty() {
+            attempt.callback = self.at_provider(&attempt.authorize).await;
+        }
+        attempt.reply = Some(self.get(server, &attempt.callback).await);
+        attempt.status = server.status(&attempt.token, &app.origin, json!({})).await.json();
+    }
+
+    /// One whole attempt of the test app, to whatever end.
+    pub async fn attempt(&mut self, server: &TestServer, provider: &str) -> Attempt {
+        let mut attempt = self.leave_for(server, &server.app, provider).await;
+        self.come_back(server, &server.app, &mut attempt).await;
+        attempt
+    }
+}
