@@ -1,8 +1,10 @@
 //! Attacks and faults over real sockets: one file per family of `docs/security-tests.md`.
 
-mod flow;
+mod binding;
+mod callback;
 mod catalogue;
 mod faults;
+mod flow;
 mod leaks;
 mod oauth;
 mod oauth_answers;

@@ -1,0 +1,228 @@
+//! The operator's commands, run as an operator runs them: the binary, a fresh data directory, `--json`.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// A data directory that goes away with the test.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("alter-cli-{}-{name}", std::process::id()));
+        let _left_over = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir(&dir).unwrap();
+        Self(dir)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alter"));
+        command
+            .args(args)
+            .env_clear()
+            .env("ALTER_DATA_DIR", self.data())
+            .env("ALTER_EGRESS_ALLOW", "127.0.0.0/8");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let output = self.command(args).arg("--json").output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn with_stdin(&self, args: &[&str], text: &str) -> Output {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _best_effort = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn init_makes_private_files_and_refuses_to_overwrite() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new("init");
+    assert!(place.run(&["init"]).status.success());
+    let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(place.data()), 0o700);
+    assert_eq!(mode(place.data().join("root.key")), 0o600);
+    assert_eq!(mode(place.data().join("alter.db")), 0o600);
+    let key = std::fs::read(place.data().join("root.key")).unwrap();
+
+    let again = place.run(&["init"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(said(&again).contains("exists already"), "{}", said(&again));
+    assert_eq!(std::fs::read(place.data().join("root.key")).unwrap(), key);
+}
+
+#[test]
+fn an_app_with_a_provider_is_set_up_by_three_commands() {
+    let place = Place::new("setup");
+    place.json(&["init"]);
+    let app = place.json(&["app", "create", "My App", "--website-url", "https://app.example.com"]);
+    let key = app["api_key"].as_str().unwrap();
+    assert!(key.starts_with("alter_rk_") && key.len() == 38);
+    assert_eq!(app["min_binding"], "L2");
+    let id = app["app_id"].as_str().unwrap();
+
+    let set = ["provider", "set", id, "github", "--client-id", "Iv1.x", "--client-secret-stdin", "--json"];
+    let first = place.with_stdin(&set, "s3cret-canary\n");
+    assert!(first.status.success(), "{}", said(&first));
+    assert!(!said(&first).contains("s3cret-canary"));
+    let first: Value = serde_json::from_slice(&first.stdout).unwrap();
+    let url = first["callback_url"].as_str().unwrap();
+    assert!(url.starts_with("http://localhost:8700/oauth/callback/pc_"), "{url}");
+    let second: Value = serde_json::from_slice(&place.with_stdin(&set, "other\n").stdout).unwrap();
+    assert_eq!(second["callback_url"], url, "configuring again keeps the callback URL");
+
+    assert_eq!(place.json(&["app", "show", "My App"])["app_id"], id);
+    assert_eq!(place.json(&["provider", "list", id])["providers"][0]["provider_id"], "github");
+    assert_eq!(place.json(&["grant", "list", id])["grants"], serde_json::json!([]));
+    assert_eq!(place.json(&["app", "set", id, "--session-ttl", "120"])["session_ttl"], 120);
+    assert!(place.run(&["doctor"]).status.success());
+    assert_eq!(place.json(&["provider", "remove", id, "github"])["removed"], true);
+    assert!(!place.run(&["doctor"]).status.success(), "an app without provider needs mending");
+}
+
+#[test]
+fn keys_are_shown_once_listed_without_the_secret_and_revoked() {
+    let place = Place::new("keys");
+    place.json(&["init"]);
+    let app = place.json(&["app", "create", "K", "--website-url", "https://k.example"]);
+    let id = app["app_id"].as_str().unwrap();
+    let made = place.json(&["key", "create", id, "--name", "second"]);
+    let secret = made["api_key"].as_str().unwrap();
+    let list = place.json(&["key", "list", id]).to_string();
+    assert!(list.contains("second") && !list.contains(secret));
+    place.json(&["key", "revoke", id, made["key_id"].as_str().unwrap()]);
+    let list = place.json(&["key", "list", id]);
+    let states: Vec<_> =
+        list["keys"].as_array().unwrap().iter().map(|k| k["state"].as_str().unwrap()).collect();
+    assert!(states.contains(&"revoked") && states.contains(&"active"), "{states:?}");
+}
+
+#[test]
+fn wrong_usage_is_exit_status_2_and_names_what_to_do() {
+    let place = Place::new("usage");
+    place.json(&["init"]);
+    let app = place.json(&["app", "create", "U", "--website-url", "https://u.example"]);
+    let id = app["app_id"].as_str().unwrap();
+    let cases: [(&[&str], &str); 7] = [
+        (&["nonsense"], "unrecognized"),
+        (&["app", "create", "X", "--session-ttl", "5"], "60 to 3600"),
+        (&["app", "create", "X", "--min-binding", "L9"], "L0, L1, L2 or L3"),
+        (
+            &["app", "create", "X", "--website-url", "http://x.example"],
+            "http is allowed on a loopback host only",
+        ),
+        (&["app", "set", id, "--return-origin", "https://x.example/"], "https://x.example"),
+        (
+            &["provider", "set", id, "unknown", "--client-id", "x", "--public-client"],
+            "alter provider list --catalog",
+        ),
+        (&["provider", "set", id, "github", "--client-id", "x"], "--client-secret-stdin"),
+    ];
+    for (args, words) in cases {
+        let output = place.run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
+        assert!(said(&output).contains(words), "{args:?}: {}", said(&output));
+    }
+    let missing = place.run(&["app", "show", "Nobody"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(said(&missing).contains("alter app list"));
+}
+
+#[test]
+fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
+    let place = Place::new("rootkey");
+    place.json(&["init"]);
+    let path = place.data().join("root.key");
+    let right = std::fs::read_to_string(&path).unwrap();
+    let refused = |what: &str, words: &str| {
+        let output = place.run(&["serve"]);
+        assert_eq!(output.status.code(), Some(1), "{what}");
+        assert!(said(&output).contains(words), "{what}: {}", said(&output));
+        assert!(!said(&output).contains(right.trim()), "{what}: the key is printed");
+    };
+    std::fs::write(&path, &right[..20]).unwrap();
+    refused("truncated", "is not a root key");
+    std::fs::write(&path, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    refused("another key", "does not fit this database");
+    std::fs::remove_file(&path).unwrap();
+    refused("missing", "cannot be read");
+    assert!(!path.exists(), "no new key was made");
+
+    // The control: with the right key it serves.
+    std::fs::write(&path, &right).unwrap();
+    let mut child =
+        place.command(&["serve"]).env("ALTER_LISTEN", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let serving = lines.by_ref().map_while(Result::ok).any(|line| line.contains("\"serving\""));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(serving);
+}
+
+#[test]
+fn settings_that_are_not_built_or_not_understood_are_said() {
+    let place = Place::new("settings");
+    let refused = place.command(&["init"]).env("ALTER_DATABASE_URL", "postgres://u@h/d").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said(&refused).contains("not built yet"));
+    let file = place.0.join("alter.toml");
+    std::fs::write(&file, "public_ulr = \"https://x\"\n").unwrap();
+    let refused = place.command(&["init"]).env("ALTER_CONFIG", &file).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said(&refused).contains("public_ulr"), "{}", said(&refused));
+    assert!(said(&place.run(&["config"])).contains("ALTER_EGRESS_ALLOW"));
+}
+
+#[test]
+fn a_database_of_another_root_key_is_not_written_to_by_commands() {
+    let place = Place::new("otherkey");
+    place.json(&["init"]);
+    let output = place
+        .command(&["app", "create", "X", "--website-url", "https://x.example"])
+        .env("ALTER_ROOT_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(place.json(&["app", "list"])["apps"], serde_json::json!([]));
+}
+
+#[test]
+fn the_demo_walks_its_own_flow() {
+    let place = Place::new("demo");
+    let output = place.run(&["demo", "--check"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("The whole flow works."));
+}

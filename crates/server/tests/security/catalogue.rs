@@ -1,0 +1,201 @@
+//! Every provider of the catalogue, through the whole flow: its recipe with the endpoints on loopback, and the answers
+//! that its documentation shows (`crates/providers/tests/replay`).
+
+use alter_core::{ClientAuth, Recipe};
+use alter_mock_provider::{Alg, Raw, ResponseParam};
+use alter_providers::Catalog;
+use alter_testkit::{Attempt, TestBrowser, TestServer, server::CLIENT_SECRET};
+use axum::{Router, http::HeaderMap, routing::any};
+use serde_json::{Value, json};
+
+use crate::sql;
+
+const IDS: [&str; 4] = ["google", "github", "slack", "microsoft"];
+
+fn sample(id: &str) -> Value {
+    let path = format!("{}/../providers/tests/replay/{id}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn recipe(id: &str) -> Recipe {
+    Catalog::builtin().get(id).unwrap().clone()
+}
+
+/// Answers like the provider's own account endpoint, and only to the token of the sample.
+async fn userinfo(sample: &Value) -> String {
+    let body = sample.pointer("/userinfo/body").cloned().unwrap_or_default();
+    let wanted = format!("Bearer {}", sample["expect"]["access_token"].as_str().unwrap());
+    let answer = move |headers: HeaderMap| async move {
+        let right = headers.get("authorization").is_some_and(|value| value == wanted.as_str());
+        let status = if right { 200 } else { 401 };
+        (axum::http::StatusCode::from_u16(status).unwrap(), body.to_string())
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/account", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/account", any(answer))).await });
+    url
+}
+
+/// A server with this provider of the catalogue, whose endpoints alone are moved.
+async fn start(id: &str, sample: &Value) -> TestServer {
+    let server = TestServer::start().await;
+    let account = userinfo(sample).await;
+    let claims = sample.get("id_token_claims");
+    server.mock.set(|s| {
+        s.id_token_alg = Alg::Rs256;
+        s.ignore_pkce = !recipe(id).pkce;
+        // Who issues id_tokens names himself in his responses too (RFC 9207).
+        s.iss = match claims.and_then(|claims| claims["iss"].as_str()) {
+            Some(iss) => ResponseParam::Wrong(iss.to_owned()),
+            None => ResponseParam::Missing,
+        };
+    });
+    let mock = server.mock.issuer();
+    server
+        .add_provider(&server.app, id, |place| {
+            *place = recipe(id);
+            place.authorize_url = format!("{mock}/authorize");
+            place.token_url = format!("{mock}/token");
+            place.userinfo_url = place.userinfo_url.as_ref().map(|_| account);
+            place.jwks_url = place.jwks_url.as_ref().map(|_| format!("{mock}/jwks"));
+            place.api_hosts.push(mock.replace("http://", ""));
+        })
+        .await;
+    server
+}
+
+/// The documented answer, with the id_token of this very flow where there is one.
+fn answer(server: &TestServer, sample: &Value, attempt: &Attempt) -> Raw {
+    let mut body = sample["token_response"]["body"].clone();
+    if let Some(claims) = sample.get("id_token_claims") {
+        let mut claims = claims.clone();
+        // The mock's own clock is the machine's, and so is the test clock until it is moved.
+        let now = server.flows.now().as_seconds();
+        claims["aud"] = json!(attempt.param("client_id"));
+        claims["iat"] = json!(now);
+        claims["exp"] = json!(now + 3600);
+        claims["nonce"] = json!(attempt.param("nonce"));
+        body["id_token"] = json!(server.mock.sign(Value::Null, claims));
+    }
+    let content_type = sample["token_response"]["content_type"].as_str().unwrap();
+    Raw::new(200, content_type, body.to_string())
+}
+
+async fn connect(server: &TestServer, id: &str, answer: impl FnOnce(&Attempt) -> Raw) -> Attempt {
+    let mut browser = TestBrowser::new();
+    let mut attempt = browser.leave_for(server, &server.app, id).await;
+    let answer = answer(&attempt);
+    server.mock.set(|s| s.token_response = Some(answer));
+    browser.come_back(server, &server.app, &mut attempt).await;
+    attempt
+}
+
+fn check_requests(server: &TestServer, recipe: &Recipe, attempt: &Attempt) {
+    let id = &recipe.id;
+    assert_eq!(attempt.param(&recipe.scope_parameter), recipe.default_scopes.join(&recipe.scope_separator), "{id}");
+    for (name, value) in &recipe.authorize_params {
+        assert_eq!(attempt.param(name), *value, "{id}: {name}");
+    }
+    assert_eq!(attempt.authorize.contains("code_challenge="), recipe.pkce, "{id}");
+    let seen = server.mock.seen();
+    let request = seen.token.last().unwrap();
+    assert_eq!(request.authorization().is_some(), recipe.client_auth == ClientAuth::Basic, "{id}");
+    let in_body = (recipe.client_auth == ClientAuth::Post).then_some(CLIENT_SECRET);
+    assert_eq!(request.field("client_secret"), in_body, "{id}");
+    assert_eq!(request.field("code_verifier").is_some(), recipe.pkce, "{id}");
+    assert_eq!(request.header("accept"), Some("application/json"), "{id}: GitHub answers forms otherwise");
+}
+
+#[tokio::test]
+async fn every_provider_of_the_catalogue_connects_with_the_answers_of_its_documentation() {
+    for id in IDS {
+        let (sample, recipe) = (sample(id), recipe(id));
+        let server = start(id, &sample).await;
+        let attempt = connect(&server, id, |attempt| answer(&server, &sample, attempt)).await;
+        let (connection, expect) = (attempt.connection(), &sample["expect"]);
+        assert_eq!(connection["provider"], id);
+        assert_eq!(connection["provider_name"], recipe.name);
+        assert_eq!(connection["account_identifier"], expect["account"], "{id}");
+        assert_eq!(connection["scopes"], expect["scopes"], "{id}");
+        check_requests(&server, &recipe, &attempt);
+
+        let column = |name: &str| sql::text(&server, &format!("SELECT coalesce({name}, '') FROM grants"));
+        assert_eq!(column("subject"), expect["subject"].as_str().unwrap(), "{id}");
+        assert_eq!(column("account_display_name"), expect["display_name"].as_str().unwrap_or_default(), "{id}");
+        let kept = sql::count(&server, "grants WHERE refresh_token IS NOT NULL") == 1;
+        assert_eq!(kept, expect.get("refresh_token").is_some(), "{id}");
+
+        let released = server.token(attempt.grant_id()).await;
+        assert_eq!(released.status, 200, "{id}: {}", released.text());
+        let released = released.json();
+        assert_eq!(released["access_token"], expect["access_token"], "{id}");
+        match expect["expires_in"].as_i64() {
+            None => assert!(released["expires_in"].is_null(), "{id}: {released}"),
+            Some(life) => {
+                let left = released["expires_in"].as_i64().unwrap();
+                assert!((life - 30..=life).contains(&left), "{id}: {left}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_failure_that_a_providers_documentation_shows_is_seen_for_what_it_is() {
+    for id in IDS {
+        let sample = sample(id);
+        let server = start(id, &sample).await;
+        for error in sample["errors"].as_array().unwrap() {
+            let code = error["expect"]["error"].as_str().unwrap();
+            let status = u16::try_from(error["status"].as_u64().unwrap()).unwrap();
+            let kind = error["content_type"].as_str().unwrap();
+            let attempt = connect(&server, id, |_| Raw::new(status, kind, error["body"].to_string())).await;
+            assert_eq!(attempt.status["error"], "oauth_provider_error", "{id}: {}", attempt.status);
+            assert_eq!(attempt.provider_error(), code, "{id}");
+            let poll = json!({ "session_token": attempt.token });
+            let polled = server.call("/sdk/oauth/connect/session/poll", &poll).await.json();
+            let expected = match code {
+                "incorrect_client_credentials" => "invalid_client",
+                "redirect_uri_mismatch" => "invalid_redirect_uri",
+                _ => "connect_flow_error",
+            };
+            assert_eq!(polled["error"]["error_code"], expected, "{id}: {polled}");
+            assert!(!polled.to_string().contains("AADSTS"), "the provider's text stays out: {polled}");
+            assert_eq!(sql::count(&server, "grants"), 0, "{id}: {code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_of_another_tenant_or_issuer_connects_nobody() {
+    for id in ["google", "microsoft"] {
+        let sample = sample(id);
+        let server = start(id, &sample).await;
+        for (claim, value) in [
+            ("iss", json!("https://accounts.evil.example")),
+            ("iss", json!("https://login.microsoftonline.com/aaaaaaaa-6c67-4c5b-b112-36a304b66dad/v2.0")),
+            ("iss", json!(server.mock.issuer())),
+            ("aud", json!("somebody-else")),
+            ("nonce", json!("another")),
+        ] {
+            let mut wrong = sample.clone();
+            let attempt = connect(&server, id, |attempt| {
+                let honest: Value = serde_json::from_str(&answer(&server, &wrong, attempt).body).unwrap();
+                wrong["token_response"]["body"] = honest;
+                let mut claims = sample["id_token_claims"].clone();
+                let now = server.flows.now().as_seconds();
+                claims["aud"] = json!(attempt.param("client_id"));
+                claims["iat"] = json!(now);
+                claims["exp"] = json!(now + 3600);
+                claims["nonce"] = json!(attempt.param("nonce"));
+                claims[claim] = value.clone();
+                let mut body = wrong["token_response"]["body"].clone();
+                body["id_token"] = json!(server.mock.sign(Value::Null, claims));
+                Raw::json(200, &body)
+            })
+            .await;
+            assert_eq!(attempt.provider_error(), "id_token_invalid", "{id}: {claim} = {value}");
+        }
+        assert_eq!(sql::count(&server, "grants"), 0);
+        connect(&server, id, |attempt| answer(&server, &sample, attempt)).await.connection();
+    }
+}

@@ -1,0 +1,184 @@
+//! Providers that are ill (fault list 39-48): every ending is told truly to page, app and backend; one token request per
+//! code (I3); nothing half-made is kept; and the next attempt works.
+
+use alter_mock_provider::{Raw, TokenFault};
+use alter_testkit::{Attempt, TestBrowser, TestServer};
+use serde_json::{Value, json};
+
+use crate::sql;
+
+async fn poll(server: &TestServer, token: &str) -> Value {
+    server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await.json()
+}
+
+/// The end of an attempt that the provider's illness cost.
+async fn lost(server: &TestServer, attempt: &Attempt, browser: &mut TestBrowser, what: &str) {
+    assert_eq!(attempt.reply.as_ref().map(|r| r.status), Some(303), "{what}");
+    assert_eq!(attempt.status["status"], "failed", "{what}: {}", attempt.status);
+    assert_eq!(attempt.status["error"], "oauth_provider_error", "{what}: {}", attempt.status);
+    let page = browser.get(server, &format!("/connect/s/{}", attempt.sid)).await;
+    assert_eq!(page.status, 200, "{what}");
+    let text = page.text();
+    assert!(text.contains("Mock Provider") && !text.contains("alex@acme.example"), "{what}: {text}");
+    assert_eq!(sql::count(server, "grants"), 0, "{what}");
+    assert_eq!(sql::count(server, "transactions WHERE status <> 'failed'"), 0, "{what}: all have ended (I6)");
+    assert_eq!(sql::count(server, "transactions WHERE body IS NOT NULL OR verifier <> X''"), 0, "{what}");
+}
+
+#[tokio::test]
+async fn f39_to_f48_whatever_the_token_endpoint_answers_the_flow_ends_and_the_code_is_sent_once() {
+    let server = TestServer::start().await;
+    let faults = [
+        (TokenFault::Status(500), "token_endpoint_500"),
+        (TokenFault::Status(502), "token_endpoint_502"),
+        (TokenFault::Status(503), "token_endpoint_503"),
+        (TokenFault::Status(504), "token_endpoint_504"),
+        (TokenFault::Status(429), "token_endpoint_429"),
+        (TokenFault::Status(400), "http_400"),
+        (TokenFault::Status(403), "http_403"),
+        (TokenFault::Status(302), "token_answer_not_understood"),
+        (TokenFault::Status(204), "token_answer_not_understood"),
+        (TokenFault::Html200, "token_answer_not_understood"),
+        (TokenFault::Error200, "bad_verification_code"),
+        (TokenFault::CloseBeforeAnswer, "token_endpoint_unreachable"),
+        (TokenFault::CloseMidBody, "token_endpoint_unreachable"),
+        (TokenFault::Huge(8 << 20), "token_endpoint_unreachable"),
+    ];
+    for (fault, expected) in faults {
+        let what = format!("{fault:?}");
+        server.mock.forget_seen();
+        server.mock.set(|s| s.token_fault = Some(fault));
+        let mut browser = TestBrowser::new();
+        let attempt = browser.attempt(&server, "mock").await;
+        lost(&server, &attempt, &mut browser, &what).await;
+        assert_eq!(attempt.provider_error(), expected, "{what}");
+        let polled = poll(&server, &attempt.token).await;
+        assert_eq!(polled["error"]["error_code"], "connect_flow_error", "{what}: {polled}");
+        assert_eq!(server.mock.seen().token.len(), 1, "{what}: I3");
+    }
+    server.mock.set(|s| s.token_fault = None);
+    TestBrowser::new().attempt(&server, "mock").await.connection();
+}
+
+#[tokio::test]
+async fn f45_an_answer_that_can_be_read_in_two_ways_or_in_none_is_not_read() {
+    let server = TestServer::start().await;
+    let token = r#""token_type":"Bearer","id_token":"{{id_token}}""#;
+    let utf16: String = r#"{"access_token":"a"}"#.chars().flat_map(|c| ['\u{0}', c]).collect();
+    let bodies = [
+        ("truncated", format!(r#"{{"access_token":"{{{{access_token}}}}",{token}"#)),
+        ("twice", format!(r#"{{"access_token":"{{{{access_token}}}}","access_token":"evil",{token}}}"#)),
+        ("nested twice", format!(r#"{{"access_token":"{{{{access_token}}}}",{token},"x":{{"a":1,"a":2}}}}"#)),
+        ("utf-16", utf16),
+        ("trailing", format!(r#"{{"access_token":"{{{{access_token}}}}",{token}}} {{}}"#)),
+        ("list", format!(r#"[{{"access_token":"{{{{access_token}}}}",{token}}}]"#)),
+        ("no token", format!("{{{token}}}")),
+        ("null token", format!(r#"{{"access_token":null,{token}}}"#)),
+        ("number", format!(r#"{{"access_token":1,{token}}}"#)),
+        ("header break", format!(r#"{{"access_token":"a\r\nX-Evil: 1",{token}}}"#)),
+        ("empty", String::new()),
+        ("deep", "[".repeat(100_000)),
+    ];
+    for (what, body) in bodies {
+        server.mock.set(|s| s.token_response = Some(Raw::new(200, "application/json", body)));
+        let mut browser = TestBrowser::new();
+        let attempt = browser.attempt(&server, "mock").await;
+        lost(&server, &attempt, &mut browser, what).await;
+        assert_eq!(attempt.provider_error(), "token_answer_not_understood", "{what}");
+    }
+    // Positive control: the same body, whole, under a wrong content type and with white space around it.
+    let whole = format!(" {{\"access_token\":\"{{{{access_token}}}}\",{token}}}\n");
+    server.mock.set(|s| s.token_response = Some(Raw::new(200, "text/html", whole)));
+    TestBrowser::new().attempt(&server, "mock").await.connection();
+}
+
+#[tokio::test]
+async fn f44_a_client_that_the_provider_refuses_is_the_operators_affair_and_is_called_so() {
+    let server = TestServer::start().await;
+    server.mock.set(|s| s.token_fault = Some(TokenFault::InvalidClient));
+    let mut browser = TestBrowser::new();
+    let attempt = browser.attempt(&server, "mock").await;
+    lost(&server, &attempt, &mut browser, "invalid_client").await;
+    assert_eq!(attempt.provider_error(), "invalid_client");
+    let polled = poll(&server, &attempt.token).await;
+    assert_eq!(polled["status"], "error");
+    assert_eq!(polled["error"]["error_code"], "invalid_client", "{polled}");
+
+    let redirect = json!({ "error": "redirect_uri_mismatch", "error_description": "no" });
+    server.mock.set(|s| (s.token_fault, s.token_response) = (None, Some(Raw::json(400, &redirect))));
+    let attempt = browser.attempt(&server, "mock").await;
+    assert_eq!(attempt.provider_error(), "redirect_uri_mismatch");
+    assert_eq!(poll(&server, &attempt.token).await["error"]["error_code"], "invalid_redirect_uri");
+
+    server.mock.set(|s| s.token_response = None);
+    TestBrowser::new().attempt(&server, "mock").await.connection();
+}
+
+#[tokio::test]
+async fn f44_an_existing_grant_lives_on_when_a_new_attempt_meets_an_ill_provider() {
+    let server = TestServer::start().await;
+    let grant = TestBrowser::new().attempt(&server, "mock").await.grant_id().to_owned();
+    for fault in [TokenFault::InvalidClient, TokenFault::Status(500), TokenFault::CloseBeforeAnswer] {
+        server.mock.set(|s| s.token_fault = Some(fault));
+        let attempt = TestBrowser::new().attempt(&server, "mock").await;
+        assert_eq!(attempt.status["status"], "failed");
+        assert_eq!(server.token(&grant).await.status, 200, "I1");
+    }
+}
+
+#[tokio::test]
+async fn f47_a_token_endpoint_that_nobody_answers_ends_the_flow() {
+    let server = TestServer::start().await;
+    server.add_provider(&server.app, "gone", |r| r.token_url = "http://127.0.0.1:1/token".into()).await;
+    server.add_provider(&server.app, "nameless", |r| r.token_url = "https://nobody.invalid/token".into()).await;
+    for provider in ["gone", "nameless"] {
+        let attempt = TestBrowser::new().attempt(&server, provider).await;
+        assert_eq!(attempt.provider_error(), "token_endpoint_unreachable", "{provider}: {}", attempt.status);
+    }
+    TestBrowser::new().attempt(&server, "mock").await.connection();
+}
+
+/// A provider without id_tokens: the account is asked for.
+async fn plain(server: &TestServer) {
+    server
+        .add_provider(&server.app, "plain", |recipe| {
+            recipe.jwks_url = None;
+            recipe.default_scopes = vec!["notes.read".into()];
+            recipe.identity.from = alter_core::IdentitySource::Userinfo;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_userinfo_endpoint_that_is_down_for_a_moment_does_not_cost_the_consent() {
+    let server = TestServer::start().await;
+    plain(&server).await;
+    server.mock.set(|s| s.userinfo = Some(Raw::new(503, "text/plain", "later")));
+    let recover = async {
+        server.mock.wait_for(|seen| seen.userinfo.len() >= 2).await;
+        server.mock.set(|s| s.userinfo = None);
+    };
+    let mut browser = TestBrowser::new();
+    let (attempt, ()) = tokio::join!(browser.attempt(&server, "plain"), recover);
+    assert_eq!(attempt.connection()["account_identifier"], "alex@acme.example");
+    assert_eq!(server.mock.seen().token.len(), 1, "the code was sent once");
+    assert_eq!(server.token(attempt.grant_id()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_userinfo_endpoint_that_stays_down_or_lies_makes_no_grant() {
+    let server = TestServer::start().await;
+    plain(&server).await;
+    server.mock.set(|s| s.userinfo = Some(Raw::new(503, "text/plain", "later")));
+    let attempt = TestBrowser::new().attempt(&server, "plain").await;
+    assert_eq!(attempt.provider_error(), "userinfo_failed", "{}", attempt.status);
+    assert_eq!(server.mock.seen().userinfo.len(), 3);
+    assert_eq!(sql::count(&server, "grants"), 0);
+    server.mock.set(|s| s.userinfo = Some(Raw::json(200, &json!({ "name": "nobody" }))));
+    let attempt = TestBrowser::new().attempt(&server, "plain").await;
+    assert_eq!(attempt.provider_error(), "identity_unreadable", "{}", attempt.status);
+    assert_eq!(sql::count(&server, "grants"), 0);
+
+    server.mock.set(|s| s.userinfo = None);
+    TestBrowser::new().attempt(&server, "plain").await.connection();
+}
