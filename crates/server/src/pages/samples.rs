@@ -113,7 +113,6 @@ const fn failed(fault: ProviderFault, next: Next) -> Page<'static> {
         provider_name: "Google",
         fault,
         provider_code: None,
-        provider_words: None,
         request_id: Some("req_7h2k9d4m"),
         next,
         legacy: None,
@@ -204,9 +203,6 @@ fn ending() -> Vec<Sample> {
                 provider_name: "Google",
                 fault: ProviderFault::Refused,
                 provider_code: Some("invalid_scope"),
-                provider_words: Some(
-                    "Some requested scopes were invalid. {valid=[openid, email], invalid=[calendar.all]}",
-                ),
                 request_id: Some("req_7h2k9d4m"),
                 next: AGAIN,
                 legacy: None,

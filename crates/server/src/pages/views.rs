@@ -202,8 +202,6 @@ pub struct ProviderErrorView<'a> {
     pub fault: ProviderFault,
     /// The error code that the provider sent.
     pub provider_code: Option<&'a str>,
-    /// The description that the provider sent; shown folded away and marked as its words.
-    pub provider_words: Option<&'a str>,
     /// The request id in our log.
     pub request_id: Option<&'a str>,
     /// The ways on.

@@ -94,12 +94,8 @@ async fn t01_every_incomplete_set_of_legacy_marks_is_refused() {
     let server = TestServer::start().await;
     let app = legacy_app(&server, |_| {}).await;
     let token = server.mint_for(&app, &json!({})).await;
-    let absent = [
-        ("opener", json!(false)),
-        ("name", json!("")),
-        ("referrer", json!("")),
-        ("site", json!("none")),
-    ];
+    let absent =
+        [("opener", json!(false)), ("name", json!("")), ("referrer", json!("")), ("site", json!("none"))];
     for missing in 1_u32..16 {
         let mut given = marks(&app.origin);
         for (bit, (mark, nothing)) in absent.iter().enumerate() {
@@ -130,8 +126,7 @@ async fn t07_a_link_inside_the_app_lacks_the_window_name_and_is_refused() {
         let reply = claim(&server, &mut TestBrowser::new(), &token, json!({ "marks": given })).await;
         assert_eq!(reply.error(), "binding_failed", "{name:?}");
     }
-    let reply =
-        claim(&server, &mut TestBrowser::new(), &token, json!({ "marks": marks(&app.origin) })).await;
+    let reply = claim(&server, &mut TestBrowser::new(), &token, json!({ "marks": marks(&app.origin) })).await;
     location_sid(&reply);
 }
 
@@ -282,8 +277,7 @@ async fn t08_min_binding_is_fixed_when_the_session_is_minted() {
     assert_outside(&server, &mut victim, &before, &reply).await;
 
     let after = server.mint_for(&app, &json!({})).await;
-    let reply =
-        claim(&server, &mut TestBrowser::new(), &after, json!({ "marks": marks(&app.origin) })).await;
+    let reply = claim(&server, &mut TestBrowser::new(), &after, json!({ "marks": marks(&app.origin) })).await;
     location_sid(&reply);
 }
 

@@ -106,7 +106,9 @@ async fn t20_metadata_of_another_issuer_configures_nothing() {
     let allow = vec!["127.0.0.0/8".parse().unwrap()];
     let egress = Egress::new(EgressConfig { allow, ..EgressConfig::default() }).unwrap();
     let issuer = mock.issuer();
-    for wrong in ["https://evil.example".to_owned(), format!("{issuer}/"), issuer.to_uppercase(), String::new()] {
+    for wrong in
+        ["https://evil.example".to_owned(), format!("{issuer}/"), issuer.to_uppercase(), String::new()]
+    {
         mock.set(|s| s.discovery_fields = json!({ "issuer": wrong }));
         let refused = discover(&egress, &issuer).await;
         assert!(matches!(refused, Err(DiscoveryError::IssuerMismatch { .. })), "{wrong}: {refused:?}");

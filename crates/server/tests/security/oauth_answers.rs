@@ -101,7 +101,9 @@ async fn t28_no_odd_lifetime_costs_the_grant_or_makes_it_dead_at_birth() {
         let attempt = TestBrowser::new().attempt(&server, "mock").await;
         let body = usable(&server, attempt.grant_id(), &what).await;
         match expected {
-            None => assert_eq!((&body["expires_in"], &body["expires_at"]), (&json!(null), &json!(null)), "{what}"),
+            None => {
+                assert_eq!((&body["expires_in"], &body["expires_at"]), (&json!(null), &json!(null)), "{what}")
+            }
             Some(seconds) => {
                 let left = body["expires_in"].as_i64().unwrap();
                 assert!((seconds - 30..=seconds).contains(&left), "{what}: {left}");
@@ -130,13 +132,17 @@ async fn t28_an_expired_token_is_not_handed_out() {
 #[tokio::test]
 async fn t28_no_odd_token_type_costs_the_grant_or_breaks_a_header() {
     let server = TestServer::start().await;
-    let odd = ["Bearer", "bearer", "BEARER", "bot", "user", "", "Bearer\r\nX-Evil: 1", "two words", "é", "\u{0}"];
+    let odd =
+        ["Bearer", "bearer", "BEARER", "bot", "user", "", "Bearer\r\nX-Evil: 1", "two words", "é", "\u{0}"];
     for kind in odd {
         server.mock.set(|s| s.token_type = Some(kind.to_owned()));
         let attempt = TestBrowser::new().attempt(&server, "mock").await;
         let body = usable(&server, attempt.grant_id(), kind).await;
         let stored = body["token_type"].as_str().unwrap();
-        assert!(stored.bytes().all(|b| b.is_ascii_alphanumeric()) && !stored.is_empty(), "{kind:?}: {stored:?}");
+        assert!(
+            stored.bytes().all(|b| b.is_ascii_alphanumeric()) && !stored.is_empty(),
+            "{kind:?}: {stored:?}"
+        );
     }
     server.mock.set(|s| s.omit_token_fields = vec!["token_type".into()]);
     let attempt = TestBrowser::new().attempt(&server, "mock").await;
@@ -155,7 +161,8 @@ async fn t28_an_answer_without_a_refresh_token_keeps_the_one_that_is_there() {
     let length = stored().expect("positive control: there was one").len();
     let empty = json!({ "access_token": "{{access_token}}", "refresh_token": "", "id_token": "{{id_token}}",
         "token_type": "Bearer", "expires_in": 3600 });
-    let null = json!({ "access_token": "{{access_token}}", "refresh_token": null, "id_token": "{{id_token}}" });
+    let null =
+        json!({ "access_token": "{{access_token}}", "refresh_token": null, "id_token": "{{id_token}}" });
     server.mock.set(|s| s.omit_refresh_token = true);
     for answer in [None, Some(empty), Some(null)] {
         server.mock.set(|s| s.token_response = answer.as_ref().map(|body| Raw::json(200, body)));

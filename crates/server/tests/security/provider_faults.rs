@@ -130,7 +130,9 @@ async fn f44_an_existing_grant_lives_on_when_a_new_attempt_meets_an_ill_provider
 async fn f47_a_token_endpoint_that_nobody_answers_ends_the_flow() {
     let server = TestServer::start().await;
     server.add_provider(&server.app, "gone", |r| r.token_url = "http://127.0.0.1:1/token".into()).await;
-    server.add_provider(&server.app, "nameless", |r| r.token_url = "https://nobody.invalid/token".into()).await;
+    server
+        .add_provider(&server.app, "nameless", |r| r.token_url = "https://nobody.invalid/token".into())
+        .await;
     for provider in ["gone", "nameless"] {
         let attempt = TestBrowser::new().attempt(&server, provider).await;
         assert_eq!(attempt.provider_error(), "token_endpoint_unreachable", "{provider}: {}", attempt.status);

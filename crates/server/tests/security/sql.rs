@@ -32,8 +32,9 @@ pub(crate) fn count(server: &TestServer, from: &str) -> i64 {
 
 /// Makes every write that `event` names fail (`INSERT ON audit`), as a full disk or a broken sink would.
 pub(crate) fn block(server: &TestServer, event: &str) {
-    let statement =
-        format!("CREATE TRIGGER blocked BEFORE {event} BEGIN SELECT RAISE(ABORT, 'blocked by the test'); END");
+    let statement = format!(
+        "CREATE TRIGGER blocked BEFORE {event} BEGIN SELECT RAISE(ABORT, 'blocked by the test'); END"
+    );
     open(server).execute_batch(&statement).unwrap();
 }
 

@@ -63,7 +63,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
         ProviderFault::Interrupted,
     ] {
         let some = Some(text);
-        let (provider_code, provider_words, request_id) = (some, some, some);
+        let (provider_code, request_id) = (some, some);
         pages.push((
             "provider error",
             Page::ProviderError(ProviderErrorView {
@@ -71,7 +71,6 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
                 provider_name,
                 fault,
                 provider_code,
-                provider_words,
                 request_id,
                 next,
                 legacy,

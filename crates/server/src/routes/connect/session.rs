@@ -157,8 +157,6 @@ fn failed(
             provider_name,
             fault: fault(kind, failure.provider_error.as_deref()),
             provider_code: failure.provider_error.as_deref(),
-            // A provider's own words are never kept: whatever they say, they would be read as ours (T26).
-            provider_words: None,
             request_id: failure.request_id.as_deref(),
             next,
             legacy,

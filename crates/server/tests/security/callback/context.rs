@@ -149,7 +149,8 @@ async fn t10_a_tenant_cannot_name_another_tenants_provider_configuration() {
     }
     // Not on the pages of B's session, and not by their API.
     server.add_provider(&tenant_b, "also-b", |_| {}).await;
-    let token = server.mint_for(&tenant_b, &json!({ "allowed_providers": ["mock", "also-b", "only-a"] })).await;
+    let token =
+        server.mint_for(&tenant_b, &json!({ "allowed_providers": ["mock", "also-b", "only-a"] })).await;
     let mut user = TestBrowser::new();
     let sid = user.claim(&server, &tenant_b, &token).await;
     let picker = user.get(&server, &page_of(&sid)).await.text();

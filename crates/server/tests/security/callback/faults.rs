@@ -17,7 +17,8 @@ async fn fault_26_a_browser_that_disconnects_during_the_exchange_still_gets_its_
     let port = server.host.rsplit(':').next().expect("a port");
     let mut stream = tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
     let cookie = away.browser.cookie();
-    let request = format!("GET {} HTTP/1.1\r\nhost: {}\r\ncookie: {cookie}\r\n\r\n", away.callback, server.host);
+    let request =
+        format!("GET {} HTTP/1.1\r\nhost: {}\r\ncookie: {cookie}\r\n\r\n", away.callback, server.host);
     stream.write_all(request.as_bytes()).await.unwrap();
     server.mock.wait_for(|seen| !seen.token.is_empty()).await;
     drop(stream);

@@ -12,7 +12,9 @@ use super::{Away, audit, grants, page_of, param, token_requests};
 
 /// The same letters, each in the other case.
 fn other_case(text: &str) -> String {
-    text.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect()
+    text.chars()
+        .map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+        .collect()
 }
 
 #[tokio::test]

@@ -36,8 +36,8 @@ async fn t53_of_a_hundred_browsers_that_claim_at_once_exactly_one_wins() {
     let (page, mut winner) = winners.remove(0);
     server.status(&token, "https://app.example", json!({})).await;
     assert_eq!(winner.get(&server, &page).await.status, 200);
-    let claims = server.store.list_audit(server.app.id, 500, 0).await.unwrap();
-    let claims = claims.iter().filter(|e| e.kind == "session_claimed").count();
+    let claims = server.store.list_audit(server.app.id, 500).await.unwrap();
+    let claims = claims.iter().filter(|(kind, _)| kind == "session_claimed").count();
     assert_eq!(claims, 1, "one claim is in the audit");
 }
 

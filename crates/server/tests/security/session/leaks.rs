@@ -1,0 +1,210 @@
+//! What a session token, or a guess at one, gets to know (T57, T58).
+
+use alter_core::{SystemRandom, token::mint_session_token};
+use alter_testkit::{Reply, Sent, TestBrowser, TestServer};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::{claim_by_proof, poll, status, token_requests};
+
+/// Well formed and of no session; then malformed in every way.
+fn wrong_tokens(right: &str) -> Vec<String> {
+    let unknown = mint_session_token(&SystemRandom).expose_secret().to_owned();
+    let flipped = match right.ends_with('a') {
+        true => format!("{}b", &right[..right.len() - 1]),
+        false => format!("{}a", &right[..right.len() - 1]),
+    };
+    let mut all = vec![unknown, flipped, right.to_uppercase(), format!("{right}a"), right[..right.len() - 1].into()];
+    all.extend(["", "x", "alter_cs_", "alter_rk_abcdefghijklmnopqrstuv_iwpykn", "' OR 1=1 --", "\u{0}", "ü"].map(String::from));
+    all.push("a".repeat(100_000));
+    all
+}
+
+async fn ask(server: &TestServer, route: &str, token: &str) -> Reply {
+    let mut browser = TestBrowser::new();
+    match route {
+        "peek" => browser.post(server, "/connect/api/peek", &json!({ "token": token })).await,
+        "claim" => claim_by_proof(server, &mut browser, token).await,
+        "status" => server.status(token, &server.app.origin, json!({})).await,
+        _ => server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await,
+    }
+}
+
+#[tokio::test]
+async fn t57_malformed_and_unknown_tokens_get_one_and_the_same_answer() {
+    let server = TestServer::start().await;
+    let right = server.mint(&json!({})).await;
+    for route in ["peek", "status", "poll", "claim"] {
+        let mut first: Option<String> = None;
+        for wrong in wrong_tokens(&right) {
+            let reply = ask(&server, route, &wrong).await;
+            assert_eq!((reply.status, reply.error().as_str()), (404, "invalid_token"), "{route} {wrong:.60}");
+            let same = first.get_or_insert_with(|| reply.fingerprint());
+            assert_eq!(&reply.fingerprint(), same, "{route} {wrong:.60}");
+        }
+        assert_eq!(ask(&server, route, &right).await.status, 200, "{route}: the right token");
+    }
+}
+
+#[tokio::test]
+async fn t57_the_form_door_answers_malformed_and_unknown_tokens_alike() {
+    let server = TestServer::start().await;
+    let right = server.mint(&json!({})).await;
+    let mut first: Option<String> = None;
+    for wrong in wrong_tokens(&right) {
+        let encoded: String = url::form_urlencoded::byte_serialize(wrong.as_bytes()).collect();
+        let reply = TestBrowser::new().open(&server, &encoded, Some("https://app.example")).await;
+        assert_eq!(reply.status, 404, "{wrong:.60}");
+        let same = first.get_or_insert_with(|| reply.fingerprint());
+        assert_eq!(&reply.fingerprint(), same, "{wrong:.60}");
+    }
+    assert_eq!(TestBrowser::new().open(&server, &right, Some("https://app.example")).await.status, 303);
+}
+
+#[tokio::test]
+async fn t57_another_apps_poll_is_told_as_much_as_a_guess_is() {
+    let server = TestServer::start().await;
+    let token = server.mint(&json!({})).await;
+    let other = super::app_with(&server, |_| {}).await;
+    let ask = async |token: &str| {
+        let body = json!({ "session_token": token });
+        server.send(server.signed(&other.key, "/sdk/oauth/connect/session/poll", &body)).await
+    };
+    let unknown = mint_session_token(&SystemRandom);
+    assert_eq!(ask(&token).await.fingerprint(), ask(unknown.expose_secret()).await.fingerprint());
+    assert_eq!(poll(&server, &token).await["status"], "pending", "its own app");
+}
+
+/// The conditions of every statement of the storage crate that reads, changes or deletes rows of `table`.
+fn conditions_on(table: &str) -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../store-sqlite/src");
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for verb in ["FROM", "UPDATE", "JOIN"] {
+            for rest in text.split(&format!("{verb} {table} ")).skip(1) {
+                let statement = rest.split('"').next().unwrap_or_default();
+                let words = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+                found.push(words.split_once("WHERE ").map_or(words.clone(), |(_, condition)| condition.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn t57_a_session_is_found_by_its_id_by_its_tokens_hash_or_by_its_time_and_in_no_other_way() {
+    let found = conditions_on("sessions");
+    let allowed =
+        ["token_hash = ?1", "sid = ?1", "expires_at < ?1", "state IN ('minted', 'claimed') AND expires_at", "sid IN"];
+    for condition in &found {
+        assert!(allowed.iter().any(|a| condition.starts_with(a)), "{condition}");
+    }
+    assert_eq!(found.iter().filter(|c| *c == "token_hash = ?1").count(), 1, "control: {found:?}");
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../store-sqlite/migrations/0001_connect.sql");
+    let schema = std::fs::read_to_string(schema).unwrap();
+    let table = schema.split("CREATE TABLE sessions").nth(1).and_then(|t| t.split(';').next()).unwrap();
+    assert!(table.contains("token_hash BLOB    NOT NULL UNIQUE"), "{table}");
+    assert_eq!(table.matches("token").count(), 1, "a second column for the token: {table}");
+}
+
+/// What must never be in anything that a session token can read.
+fn assert_says_nothing(told: &str) {
+    for word in ["result_code", "access_token", "refresh_token", "id_token", "\"code\"", "connections", "grant"] {
+        assert!(!told.contains(word), "{word}: {told}");
+    }
+}
+
+/// Everything that the holder of the token can ask without the victim: curl writes any `Origin` it likes.
+async fn spy(server: &TestServer, token: &str) {
+    let told = server.status(token, &server.app.origin, json!({})).await;
+    assert_ne!(told.json()["status"], "completed", "{}", told.text());
+    assert_says_nothing(&told.text());
+    for (origin, allowed) in [(Some("https://evil.example"), false), (Some("null"), false), (None, false)] {
+        let body = json!({ "session_token": token, "cursor": 0 }).to_string();
+        let sent = Sent::new("POST", "/connect/status").header("content-type", "text/plain").body(body);
+        let sent = origin.iter().fold(sent, |sent, origin| sent.header("origin", origin));
+        let reply = server.send(sent).await;
+        assert_eq!((reply.status == 200, reply.header("access-control-allow-origin")), (allowed, ""), "{origin:?}");
+        assert_says_nothing(&reply.text());
+    }
+    let peek = TestBrowser::new().post(server, "/connect/api/peek", &json!({ "token": token })).await;
+    assert_says_nothing(&peek.text());
+    let body = json!({ "session_token": token }).to_string();
+    let unsigned = Sent::new("POST", "/sdk/oauth/connect/session/poll").header("content-type", "application/json");
+    let unsigned = server.send(unsigned.body(body)).await;
+    assert_eq!(unsigned.status, 401, "the poll is the backend's");
+    assert_says_nothing(&unsigned.text());
+}
+
+#[tokio::test]
+async fn t58_a_mailed_link_gives_its_sender_no_grant_however_often_he_asks() {
+    let server = TestServer::start().await;
+    let token = server.mint(&json!({})).await;
+    let mut victim = TestBrowser::new();
+    assert_eq!(victim.get(&server, "/sdk/oauth/connect").await.status, 200);
+    spy(&server, &token).await;
+    let marks = json!({ "opener": true, "name": "alter_oauth_popup", "referrer": "https://app.example/", "site": "cross-site" });
+    for proof in [json!({}), json!({ "cb": TestBrowser::flow_id().1 }), json!({ "marks": marks })] {
+        let mut body = json!({ "token": token });
+        body.as_object_mut().unwrap().extend(proof.as_object().unwrap().clone());
+        let refused = victim.post(&server, "/connect/api/claim", &body).await;
+        assert_eq!((refused.status, refused.error().as_str()), (403, "binding_failed"), "{body}");
+        spy(&server, &token).await;
+    }
+    assert!(victim.cookie().is_empty());
+    assert!(server.mock.seen().authorize.is_empty(), "no provider was contacted");
+    assert!(server.store.list_grants(server.app.id, 10, 0).await.unwrap().is_empty());
+    TestBrowser::new().connect(&server).await;
+}
+
+#[tokio::test]
+async fn t58_a_forwarded_authorization_url_gives_its_sender_no_grant_however_often_he_asks() {
+    let server = TestServer::start().await;
+    let (token, app) = (server.mint(&json!({})).await, server.app.clone());
+    // The attacker owns the session: he claims it with curl, consents, and sends the provider's URL to the victim.
+    let mut attacker = TestBrowser::new();
+    let sid = attacker.claim(&server, &app, &token).await;
+    let authorize = attacker.approve(&server, &sid, "mock").await;
+    spy(&server, &token).await;
+    let mut victim = TestBrowser::new();
+    let callback = victim.at_provider(&authorize).await;
+    spy(&server, &token).await;
+    let refused = victim.get(&server, &callback).await;
+    assert_eq!((refused.status, refused.cookies().len()), (400, 0));
+    spy(&server, &token).await;
+    // Whatever of the callback he may learn comes too late.
+    attacker.get(&server, &callback).await;
+    spy(&server, &token).await;
+    assert_ne!(poll(&server, &token).await["status"], "completed");
+    assert_eq!(token_requests(&server), 0, "the code was not exchanged");
+    assert!(server.store.list_grants(app.id, 10, 0).await.unwrap().is_empty());
+    let audit = server.store.list_audit(app.id, 50).await.unwrap();
+    assert!(audit.iter().any(|(kind, _)| kind == "browser_mismatch"), "{audit:?}");
+    TestBrowser::new().connect(&server).await;
+}
+
+#[tokio::test]
+async fn t58_a_session_tells_of_its_own_grants_alone_and_never_of_a_token() {
+    let server = TestServer::start().await;
+    let (mine, theirs, app) = (server.mint(&json!({})).await, server.mint(&json!({})).await, server.app.clone());
+    TestBrowser::new().claim(&server, &app, &theirs).await;
+    let mut browser = TestBrowser::new();
+    let (_, callback) = browser.up_to_callback(&server, &app, &mine).await;
+    browser.get(&server, &callback).await;
+    let told = status(&server, &mine, json!({})).await;
+    let grant = told["connections"][0]["grant_id"].as_str().expect("control: the right session has it").to_owned();
+
+    let foreign = status(&server, &theirs, json!({})).await;
+    assert_eq!((foreign["status"].as_str(), &foreign["connections"]), (Some("open"), &Value::Null));
+    assert!(!foreign.to_string().contains(&grant));
+    let foreign = poll(&server, &theirs).await;
+    assert_eq!(foreign["status"], "pending");
+    assert!(!foreign.to_string().contains(&grant));
+
+    let access = server.token(&grant).await.json()["access_token"].as_str().unwrap().to_owned();
+    for text in [told.to_string(), poll(&server, &mine).await.to_string()] {
+        assert!(text.contains(&grant) && !text.contains(&access));
+        assert!(!text.contains("_token") && !text.contains("result_code"), "{text}");
+    }
+}

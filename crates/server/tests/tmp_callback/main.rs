@@ -1,0 +1,3 @@
+//! Temporary.
+mod binding;
+mod callback;

@@ -1,0 +1,210 @@
+"""A server, a provider and a browser's part of the flow, for the tests of the published backend client.
+
+The server is the `alter` binary with a throw-away data directory on plain loopback http. The provider approves at once.
+The browser is twenty lines of HTTP: what our own browser SDK and pages would send, no more.
+"""
+
+import base64
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+
+import httpx
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = os.environ.get("ALTER_BIN") or str(ROOT / "target/debug/alter")
+SITE = "http://127.0.0.1:4321"  # the app's origin; nothing needs to listen there
+CLIENT_ID, CLIENT_SECRET = "conformance", "a-client-secret-of-the-conformance-tests"
+
+
+class Provider:
+    """Approves every request; strict about PKCE, redirect_uri and the client's secret. `deny` makes it refuse."""
+
+    def __init__(self):
+        self.codes, self.tokens, self.api_calls, self.deny = {}, {}, [], False
+        provider = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                provider.get(self)
+
+            def do_POST(self):
+                provider.post(self)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server.server_port}"
+        self.origin = f"http://{self.host}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def get(self, request):
+        url = urllib.parse.urlsplit(request.path)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        if url.path == "/authorize":
+            answer = {"state": query["state"]}
+            if self.deny:
+                answer["error"] = "access_denied"
+            else:
+                answer["code"] = secrets.token_hex(16)
+                self.codes[answer["code"]] = query
+            location = query["redirect_uri"] + "?" + urllib.parse.urlencode(answer)
+            return _send(request, 303, b"", {"Location": location})
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or token not in self.tokens:
+            return _json(request, 401, {"error": "invalid_token"})
+        if url.path != "/userinfo":
+            self.api_calls.append((request.path, dict(request.headers)))
+        return _json(request, 200, {"sub": "1", "email": "pat@provider.test", "name": "Pat"})
+
+    def post(self, request):
+        body = request.rfile.read(int(request.headers.get("Content-Length", 0))).decode()
+        form = dict(urllib.parse.parse_qsl(body))
+        expected = "Basic " + base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+        if request.headers.get("Authorization") != expected:
+            return _json(request, 401, {"error": "invalid_client"})
+        asked = self.codes.pop(form.get("code"), None)
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if not asked or asked["redirect_uri"] != form["redirect_uri"] or asked["code_challenge"] != challenge:
+            return _json(request, 400, {"error": "invalid_grant"})
+        token = secrets.token_hex(16)
+        self.tokens[token] = True
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": asked.get("scope", "")}
+        return _json(request, 200, answer)
+
+
+def _json(request, status, value):
+    _send(request, status, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+
+def _send(request, status, body, headers):
+    request.send_response(status)
+    for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        request.send_header(name, value)
+    request.end_headers()
+    request.wfile.write(body)
+
+
+class Server:
+    """`alter serve`, and the operator's command line beside it."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="alter-conformance-")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.origin = f"http://localhost:{port}"
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "ALTER_DATA_DIR": self.dir + "/data",
+            "ALTER_LISTEN": f"127.0.0.1:{port}",
+            "ALTER_PUBLIC_URL": self.origin,
+            "ALTER_EGRESS_ALLOW": "127.0.0.0/8,::1/128",
+            "ALTER_LOG": "info",
+        }
+        self.cli("init")
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([BIN, "serve"], env=self.env, stdout=self.log, stderr=self.log)
+        for _ in range(200):
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise RuntimeError("alter serve did not become ready: " + self.logged())
+
+    def cli(self, *args, secret=""):
+        done = subprocess.run([BIN, *args, "--json"], env=self.env, input=secret, text=True, capture_output=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"alter {' '.join(args)}: {done.stderr or done.stdout}")
+        return json.loads(done.stdout)
+
+    def logged(self):
+        self.log.seek(0)
+        return self.log.read().decode()
+
+    def requests(self, path):
+        """The (status, code) of every answered request to a path, out of the server's own log."""
+        found = []
+        for line in self.logged().splitlines():
+            fields = json.loads(line).get("fields", {}) if line.startswith("{") else {}
+            if fields.get("path") == path:
+                found.append((fields["status"], fields.get("code")))
+        return found
+
+    def app(self, name, provider, *flags):
+        """An app with one provider, `acme`: its id and its key."""
+        made = self.cli("app", "create", name, *flags)
+        base = provider.origin
+        self.cli(
+            "provider", "set", made["app_id"], "acme", "--client-id", CLIENT_ID, "--client-secret-stdin",
+            "--authorize-url", base + "/authorize", "--token-url", base + "/token", "--userinfo-url", base + "/userinfo",
+            "--api-host", provider.host, "--scopes", "read", secret=CLIENT_SECRET,
+        )
+        return made
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.log.close()
+        shutil.rmtree(self.dir)
+
+
+class Browser:
+    """One person's browser at the app's page, going through door A."""
+
+    def __init__(self, server, token):
+        self.server, self.token = server.origin, token
+        self.client = httpx.Client(trust_env=False)
+        verifier = secrets.token_bytes(32)
+        cb = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
+        form = {"session": token, "cb": cb, "m": "p"}
+        opened = self.client.post(self.server + "/connect/open", data=form, headers={"Origin": SITE})
+        assert opened.status_code == 303, (opened.status_code, opened.text)
+        self.page = opened.headers["Location"]
+        self.sid = urllib.parse.urlsplit(self.page).path.rsplit("/", 1)[1]
+        self.show()
+
+    def show(self):
+        shown = self.client.get(self.server + self.page)
+        assert shown.status_code == 200, (shown.status_code, shown.text)
+        self.page = f"/connect/s/{self.sid}"
+        return shown.text
+
+    def status(self):
+        """What the SDK in the app's page asks; until it has, the server does not go on to the provider."""
+        body = json.dumps({"session_token": self.token, "cursor": 0})
+        headers = {"Origin": SITE, "Content-Type": "text/plain"}
+        return self.client.post(self.server + "/connect/status", content=body, headers=headers).json()
+
+    def step(self, verb, **fields):
+        url = f"{self.server}/connect/api/s/{self.sid}/{verb}"
+        answer = self.client.post(url, json=fields, headers={"Origin": self.server})
+        assert answer.status_code == 200, (answer.status_code, answer.text)
+        return answer.json()
+
+    def approve(self):
+        """Approve, provider, callback: one click after the other."""
+        self.status()
+        at_provider = self.client.get(self.step("approve", provider="acme")["location"])
+        back = self.client.get(at_provider.headers["Location"])
+        assert back.status_code == 303, (back.status_code, back.text)
+        return self.show()
