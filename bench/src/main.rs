@@ -44,6 +44,7 @@ enum Command {
 
 /// What to measure and for how long.
 #[derive(Debug, Args)]
+#[command(args_override_self = true)]
 pub(crate) struct Plan {
     /// The release build of `alter`.
     #[arg(long, value_name = "FILE")]

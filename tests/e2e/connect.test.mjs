@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { at, clickConnect, ended, look, pause, person, told } from './harness/browser.mjs';
-import { abortAtOidc, allowAs, answerWith, approve, consentAtOidc, logIn, toConsent, toRaw, visit } from './harness/journey.mjs';
+import { abortAtOidc, allowAs, answerWith, approve, closeByHand, consentAtOidc, logIn, toConsent, toRaw, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
 
 const FIELDS = ['grant_id', 'provider', 'provider_name', 'account_identifier', 'timestamp', 'operation', 'scopes', 'status'];
@@ -172,8 +172,8 @@ describe('how flows end', () => {
   test('a user who closes the popup on our page is reported once, within five seconds', async () => {
     const { context, page } = await scene();
     const popup = await toConsent(page);
+    await closeByHand(popup);
     const began = Date.now();
-    await popup.close({ runBeforeUnload: false });
     const flow = await ended(page);
     const took = flow.ends[0].at - began;
     console.log(`# onExit ${took} ms after the close`);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { at, clickConnect, ended, look, pause, person, personWithoutCookies } from './harness/browser.mjs';
-import { allowAs, answerWith, approve, toConsent, toRaw, visit } from './harness/journey.mjs';
+import { allowAs, answerWith, approve, closeByHand, toConsent, toRaw, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
 
 let world;
@@ -20,24 +20,32 @@ const CORPUS = [
   'javascript:pwned=1//\u202Egnp.exe',
 ];
 
-for (const [n, hostile] of CORPUS.entries()) {
-  test(`t45_hostile names run nothing and change nothing (${n + 1} of ${CORPUS.length})`, async () => {
-    const app = await world.rawApp(hostile, [], { name: hostile.slice(0, 90), words: `Read ${hostile}` });
+// Each text once as the app's name, once as a provider's, once as a scope's words; two providers, so the picker too.
+for (const turn of [0, 2, 4]) {
+  const [name, first, words, second] = [0, 1, 2, 3].map((n) => CORPUS[(turn + n) % CORPUS.length]);
+  test(`t45_hostile names run nothing and change nothing (from ${turn + 1} of ${CORPUS.length})`, async () => {
+    const app = await world.rawApp(name, [], { name: first, words });
+    await world.addRaw(app, app.raw, { id: 'second', name: second, words: first });
     const context = await person(world.browser);
     const dialogs = [];
     context.on('dialog', (dialog) => dialogs.push(dialog.message()));
-    const clean = async (popup) => {
+    const clean = async (popup, ...shown) => {
       assert.equal(await popup.evaluate(() => window.pwned), undefined);
       assert.equal(await popup.locator('img, base, form, svg[onload]').count(), 0);
+      const text = await popup.textContent('body');
+      for (const hostile of shown) assert.ok(text.includes(hostile.replace('\u202E', '').slice(0, 20)), `shown as text: ${hostile}`);
     };
     const page = await visit(context, app.site);
-    const popup = await toConsent(page);
-    await look(popup, `consent-hostile-${n + 1}`);
-    assert.ok((await popup.textContent('main')).includes(hostile.replace('\u202E', '').slice(0, 20)), 'it is shown, as text');
-    await clean(popup);
+    const popup = await at(await clickConnect(page), 'picker');
+    await clean(popup, name, first, second);
+    await popup.click('[data-provider="raw"]');
+    await popup.locator('body[data-page="consent"]').waitFor();
+    await look(popup, `consent-hostile-${turn + 1}`);
+    await clean(popup, name, first, words);
     await approve(popup);
     await answerWith(popup, 'temporarily_unavailable');
-    await ended(page);
+    await popup.locator('body[data-page="provider_error"]').waitFor();
+    await clean(popup, name, first);
     const wrong = await context.newPage();
     await wrong.goto((await app.backend.mint()).connect_url);
     await wrong.locator('h1:has-text("Open this page from")').waitFor();
@@ -148,7 +156,7 @@ test('the pages at the end of a flow pass axe', async () => {
   const ends = {
     denied: (popup) => popup.click('[data-do="cancel"]'),
     provider_error: async (popup) => answerWith(await approve(popup), 'temporarily_unavailable'),
-    cancelled: (popup) => popup.close(),
+    cancelled: closeByHand,
   };
   for (const [name, end] of Object.entries(ends)) {
     const [page, popup] = await start();

@@ -111,6 +111,8 @@ test('t31_a_page_on_another_port_of_the_same_host_hears_nothing', async () => {
     go.onclick = () => open(${JSON.stringify(`${link}&cb=${'A'.repeat(43)}&m=p`)}, '_blank');
   </script>`));
   const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('#go')]);
+  // While our page waits for an answer, the token has left its address already (T43).
+  await popup.waitForURL(`${world.origin}/sdk/oauth/connect`, { timeout: 2500 });
   await popup.locator('h1:has-text("Open this page from")').waitFor();
   assert.deepEqual(await page.evaluate(() => window.heard), []);
   // The same session, asked for by the right page through the same door: there the message does arrive.

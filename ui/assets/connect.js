@@ -182,7 +182,11 @@
     // `?c=` is the server's one-time marker ("did the cookie stick?"); a bookmark must not carry it on
     if (location.search) history.replaceState(null, '', location.pathname);
     const instance = Number(data.instance);
-    post(api('seen'), { instance });
+    const seen = () => post(api('seen'), { instance });
+    seen();
+    // A sign of life: where COOP made this window look closed, silence would be taken for a crash.
+    setInterval(seen, 15000);
+    document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && seen());
     addEventListener('pageshow', (event) => {
       // a page from the back-forward cache shows an old state: ask for the current one
       if (event.persisted) location.reload();

@@ -1,4 +1,4 @@
-//! Minting and polling (wire 3.1, 3.2).
+//! Minting and polling (wire 3.1, 3.2). What carries a token has no `Debug`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 /// `POST /sdk/oauth/connect/session`.
 ///
 /// The fields from `metadata` on are not built yet: null passes, anything else is refused by name (S11).
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CreateSession {
     /// Provider ids; null = all that are configured. Lower-cased, trimmed, de-duplicated, unknown ones dropped.
@@ -65,7 +65,7 @@ impl CreateSession {
 }
 
 /// 201 of `POST /sdk/oauth/connect/session`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct CreatedSession {
     /// For the browser. Shown once.
     pub session_token: String,
@@ -80,11 +80,17 @@ pub struct CreatedSession {
 }
 
 /// `POST /sdk/oauth/connect/session/poll`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PollSession {
     /// The token that was minted.
     pub session_token: String,
+}
+
+impl std::fmt::Debug for PollSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PollSession").finish_non_exhaustive()
+    }
 }
 
 /// 200 of the poll.
@@ -132,7 +138,8 @@ pub struct PolledGrant {
 /// Why a session ended without a grant.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PollFailure {
-    /// `connect_denied`, `connect_flow_error`, `invalid_client`, `invalid_redirect_uri` or `service_unavailable`.
+    /// `connect_denied`, `connect_flow_error`, `invalid_client`, `invalid_redirect_uri`,
+    /// `provider_configuration_unavailable` or `service_unavailable`.
     pub error_code: &'static str,
     /// A sentence.
     pub error_message: String,

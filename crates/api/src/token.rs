@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 /// `POST /sdk/token`.
 ///
 /// The fields from `provider_id` on are not built yet: null passes, anything else is refused by name (S11).
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetrieveToken {
     /// Which grant.
@@ -52,7 +52,7 @@ impl RetrieveToken {
 }
 
 /// The request that a token is wanted for.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedFor {
     /// HTTP method.

@@ -45,7 +45,7 @@ pub(crate) fn egress(config: &Config) -> anyhow::Result<Egress> {
 
 /// The command line writes to the server's database: only as the user who owns it, or the server could not read what
 /// was written.
-fn check_owner(data_dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn check_owner(data_dir: &Path) -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::fs::MetadataExt;

@@ -9,8 +9,9 @@ const BEFORE_CLAIM: i64 = 10;
 const AFTER_BYE: i64 = 2_500_000;
 /// At a provider known to keep the opener, seconds.
 const AT_PROVIDER: i64 = 5;
-/// A page that went silent without goodbye (a crashed browser), seconds.
-const SILENT_PAGE: i64 = 45;
+/// A page that went silent without goodbye (a crashed browser), seconds. Pages say `seen` every 15 s; browsers slow a
+/// hidden tab's timers to one a minute, so less would end the flow of somebody who looks up a password.
+const SILENT_PAGE: i64 = 150;
 
 /// Where the user is, as far as the server can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,11 @@ pub fn is_left(session: &Session, now: Micros) -> bool {
             let silent = signals.page_at.is_none_or(|at| now >= at.plus_seconds(SILENT_PAGE));
             said_bye || (silent && closed_for(SILENT_PAGE))
         }
-        Place::Provider(Coop::Keeps) => closed_for(AT_PROVIDER),
+        Place::Provider(Coop::Keeps) => {
+            // Closed before the user left for the provider: some other page severed the opener earlier.
+            let left = session.data.attempt.as_ref().map(|a| a.started_at);
+            left.is_some_and(|left| closed >= left) && closed_for(AT_PROVIDER)
+        }
         Place::Provider(Coop::Unknown | Coop::Severs) | Place::Exchanging | Place::Over => false,
     }
 }

@@ -235,6 +235,13 @@ fn default_id_token_algs() -> Vec<String> {
 }
 
 impl Recipe {
+    /// Whether a credential of this provider may be sent to the URL that a caller wrote (T81): as
+    /// [`Self::allows_api_url`], and the text itself has one reading. Other parsers (the published client's among them)
+    /// dial another host than a browser's parser for `https://api.example\\@evil.example/`.
+    pub fn allows_api_text(&self, text: &str) -> bool {
+        url::Url::parse(text).is_ok_and(|url| self.allows_api_url(&url) && reads_one_way(text, &url))
+    }
+
     /// Whether a credential of this provider may be sent to `url` (T81): https (http only where an API host is a
     /// loopback address), no userinfo, and host and port on the list. Compares the parsed value, the one dialled.
     pub fn allows_api_url(&self, url: &url::Url) -> bool {
@@ -251,6 +258,23 @@ impl Recipe {
     pub fn scope_words<'a>(&'a self, scope: &'a str) -> &'a str {
         self.scopes.get(scope).map_or(scope, String::as_str)
     }
+}
+
+/// Visible ASCII, no backslash, the same scheme and authority as the parsed URL (a default port may be written out), and
+/// no dot segments that one reader resolves and another sends.
+fn reads_one_way(text: &str, url: &url::Url) -> bool {
+    let head = &url[..url::Position::BeforePath];
+    let Some(written) = text.get(..head.len()) else { return false };
+    let default_port = if url.scheme() == "http" { ":80" } else { ":443" };
+    let rest = &text[head.len()..];
+    let rest = rest.strip_prefix(default_port).filter(|_| url.port().is_none()).unwrap_or(rest);
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let dots =
+        path.split('/').any(|s| matches!(s.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."));
+    text.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'\\')
+        && written.eq_ignore_ascii_case(head)
+        && (rest.is_empty() || rest.starts_with(['/', '?', '#']))
+        && !dots
 }
 
 fn host_matches(entry: &str, host: &str, port: u16, scheme: &str) -> bool {
@@ -318,9 +342,14 @@ mod tests {
     #[test]
     fn t81_a_credential_goes_to_the_providers_api_hosts_alone() {
         let r = recipe(&["api.provider.com", ".wild.example", "127.0.0.1:9000"]);
-        let ok = |u: &str| url::Url::parse(u).is_ok_and(|u| r.allows_api_url(&u));
+        let ok = |u: &str| r.allows_api_text(u);
         for good in [
+            "https://api.provider.com",
+            "https://api.provider.com?x=1",
+            "https://api.provider.com:443",
             "https://api.provider.com/v1",
+            "https://api.provider.com/v1?next=../x#y",
+            "https://api.provider.com/a@b:c",
             "https://API.provider.com:443/v1",
             "https://a.wild.example/",
             "http://127.0.0.1:9000/me",
@@ -342,6 +371,23 @@ mod tests {
             "https://xn--api-provider-com/",
             "http://127.0.0.1:9001/me",
             "https://127.0.0.2:9000/",
+            "https://api.provider.com\\@evil.example/x",
+            "https://api.provider.com\\.evil.example/x",
+            "https:api.provider.com/",
+            "https:/api.provider.com/",
+            "https:\\\\api.provider.com/",
+            "https:///api.provider.com/",
+            " https://api.provider.com/",
+            "https://api.provider.com/ ",
+            "https://api.provider.com/\tx",
+            "https://api.pro\nvider.com/",
+            "https://api.provider.com:0443/",
+            "https://api.provider.com:/",
+            "https://@api.provider.com/",
+            "https://api%2Eprovider.com/",
+            "https://api.provider.com/v1/../admin",
+            "https://api.provider.com/v1/%2e%2E/admin",
+            "https://api.provider.com/./v1",
             "ftp://api.provider.com/",
             "data:text/plain,x",
         ] {

@@ -11,6 +11,10 @@ use crate::{AppId, CallNonce, Coop, GrantId, Hash, Level, Micros, SessionId, Sto
 
 /// How long a started transaction may take, seconds: it may outlive the session (protocol section 3).
 pub const TRANSACTION_TTL: i64 = 600;
+/// How long an exchange may take until the reaper has given it up, seconds.
+pub const EXCHANGE_MAX: i64 = 90;
+/// Attempts in one session: each is a row.
+const ATTEMPTS_MAX: usize = 50;
 /// How long the page waits for the app's first status call after the claim, seconds.
 pub const STATUS_WAIT: i64 = 10;
 
@@ -288,6 +292,8 @@ pub enum ClaimRefused {
     Expired,
     /// It has ended.
     Used,
+    /// The user or the app left before.
+    Cancelled,
     /// Another browser has it.
     OtherBrowser,
     /// The proof is below the session's `min_binding`.
@@ -344,6 +350,9 @@ impl Session {
         match &self.data.state {
             State::Claimed(_) => return Err(ClaimRefused::OtherBrowser),
             State::Ended { end, .. } if end.kind == EndKind::Expired => return Err(ClaimRefused::Expired),
+            State::Ended { end, .. } if end.kind == EndKind::Cancelled => {
+                return Err(ClaimRefused::Cancelled);
+            }
             State::Ended { .. } => return Err(ClaimRefused::Used),
             State::Minted if claim.at >= self.expires_at => return Err(ClaimRefused::Expired),
             State::Minted if claim.level < self.data.min_binding => return Err(ClaimRefused::Binding),
@@ -377,9 +386,18 @@ impl Session {
         }
     }
 
-    /// Claimed and not past its end: something new may start.
+    /// Claimed, not past its end, nothing being exchanged, and not the fiftieth attempt: something new may start.
     pub fn can_start(&self, now: Micros) -> bool {
-        matches!(self.data.state, State::Claimed(_)) && now < self.expires_at
+        let attempts = self.data.events.iter().filter(|e| e.name == EventName::OauthStarted).count();
+        matches!(self.data.state, State::Claimed(_))
+            && now < self.expires_at
+            && !self.is_exchanging()
+            && attempts < ATTEMPTS_MAX
+    }
+
+    /// A code has arrived and its exchange decides: nothing else may end the flow meanwhile.
+    pub fn is_exchanging(&self) -> bool {
+        self.data.attempt.as_ref().is_some_and(|a| a.exchanging)
     }
 
     /// The user approved: `attempt` is under way.
@@ -390,10 +408,11 @@ impl Session {
         self.push_event(EventName::OauthStarted, &provider, at);
     }
 
-    /// The code of `transaction` has arrived.
-    pub fn exchanging(&mut self, transaction: TransactionId) {
+    /// The code of `transaction` has arrived. A code that came in the last second still gets its exchange.
+    pub fn exchanging(&mut self, transaction: TransactionId, now: Micros) {
         if let Some(attempt) = self.data.attempt.as_mut().filter(|a| a.transaction == transaction) {
             attempt.exchanging = true;
+            attempt.expires_at = attempt.expires_at.max(now.plus_seconds(EXCHANGE_MAX));
         }
     }
 
@@ -403,6 +422,7 @@ impl Session {
         let (provider, at) = (connection.provider.clone(), connection.at);
         self.data.connections.retain(|c| c.grant_id != connection.grant_id);
         self.data.connections.push(connection);
+        self.back_from_provider(at);
         // Another attempt may be under way in a second tab: it goes on.
         self.data.attempt.take_if(|a| a.transaction == transaction);
         self.data.selected = None;
@@ -424,6 +444,7 @@ impl Session {
     /// An attempt failed. The last or only provider ends the session; with others left the user may choose again.
     pub fn attempt_failed(&mut self, failure: Failure, at: Micros) {
         self.data.attempt = None;
+        self.back_from_provider(at);
         if let (FailureKind::Denied, Some(provider)) = (failure.kind, &failure.provider) {
             self.data.declined.retain(|d| d.provider != *provider);
             self.data.declined.push(Declined { provider: provider.clone(), at });
@@ -466,6 +487,13 @@ impl Session {
             false => End { kind: EndKind::Done, at, failure: None },
         };
         self.data.state = State::Ended { claim, end };
+    }
+
+    /// The user is on the way back to a page of ours: the goodbye that was said on leaving for the provider, and the
+    /// popup that its COOP made look closed, are no signs of leaving (T36).
+    fn back_from_provider(&mut self, at: Micros) {
+        self.data.signals.page_at = Some(at);
+        self.data.signals.bye_at = None;
     }
 
     fn push_event(&mut self, name: EventName, provider: &str, at: Micros) {

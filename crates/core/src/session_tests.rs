@@ -95,7 +95,12 @@ fn t55_a_session_that_ended_cannot_be_claimed_again() {
         }
         assert_eq!(s.state_name(), end);
         let refused = s.claim_by(claim(Level::L2, T0)).unwrap_err();
-        assert_eq!(refused, if end == "expired" { ClaimRefused::Expired } else { ClaimRefused::Used });
+        let expected = match end {
+            "expired" => ClaimRefused::Expired,
+            "cancelled" => ClaimRefused::Cancelled,
+            _ => ClaimRefused::Used,
+        };
+        assert_eq!(refused, expected);
     }
 }
 
@@ -151,6 +156,55 @@ fn t36_a_closed_popup_is_no_exit_while_the_user_may_be_at_a_severing_provider() 
 }
 
 #[test]
+fn t36_coming_back_from_a_severing_provider_is_no_exit() {
+    let mut s = claimed(&["a", "b"]);
+    s.page_served(T0);
+    s.page_left(1, T0);
+    s.start(attempt(Coop::Severs, T0));
+    s.window_reported(Some(true), T0.plus_seconds(1));
+    let mut failed = s.clone();
+    s.connected(TransactionId::new(&SystemRandom), connection(T0.plus_seconds(30)));
+    s.data.attempt = None;
+    assert!(!exit::is_left(&s, T0.plus_seconds(31)));
+    failed.attempt_failed(denied(), T0.plus_seconds(30));
+    assert!(!exit::is_left(&failed, T0.plus_seconds(31)));
+    // The control: a goodbye of the page that was served then is one.
+    let instance = failed.page_served(T0.plus_seconds(31));
+    failed.page_left(instance, T0.plus_seconds(32));
+    assert!(exit::is_left(&failed, T0.plus_seconds(35)));
+}
+
+#[test]
+fn t36_an_opener_severed_before_a_keeping_provider_is_no_exit_there() {
+    let mut s = claimed(&["a", "b"]);
+    s.window_reported(Some(true), T0);
+    s.page_served(T0.plus_seconds(1));
+    s.start(attempt(Coop::Keeps, T0.plus_seconds(20)));
+    assert!(!exit::is_left(&s, T0.plus_seconds(60)));
+}
+
+#[test]
+fn a_session_takes_fifty_attempts_and_no_more() {
+    let mut s = claimed(&["a"]);
+    for n in 0..50 {
+        assert!(s.can_start(T0), "attempt {n}");
+        s.start(attempt(Coop::Unknown, T0));
+    }
+    assert!(!s.can_start(T0));
+}
+
+#[test]
+fn while_a_code_is_exchanged_nothing_new_starts_and_the_deadline_waits() {
+    let mut s = claimed(&["a"]);
+    let under_way = attempt(Coop::Unknown, T0);
+    s.start(under_way.clone());
+    s.exchanging(under_way.transaction, T0.plus_seconds(599));
+    assert!(!s.can_start(T0.plus_seconds(599)));
+    assert!(!s.expire(T0.plus_seconds(688)));
+    assert!(s.expire(T0.plus_seconds(689)));
+}
+
+#[test]
 fn a_goodbye_ends_the_flow_only_when_it_is_the_newest_pages_and_the_popup_is_closed() {
     let mut s = claimed(&["a"]);
     assert_eq!(s.page_served(T0), 1);
@@ -164,7 +218,8 @@ fn a_goodbye_ends_the_flow_only_when_it_is_the_newest_pages_and_the_popup_is_clo
     assert!(!s.page_left(1, T0));
     assert!(!exit::is_left(&s, T0.plus_seconds(10)));
     // A browser that crashed says nothing.
-    assert!(exit::is_left(&s, T0.plus_seconds(45)));
+    assert!(!exit::is_left(&s, T0.plus_seconds(149)));
+    assert!(exit::is_left(&s, T0.plus_seconds(150)));
 }
 
 #[test]

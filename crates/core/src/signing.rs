@@ -11,8 +11,9 @@ use aws_lc_rs::hmac;
 
 use crate::secret::{hex, same, sha256};
 
-/// The parts of a request that a signature covers. Header values are as received; absent is empty.
-#[derive(Debug, Clone, Copy, Default)]
+/// The parts of a request that a signature covers. Header values are as received; absent is empty. `Debug` shows
+/// method and target: a body may carry a session token.
+#[derive(Clone, Copy, Default)]
 pub struct SignedParts<'a> {
     /// Upper case.
     pub method: &'a str,
@@ -47,6 +48,13 @@ pub struct Signature<'a> {
     pub signature: &'a str,
     /// `X-Alter-Signature-V2`; `None` when the header is absent.
     pub signature_v2: Option<&'a str>,
+}
+
+impl std::fmt::Debug for SignedParts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("SignedParts");
+        shown.field("method", &self.method).field("target", &self.target).finish_non_exhaustive()
+    }
 }
 
 impl SignedParts<'_> {
@@ -106,7 +114,7 @@ fn signing_key(api_key: &str) -> hmac::Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AmbiguousTarget;
 
-/// Refuses a target that two readers could read differently (T62): encoded slash or backslash, encoded or raw
+/// Refuses a target that two readers could read differently (T62): encoded slash, backslash, `?` or `#`, encoded or raw
 /// control characters, invalid UTF-8, dot segments, malformed percent signs in the path.
 ///
 /// # Errors
@@ -121,7 +129,14 @@ pub fn check_target(target: &str) -> Result<(), AmbiguousTarget> {
     let slashes = |text: &str| text.matches(['/', '\\']).count();
     let dots = decoded.split('/').any(|segment| matches!(segment, "." | ".."));
     let controls = decoded.chars().any(char::is_control) || target.chars().any(char::is_control);
-    if malformed || dots || controls || decoded.contains('\\') || slashes(&decoded) != slashes(path) {
+    let delimiter = decoded.contains(['?', '#']);
+    if malformed
+        || dots
+        || controls
+        || delimiter
+        || decoded.contains('\\')
+        || slashes(&decoded) != slashes(path)
+    {
         return Err(AmbiguousTarget);
     }
     Ok(())

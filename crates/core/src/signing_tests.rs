@@ -55,6 +55,8 @@ fn t62_ambiguous_targets_are_refused_before_the_signature() {
     }
     for bad in [
         "/sdk/a%2Fb",
+        "/sdk/x%3Fa=1",
+        "/sdk/x%23a",
         "/sdk/a%2fb",
         "/sdk/a%5Cb",
         "/sdk/a\\b",

@@ -1,8 +1,12 @@
 //! What the user does on our pages: choose, approve, go back, cancel, finish; and the pages' signs of life.
 //!
-//! Approving: 1. the session may start something, 2. the app page has been heard of (or the SDK could never learn the
-//! result), 3. state, nonce and PKCE verifier are made, 4. transaction and session are stored in one commit, 5. the
-//! browser gets the authorization URL.
+//! Approving:
+//!
+//! 1. the session may start something
+//! 2. the app page has been heard of (or the SDK could never learn the result)
+//! 3. state, nonce and PKCE verifier are made
+//! 4. transaction and session are stored in one commit
+//! 5. the browser gets the authorization URL.
 
 use alter_core::{
     App, Attempt, Failure, FailureKind, Hash, Micros, ProviderConfig, Session, SessionId, StoreError,
@@ -96,6 +100,8 @@ impl Flows {
         let now = self.now();
         self.step(sid, browser, |session| {
             match session.data.selected.take() {
+                // On a failure page nothing is left to refuse: the user leaves.
+                Some(_) if session.data.last_failure.is_some() => session.finish(now),
                 Some(provider) => session.attempt_failed(
                     Failure {
                         kind: FailureKind::Denied,
@@ -272,7 +278,8 @@ impl Flows {
             if !session.is_browser(browser) {
                 return Err(StepError::NotYours);
             }
-            let open = session.end().is_none() && now < session.deadline();
+            // While a code is exchanged, the exchange decides.
+            let open = session.end().is_none() && now < session.deadline() && !session.is_exchanging();
             if !open || !change(session) {
                 return Err(StepError::Moved);
             }

@@ -1,8 +1,10 @@
 //! Who calls: API key and signature (wire 1.1 and 2, security 6.8).
 //!
-//! 1. The key is well formed, known and not revoked. 2. The signature headers are complete (or the app accepts
-//! bearer calls). 3. The timestamp is within 300 s. 4. The signature is right. The nonce is handed on: it is recorded
-//! in the same commit as whatever the call does (T61).
+//! 1. The key is well formed, known and not revoked.
+//! 2. The signature headers are complete (or the app accepts bearer calls).
+//! 3. The timestamp is within 300 s.
+//! 4. The signature is right. The nonce is handed on: it is recorded in the same commit as whatever the
+//!    call does (T61).
 
 use alter_core::{
     ApiKey, App, CallNonce, KeyType, StoreError, key,
@@ -102,12 +104,16 @@ impl Flows {
     /// # Errors
     /// [`AuthError::InvalidSignature`] for a nonce seen before.
     pub async fn record_call(&self, caller: &Caller) -> Result<(), AuthError> {
+        self.spend_nonce(caller).await.map_err(|error| match error {
+            StoreError::NonceReplayed => AuthError::InvalidSignature,
+            other => other.into(),
+        })
+    }
+
+    pub(crate) async fn spend_nonce(&self, caller: &Caller) -> Result<(), StoreError> {
         match caller.nonce {
             None => Ok(()),
-            Some(nonce) => self.store().record_call(nonce).await.map_err(|error| match error {
-                StoreError::NonceReplayed => AuthError::InvalidSignature,
-                other => other.into(),
-            }),
+            Some(nonce) => self.store().record_call(nonce).await,
         }
     }
 

@@ -1,9 +1,9 @@
 //! The provider sends the browser back (protocol section 4).
 //!
-//! Order: parse, find by the hash of `state`, path id equals the stored one, cookie, `iss`, consume by conditional
-//! update; then the exchange in a task of its own. The browser waits at most ten seconds for it. A duplicate
-//! callback gets the same answer and has no effect. A `code` without the cookie burns the transaction; an `error`
-//! without the cookie is ignored.
+//! Order: parse, find by the hash of `state`, path id equals the stored one, cookie, `iss`, consume by
+//! conditional update; then the exchange in a task of its own. The browser waits at most ten seconds for it.
+//! A duplicate callback gets the same answer and has no effect. A `code` without the cookie burns the
+//! transaction; an `error` without the cookie is ignored.
 
 use std::time::Duration;
 
@@ -22,7 +22,6 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(10);
 
 /// What arrived on `/oauth/callback/{config_id}`.
-#[derive(Debug)]
 pub struct CallbackRequest<'a> {
     /// The last path segment, as received.
     pub config_id: &'a str,
@@ -80,8 +79,12 @@ impl Flows {
             (_, true, true) => {}
         }
         let config = self.store().get_provider(&transaction.config_id).await?;
-        let iss_ok = config.as_ref().is_some_and(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
+        let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
         match callback.outcome {
+            _ if config.is_none() => {
+                run.fail(FailureKind::Provider, Some("provider_not_configured"), AuditKind::ConnectFailed)
+                    .await?;
+            }
             _ if !iss_ok => {
                 run.fail(FailureKind::Provider, Some("iss_mismatch"), AuditKind::ConnectFailed).await?
             }
@@ -104,15 +107,21 @@ impl Flows {
         code: SecretString,
         request_id: &str,
     ) -> Result<(), FlowFault> {
-        if !self.store().consume_transaction(transaction.id, self.now()).await? {
-            return Ok(());
-        }
         let (flows, transaction, request_id) = (self.clone(), transaction.clone(), request_id.to_owned());
-        // A task of its own: the browser may hang up, the code has been spent (fault 26).
-        let task =
-            self.inner.tasks.spawn(async move { flows.exchange(transaction, code, &request_id).await });
-        let _still_running = tokio::time::timeout(WAIT, task).await;
-        Ok(())
+        // A task of its own, from the consumption on: the browser may hang up at any moment, and then this request is
+        // dropped, but the code must not be lost with it (fault 26).
+        let task = self.inner.tasks.spawn(async move {
+            let first = flows.store().consume_transaction(transaction.id, flows.now()).await?;
+            if first {
+                flows.exchange(transaction, code, &request_id).await;
+            }
+            Ok::<_, FlowFault>(())
+        });
+        match tokio::time::timeout(WAIT, task).await {
+            Ok(Ok(consumed)) => consumed,
+            // Still running: the waiting page takes over. A panic was reported by the runtime.
+            Err(_) | Ok(Err(_)) => Ok(()),
+        }
     }
 }
 
@@ -142,6 +151,12 @@ impl Run<'_> {
             request_id: Some(self.request.request_id.to_owned()),
         };
         let now = self.flows.now();
+        // What was read may be old by now: whoever consumes it has it, and an exchange under way is not torn down. One
+        // that has expired cannot be consumed by anybody.
+        let taken = self.flows.store().consume_transaction(self.transaction.id, now).await?;
+        if !taken && now < self.transaction.expires_at {
+            return Ok(());
+        }
         let entry = AuditEntry {
             app_id: self.transaction.app_id,
             at: now,

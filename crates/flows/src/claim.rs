@@ -1,7 +1,9 @@
 //! Getting in (protocol section 2): a browser presents the token and a proof of the app page that started it.
 //!
-//! 1. Find the session. 2. The browser that has it already is simply let through. 3. Judge the proof: which level
-//! does it reach? 4. Claim by compare-and-set; the first browser wins. A refused claim changes nothing.
+//! 1. Find the session.
+//! 2. The browser that has it already is simply let through.
+//! 3. Judge the proof: which level does it reach?
+//! 4. Claim by compare-and-set; the first browser wins. A refused claim changes nothing.
 
 use alter_core::{
     App, AuditEntry, AuditKind, Claim, ClaimRefused, Hash, Level, Session, SessionId, StoreError, secret,
@@ -22,7 +24,6 @@ pub struct Peek {
 }
 
 /// What a browser brings to show where it comes from.
-#[derive(Debug)]
 pub enum Proof<'a> {
     /// Door A: a form POST, with the browser's own `Origin` header.
     FormOrigin {
@@ -144,7 +145,10 @@ impl Flows {
             Err(reason) => Err(ClaimError::Refused(reason)),
         });
         claimed.await?.ok_or(ClaimError::InvalidToken)?;
-        self.store().append_audit(claimed_entry(&session, level, self.now())).await?;
+        // The claim stands: without its cookie the browser would be locked out of its own session.
+        if let Err(error) = self.store().append_audit(claimed_entry(&session, level, self.now())).await {
+            tracing::error!(%sid, %error, "the claim could not be written to the audit");
+        }
         Ok(Claimed { sid, browser_key: Some(browser_key), marker: Some(marker), max_age })
     }
 
@@ -162,6 +166,7 @@ impl Flows {
     fn why_taken(&self, session: &Session) -> ClaimRefused {
         match session.end() {
             Some(end) if end.kind == alter_core::EndKind::Expired => ClaimRefused::Expired,
+            Some(end) if end.kind == alter_core::EndKind::Cancelled => ClaimRefused::Cancelled,
             Some(_) => ClaimRefused::Used,
             None if self.now() >= session.deadline() => ClaimRefused::Expired,
             None => ClaimRefused::OtherBrowser,

@@ -1,7 +1,7 @@
 //! What every story needs: storage, keys, the way out, time and randomness; and the few private steps that more than
 //! one story takes.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicI64};
 
 use alter_core::{
     App, AppId, Clock, Hash, Micros, Random, Session, SessionId, Store, StoreError, secret, token,
@@ -35,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     /// Exchanges in flight: shutdown waits for them, a client that disconnects does not stop them.
     pub(crate) tasks: TaskTracker,
+    /// Until when (microseconds) the last good answer of `/readyz` counts.
+    pub(crate) ready_until: AtomicI64,
 }
 
 impl std::fmt::Debug for Flows {
@@ -54,7 +56,10 @@ impl Flows {
         random: Arc<dyn Random>,
     ) -> Self {
         let (jwks, tasks) = (JwksCache::new(), TaskTracker::new());
-        Self { inner: Arc::new(Inner { config, store, vault, egress, jwks, clock, random, tasks }) }
+        let ready_until = AtomicI64::new(0);
+        Self {
+            inner: Arc::new(Inner { config, store, vault, egress, jwks, clock, random, tasks, ready_until }),
+        }
     }
 
     /// Waits until no exchange is in flight. New ones are still accepted: close the listener first.

@@ -1,16 +1,19 @@
 //! From a code to a grant. Runs in a task of its own; also the end of a replay after a crash (`reap`).
 //!
-//! 1. Journal `sent`, durable. 2. The token request. 3. The raw answer, sealed, durable. 4. Parse; verify the
-//! id_token; ask userinfo where the recipe needs it; read the identity. 5. Seal the tokens for the grant's row.
+//! 1. Journal `sent`, durable.
+//! 2. The token request.
+//! 3. The raw answer, sealed, durable.
+//! 4. Parse; verify the id_token; ask userinfo where the recipe needs it; read the identity.
+//! 5. Seal the tokens for the grant's row.
 //! 6. Grant, session, audit and transaction in one commit.
 
 use std::time::Duration;
 
 use alter_core::{
     AuditEntry, AuditKind, CompleteConnect, Connection, Credential, Failure, FailureKind, Grant, GrantId,
-    Operation, ProviderConfig, StoreError, Transaction, TransactionStatus,
+    Micros, Operation, ProviderConfig, StoreError, Transaction, TransactionStatus,
 };
-use alter_oauth::{Client, Identity, RawAnswer, TokenRefused, TokenSet};
+use alter_oauth::{Client, IdTokenRefused, Identity, RawAnswer, TokenRefused, TokenSet};
 use alter_vault::AppKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -32,6 +35,9 @@ enum Stop {
     /// Ours. When the answer is in the journal, the transaction stays and the reaper tries again.
     #[error(transparent)]
     Fault(#[from] FlowFault),
+    /// The provider cannot be asked what is needed to judge the answer: the journal keeps it, the reaper tries again.
+    #[error("{0}")]
+    Later(String),
     /// Somebody else has the transaction.
     #[error("the transaction has moved")]
     Moved,
@@ -62,7 +68,7 @@ impl Flows {
     pub(crate) async fn exchange(&self, transaction: Transaction, code: SecretString, request_id: &str) {
         let journalled = self.request_token(&transaction, &code).await;
         let (journalled, outcome) = match journalled {
-            Ok(answer) => (true, self.finish_exchange(&transaction, &answer, request_id).await),
+            Ok(answer) => (true, self.finish_exchange(&transaction, &answer, self.now(), request_id).await),
             Err(stop) => (false, Err(stop)),
         };
         self.settle(&transaction, outcome, journalled, request_id).await;
@@ -71,7 +77,8 @@ impl Flows {
     /// Ends a transaction whose answer is in the journal (after a crash, or after a fault of ours).
     pub(crate) async fn replay(&self, transaction: Transaction) {
         let outcome = match self.open_journal(&transaction).await {
-            Ok(answer) => self.finish_exchange(&transaction, &answer, "replay").await,
+            // `status_at` of a stored `sent` is when the request left: an old answer is judged by the time it came.
+            Ok(answer) => self.finish_exchange(&transaction, &answer, transaction.status_at, "replay").await,
             Err(fault) => Err(fault.into()),
         };
         self.settle(&transaction, outcome, true, "replay").await;
@@ -89,6 +96,10 @@ impl Flows {
             Err(Stop::Provider { kind, provider_error, why }) => {
                 tracing::warn!(sid = %transaction.sid, request_id, provider_error, why, "exchange refused");
                 (kind, provider_error)
+            }
+            Err(Stop::Later(why)) => {
+                tracing::warn!(sid = %transaction.sid, request_id, why, "the answer cannot be judged yet");
+                return;
             }
             Err(Stop::Fault(fault)) => {
                 tracing::error!(sid = %transaction.sid, request_id, error = %fault, journalled, "exchange failed");
@@ -186,18 +197,19 @@ impl Flows {
         &self,
         transaction: &Transaction,
         answer: &RawAnswer,
+        received_at: Micros,
         request_id: &str,
     ) -> Result<(), Stop> {
         let config = self.config_of(transaction).await?;
         let tokens = alter_oauth::parse_token_answer(&config.recipe, answer).map_err(token_stop)?;
-        let identity = self.read_identity(transaction, &config, &tokens).await?;
+        let identity = self.read_identity(transaction, &config, &tokens, received_at).await?;
         let session = self.store().get_session(&transaction.sid).await?.ok_or(Stop::Moved)?;
         let level = session.claim().map_or(alter_core::Level::L0, |c| c.level);
         let key = self.app_key(&self.app_of(transaction.app_id).await?)?;
+        let source = Source { config: &config, tokens: &tokens, identity: &identity, level, received_at };
         // A conflict means that the same account was connected in another window at this moment: read and seal again.
         for _ in 0..4 {
-            let complete =
-                self.completion(transaction, &config, &tokens, &identity, level, &key, request_id).await?;
+            let complete = self.completion(transaction, &source, &key, request_id).await?;
             match self.store().complete_connect(complete).await {
                 Ok(true) => {
                     tracing::info!(sid = %transaction.sid, request_id, provider = config.recipe.id, "connected");
@@ -216,6 +228,7 @@ impl Flows {
         transaction: &Transaction,
         config: &ProviderConfig,
         tokens: &TokenSet,
+        received_at: Micros,
     ) -> Result<Identity, Stop> {
         let recipe = &config.recipe;
         let asked_openid = transaction.scopes.iter().any(|s| s == "openid");
@@ -228,9 +241,9 @@ impl Flows {
                     &config.client_id,
                     &transaction.nonce,
                     Some(&tokens.access_token),
-                    self.now(),
+                    received_at,
                 );
-                Some(verified.await.map_err(|e| provider_stop("id_token_invalid", e))?)
+                Some(verified.await.map_err(id_token_stop)?)
             }
             _ if asked_openid && recipe.jwks_url.is_some() => {
                 return Err(provider_stop("id_token_missing", "openid was asked for and no id_token came"));
@@ -266,17 +279,14 @@ impl Flows {
         ask().await.map_err(|e| provider_stop("userinfo_failed", e))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one commit writes all of it")]
     async fn completion(
         &self,
         transaction: &Transaction,
-        config: &ProviderConfig,
-        tokens: &TokenSet,
-        identity: &Identity,
-        level: alter_core::Level,
+        source: &Source<'_>,
         key: &AppKey,
         request_id: &str,
     ) -> Result<CompleteConnect, Stop> {
+        let Source { config, tokens, identity, level, .. } = *source;
         let now = self.now();
         let recipe = &config.recipe;
         let known = self.store().find_grant(transaction.app_id, &recipe.id, &identity.subject).await?;
@@ -296,7 +306,7 @@ impl Flows {
         let credential = Credential {
             generation,
             token_type: tokens.token_type.clone(),
-            expires_at: tokens.expires_in.map(|s| now.plus_seconds(i64::from(s))),
+            expires_at: tokens.expires_in.map(|s| source.received_at.plus_seconds(i64::from(s))),
             access_token: seal("access_token", &tokens.access_token)?,
             refresh_token: seal_some("refresh_token", &kept_refresh)?,
             id_token: seal_some("id_token", &tokens.id_token)?,
@@ -390,6 +400,25 @@ impl Flows {
             generation: config.generation,
         };
         self.open_text(key, &place, sealed).map(Some)
+    }
+}
+
+/// What a grant is made from.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    config: &'a ProviderConfig,
+    tokens: &'a TokenSet,
+    identity: &'a Identity,
+    level: alter_core::Level,
+    /// When the answer came.
+    received_at: Micros,
+}
+
+/// Keys that could not be fetched say nothing about the id_token: the answer stays in the journal and is tried again.
+fn id_token_stop(refused: IdTokenRefused) -> Stop {
+    match refused {
+        IdTokenRefused::Keys(error) => Stop::Later(error.to_string()),
+        refused => provider_stop("id_token_invalid", refused),
     }
 }
 

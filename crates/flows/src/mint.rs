@@ -1,7 +1,10 @@
 //! Minting a session (S1-S6): the app's backend asks, and gets a token to hand to the browser.
 //!
-//! 1. The app's binding level is one that is built. 2. The origin is given or follows from the app. 3. The return URL
-//! is registered. 4. The providers are configured. 5. Session and nonce are stored in one commit.
+//! 1. The app's binding level is one that is built.
+//! 2. The origin is given or follows from the app.
+//! 3. The return URL is registered.
+//! 4. The providers are configured.
+//! 5. Session and nonce are stored in one commit.
 
 use alter_core::{
     Level, Micros, Session, SessionData, SessionId, StoreError,
@@ -11,6 +14,9 @@ use alter_core::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Caller, Flows};
+
+/// Longest `return_url`, bytes: it is stored with the session.
+const RETURN_URL_MAX: usize = 2048;
 
 /// What the backend asks for.
 #[derive(Debug, Default)]
@@ -83,6 +89,9 @@ impl Flows {
             None => app.website_origin().ok_or(MintError::AllowedOriginRequired)?,
         };
         if let Some(url) = &request.return_url {
+            if url.len() > RETURN_URL_MAX {
+                return Err(MintError::InvalidReturnUrl("return_url is longer than 2048 bytes.".into()));
+            }
             let own = app.settings.return_origins.iter().map(String::as_str);
             let registered: Vec<&str> = own.chain([allowed_origin.as_str()]).collect();
             check_return_url(url, &registered).map_err(MintError::InvalidReturnUrl)?;

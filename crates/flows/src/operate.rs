@@ -126,6 +126,13 @@ impl Flows {
         check_setting(&setting.client_id, setting.client_secret.as_ref(), &scopes)?;
         let configured = self.store().list_providers(app.id).await?;
         let known = configured.into_iter().find(|c| c.recipe.id == setting.recipe.id);
+        if let Some(known) = known.as_ref().filter(|k| !same_authority(&k.recipe, &setting.recipe)) {
+            return Err(OperateError::Invalid(format!(
+                "{} is configured with another issuer or token endpoint, and grants made there must not open accounts \
+                 elsewhere. Use another provider id, or remove this one first.",
+                known.recipe.id
+            )));
+        }
         let now = self.now();
         let (config_id, generation, created_at) = match known {
             Some(config) => (config.config_id, config.generation + 1, config.created_at),
@@ -154,6 +161,12 @@ impl Flows {
         };
         Ok(self.store().save_provider(config).await?)
     }
+}
+
+/// The same provider as before: account ids of another one could be equal by chance.
+fn same_authority(before: &Recipe, after: &Recipe) -> bool {
+    let host = |url: &str| url::Url::parse(url).ok().and_then(|u| u.host_str().map(str::to_owned));
+    before.issuer == after.issuer && host(&before.token_url) == host(&after.token_url)
 }
 
 fn check_setting(

@@ -1,11 +1,11 @@
 //! Tidying up, every few seconds: sessions that ran out, transactions that were lost, nonces that are old.
 //!
-//! Safe to run in several processes at once: every move is a compare-and-set. A transaction counts as lost by its
-//! deadline, not at start-up: another process may be at work on it.
+//! Safe to run in several processes at once: every move is a compare-and-set. A transaction counts as lost by
+//! its deadline, not at start-up: another process may be at work on it.
 
 use std::time::Duration;
 
-use alter_core::{FailureKind, StoreError, TransactionStatus};
+use alter_core::{FailureKind, Micros, StoreError, TransactionStatus};
 
 use crate::{Flows, status::settle};
 
@@ -19,6 +19,8 @@ const REPLAYED_FOR: i64 = 24 * 3600;
 const NONCE_TTL: i64 = 600;
 /// How long an ended session can still be polled, seconds.
 const SESSION_KEPT: i64 = 24 * 3600;
+/// Journalled answers that are replayed at the same time.
+const REPLAYS_AT_ONCE: usize = 8;
 /// Rows a round.
 const BATCH: u32 = 500;
 
@@ -29,35 +31,65 @@ impl Flows {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.reap().await {
-                tracing::error!(%error, "tidying up failed, trying again in {} s", PERIOD.as_secs());
+            let flows = self.clone();
+            // A task of its own: a panic ends the round, not the tidying.
+            match tokio::spawn(async move { flows.reap().await }).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "tidying up failed, trying again in {} s", PERIOD.as_secs())
+                }
+                Err(panic) => {
+                    tracing::error!(%panic, "tidying up broke off, trying again in {} s", PERIOD.as_secs())
+                }
             }
         }
     }
 
-    /// One round.
+    /// One round. Each part runs whatever became of the others, and each row whatever became of the one before.
     ///
     /// # Errors
-    /// Storage; the round stops there and the next one goes on.
+    /// The first failure; the rest of the round was done all the same.
     pub async fn reap(&self) -> Result<(), StoreError> {
         let now = self.now();
+        let sessions = self.reap_sessions(now).await;
+        let transactions = self.reap_transactions(now).await;
+        let nonces = self.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
+        let old = self.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
+        sessions.and(transactions).and(nonces.map(drop)).and(old.map(drop))
+    }
+
+    async fn reap_sessions(&self, now: Micros) -> Result<(), StoreError> {
+        let mut result = Ok(());
         for session in self.store().list_lapsed_sessions(now, BATCH).await? {
             let ended = self.update_session(&session.sid, |s| Ok::<_, StoreError>((settle(s, now), ())));
-            ended.await?;
+            result = result.and(ended.await.map(drop));
         }
+        result
+    }
+
+    async fn reap_transactions(&self, now: Micros) -> Result<(), StoreError> {
+        let mut result = Ok(());
+        let mut replays = tokio::task::JoinSet::new();
         for transaction in self.store().list_stuck_transactions(now.plus_seconds(-LOST_AFTER), BATCH).await? {
             let hopeless = now >= transaction.created_at.plus_seconds(REPLAYED_FOR);
             match (&transaction.status, &transaction.body) {
-                (TransactionStatus::Sent, Some(_)) if !hopeless => self.replay(transaction).await,
+                (TransactionStatus::Sent, Some(_)) if !hopeless => {
+                    // A provider that does not answer must not hold up the others; a few at a time are enough.
+                    if replays.len() >= REPLAYS_AT_ONCE {
+                        replays.join_next().await;
+                    }
+                    let flows = self.clone();
+                    replays.spawn(async move { flows.replay(transaction).await });
+                }
                 _ => {
                     let (status, kind) = (TransactionStatus::Interrupted, FailureKind::Server);
                     let code = Some("interrupted".to_owned());
-                    self.end_failed(&transaction, status, kind, code, "reaper").await?;
+                    let ended = self.end_failed(&transaction, status, kind, code, "reaper").await;
+                    result = result.and(ended.map(drop));
                 }
             }
         }
-        self.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await?;
-        self.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await?;
-        Ok(())
+        replays.join_all().await;
+        result
     }
 }

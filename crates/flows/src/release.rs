@@ -1,8 +1,10 @@
 //! Releasing an access token to the app's backend (wire 3.3).
 //!
-//! 1. The grant is this app's. 2. The URL it is wanted for is one of the provider's API hosts. 3. The token has not
-//! expired. 4. Open it. 5. Nonce, generation check and audit entry in one durable commit; only then does it leave
-//! (T97).
+//! 1. The grant is this app's.
+//! 2. The URL it is wanted for is one of the provider's API hosts.
+//! 3. The token has not expired.
+//! 4. Open it.
+//! 5. Nonce, generation check and audit entry in one durable commit; only then does it leave (T97).
 
 use alter_core::{AuditEntry, AuditKind, Grant, GrantId, Micros, ProviderConfig, StoreError};
 use secrecy::SecretString;
@@ -13,7 +15,6 @@ use crate::{
 };
 
 /// What the backend asks for.
-#[derive(Debug)]
 pub struct ReleaseRequest<'a> {
     /// Which grant.
     pub grant_id: GrantId,
@@ -87,6 +88,21 @@ impl Flows {
         caller: &Caller,
         request: &ReleaseRequest<'_>,
     ) -> Result<Released, ReleaseError> {
+        let released = self.try_release(caller, request).await;
+        if let Err(error) = &released
+            && !matches!(error, ReleaseError::NonceReplayed | ReleaseError::Fault(_))
+        {
+            // A refused call is spent too: the same bytes must not succeed later (T61).
+            self.spend_nonce(caller).await?;
+        }
+        released
+    }
+
+    async fn try_release(
+        &self,
+        caller: &Caller,
+        request: &ReleaseRequest<'_>,
+    ) -> Result<Released, ReleaseError> {
         // A grant that moved between reading and releasing (the user reconnected) is read again; twice is a storm.
         for _ in 0..3 {
             let grant = self.store().get_grant(caller.app.id, request.grant_id).await?;
@@ -127,10 +143,10 @@ impl Flows {
 }
 
 fn check_destination(config: &ProviderConfig, text: &str) -> Result<(), ReleaseError> {
-    let parsed = url::Url::parse(text).ok();
-    if parsed.as_ref().is_some_and(|url| config.recipe.allows_api_url(url)) {
+    if config.recipe.allows_api_text(text) {
         return Ok(());
     }
+    let parsed = url::Url::parse(text).ok();
     Err(ReleaseError::BlockedDestination {
         host: parsed.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_else(|| "the URL".into()),
         provider: config.recipe.id.clone(),

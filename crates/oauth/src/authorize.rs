@@ -5,8 +5,9 @@ use alter_core::Recipe;
 use alter_core::origin::is_loopback;
 use url::Url;
 
-/// What one request says. All of it is stored with the transaction and compared with what comes back.
-#[derive(Debug, Clone, Copy)]
+/// What one request says. All of it is stored with the transaction and compared with what comes back. No `Debug`: the
+/// state is the browser's.
+#[derive(Clone, Copy)]
 pub struct AuthorizationRequest<'a> {
     /// The provider.
     pub recipe: &'a Recipe,

@@ -14,11 +14,15 @@ use tokio::{
     sync::Semaphore,
 };
 
+use crate::stall::Stalling;
+
 /// What one client, and all of them, may take.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// From the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
+    /// A write that makes no progress for so long ends the connection.
+    pub write_stall: Duration,
     /// Bytes of request line and headers that are read at all; the router answers 431 well below.
     pub header_bytes: usize,
     /// Connections at once; further ones wait in the listen queue.
@@ -31,6 +35,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(10),
+            write_stall: Duration::from_secs(30),
             header_bytes: 64 * 1024,
             connections: 4096,
             drain: Duration::from_secs(30),
@@ -83,12 +88,15 @@ fn connection(
     stream: TcpStream,
     router: Router,
     limits: &Limits,
-) -> hyper::server::conn::http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+) -> hyper::server::conn::http1::Connection<TokioIo<Stalling<TcpStream>>, TowerToHyperService<Router>> {
     // Small answers to small requests: waiting to fill a packet only adds latency.
     let _only_slower_without = stream.set_nodelay(true);
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(
+            TokioIo::new(Stalling::new(stream, limits.write_stall)),
+            TowerToHyperService::new(router),
+        )
 }

@@ -12,6 +12,7 @@ mod middleware;
 pub mod openapi;
 pub mod pages;
 mod routes;
+mod stall;
 
 use std::sync::Arc;
 

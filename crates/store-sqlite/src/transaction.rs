@@ -61,7 +61,7 @@ impl TransactionStore for SqliteStore {
                    RETURNING sid";
         self.write(move |c| {
             let Some(sid) = moved(c, sql, params![id.to_string(), now.0])? else { return Ok(false) };
-            change(c, &sid, |session| session.exchanging(id))?;
+            change(c, &sid, |session| session.exchanging(id, now))?;
             Ok(true)
         })
         .await

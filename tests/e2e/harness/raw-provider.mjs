@@ -7,7 +7,7 @@ import { listen, shut, text } from './net.mjs';
 export const CLIENT = { id: 'raw-client', secret: 'raw-client-secret' };
 
 const random = () => randomBytes(16).toString('hex');
-const escape = (value) => value.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const escapeHtml = (value) => value.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
 /** Starts one. `page(query)` replaces its authorization page, `headers` come with it, `hold` delays the token answer. */
 export async function startRawProvider(host = '127.0.0.1') {
@@ -24,9 +24,9 @@ export async function startRawProvider(host = '127.0.0.1') {
     const links = ['alice', 'bob'].map((user) => {
       const code = random();
       codes.set(code, { user, redirect: query.get('redirect_uri'), challenge: query.get('code_challenge'), scope: query.get('scope') ?? '' });
-      return `<p><a id="${user}" href="${escape(back(query, { code }))}">Allow as ${user}</a>`;
+      return `<p><a id="${user}" href="${escapeHtml(back(query, { code }))}">Allow as ${user}</a>`;
     });
-    const error = (name) => `<p><a id="${name}" href="${escape(back(query, { error: name, error_description: 'because' }))}">${name}</a>`;
+    const error = (name) => `<p><a id="${name}" href="${escapeHtml(back(query, { error: name, error_description: 'because' }))}">${name}</a>`;
     return links.join('') + error('access_denied') + error('temporarily_unavailable');
   };
   const exchange = (form, authorization) => {

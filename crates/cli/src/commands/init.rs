@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::{
-    config::{Config, RootKeySource},
+    config::{Config, RootKeySource, is_private},
     output::Output,
     wiring,
 };
@@ -49,5 +49,10 @@ fn create_private_dir(path: &std::path::Path) -> anyhow::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).with_context(|| format!("{} cannot be made", path.display()))
+    builder.create(path).with_context(|| format!("{} cannot be made", path.display()))?;
+    wiring::check_owner(path)?;
+    if !is_private(path) {
+        bail!("{0} can be entered by other users: chmod 700 {0}", path.display());
+    }
+    Ok(())
 }

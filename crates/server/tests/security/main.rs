@@ -1,5 +1,6 @@
 //! Attacks and faults over real sockets: one file per family of `docs/security-tests.md`.
 
+mod backend;
 mod binding;
 mod callback;
 mod catalogue;
@@ -8,7 +9,9 @@ mod flow;
 mod leaks;
 mod oauth;
 mod oauth_answers;
+mod pages;
 mod provider_faults;
+mod session;
 mod sql;
 mod vault;
 mod vault_scan;

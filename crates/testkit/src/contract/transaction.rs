@@ -60,7 +60,7 @@ pub async fn t17_of_fifty_concurrent_callbacks_exactly_one_consumes(
     let t = found(store.find_transaction(&t.state_hash).await?);
     assert_eq!((t.status, t.status_at), (Status::Consumed, at));
     let mut expected = before.clone();
-    expected.exchanging(id);
+    expected.exchanging(id, T0);
     expected.version += 1;
     assert_eq!(found(store.get_session(&before.sid).await?), expected);
     assert!(found(expected.data.attempt).exchanging);

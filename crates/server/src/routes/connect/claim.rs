@@ -78,7 +78,7 @@ impl From<ClaimError> for ApiError {
 /// `details.reason` of `session_expired` (S3).
 fn reason_word(reason: ClaimRefused) -> &'static str {
     match reason {
-        ClaimRefused::Used => "used",
+        ClaimRefused::Used | ClaimRefused::Cancelled => "used",
         ClaimRefused::OtherBrowser => "other_browser",
         ClaimRefused::Expired | ClaimRefused::Binding => "expired",
     }

@@ -16,7 +16,7 @@ use crate::{
     error::ApiError,
     extract::{Browser, clear_cookie, read_body, set_cookie},
     middleware::{RequestId, page},
-    pages::{ExpiryReason, Page},
+    pages::{CancelledView, ExpiryReason, Page},
 };
 
 pub(crate) async fn open(
@@ -75,7 +75,8 @@ pub(super) async fn cookies(
     let Some(key) = &claimed.browser_key else { return Ok(Vec::new()) };
     let mut cookies: Vec<HeaderValue> =
         set_cookie(&shared.site, &claimed.sid, key, claimed.max_age).into_iter().collect();
-    let surplus = shared.flows.surplus_sessions(browser.sessions()).await?;
+    // Making room may wait for the next claim; this one must not lose its cookie over it.
+    let surplus = shared.flows.surplus_sessions(browser.sessions()).await.unwrap_or_default();
     cookies.extend(
         surplus.iter().filter(|sid| **sid != claimed.sid).filter_map(|sid| clear_cookie(&shared.site, sid)),
     );
@@ -87,6 +88,9 @@ fn refused(error: ClaimError, request_id: &RequestId) -> Response {
         ClaimError::InvalidToken => page(404, &Page::InvalidToken),
         ClaimError::Binding { app_name } => page(403, &Page::OpenFromApp { app: Some(&app_name) }),
         ClaimError::Refused(ClaimRefused::OtherBrowser) => page(410, &Page::WrongBrowser),
+        ClaimError::Refused(ClaimRefused::Cancelled) => {
+            page(410, &Page::Cancelled(CancelledView { any_connected: false, legacy: None }))
+        }
         ClaimError::Refused(ClaimRefused::Used) => page(410, &Page::Expired { reason: ExpiryReason::Used }),
         ClaimError::Refused(_) => page(410, &Page::Expired { reason: ExpiryReason::Expired }),
         ClaimError::Store(error) => {

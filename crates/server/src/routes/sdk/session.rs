@@ -101,6 +101,10 @@ fn poll_failure(failure: &Failure) -> PollFailure {
     let code = failure.provider_error.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
     let (error_code, error_message) = match failure.kind {
         FailureKind::Denied => ("connect_denied", format!("The user refused to connect {provider}.")),
+        FailureKind::Provider if failure.provider_error.as_deref() == Some("provider_not_configured") => (
+            "provider_configuration_unavailable",
+            format!("{provider} was removed from the app's configuration meanwhile."),
+        ),
         FailureKind::Provider => ("connect_flow_error", format!("{provider} answered with an error{code}.")),
         FailureKind::Browser => (
             "connect_flow_error",

@@ -124,7 +124,8 @@ async fn t26_an_error_code_leaves_only_in_its_own_alphabet() {
 async fn t26_the_token_endpoints_words_appear_nowhere() {
     let logs = Logs::capture();
     let server = TestServer::start().await;
-    for text in corpus() {
+    // Every third: what is told of a code is the same as above, and each text comes in four forms.
+    for text in corpus().into_iter().step_by(3) {
         for (status, body) in [
             (400, json!({ "error": "invalid_grant", "error_description": text, "error_uri": text })),
             (400, json!({ "error": text })),

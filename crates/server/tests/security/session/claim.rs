@@ -63,7 +63,11 @@ async fn t53_the_browser_that_has_it_may_come_again_and_keeps_its_key() {
     assert_eq!(reason(&refused), "other_browser");
     other.set_cookie(&format!("cs_{sid}"), &"A".repeat(43));
     assert_eq!(reason(&claim_by_proof(&server, &mut other, &token).await), "other_browser");
-    assert_eq!(browser.get(&server, &format!("/connect/s/{sid}")).await.status, 200, "the first is undisturbed");
+    assert_eq!(
+        browser.get(&server, &format!("/connect/s/{sid}")).await.status,
+        200,
+        "the first is undisturbed"
+    );
 }
 
 #[tokio::test]
@@ -90,9 +94,11 @@ async fn t53_a_refused_claim_burns_nothing() {
 /// How the session of each case ended, and what another browser is then told.
 #[tokio::test]
 async fn t55_an_ended_session_is_not_opened_again_and_says_why() {
-    for (end, expected) in [("success", "used"), ("cancel", "used"), ("error", "used"), ("expiry", "expired")] {
+    for (end, expected) in [("success", "used"), ("cancel", "used"), ("error", "used"), ("expiry", "expired")]
+    {
         let server = TestServer::start().await;
-        let (token, app, mut browser) = (server.mint(&json!({})).await, server.app.clone(), TestBrowser::new());
+        let (token, app, mut browser) =
+            (server.mint(&json!({})).await, server.app.clone(), TestBrowser::new());
         let sid = match end {
             "cancel" | "expiry" => browser.claim(&server, &app, &token).await,
             _ => {

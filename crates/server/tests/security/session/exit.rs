@@ -126,8 +126,11 @@ async fn t36_at_a_provider_that_may_sever_closed_says_nothing() {
         let server = TestServer::start().await;
         server.clock.freeze();
         server.add_provider(&server.app, "other", |r| r.coop = coop).await;
-        let (token, app, mut browser) =
-            (server.mint(&json!({ "allowed_providers": ["other"] })).await, server.app.clone(), TestBrowser::new());
+        let (token, app, mut browser) = (
+            server.mint(&json!({ "allowed_providers": ["other"] })).await,
+            server.app.clone(),
+            TestBrowser::new(),
+        );
         let sid = browser.claim(&server, &app, &token).await;
         browser.get(&server, &format!("/connect/s/{sid}")).await;
         server.clock.advance_millis(1_000);

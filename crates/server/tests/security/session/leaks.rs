@@ -14,8 +14,12 @@ fn wrong_tokens(right: &str) -> Vec<String> {
         true => format!("{}b", &right[..right.len() - 1]),
         false => format!("{}a", &right[..right.len() - 1]),
     };
-    let mut all = vec![unknown, flipped, right.to_uppercase(), format!("{right}a"), right[..right.len() - 1].into()];
-    all.extend(["", "x", "alter_cs_", "alter_rk_abcdefghijklmnopqrstuv_iwpykn", "' OR 1=1 --", "\u{0}", "ü"].map(String::from));
+    let mut all =
+        vec![unknown, flipped, right.to_uppercase(), format!("{right}a"), right[..right.len() - 1].into()];
+    all.extend(
+        ["", "x", "alter_cs_", "alter_rk_abcdefghijklmnopqrstuv_iwpykn", "' OR 1=1 --", "\u{0}", "ü"]
+            .map(String::from),
+    );
     all.push("a".repeat(100_000));
     all
 }
@@ -85,7 +89,9 @@ fn conditions_on(table: &str) -> Vec<String> {
             for rest in text.split(&format!("{verb} {table} ")).skip(1) {
                 let statement = rest.split('"').next().unwrap_or_default();
                 let words = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-                found.push(words.split_once("WHERE ").map_or(words.clone(), |(_, condition)| condition.to_owned()));
+                found.push(
+                    words.split_once("WHERE ").map_or(words.clone(), |(_, condition)| condition.to_owned()),
+                );
             }
         }
     }
@@ -95,8 +101,13 @@ fn conditions_on(table: &str) -> Vec<String> {
 #[test]
 fn t57_a_session_is_found_by_its_id_by_its_tokens_hash_or_by_its_time_and_in_no_other_way() {
     let found = conditions_on("sessions");
-    let allowed =
-        ["token_hash = ?1", "sid = ?1", "expires_at < ?1", "state IN ('minted', 'claimed') AND expires_at", "sid IN"];
+    let allowed = [
+        "token_hash = ?1",
+        "sid = ?1",
+        "expires_at < ?1",
+        "state IN ('minted', 'claimed') AND expires_at",
+        "sid IN",
+    ];
     for condition in &found {
         assert!(allowed.iter().any(|a| condition.starts_with(a)), "{condition}");
     }
@@ -110,7 +121,9 @@ fn t57_a_session_is_found_by_its_id_by_its_tokens_hash_or_by_its_time_and_in_no_
 
 /// What must never be in anything that a session token can read.
 fn assert_says_nothing(told: &str) {
-    for word in ["result_code", "access_token", "refresh_token", "id_token", "\"code\"", "connections", "grant"] {
+    for word in
+        ["result_code", "access_token", "refresh_token", "id_token", "\"code\"", "connections", "grant"]
+    {
         assert!(!told.contains(word), "{word}: {told}");
     }
 }
@@ -125,13 +138,18 @@ async fn spy(server: &TestServer, token: &str) {
         let sent = Sent::new("POST", "/connect/status").header("content-type", "text/plain").body(body);
         let sent = origin.iter().fold(sent, |sent, origin| sent.header("origin", origin));
         let reply = server.send(sent).await;
-        assert_eq!((reply.status == 200, reply.header("access-control-allow-origin")), (allowed, ""), "{origin:?}");
+        assert_eq!(
+            (reply.status == 200, reply.header("access-control-allow-origin")),
+            (allowed, ""),
+            "{origin:?}"
+        );
         assert_says_nothing(&reply.text());
     }
     let peek = TestBrowser::new().post(server, "/connect/api/peek", &json!({ "token": token })).await;
     assert_says_nothing(&peek.text());
     let body = json!({ "session_token": token }).to_string();
-    let unsigned = Sent::new("POST", "/sdk/oauth/connect/session/poll").header("content-type", "application/json");
+    let unsigned =
+        Sent::new("POST", "/sdk/oauth/connect/session/poll").header("content-type", "application/json");
     let unsigned = server.send(unsigned.body(body)).await;
     assert_eq!(unsigned.status, 401, "the poll is the backend's");
     assert_says_nothing(&unsigned.text());
@@ -187,13 +205,15 @@ async fn t58_a_forwarded_authorization_url_gives_its_sender_no_grant_however_oft
 #[tokio::test]
 async fn t58_a_session_tells_of_its_own_grants_alone_and_never_of_a_token() {
     let server = TestServer::start().await;
-    let (mine, theirs, app) = (server.mint(&json!({})).await, server.mint(&json!({})).await, server.app.clone());
+    let (mine, theirs, app) =
+        (server.mint(&json!({})).await, server.mint(&json!({})).await, server.app.clone());
     TestBrowser::new().claim(&server, &app, &theirs).await;
     let mut browser = TestBrowser::new();
     let (_, callback) = browser.up_to_callback(&server, &app, &mine).await;
     browser.get(&server, &callback).await;
     let told = status(&server, &mine, json!({})).await;
-    let grant = told["connections"][0]["grant_id"].as_str().expect("control: the right session has it").to_owned();
+    let grant =
+        told["connections"][0]["grant_id"].as_str().expect("control: the right session has it").to_owned();
 
     let foreign = status(&server, &theirs, json!({})).await;
     assert_eq!((foreign["status"].as_str(), &foreign["connections"]), (Some("open"), &Value::Null));

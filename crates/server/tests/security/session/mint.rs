@@ -64,17 +64,50 @@ async fn t39_an_origin_that_is_none_is_refused_with_the_fault_and_the_corrected_
 async fn t39_nothing_but_a_serialised_secure_origin_is_minted() {
     let server = TestServer::start().await;
     let mut bad: Vec<String> = [
-        " https://app.example", "https://app.example ", "https://app.example\n", "https://app\n.example",
-        "//app.example", "https:/app.example", "https:app.example", "https:///app.example", "https:\\\\app.example",
-        "https://app.example\\", "https://app.example\\evil", "https://app.example/.", "https://app.example//",
-        "https://@app.example", "https://:pw@app.example", "https://app.example:@evil.example",
-        "https://app.example:", "https://app.example:65536", "https://app.example:-1", "https://app.example:08443",
-        "https://app.example:80a", "http://localhost.evil.example", "http://127.0.0.1.evil.example",
-        "http://192.168.0.1", "http://0.0.0.0:3000", "http://[::]:3000", "https://localhost.", "https://ex%61mple.com",
-        "https://0177.0.0.1", "https://2130706433", "https://127.1", "https://[::1", "https://::1",
-        "https://[2001:db8:0:0:0:0:0:1]", "data:text/html,x", "ws://app.example", "ftp://app.example",
-        "chrome-extension://abcdefghijklmnop", "about:blank", "https://", "https", "null null",
-        "https://app.example,https://evil.example", "https://app.example https://evil.example",
+        " https://app.example",
+        "https://app.example ",
+        "https://app.example\n",
+        "https://app\n.example",
+        "//app.example",
+        "https:/app.example",
+        "https:app.example",
+        "https:///app.example",
+        "https:\\\\app.example",
+        "https://app.example\\",
+        "https://app.example\\evil",
+        "https://app.example/.",
+        "https://app.example//",
+        "https://@app.example",
+        "https://:pw@app.example",
+        "https://app.example:@evil.example",
+        "https://app.example:",
+        "https://app.example:65536",
+        "https://app.example:-1",
+        "https://app.example:08443",
+        "https://app.example:80a",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example",
+        "http://192.168.0.1",
+        "http://0.0.0.0:3000",
+        "http://[::]:3000",
+        "https://localhost.",
+        "https://ex%61mple.com",
+        "https://0177.0.0.1",
+        "https://2130706433",
+        "https://127.1",
+        "https://[::1",
+        "https://::1",
+        "https://[2001:db8:0:0:0:0:0:1]",
+        "data:text/html,x",
+        "ws://app.example",
+        "ftp://app.example",
+        "chrome-extension://abcdefghijklmnop",
+        "about:blank",
+        "https://",
+        "https",
+        "null null",
+        "https://app.example,https://evil.example",
+        "https://app.example https://evil.example",
     ]
     .map(String::from)
     .into();
@@ -84,7 +117,9 @@ async fn t39_nothing_but_a_serialised_secure_origin_is_minted() {
         let reply = server.call(MINT, &json!({ "allowed_origin": input })).await;
         assert_eq!((reply.status, reply.error().as_str()), (400, "invalid_origin"), "{input:?}");
     }
-    for good in ["https://app.example.com:8443", "http://localhost:3000", "http://[::1]:5173", "https://192.0.2.7"] {
+    for good in
+        ["https://app.example.com:8443", "http://localhost:3000", "http://[::1]:5173", "https://192.0.2.7"]
+    {
         let token = server.mint(&json!({ "allowed_origin": good })).await;
         assert_eq!(server.status(&token, good, json!({})).await.status, 200, "{good}");
         assert_eq!(server.status(&token, "https://app.example", json!({})).await.status, 403, "{good}");
@@ -108,13 +143,28 @@ async fn t40_a_return_url_of_an_unregistered_origin_is_refused() {
     let server = TestServer::start().await;
     let app = app_with(&server, |s| s.return_origins = vec!["https://back.example".into()]).await;
     let bad = [
-        "https://evil.example/", "https://back.example.evil/", "https://back.example@evil.example/",
-        "https://evil.example/https://back.example", "https://back.example:8443/", "http://back.example/",
-        "https://sub.back.example/", "//back.example/", "/connected", "", "https:\\\\back.example/",
-        "https://back.example\\@evil.example/", "https://user@back.example/", "https://back.example/\n",
-        "https://back.example/\tx", "javascript:alert(1)//https://back.example", "data:text/html,x",
-        "https://back.example%00.evil.example/", "https://evil.example#@back.example/", "back.example/connected",
-        "https://back.example.", "ftp://back.example/",
+        "https://evil.example/",
+        "https://back.example.evil/",
+        "https://back.example@evil.example/",
+        "https://evil.example/https://back.example",
+        "https://back.example:8443/",
+        "http://back.example/",
+        "https://sub.back.example/",
+        "//back.example/",
+        "/connected",
+        "",
+        "https:\\\\back.example/",
+        "https://back.example\\@evil.example/",
+        "https://user@back.example/",
+        "https://back.example/\n",
+        "https://back.example/\tx",
+        "javascript:alert(1)//https://back.example",
+        "data:text/html,x",
+        "https://back.example%00.evil.example/",
+        "https://evil.example#@back.example/",
+        "back.example/connected",
+        "https://back.example.",
+        "ftp://back.example/",
     ];
     for url in bad {
         let reply = mint_for(&server, &app, json!({ "return_url": url })).await;
@@ -131,8 +181,19 @@ async fn t40_a_return_url_of_an_unregistered_origin_is_refused() {
 async fn t41_a_return_url_that_carries_a_parameter_of_the_result_is_refused_by_name() {
     let server = TestServer::start().await;
     let ours = [
-        "alter_connect_success", "alter_connect_error", "alter_result_code", "alter_sid", "grant_id", "provider",
-        "provider_name", "account_identifier", "timestamp", "operation", "scopes", "status", "error_code",
+        "alter_connect_success",
+        "alter_connect_error",
+        "alter_result_code",
+        "alter_sid",
+        "grant_id",
+        "provider",
+        "provider_name",
+        "account_identifier",
+        "timestamp",
+        "operation",
+        "scopes",
+        "status",
+        "error_code",
         "error_description",
     ];
     for name in ours {

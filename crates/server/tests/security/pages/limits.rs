@@ -1,0 +1,213 @@
+//! Wrong hosts, wrong methods, nothing there, too much, too deep (T76, decisions section 9).
+
+use alter_testkit::{Sent, TestBrowser, TestServer, http::send_raw};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_request_for_another_host_is_misdirected() {
+    let server = TestServer::start().await;
+    let port = server.host.rsplit(':').next().expect("a port").to_owned();
+    let token = server.mint(&json!({})).await;
+    for host in [
+        "evil.example".to_owned(),
+        "localhost".into(),
+        "localhost:1".into(),
+        format!("127.0.0.1:{port}"),
+        format!("{}.", server.host),
+        format!("{}.evil.example", server.host),
+        format!("evil@{}", server.host),
+        format!("localhost.:{port}"),
+        format!("localhost:0{port}"),
+    ] {
+        for sent in [
+            Sent::new("GET", "/connect/notice/open"),
+            Sent::new("GET", "/sdk/alter-connect.umd.js"),
+            Sent::new("POST", "/connect/open").body(format!("session={token}")),
+            server.signed(&server.app.key, "/sdk/oauth/connect/session", &json!({})),
+        ] {
+            let what = format!("{} with Host {host}", sent.target);
+            let reply = server.send(sent.header("host", &host)).await;
+            assert_eq!(reply.status, 421, "{what}");
+            assert!(reply.cookies().is_empty());
+        }
+        assert_eq!(
+            server.send(Sent::new("GET", "/healthz").header("host", &host)).await.status,
+            200,
+            "probes"
+        );
+    }
+    let two =
+        Sent::new("GET", "/connect/notice/open").header("host", &server.host).header("host", "evil.example");
+    assert!(matches!(server.send(two).await.status, 400 | 421), "two hosts");
+    let none = send_raw(&server.host, b"GET /connect/notice/open HTTP/1.0\r\n\r\n").await;
+    assert!(none.starts_with("HTTP/1.0 421") || none.starts_with("HTTP/1.1 4"), "no host: {none:.60}");
+    assert_eq!(
+        server
+            .send(Sent::new("GET", "/connect/notice/open").header("host", &server.host.to_uppercase()))
+            .await
+            .status,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_405_and_an_unknown_path_404() {
+    let server = TestServer::start().await;
+    for (method, target) in [
+        ("GET", "/connect/open"),
+        ("GET", "/connect/status"),
+        ("GET", "/connect/api/peek"),
+        ("PUT", "/sdk/token"),
+        ("GET", "/sdk/oauth/connect/session"),
+        ("POST", "/sdk/oauth/connect"),
+        ("DELETE", "/healthz"),
+        ("POST", "/connect/notice/open"),
+        ("TRACE", "/connect/status"),
+        ("PATCH", "/oauth/callback/x"),
+        ("OPTIONS", "/connect/status"),
+    ] {
+        let reply = server.send(Sent::new(method, target)).await;
+        assert_eq!((reply.status, reply.error().as_str()), (405, "method_not_allowed"), "{method} {target}");
+        assert!(!reply.header("allow").is_empty(), "{method} {target}: no Allow (RFC 9110 section 15.5.6)");
+    }
+    for (method, target, html) in [
+        ("GET", "/nothing", true),
+        ("GET", "/connect/", true),
+        ("POST", "/nothing", false),
+        ("GET", "/sdk/x/y", false),
+        ("GET", "/connect/api/x", false),
+        ("GET", "/sdk/v/9.9.9/alter-connect.umd.js", false),
+        ("GET", "/sdk/..x", false),
+    ] {
+        let reply = server.send(Sent::new(method, target)).await;
+        assert_eq!(reply.status, 404, "{method} {target}");
+        assert_eq!(reply.header("content-type").starts_with("text/html"), html, "{method} {target}");
+    }
+}
+
+#[tokio::test]
+async fn t76_a_body_beyond_the_limit_is_413_and_changes_nothing() {
+    let server = TestServer::start().await;
+    let (token, mut browser) = (server.mint(&json!({})).await, TestBrowser::new());
+    let sid = browser.claim(&server, &server.app, &token).await;
+    let large = |bytes: usize| format!("{{\"provider\":\"mock\"}}{}", " ".repeat(bytes - 19));
+    for target in
+        [format!("/connect/api/s/{sid}/select"), "/connect/api/peek".into(), "/connect/api/claim".into()]
+    {
+        let sent = Sent::new("POST", &target)
+            .header("origin", &server.public_url)
+            .header("content-type", "application/json");
+        let reply = browser.send(&server, sent.body(large(256 * 1024 + 1))).await;
+        assert_eq!((reply.status, reply.error().as_str()), (413, "body_too_large"), "{target}");
+    }
+    let status = Sent::new("POST", "/connect/status")
+        .header("origin", "https://app.example")
+        .body(large(256 * 1024 + 1));
+    assert_eq!(server.send(status).await.status, 413);
+    let signed = server.signed_raw(&server.app.key, "POST", "/sdk/token", large(256 * 1024 + 1).as_bytes());
+    assert_eq!(server.send(signed).await.status, 413);
+
+    let target = format!("/connect/api/s/{sid}/select");
+    let sent = Sent::new("POST", &target)
+        .header("origin", &server.public_url)
+        .header("content-type", "application/json");
+    assert_eq!(browser.send(&server, sent.body(large(256 * 1024))).await.status, 200, "exactly the limit");
+
+    // Announced in gigabytes, or sent in chunks without an end: answered long before.
+    let head = |more: &str| {
+        format!(
+            "POST /connect/status HTTP/1.1\r\nHost: {}\r\nOrigin: https://app.example\r\nConnection: close\r\n{more}\r\n",
+            server.host
+        )
+    };
+    let mut chunked = head("Transfer-Encoding: chunked\r\n");
+    (0..80).for_each(|_| chunked.push_str(&format!("1000\r\n{}\r\n", "x".repeat(4096))));
+    let mut announced = head("Content-Length: 10000000000\r\n");
+    announced.push_str(&"x".repeat(300_000));
+    for raw in [chunked, announced] {
+        let answer = send_raw(&server.host, raw.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer:.80}");
+    }
+    assert_eq!(server.status(&token, "https://app.example", json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn t76_json_deeper_than_32_is_refused_and_a_million_brackets_hurt_nobody() {
+    let server = TestServer::start().await;
+    let nest = |n: usize, inner: &str| format!("{}{inner}{}", "[".repeat(n), "]".repeat(n));
+    let objects = |n: usize| format!("{}1{}", "{\"a\":".repeat(n), "}".repeat(n));
+    for body in [nest(33, ""), nest(100_000, ""), "[".repeat(200_000), objects(33), objects(40_000)] {
+        for target in ["/sdk/oauth/connect/session", "/sdk/token", "/sdk/oauth/connect/session/poll"] {
+            let reply =
+                server.send(server.signed_raw(&server.app.key, "POST", target, body.as_bytes())).await;
+            assert_eq!(
+                (reply.status, reply.error().as_str()),
+                (400, "invalid_request"),
+                "{target} {body:.20}"
+            );
+            assert!(reply.text().contains("32"), "{}", reply.text());
+        }
+        let status =
+            Sent::new("POST", "/connect/status").header("origin", "https://app.example").body(body.clone());
+        assert_eq!(server.send(status).await.status, 400);
+        let peek = Sent::new("POST", "/connect/api/peek").header("origin", &server.public_url);
+        let peek = server.send(peek.header("content-type", "application/json").body(body)).await;
+        assert_eq!(peek.status, 400);
+    }
+    let in_depth = format!("{{\"metadata\":{}}}", nest(30, "1"));
+    let control =
+        server.signed_raw(&server.app.key, "POST", "/sdk/oauth/connect/session", in_depth.as_bytes());
+    assert_eq!(server.send(control).await.error(), "unsupported_field", "31 levels are read");
+    assert_eq!(server.call("/sdk/oauth/connect/session", &json!({})).await.status, 201);
+}
+
+#[tokio::test]
+async fn t76_broken_json_and_long_strings_are_refused_without_being_repeated() {
+    let server = TestServer::start().await;
+    let long = "secret-canary-".repeat(10_000);
+    for body in [
+        "".into(),
+        "{".into(),
+        "null".into(),
+        "[]".into(),
+        "\"x\"".into(),
+        "{} {}".into(),
+        "\u{feff}{}".into(),
+        format!("{{\"session_token\":{long}}}"),
+        format!("{{\"session_token\":[\"{long}\"]}}"),
+        format!("{{\"session_token\":\"a\",\"session_token\":\"{long}\"}}"),
+        format!("{{\"{long}\":1}}"),
+        "{\"session_token\":\"\\ud800\"}".into(),
+        "{\"session_token\":1e999}".into(),
+        "{\"session_token\":NaN}".into(),
+    ] {
+        let text: String = body;
+        let target = "/sdk/oauth/connect/session/poll";
+        let reply = server.send(server.signed_raw(&server.app.key, "POST", target, text.as_bytes())).await;
+        assert_eq!((reply.status, reply.error().as_str()), (400, "invalid_request"), "{text:.60}");
+        assert!(
+            reply.body.len() < 2_000 && !reply.text().contains("secret-canary"),
+            "{text:.60}: {:.300}",
+            reply.text()
+        );
+    }
+    let invalid = server.signed_raw(
+        &server.app.key,
+        "POST",
+        "/sdk/oauth/connect/session/poll",
+        b"{\"session_token\":\"\xff\"}",
+    );
+    assert_eq!(server.send(invalid).await.status, 400, "not UTF-8");
+    for (field, value) in [
+        ("allowed_origin", json!(format!("https://{}", "a/".repeat(50_000)))),
+        ("return_url", json!("x".repeat(200_000))),
+        ("allowed_providers", json!(vec!["x"; 20_000])),
+        ("allowed_origin", json!("x".repeat(200_000))),
+    ] {
+        let reply = server.call("/sdk/oauth/connect/session", &json!({ field: value })).await;
+        assert_eq!(reply.status, 400, "{field}: {:.200}", reply.text());
+        assert!(reply.body.len() < 4_000, "{field}: the answer repeats {} bytes", reply.body.len());
+    }
+    let nul = json!({ "grant_id": "11111111-2222-4333-8444-555555555555", "reason": "a\u{0}b", "request": { "method": "GET", "url": "https://x/" } });
+    assert_eq!(server.call("/sdk/token", &nul).await.status, 400, "NUL");
+}

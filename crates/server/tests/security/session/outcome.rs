@@ -1,0 +1,127 @@
+//! Every cause of protocol section 7, as the page and as the backend are told of it.
+
+use alter_mock_provider::{Gate, IdTokenFault, Raw, Switches, TokenFault};
+use alter_testkit::{TestBrowser, TestServer};
+use serde_json::{Value, json};
+
+use super::{poll, status};
+
+/// Cause, how to bring it about, the SDK's code, the poll's code.
+type Cause = (&'static str, fn(&mut Switches), &'static str, &'static str);
+
+const CAUSES: [Cause; 9] = [
+    ("denied at the provider", |s| s.auto_deny = true, "oauth_denied", "connect_denied"),
+    (
+        "another error of the provider",
+        |s| {
+            s.auto_deny = true;
+            s.deny_error = "temporarily_unavailable".into();
+        },
+        "oauth_provider_error",
+        "connect_flow_error",
+    ),
+    (
+        "no answer",
+        |s| s.token_fault = Some(TokenFault::CloseBeforeAnswer),
+        "oauth_provider_error",
+        "connect_flow_error",
+    ),
+    ("HTML", |s| s.token_fault = Some(TokenFault::Html200), "oauth_provider_error", "connect_flow_error"),
+    (
+        "an error in a 200",
+        |s| s.token_fault = Some(TokenFault::Error200),
+        "oauth_provider_error",
+        "connect_flow_error",
+    ),
+    ("500", |s| s.token_fault = Some(TokenFault::Status(500)), "oauth_provider_error", "connect_flow_error"),
+    (
+        "identity unreadable",
+        |s| s.id_token = IdTokenFault::MissingSub,
+        "oauth_provider_error",
+        "connect_flow_error",
+    ),
+    (
+        "invalid_client",
+        |s| s.token_fault = Some(TokenFault::InvalidClient),
+        "oauth_provider_error",
+        "invalid_client",
+    ),
+    (
+        "redirect mismatch",
+        |s| s.token_response = Some(Raw::json(400, &json!({ "error": "redirect_uri_mismatch" }))),
+        "oauth_provider_error",
+        "invalid_redirect_uri",
+    ),
+];
+
+async fn run(server: &TestServer) -> (Value, Value) {
+    let (token, mut browser) = (server.mint(&json!({})).await, TestBrowser::new());
+    let (_, callback) = browser.up_to_callback(server, &server.app, &token).await;
+    browser.get(server, &callback).await;
+    (status(server, &token, json!({})).await, poll(server, &token).await)
+}
+
+#[tokio::test]
+async fn every_cause_has_its_code_on_both_channels() {
+    for (cause, bring_about, sdk, backend) in CAUSES {
+        let server = TestServer::start().await;
+        server.mock.set(bring_about);
+        let (told, polled) = run(&server).await;
+        assert_eq!(
+            (told["status"].as_str(), told["error"].as_str()),
+            (Some("failed"), Some(sdk)),
+            "{cause}: {told}"
+        );
+        if sdk == "oauth_provider_error" {
+            assert!(
+                told["details"]["provider_error"].as_str().is_some_and(|c| !c.is_empty()),
+                "{cause}: {told}"
+            );
+        }
+        assert!(told["message"].as_str().is_some_and(|m| m.len() > 10), "{cause}");
+        assert_eq!(
+            (polled["status"].as_str(), &polled["error"]["error_code"]),
+            (Some("error"), &json!(backend)),
+            "{cause}"
+        );
+        assert!(polled["error"]["error_message"].as_str().is_some_and(|m| m.len() > 10), "{cause}");
+        assert!(server.store.list_grants(server.app.id, 10, 0).await.unwrap().is_empty(), "{cause}");
+        // Control: the same server, the cause gone.
+        server.mock.set(|s| *s = Switches { auto_approve: true, ..Switches::default() });
+        assert_eq!(run(&server).await.1["status"], "completed", "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_ours_is_a_server_error_with_a_request_id() {
+    let server = TestServer::start().await;
+    server.clock.freeze();
+    let gate = Gate::closed();
+    server.mock.set(|s| s.token_gate = Some(gate.clone()));
+    let (token, mut browser) = (server.mint(&json!({})).await, TestBrowser::new());
+    let (_, callback) = browser.up_to_callback(&server, &server.app, &token).await;
+    let lost = async {
+        server.mock.wait_for(|seen| seen.token.len() == 1).await;
+        server.clock.advance_seconds(61);
+        server.flows.reap().await.unwrap();
+        let told = status(&server, &token, json!({})).await;
+        assert_eq!((told["status"].as_str(), told["error"].as_str()), (Some("failed"), Some("server_error")));
+        assert!(told["details"]["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{told}");
+        assert_eq!(poll(&server, &token).await["error"]["error_code"], "service_unavailable");
+        gate.open();
+    };
+    let (_, ()) = tokio::join!(browser.get(&server, &callback), lost);
+    assert_eq!(status(&server, &token, json!({})).await["status"], "failed", "told once, settled");
+}
+
+#[tokio::test]
+async fn a_provider_that_the_operator_removed_meanwhile_is_a_configuration_error() {
+    let server = TestServer::start().await;
+    let (token, mut browser) = (server.mint(&json!({})).await, TestBrowser::new());
+    let (_, callback) = browser.up_to_callback(&server, &server.app, &token).await;
+    assert!(server.store.delete_provider(server.app.id, "mock").await.unwrap());
+    assert_eq!(browser.get(&server, &callback).await.status, 303);
+    assert_eq!(super::token_requests(&server), 0);
+    assert_eq!(status(&server, &token, json!({})).await["error"], "oauth_provider_error");
+    assert_eq!(poll(&server, &token).await["error"]["error_code"], "provider_configuration_unavailable");
+}

@@ -1,1 +1,0 @@
-../security/callback.rs

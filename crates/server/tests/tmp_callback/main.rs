@@ -1,3 +1,0 @@
-//! Temporary.
-mod binding;
-mod callback;
