@@ -50,8 +50,8 @@ pub(crate) fn check_owner(data_dir: &Path) -> anyhow::Result<()> {
     {
         use std::os::unix::fs::MetadataExt;
         let owner = std::fs::metadata(data_dir).map(|m| m.uid());
-        let us = std::fs::metadata("/proc/self").map(|m| m.uid());
-        if let (Ok(owner), Ok(us)) = (owner, us)
+        let us = rustix::process::geteuid().as_raw();
+        if let Ok(owner) = owner
             && owner != us
         {
             bail!(

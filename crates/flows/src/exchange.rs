@@ -242,6 +242,7 @@ impl Flows {
                     &transaction.nonce,
                     Some(&tokens.access_token),
                     received_at,
+                    self.now(),
                 );
                 Some(verified.await.map_err(id_token_stop)?)
             }

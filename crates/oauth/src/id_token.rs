@@ -77,6 +77,8 @@ impl JwksCache {
     ///
     /// `nonce` is that of the authorization request, and mandatory. With `access_token` an `at_hash` that the token
     /// carries must fit it. A key that is not known makes the key set be read again, at most once a minute per URL.
+    /// The claims are judged by the time when the token came, which for a journalled answer is not now; the key set's
+    /// age is counted from now.
     ///
     /// # Errors
     /// [`IdTokenRefused`]: store nothing.
@@ -92,6 +94,7 @@ impl JwksCache {
         client_id: &str,
         nonce: &str,
         access_token: Option<&SecretString>,
+        received_at: Micros,
         now: Micros,
     ) -> Result<Value, IdTokenRefused> {
         let url = recipe.jwks_url.as_deref().ok_or(IdTokenRefused::NotConfigured("jwks_url"))?;
@@ -111,7 +114,7 @@ impl JwksCache {
         };
         verdict?;
         let claims = object(parts.payload).ok_or(IdTokenRefused::Malformed("its claims"))?;
-        claims::check(&claims, &Expected { recipe, client_id, nonce, now })?;
+        claims::check(&claims, &Expected { recipe, client_id, nonce, now: received_at })?;
         check_at_hash(&claims, parts.alg, access_token)?;
         Ok(claims)
     }

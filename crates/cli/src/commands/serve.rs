@@ -13,6 +13,7 @@ use crate::{
 
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
+    forbid_core_dumps();
     let flows = wiring::flows(config).await?;
     let shared = Shared::new(flows.clone()).map_err(Usage)?;
     warn_of_oddities(config, &shared);
@@ -27,6 +28,21 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     flows.drain().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A core dump would carry keys and tokens to disk (T95). Not dumpable also keeps other processes of the same user from
+/// attaching.
+fn forbid_core_dumps() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        let limited = setrlimit(Resource::Core, none);
+        let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        if let Err(error) = limited.and(hidden) {
+            tracing::warn!(%error, "core dumps could not be switched off");
+        }
+    }
 }
 
 fn warn_of_oddities(config: &Config, shared: &Shared) {

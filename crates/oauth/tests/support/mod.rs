@@ -137,7 +137,7 @@ impl World {
     ) -> Result<Value, IdTokenRefused> {
         let id_token = tokens.id_token.as_ref().expect("an id_token");
         let access = Some(&tokens.access_token);
-        self.keys.verify_id_token(&self.egress, &self.recipe, id_token, CLIENT, nonce, access, at).await
+        self.keys.verify_id_token(&self.egress, &self.recipe, id_token, CLIENT, nonce, access, at, at).await
     }
 
     /// A fresh flow up to the verified claims.

@@ -20,6 +20,9 @@ use crate::{Shared, error::ApiError, pages::Page};
 /// Bytes of request headers above which the answer is 431 (T48): names and values together.
 const HEADER_BYTES: usize = 16 * 1024;
 
+/// Bytes of a path segment that are logged: a UUID fits, a token does not.
+const SEGMENT_LOGGED: usize = 36;
+
 /// The id of a request: in its log lines, its audit entries, its error bodies and `X-Request-ID`.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
@@ -37,7 +40,7 @@ pub(crate) fn around(routes: Router<Shared>, shared: Shared) -> Router {
 async fn outermost(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let id = RequestId::new(&SystemRandom);
     request.extensions_mut().insert(id.clone());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (request.method().clone(), loggable(request.uri().path()));
     let refused = refuse(&request, &shared);
     let response = match refused {
         Some(response) => response,
@@ -58,6 +61,12 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
         return Some(wrong_host(request, shared));
     }
     check_target(target).err().map(|_| ApiError::plain(ErrorCode::AmbiguousTarget).into_response())
+}
+
+/// The path for the log. Its own segments carry public ids at most; a longer one is somebody's token in the wrong place.
+fn loggable(path: &str) -> String {
+    let kept = path.split('/').map(|segment| if segment.len() <= SEGMENT_LOGGED { segment } else { "..." });
+    kept.collect::<Vec<_>>().join("/")
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {
@@ -85,7 +94,7 @@ fn finish(mut response: Response, id: &RequestId, method: &Method, path: &str) -
         response = error.finish(std::mem::take(response.headers_mut()), &id.0);
     }
     let status = response.status().as_u16();
-    // Paths carry public ids at most; tokens travel in bodies, codes and states in queries, which are not logged.
+    // Tokens travel in bodies, codes and states in queries, which are not logged.
     match status {
         500.. => tracing::error!(request_id = id.0, %method, path, status, code, "request failed"),
         400.. => tracing::info!(request_id = id.0, %method, path, status, code, "request refused"),
