@@ -133,7 +133,9 @@ async fn provider_failures(server: &TestServer, secrets: &mut Secrets) {
     attempt(server, secrets, "mock").await;
     server.mock.set(|s| s.iss = ResponseParam::Present);
     use IdTokenFault as F;
-    for fault in [F::Absent, F::AlgNone, F::BadSignature, F::Expired, F::NonceWrong, F::KidUnknown, F::WrongAud] {
+    for fault in
+        [F::Absent, F::AlgNone, F::BadSignature, F::Expired, F::NonceWrong, F::KidUnknown, F::WrongAud]
+    {
         server.mock.set(|s| s.id_token = fault);
         attempt(server, secrets, "mock").await;
     }
@@ -160,7 +162,8 @@ async fn provider_failures(server: &TestServer, secrets: &mut Secrets) {
         let mut echoed = browser.leave_for(server, &server.app, "mock").await;
         echoed.callback = browser.at_provider(&echoed.authorize).await;
         let said = format!("{CLIENT_SECRET} {} canary-echoed-token-0x33", echoed.callback);
-        let error = json!({ "error": "invalid_grant", "error_description": said, "error_uri": said, "hint": said });
+        let error =
+            json!({ "error": "invalid_grant", "error_description": said, "error_uri": said, "hint": said });
         let unreadable = format!("{{\"access_token\": \"{said}\u{1}\"");
         let body = if status == 200 { unreadable } else { error.to_string() };
         server.mock.set(|s| s.token_response = Some(Raw::new(status, "application/json", body)));
@@ -187,7 +190,9 @@ async fn browser_failures(server: &TestServer, secrets: &mut Secrets) {
     TestBrowser::new().get(server, &stolen.callback).await;
     browser.get(server, &stolen.callback).await;
     browser.get(server, &format!("{}&code=again", stolen.callback)).await;
-    browser.get(server, "/oauth/callback/pc_nothing?code=canary-code-0x55555555&state=canary-state-0x6666").await;
+    browser
+        .get(server, "/oauth/callback/pc_nothing?code=canary-code-0x55555555&state=canary-state-0x6666")
+        .await;
     secrets.add("unknown code", "canary-code-0x55555555");
     let form = Sent::new("POST", "/oauth/callback/pc_nothing")
         .header("content-type", "application/x-www-form-urlencoded")
@@ -238,7 +243,8 @@ async fn backend_failures(server: &TestServer, secrets: &mut Secrets, grant: &st
         server.send(sent).await;
     }
     secrets.add("wrong key", "alter_rk_canaryWrongKey0xAAAAAAAAAAAA");
-    let other = server.add_app(AppSettings { website_url: Some("https://b.example".into()), ..AppSettings::named("B") });
+    let other = server
+        .add_app(AppSettings { website_url: Some("https://b.example".into()), ..AppSettings::named("B") });
     let other = other.await;
     secrets.add("other app's key", other.key.expose_secret());
     server.send(server.signed(&other.key, "/sdk/token", &json!({ "grant_id": grant }))).await;
@@ -360,7 +366,8 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
     let bytes = raw_answer(&answer.to_string());
     let raw = alter_oauth::RawAnswer::from_bytes(&bytes).unwrap();
     show("RawAnswer", format!("{raw:?}"), canary);
-    let tokens = alter_oauth::parse_token_answer(&alter_testkit::server::mock_recipe("http://127.0.0.1:1"), &raw);
+    let tokens =
+        alter_oauth::parse_token_answer(&alter_testkit::server::mock_recipe("http://127.0.0.1:1"), &raw);
     let tokens = tokens.unwrap();
     assert_eq!(tokens.access_token.expose_secret(), canary, "positive control: it carries the secret");
     show("TokenSet", format!("{tokens:?}"), canary);

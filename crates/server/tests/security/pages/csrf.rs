@@ -135,7 +135,7 @@ async fn t49_the_list_of_steps_is_complete_and_none_answers_to_get() {
     let steps = routes.matches("\"/connect/api/s/{sid}/").count();
     assert_eq!(steps, STEPS.len(), "a step is missing in this file's table");
     assert_eq!(
-        routes.matches("\"/connect/api/").count(),
+        routes.matches(".route(\"/connect/api/").count(),
         STEPS.len() + 2,
         "and so is another route of the pages"
     );
