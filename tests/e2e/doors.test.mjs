@@ -100,6 +100,13 @@ test('door B opens under an app page that sends no Referer', async () => {
   await context.close();
 });
 
+test('the whole connect_url serves as the token', async () => {
+  const context = await person(world.browser);
+  app.site.nextToken = (await app.backend.mint({ allowed_origin: app.site.origin })).connect_url;
+  await toConsent(await visit(context, app.site));
+  await context.close();
+});
+
 test('an app whose CSP hides the server from it is told so, and the provider is not contacted', async () => {
   const context = await person(world.browser);
   const before = app.raw.authorizations();

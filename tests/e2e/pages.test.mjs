@@ -187,6 +187,8 @@ test('the remaining pages pass axe', async () => {
   }
   await page.goto(`${world.origin}/nothing-here`);
   await look(page, 'not-found');
+  await page.goto(world.origin.replace('localhost', '127.0.0.1'));
+  await look(page, 'wrong-host');
   assert.deepEqual(context.faults, []);
   await context.close();
 });

@@ -1,8 +1,9 @@
 // Windows and messages: openers that get cut off, popups that are steered elsewhere, forged and overheard messages,
 // frames (T31, T32, T35-T38).
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { clickConnect, ended, look, pause, person, told } from './harness/browser.mjs';
+import { at, clickConnect, ended, pause, person, told } from './harness/browser.mjs';
 import { startEvil } from './harness/evil.mjs';
 import { allowAs, approve, toConsent, toRaw, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
@@ -111,6 +112,7 @@ test('t31_a_page_on_another_port_of_the_same_host_hears_nothing', async () => {
     go.onclick = () => open(${JSON.stringify(`${link}&cb=${'A'.repeat(43)}&m=p`)}, '_blank');
   </script>`));
   const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('#go')]);
+  await at(popup, 'shell');
   // While our page waits for an answer, the token has left its address already (T43).
   await popup.waitForURL(`${world.origin}/sdk/oauth/connect`, { timeout: 2500 });
   await popup.locator('h1:has-text("Open this page from")').waitFor();
@@ -151,7 +153,7 @@ for (const csp of ['', 'no-form']) {
     const page = await visit(context, app.site, `?csp=${csp}`);
     const consent = await toConsent(page);
     const verifier = Buffer.alloc(32, 7);
-    const cb = (await import('node:crypto')).createHash('sha256').update(verifier).digest('base64url');
+    const cb = createHash('sha256').update(verifier).digest('base64url');
     app.raw.page = () => `<a id="steer" href="${link}&amp;cb=${cb}&amp;m=p">steer</a>`;
     const popup = await approve(consent);
     await page.evaluate(() => {

@@ -79,6 +79,17 @@ impl Flows {
     /// # Errors
     /// [`MintError`]; nothing was stored.
     pub async fn mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
+        let minted = self.try_mint(caller, request).await;
+        if let Err(error) = &minted
+            && !matches!(error, MintError::Store(_))
+        {
+            // A refused call is spent too: the same bytes must not succeed later (T61).
+            self.spend_nonce(caller).await?;
+        }
+        minted
+    }
+
+    async fn try_mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
         let app = &caller.app;
         let min_binding = match app.min_binding() {
             level @ (Level::L1 | Level::L2) => level,

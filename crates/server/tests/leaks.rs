@@ -1,6 +1,8 @@
 //! T95: no secret in anything that is logged, by us or by a library, at the finest level, in any ending of a flow. In a
 //! binary of its own, because it listens to the whole process.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
+
 use std::{
     io::Write,
     sync::{Arc, Mutex},

@@ -14,8 +14,8 @@ use super::{MINT, grant, wanted};
 /// Every byte that is stored: database, write-ahead log, whatever lies beside them.
 fn stored(server: &TestServer) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for file in std::fs::read_dir(server.dir()).unwrap() {
-        bytes.extend(std::fs::read(file.unwrap().path()).unwrap());
+    for file in std::fs::read_dir(server.dir()).expect("the data folder is there") {
+        bytes.extend(std::fs::read(file.expect("it lists").path()).expect("its files can be read"));
     }
     bytes
 }

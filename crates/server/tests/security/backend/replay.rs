@@ -149,3 +149,20 @@ async fn t61_a_nonce_is_used_up_for_its_own_key_alone() {
         assert!(is_replay(&server.send(sent).await), "{odd:?}");
     }
 }
+
+/// The same bytes must not succeed once the reason for the refusal is gone.
+#[tokio::test]
+async fn t61_a_refused_call_is_spent_too() {
+    let server = TestServer::start().await;
+    let later = json!({ "allowed_providers": ["later"] });
+    let sent = server.signed(&server.app.key, MINT, &later);
+    assert_eq!(server.send(sent.clone()).await.error(), "no_providers");
+    server.add_provider(&server.app, "later", |_| {}).await;
+    assert!(is_replay(&server.send(sent).await));
+    assert_eq!(server.call(MINT, &later).await.status, 201, "control: a fresh call");
+
+    let nowhere = wanted(&server, "11111111-2222-4333-8444-555555555555");
+    let sent = server.signed(&server.app.key, "/sdk/token", &nowhere);
+    assert_eq!(server.send(sent.clone()).await.error(), "grant_not_found");
+    assert!(is_replay(&server.send(sent).await));
+}
