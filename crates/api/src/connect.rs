@@ -65,6 +65,9 @@ impl From<&Made> for Connection {
 pub struct StatusRequest {
     /// The session's token.
     pub session_token: String,
+    /// The SDK's flow id: a session that another flow or browser has is not this one's. Absent = not compared.
+    #[serde(default)]
+    pub cb: Option<String>,
     /// Events that the SDK has.
     #[serde(default)]
     pub cursor: usize,

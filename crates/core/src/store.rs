@@ -29,14 +29,15 @@ pub enum StoreError {
     Unavailable(String),
 }
 
-/// The nonce of a signed call: unique per key for ten minutes.
+/// The nonce of a signed call: unique per key and signed second. A replay carries the same signed second, and a second
+/// is accepted for five minutes either way: rows older than ten minutes are no longer needed.
 #[derive(Debug, Clone, Copy)]
 pub struct CallNonce {
     /// Which key signed.
     pub key_id: KeyId,
     /// 16 bytes.
     pub nonce: [u8; 16],
-    /// When it arrived.
+    /// The timestamp that was signed (whole seconds).
     pub at: Micros,
 }
 
@@ -62,7 +63,7 @@ pub trait Store:
     /// # Errors
     /// [`StoreError::NonceReplayed`].
     async fn record_call(&self, call: CallNonce) -> Result<(), StoreError>;
-    /// Forgets nonces older than `before`.
+    /// Forgets nonces signed in a second before that of `before`.
     async fn delete_old_nonces(&self, before: Micros) -> Result<u64, StoreError>;
     /// The key-check value of the root key, if the database has one.
     async fn key_check(&self) -> Result<Option<Vec<u8>>, StoreError>;

@@ -7,7 +7,7 @@
 //!    call does (T61).
 
 use alter_core::{
-    ApiKey, App, CallNonce, KeyType, StoreError, key,
+    ApiKey, App, CallNonce, KeyType, Micros, StoreError, key,
     signing::{self, Signature, SignedParts},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -91,11 +91,11 @@ impl Flows {
             };
         };
         let now = self.now();
-        let nonce = self.check_freshness(&call.parts, now.as_seconds())?;
+        let (nonce, timestamp) = self.check_freshness(&call.parts, now.as_seconds())?;
         if !signing::verify(presented.expose_secret(), &call.parts, signature) {
             return Err(AuthError::InvalidSignature);
         }
-        let nonce = Some(CallNonce { key_id: key.id, nonce, at: now });
+        let nonce = Some(CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) });
         Ok(Caller { app, key, nonce })
     }
 
@@ -117,7 +117,7 @@ impl Flows {
         }
     }
 
-    fn check_freshness(&self, parts: &SignedParts<'_>, now: i64) -> Result<[u8; 16], AuthError> {
+    fn check_freshness(&self, parts: &SignedParts<'_>, now: i64) -> Result<([u8; 16], i64), AuthError> {
         let digits = parts.timestamp.len() <= 12 && parts.timestamp.bytes().all(|b| b.is_ascii_digit());
         let timestamp: i64 = match digits {
             true => parts.timestamp.parse().map_err(|_| AuthError::InvalidSignature)?,
@@ -125,7 +125,7 @@ impl Flows {
         };
         let nonce = parse_nonce(parts.nonce).ok_or(AuthError::InvalidSignature)?;
         let skew = timestamp - now;
-        if skew.abs() > SKEW { Err(AuthError::Stale { skew }) } else { Ok(nonce) }
+        if skew.abs() > SKEW { Err(AuthError::Stale { skew }) } else { Ok((nonce, timestamp)) }
     }
 }
 

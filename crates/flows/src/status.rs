@@ -1,13 +1,17 @@
 //! The status channel (protocol section 5): how the app page learns what became of the flow. It carries states and
 //! grant summaries, never a token or a code; and grant summaries only for a session bound at L2 or better (T58).
 
-use alter_core::{Connection, EndKind, Event, Failure, Level, Micros, Session, StoreError, exit};
+use alter_core::{
+    ClaimRefused, Connection, EndKind, Event, Failure, Level, Micros, Session, StoreError, exit,
+};
 
 use crate::Flows;
 
 /// What the SDK sends.
 #[derive(Debug, Default)]
-pub struct StatusRequest {
+pub struct StatusRequest<'a> {
+    /// Its flow id.
+    pub cb: Option<&'a str>,
     /// How many events it has.
     pub cursor: usize,
     /// What it sees of the popup.
@@ -40,6 +44,8 @@ pub enum Status {
     Failed(Option<Failure>),
     /// The user left.
     Exited,
+    /// Another flow opened the session.
+    Taken(ClaimRefused),
 }
 
 /// Why there is no report.
@@ -65,11 +71,20 @@ impl Flows {
         &self,
         session_token: &str,
         origin: Option<&str>,
-        request: &StatusRequest,
+        request: &StatusRequest<'_>,
     ) -> Result<StatusReport, StatusError> {
         let session = self.session_by_token(session_token).await?.ok_or(StatusError::InvalidToken)?;
         if origin != Some(session.data.allowed_origin.as_str()) {
             return Err(StatusError::ForeignOrigin);
+        }
+        if let Some(reason) = taken(&session, request.cb) {
+            let deadline = session.deadline();
+            return Ok(StatusReport {
+                status: Status::Taken(reason),
+                cursor: 0,
+                deadline,
+                events: Vec::new(),
+            });
         }
         let now = self.now();
         let updated = self.update_session(&session.sid, |session| {
@@ -95,6 +110,14 @@ pub(crate) fn settle(session: &mut Session, now: Micros) -> bool {
         session.finish(now);
     }
     left
+}
+
+/// The token was opened by another flow: this one learns that, and nothing that it says of its window counts (S3).
+fn taken(session: &Session, cb: Option<&str>) -> Option<ClaimRefused> {
+    let (claim, cb) = (session.claim()?, cb?);
+    let foreign = claim.cb.as_deref() != Some(cb);
+    let reason = if session.end().is_some() { ClaimRefused::Used } else { ClaimRefused::OtherBrowser };
+    foreign.then_some(reason)
 }
 
 fn report(session: &Session, cursor: usize) -> StatusReport {

@@ -128,9 +128,6 @@ fn collect(query: &str) -> Result<Known, BadCallback> {
     let mut known = Known::default();
     let mut seen = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if value.len() > VALUE_MAX {
-            return Err(BadCallback::TooLong);
-        }
         let (name, slot) = match name.as_ref() {
             "state" => ("state", &mut known.state),
             "code" => ("code", &mut known.code),
@@ -138,6 +135,10 @@ fn collect(query: &str) -> Result<Known, BadCallback> {
             "iss" => ("iss", &mut known.iss),
             _ => continue,
         };
+        // What is not read may be as long as it likes: an error with a long description is still an error.
+        if value.len() > VALUE_MAX {
+            return Err(BadCallback::TooLong);
+        }
         if seen.contains(&name) {
             return Err(BadCallback::Duplicate(name));
         }

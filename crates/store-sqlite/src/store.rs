@@ -10,8 +10,6 @@ use crate::{
     statement::{one, run},
 };
 
-const MINUTE: i64 = 60_000_000;
-
 #[async_trait]
 impl Store for SqliteStore {
     async fn record_call(&self, call: CallNonce) -> Result<(), StoreError> {
@@ -19,9 +17,8 @@ impl Store for SqliteStore {
     }
 
     async fn delete_old_nonces(&self, before: Micros) -> Result<u64, StoreError> {
-        // Whole minutes: a nonce is kept up to a minute longer than asked, never shorter.
-        let sql = "DELETE FROM call_nonces WHERE minute < ?1";
-        self.write(move |c| Ok(run(c, sql, [minute(before)])? as u64)).await
+        let sql = "DELETE FROM call_nonces WHERE second < ?1";
+        self.write(move |c| Ok(run(c, sql, [before.as_seconds()])? as u64)).await
     }
 
     async fn key_check(&self) -> Result<Option<Vec<u8>>, StoreError> {
@@ -50,9 +47,9 @@ impl Store for SqliteStore {
 /// [`StoreError::NonceReplayed`].
 pub(crate) fn record_nonce(c: &Connection, call: Option<CallNonce>) -> Result<(), Fault> {
     let Some(call) = call else { return Ok(()) };
-    let sql = "INSERT INTO call_nonces (key_id, nonce, minute) VALUES (?1, ?2, ?3)
-               ON CONFLICT (key_id, nonce) DO NOTHING";
-    match run(c, sql, params![call.key_id.to_string(), call.nonce, minute(call.at)])? {
+    let sql = "INSERT INTO call_nonces (key_id, nonce, second) VALUES (?1, ?2, ?3)
+               ON CONFLICT (second, key_id, nonce) DO NOTHING";
+    match run(c, sql, params![call.key_id.to_string(), call.nonce, call.at.as_seconds()])? {
         1 => Ok(()),
         _ => Err(StoreError::NonceReplayed.into()),
     }
@@ -61,13 +58,9 @@ pub(crate) fn record_nonce(c: &Connection, call: Option<CallNonce>) -> Result<()
 /// Refuses a replay without recording anything.
 pub(crate) fn refuse_known_nonce(c: &Connection, call: Option<CallNonce>) -> Result<(), Fault> {
     let Some(call) = call else { return Ok(()) };
-    let sql = "SELECT minute FROM call_nonces WHERE key_id = ?1 AND nonce = ?2";
-    match one(c, sql, params![call.key_id.to_string(), call.nonce], |_| Ok(()))? {
+    let sql = "SELECT second FROM call_nonces WHERE second = ?3 AND key_id = ?1 AND nonce = ?2";
+    match one(c, sql, params![call.key_id.to_string(), call.nonce, call.at.as_seconds()], |_| Ok(()))? {
         None => Ok(()),
         Some(()) => Err(StoreError::NonceReplayed.into()),
     }
-}
-
-fn minute(at: Micros) -> i64 {
-    at.0.div_euclid(MINUTE)
 }

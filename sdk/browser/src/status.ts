@@ -1,6 +1,6 @@
 /** The status channel: one question to the server, one answer. What follows from it is `flow.ts`'s. */
 import type { AlterEventMetadata, AlterEventName, Connection } from "./index";
-import type { Session } from "./session";
+import type { Proven } from "./door";
 
 /** What this page knows and the server does not. */
 export interface Report {
@@ -31,14 +31,16 @@ const FINAL = /^4(?!08|29)/;
  * Asks once. A refusal that names its error is an answer too, without `status`. Nothing comes back
  * where asking again may help: no network, a failing server, too many requests, not JSON.
  *
+ * `cb` says which flow asks: a token that was used before belongs to another one.
+ *
  * A string goes out as `text/plain`, which needs no preflight. `keepalive` lets a `cancel` get out of
  * a page that is just being left.
  */
-export async function ask({ _base, _token }: Session, report: Report): Promise<Answer | undefined> {
+export async function ask({ _base, _token, _cb }: Proven, report: Report): Promise<Answer | undefined> {
   try {
     const response = await fetch(_base + "/connect/status", {
       method: "post",
-      body: JSON.stringify({ session_token: _token, ...report }),
+      body: JSON.stringify({ session_token: _token, cb: _cb, ...report }),
       credentials: "omit",
       keepalive: true,
     });

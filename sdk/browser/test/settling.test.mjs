@@ -174,7 +174,9 @@ test("close() ends a flow silently and cancels it at the server", async () => {
   w.answer = completed;
   await w.clock.advance(10_000);
   assert.deepEqual([w.calls, popup.closed, alter.isOpen()], [[], true, false]);
-  assert.deepEqual(w.cancels().map(({ body }) => body), [{ session_token: TOKEN, cursor: 0, cancel: true }]);
+  assert.deepEqual(w.cancels().map(({ body }) => body), [
+    { session_token: TOKEN, cb: w.requests[0].body.cb, cursor: 0, cancel: true },
+  ]);
   assert.equal(w.cancels()[0].keepalive, true);
   assert.deepEqual([w.clock.pending, w.listeners.size], [0, 0]);
   await alter.open({ token: TOKEN, ...w.callbacks() });

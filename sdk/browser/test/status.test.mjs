@@ -12,7 +12,8 @@ test("a question is a simple request with the token in the body and no cookies",
   assert.match(method, /^post$/i);
   assert.equal(typeof raw, "string"); // goes out as text/plain
   assert.deepEqual([headers, credentials], [undefined, "omit"]);
-  assert.deepEqual(body, { session_token: TOKEN, cursor: 0, closed: false });
+  assert.match(body.cb, /^[\w-]{43}$/);
+  assert.deepEqual(body, { session_token: TOKEN, cb: body.cb, cursor: 0, closed: false });
 });
 
 test("it asks about once a second, and with the cursor that it was given", async () => {

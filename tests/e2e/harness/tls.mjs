@@ -36,7 +36,7 @@ export async function startProxy({ tls }) {
     incoming.pipe(inner);
   };
   const server = tls ? https.createServer(certificate(), forward) : http.createServer(forward);
-  const port = await listen(server, 'localhost');
+  const port = await listen(server);
   const proxy = { backend: 0, port, seen, origin: `${tls ? 'https' : 'http'}://localhost:${port}`, stop: () => shut(server) };
   return proxy;
 }

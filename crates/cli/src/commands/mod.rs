@@ -7,7 +7,7 @@ mod init;
 mod key;
 mod migrate;
 mod provider;
-mod serve;
+pub(crate) mod serve;
 
 use alter_core::{AppId, Store};
 use anyhow::Context;

@@ -59,7 +59,8 @@ fn warn_of_oddities(config: &Config, shared: &Shared) {
     }
 }
 
-async fn stop_signal() {
+/// SIGTERM or Ctrl-C.
+pub(crate) async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

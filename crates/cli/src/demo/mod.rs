@@ -22,6 +22,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
+    commands::serve::stop_signal,
     config::{Config, RootKeySource},
     logging,
     output::Output,
@@ -73,7 +74,7 @@ pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
         return check::walk(&config.public_url, &app_origin, output).await;
     }
     greet(&config.public_url, &app_origin, &provider.issuer(), output);
-    let _interrupted = tokio::signal::ctrl_c().await;
+    stop_signal().await;
     flows.drain().await;
     Ok(())
 }

@@ -53,7 +53,10 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
     let path = request.uri().path();
     let target = request.uri().path_and_query().map_or(path, |t| t.as_str());
     if header_bytes(request.headers()) > HEADER_BYTES {
-        return Some(ApiError::plain(ErrorCode::HeadersTooLarge).into_response());
+        return Some(match is_for_people(request) {
+            true => page(ErrorCode::HeadersTooLarge.status(), &Page::HeadersTooLarge),
+            false => ApiError::plain(ErrorCode::HeadersTooLarge).into_response(),
+        });
     }
     // Probes ask by address, not by name.
     let probe = matches!(path, "/healthz" | "/readyz");
@@ -69,6 +72,13 @@ fn loggable(path: &str) -> String {
     kept.collect::<Vec<_>>().join("/")
 }
 
+/// A page that somebody sees, not an answer that a program reads.
+pub(crate) fn is_for_people(request: &Request) -> bool {
+    let path = request.uri().path();
+    let page = !path.starts_with("/sdk/") || path == "/sdk/oauth/connect";
+    request.method() == Method::GET && page && !path.starts_with("/connect/api/")
+}
+
 fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
@@ -79,8 +89,7 @@ fn is_our_host(headers: &HeaderMap, host: &str) -> bool {
 }
 
 fn wrong_host(request: &Request, shared: &Shared) -> Response {
-    let person = request.method() == Method::GET && !request.uri().path().starts_with("/sdk/");
-    if person {
+    if is_for_people(request) {
         page(ErrorCode::WrongHost.status(), &Page::WrongHost { expected: &shared.site.origin })
     } else {
         let message = format!("This server answers as {} only (ALTER_PUBLIC_URL).", shared.site.origin);

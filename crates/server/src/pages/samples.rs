@@ -239,6 +239,7 @@ fn notices() -> Vec<Sample> {
         sample("invalid-token", Page::InvalidToken, BARE),
         sample("server-error", Page::ServerError { request_id: "req_7h2k9d4m" }, BARE),
         sample("not-found", Page::NotFound, BARE),
+        sample("headers-too-large", Page::HeadersTooLarge, BARE),
         sample("wrong-host", Page::WrongHost { expected: "https://connect.acme.example" }, BARE),
     ]
 }

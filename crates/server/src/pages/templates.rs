@@ -68,6 +68,7 @@ fn page_name(page: &Page<'_>) -> &'static str {
         | Page::InvalidToken
         | Page::ServerError { .. }
         | Page::NotFound
+        | Page::HeadersTooLarge
         | Page::WrongHost { .. } => "notice",
     }
 }
@@ -100,6 +101,7 @@ template!(AppUnreachablePage, "app_unreachable.html", app: String, server_origin
 template!(InvalidTokenPage, "invalid_token.html",);
 template!(ServerErrorPage, "server_error.html", request_id: &'a str);
 template!(NotFoundPage, "not_found.html",);
+template!(HeadersTooLargePage, "headers_too_large.html",);
 template!(WrongHostPage, "wrong_host.html", expected: String);
 
 pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
@@ -129,6 +131,7 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
         Page::InvalidToken => InvalidTokenPage { frame }.render(),
         Page::ServerError { request_id } => ServerErrorPage { frame, request_id }.render(),
         Page::NotFound => NotFoundPage { frame }.render(),
+        Page::HeadersTooLarge => HeadersTooLargePage { frame }.render(),
         Page::WrongHost { expected } => WrongHostPage { frame, expected: clean_origin(expected) }.render(),
     };
     written.expect("writing to a String cannot fail, and no filter of ours returns an error")

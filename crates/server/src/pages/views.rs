@@ -67,6 +67,8 @@ pub enum Page<'a> {
     },
     /// No such page.
     NotFound,
+    /// More than 16 KiB of request headers (431).
+    HeadersTooLarge,
     /// The request's Host is not ours (421).
     WrongHost {
         /// The public address of this server.

@@ -9,14 +9,19 @@ use alter_api::ErrorCode;
 use axum::{
     Router,
     extract::Request,
-    http::Method,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 
 pub use sdk::files::SDK_VERSION;
 
-use crate::{Shared, error::ApiError, middleware::page, openapi, pages, pages::Page};
+use crate::{
+    Shared,
+    error::ApiError,
+    middleware::{is_for_people, page},
+    openapi, pages,
+    pages::Page,
+};
 
 pub(crate) fn all() -> Router<Shared> {
     Router::new()
@@ -64,9 +69,4 @@ async fn nothing_here(request: Request) -> Response {
 
 async fn other_method() -> ApiError {
     ApiError::plain(ErrorCode::MethodNotAllowed)
-}
-
-fn is_for_people(request: &Request) -> bool {
-    let path = request.uri().path();
-    request.method() == Method::GET && !path.starts_with("/sdk/") && !path.starts_with("/connect/api/")
 }

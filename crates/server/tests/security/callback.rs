@@ -54,7 +54,7 @@ impl Away {
     }
 
     /// Nothing was exchanged, and nothing ever will be: not even for the browser that started.
-    async fn is_burned(mut self, server: &TestServer) {
+    async fn stays_burned(mut self, server: &TestServer) {
         self.browser.get(server, &self.callback).await;
         assert_eq!(token_requests(server), 0, "the code was exchanged");
         assert_eq!(grants(server, &server.app).await, 0);
@@ -112,7 +112,7 @@ async fn t02_an_authorization_url_replayed_in_another_browser_is_refused_before_
         assert!(reply.cookies().is_empty());
         assert_eq!(token_requests(&server), 0);
         assert_eq!(audit(&server).await[0], "browser_mismatch");
-        Away { browser: attacker, token, sid, callback }.is_burned(&server).await;
+        Away { browser: attacker, token, sid, callback }.stays_burned(&server).await;
 
         // The legitimate flow beside it.
         assert_eq!(TestBrowser::new().connect(&server).await["status"], "active");
@@ -152,7 +152,7 @@ async fn t02_a_cookie_that_is_wrong_empty_doubled_or_of_another_session_is_no_co
         let sent = alter_testkit::Sent::new("GET", &away.callback).header("cookie", &cookie);
         let reply = server.send(sent).await;
         assert_eq!(reply.status, 400, "{cookie}: {}", reply.text());
-        away.is_burned(&server).await;
+        away.stays_burned(&server).await;
     }
     own.completes(&server).await;
 }
@@ -197,7 +197,7 @@ async fn t04_a_callback_url_handed_over_is_refused_in_both_directions() {
     let mut victim = Away::start(&server).await;
     let reply = victim.browser.get(&server, &attacker.callback).await;
     assert_eq!(reply.status, 400);
-    attacker.is_burned(&server).await;
+    attacker.stays_burned(&server).await;
     victim.completes(&server).await;
 
     // The attacker got hold of the victim's and opens it in his own browser.
@@ -206,7 +206,7 @@ async fn t04_a_callback_url_handed_over_is_refused_in_both_directions() {
     let mut attacker = Away::start(&server).await;
     let reply = attacker.browser.get(&server, &victim.callback).await;
     assert_eq!(reply.status, 400);
-    victim.is_burned(&server).await;
+    victim.stays_burned(&server).await;
     attacker.completes(&server).await;
 }
 

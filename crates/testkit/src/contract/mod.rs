@@ -106,7 +106,7 @@ macro_rules! store_contract_tests {
                 nul_in_an_entry_is_refused,
             ],
             store: [
-                t61_a_nonce_counts_once_per_key,
+                t61_a_nonce_counts_once_per_key_and_signed_second,
                 t61_of_fifty_concurrent_replays_exactly_one_counts,
                 old_nonces_are_forgotten_and_young_ones_are_not,
                 the_key_check_is_stored_once,

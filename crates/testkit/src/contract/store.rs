@@ -7,13 +7,15 @@ use alter_core::{KeyId, Micros, Store, StoreError, SystemRandom};
 
 use super::sample::{T0, call, count_true};
 
-pub async fn t61_a_nonce_counts_once_per_key(store: Arc<dyn Store>) -> Result<(), StoreError> {
+pub async fn t61_a_nonce_counts_once_per_key_and_signed_second(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
     let first = call();
     store.record_call(first).await?;
-    let mut later = first;
-    later.at = T0.plus_seconds(300);
-    assert!(matches!(store.record_call(later).await, Err(StoreError::NonceReplayed)));
-    let (mut other_key, mut other_nonce) = (first, first);
+    assert!(matches!(store.record_call(first).await, Err(StoreError::NonceReplayed)));
+    let (mut other_key, mut other_nonce, mut signed_later) = (first, first, first);
+    signed_later.at = T0.plus_seconds(1);
+    store.record_call(signed_later).await?;
     other_key.key_id = KeyId::new(&SystemRandom);
     other_nonce.nonce[15] ^= 1;
     store.record_call(other_key).await?;
@@ -35,7 +37,6 @@ pub async fn old_nonces_are_forgotten_and_young_ones_are_not(
 ) -> Result<(), StoreError> {
     let before = T0.plus_seconds(600);
     let at = |at: Micros| alter_core::CallNonce { at, ..call() };
-    // An engine may forget by whole minutes, so what lies more than a minute back is old for certain.
     let old = [at(T0), at(before.plus_seconds(-61))];
     let young = [at(before), at(Micros(before.0 + 1)), at(before.plus_seconds(60))];
     for call in old.into_iter().chain(young) {

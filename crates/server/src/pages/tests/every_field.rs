@@ -50,6 +50,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
         ("invalid token", Page::InvalidToken),
         ("server error", Page::ServerError { request_id: text }),
         ("not found", Page::NotFound),
+        ("headers too large", Page::HeadersTooLarge),
         ("wrong host", Page::WrongHost { expected: text }),
     ];
     for reason in [ExpiryReason::Expired, ExpiryReason::Used, ExpiryReason::Ended] {

@@ -76,7 +76,7 @@ impl From<ClaimError> for ApiError {
 }
 
 /// `details.reason` of `session_expired` (S3).
-fn reason_word(reason: ClaimRefused) -> &'static str {
+pub(super) fn reason_word(reason: ClaimRefused) -> &'static str {
     match reason {
         ClaimRefused::Used | ClaimRefused::Cancelled => "used",
         ClaimRefused::OtherBrowser => "other_browser",

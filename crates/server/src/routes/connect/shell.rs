@@ -7,6 +7,9 @@ use crate::{middleware::page, pages::Page};
 pub(crate) async fn show(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     // A token in a query would be in every log on the way: refused, whoever wrote it (T44).
     if query.is_some_and(|q| q.contains("session=") || q.contains("alter_cs_")) {
+        tracing::info!(
+            "a connect link with the session in its query was refused: it belongs in the fragment"
+        );
         return page(400, &Page::InvalidToken);
     }
     let site = headers.get("sec-fetch-site").and_then(|v| v.to_str().ok()).unwrap_or_default();

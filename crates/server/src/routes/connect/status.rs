@@ -16,6 +16,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
+use super::claim::reason_word;
 use crate::{
     Shared,
     error::ApiError,
@@ -43,7 +44,12 @@ async fn answer(shared: &Shared, origin: Option<&HeaderValue>, body: Body) -> Re
     let bytes = read_body(body).await?;
     let request: StatusRequest = parse_json(&bytes)?;
     let origin = origin.and_then(|o| o.to_str().ok());
-    let report = Report { cursor: request.cursor, closed: request.closed, cancel: request.cancel };
+    let report = Report {
+        cb: request.cb.as_deref(),
+        cursor: request.cursor,
+        closed: request.closed,
+        cancel: request.cancel,
+    };
     let report = shared.flows.status(&request.session_token, origin, &report).await?;
     Ok(written(report))
 }
@@ -79,6 +85,12 @@ fn written(report: StatusReport) -> StatusAnswer {
     match report.status {
         Status::Open => {}
         Status::Exited => answer.status = "exited",
+        Status::Taken(reason) => {
+            answer.status = "failed";
+            answer.error = Some(ErrorCode::SessionExpired.as_str());
+            answer.message = Some(ErrorCode::SessionExpired.meaning().to_owned());
+            answer.details = Some(json!({ "reason": reason_word(reason) }));
+        }
         Status::Completed(connections) => {
             answer.status = "completed";
             answer.connections = Some(connections.iter().map(Connection::from).collect());

@@ -116,6 +116,7 @@ async fn t61_a_nonce_outlives_the_timestamp_that_came_with_it() {
 #[tokio::test]
 async fn t61_a_nonce_is_used_up_for_its_own_key_alone() {
     let server = TestServer::start().await;
+    server.clock.freeze();
     let other = second_app(&server).await;
     let nonce = "0123456789abcdef0123456789abcdef";
     let signed = |key: &secrecy::SecretString| {

@@ -201,7 +201,7 @@ async fn t11_a_callback_that_names_another_session_does_not_get_there() {
     let reply = victim.browser.get(&server, &forged).await;
     assert_eq!(reply.status, 400, "{}", reply.text());
     assert_eq!(audit(&server).await[0], "browser_mismatch");
-    attacker.is_burned(&server).await;
+    attacker.stays_burned(&server).await;
 
     assert_eq!(victim.status(&server).await["status"], "open");
     victim.completes(&server).await;

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use super::{Away, grants, page_of, token_requests};
 
 #[tokio::test]
-async fn fault_26_a_browser_that_disconnects_during_the_exchange_still_gets_its_grant() {
+async fn f26_a_browser_that_disconnects_during_the_exchange_still_gets_its_grant() {
     let server = TestServer::start().await;
     let away = Away::start(&server).await;
     let gate = Gate::closed();
@@ -46,7 +46,7 @@ async fn fault_26_a_browser_that_disconnects_during_the_exchange_still_gets_its_
 }
 
 #[tokio::test]
-async fn fault_55_a_server_restarted_while_the_user_is_at_the_provider_takes_the_callback() {
+async fn f55_a_server_restarted_while_the_user_is_at_the_provider_takes_the_callback() {
     let mut server = TestServer::start().await;
     let away = Away::start(&server).await;
     server.restart().await;
@@ -55,7 +55,7 @@ async fn fault_55_a_server_restarted_while_the_user_is_at_the_provider_takes_the
 }
 
 #[tokio::test]
-async fn fault_55_a_restart_at_every_step_of_the_flow_changes_nothing() {
+async fn f55_a_restart_at_every_step_of_the_flow_changes_nothing() {
     let mut server = TestServer::start().await;
     let app = server.app.clone();
     let mut browser = TestBrowser::new();

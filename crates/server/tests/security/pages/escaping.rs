@@ -126,8 +126,7 @@ async fn t45_hostile_words_in_every_field_stay_words_on_every_page() {
 async fn t45_hostile_scope_codes_and_provider_errors_stay_words() {
     let server = TestServer::start().await;
     server.mock.set(|s| {
-        (s.auto_deny, s.deny_description) =
-            (true, Some("<script>alert(1)</script>\r\n\u{1b}[31m".repeat(50)))
+        (s.auto_deny, s.deny_description) = (true, Some("<script>alert(1)</script>\r\n\u{1b}[31m".repeat(50)))
     });
     let mut kept = 0;
     for code in HOSTILE.into_iter().chain(["weird.code-1", "<b>"]) {
