@@ -165,8 +165,9 @@ test('t53_a_second_browser_with_the_token_is_sent_away_and_the_first_goes_on', a
   const popup = await toConsent(page);
   app.site.nextToken = app.site.tokens.at(-1);
   const late = await visit(second, app.site);
-  const [refused] = await Promise.all([late.waitForEvent('popup'), late.click('#connect:enabled')]);
-  await refused.locator('body[data-page="notice"]').waitFor();
+  await late.click('#connect:enabled');
+  const [refused] = (await ended(late)).ends;
+  assert.deepEqual([refused.value.code, refused.value.details.reason], ['session_expired', 'other_browser']);
   await popup.click('[data-do="approve"]');
   await popup.locator('h1:text("Raw provider")').waitFor();
   await allowAs(popup);

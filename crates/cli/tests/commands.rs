@@ -1,5 +1,7 @@
 //! The operator's commands, run as an operator runs them: the binary, a fresh data directory, `--json`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::{
     io::{BufRead, BufReader, Write},
     path::PathBuf,
