@@ -43,7 +43,7 @@ test('t43_the_token_is_gone_from_the_url_and_history_before_any_request', on('sh
     const page = browser.contexts()[0].pages()[0];
     seen.urlAtPeek = page.url();
     assert.equal(body.token, 'alter_cs_CANARY');
-    return [200, { allowed_origin: null, app_name: 'Acme', legacy: false }];
+    return [200, { allowed_origin: null, app_name: 'Acme' }];
   }
   if (verb === 'claim') {
     seen.name = 'consent';

@@ -132,8 +132,6 @@ pub struct PeekAnswer {
     pub allowed_origin: String,
     /// The app's name.
     pub app_name: String,
-    /// The published client is let in.
-    pub legacy: bool,
 }
 
 /// `POST /connect/api/claim`.

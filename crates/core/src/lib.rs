@@ -11,6 +11,7 @@ pub mod grant;
 pub mod id;
 pub mod key;
 pub mod origin;
+pub mod outcome;
 pub mod provider;
 pub mod secret;
 pub mod session;
@@ -25,12 +26,10 @@ pub use audit::{AuditEntry, AuditKind, AuditStore};
 pub use grant::{Credential, Grant, GrantStore};
 pub use id::{AppId, ConfigId, GrantId, KeyId, SessionId, TransactionId};
 pub use key::{ApiKey, KeyStore, KeyType};
+pub use outcome::{Connection, Declined, Event, EventName, Failure, FailureKind, Operation};
 pub use provider::{ClientAuth, Coop, IdentitySource, ProviderConfig, ProviderStore, Recipe};
 pub use secret::Hash;
-pub use session::{
-    Attempt, Claim, ClaimRefused, Connection, Declined, End, EndKind, Event, EventName, Failure, FailureKind,
-    Operation, Session, SessionData, SessionStore, State,
-};
+pub use session::{Attempt, Claim, ClaimRefused, End, EndKind, Session, SessionData, SessionStore, State};
 pub use store::{CallNonce, Store, StoreError};
 pub use time::{Clock, Micros, Random, SystemClock, SystemRandom};
 pub use transaction::{CompleteConnect, Transaction, TransactionStatus, TransactionStore};

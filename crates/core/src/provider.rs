@@ -235,16 +235,16 @@ fn default_id_token_algs() -> Vec<String> {
 }
 
 impl Recipe {
-    /// Whether a credential of this provider may be sent to the URL that a caller wrote (T81): as
+    /// The URL that a caller wrote, if a credential of this provider may be sent there (T81): as
     /// [`Self::allows_api_url`], and the text itself has one reading. Other parsers (the published client's among them)
     /// dial another host than a browser's parser for `https://api.example\\@evil.example/`.
-    pub fn allows_api_text(&self, text: &str) -> bool {
-        url::Url::parse(text).is_ok_and(|url| self.allows_api_url(&url) && reads_one_way(text, &url))
+    pub fn api_url(&self, text: &str) -> Option<url::Url> {
+        url::Url::parse(text).ok().filter(|url| self.allows_api_url(url) && reads_one_way(text, url))
     }
 
     /// Whether a credential of this provider may be sent to `url` (T81): https (http only where an API host is a
     /// loopback address), no userinfo, and host and port on the list. Compares the parsed value, the one dialled.
-    pub fn allows_api_url(&self, url: &url::Url) -> bool {
+    fn allows_api_url(&self, url: &url::Url) -> bool {
         if !url.username().is_empty() || url.password().is_some() {
             return false;
         }
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn t81_a_credential_goes_to_the_providers_api_hosts_alone() {
         let r = recipe(&["api.provider.com", ".wild.example", "127.0.0.1:9000"]);
-        let ok = |u: &str| r.allows_api_text(u);
+        let ok = |u: &str| r.api_url(u).is_some();
         for good in [
             "https://api.provider.com",
             "https://api.provider.com?x=1",

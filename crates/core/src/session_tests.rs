@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{SystemRandom, exit};
+use crate::{GrantId, Operation, SystemRandom, exit};
 
 const T0: Micros = Micros(1_800_000_000_000_000);
 

@@ -7,8 +7,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    AppId, AuditEntry, ConfigId, Connection, Failure, Grant, Hash, Micros, Operation, Session, SessionId,
-    StoreError, TransactionId,
+    AppId, AuditEntry, ConfigId, Connection, Failure, Grant, Hash, Micros, Session, SessionId, StoreError,
+    TransactionId,
 };
 
 /// A transaction as stored.
@@ -95,8 +95,6 @@ pub struct CompleteConnect {
     pub sid: SessionId,
     /// The grant to write. `grant.credential.generation` is 1 for a new grant, or one more than the stored one.
     pub grant: Grant,
-    /// New, or the same account again.
-    pub operation: Operation,
     /// What the session records; its `grant_id` is `grant.id`.
     pub connection: Connection,
     /// What the audit records.
@@ -124,7 +122,7 @@ pub trait TransactionStore: Send + Sync {
     /// `consumed -> sent`, durable before the request leaves; `false` when it was not `consumed`.
     async fn mark_sent(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError>;
     /// Stores the sealed raw token answer of a `sent` transaction; `false` when it is not `sent`.
-    async fn save_body(&self, id: TransactionId, sealed: Vec<u8>, now: Micros) -> Result<bool, StoreError>;
+    async fn save_body(&self, id: TransactionId, sealed: Vec<u8>) -> Result<bool, StoreError>;
     /// `sent -> succeeded`, with grant, session and audit; the verifier and the body are wiped. `false` when the
     /// transaction was not `sent` (it was completed already, or given up).
     ///

@@ -99,17 +99,7 @@ impl Flows {
         Ok(Caller { app, key, nonce })
     }
 
-    /// Records the nonce of a call that changes nothing else.
-    ///
-    /// # Errors
-    /// [`AuthError::InvalidSignature`] for a nonce seen before.
-    pub async fn record_call(&self, caller: &Caller) -> Result<(), AuthError> {
-        self.spend_nonce(caller).await.map_err(|error| match error {
-            StoreError::NonceReplayed => AuthError::InvalidSignature,
-            other => other.into(),
-        })
-    }
-
+    /// Records the nonce of a call that writes nothing else.
     pub(crate) async fn spend_nonce(&self, caller: &Caller) -> Result<(), StoreError> {
         match caller.nonce {
             None => Ok(()),

@@ -7,15 +7,14 @@
 
 use std::time::Duration;
 
-use alter_core::{
-    AuditEntry, AuditKind, Failure, FailureKind, Session, SessionId, Transaction, TransactionStatus, secret,
-};
+use alter_core::{AuditKind, FailureKind, SessionId, Transaction, TransactionStatus, secret};
 use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
 use secrecy::SecretString;
 
 use crate::{
     Flows,
     context::{FlowFault, hash_secret},
+    exchange::Ending,
 };
 
 /// How long the browser's request waits for the exchange before the waiting page takes over.
@@ -63,17 +62,25 @@ impl Flows {
 
         let same_browser = cookie(&session.sid).is_some_and(|key| session.is_browser(&hash_secret(&key)));
         let same_path = transaction.config_id.as_str() == request.config_id;
-        let run = Run { flows: self, request, session: &session, transaction: &transaction };
+        let refuse = |kind, provider_error: Option<&str>, audit| {
+            let end = Ending {
+                status: ending_status(kind),
+                kind,
+                provider_error: provider_error.map(str::to_owned),
+                audit,
+            };
+            self.refuse(&transaction, end, request.request_id)
+        };
         match (&callback.outcome, same_browser, same_path) {
             (_, false, false) => return Ok(CallbackEnd::NotOurs),
             (CallbackOutcome::Error { .. }, false, true) => return Ok(CallbackEnd::OtherBrowser),
             (CallbackOutcome::Code(_), false, true) => {
-                run.fail(FailureKind::Browser, None, AuditKind::BrowserMismatch).await?;
+                refuse(FailureKind::Browser, None, AuditKind::BrowserMismatch).await?;
                 return Ok(CallbackEnd::OtherBrowser);
             }
             // RFC 9700 section 4.4: the response arrived on another provider's redirect URI.
             (_, true, false) => {
-                run.fail(FailureKind::Provider, Some("mix_up"), AuditKind::ConnectFailed).await?;
+                refuse(FailureKind::Provider, Some("mix_up"), AuditKind::ConnectFailed).await?;
                 return Ok(CallbackEnd::ToSession(session.sid));
             }
             (_, true, true) => {}
@@ -82,23 +89,49 @@ impl Flows {
         let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
         match callback.outcome {
             _ if config.is_none() => {
-                run.fail(FailureKind::Provider, Some("provider_not_configured"), AuditKind::ConnectFailed)
+                refuse(FailureKind::Provider, Some("provider_not_configured"), AuditKind::ConnectFailed)
                     .await?;
             }
             _ if !iss_ok => {
-                run.fail(FailureKind::Provider, Some("iss_mismatch"), AuditKind::ConnectFailed).await?
+                refuse(FailureKind::Provider, Some("iss_mismatch"), AuditKind::ConnectFailed).await?
             }
             CallbackOutcome::Error { denied: true, .. } => {
-                run.fail(FailureKind::Denied, None, AuditKind::ConnectFailed).await?;
+                refuse(FailureKind::Denied, None, AuditKind::ConnectFailed).await?;
             }
             CallbackOutcome::Error { code, .. } => {
-                run.fail(FailureKind::Provider, Some(&code), AuditKind::ConnectFailed).await?;
+                refuse(FailureKind::Provider, Some(&code), AuditKind::ConnectFailed).await?;
             }
             CallbackOutcome::Code(code) => {
                 self.exchange_and_wait(&transaction, code, request.request_id).await?
             }
         }
         Ok(CallbackEnd::ToSession(session.sid))
+    }
+
+    /// Ends the transaction unless it has ended already, or the exchange has it.
+    async fn refuse(
+        &self,
+        transaction: &Transaction,
+        end: Ending,
+        request_id: &str,
+    ) -> Result<(), FlowFault> {
+        if transaction.status != TransactionStatus::Started {
+            return Ok(());
+        }
+        let (flows, transaction, request_id) = (self.clone(), transaction.clone(), request_id.to_owned());
+        // A task of its own, as for the exchange: a request that is dropped half-way must not leave `consumed` behind.
+        let task = self.inner.tasks.spawn(async move {
+            // What was read may be old by now: whoever consumes it has it, and an exchange under way is not torn down.
+            // One that has expired cannot be consumed by anybody.
+            let now = flows.now();
+            let taken = flows.store().consume_transaction(transaction.id, now).await?;
+            if taken || now >= transaction.expires_at {
+                flows.end_failed(&transaction, end, &request_id).await?;
+            }
+            Ok::<_, FlowFault>(())
+        });
+        // A panic was reported by the runtime; the reaper ends the transaction.
+        task.await.unwrap_or(Ok(()))
     }
 
     async fn exchange_and_wait(
@@ -125,53 +158,9 @@ impl Flows {
     }
 }
 
-struct Run<'a> {
-    flows: &'a Flows,
-    request: &'a CallbackRequest<'a>,
-    session: &'a Session,
-    transaction: &'a Transaction,
-}
-
-impl Run<'_> {
-    /// Ends the transaction unless it has ended already, or the exchange has it.
-    async fn fail(
-        &self,
-        kind: FailureKind,
-        provider_error: Option<&str>,
-        audit: AuditKind,
-    ) -> Result<(), FlowFault> {
-        if self.transaction.status != TransactionStatus::Started {
-            return Ok(());
-        }
-        let attempt = self.session.data.attempt.as_ref().filter(|a| a.transaction == self.transaction.id);
-        let failure = Failure {
-            kind,
-            provider: attempt.map(|a| a.provider.clone()).or_else(|| self.session.data.selected.clone()),
-            provider_error: provider_error.map(str::to_owned),
-            request_id: Some(self.request.request_id.to_owned()),
-        };
-        let now = self.flows.now();
-        // What was read may be old by now: whoever consumes it has it, and an exchange under way is not torn down. One
-        // that has expired cannot be consumed by anybody.
-        let taken = self.flows.store().consume_transaction(self.transaction.id, now).await?;
-        if !taken && now < self.transaction.expires_at {
-            return Ok(());
-        }
-        let entry = AuditEntry {
-            app_id: self.transaction.app_id,
-            at: now,
-            kind: audit,
-            grant_id: None,
-            sid: Some(self.session.sid.clone()),
-            key_id: None,
-            request_id: failure.request_id.clone(),
-            details: serde_json::json!({ "provider": failure.provider, "provider_error": provider_error }),
-        };
-        let status = match kind {
-            FailureKind::Denied => TransactionStatus::Denied,
-            _ => TransactionStatus::Failed,
-        };
-        self.flows.store().fail_transaction(self.transaction.id, status, failure, entry, now).await?;
-        Ok(())
+fn ending_status(kind: FailureKind) -> TransactionStatus {
+    match kind {
+        FailureKind::Denied => TransactionStatus::Denied,
+        _ => TransactionStatus::Failed,
     }
 }

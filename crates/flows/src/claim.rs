@@ -19,8 +19,6 @@ pub struct Peek {
     pub allowed_origin: String,
     /// Shown while it waits.
     pub app_name: String,
-    /// The published client is let in.
-    pub legacy: bool,
 }
 
 /// What a browser brings to show where it comes from.
@@ -102,8 +100,7 @@ impl Flows {
             self.still_open(&session)?;
         }
         let app = self.app_of(session.app_id).await?;
-        let (allowed_origin, legacy) = (session.data.allowed_origin, app.settings.legacy_clients);
-        Ok(Peek { allowed_origin, app_name: app.settings.name, legacy })
+        Ok(Peek { allowed_origin: session.data.allowed_origin, app_name: app.settings.name })
     }
 
     /// `minted -> claimed`. `cookie` gives the browser key of the cookie for a session, if the browser sent one.

@@ -63,6 +63,16 @@ fn provider_stop(code: &str, why: impl std::fmt::Display) -> Stop {
     }
 }
 
+/// How a transaction ends without a grant.
+pub(crate) struct Ending {
+    /// Denied, failed or interrupted.
+    pub(crate) status: TransactionStatus,
+    pub(crate) kind: FailureKind,
+    /// The provider's error code, or ours for what it did.
+    pub(crate) provider_error: Option<String>,
+    pub(crate) audit: AuditKind,
+}
+
 impl Flows {
     /// The whole exchange. Never fails outwards: every end is written to the transaction and logged once.
     pub(crate) async fn exchange(&self, transaction: Transaction, code: SecretString, request_id: &str) {
@@ -109,28 +119,32 @@ impl Flows {
                 (FailureKind::Server, None)
             }
         };
-        let ended =
-            self.end_failed(transaction, TransactionStatus::Failed, kind, provider_error, request_id).await;
-        if let Err(error) = ended {
+        let end = Ending {
+            status: TransactionStatus::Failed,
+            kind,
+            provider_error,
+            audit: AuditKind::ConnectFailed,
+        };
+        if let Err(error) = self.end_failed(transaction, end, request_id).await {
             tracing::error!(sid = %transaction.sid, request_id, %error, "the failure could not be stored");
         }
     }
 
+    /// Writes the end of a transaction that made no grant; `false` when it had ended already.
     pub(crate) async fn end_failed(
         &self,
         transaction: &Transaction,
-        status: TransactionStatus,
-        kind: FailureKind,
-        provider_error: Option<String>,
+        end: Ending,
         request_id: &str,
     ) -> Result<bool, StoreError> {
+        let Ending { status, kind, provider_error, audit } = end;
         let config = self.store().get_provider(&transaction.config_id).await?;
         let provider = config.map(|c| c.recipe.id);
         let now = self.now();
-        let audit = AuditEntry {
+        let entry = AuditEntry {
             app_id: transaction.app_id,
             at: now,
-            kind: AuditKind::ConnectFailed,
+            kind: audit,
             grant_id: None,
             sid: Some(transaction.sid.clone()),
             key_id: None,
@@ -138,7 +152,7 @@ impl Flows {
             details: serde_json::json!({ "provider": provider, "provider_error": provider_error, "status": status.as_str() }),
         };
         let failure = Failure { kind, provider, provider_error, request_id: Some(request_id.to_owned()) };
-        self.store().fail_transaction(transaction.id, status, failure, audit, now).await
+        self.store().fail_transaction(transaction.id, status, failure, entry, now).await
     }
 
     /// Steps 1 to 3.
@@ -170,7 +184,7 @@ impl Flows {
         .await
         .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
         let sealed = self.seal(&key, &place("body"), &answer.to_bytes())?;
-        match self.store().save_body(transaction.id, sealed, self.now()).await? {
+        match self.store().save_body(transaction.id, sealed).await? {
             true => Ok(answer),
             false => Err(Stop::Moved),
         }
@@ -353,7 +367,6 @@ impl Flows {
             transaction: transaction.id,
             sid: transaction.sid.clone(),
             grant,
-            operation,
             connection,
             audit,
             at: now,

@@ -2,7 +2,7 @@
 
 use alter_core::{Connection, Declined, EndKind, Failure, StoreError};
 
-use crate::{AuthError, Caller, Flows, status::settle};
+use crate::{Caller, Flows, status::settle};
 
 /// Where the session stands.
 #[derive(Debug)]
@@ -28,10 +28,7 @@ pub enum PollError {
     /// Malformed, unknown, or another app's session: the same answer (T72).
     #[error("the session token is not valid")]
     InvalidToken,
-    /// The nonce was seen before.
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// Ours.
+    /// Ours, or the nonce was seen before.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -42,7 +39,7 @@ impl Flows {
     /// # Errors
     /// [`PollError`].
     pub async fn poll(&self, caller: &Caller, session_token: &str) -> Result<Poll, PollError> {
-        self.record_call(caller).await?;
+        self.spend_nonce(caller).await?;
         let found = self.session_by_token(session_token).await?;
         let session = found.filter(|s| s.app_id == caller.app.id).ok_or(PollError::InvalidToken)?;
         let now = self.now();

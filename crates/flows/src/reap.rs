@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use alter_core::{FailureKind, Micros, StoreError, TransactionStatus};
+use alter_core::{AuditKind, FailureKind, Micros, StoreError, TransactionStatus};
 
-use crate::{Flows, status::settle};
+use crate::{Flows, exchange::Ending, status::settle};
 
 /// How often.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -82,9 +82,13 @@ impl Flows {
                     replays.spawn(async move { flows.replay(transaction).await });
                 }
                 _ => {
-                    let (status, kind) = (TransactionStatus::Interrupted, FailureKind::Server);
-                    let code = Some("interrupted".to_owned());
-                    let ended = self.end_failed(&transaction, status, kind, code, "reaper").await;
+                    let end = Ending {
+                        status: TransactionStatus::Interrupted,
+                        kind: FailureKind::Server,
+                        provider_error: Some("interrupted".to_owned()),
+                        audit: AuditKind::ConnectFailed,
+                    };
+                    let ended = self.end_failed(&transaction, end, "reaper").await;
                     result = result.and(ended.map(drop));
                 }
             }

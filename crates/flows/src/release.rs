@@ -61,20 +61,14 @@ pub enum ReleaseError {
     /// The token has expired and refresh is not built.
     #[error("the access token has expired")]
     RefreshNotBuilt,
-    /// The nonce was seen before.
-    #[error("the nonce was used before")]
-    NonceReplayed,
-    /// Ours. Nothing left.
+    /// Ours, or the nonce was seen before. Nothing left.
     #[error(transparent)]
     Fault(#[from] FlowFault),
 }
 
 impl From<StoreError> for ReleaseError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::NonceReplayed => Self::NonceReplayed,
-            other => Self::Fault(other.into()),
-        }
+        Self::Fault(error.into())
     }
 }
 
@@ -90,7 +84,7 @@ impl Flows {
     ) -> Result<Released, ReleaseError> {
         let released = self.try_release(caller, request).await;
         if let Err(error) = &released
-            && !matches!(error, ReleaseError::NonceReplayed | ReleaseError::Fault(_))
+            && !matches!(error, ReleaseError::Fault(_))
         {
             // A refused call is spent too: the same bytes must not succeed later (T61).
             self.spend_nonce(caller).await?;
@@ -109,14 +103,14 @@ impl Flows {
             let grant = grant.ok_or(ReleaseError::GrantNotFound)?;
             let config =
                 self.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
-            check_destination(&config, request.url)?;
+            let url = destination(&config, request.url)?;
             let now = self.now();
             let expires_in = grant.credential.expires_at.map(|at| at.since(now) / 1_000_000);
             if expires_in.is_some_and(|seconds| seconds <= 0) {
                 return Err(ReleaseError::RefreshNotBuilt);
             }
             let access_token = self.open_access_token(caller, &grant)?;
-            let audit = entry(caller, &grant, request, now);
+            let audit = entry(caller, &grant, request, &url, now);
             if self
                 .store()
                 .release_credential(caller.nonce, grant.id, grant.credential.generation, audit)
@@ -142,21 +136,26 @@ impl Flows {
     }
 }
 
-fn check_destination(config: &ProviderConfig, text: &str) -> Result<(), ReleaseError> {
-    if config.recipe.allows_api_text(text) {
-        return Ok(());
-    }
-    let parsed = url::Url::parse(text).ok();
-    Err(ReleaseError::BlockedDestination {
-        host: parsed.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_else(|| "the URL".into()),
-        provider: config.recipe.id.clone(),
-        allowed: config.recipe.api_hosts.clone(),
+/// The URL, if the provider's credential may go there.
+fn destination(config: &ProviderConfig, text: &str) -> Result<url::Url, ReleaseError> {
+    config.recipe.api_url(text).ok_or_else(|| {
+        let host = url::Url::parse(text).ok().and_then(|u| u.host_str().map(str::to_owned));
+        ReleaseError::BlockedDestination {
+            host: host.unwrap_or_else(|| "the URL".into()),
+            provider: config.recipe.id.clone(),
+            allowed: config.recipe.api_hosts.clone(),
+        }
     })
 }
 
 /// The audit keeps where a token went, not what was asked there: a path or a query may carry personal data.
-fn entry(caller: &Caller, grant: &Grant, request: &ReleaseRequest<'_>, at: Micros) -> AuditEntry {
-    let host = url::Url::parse(request.url).ok().and_then(|u| u.host_str().map(str::to_owned));
+fn entry(
+    caller: &Caller,
+    grant: &Grant,
+    request: &ReleaseRequest<'_>,
+    url: &url::Url,
+    at: Micros,
+) -> AuditEntry {
     AuditEntry {
         app_id: caller.app.id,
         at,
@@ -165,6 +164,6 @@ fn entry(caller: &Caller, grant: &Grant, request: &ReleaseRequest<'_>, at: Micro
         sid: None,
         key_id: Some(caller.key.id),
         request_id: Some(request.request_id.to_owned()),
-        details: serde_json::json!({ "method": request.method, "host": host, "reason": request.reason }),
+        details: serde_json::json!({ "method": request.method, "host": url.host_str(), "reason": request.reason }),
     }
 }

@@ -64,8 +64,6 @@ pub(crate) fn prepare_writer(connection: &Connection) -> Result<(), OpenError> {
     // On macOS fsync alone leaves the data in the drive's cache; elsewhere these two do nothing.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    // The default. Four times as much saves little processor time and makes the pauses of a checkpoint four times longer.
-    connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     let _on: i64 = connection.query_row("PRAGMA secure_delete = ON", [], |row| row.get(0))?;
     Ok(())

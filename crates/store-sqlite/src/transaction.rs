@@ -73,7 +73,7 @@ impl TransactionStore for SqliteStore {
         self.write(move |c| Ok(run(c, sql, params![id.to_string(), now.0])? == 1)).await
     }
 
-    async fn save_body(&self, id: TransactionId, sealed: Vec<u8>, _now: Micros) -> Result<bool, StoreError> {
+    async fn save_body(&self, id: TransactionId, sealed: Vec<u8>) -> Result<bool, StoreError> {
         // `status_at` stays: it tells since when the transaction has been `sent`.
         let sql = "UPDATE transactions SET body = ?2 WHERE id = ?1 AND status = 'sent'";
         self.write(move |c| Ok(run(c, sql, params![id.to_string(), sealed])? == 1)).await
@@ -120,7 +120,7 @@ impl TransactionStore for SqliteStore {
 
 /// The row must be the session's and the app's own: ids of others change nothing (T72).
 fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<bool, Fault> {
-    let CompleteConnect { transaction, sid, grant, operation: _, connection, audit, at } = complete;
+    let CompleteConnect { transaction, sid, grant, connection, audit, at } = complete;
     let sql = "UPDATE transactions SET status = 'succeeded', status_at = ?4, verifier = X'', body = NULL
                WHERE id = ?1 AND sid = ?2 AND app_id = ?3 AND status = 'sent'
                RETURNING sid";

@@ -8,7 +8,7 @@ use alter_core::{Random, SystemRandom, secret::hex, signing::check_target, time:
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -40,13 +40,13 @@ pub(crate) fn around(routes: Router<Shared>, shared: Shared) -> Router {
 async fn outermost(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let id = RequestId::new(&SystemRandom);
     request.extensions_mut().insert(id.clone());
-    let (method, path) = (request.method().clone(), loggable(request.uri().path()));
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let refused = refuse(&request, &shared);
     let response = match refused {
         Some(response) => response,
         None => next.run(request).await,
     };
-    finish(response, &id, &method, &path)
+    finish(response, &id, &method, &uri)
 }
 
 fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
@@ -97,17 +97,18 @@ fn wrong_host(request: &Request, shared: &Shared) -> Response {
     }
 }
 
-fn finish(mut response: Response, id: &RequestId, method: &Method, path: &str) -> Response {
+fn finish(mut response: Response, id: &RequestId, method: &Method, uri: &Uri) -> Response {
     let code = response.extensions().get::<ApiError>().map(|e| e.code.as_str());
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response = error.finish(std::mem::take(response.headers_mut()), &id.0);
     }
     let status = response.status().as_u16();
     // Tokens travel in bodies, codes and states in queries, which are not logged.
+    let path = || loggable(uri.path());
     match status {
-        500.. => tracing::error!(request_id = id.0, %method, path, status, code, "request failed"),
-        400.. => tracing::info!(request_id = id.0, %method, path, status, code, "request refused"),
-        _ => tracing::debug!(request_id = id.0, %method, path, status, "request"),
+        500.. => tracing::error!(request_id = id.0, %method, path = path(), status, code, "request failed"),
+        400.. => tracing::info!(request_id = id.0, %method, path = path(), status, code, "request refused"),
+        _ => tracing::debug!(request_id = id.0, %method, path = path(), status, "request"),
     }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -44,7 +44,7 @@ async fn planted(
     assert!(store.consume_transaction(t.id, T0).await.unwrap());
     assert!(store.mark_sent(t.id, T0).await.unwrap());
     let body = BODY.iter().copied().cycle().take(body).collect();
-    assert!(store.save_body(t.id, body, T0).await.unwrap());
+    assert!(store.save_body(t.id, body).await.unwrap());
     (found(store.get_session(&session.sid).await.unwrap()), t)
 }
 

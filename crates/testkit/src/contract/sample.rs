@@ -153,7 +153,7 @@ pub async fn sent(store: &dyn Store, app: AppId) -> Result<(Session, Transaction
     let (session, transaction) = started(store, app).await?;
     assert!(store.consume_transaction(transaction.id, T0).await?);
     assert!(store.mark_sent(transaction.id, T0).await?);
-    assert!(store.save_body(transaction.id, vec![9; 300], T0).await?);
+    assert!(store.save_body(transaction.id, vec![9; 300]).await?);
     let session = found(store.get_session(&session.sid).await?);
     Ok((session, transaction))
 }
@@ -212,7 +212,6 @@ pub fn complete(session: &Session, transaction: &Transaction, grant: &Grant) -> 
         transaction: transaction.id,
         sid: session.sid.clone(),
         grant: grant.clone(),
-        operation,
         connection: connection(grant, operation),
         audit: audit(grant.app_id, AuditKind::GrantConnected),
         at: T0.plus_seconds(5),

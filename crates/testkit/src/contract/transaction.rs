@@ -82,7 +82,7 @@ pub async fn what_is_unknown_moves_nowhere(store: Arc<dyn Store>) -> Result<(), 
     let unknown = TransactionId::new(&SystemRandom);
     assert!(!store.consume_transaction(unknown, T0).await?);
     assert!(!store.mark_sent(unknown, T0).await?);
-    assert!(!store.save_body(unknown, vec![1], T0).await?);
+    assert!(!store.save_body(unknown, vec![1]).await?);
     Ok(())
 }
 
@@ -101,13 +101,13 @@ pub async fn sent_comes_after_consumed_alone(store: Arc<dyn Store>) -> Result<()
 
 pub async fn a_body_is_kept_while_sent_alone(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let (_, t) = started(&*store, stored_app(&*store).await?).await?;
-    assert!(!store.save_body(t.id, vec![1], T0).await?);
+    assert!(!store.save_body(t.id, vec![1]).await?);
     assert!(store.consume_transaction(t.id, T0).await?);
-    assert!(!store.save_body(t.id, vec![1], T0).await?);
+    assert!(!store.save_body(t.id, vec![1]).await?);
     assert_eq!(found(store.find_transaction(&t.state_hash).await?).body, None);
     assert!(store.mark_sent(t.id, T0).await?);
     let large = vec![0xA5; 1 << 20];
-    assert!(store.save_body(t.id, large.clone(), T0.plus_seconds(8)).await?);
+    assert!(store.save_body(t.id, large.clone()).await?);
     let t = found(store.find_transaction(&t.state_hash).await?);
     assert!(t.body == Some(large), "the body is kept byte by byte");
     assert_eq!((t.status, t.status_at), (Status::Sent, T0));

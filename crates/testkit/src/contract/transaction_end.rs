@@ -251,7 +251,7 @@ pub async fn what_has_failed_does_not_complete_and_what_completed_does_not_fail(
     assert!(!fail(&*store, &done, Status::Failed).await?);
     assert!(!fail(&*store, &failed, Status::Denied).await?);
     assert!(!store.complete_connect(complete(&failed_session, &failed, &grant(app))).await?);
-    assert!(!store.save_body(failed.id, vec![1], T0).await?);
+    assert!(!store.save_body(failed.id, vec![1]).await?);
     assert!(!store.consume_transaction(failed.id, T0).await?);
     assert!(!fail(&*store, &super::sample::transaction(&done_session), Status::Failed).await?);
     let after =

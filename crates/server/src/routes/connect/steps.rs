@@ -7,9 +7,10 @@ use alter_api::{
 use alter_core::{Hash, SessionId};
 use alter_flows::{ApproveError, PageError, StepError};
 use axum::{
-    Json,
-    extract::{Path, State},
+    Json, RequestExt,
+    extract::{FromRequest, Path, Request, State},
 };
+use serde::de::DeserializeOwned;
 
 use super::session::page_word;
 use crate::{
@@ -18,108 +19,80 @@ use crate::{
     extract::{Browser, PagePost},
 };
 
-/// The session of the path, when this browser has its key. Unknown and foreign are the same (T50).
-fn yours(shared: &Shared, sid: &str, browser: &Browser) -> Result<(SessionId, Hash), ApiError> {
-    let found = SessionId::parse(sid).and_then(|sid| {
-        let hash = shared.flows.browser_hash(&browser.key(&sid)?)?;
-        Some((sid, hash))
-    });
-    found.ok_or_else(not_yours)
+/// A POST of our own page, by the browser that has the session of the path. Unknown and foreign are the same (T50).
+pub(crate) struct Step<T> {
+    sid: SessionId,
+    browser: Hash,
+    body: T,
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest<Shared> for Step<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(mut request: Request, shared: &Shared) -> Result<Self, ApiError> {
+        let path = request.extract_parts::<Path<String>>().await.ok();
+        let Ok(browser) = request.extract_parts_with_state::<Browser, _>(shared).await;
+        // Whose page asks comes first: a foreign page learns nothing of the session (T49).
+        let PagePost(body) = PagePost::from_request(request, shared).await?;
+        let found = path.and_then(|Path(sid)| SessionId::parse(&sid)).and_then(|sid| {
+            let browser = shared.flows.browser_hash(&browser.key(&sid)?)?;
+            Some((sid, browser))
+        });
+        let (sid, browser) = found.ok_or_else(not_yours)?;
+        Ok(Self { sid, browser, body })
+    }
 }
 
 fn not_yours() -> ApiError {
     ApiError::plain(ErrorCode::SessionExpired).with(serde_json::json!({ "reason": "other_browser" }))
 }
 
-fn to_page(sid: &SessionId) -> Json<Location> {
-    Json(Location { location: format!("/connect/s/{sid}") })
+type Answer = Result<Json<Location>, ApiError>;
+
+fn to_page(sid: &SessionId) -> Answer {
+    Ok(Json(Location { location: format!("/connect/s/{sid}") }))
 }
 
-pub(crate) async fn select(
-    State(shared): State<Shared>,
-    Path(sid): Path<String>,
-    browser: Browser,
-    PagePost(step): PagePost<ProviderStep>,
-) -> Result<Json<Location>, ApiError> {
-    let (sid, key) = yours(&shared, &sid, &browser)?;
-    shared.flows.select(&sid, &key, &step.provider).await?;
-    Ok(to_page(&sid))
+pub(crate) async fn select(State(shared): State<Shared>, step: Step<ProviderStep>) -> Answer {
+    shared.flows.select(&step.sid, &step.browser, &step.body.provider).await?;
+    to_page(&step.sid)
 }
 
-pub(crate) async fn approve(
-    State(shared): State<Shared>,
-    Path(sid): Path<String>,
-    browser: Browser,
-    PagePost(step): PagePost<ProviderStep>,
-) -> Result<Json<Location>, ApiError> {
-    let (sid, key) = yours(&shared, &sid, &browser)?;
-    let location = shared.flows.approve(&sid, &key, &step.provider).await?;
+pub(crate) async fn approve(State(shared): State<Shared>, step: Step<ProviderStep>) -> Answer {
+    let location = shared.flows.approve(&step.sid, &step.browser, &step.body.provider).await?;
     Ok(Json(Location { location: location.into() }))
 }
 
-pub(crate) async fn back(
-    State(shared): State<Shared>,
-    Path(sid): Path<String>,
-    browser: Browser,
-    PagePost(_): PagePost<Nothing>,
-) -> Result<Json<Location>, ApiError> {
-    let (sid, key) = yours(&shared, &sid, &browser)?;
-    shared.flows.back(&sid, &key).await?;
-    Ok(to_page(&sid))
+pub(crate) async fn back(State(shared): State<Shared>, step: Step<Nothing>) -> Answer {
+    shared.flows.back(&step.sid, &step.browser).await?;
+    to_page(&step.sid)
 }
 
-pub(crate) async fn cancel(
-    State(shared): State<Shared>,
-    Path(sid): Path<String>,
-    browser: Browser,
-    PagePost(_): PagePost<Nothing>,
-) -> Result<Json<Location>, ApiError> {
-    let (sid, key) = yours(&shared, &sid, &browser)?;
-    shared.flows.cancel(&sid, &key).await?;
-    Ok(to_page(&sid))
+pub(crate) async fn cancel(State(shared): State<Shared>, step: Step<Nothing>) -> Answer {
+    shared.flows.cancel(&step.sid, &step.browser).await?;
+    to_page(&step.sid)
 }
 
-pub(crate) async fn finish(
-    State(shared): State<Shared>,
-    Path(sid): Path<String>,
-    browser: Browser,
-    PagePost(_): PagePost<Nothing>,
-) -> Result<Json<Location>, ApiError> {
-    let (sid, key) = yours(&shared, &sid, &browser)?;
-    shared.flows.finish(&sid, &key).await?;
-    Ok(to_page(&sid))
+pub(crate) async fn finish(State(shared): State<Shared>, step: Step<Nothing>) -> Answer {
+    shared.flows.finish(&step.sid, &step.browser).await?;
+    to_page(&step.sid)
 }
 
-pub(crate) async fn seen(
-    State(shared): State<Shared>,
-    Path(sid): Path<String>,
-    browser: Browser,
-    PagePost(sign): PagePost<PageSign>,
-) -> Result<Json<Location>, ApiError> {
-    let (sid, key) = yours(&shared, &sid, &browser)?;
-    shared.flows.page_sign(&sid, &key, sign.instance, false).await?;
-    Ok(to_page(&sid))
+pub(crate) async fn seen(State(shared): State<Shared>, step: Step<PageSign>) -> Answer {
+    shared.flows.page_sign(&step.sid, &step.browser, step.body.instance, false).await?;
+    to_page(&step.sid)
 }
 
-pub(crate) async fn bye(
-    State(shared): State<Shared>,
-    Path(sid): Path<String>,
-    browser: Browser,
-    PagePost(sign): PagePost<PageSign>,
-) -> Result<Json<Location>, ApiError> {
-    let (sid, key) = yours(&shared, &sid, &browser)?;
-    shared.flows.page_sign(&sid, &key, sign.instance, true).await?;
-    Ok(to_page(&sid))
+pub(crate) async fn bye(State(shared): State<Shared>, step: Step<PageSign>) -> Answer {
+    shared.flows.page_sign(&step.sid, &step.browser, step.body.instance, true).await?;
+    to_page(&step.sid)
 }
 
 pub(crate) async fn state(
     State(shared): State<Shared>,
-    Path(sid): Path<String>,
-    browser: Browser,
-    PagePost(_): PagePost<Nothing>,
+    step: Step<Nothing>,
 ) -> Result<Json<PageState>, ApiError> {
-    let (sid, key) = yours(&shared, &sid, &browser)?;
-    let screen = shared.flows.screen_of(&sid, &key).await?;
+    let screen = shared.flows.screen_of(&step.sid, &step.browser).await?;
     Ok(Json(PageState { page: page_word(&screen) }))
 }
 

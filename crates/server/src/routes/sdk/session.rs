@@ -147,7 +147,6 @@ impl From<PollError> for ApiError {
     fn from(error: PollError) -> Self {
         match error {
             PollError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
-            PollError::Auth(e) => e.into(),
             PollError::Store(e) => e.into(),
         }
     }

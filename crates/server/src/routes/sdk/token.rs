@@ -96,7 +96,6 @@ impl From<ReleaseError> for ApiError {
                 Self::new(ErrorCode::BlockedDestination, message).with(json!({ "allowed_hosts": allowed }))
             }
             ReleaseError::RefreshNotBuilt => Self::plain(ErrorCode::RefreshNotBuilt),
-            ReleaseError::NonceReplayed => alter_core::StoreError::NonceReplayed.into(),
             ReleaseError::Fault(fault) => fault.into(),
         }
     }

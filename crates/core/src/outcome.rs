@@ -1,0 +1,103 @@
+//! What comes of a session, as apps are told: connections made, providers refused, failures, events. Data alone; when
+//! each comes about is a rule of `session`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{GrantId, Micros};
+
+/// A connection made in this session: the brief's `Connection`, before it is written as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The grant.
+    pub grant_id: GrantId,
+    /// Provider id.
+    pub provider: String,
+    /// Provider name.
+    pub provider_name: String,
+    /// What the user knows the account by.
+    pub account_identifier: String,
+    /// When.
+    pub at: Micros,
+    /// Made or made again.
+    pub operation: Operation,
+    /// Granted.
+    pub scopes: Vec<String>,
+    /// Asked for and not granted; then the status is `error` (T27).
+    pub missing_scopes: Vec<String>,
+    /// Granted without being asked for (T27).
+    pub extra_scopes: Vec<String>,
+}
+
+/// Whether a connection made a grant or renewed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A new grant.
+    Creation,
+    /// The same account again: the grant id is kept.
+    Reauth,
+}
+
+/// A provider that the user refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declined {
+    /// Provider id.
+    pub provider: String,
+    /// When.
+    pub at: Micros,
+}
+
+/// Something the app page is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Which of the brief's names.
+    pub name: EventName,
+    /// Provider id.
+    pub provider: Option<String>,
+    /// When.
+    pub at: Micros,
+}
+
+/// The events that the server knows of (OPEN and EXIT are the SDK's own).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EventName {
+    /// On select, or at the claim when only one is offered.
+    ProviderSelected,
+    /// On approve.
+    OauthStarted,
+    /// At the end of the exchange.
+    OauthComplete,
+}
+
+/// Why something failed, in the codes of protocol section 7. Fixed words only: what a provider wrote is never kept
+/// beyond its error code (T26).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind.
+    pub kind: FailureKind,
+    /// The provider it concerns.
+    pub provider: Option<String>,
+    /// The provider's own error code, cleaned: `[a-z0-9_.-]`, at most 64 characters.
+    pub provider_error: Option<String>,
+    /// The request to quote to the operator.
+    pub request_id: Option<String>,
+}
+
+/// The causes of protocol section 7 that can end a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Denied at the provider or on our consent page.
+    Denied,
+    /// The provider answered an error, nonsense, or an identity that cannot be read.
+    Provider,
+    /// The operator's configuration is wrong at the provider: `invalid_client`, `unauthorized_client`.
+    Misconfigured,
+    /// The provider refused the redirect URI.
+    RedirectUri,
+    /// The code came back in another browser than the one that started.
+    Browser,
+    /// We failed.
+    Server,
+}
