@@ -12,6 +12,8 @@ use alter_vault::{AppKey, Place, Vault, VaultError};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio_util::task::TaskTracker;
 
+use crate::metrics;
+
 /// What the wiring hands in.
 #[derive(Debug)]
 pub struct FlowsConfig {
@@ -66,6 +68,11 @@ impl Flows {
     pub async fn drain(&self) {
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+    }
+
+    /// Exchanges, and other work that must not be cut off, that are under way.
+    pub fn in_flight(&self) -> usize {
+        self.inner.tasks.len()
     }
 
     /// `ALTER_PUBLIC_URL` without a trailing slash.
@@ -144,12 +151,26 @@ impl Flows {
         // Each lost race means that another writer made progress; eight in a row is a storm worth an error.
         for _ in 0..8 {
             let Some(mut session) = self.store().get_session(sid).await? else { return Ok(None) };
+            let open = session.end().is_none();
             let (dirty, value) = change(&mut session)?;
             if !dirty || self.store().save_session(&session).await? {
+                metrics::ended(open, &session);
                 return Ok(Some((session, value)));
             }
         }
         Err(StoreError::Conflict.into())
+    }
+
+    /// Whether a session has not ended; only for counting.
+    pub(crate) async fn is_open(&self, sid: &SessionId) -> bool {
+        matches!(self.store().get_session(sid).await, Ok(Some(session)) if session.end().is_none())
+    }
+
+    /// Counts the end of a session that a storage command may have ended.
+    pub(crate) async fn count_end(&self, was_open: bool, sid: &SessionId) {
+        if let (true, Ok(Some(session))) = (was_open, self.store().get_session(sid).await) {
+            metrics::ended(was_open, &session);
+        }
     }
 
     pub(crate) async fn app_of(&self, id: AppId) -> Result<App, StoreError> {

@@ -10,6 +10,7 @@ mod callback;
 mod claim;
 mod context;
 mod exchange;
+pub mod metrics;
 mod mint;
 mod operate;
 mod page;

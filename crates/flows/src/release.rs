@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use crate::{
     Caller, Flows,
     context::{FlowFault, SealedPlace},
+    metrics,
 };
 
 /// What the backend asks for.
@@ -83,6 +84,7 @@ impl Flows {
         request: &ReleaseRequest<'_>,
     ) -> Result<Released, ReleaseError> {
         let released = self.try_release(caller, request).await;
+        metrics::released(&released);
         if let Err(error) = &released
             && !matches!(error, ReleaseError::Fault(_))
         {
@@ -111,11 +113,12 @@ impl Flows {
             }
             let access_token = self.open_access_token(caller, &grant)?;
             let audit = entry(caller, &grant, request, &url, now);
-            if self
-                .store()
-                .release_credential(caller.nonce, grant.id, grant.credential.generation, audit)
-                .await?
-            {
+            let generation = grant.credential.generation;
+            let committed = self.store().release_credential(caller.nonce, grant.id, generation, audit).await;
+            if matches!(committed, Err(StoreError::Unavailable(_))) {
+                metrics::audit_failed();
+            }
+            if committed? {
                 return Ok(Released { access_token, grant, expires_in });
             }
         }

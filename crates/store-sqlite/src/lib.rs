@@ -17,6 +17,7 @@ mod connection;
 mod fault;
 mod grant;
 mod key;
+pub mod metrics;
 mod migrate;
 mod provider;
 mod readers;
