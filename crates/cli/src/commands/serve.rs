@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use alter_flows::Flows;
 use alter_server::{Limits, Shared};
 use anyhow::{Context, bail};
 use tokio::{net::TcpListener, sync::oneshot, time::sleep};
@@ -53,25 +52,25 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         flows.drain().await;
         anyhow::Ok(())
     };
-    finish(&flows, finished, &mut signals).await
+    finish(|| flows.in_flight(), finished, signals.next()).await
 }
 
 /// Waits for what is under way, at most [`DRAIN`] and not beyond a second signal.
 async fn finish(
-    flows: &Flows,
+    in_flight: impl Fn() -> usize,
     finished: impl Future<Output = anyhow::Result<()>>,
-    signals: &mut Signals,
+    second_signal: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let why = tokio::select! {
         result = finished => {
             tracing::info!("stopped");
             return result;
         }
-        () = signals.next() => "a second signal came".to_owned(),
+        () = second_signal => "a second signal came".to_owned(),
         () = sleep(DRAIN) => format!("{} s are over", DRAIN.as_secs()),
     };
     // The journal says of each how far it came; the next start goes on from there.
-    let exchanges = flows.in_flight();
+    let exchanges = in_flight();
     tracing::error!(exchanges, "cut off: {why}; exchanges that were under way end as interrupted");
     bail!("stopped before everything had finished ({why}): {exchanges} exchanges were cut off")
 }
@@ -150,5 +149,31 @@ impl Signals {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_waits_thirty_seconds_and_not_longer() {
+        let from = Instant::now();
+        let slow = async {
+            sleep(DRAIN - Duration::from_secs(1)).await;
+            Ok(())
+        };
+        finish(|| 0, slow, pending()).await.unwrap();
+        assert_eq!(from.elapsed().as_secs(), 29);
+
+        let error = finish(|| 7, pending(), pending()).await.unwrap_err().to_string();
+        assert_eq!(from.elapsed().as_secs(), 29 + 30);
+        assert!(error.contains("30 s are over") && error.contains("7 exchanges"), "{error}");
+        let error = finish(|| 7, pending(), ready(())).await.unwrap_err().to_string();
+        assert!(error.contains("a second signal came"), "{error}");
     }
 }

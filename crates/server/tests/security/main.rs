@@ -14,6 +14,7 @@ mod oauth_answers;
 mod pages;
 mod provider_faults;
 mod session;
+mod slow_clients;
 mod sql;
 mod vault;
 mod vault_scan;
