@@ -1,7 +1,7 @@
 //! What every story needs: storage, keys, the way out, time and randomness; and the few private steps that more than
 //! one story takes.
 
-use std::sync::{Arc, atomic::AtomicI64};
+use std::sync::{Arc, OnceLock, atomic::AtomicI64};
 
 use alter_core::{
     App, AppId, Clock, Hash, Micros, Random, Session, SessionId, Store, StoreError, secret, token,
@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     /// Exchanges in flight: shutdown waits for them, a client that disconnects does not stop them.
     pub(crate) tasks: TaskTracker,
+    /// Which installation this is: known once the root key was checked.
+    pub(crate) instance: OnceLock<String>,
     /// Until when (microseconds) the last good answer of `/readyz` counts.
     pub(crate) ready_until: AtomicI64,
 }
@@ -58,9 +60,20 @@ impl Flows {
         random: Arc<dyn Random>,
     ) -> Self {
         let (jwks, tasks) = (JwksCache::new(), TaskTracker::new());
-        let ready_until = AtomicI64::new(0);
+        let (ready_until, instance) = (AtomicI64::new(0), OnceLock::new());
         Self {
-            inner: Arc::new(Inner { config, store, vault, egress, jwks, clock, random, tasks, ready_until }),
+            inner: Arc::new(Inner {
+                config,
+                store,
+                vault,
+                egress,
+                jwks,
+                clock,
+                random,
+                tasks,
+                instance,
+                ready_until,
+            }),
         }
     }
 

@@ -44,7 +44,7 @@ pub(crate) enum Command {
     /// Bring the database to this version's schema.
     Migrate,
     /// Find and explain misconfigurations.
-    Doctor,
+    Doctor(doctor::Doctor),
     /// Print every setting with its default and its explanation.
     Config,
 }
@@ -65,7 +65,7 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Init => init::run(&config, *output).await,
         Command::Serve => serve::run(&config).await,
         Command::Migrate => migrate::run(&config, *output),
-        Command::Doctor => doctor::run(&config, *output).await,
+        Command::Doctor(doctor) => doctor::run(&doctor, &config, *output).await,
         Command::App(command) => app::run(command, &config, *output).await,
         Command::Key(command) => key::run(command, &config, *output).await,
         Command::Provider(command) => provider::run(command, &config, *output).await,
