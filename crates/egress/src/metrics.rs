@@ -13,8 +13,11 @@ use crate::{EgressError, Response};
 /// Seconds, up to the longest that a token request may take.
 const SECONDS: [f64; 11] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0];
 
+/// One histogram for each label.
+type Histograms = Family<Outcome, Histogram, fn() -> Histogram>;
+
 static REQUESTS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
-static DURATION: LazyLock<Family<Outcome, Histogram, fn() -> Histogram>> =
+static DURATION: LazyLock<Histograms> =
     LazyLock::new(|| Family::new_with_constructor(|| Histogram::new(SECONDS)));
 
 /// Puts this crate's metrics into the registry.

@@ -15,11 +15,14 @@ use crate::{FlowFault, ReleaseError};
 /// Seconds of an exchange: two or three requests to a provider.
 const SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// One histogram for each label.
+type Histograms = Family<Outcome, Histogram, fn() -> Histogram>;
+
 static MINTED: LazyLock<Counter> = LazyLock::new(Counter::default);
 static CLAIMED: LazyLock<Family<Binding, Counter>> = LazyLock::new(Family::default);
 static ENDED: LazyLock<Family<Ended, Counter>> = LazyLock::new(Family::default);
 static EXCHANGES: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
-static EXCHANGE_DURATION: LazyLock<Family<Outcome, Histogram, fn() -> Histogram>> =
+static EXCHANGE_DURATION: LazyLock<Histograms> =
     LazyLock::new(|| Family::new_with_constructor(|| Histogram::new(SECONDS)));
 static EXCHANGING: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static RELEASES: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);

@@ -19,8 +19,11 @@ use prometheus_client::{
 /// Seconds. A page is a few milliseconds; a callback waits for the provider.
 const SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// One histogram for each label.
+type Histograms = Family<Route, Histogram, fn() -> Histogram>;
+
 static REQUESTS: LazyLock<Family<Answered, Counter>> = LazyLock::new(Family::default);
-static DURATION: LazyLock<Family<Route, Histogram, fn() -> Histogram>> =
+static DURATION: LazyLock<Histograms> =
     LazyLock::new(|| Family::new_with_constructor(|| Histogram::new(SECONDS)));
 static IN_FLIGHT: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static OPEN: LazyLock<Gauge> = LazyLock::new(Gauge::default);
