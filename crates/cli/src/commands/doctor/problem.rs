@@ -185,7 +185,7 @@ problems! {
         "Mend the DNS entry, the proxy's upstream, or ALTER_PUBLIC_URL; the data of the server that answers must be the data looked at here"
     PUBLIC_URL_HOST "public-url-host" Mend
         "the server refuses the Host that arrives (421): the proxy rewrites it, or the server runs with another `ALTER_PUBLIC_URL`"
-        "Pass Host on unchanged (nginx: proxy_set_header Host $host; Caddy does so), and give server and doctor the same ALTER_PUBLIC_URL"
+        "Pass Host on unchanged (nginx: proxy_set_header Host $http_host; Caddy does so), and give server and doctor the same ALTER_PUBLIC_URL"
     PROVIDER_NOT_RESOLVED "provider-not-resolved" Mend
         "the name of a provider's token endpoint has no address here"
         "Check the machine's DNS, and the spelling of the token URL"
