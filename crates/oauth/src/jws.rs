@@ -62,8 +62,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) kinds: &'a [&'a str],
 }
 
-/// A token taken apart, unverified.
-#[derive(Debug)]
+/// A token taken apart, unverified. No `Debug`: whoever holds it is the user.
 pub(crate) struct Parts<'a> {
     pub(crate) alg: Algorithm,
     alg_name: String,
