@@ -6,7 +6,7 @@ use std::{
 };
 
 use alter_core::{
-    AppId, AppSettings, Clock, Random, Recipe, Store, SystemRandom,
+    AppId, AppSettings, Clock, Grant, GrantFilter, IdentityProvider, Random, Recipe, Store, SystemRandom,
     secret::{hex, sha256},
     signing::{SignedParts, sign},
     time::random_bytes,
@@ -176,6 +176,18 @@ impl TestServer {
         set_provider(&self.flows, &self.mock, app.id, recipe).await
     }
 
+    /// Makes the mock the identity provider of an app; `None` = any audience.
+    pub async fn set_idp(&self, app: &TestApp, audience: Option<&str>) {
+        let idp = IdentityProvider {
+            issuer: self.mock.issuer(),
+            audience: audience.map(Into::into),
+            jwks_url: None,
+        };
+        let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
+        let settings = AppSettings { identity_provider: Some(idp), ..stored.settings };
+        self.flows.change_app(app.id, settings).await.expect("the settings are in order");
+    }
+
     /// Sends any request.
     pub async fn send(&self, sent: Sent) -> Reply {
         send(&self.host, sent).await
@@ -241,6 +253,12 @@ impl TestServer {
             .header("origin", origin)
             .header("content-type", "text/plain");
         self.send(sent.body(body.to_string())).await
+    }
+
+    /// All grants of an app, newest first.
+    pub async fn grants(&self, app: AppId) -> Vec<Grant> {
+        let found = self.store.list_grants(app, &GrantFilter::default(), 1000, 0).await;
+        found.expect("storage answers").into_iter().map(|listed| listed.grant).collect()
     }
 
     /// Asks for the access token of a grant, for the mock's API.

@@ -16,5 +16,6 @@ mod provider_faults;
 mod session;
 mod slow_clients;
 mod sql;
+mod users;
 mod vault;
 mod vault_scan;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use alter_core::{Clock, SystemClock, provider::Recipe};
 use alter_egress::{Egress, EgressConfig, EgressError, Limits, Request, Response};
+use alter_oauth::look_at_idp;
 use http::{HeaderMap, Method, StatusCode, header};
 use tokio::task::JoinSet;
 use url::Url;
@@ -12,11 +13,11 @@ use url::Url;
 use super::{
     database::Seen,
     problem::{
-        CLOCK_SKEW, CLOCK_WRONG, Finding, PROVIDER_NOT_RESOLVED, PROVIDER_PRIVATE, PROVIDER_TLS,
-        PROVIDER_UNREACHABLE, PUBLIC_URL_ELSEWHERE, PUBLIC_URL_HOST, PUBLIC_URL_SILENT,
+        CLOCK_SKEW, CLOCK_WRONG, Finding, IDP_UNUSABLE, PROVIDER_NOT_RESOLVED, PROVIDER_PRIVATE,
+        PROVIDER_TLS, PROVIDER_UNREACHABLE, PUBLIC_URL_ELSEWHERE, PUBLIC_URL_HOST, PUBLIC_URL_SILENT,
     },
 };
-use crate::{config::Config, wiring};
+use crate::{commands::idp::no_key, config::Config, wiring};
 
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -29,6 +30,7 @@ pub(super) async fn look(seen: Option<&Seen>, config: &Config) -> Vec<Finding> {
     }
     if let (Some(seen), Ok(egress)) = (seen, wiring::egress(config)) {
         findings.extend(providers(seen, &egress).await);
+        findings.extend(identity_providers(seen, &egress).await);
     }
     findings
 }
@@ -108,6 +110,22 @@ async fn provider(egress: &Egress, id: &str, endpoint: &str) -> Vec<Finding> {
             vec![problem.found(format!("{id}: {error}"))]
         }
     }
+}
+
+/// Asked now, as the next user token would have it asked.
+async fn identity_providers(seen: &Seen, egress: &Egress) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (app, _) in &seen.apps {
+        let Some(idp) = &app.settings.identity_provider else { continue };
+        let (name, id) = (&app.settings.name, app.id.to_string());
+        let found = look_at_idp(egress, idp).await.map_err(|error| error.to_string());
+        let usable = found.and_then(|found| no_key(found.keys).map_or(Ok(found), Err));
+        findings.push(match usable {
+            Ok(found) => Finding::ok("idp", format!("{name}: {} keys at {}", found.keys, found.jwks_url)),
+            Err(problem) => IDP_UNUSABLE.on_app(&id, format!("{name}: {problem}")),
+        });
+    }
+    findings
 }
 
 fn skew(id: &str, headers: &HeaderMap) -> Option<Finding> {

@@ -198,6 +198,9 @@ problems! {
     PROVIDER_UNREACHABLE "provider-unreachable" Mend
         "a provider's token endpoint does not answer"
         "Let the firewall pass outgoing TCP to it, port 443; HTTP_PROXY is not read"
+    IDP_UNUSABLE "idp-unusable" Mend
+        "an app's identity provider cannot be asked, or shows no usable key: every user token is refused"
+        "Mend it there, or here: alter idp set APP --issuer URL --audience A"
     CLOCK_SKEW "clock-skew" Warn
         "this machine's clock and a provider's differ by more than a minute"
         "Run NTP (timedatectl set-ntp true)"
@@ -223,8 +226,8 @@ mod tests {
              Each finding has an `id`, a `severity` (`ok`, `warn`, `mend`), a `text` and, unless it is ok, a `fix`;\n\
              `--json` prints them as `{{\"findings\": [...]}}`. The exit status is 1 when one is `mend`, else 0. Ids do\n\
              not change. `--offline` asks nobody over the network: neither this server's public address nor a provider.\n\
-             What is in order has the ids `public-url`, `root-key`, `data-dir`, `disk`, `database`, `app`, `provider`\n\
-             and `reach`.\n\n\
+             What is in order has the ids `public-url`, `root-key`, `data-dir`, `disk`, `database`, `app`, `provider`,\n\
+             `idp` and `reach`.\n\n\
              | Id | Severity | What it is | What to do |\n|---|---|---|---|\n{}\n\
              Not found by any command: whether the callback URL is registered at the provider. No provider can be asked;\n\
              the finding `provider` prints the URL to register.\n",
