@@ -162,6 +162,26 @@ mod tests {
     }
 
     #[test]
+    fn the_files_of_deploy_name_settings_that_there_are() {
+        let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
+        let read = |name: &str| std::fs::read_to_string(format!("{deploy}/{name}")).unwrap();
+        let config = combine(&read("alter.toml"), &[]).unwrap();
+        assert!(config.public_url.starts_with("https://") && config.metrics_listen.is_some());
+        let files = ["alter.service", "Dockerfile", "compose.yaml"];
+        let text = files.map(read).concat() + &read("../docs/guides/run-in-production.md");
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        let mut names: Vec<_> = words.filter(|word| word.starts_with("ALTER_")).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert!(names.len() > 8, "{names:?}");
+        // The variable that names this file is the one that cannot stand in it.
+        for name in names.into_iter().filter(|name| *name != "ALTER_CONFIG") {
+            let known = DEFAULT.contains(name) || DEFAULT.contains(name.trim_end_matches("_FILE"));
+            assert!(known, "{name} is no setting");
+        }
+    }
+
+    #[test]
     fn unknown_settings_and_bad_values_are_refused_by_name() {
         assert!(combine("lsten = \"x\"", &[]).is_err());
         let message = |env: &[(&str, &str)]| combine("", env).unwrap_err().to_string();

@@ -89,6 +89,7 @@ async fn a_flow_raises_the_counters_and_nothing_of_it_becomes_a_label() {
         assert!(value(&text, series) > 0.0, "{series}\n{text}");
     }
 
+    every_metric_of_the_guide_is_there(&text);
     t95_only_words_of_ours(&text);
     let code = walk.callback.split("code=").nth(1).unwrap().split('&').next().unwrap();
     let state = walk.callback.split("state=").nth(1).unwrap().split('&').next().unwrap();
@@ -100,6 +101,20 @@ async fn a_flow_raises_the_counters_and_nothing_of_it_becomes_a_label() {
         assert_eq!(hits(&[("metrics".into(), text.clone().into_bytes())], secret), [] as [&str; 0]);
     }
     assert!(!text.to_lowercase().contains("canary"), "{text}");
+}
+
+/// An operator who copies an alert from the guide must not wait for a series that never comes.
+fn every_metric_of_the_guide_is_there(text: &str) {
+    let guide = include_str!("../../../../docs/guides/run-in-production.md");
+    let words = guide.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+    let names: BTreeSet<_> =
+        words.filter(|word| word.starts_with("alter_") || word.starts_with("process_")).collect();
+    // Modules for ALTER_LOG are named there too.
+    let names: Vec<_> = names.into_iter().filter(|name| *name != "alter_flows").collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(text.contains(&format!("# TYPE {name} ")), "the guide names {name}, which is no metric");
+    }
 }
 
 /// Routes are templates; every other label is a short word.
