@@ -33,6 +33,12 @@ pub fn register(registry: &mut Registry) {
         Unit::Seconds,
         DURATION.clone(),
     );
+    // Present from the start: an alert on a series that is not there yet never fires.
+    for outcome in
+        ["2xx", "4xx", "5xx", "blocked", "not_resolved", "not_connected", "tls_failed", "timed_out"]
+    {
+        drop(REQUESTS.get_or_create(&Outcome { outcome }));
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -12,7 +12,7 @@ use alter_vault::{AppKey, Place, Vault, VaultError};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio_util::task::TaskTracker;
 
-use crate::metrics;
+use crate::{metrics, quota::Quotas};
 
 /// What the wiring hands in.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) tasks: TaskTracker,
     /// Which installation this is: known once the root key was checked.
     pub(crate) instance: OnceLock<String>,
+    pub(crate) quotas: Quotas,
     /// Until when (microseconds) the last good answer of `/readyz` counts.
     pub(crate) ready_until: AtomicI64,
 }
@@ -60,7 +61,7 @@ impl Flows {
         random: Arc<dyn Random>,
     ) -> Self {
         let (jwks, tasks) = (JwksCache::new(), TaskTracker::new());
-        let (ready_until, instance) = (AtomicI64::new(0), OnceLock::new());
+        let (quotas, instance, ready_until) = (Quotas::default(), OnceLock::new(), AtomicI64::new(0));
         Self {
             inner: Arc::new(Inner {
                 config,
@@ -72,6 +73,7 @@ impl Flows {
                 random,
                 tasks,
                 instance,
+                quotas,
                 ready_until,
             }),
         }

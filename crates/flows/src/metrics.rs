@@ -3,14 +3,14 @@
 
 use std::{sync::LazyLock, time::Instant};
 
-use alter_core::{EndKind, Level, Session, StoreError};
+use alter_core::{EndKind, Level, RevocationOutcome, Session, StoreError};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
-use crate::{FlowFault, ReleaseError};
+use crate::{ChoiceError, FlowFault, ReleaseError};
 
 /// Seconds of an exchange: two or three requests to a provider.
 const SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -26,6 +26,7 @@ static EXCHANGE_DURATION: LazyLock<Histograms> =
     LazyLock::new(|| Family::new_with_constructor(|| Histogram::new(SECONDS)));
 static EXCHANGING: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static RELEASES: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
+static REVOCATIONS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
 static ROUNDS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
 static AUDIT_FAILURES: LazyLock<Counter> = LazyLock::new(Counter::default);
 
@@ -51,6 +52,11 @@ pub fn register(registry: &mut Registry) {
         EXCHANGING.clone(),
     );
     registry.register("alter_token_releases", "Calls of /sdk/token by outcome", RELEASES.clone());
+    registry.register(
+        "alter_revocations",
+        "Times that a provider was asked to revoke a token, or would have been, by outcome",
+        REVOCATIONS.clone(),
+    );
     registry.register("alter_reaper_rounds", "Rounds of tidying up by outcome", ROUNDS.clone());
     registry.register(
         "alter_audit_failures",
@@ -66,6 +72,9 @@ pub fn register(registry: &mut Registry) {
     }
     for outcome in ["released", "fault"] {
         drop(RELEASES.get_or_create(&Outcome { outcome }));
+    }
+    for outcome in ["confirmed", "given_up"] {
+        drop(REVOCATIONS.get_or_create(&Outcome { outcome }));
     }
     for kind in [EndKind::Done, EndKind::Failed, EndKind::Expired, EndKind::Cancelled] {
         drop(ENDED.get_or_create(&Ended { end: kind.as_str() }));
@@ -105,7 +114,13 @@ pub(crate) fn ended(was_open: bool, session: &Session) {
 pub(crate) fn released<T>(result: &Result<T, ReleaseError>) {
     let outcome = match result {
         Ok(_) => "released",
-        Err(ReleaseError::GrantNotFound) => "no_such_grant",
+        Err(ReleaseError::Choice(ChoiceError::User(_))) => "user_token_refused",
+        Err(ReleaseError::Choice(ChoiceError::Fault(FlowFault::Store(StoreError::NonceReplayed)))) => {
+            "replayed"
+        }
+        Err(ReleaseError::Choice(ChoiceError::Fault(_))) => "fault",
+        Err(ReleaseError::Choice(_)) => "no_such_grant",
+        Err(ReleaseError::AgentScope { .. }) => "agent_scope",
         Err(ReleaseError::ProviderGone) => "no_provider",
         Err(ReleaseError::BlockedDestination { .. }) => "blocked_destination",
         Err(ReleaseError::RefreshNotBuilt) => "expired",
@@ -115,12 +130,23 @@ pub(crate) fn released<T>(result: &Result<T, ReleaseError>) {
     RELEASES.get_or_create(&Outcome { outcome }).inc();
 }
 
+pub(crate) fn revocation_asked(outcome: RevocationOutcome) {
+    REVOCATIONS.get_or_create(&Outcome { outcome: outcome.as_str() }).inc();
+}
+
 pub(crate) fn reaper_round(outcome: &'static str) {
     ROUNDS.get_or_create(&Outcome { outcome }).inc();
 }
 
 pub(crate) fn audit_failed() {
     AUDIT_FAILURES.inc();
+}
+
+/// A command that carries an audit entry was not committed, the entry with it.
+pub(crate) fn not_committed(error: &StoreError) {
+    if matches!(error, StoreError::Unavailable(_)) {
+        audit_failed();
+    }
 }
 
 /// An exchange under way. Dropped without [`Exchanging::done`]: it panicked, or the process ends.
