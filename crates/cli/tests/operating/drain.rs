@@ -78,3 +78,16 @@ async fn f27_a_second_signal_ends_it_at_once_and_the_log_says_what_was_cut_off()
     let grants = server.place.json(&["grant", "list", &server.app_id]);
     assert_eq!(grants["grants"], serde_json::json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f57_a_restart_with_the_same_root_key_keeps_sessions_and_cookies() {
+    let mut server = Server::start("restart").await;
+    let walk = server.up_to_callback().await;
+    let unopened = server.mint().await;
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+    server.serve().await;
+    assert_eq!(server.send(walk.coming_back()).await.status, 303);
+    assert_eq!(server.status(&walk.token).await["status"], "completed", "the cookie is still good");
+    assert_eq!(server.status(&unopened).await["status"], "open", "a token from before still opens");
+}
