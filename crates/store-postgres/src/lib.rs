@@ -1,0 +1,1 @@
+//! The storage ports of `alter-core` over PostgreSQL.
