@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod column;
 pub mod exit;
 pub mod grant;
 pub mod id;
