@@ -82,7 +82,7 @@ fn kinds(alter: &Alter, signer: &Signer) -> Vec<Kind> {
         kind(
             "T60",
             "signed call, a well-formed key that nobody has",
-            refused(with_key(mint_key(&SystemRandom)), wrong(64)),
+            refused(with_key(mint_key(alter_core::KeyType::App, &SystemRandom)), wrong(64)),
         ),
         kind(
             "T60",

@@ -63,6 +63,15 @@ uuid_id!(
     TransactionId
 );
 
+uuid_id!(
+    /// A user of an app: one (issuer, subject) of its identity provider.
+    UserId
+);
+uuid_id!(
+    /// An agent of an app.
+    AgentId
+);
+
 /// A session's public id (`sid`): 26 characters of base32, 128 bits and a bit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionId(String);

@@ -4,7 +4,10 @@
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{App, AppId, Hash, KeyId, Micros, StoreError, id::base32_text, secret::sha256, time::Random};
+use crate::{
+    Agent, AgentId, App, AppId, Hash, KeyId, Micros, StoreError, id::base32_text, secret::sha256,
+    time::Random,
+};
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -55,9 +58,9 @@ pub fn parse_key(text: &str) -> Option<KeyType> {
     (well_formed && checksum(code, random) == check).then_some(kind)
 }
 
-/// A new key of the app's own type. Show it once, keep [`key_hash`].
-pub fn mint_key(random: &dyn Random) -> SecretString {
-    let code = KeyType::App.code();
+/// A new key of a type that has a code: the app's own, or an agent's. Show it once, keep [`key_hash`].
+pub fn mint_key(kind: KeyType, random: &dyn Random) -> SecretString {
+    let code = kind.code();
     let text = base32_text(random, 22);
     SecretString::from(format!("alter_{code}_{text}_{}", checksum(code, &text)))
 }
@@ -78,12 +81,14 @@ fn checksum(code: &str, random: &str) -> String {
 }
 
 /// A key as stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its id.
     pub id: KeyId,
     /// Whose it is.
     pub app_id: AppId,
+    /// The agent whose key it is; `None` = the app's own.
+    pub agent_id: Option<AgentId>,
     /// SHA-256 of the key.
     pub hash: Hash,
     /// See [`key_prefix`].
@@ -92,18 +97,31 @@ pub struct ApiKey {
     pub name: String,
     /// When it was made.
     pub created_at: Micros,
+    /// From when on its answers say that it is deprecated.
+    pub deprecated_at: Option<Micros>,
     /// From when on it is refused.
     pub revoked_at: Option<Micros>,
+}
+
+/// A key that was presented, and whose it is.
+#[derive(Debug, Clone)]
+pub struct FoundKey {
+    /// The key.
+    pub key: ApiKey,
+    /// Its app.
+    pub app: App,
+    /// Its agent, if it is an agent's.
+    pub agent: Option<Agent>,
 }
 
 /// What storage must be able to do for keys.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
-    /// Stores a new key.
+    /// Stores a new key of an app.
     async fn insert_key(&self, key: ApiKey) -> Result<(), StoreError>;
-    /// By the hash of what was presented, revoked ones included, with its app (T60: never by comparing keys).
-    async fn find_key(&self, hash: &Hash) -> Result<Option<(ApiKey, App)>, StoreError>;
-    /// All of an app, newest first.
+    /// By the hash of what was presented, revoked ones included, with its app and agent (T60: never by comparing keys).
+    async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError>;
+    /// All of an app, its agents' too, newest first.
     async fn list_keys(&self, app: AppId) -> Result<Vec<ApiKey>, StoreError>;
     /// Revokes one; `false` when the app has no such key. Revoking again changes nothing.
     async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<bool, StoreError>;
@@ -130,8 +148,10 @@ mod tests {
 
     #[test]
     fn a_minted_key_is_well_formed_and_debug_hides_it() {
-        let key = mint_key(&crate::SystemRandom);
-        assert_eq!(parse_key(key.expose_secret()), Some(KeyType::App));
-        assert!(!format!("{key:?}").contains(key.expose_secret()));
+        for kind in [KeyType::App, KeyType::Agent] {
+            let key = mint_key(kind, &crate::SystemRandom);
+            assert_eq!(parse_key(key.expose_secret()), Some(kind));
+            assert!(!format!("{key:?}").contains(key.expose_secret()));
+        }
     }
 }

@@ -4,9 +4,11 @@
 //! HTTP. To add a noun, add a file that holds its type, its states, its rules, its port and their tests, in that
 //! order.
 
+pub mod agent;
 pub mod app;
 pub mod audit;
 pub mod column;
+pub mod delegation;
 pub mod exit;
 pub mod grant;
 pub mod id;
@@ -14,6 +16,7 @@ pub mod key;
 pub mod origin;
 pub mod outcome;
 pub mod provider;
+pub mod revocation;
 pub mod secret;
 pub mod session;
 pub mod signing;
@@ -21,16 +24,28 @@ pub mod store;
 pub mod time;
 pub mod token;
 pub mod transaction;
+pub mod user;
 
+pub use agent::{
+    Agent, AgentCreated, AgentData, AgentKind, AgentStatus, AgentStore, Idempotency, KeyRevoked,
+};
 pub use app::{App, AppSettings, AppStore, Level};
-pub use audit::{AuditEntry, AuditKind, AuditStore};
-pub use grant::{Credential, Grant, GrantStore};
-pub use id::{AppId, ConfigId, GrantId, KeyId, SessionId, TransactionId};
-pub use key::{ApiKey, KeyStore, KeyType};
+pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
+pub use delegation::{Delegation, DelegationStore};
+pub use grant::{
+    Credential, Grant, GrantFilter, GrantStatus, GrantStore, ListedGrant, ReleaseCredential, RevokedGrant,
+};
+pub use id::{AgentId, AppId, ConfigId, GrantId, KeyId, SessionId, TransactionId, UserId};
+pub use key::{ApiKey, FoundKey, KeyStore, KeyType};
 pub use outcome::{Connection, Declined, Event, EventName, Failure, FailureKind, Operation};
 pub use provider::{ClientAuth, Coop, IdentitySource, ProviderConfig, ProviderStore, Recipe};
+pub use revocation::{Revocation, RevocationOutcome, RevocationStore, RevokeGrant};
 pub use secret::Hash;
-pub use session::{Attempt, Claim, ClaimRefused, End, EndKind, Session, SessionData, SessionStore, State};
+pub use session::{
+    Attempt, Claim, ClaimRefused, End, EndKind, Session, SessionAgent, SessionData, SessionStore,
+    SessionUser, State,
+};
 pub use store::{CallNonce, Store, StoreError};
 pub use time::{Clock, Micros, Random, SystemClock, SystemRandom};
 pub use transaction::{CompleteConnect, Transaction, TransactionStatus, TransactionStore};
+pub use user::{Principal, User, UserStore};

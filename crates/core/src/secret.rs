@@ -21,6 +21,19 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The reverse of [`hex`], for `N` bytes; `None` for anything but that many lower-case digits.
+pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let lower = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if !lower || text.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
 /// Base64url without padding (RFC 4648 section 5).
 pub fn base64url(bytes: &[u8]) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppId, CallNonce, Connection, Coop, Declined, Event, EventName, Failure, FailureKind, Hash, Level,
-    Micros, SessionId, StoreError, TransactionId,
+    AgentId, AppId, CallNonce, Connection, Coop, Declined, Event, EventName, Failure, FailureKind, Hash,
+    Level, Micros, Principal, SessionId, StoreError, TransactionId, UserId,
 };
 
 /// How long a started transaction may take, seconds: it may outlive the session (protocol section 3).
@@ -52,6 +52,15 @@ pub struct SessionData {
     pub providers: Vec<String>,
     /// Fixed at mint (T08).
     pub min_binding: Level,
+    /// For whom it was minted; `None` = the grants will be the app's own.
+    #[serde(default)]
+    pub user: Option<SessionUser>,
+    /// The agent that the grants will be delegated to.
+    #[serde(default)]
+    pub agent: Option<SessionAgent>,
+    /// What the app wants the grants to be called.
+    #[serde(default)]
+    pub label: Option<String>,
     /// Where it stands.
     pub state: State,
     /// The provider on the consent page.
@@ -78,6 +87,9 @@ impl SessionData {
             return_url: None,
             providers,
             min_binding,
+            user: None,
+            agent: None,
+            label: None,
             state: State::Minted,
             selected: None,
             attempt: None,
@@ -88,6 +100,24 @@ impl SessionData {
             signals: Signals::default(),
         }
     }
+}
+
+/// The user that a session was minted for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionUser {
+    /// Our id of them.
+    pub id: UserId,
+    /// What pages call them.
+    pub label: String,
+}
+
+/// The agent that a session's grants will be delegated to, as it was called when the session was minted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionAgent {
+    /// Which agent.
+    pub id: AgentId,
+    /// What pages call it.
+    pub name: String,
 }
 
 /// Where a session stands, with its evidence.
@@ -236,6 +266,11 @@ impl Session {
     /// When it ends at the latest: its own end, or that of the attempt under way (T54).
     pub fn deadline(&self) -> Micros {
         self.data.attempt.as_ref().map_or(self.expires_at, |a| self.expires_at.max(a.expires_at))
+    }
+
+    /// Whose the grants will be.
+    pub fn principal(&self) -> Principal {
+        self.data.user.as_ref().map_or(Principal::App, |user| Principal::User(user.id))
     }
 
     /// Only one provider is offered: no picker.

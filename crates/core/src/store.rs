@@ -6,7 +6,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    AppStore, AuditStore, GrantStore, KeyId, KeyStore, Micros, ProviderStore, SessionStore, TransactionStore,
+    AgentStore, AppStore, AuditStore, DelegationStore, GrantStore, KeyId, KeyStore, Micros, ProviderStore,
+    RevocationStore, SessionStore, TransactionStore, UserStore,
 };
 
 /// Why a storage command failed.
@@ -55,6 +56,10 @@ pub trait Store:
     + SessionStore
     + TransactionStore
     + GrantStore
+    + UserStore
+    + AgentStore
+    + DelegationStore
+    + RevocationStore
     + AuditStore
     + std::fmt::Debug
 {

@@ -7,8 +7,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    AppId, AuditEntry, ConfigId, Connection, Failure, Grant, Hash, Micros, Session, SessionId, StoreError,
-    TransactionId,
+    AppId, AuditEntry, ConfigId, Connection, Delegation, Failure, Grant, Hash, Micros, Session, SessionId,
+    StoreError, TransactionId,
 };
 
 /// A transaction as stored.
@@ -95,6 +95,8 @@ pub struct CompleteConnect {
     pub sid: SessionId,
     /// The grant to write. `grant.credential.generation` is 1 for a new grant, or one more than the stored one.
     pub grant: Grant,
+    /// The delegation to write with it, when the session named an agent.
+    pub delegation: Option<Delegation>,
     /// What the session records; its `grant_id` is `grant.id`.
     pub connection: Connection,
     /// What the audit records.
@@ -123,12 +125,12 @@ pub trait TransactionStore: Send + Sync {
     async fn mark_sent(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError>;
     /// Stores the sealed raw token answer of a `sent` transaction; `false` when it is not `sent`.
     async fn save_body(&self, id: TransactionId, sealed: Vec<u8>) -> Result<bool, StoreError>;
-    /// `sent -> succeeded`, with grant, session and audit; the verifier and the body are wiped. `false` when the
+    /// `sent -> succeeded`, with grant, delegation, session and audit; the verifier and the body are wiped. `false` when the
     /// transaction was not `sent` (it was completed already, or given up).
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the grant's generation has moved, or when another grant of the same account
-    /// exists: read again, seal again, try again.
+    /// [`StoreError::Conflict`] when the grant's generation has moved or it was revoked, when another active grant of the
+    /// same account exists, or when the delegation's agent is revoked: read again, seal again, try again.
     async fn complete_connect(&self, complete: CompleteConnect) -> Result<bool, StoreError>;
     /// `started | consumed | sent -> status` (denied, failed or interrupted), with the session's rule
     /// [`Session::attempt_failed`] and audit; verifier and body are wiped. `false` when it had ended already.

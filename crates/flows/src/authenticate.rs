@@ -7,7 +7,7 @@
 //!    call does (T61).
 
 use alter_core::{
-    ApiKey, App, CallNonce, KeyType, Micros, StoreError, key,
+    Agent, ApiKey, App, CallNonce, FoundKey, KeyType, Micros, StoreError, key, secret,
     signing::{self, Signature, SignedParts},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -35,6 +35,8 @@ pub struct Caller {
     pub app: App,
     /// Its key.
     pub key: ApiKey,
+    /// The agent whose key it is; `None` = the app's own key.
+    pub agent: Option<Agent>,
     /// To be recorded with whatever the call does; `None` for a bearer call.
     pub nonce: Option<CallNonce>,
 }
@@ -72,18 +74,19 @@ impl Flows {
     /// [`AuthError`].
     pub async fn authenticate(&self, call: &PresentedCall<'_>) -> Result<Caller, AuthError> {
         let presented = call.api_key.as_ref().ok_or(AuthError::InvalidKey)?;
-        // Agents and derived keys are not built: a well-formed key of those types cannot be in the table either.
-        if !matches!(key::parse_key(presented.expose_secret()), Some(KeyType::App | KeyType::Legacy)) {
+        // Derived and publishable keys are not built: a well-formed key of those types cannot be in the table either.
+        let kind = key::parse_key(presented.expose_secret());
+        if !matches!(kind, Some(KeyType::App | KeyType::Agent | KeyType::Legacy)) {
             return Err(AuthError::InvalidKey);
         }
         let found = self.store().find_key(&key::key_hash(presented)).await?;
-        let (key, app) = found.ok_or(AuthError::InvalidKey)?;
+        let FoundKey { key, app, agent } = found.ok_or(AuthError::InvalidKey)?;
         if key.revoked_at.is_some() {
             return Err(AuthError::KeyRevoked);
         }
         let Some(signature) = &call.signature else {
             return match app.settings.allow_bearer {
-                true => Ok(Caller { app, key, nonce: None }),
+                true => Ok(Caller { app, key, agent, nonce: None }),
                 false => {
                     tracing::warn!(app_id = %app.id, key_id = %key.id, "call without a signature refused");
                     Err(AuthError::SignatureRequired)
@@ -96,7 +99,7 @@ impl Flows {
             return Err(AuthError::InvalidSignature);
         }
         let nonce = Some(CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) });
-        Ok(Caller { app, key, nonce })
+        Ok(Caller { app, key, agent, nonce })
     }
 
     /// Records the nonce of a call that writes nothing else.
@@ -113,21 +116,8 @@ impl Flows {
             true => parts.timestamp.parse().map_err(|_| AuthError::InvalidSignature)?,
             false => return Err(AuthError::InvalidSignature),
         };
-        let nonce = parse_nonce(parts.nonce).ok_or(AuthError::InvalidSignature)?;
+        let nonce = secret::from_hex(parts.nonce).ok_or(AuthError::InvalidSignature)?;
         let skew = timestamp - now;
         if skew.abs() > SKEW { Err(AuthError::Stale { skew }) } else { Ok((nonce, timestamp)) }
     }
-}
-
-/// 32 lower-case hexadecimal digits.
-fn parse_nonce(text: &str) -> Option<[u8; 16]> {
-    let lower = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if text.len() != 32 || !lower {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
-    }
-    Some(bytes)
 }

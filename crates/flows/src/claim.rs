@@ -202,15 +202,12 @@ fn is_flow_id(cb: &str) -> bool {
 }
 
 fn claimed_entry(session: &Session, level: Level, at: alter_core::Micros) -> AuditEntry {
+    let details = serde_json::json!({ "level": level.as_str() });
     AuditEntry {
-        app_id: session.app_id,
-        at,
-        kind: AuditKind::SessionClaimed,
-        grant_id: None,
         sid: Some(session.sid.clone()),
-        key_id: None,
-        request_id: None,
-        details: serde_json::json!({ "level": level.as_str() }),
+        user_id: session.principal().user(),
+        agent_id: session.data.agent.as_ref().map(|agent| agent.id),
+        ..AuditEntry::new(session.app_id, at, AuditKind::SessionClaimed, details)
     }
 }
 

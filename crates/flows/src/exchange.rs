@@ -10,8 +10,9 @@
 use std::time::Duration;
 
 use alter_core::{
-    AuditEntry, AuditKind, CompleteConnect, Connection, Credential, Failure, FailureKind, Grant, GrantId,
-    Micros, Operation, ProviderConfig, StoreError, Transaction, TransactionStatus,
+    AgentStatus, AuditEntry, AuditKind, CompleteConnect, Connection, Credential, Delegation, Failure,
+    FailureKind, Grant, GrantId, Level, Micros, Operation, ProviderConfig, Session, StoreError, Transaction,
+    TransactionStatus,
 };
 use alter_oauth::{Client, IdTokenRefused, Identity, RawAnswer, TokenRefused, TokenSet};
 use alter_vault::AppKey;
@@ -141,15 +142,11 @@ impl Flows {
         let config = self.store().get_provider(&transaction.config_id).await?;
         let provider = config.map(|c| c.recipe.id);
         let now = self.now();
+        let details = serde_json::json!({ "provider": provider, "provider_error": provider_error, "status": status.as_str() });
         let entry = AuditEntry {
-            app_id: transaction.app_id,
-            at: now,
-            kind: audit,
-            grant_id: None,
             sid: Some(transaction.sid.clone()),
-            key_id: None,
             request_id: Some(request_id.to_owned()),
-            details: serde_json::json!({ "provider": provider, "provider_error": provider_error, "status": status.as_str() }),
+            ..AuditEntry::new(transaction.app_id, now, audit, details)
         };
         let failure = Failure { kind, provider, provider_error, request_id: Some(request_id.to_owned()) };
         self.store().fail_transaction(transaction.id, status, failure, entry, now).await
@@ -218,9 +215,9 @@ impl Flows {
         let tokens = alter_oauth::parse_token_answer(&config.recipe, answer).map_err(token_stop)?;
         let identity = self.read_identity(transaction, &config, &tokens, received_at).await?;
         let session = self.store().get_session(&transaction.sid).await?.ok_or(Stop::Moved)?;
-        let level = session.claim().map_or(alter_core::Level::L0, |c| c.level);
         let key = self.app_key(&self.app_of(transaction.app_id).await?)?;
-        let source = Source { config: &config, tokens: &tokens, identity: &identity, level, received_at };
+        let source =
+            Source { session: &session, config: &config, tokens: &tokens, identity: &identity, received_at };
         // A conflict means that the same account was connected in another window at this moment: read and seal again.
         for _ in 0..4 {
             let complete = self.completion(transaction, &source, &key, request_id).await?;
@@ -301,10 +298,12 @@ impl Flows {
         key: &AppKey,
         request_id: &str,
     ) -> Result<CompleteConnect, Stop> {
-        let Source { config, tokens, identity, level, .. } = *source;
-        let now = self.now();
-        let recipe = &config.recipe;
-        let known = self.store().find_grant(transaction.app_id, &recipe.id, &identity.subject).await?;
+        let Source { session, config, tokens, identity, .. } = *source;
+        let (now, recipe) = (self.now(), &config.recipe);
+        let (principal, level) = (session.principal(), session.claim().map_or(Level::L0, |c| c.level));
+        self.agent_is_still_there(session).await?;
+        let known =
+            self.store().find_grant(transaction.app_id, principal, &recipe.id, &identity.subject).await?;
         let (id, created_at, generation, operation) = match &known {
             Some(grant) => (grant.id, grant.created_at, grant.credential.generation + 1, Operation::Reauth),
             None => (GrantId::new(self.random()), now, 1, Operation::Creation),
@@ -341,36 +340,61 @@ impl Flows {
         let grant = Grant {
             id,
             app_id: transaction.app_id,
+            principal,
             provider: recipe.id.clone(),
             config_id: config.config_id.clone(),
             subject: identity.subject.clone(),
             account_identifier: identity.account.clone(),
             account_display_name: identity.display_name.clone(),
+            label: session
+                .data
+                .label
+                .clone()
+                .or_else(|| known.as_ref().and_then(|grant| grant.label.clone())),
             scopes: scopes.granted,
             missing_scopes: scopes.missing,
             level,
             created_at,
             updated_at: now,
+            last_used_at: known.as_ref().and_then(|grant| grant.last_used_at),
+            revoked: None,
             credential,
         };
+        let delegation = session.data.agent.as_ref().map(|agent| Delegation {
+            grant_id: id,
+            agent_id: agent.id,
+            scopes: grant.scopes.clone(),
+            created_at: now,
+        });
+        let details = serde_json::json!({ "provider": recipe.id, "level": level.as_str() });
         let audit = AuditEntry {
-            app_id: transaction.app_id,
-            at: now,
-            kind: AuditKind::GrantConnected,
             grant_id: Some(id),
             sid: Some(transaction.sid.clone()),
-            key_id: None,
+            user_id: principal.user(),
+            agent_id: delegation.as_ref().map(|d| d.agent_id),
             request_id: Some(request_id.to_owned()),
-            details: serde_json::json!({ "provider": recipe.id, "level": level.as_str() }),
+            ..AuditEntry::new(transaction.app_id, now, AuditKind::GrantConnected, details)
         };
         Ok(CompleteConnect {
             transaction: transaction.id,
             sid: transaction.sid.clone(),
             grant,
+            delegation,
             connection,
             audit,
             at: now,
         })
+    }
+
+    /// An agent that was deleted while the user was at the provider gets nothing, and neither does the app: the user
+    /// approved the two together.
+    async fn agent_is_still_there(&self, session: &Session) -> Result<(), Stop> {
+        let Some(agent) = &session.data.agent else { return Ok(()) };
+        let found = self.store().get_agent(session.app_id, agent.id).await?;
+        match found.is_some_and(|agent| agent.status != AgentStatus::Revoked) {
+            true => Ok(()),
+            false => Err(provider_stop("agent_revoked", "the session's agent was deleted meanwhile")),
+        }
     }
 
     /// Some providers send a refresh token only at the first consent: the old one is kept then.
@@ -420,10 +444,10 @@ impl Flows {
 /// What a grant is made from.
 #[derive(Clone, Copy)]
 struct Source<'a> {
+    session: &'a Session,
     config: &'a ProviderConfig,
     tokens: &'a TokenSet,
     identity: &'a Identity,
-    level: alter_core::Level,
     /// When the answer came.
     received_at: Micros,
 }

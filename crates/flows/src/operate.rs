@@ -1,6 +1,8 @@
 //! What an operator does: apps, keys, providers. The command line calls these; the rules are here.
 
-use alter_core::{ApiKey, App, AppId, AppSettings, ConfigId, KeyId, ProviderConfig, Recipe, StoreError, key};
+use alter_core::{
+    ApiKey, App, AppId, AppSettings, ConfigId, KeyId, KeyType, ProviderConfig, Recipe, StoreError, key,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
@@ -98,14 +100,16 @@ impl Flows {
         if self.store().get_app(app).await?.is_none() {
             return Err(OperateError::NoSuchApp(app));
         }
-        let secret = key::mint_key(self.random());
+        let secret = key::mint_key(KeyType::App, self.random());
         let key = ApiKey {
             id: KeyId::new(self.random()),
             app_id: app,
+            agent_id: None,
             hash: key::key_hash(&secret),
             prefix: key::key_prefix(&secret),
             name: name.to_owned(),
             created_at: self.now(),
+            deprecated_at: None,
             revoked_at: None,
         };
         self.store().insert_key(key.clone()).await?;

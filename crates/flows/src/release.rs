@@ -6,7 +6,9 @@
 //! 4. Open it.
 //! 5. Nonce, generation check and audit entry in one durable commit; only then does it leave (T97).
 
-use alter_core::{AuditEntry, AuditKind, Grant, GrantId, Micros, ProviderConfig, StoreError};
+use alter_core::{
+    AuditEntry, AuditKind, Grant, GrantId, Micros, ProviderConfig, ReleaseCredential, StoreError,
+};
 use secrecy::SecretString;
 
 use crate::{
@@ -100,7 +102,7 @@ impl Flows {
         // A grant that moved between reading and releasing (the user reconnected) is read again; twice is a storm.
         for _ in 0..3 {
             let grant = self.store().get_grant(caller.app.id, request.grant_id).await?;
-            let grant = grant.ok_or(ReleaseError::GrantNotFound)?;
+            let grant = grant.filter(|g| g.revoked.is_none()).ok_or(ReleaseError::GrantNotFound)?;
             let config =
                 self.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
             let url = destination(&config, request.url)?;
@@ -110,12 +112,16 @@ impl Flows {
                 return Err(ReleaseError::RefreshNotBuilt);
             }
             let access_token = self.open_access_token(caller, &grant)?;
-            let audit = entry(caller, &grant, request, &url, now);
-            if self
-                .store()
-                .release_credential(caller.nonce, grant.id, grant.credential.generation, audit)
-                .await?
-            {
+            let release = ReleaseCredential {
+                call: caller.nonce,
+                app_id: caller.app.id,
+                grant_id: grant.id,
+                generation: grant.credential.generation,
+                agent: caller.agent.as_ref().map(|agent| agent.id),
+                at: now,
+                audit: entry(caller, &grant, request, &url, now),
+            };
+            if self.store().release_credential(release).await? {
                 return Ok(Released { access_token, grant, expires_in });
             }
         }
@@ -156,14 +162,14 @@ fn entry(
     url: &url::Url,
     at: Micros,
 ) -> AuditEntry {
+    let details =
+        serde_json::json!({ "method": request.method, "host": url.host_str(), "reason": request.reason });
     AuditEntry {
-        app_id: caller.app.id,
-        at,
-        kind: AuditKind::TokenReleased,
         grant_id: Some(grant.id),
-        sid: None,
         key_id: Some(caller.key.id),
+        user_id: grant.principal.user(),
+        agent_id: caller.agent.as_ref().map(|agent| agent.id),
         request_id: Some(request.request_id.to_owned()),
-        details: serde_json::json!({ "method": request.method, "host": url.host_str(), "reason": request.reason }),
+        ..AuditEntry::new(caller.app.id, at, AuditKind::TokenReleased, details)
     }
 }

@@ -48,3 +48,11 @@ pub(crate) fn read_hash(row: &Row<'_>, column: &'static str) -> Result<Hash, Fau
     let bytes = row.get_ref(column)?.as_blob().ok();
     bytes.and_then(|b| b.try_into().ok()).ok_or(Fault::corrupt(column))
 }
+
+/// Reads a SHA-256 that may be absent.
+pub(crate) fn read_optional_hash(row: &Row<'_>, column: &'static str) -> Result<Option<Hash>, Fault> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => read_hash(row, column).map(Some),
+    }
+}

@@ -1,18 +1,20 @@
 //! Grants and their sealed credentials. Every statement names the app (T72).
 
 use alter_core::{
-    AppId, AuditEntry, CallNonce, ConfigId, Credential, Grant, GrantId, GrantStore, Level, StoreError,
+    AgentId, AppId, ConfigId, Credential, Grant, GrantFilter, GrantId, GrantStore, Level, ListedGrant,
+    Principal, ReleaseCredential, RevocationOutcome, RevokedGrant, StoreError, grant::LAST_USED_STEP,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, ToSql, named_params, params};
 
 use crate::{
-    SqliteStore,
+    SqliteStore, agent,
     audit::append,
     column::{
         counter, json, optional_text, parsed, read_counter, read_json, read_optional_time, read_text,
         read_time, text,
     },
+    delegation,
     fault::Fault,
     statement::{all, one, run},
     store::{record_nonce, refuse_known_nonce},
@@ -20,87 +22,187 @@ use crate::{
 
 macro_rules! columns {
     () => {
-        "id, app_id, provider, config_id, subject, account_identifier, account_display_name, scopes,
-         missing_scopes, level, created_at, updated_at, generation, token_type, credential_expires_at,
-         access_token, refresh_token, id_token"
+        "g.id, g.app_id, g.principal, g.provider, g.config_id, g.subject, g.account_identifier,
+         g.account_display_name, g.label, g.scopes, g.missing_scopes, g.level, g.created_at, g.updated_at,
+         g.last_used_at, g.revoked_at, g.revoked_reason, g.revocation, g.generation, g.token_type,
+         g.credential_expires_at, g.access_token, g.refresh_token, g.id_token"
     };
 }
 
-const INSERT: &str = concat!(
-    "INSERT INTO grants (",
-    columns!(),
-    ") VALUES (:id, :app_id, :provider, :config_id, :subject, :account_identifier, :account_display_name, :scopes,
-               :missing_scopes, :level, :created_at, :updated_at, :generation, :token_type, :credential_expires_at,
-               :access_token, :refresh_token, :id_token)"
-);
+const INSERT: &str =
+    "INSERT INTO grants (id, app_id, principal, provider, config_id, subject, account_identifier,
+                         account_display_name, label, scopes, missing_scopes, level, created_at, updated_at, status,
+                         generation, token_type, credential_expires_at, access_token, refresh_token, id_token)
+     VALUES (:id, :app_id, :principal, :provider, :config_id, :subject, :account_identifier,
+             :account_display_name, :label, :scopes, :missing_scopes, :level, :created_at, :updated_at, 'active',
+             :generation, :token_type, :credential_expires_at, :access_token, :refresh_token, :id_token)";
 
-/// Everything but what makes the grant this grant: id, app, provider, subject, and when it was made.
+/// Everything but what makes the grant this grant: id, app, principal, provider, subject, and when it was made.
 const REPLACE: &str = "UPDATE grants SET
         config_id = :config_id, account_identifier = :account_identifier,
-        account_display_name = :account_display_name, scopes = :scopes, missing_scopes = :missing_scopes,
-        level = :level, updated_at = :updated_at, generation = :generation, token_type = :token_type,
-        credential_expires_at = :credential_expires_at, access_token = :access_token,
+        account_display_name = :account_display_name, label = :label, scopes = :scopes,
+        missing_scopes = :missing_scopes, level = :level, updated_at = :updated_at, generation = :generation,
+        token_type = :token_type, credential_expires_at = :credential_expires_at, access_token = :access_token,
         refresh_token = :refresh_token, id_token = :id_token
-    WHERE id = :id AND app_id = :app_id AND provider = :provider AND subject = :subject
-      AND generation = :generation - 1";
+    WHERE id = :id AND app_id = :app_id AND principal = :principal AND provider = :provider
+      AND subject = :subject AND generation = :generation - 1 AND status = 'active'";
+
+/// What every list has in common; `NULL` = any.
+macro_rules! filtered {
+    () => {
+        "g.app_id = :app AND (:provider IS NULL OR g.provider = :provider)
+         AND (:status IS NULL OR g.status = :status) AND (:account IS NULL OR g.account_identifier = :account)
+         AND (:label IS NULL OR g.label = :label)"
+    };
+}
+
+/// The three ways to look, each along an index of its own: an app's, a principal's, an agent's. CROSS JOIN tells SQLite
+/// to begin with the agent's delegations, which are few, rather than with the app's grants.
+macro_rules! lookup {
+    ($what:expr, $order:expr) => {
+        [
+            concat!("SELECT ", $what, " FROM grants g WHERE ", filtered!(), $order),
+            concat!(
+                "SELECT ",
+                $what,
+                " FROM grants g WHERE g.principal = :principal AND ",
+                filtered!(),
+                $order
+            ),
+            concat!(
+                "SELECT ",
+                $what,
+                " FROM delegations d CROSS JOIN grants g ON g.id = d.grant_id
+                 WHERE d.agent_id = :agent AND d.revoked_at IS NULL AND g.status = 'active'
+                   AND (:principal IS NULL OR g.principal = :principal) AND ",
+                filtered!(),
+                $order
+            ),
+        ]
+    };
+}
+
+const LIST: [&str; 3] =
+    lookup!(columns!(), " ORDER BY g.created_at DESC, g.id DESC LIMIT :limit OFFSET :offset");
+const COUNT: [&str; 3] = lookup!("COUNT(*) AS n", "");
 
 #[async_trait]
 impl GrantStore for SqliteStore {
     async fn get_grant(&self, app: AppId, id: GrantId) -> Result<Option<Grant>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM grants WHERE id = ?1 AND app_id = ?2");
+        let sql = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = ?1 AND g.app_id = ?2");
         self.read(|c| one(c, sql, [id.to_string(), app.to_string()], read_grant)).await
     }
 
     async fn find_grant(
         &self,
         app: AppId,
+        principal: Principal,
         provider: &str,
         subject: &str,
     ) -> Result<Option<Grant>, StoreError> {
         let sql = concat!(
             "SELECT ",
             columns!(),
-            " FROM grants WHERE app_id = ?1 AND provider = ?2 AND subject = ?3"
+            " FROM grants g
+              WHERE g.app_id = ?1 AND g.principal = ?2 AND g.provider = ?3 AND g.subject = ?4 AND g.status = 'active'"
         );
-        self.read(|c| one(c, sql, params![app.to_string(), provider, subject], read_grant)).await
+        self.read(|c| {
+            one(c, sql, params![app.to_string(), principal.to_text(), provider, subject], read_grant)
+        })
+        .await
     }
 
-    async fn list_grants(&self, app: AppId, limit: u32, offset: u32) -> Result<Vec<Grant>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM grants WHERE app_id = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2 OFFSET ?3"
-        );
-        self.read(|c| all(c, sql, params![app.to_string(), limit, offset], read_grant)).await
-    }
-
-    async fn release_credential(
+    async fn list_grants(
         &self,
-        call: Option<CallNonce>,
-        grant: GrantId,
-        generation: u64,
-        audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
-        let generation = counter(generation)?;
-        self.write(move |c| release(c, call, grant, generation, &audit)).await
+        app: AppId,
+        filter: &GrantFilter,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<ListedGrant>, StoreError> {
+        self.read(|c| {
+            let page: [(&str, &dyn ToSql); 2] = [(":limit", &limit), (":offset", &offset)];
+            let grants = looked_up(c, &LIST, app, filter, &page, read_grant)?;
+            grants.into_iter().map(|grant| listed(c, grant, filter.agent)).collect()
+        })
+        .await
+    }
+
+    async fn count_grants(&self, app: AppId, filter: &GrantFilter) -> Result<u64, StoreError> {
+        let count = |c: &Connection| looked_up(c, &COUNT, app, filter, &[], |row| read_counter(row, "n"));
+        self.read(|c| Ok(count(c)?.first().copied().unwrap_or_default())).await
+    }
+
+    async fn release_credential(&self, release: ReleaseCredential) -> Result<bool, StoreError> {
+        self.write(move |c| release_in(c, &release)).await
     }
 }
 
-/// A moved grant records nothing, the nonce neither: the caller reads again and asks again with the same nonce.
-fn release(
+fn looked_up<T>(
     c: &Connection,
-    call: Option<CallNonce>,
-    grant: GrantId,
-    generation: i64,
-    audit: &AuditEntry,
-) -> Result<bool, Fault> {
-    let sql = "SELECT id FROM grants WHERE id = ?1 AND app_id = ?2 AND generation = ?3";
-    let values = params![grant.to_string(), audit.app_id.to_string(), generation];
-    if one(c, sql, values, |_| Ok(()))?.is_none() {
-        refuse_known_nonce(c, call)?;
-        return Ok(false);
+    lookup: &[&'static str; 3],
+    app: AppId,
+    filter: &GrantFilter,
+    more: &[(&str, &dyn ToSql)],
+    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let (app, principal) = (app.to_string(), filter.principal.map(Principal::to_text));
+    let (agent, status) = (filter.agent.map(|id| id.to_string()), filter.status.map(|s| s.as_str()));
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![
+        (":app", &app),
+        (":provider", &filter.provider),
+        (":status", &status),
+        (":account", &filter.account),
+        (":label", &filter.label),
+    ];
+    values.extend(more);
+    let sql = match (&agent, &principal) {
+        (None, None) => lookup[0],
+        (None, Some(_)) => lookup[1],
+        (Some(_), _) => lookup[2],
+    };
+    if agent.is_some() || principal.is_some() {
+        values.push((":principal", &principal));
     }
-    record_nonce(c, call)?;
+    if agent.is_some() {
+        values.push((":agent", &agent));
+    }
+    all(c, sql, values.as_slice(), read)
+}
+
+fn listed(c: &Connection, grant: Grant, agent: Option<AgentId>) -> Result<ListedGrant, Fault> {
+    let sql = "SELECT agent_id FROM delegations WHERE grant_id = ?1 AND revoked_at IS NULL ORDER BY agent_id";
+    let agents = match grant.revoked {
+        None => all(c, sql, [grant.id.to_string()], |row| parsed(row, "agent_id", AgentId::parse))?,
+        Some(_) => Vec::new(),
+    };
+    let delegation = match agent {
+        Some(agent) => delegation::find(c, grant.app_id, grant.id, agent)?,
+        None => None,
+    };
+    Ok(ListedGrant { grant, agents, delegation })
+}
+
+/// A moved grant records nothing, the nonce neither: the caller reads again and asks again with the same nonce.
+fn release_in(c: &Connection, release: &ReleaseCredential) -> Result<bool, Fault> {
+    let ReleaseCredential { call, app_id, grant_id, generation, agent, at, audit } = release;
+    let sql = "SELECT last_used_at FROM grants WHERE id = ?1 AND app_id = ?2 AND generation = ?3 AND status = 'active'";
+    let values = params![grant_id.to_string(), app_id.to_string(), counter(*generation)?];
+    let last_used = one(c, sql, values, |row| read_optional_time(row, "last_used_at"))?;
+    let delegated = match agent {
+        None => true,
+        Some(agent) => {
+            agent::is_active(c, *app_id, *agent)?
+                && delegation::find(c, *app_id, *grant_id, *agent)?.is_some()
+        }
+    };
+    let Some(last_used) = last_used.filter(|_| delegated) else {
+        refuse_known_nonce(c, *call)?;
+        return Ok(false);
+    };
+    record_nonce(c, *call)?;
+    if last_used.is_none_or(|used| used.plus_seconds(LAST_USED_STEP) <= *at) {
+        run(c, "UPDATE grants SET last_used_at = ?2 WHERE id = ?1", params![grant_id.to_string(), at.0])?;
+    }
     append(c, audit)?;
     Ok(true)
 }
@@ -114,11 +216,13 @@ pub(crate) fn put(c: &Connection, grant: &Grant) -> Result<(), Fault> {
     let values = named_params! {
         ":id": grant.id.to_string(),
         ":app_id": grant.app_id.to_string(),
+        ":principal": grant.principal.to_text(),
         ":provider": text(&grant.provider)?,
         ":config_id": grant.config_id.as_str(),
         ":subject": text(&grant.subject)?,
         ":account_identifier": text(&grant.account_identifier)?,
         ":account_display_name": optional_text(grant.account_display_name.as_deref())?,
+        ":label": optional_text(grant.label.as_deref())?,
         ":scopes": json(&grant.scopes)?,
         ":missing_scopes": json(&grant.missing_scopes)?,
         ":level": grant.level.as_str(),
@@ -144,16 +248,20 @@ fn read_grant(row: &Row<'_>) -> Result<Grant, Fault> {
     Ok(Grant {
         id: parsed(row, "id", GrantId::parse)?,
         app_id: parsed(row, "app_id", AppId::parse)?,
+        principal: parsed(row, "principal", Principal::parse)?,
         provider: read_text(row, "provider")?,
         config_id: parsed(row, "config_id", ConfigId::parse)?,
         subject: read_text(row, "subject")?,
         account_identifier: read_text(row, "account_identifier")?,
         account_display_name: row.get("account_display_name")?,
+        label: row.get("label")?,
         scopes: read_json(row, "scopes")?,
         missing_scopes: read_json(row, "missing_scopes")?,
         level: parsed(row, "level", Level::parse)?,
         created_at: read_time(row, "created_at")?,
         updated_at: read_time(row, "updated_at")?,
+        last_used_at: read_optional_time(row, "last_used_at")?,
+        revoked: read_revoked(row)?,
         credential: Credential {
             generation: read_counter(row, "generation")?,
             token_type: read_text(row, "token_type")?,
@@ -163,4 +271,25 @@ fn read_grant(row: &Row<'_>) -> Result<Grant, Fault> {
             id_token: row.get("id_token")?,
         },
     })
+}
+
+fn read_revoked(row: &Row<'_>) -> Result<Option<RevokedGrant>, Fault> {
+    let Some(at) = read_optional_time(row, "revoked_at")? else { return Ok(None) };
+    let outcome = parsed(row, "revocation", RevocationOutcome::parse)?;
+    Ok(Some(RevokedGrant { at, reason: row.get("revoked_reason")?, outcome }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_list_goes_along_its_index_without_sorting_where_there_may_be_many() {
+        for (sql, index) in LIST.iter().zip(["grants_by_app", "grants_by_principal"]) {
+            let plan = crate::migrate::plan(sql);
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        let plan = crate::migrate::plan(LIST[2]);
+        assert!(plan.contains("SEARCH d USING PRIMARY KEY (agent_id=?)"), "{plan}");
+    }
 }

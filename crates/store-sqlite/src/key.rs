@@ -1,51 +1,47 @@
-//! API keys, by hash.
+//! API keys, by hash: the apps' own and their agents'.
 
-use alter_core::{ApiKey, App, AppId, Hash, KeyId, KeyStore, Micros, StoreError};
+use alter_core::{AgentId, ApiKey, App, AppId, FoundKey, Hash, KeyId, KeyStore, Micros, StoreError};
 use async_trait::async_trait;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::{
     SqliteStore,
+    agent::read_agent_of_key,
     column::{parsed, read_hash, read_json, read_optional_time, read_text, read_time, text},
     fault::Fault,
     statement::{all, one, run},
 };
 
+macro_rules! key_columns {
+    () => {
+        "id, app_id, agent_id, hash, prefix, name, created_at, deprecated_at, revoked_at"
+    };
+}
+pub(crate) use key_columns;
+
+const FIND: &str = "SELECT k.id, k.app_id, k.agent_id, k.hash, k.prefix, k.name, k.created_at, k.deprecated_at,
+           k.revoked_at, a.settings AS app_settings, a.wrapped_key AS app_wrapped_key,
+           a.created_at AS app_created_at, g.name AS agent_name, g.status AS agent_status, g.data AS agent_data,
+           g.version AS agent_version, g.created_at AS agent_created_at, g.updated_at AS agent_updated_at
+    FROM api_keys k JOIN apps a ON a.id = k.app_id LEFT JOIN agents g ON g.id = k.agent_id
+    WHERE k.hash = ?1";
+
 #[async_trait]
 impl KeyStore for SqliteStore {
     async fn insert_key(&self, key: ApiKey) -> Result<(), StoreError> {
-        self.write(move |c| {
-            run(
-                c,
-                "INSERT INTO api_keys (id, app_id, hash, prefix, name, created_at, revoked_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![
-                    key.id.to_string(),
-                    key.app_id.to_string(),
-                    key.hash,
-                    text(&key.prefix)?,
-                    text(&key.name)?,
-                    key.created_at.0,
-                    key.revoked_at.map(|at| at.0),
-                ],
-            )?;
-            Ok(())
-        })
-        .await
+        self.write(move |c| insert(c, &key)).await
     }
 
-    async fn find_key(&self, hash: &Hash) -> Result<Option<(ApiKey, App)>, StoreError> {
-        let sql = "SELECT k.id, k.app_id, k.hash, k.prefix, k.name, k.created_at, k.revoked_at,
-                          a.settings AS app_settings, a.wrapped_key AS app_wrapped_key,
-                          a.created_at AS app_created_at
-                   FROM api_keys k JOIN apps a ON a.id = k.app_id
-                   WHERE k.hash = ?1";
-        self.read(|c| one(c, sql, [hash], read_key_and_app)).await
+    async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError> {
+        self.read(|c| one(c, FIND, [hash], read_found)).await
     }
 
     async fn list_keys(&self, app: AppId) -> Result<Vec<ApiKey>, StoreError> {
-        let sql = "SELECT id, app_id, hash, prefix, name, created_at, revoked_at FROM api_keys
-                   WHERE app_id = ?1 ORDER BY created_at DESC, id";
+        let sql = concat!(
+            "SELECT ",
+            key_columns!(),
+            " FROM api_keys WHERE app_id = ?1 ORDER BY created_at DESC, id"
+        );
         self.read(|c| all(c, sql, [app.to_string()], read_key)).await
     }
 
@@ -55,19 +51,42 @@ impl KeyStore for SqliteStore {
     }
 }
 
-fn read_key(row: &Row<'_>) -> Result<ApiKey, Fault> {
+/// Stores a new key.
+pub(crate) fn insert(c: &Connection, key: &ApiKey) -> Result<(), Fault> {
+    let sql =
+        concat!("INSERT INTO api_keys (", key_columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    let values = params![
+        key.id.to_string(),
+        key.app_id.to_string(),
+        key.agent_id.map(|id| id.to_string()),
+        key.hash,
+        text(&key.prefix)?,
+        text(&key.name)?,
+        key.created_at.0,
+        key.deprecated_at.map(|at| at.0),
+        key.revoked_at.map(|at| at.0),
+    ];
+    run(c, sql, values)?;
+    Ok(())
+}
+
+pub(crate) fn read_key(row: &Row<'_>) -> Result<ApiKey, Fault> {
+    let agent: Option<String> = row.get("agent_id")?;
+    let agent_id = agent.map(|id| AgentId::parse(&id).ok_or(Fault::corrupt("agent_id"))).transpose()?;
     Ok(ApiKey {
         id: parsed(row, "id", KeyId::parse)?,
         app_id: parsed(row, "app_id", AppId::parse)?,
+        agent_id,
         hash: read_hash(row, "hash")?,
         prefix: read_text(row, "prefix")?,
         name: read_text(row, "name")?,
         created_at: read_time(row, "created_at")?,
+        deprecated_at: read_optional_time(row, "deprecated_at")?,
         revoked_at: read_optional_time(row, "revoked_at")?,
     })
 }
 
-fn read_key_and_app(row: &Row<'_>) -> Result<(ApiKey, App), Fault> {
+fn read_found(row: &Row<'_>) -> Result<FoundKey, Fault> {
     let key = read_key(row)?;
     let app = App {
         id: key.app_id,
@@ -75,5 +94,6 @@ fn read_key_and_app(row: &Row<'_>) -> Result<(ApiKey, App), Fault> {
         wrapped_key: row.get("app_wrapped_key")?,
         created_at: read_time(row, "app_created_at")?,
     };
-    Ok((key, app))
+    let agent = key.agent_id.map(|id| read_agent_of_key(row, id, key.app_id)).transpose()?;
+    Ok(FoundKey { key, app, agent })
 }

@@ -10,20 +10,24 @@
 //! To add a table, add `migrations/NNNN_name.sql`, list it in [`migrate`], and write its statements in the noun's
 //! file. PostgreSQL must be able to do the same: name every column, upsert in one statement, rely on no rowid.
 
+mod agent;
 mod app;
 mod audit;
 mod column;
 mod connection;
+mod delegation;
 mod fault;
 mod grant;
 mod key;
 mod migrate;
 mod provider;
 mod readers;
+mod revocation;
 mod session;
 mod statement;
 mod store;
 mod transaction;
+mod user;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::OpenError;
 
 /// In order; the first is number 1. A migration that has been released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_connect.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_connect.sql"),
+    include_str!("../migrations/0002_users_and_agents.sql"),
+];
 
 /// The newest schema this program knows.
 pub(crate) fn known() -> i64 {

@@ -12,6 +12,7 @@ use crate::{
     SqliteStore,
     audit::append,
     column::{json, parsed, read_hash, read_json, read_text, read_time, text},
+    delegation,
     fault::Fault,
     grant,
     session::{Saved, change},
@@ -120,7 +121,7 @@ impl TransactionStore for SqliteStore {
 
 /// The row must be the session's and the app's own: ids of others change nothing (T72).
 fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<bool, Fault> {
-    let CompleteConnect { transaction, sid, grant, connection, audit, at } = complete;
+    let CompleteConnect { transaction, sid, grant, delegation, connection, audit, at } = complete;
     let sql = "UPDATE transactions SET status = 'succeeded', status_at = ?4, verifier = X'', body = NULL
                WHERE id = ?1 AND sid = ?2 AND app_id = ?3 AND status = 'sent'
                RETURNING sid";
@@ -129,6 +130,9 @@ fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<bool, Fault>
         return Ok(false);
     }
     grant::put(c, &grant)?;
+    if let Some(delegation) = delegation {
+        delegation::put(c, grant.app_id, &delegation)?;
+    }
     change(c, &sid, |session| session.connected(transaction, connection))?;
     append(c, &audit)?;
     Ok(true)

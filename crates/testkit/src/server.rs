@@ -6,7 +6,7 @@ use std::{
 };
 
 use alter_core::{
-    AppId, AppSettings, Clock, Random, Recipe, Store, SystemRandom,
+    AppId, AppSettings, Clock, Grant, GrantFilter, Random, Recipe, Store, SystemRandom,
     secret::{hex, sha256},
     signing::{SignedParts, sign},
     time::random_bytes,
@@ -241,6 +241,12 @@ impl TestServer {
             .header("origin", origin)
             .header("content-type", "text/plain");
         self.send(sent.body(body.to_string())).await
+    }
+
+    /// All grants of an app, newest first.
+    pub async fn grants(&self, app: AppId) -> Vec<Grant> {
+        let found = self.store.list_grants(app, &GrantFilter::default(), 1000, 0).await;
+        found.expect("storage answers").into_iter().map(|listed| listed.grant).collect()
     }
 
     /// Asks for the access token of a grant, for the mock's API.

@@ -1,5 +1,6 @@
 //! `alter grant list APP`. Revoking is not built yet.
 
+use alter_core::GrantFilter;
 use clap::Subcommand;
 use serde_json::json;
 
@@ -25,7 +26,8 @@ pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) 
     let GrantCommand::List { app, limit, offset } = command;
     let store = store_of(config).await?;
     let app = find_app(store.as_ref(), &app).await?;
-    let grants = store.list_grants(app.id, limit, offset).await?;
+    let grants = store.list_grants(app.id, &GrantFilter::default(), limit, offset).await?;
+    let grants: Vec<_> = grants.into_iter().map(|listed| listed.grant).collect();
     let line = |g: &alter_core::Grant| {
         let connected = g.updated_at.to_rfc3339();
         format!("{}  {:<12} {}  {connected}  {}", g.id, g.provider, g.level.as_str(), g.account_identifier)

@@ -9,4 +9,4 @@ mod signed;
 pub(crate) use body::{parse_json, read_body};
 pub(crate) use browser::{Browser, clear_cookie, set_cookie};
 pub(crate) use page_post::PagePost;
-pub use signed::Signed;
+pub use signed::{Signed, SignedEmpty};

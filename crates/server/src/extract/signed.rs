@@ -32,13 +32,45 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Signed<T> {
     }
 }
 
+/// An authenticated caller of a request that has no body (GET, DELETE).
+#[derive(Debug)]
+pub struct SignedEmpty {
+    /// Who calls.
+    pub caller: Caller,
+}
+
+impl FromRequest<Shared> for SignedEmpty {
+    type Rejection = axum::response::Response;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Self::Rejection> {
+        let (parts, body) = request.into_parts();
+        let read = async {
+            let (caller, bytes) = authenticated(&parts, body, shared).await?;
+            match bytes.is_empty() {
+                true => Ok(Self { caller }),
+                false => Err(ApiError::new(ErrorCode::InvalidRequest, "This request takes no body.")),
+            }
+        };
+        read.await.map_err(axum::response::IntoResponse::into_response)
+    }
+}
+
 async fn read<T: DeserializeOwned>(
     parts: Parts,
     body: axum::body::Body,
     shared: &Shared,
 ) -> Result<Signed<T>, ApiError> {
+    let (caller, bytes) = authenticated(&parts, body, shared).await?;
+    Ok(Signed { caller, body: parse_json(&bytes)? })
+}
+
+async fn authenticated(
+    parts: &Parts,
+    body: axum::body::Body,
+    shared: &Shared,
+) -> Result<(Caller, axum::body::Bytes), ApiError> {
     let bytes = read_body(body).await?;
-    let call = presented(&parts, &bytes)?;
+    let call = presented(parts, &bytes)?;
     let caller = shared.flows.authenticate(&call).await?;
     for name in ["x-alter-scope-constraints", "x-alter-request-rule"] {
         if parts.headers.contains_key(name) {
@@ -47,7 +79,7 @@ async fn read<T: DeserializeOwned>(
             return Err(ApiError::new(ErrorCode::UnsupportedField, message));
         }
     }
-    Ok(Signed { caller, body: parse_json(&bytes)? })
+    Ok((caller, bytes))
 }
 
 fn presented<'a>(parts: &'a Parts, body: &'a [u8]) -> Result<PresentedCall<'a>, ApiError> {

@@ -334,7 +334,7 @@ async fn t08_the_level_reached_is_stored_on_the_grant() {
     let reply = claim(&server, &mut user, &token, json!({ "marks": marks(&app.origin) })).await;
     finish(&server, &app, &mut user, &token, &location_sid(&reply)).await;
     for (app, level) in [(server.app.id, Level::L2), (app.id, Level::L1)] {
-        let grants = server.store.list_grants(app, 10, 0).await.unwrap();
+        let grants = server.grants(app).await;
         assert_eq!(grants.iter().map(|g| g.level).collect::<Vec<_>>(), [level]);
     }
 }

@@ -82,7 +82,7 @@ fn token_requests(server: &TestServer) -> usize {
 }
 
 async fn grants(server: &TestServer, app: &TestApp) -> usize {
-    server.store.list_grants(app.id, 100, 0).await.unwrap().len()
+    server.grants(app.id).await.len()
 }
 
 /// Names of the app's audit entries, newest first.

@@ -1,8 +1,8 @@
 //! Acknowledged means durable, and what cannot be recorded does not happen.
 
-use alter_core::{AppStore as _, AuditKind, AuditStore as _, GrantStore as _, Store as _, StoreError};
+use alter_core::{AppStore as _, AuditStore as _, GrantStore as _, Store as _, StoreError};
 use alter_store_sqlite::{Open, SqliteStore};
-use alter_testkit::contract::sample::{app, audit, call, stored_app, stored_grant};
+use alter_testkit::contract::sample::{app, call, release, stored_app, stored_grant};
 use rusqlite::Connection;
 
 use crate::directory::Directory;
@@ -44,7 +44,6 @@ async fn t97_no_release_without_an_audit_entry() {
     let store = SqliteStore::open(&directory.file(), Open::Create).unwrap();
     let app = stored_app(&store).await.unwrap();
     let grant = stored_grant(&store, app).await.unwrap();
-    let entry = audit(app, AuditKind::TokenReleased);
     let call = call();
 
     let raw = Connection::open(directory.file()).unwrap();
@@ -52,11 +51,11 @@ async fn t97_no_release_without_an_audit_entry() {
         "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'the audit is full'); END",
     )
     .unwrap();
-    let refused = store.release_credential(Some(call), grant.id, 1, entry.clone()).await;
+    let refused = store.release_credential(release(&grant, Some(call))).await;
     assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("full")), "{refused:?}");
 
     raw.execute_batch("DROP TRIGGER full").unwrap();
-    assert!(store.release_credential(Some(call), grant.id, 1, entry).await.unwrap());
+    assert!(store.release_credential(release(&grant, Some(call))).await.unwrap());
     assert_eq!(store.list_audit(app, 9).await.unwrap().len(), 2);
 }
 
@@ -78,11 +77,10 @@ async fn numbers_in_the_audit_have_no_gaps_even_after_a_refused_entry() {
     let store = SqliteStore::open(&directory.file(), Open::Create).unwrap();
     let app = stored_app(&store).await.unwrap();
     let grant = stored_grant(&store, app).await.unwrap();
-    let entry = audit(app, AuditKind::TokenReleased);
     let call = call();
     store.record_call(call).await.unwrap();
-    assert!(store.release_credential(Some(call), grant.id, 1, entry.clone()).await.is_err());
-    assert!(store.release_credential(None, grant.id, 1, entry).await.unwrap());
+    assert!(store.release_credential(release(&grant, Some(call))).await.is_err());
+    assert!(store.release_credential(release(&grant, None)).await.unwrap());
     let raw = Connection::open(directory.file()).unwrap();
     let (rows, last): (i64, i64) = raw
         .query_row("SELECT COUNT(*), MAX(seq) FROM audit", [], |row| Ok((row.get(0)?, row.get(1)?)))

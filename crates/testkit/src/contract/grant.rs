@@ -3,22 +3,29 @@
 
 use std::sync::Arc;
 
-use alter_core::{AuditKind, GrantId, Store, StoreError, SystemRandom};
+use alter_core::{
+    AgentId, AuditKind, Grant, GrantFilter, GrantId, GrantStatus, Principal, ReleaseCredential, Store,
+    StoreError, SystemRandom,
+};
 
 use super::sample::{
-    T0, assert_same, audit, call, found, grant, store_grant, stored_app, stored_grant, unwritable_audit,
+    T0, assert_same, audit, call, delegated_grant, found, grant, listed, release, store_grant, stored_agent,
+    stored_app, stored_grant, stored_user, unwritable_audit,
 };
 
 pub async fn t72_a_grant_of_another_app_is_none(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
     let grant = stored_grant(&*store, app).await?;
     assert_same(&found(store.get_grant(app, grant.id).await?), &grant);
-    assert_same(&found(store.find_grant(app, &grant.provider, &grant.subject).await?), &grant);
+    assert_same(
+        &found(store.find_grant(app, Principal::App, &grant.provider, &grant.subject).await?),
+        &grant,
+    );
     assert!(store.get_grant(other, grant.id).await?.is_none());
-    assert!(store.find_grant(other, &grant.provider, &grant.subject).await?.is_none());
-    assert!(store.list_grants(other, 9, 0).await?.is_empty());
+    assert!(store.find_grant(other, Principal::App, &grant.provider, &grant.subject).await?.is_none());
+    assert!(store.list_grants(other, &GrantFilter::default(), 9, 0).await?.is_empty());
     assert!(store.get_grant(app, GrantId::new(&SystemRandom)).await?.is_none());
-    assert!(store.find_grant(app, "other", &grant.subject).await?.is_none());
+    assert!(store.find_grant(app, Principal::App, "other", &grant.subject).await?.is_none());
     Ok(())
 }
 
@@ -35,7 +42,8 @@ pub async fn grants_are_listed_newest_first_in_pages(store: Arc<dyn Store>) -> R
     newest_first.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     let expected: Vec<_> = newest_first.into_iter().map(|(_, id)| id).collect();
     let page = async |limit, offset| -> Result<Vec<GrantId>, StoreError> {
-        Ok(store.list_grants(app, limit, offset).await?.into_iter().map(|grant| grant.id).collect())
+        let found = store.list_grants(app, &GrantFilter::default(), limit, offset).await?;
+        Ok(found.into_iter().map(|listed| listed.grant.id).collect())
     };
     assert_eq!(page(10, 0).await?, expected);
     assert_eq!(page(2, 0).await?, expected[..2]);
@@ -53,11 +61,15 @@ pub async fn accounts_are_told_apart_byte_by_byte(store: Arc<dyn Store>) -> Resu
         let mut grant = grant(app);
         grant.subject = subject.into();
         store_grant(&*store, &grant).await?;
-        assert_eq!(found(store.find_grant(app, "google", subject).await?).id, grant.id, "{subject}");
+        assert_eq!(
+            found(store.find_grant(app, Principal::App, "google", subject).await?).id,
+            grant.id,
+            "{subject}"
+        );
     }
-    assert_eq!(store.list_grants(app, 10, 0).await?.len(), 6);
-    assert!(store.find_grant(app, "Google", "a").await?.is_none());
-    assert!(store.find_grant(app, "google", "a\0").await?.is_none());
+    assert_eq!(store.list_grants(app, &GrantFilter::default(), 10, 0).await?.len(), 6);
+    assert!(store.find_grant(app, Principal::App, "Google", "a").await?.is_none());
+    assert!(store.find_grant(app, Principal::App, "google", "a\0").await?.is_none());
     Ok(())
 }
 
@@ -79,14 +91,27 @@ pub async fn a_release_leaves_an_audit_entry_and_uses_the_nonce(
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let grant = stored_grant(&*store, app).await?;
-    let (call, entry) = (call(), audit(app, AuditKind::TokenReleased));
-    assert!(store.release_credential(Some(call), grant.id, 1, entry.clone()).await?);
-    assert_eq!(store.list_audit(app, 1).await?, [("token_released".to_owned(), entry.details.clone())]);
+    let call = call();
+    let first = release(&grant, Some(call));
+    assert!(store.release_credential(first.clone()).await?);
+    assert_eq!(store.list_audit(app, 1).await?, [("token_released".to_owned(), first.audit.details)]);
     assert!(matches!(store.record_call(call).await, Err(StoreError::NonceReplayed)));
 
-    assert!(store.release_credential(None, grant.id, 1, entry).await?);
+    assert!(store.release_credential(release(&grant, None)).await?);
     assert_eq!(store.list_audit(app, 9).await?.len(), 3);
-    assert_same(&found(store.get_grant(app, grant.id).await?), &grant);
+    let used = Grant { last_used_at: Some(T0.plus_seconds(10)), ..grant };
+    assert_same(&found(store.get_grant(app, used.id).await?), &used);
+    Ok(())
+}
+
+pub async fn the_time_of_last_use_is_kept_to_the_minute(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let grant = stored_grant(&*store, stored_app(&*store).await?).await?;
+    for (second, kept) in [(10, 10), (69, 10), (70, 70), (20, 70)] {
+        let at = T0.plus_seconds(second);
+        assert!(store.release_credential(ReleaseCredential { at, ..release(&grant, None) }).await?);
+        let used = found(store.get_grant(grant.app_id, grant.id).await?).last_used_at;
+        assert_eq!(used, Some(T0.plus_seconds(kept)), "{second}");
+    }
     Ok(())
 }
 
@@ -95,35 +120,39 @@ pub async fn t97_a_moved_generation_releases_nothing_and_records_nothing(
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let grant = stored_grant(&*store, app).await?;
-    let (call, entry) = (call(), audit(app, AuditKind::TokenReleased));
+    let right = release(&grant, Some(call()));
     for generation in [0, 2] {
-        assert!(!store.release_credential(Some(call), grant.id, generation, entry.clone()).await?);
+        assert!(!store.release_credential(ReleaseCredential { generation, ..right.clone() }).await?);
     }
-    let unknown = GrantId::new(&SystemRandom);
-    assert!(!store.release_credential(Some(call), unknown, 1, entry.clone()).await?);
+    let grant_id = GrantId::new(&SystemRandom);
+    assert!(!store.release_credential(ReleaseCredential { grant_id, ..right.clone() }).await?);
     assert_eq!(store.list_audit(app, 9).await?.len(), 1);
     // The caller reads again and asks again: the same call still counts.
-    assert!(store.release_credential(Some(call), grant.id, 1, entry).await?);
+    assert!(store.release_credential(right).await?);
     Ok(())
 }
 
 pub async fn t72_the_grant_of_another_app_is_not_released(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
     let grant = stored_grant(&*store, app).await?;
-    let of = |app| audit(app, AuditKind::TokenReleased);
-    assert!(!store.release_credential(None, grant.id, 1, of(other)).await?);
+    let foreign = ReleaseCredential {
+        app_id: other,
+        audit: audit(other, AuditKind::TokenReleased),
+        ..release(&grant, None)
+    };
+    assert!(!store.release_credential(foreign).await?);
     assert!(store.list_audit(other, 9).await?.is_empty());
-    assert!(store.release_credential(None, grant.id, 1, of(app)).await?);
+    assert!(store.release_credential(release(&grant, None)).await?);
     Ok(())
 }
 
 pub async fn t61_a_replayed_call_releases_nothing(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let grant = stored_grant(&*store, app).await?;
-    let (call, entry) = (call(), audit(app, AuditKind::TokenReleased));
-    assert!(store.release_credential(Some(call), grant.id, 1, entry.clone()).await?);
+    let right = release(&grant, Some(call()));
+    assert!(store.release_credential(right.clone()).await?);
     for generation in [1, 2] {
-        let replayed = store.release_credential(Some(call), grant.id, generation, entry.clone()).await;
+        let replayed = store.release_credential(ReleaseCredential { generation, ..right.clone() }).await;
         assert!(matches!(replayed, Err(StoreError::NonceReplayed)));
     }
     assert_eq!(store.list_audit(app, 9).await?.len(), 2);
@@ -135,12 +164,76 @@ pub async fn t97_a_release_whose_audit_entry_cannot_be_written_fails(
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let grant = stored_grant(&*store, app).await?;
-    let call = call();
+    let right = release(&grant, Some(call()));
     let unwritable = unwritable_audit(app, AuditKind::TokenReleased);
-    let refused = store.release_credential(Some(call), grant.id, 1, unwritable).await;
+    let refused = store.release_credential(ReleaseCredential { audit: unwritable, ..right.clone() }).await;
     assert!(matches!(refused, Err(StoreError::Unstorable)));
     assert_eq!(store.list_audit(app, 9).await?.len(), 1);
-    let writable = audit(app, AuditKind::TokenReleased);
-    assert!(store.release_credential(Some(call), grant.id, 1, writable).await?);
+    assert!(store.release_credential(right).await?);
+    Ok(())
+}
+
+pub async fn t15_the_same_account_of_two_users_and_of_the_app_is_three_grants(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let mut of = Vec::new();
+    for _ in 0..2 {
+        of.push(Principal::User(stored_user(&*store, app).await?.id));
+    }
+    of.push(Principal::App);
+    let mut ids = Vec::new();
+    for principal in &of {
+        let grant = Grant { principal: *principal, subject: "same".into(), ..grant(app) };
+        store_grant(&*store, &grant).await?;
+        ids.push(grant.id);
+    }
+    for (principal, id) in of.iter().zip(&ids) {
+        assert_eq!(found(store.find_grant(app, *principal, "google", "same").await?).id, *id);
+        let theirs = GrantFilter { principal: Some(*principal), ..GrantFilter::default() };
+        assert_eq!(listed(&*store, app, &theirs).await?, [*id]);
+    }
+    assert_eq!(listed(&*store, app, &GrantFilter::default()).await?.len(), 3);
+    Ok(())
+}
+
+pub async fn a_filter_finds_what_fits_in_every_part(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let user = Principal::User(stored_user(&*store, app).await?.id);
+    let agent = stored_agent(&*store, app).await?.0.id;
+    let plain = stored_grant(&*store, app).await?.id;
+    let delegated = delegated_grant(&*store, app, agent).await?.id;
+    let other = Grant {
+        principal: user,
+        provider: "slack".into(),
+        account_identifier: "zoë".into(),
+        label: Some("home".into()),
+        created_at: T0.plus_seconds(9),
+        ..grant(app)
+    };
+    store_grant(&*store, &other).await?;
+    let any = GrantFilter::default();
+    let some = |text: &str| Some(text.to_owned());
+    for (filter, expected) in [
+        (GrantFilter { provider: some("slack"), ..any.clone() }, vec![other.id]),
+        (GrantFilter { account: some("zoë"), ..any.clone() }, vec![other.id]),
+        (GrantFilter { label: some("home"), ..any.clone() }, vec![other.id]),
+        (GrantFilter { label: some("Home"), ..any.clone() }, vec![]),
+        (GrantFilter { principal: Some(user), provider: some("google"), ..any.clone() }, vec![]),
+        (GrantFilter { agent: Some(agent), ..any.clone() }, vec![delegated]),
+        (GrantFilter { agent: Some(agent), principal: Some(Principal::App), ..any.clone() }, vec![delegated]),
+        (GrantFilter { agent: Some(agent), principal: Some(user), ..any.clone() }, vec![]),
+        (GrantFilter { agent: Some(AgentId::new(&SystemRandom)), ..any.clone() }, vec![]),
+        (GrantFilter { status: Some(GrantStatus::Revoked), ..any.clone() }, vec![]),
+    ] {
+        assert_eq!(listed(&*store, app, &filter).await?, expected, "{filter:?}");
+    }
+    assert_eq!(listed(&*store, app, &any).await?[0], other.id);
+    let all = store.list_grants(app, &any, 9, 0).await?;
+    for listed in &all {
+        let agents: &[AgentId] = if listed.grant.id == delegated { &[agent] } else { &[] };
+        assert_eq!((listed.agents.as_slice(), &listed.delegation), (agents, &None));
+    }
+    assert!(all.iter().any(|listed| listed.grant.id == plain));
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use alter_core::{AppId, KeyId, Store, StoreError, SystemRandom};
+use alter_core::{AppId, FoundKey, KeyId, Store, StoreError, SystemRandom};
 
 use super::sample::{T0, app, assert_same, found, hash, key, stored_app};
 
@@ -13,7 +13,7 @@ pub async fn a_key_is_found_by_its_hash_with_its_app(store: Arc<dyn Store>) -> R
     stored_app(&*store).await?;
     let key = key(app.id);
     store.insert_key(key.clone()).await?;
-    assert_same(&found(store.find_key(&key.hash).await?), &(key, app));
+    assert_same(&found(store.find_key(&key.hash).await?), &FoundKey { key, app, agent: None });
     assert!(store.find_key(&hash()).await?.is_none());
     Ok(())
 }
@@ -27,10 +27,10 @@ pub async fn a_revoked_key_is_found_and_stays_revoked_since_the_first_time(
     store.insert_key(kept.clone()).await?;
     assert!(store.revoke_key(app, revoked.id, T0.plus_seconds(1)).await?);
     assert!(store.revoke_key(app, revoked.id, T0.plus_seconds(2)).await?);
-    let (revoked, _) = found(store.find_key(&revoked.hash).await?);
-    assert_eq!(revoked.revoked_at, Some(T0.plus_seconds(1)));
-    let (kept, _) = found(store.find_key(&kept.hash).await?);
-    assert_eq!(kept.revoked_at, None);
+    let revoked = found(store.find_key(&revoked.hash).await?);
+    assert_eq!(revoked.key.revoked_at, Some(T0.plus_seconds(1)));
+    let kept = found(store.find_key(&kept.hash).await?);
+    assert_eq!(kept.key.revoked_at, None);
     Ok(())
 }
 
@@ -40,7 +40,7 @@ pub async fn t72_the_key_of_another_app_cannot_be_revoked(store: Arc<dyn Store>)
     store.insert_key(key.clone()).await?;
     assert!(!store.revoke_key(other, key.id, T0).await?);
     assert!(!store.revoke_key(owner, KeyId::new(&SystemRandom), T0).await?);
-    assert_eq!(found(store.find_key(&key.hash).await?).0.revoked_at, None);
+    assert_eq!(found(store.find_key(&key.hash).await?).key.revoked_at, None);
     assert!(store.revoke_key(owner, key.id, T0).await?);
     Ok(())
 }

@@ -5,16 +5,19 @@
 //! To add a case, write it in its noun's file and name it in the list below (a test here finds forgotten ones). A case
 //! fails by panicking or by an unexpected [`StoreError`](alter_core::StoreError).
 
+pub mod agent;
 pub mod app;
 pub mod audit;
 pub mod grant;
 pub mod key;
 pub mod provider;
+pub mod revocation;
 pub mod sample;
 pub mod session;
 pub mod store;
 pub mod transaction;
 pub mod transaction_end;
+pub mod user;
 
 /// Makes one `#[tokio::test]` of every case. The argument is the full path of an `async fn` without arguments that
 /// answers a guard, dropped after the case, and an `Arc<dyn Store>` of a new empty database.
@@ -94,15 +97,52 @@ macro_rules! store_contract_tests {
                 accounts_are_told_apart_byte_by_byte,
                 absent_values_stay_absent,
                 a_release_leaves_an_audit_entry_and_uses_the_nonce,
+                the_time_of_last_use_is_kept_to_the_minute,
                 t97_a_moved_generation_releases_nothing_and_records_nothing,
                 t72_the_grant_of_another_app_is_not_released,
                 t61_a_replayed_call_releases_nothing,
                 t97_a_release_whose_audit_entry_cannot_be_written_fails,
+                t15_the_same_account_of_two_users_and_of_the_app_is_three_grants,
+                a_filter_finds_what_fits_in_every_part,
+            ],
+            user: [
+                a_user_is_found_by_what_a_token_says_and_by_id,
+                t15_the_same_subject_of_two_issuers_or_two_apps_is_two_users,
+                saving_a_user_again_keeps_the_id_and_replaces_the_label,
+                of_many_concurrent_saves_of_one_user_all_get_the_same_id,
+                a_user_of_no_app_and_nul_in_a_user_are_refused,
+            ],
+            agent: [
+                an_agent_is_read_back_as_it_was_stored_and_its_key_finds_it,
+                a_name_is_taken_until_its_agent_is_revoked,
+                the_same_idempotency_key_makes_one_agent,
+                of_many_concurrent_creations_of_one_name_exactly_one_counts,
+                agents_are_listed_by_creation_in_pages,
+                a_save_raises_the_version_and_a_stale_one_changes_nothing,
+                a_revoked_agent_loses_its_keys_and_delegations_and_stays_revoked,
+                t61_a_replayed_call_changes_no_agent,
+                t97_a_change_to_agents_without_its_audit_entry_is_not_stored,
+                an_agent_has_so_many_keys_and_no_more,
+                the_last_key_of_an_agent_is_revoked_only_by_force,
+                a_key_is_deprecated_and_taken_back_until_it_is_revoked,
+                t13_a_delegation_is_written_with_its_grant_or_not_at_all,
+                a_revoked_delegation_is_gone_until_it_is_approved_again,
+                t98_an_agent_gets_a_credential_with_a_live_delegation_alone,
+            ],
+            revocation: [
+                t98_revoking_wipes_the_values_and_ends_delegations_and_releases,
+                revoking_counts_once_and_only_for_the_generation_that_was_read,
+                t61_a_replayed_call_revokes_nothing_and_a_moved_grant_uses_no_nonce,
+                t97_a_revocation_without_its_audit_entry_is_not_stored,
+                the_same_account_connected_after_a_revocation_is_a_new_grant,
+                due_requests_are_taken_once_and_end_with_the_grant_knowing,
+                without_a_way_to_revoke_nothing_is_asked,
             ],
             audit: [
                 entries_are_listed_newest_first_and_of_one_app,
                 an_entry_of_no_app_is_refused,
                 concurrent_entries_are_all_kept,
+                t96_entries_form_a_chain_that_ends_in_the_head,
                 nul_in_an_entry_is_refused,
             ],
             store: [
@@ -132,15 +172,18 @@ mod tests {
     #[test]
     fn every_case_is_in_the_list() {
         let files = [
+            include_str!("agent.rs"),
             include_str!("app.rs"),
             include_str!("audit.rs"),
             include_str!("grant.rs"),
             include_str!("key.rs"),
             include_str!("provider.rs"),
+            include_str!("revocation.rs"),
             include_str!("session.rs"),
             include_str!("store.rs"),
             include_str!("transaction.rs"),
             include_str!("transaction_end.rs"),
+            include_str!("user.rs"),
         ];
         let cases = files.iter().flat_map(|file| file.split("pub async fn ").skip(1));
         let names: Vec<_> = cases.filter_map(|case| case.split('(').next()).collect();

@@ -3,10 +3,12 @@
 use std::{fmt::Debug, sync::Arc};
 
 use alter_core::{
-    ApiKey, App, AppId, AppSettings, Attempt, AuditEntry, AuditKind, CallNonce, Claim, ClientAuth,
-    CompleteConnect, ConfigId, Connection, Coop, Credential, Failure, FailureKind, Grant, GrantId, Hash,
-    KeyId, Level, Micros, Operation, ProviderConfig, Recipe, Session, SessionData, SessionId, Store,
-    StoreError, SystemRandom, Transaction, TransactionId, TransactionStatus, time::random_bytes,
+    Agent, AgentCreated, AgentData, AgentId, AgentStatus, ApiKey, App, AppId, AppSettings, Attempt,
+    AuditEntry, AuditKind, CallNonce, Claim, ClientAuth, CompleteConnect, ConfigId, Connection, Coop,
+    Credential, Delegation, Failure, FailureKind, Grant, GrantFilter, GrantId, Hash, KeyId, Level, Micros,
+    Operation, Principal, ProviderConfig, Recipe, ReleaseCredential, Session, SessionAgent, SessionData,
+    SessionId, SessionUser, Store, StoreError, SystemRandom, Transaction, TransactionId, TransactionStatus,
+    User, UserId, time::random_bytes,
 };
 use serde_json::json;
 
@@ -44,12 +46,113 @@ pub fn key(app: AppId) -> ApiKey {
     ApiKey {
         id: KeyId::new(&SystemRandom),
         app_id: app,
+        agent_id: None,
         hash: hash(),
         prefix: "alter_rk_abcd".into(),
         name: "backend".into(),
         created_at: T0,
+        deprecated_at: None,
         revoked_at: None,
     }
+}
+
+/// A user with a subject of its own.
+pub fn user(app: AppId) -> User {
+    let id = UserId::new(&SystemRandom);
+    User {
+        id,
+        app_id: app,
+        issuer: "https://idp.example".into(),
+        subject: format!("subject of {id}"),
+        label: "Zoë 世".into(),
+        created_at: T0,
+        updated_at: T0,
+    }
+}
+
+/// A user that is stored.
+///
+/// # Errors
+/// The store's.
+pub async fn stored_user(store: &dyn Store, app: AppId) -> Result<User, StoreError> {
+    store.save_user(user(app)).await
+}
+
+/// An active agent with a name of its own.
+pub fn agent(app: AppId) -> Agent {
+    let id = AgentId::new(&SystemRandom);
+    let scopes = [("google".to_owned(), vec!["mail".to_owned()])].into();
+    let metadata = json!({ "wörter": "世" }).as_object().cloned().unwrap_or_default();
+    let display_name = Some("Mail Bot".to_owned());
+    Agent {
+        id,
+        app_id: app,
+        name: format!("agent {id}"),
+        status: AgentStatus::Active,
+        data: AgentData { display_name, scopes: Some(scopes), metadata, ..AgentData::default() },
+        version: 1,
+        created_at: T0,
+        updated_at: T0,
+    }
+}
+
+/// A key of an agent.
+pub fn agent_key(agent: &Agent) -> ApiKey {
+    ApiKey { agent_id: Some(agent.id), prefix: "alter_ak_abcd".into(), ..key(agent.app_id) }
+}
+
+/// An agent that is stored, with its first key.
+///
+/// # Errors
+/// The store's.
+pub async fn stored_agent(store: &dyn Store, app: AppId) -> Result<(Agent, ApiKey), StoreError> {
+    let agent = agent(app);
+    let key = agent_key(&agent);
+    let made =
+        store.create_agent(None, agent.clone(), key.clone(), None, audit(app, AuditKind::AgentCreated));
+    assert_eq!(made.await?, AgentCreated::Stored);
+    Ok((agent, key))
+}
+
+/// A delegation of a grant to an agent.
+pub fn delegation(grant: &Grant, agent: AgentId) -> Delegation {
+    Delegation { grant_id: grant.id, agent_id: agent, scopes: grant.scopes.clone(), created_at: T0 }
+}
+
+/// A grant that was connected and delegated.
+///
+/// # Errors
+/// The store's.
+pub async fn delegated_grant(store: &dyn Store, app: AppId, agent: AgentId) -> Result<Grant, StoreError> {
+    let grant = grant(app);
+    let (session, transaction) = sent(store, app).await?;
+    let mut complete = complete(&session, &transaction, &grant);
+    complete.delegation = Some(delegation(&grant, agent));
+    assert!(store.complete_connect(complete).await?);
+    Ok(grant)
+}
+
+/// A release of a grant's first generation by the app itself.
+pub fn release(grant: &Grant, call: Option<CallNonce>) -> ReleaseCredential {
+    ReleaseCredential {
+        call,
+        app_id: grant.app_id,
+        grant_id: grant.id,
+        generation: 1,
+        agent: None,
+        at: T0.plus_seconds(10),
+        audit: audit(grant.app_id, AuditKind::TokenReleased),
+    }
+}
+
+/// The ids of an app's grants that a filter finds, newest first.
+///
+/// # Errors
+/// The store's.
+pub async fn listed(store: &dyn Store, app: AppId, filter: &GrantFilter) -> Result<Vec<GrantId>, StoreError> {
+    let found = store.list_grants(app, filter, 100, 0).await?;
+    assert_eq!(store.count_grants(app, filter).await?, found.len() as u64, "{filter:?}");
+    Ok(found.into_iter().map(|listed| listed.grant.id).collect())
 }
 
 /// A signed call.
@@ -82,6 +185,9 @@ pub fn config(app: AppId, provider: &str) -> ProviderConfig {
 pub fn session(app: AppId) -> Session {
     let mut data = SessionData::new("https://app.example".into(), vec!["google".into()], Level::L2);
     data.return_url = Some("https://app.example/back".into());
+    data.user = Some(SessionUser { id: UserId::new(&SystemRandom), label: "Zoë".into() });
+    data.agent = Some(SessionAgent { id: AgentId::new(&SystemRandom), name: "Mail Bot".into() });
+    data.label = Some("work".into());
     Session {
         sid: SessionId::new(&SystemRandom),
         app_id: app,
@@ -164,16 +270,20 @@ pub fn grant(app: AppId) -> Grant {
     Grant {
         id,
         app_id: app,
+        principal: Principal::App,
         provider: "google".into(),
         config_id: ConfigId::new(&SystemRandom),
         subject: format!("subject of {id}"),
         account_identifier: "zoë@example.com".into(),
         account_display_name: Some("Zoë 世".into()),
+        label: Some("work".into()),
         scopes: vec!["mail".into(), "profile".into()],
         missing_scopes: vec!["calendar".into()],
         level: Level::L2,
         created_at: T0,
         updated_at: T0,
+        last_used_at: None,
+        revoked: None,
         credential: Credential {
             generation: 1,
             token_type: "Bearer".into(),
@@ -212,6 +322,7 @@ pub fn complete(session: &Session, transaction: &Transaction, grant: &Grant) -> 
         transaction: transaction.id,
         sid: session.sid.clone(),
         grant: grant.clone(),
+        delegation: None,
         connection: connection(grant, operation),
         audit: audit(grant.app_id, AuditKind::GrantConnected),
         at: T0.plus_seconds(5),
@@ -251,6 +362,8 @@ pub fn audit(app: AppId, kind: AuditKind) -> AuditEntry {
         grant_id: Some(GrantId::new(&SystemRandom)),
         sid: Some(SessionId::new(&SystemRandom)),
         key_id: Some(KeyId::new(&SystemRandom)),
+        user_id: Some(UserId::new(&SystemRandom)),
+        agent_id: Some(AgentId::new(&SystemRandom)),
         request_id: Some("request".into()),
         details: json!({ "provider": "google", "wörter": "世" }),
     }
@@ -284,7 +397,7 @@ pub async fn picture(store: &dyn Store, session: &Session, t: &Transaction) -> R
         (
             store.get_session(&session.sid).await?,
             store.find_transaction(&t.state_hash).await?,
-            store.list_grants(app, 100, 0).await?,
+            store.list_grants(app, &GrantFilter::default(), 100, 0).await?,
             store.list_audit(app, 100).await?,
         )
     ))

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use alter_core::{AuditKind, EndKind, Session, Store, StoreError, Transaction, TransactionStatus as Status};
+use alter_core::{
+    AuditKind, EndKind, GrantFilter, Principal, Session, Store, StoreError, Transaction,
+    TransactionStatus as Status,
+};
 
 use super::sample::{
     T0, assert_same, audit, complete, count_true, denied, found, grant, picture, sent, started, stored_app,
@@ -71,7 +74,7 @@ pub async fn of_many_concurrent_ends_exactly_one_counts(store: Arc<dyn Store>) -
     .await;
     assert_eq!(ended, 1);
     assert_eq!(store.list_audit(app, 100).await?.len(), 1);
-    assert!(store.list_grants(app, 100, 0).await?.len() <= 1);
+    assert!(store.list_grants(app, &GrantFilter::default(), 100, 0).await?.len() <= 1);
     assert_eq!(found(store.get_session(&session.sid).await?).version, session.version + 1);
     Ok(())
 }
@@ -96,8 +99,11 @@ pub async fn connecting_again_replaces_the_credential_and_keeps_the_grant(
     let (session, t) = sent(&*store, app).await?;
     assert!(store.complete_connect(complete(&session, &t, &again)).await?);
     again.created_at = first.created_at;
-    assert_same(&found(store.find_grant(app, &first.provider, &first.subject).await?), &again);
-    assert_eq!(store.list_grants(app, 10, 0).await?.len(), 1);
+    assert_same(
+        &found(store.find_grant(app, Principal::App, &first.provider, &first.subject).await?),
+        &again,
+    );
+    assert_eq!(store.list_grants(app, &GrantFilter::default(), 10, 0).await?.len(), 1);
     Ok(())
 }
 
@@ -177,7 +183,7 @@ pub async fn t72_a_transaction_completes_for_its_own_session_and_app_alone(
     assert!(!store.complete_connect(complete(&other_session, &t, &grant(app))).await?);
     assert!(!store.complete_connect(complete(&session, &t, &grant(other_app))).await?);
     assert_eq!(picture(&*store, &session, &t).await?, before);
-    assert!(store.list_grants(other_app, 9, 0).await?.is_empty());
+    assert!(store.list_grants(other_app, &GrantFilter::default(), 9, 0).await?.is_empty());
     assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
     Ok(())
 }

@@ -106,7 +106,7 @@ async fn a_revoked_key_is_refused_at_once_at_every_server_and_its_sister_is_not(
 #[tokio::test]
 async fn a_key_that_is_none_of_ours_is_told_as_much_as_any_other() {
     let server = TestServer::start().await;
-    let unknown = mint_key(&SystemRandom);
+    let unknown = mint_key(alter_core::KeyType::App, &SystemRandom);
     let right = server.app.key.expose_secret().to_owned();
     let mut keys = vec![
         unknown.expose_secret().to_owned(),

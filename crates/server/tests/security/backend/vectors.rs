@@ -43,12 +43,14 @@ async fn scene() -> (TestServer, String, String) {
     let text = file()["api_key"].as_str().expect("a key").to_owned();
     let secret = SecretString::from(text.clone());
     let row = ApiKey {
+        agent_id: None,
         id: KeyId::new(&SystemRandom),
         app_id: server.app.id,
         hash: key::key_hash(&secret),
         prefix: key::key_prefix(&secret),
         name: "vectors".into(),
         created_at: alter_core::Micros(0),
+        deprecated_at: None,
         revoked_at: None,
     };
     server.store.insert_key(row).await.expect("the key is new");

@@ -205,7 +205,7 @@ async fn t11_a_callback_that_names_another_session_does_not_get_there() {
 
     assert_eq!(victim.status(&server).await["status"], "open");
     victim.completes(&server).await;
-    let grants = server.store.list_grants(server.app.id, 10, 0).await.unwrap();
+    let grants = server.grants(server.app.id).await;
     assert_eq!(grants.iter().map(|g| g.subject.as_str()).collect::<Vec<_>>(), ["acme-1001"]);
 }
 

@@ -199,7 +199,7 @@ async fn b6_a_result_that_arrives_after_the_exit_is_kept_and_told_to_the_backend
     assert_eq!(scene.after(0, json!({ "cancel": true })).await, "exited");
     let callback = browser.at_provider(&authorize).await;
     assert_eq!(browser.get(&scene.server, &callback).await.status, 303);
-    let grants = scene.server.store.list_grants(scene.server.app.id, 10, 0).await.unwrap();
+    let grants = scene.server.grants(scene.server.app.id).await;
     assert_eq!(grants.len(), 1, "the user consented: the grant is kept");
     assert_eq!(scene.after(0, json!({})).await, "exited", "the SDK stays settled");
     let told = poll(&scene.server, &scene.token).await;

@@ -172,7 +172,7 @@ async fn t58_a_mailed_link_gives_its_sender_no_grant_however_often_he_asks() {
     }
     assert!(victim.cookie().is_empty());
     assert!(server.mock.seen().authorize.is_empty(), "no provider was contacted");
-    assert!(server.store.list_grants(server.app.id, 10, 0).await.unwrap().is_empty());
+    assert!(server.grants(server.app.id).await.is_empty());
     TestBrowser::new().connect(&server).await;
 }
 
@@ -196,7 +196,7 @@ async fn t58_a_forwarded_authorization_url_gives_its_sender_no_grant_however_oft
     spy(&server, &token).await;
     assert_ne!(poll(&server, &token).await["status"], "completed");
     assert_eq!(token_requests(&server), 0, "the code was not exchanged");
-    assert!(server.store.list_grants(app.id, 10, 0).await.unwrap().is_empty());
+    assert!(server.grants(app.id).await.is_empty());
     let audit = server.store.list_audit(app.id, 50).await.unwrap();
     assert!(audit.iter().any(|(kind, _)| kind == "browser_mismatch"), "{audit:?}");
     TestBrowser::new().connect(&server).await;

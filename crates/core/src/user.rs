@@ -1,0 +1,93 @@
+//! A user of an app: somebody whom the app's identity provider names. The key is (app, issuer, subject) (T15); e-mail
+//! addresses and names are labels and decide nothing.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{AppId, Micros, StoreError, UserId};
+
+/// A user as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Our id of them.
+    pub id: UserId,
+    /// Whose user.
+    pub app_id: AppId,
+    /// `iss` of their tokens.
+    pub issuer: String,
+    /// `sub` of their tokens.
+    pub subject: String,
+    /// What pages call them.
+    pub label: String,
+    /// When the first session was minted for them.
+    pub created_at: Micros,
+    /// When the label was last written.
+    pub updated_at: Micros,
+}
+
+/// Whose a grant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Principal {
+    /// The app's own: it was connected without a user token.
+    App,
+    /// A user's.
+    User(UserId),
+}
+
+/// [`Principal::App`] in storage; no UUID looks like it.
+const APP: &str = "app";
+
+impl Principal {
+    /// As stored: `app`, or the user's id.
+    pub fn to_text(self) -> String {
+        match self {
+            Self::App => APP.to_owned(),
+            Self::User(id) => id.to_string(),
+        }
+    }
+
+    /// The reverse of [`Self::to_text`].
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            APP => Some(Self::App),
+            id => UserId::parse(id).map(Self::User),
+        }
+    }
+
+    /// The user, if it is one.
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            Self::App => None,
+            Self::User(id) => Some(id),
+        }
+    }
+}
+
+/// What storage must be able to do for users.
+#[async_trait]
+pub trait UserStore: Send + Sync {
+    /// By what a token says.
+    async fn find_user(&self, app: AppId, issuer: &str, subject: &str) -> Result<Option<User>, StoreError>;
+    /// By id, of this app.
+    async fn get_user(&self, app: AppId, id: UserId) -> Result<Option<User>, StoreError>;
+    /// Stores a user; of one that is there already the label and `updated_at` are replaced. Answers what is stored now:
+    /// the id is that of the first time.
+    async fn save_user(&self, user: User) -> Result<User, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_principal_reads_back_from_its_text_and_nothing_else_is_one() {
+        let user = Principal::User(UserId::new(&crate::SystemRandom));
+        for principal in [Principal::App, user] {
+            assert_eq!(Principal::parse(&principal.to_text()), Some(principal));
+        }
+        for odd in ["", "App", "user", "APP", &user.to_text().to_uppercase()] {
+            assert_eq!(Principal::parse(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Cases for agents, their keys, and what was delegated to them.
+#![expect(missing_docs, reason = "the name of a case is its sentence")]
+
+use std::sync::Arc;
+
+use alter_core::{
+    Agent, AgentCreated, AgentId, AgentStatus, ApiKey, AppId, AuditKind, FoundKey, GrantFilter, Idempotency,
+    KeyRevoked, ReleaseCredential, Store, StoreError, SystemRandom, agent::AGENT_KEYS_MAX,
+};
+
+use super::sample::{
+    T0, agent, agent_key, app, assert_same, audit, call, complete, count_true, delegated_grant, delegation,
+    found, grant, hash, listed, release, sent, stored_agent, stored_app, stored_grant, unwritable_audit,
+};
+
+async fn create(
+    store: &dyn Store,
+    agent: &Agent,
+    same: Option<Idempotency>,
+) -> Result<AgentCreated, StoreError> {
+    let entry = audit(agent.app_id, AuditKind::AgentCreated);
+    store.create_agent(None, agent.clone(), agent_key(agent), same, entry).await
+}
+
+async fn save(store: &dyn Store, agent: &Agent) -> Result<bool, StoreError> {
+    store.save_agent(None, agent, audit(agent.app_id, AuditKind::AgentChanged)).await
+}
+
+pub async fn an_agent_is_read_back_as_it_was_stored_and_its_key_finds_it(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = app();
+    store.insert_app(app.clone()).await?;
+    let (agent, key) = stored_agent(&*store, app.id).await?;
+    assert_eq!(found(store.get_agent(app.id, agent.id).await?), agent);
+    assert_eq!(found(store.find_agent(app.id, &agent.name).await?), agent);
+    assert_same(
+        &found(store.find_key(&key.hash).await?),
+        &FoundKey { key: key.clone(), app: app.clone(), agent: Some(agent.clone()) },
+    );
+    assert_eq!(store.list_agent_keys(app.id, agent.id).await?, [key]);
+    assert_eq!(store.list_audit(app.id, 9).await?.len(), 1);
+
+    let other = stored_app(&*store).await?;
+    assert!(store.get_agent(other, agent.id).await?.is_none());
+    assert!(store.find_agent(other, &agent.name).await?.is_none());
+    assert!(store.list_agent_keys(other, agent.id).await?.is_empty());
+    assert!(store.get_agent(app.id, AgentId::new(&SystemRandom)).await?.is_none());
+    Ok(())
+}
+
+pub async fn a_name_is_taken_until_its_agent_is_revoked(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    let (mut first, _) = stored_agent(&*store, app).await?;
+    let again = Agent { name: first.name.clone(), ..agent(app) };
+    assert_eq!(create(&*store, &again, None).await?, AgentCreated::NameTaken);
+    assert!(store.get_agent(app, again.id).await?.is_none());
+    assert_eq!(store.list_audit(app, 9).await?.len(), 1, "nothing was stored, nothing was recorded");
+    let elsewhere = Agent { name: first.name.clone(), ..agent(other) };
+    assert_eq!(create(&*store, &elsewhere, None).await?, AgentCreated::Stored);
+    first.status = AgentStatus::Revoked;
+    assert!(save(&*store, &first).await?);
+    assert_eq!(create(&*store, &again, None).await?, AgentCreated::Stored);
+    assert_eq!(found(store.find_agent(app, &again.name).await?).id, again.id);
+    Ok(())
+}
+
+pub async fn the_same_idempotency_key_makes_one_agent(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    let same = Idempotency { key: "once".into(), body_hash: hash() };
+    let first = agent(app);
+    assert_eq!(create(&*store, &first, Some(same.clone())).await?, AgentCreated::Stored);
+    let known = AgentCreated::Known(Box::new(first.clone()), same.body_hash);
+    let changed = Idempotency { body_hash: hash(), ..same.clone() };
+    assert_eq!(create(&*store, &agent(app), Some(changed)).await?, known);
+    assert_eq!(create(&*store, &first, Some(same.clone())).await?, known, "before the name is looked at");
+    assert_eq!(create(&*store, &agent(other), Some(same)).await?, AgentCreated::Stored);
+    assert_eq!(store.list_agents(app, true, 9, 0).await?, (vec![first], 1));
+    Ok(())
+}
+
+pub async fn of_many_concurrent_creations_of_one_name_exactly_one_counts(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let made = count_true(&store, 20, |store| async move {
+        let named = Agent { name: "one".into(), ..agent(app) };
+        create(&*store, &named, None).await.map(|made| made == AgentCreated::Stored)
+    });
+    assert_eq!(made.await, 1);
+    assert_eq!(store.list_agents(app, true, 30, 0).await?.1, 1);
+    Ok(())
+}
+
+pub async fn agents_are_listed_by_creation_in_pages(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    stored_agent(&*store, other).await?;
+    for (name, second) in [("b", 2), ("c", 3), ("a", 1)] {
+        let named = Agent { name: name.into(), created_at: T0.plus_seconds(second), ..agent(app) };
+        create(&*store, &named, None).await?;
+    }
+    let mut gone = found(store.find_agent(app, "b").await?);
+    gone.status = AgentStatus::Revoked;
+    assert!(save(&*store, &gone).await?);
+    let page = async |revoked_too, limit, offset| -> Result<(Vec<String>, u64), StoreError> {
+        let (agents, total) = store.list_agents(app, revoked_too, limit, offset).await?;
+        Ok((agents.into_iter().map(|agent| agent.name).collect(), total))
+    };
+    let names = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+    assert_eq!(page(true, 9, 0).await?, (names(&["a", "b", "c"]), 3));
+    assert_eq!(page(false, 9, 0).await?, (names(&["a", "c"]), 2));
+    assert_eq!(page(true, 1, 1).await?, (names(&["b"]), 3));
+    assert_eq!(page(false, 9, 9).await?, (vec![], 2));
+    Ok(())
+}
+
+pub async fn a_save_raises_the_version_and_a_stale_one_changes_nothing(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (mut agent, _) = stored_agent(&*store, app).await?;
+    agent.set_active(false);
+    agent.data.display_name = None;
+    agent.updated_at = T0.plus_seconds(3);
+    assert!(save(&*store, &agent).await?);
+    let stored = Agent { version: 2, ..agent.clone() };
+    assert_eq!(found(store.get_agent(app, agent.id).await?), stored);
+    agent.set_active(true);
+    assert!(!save(&*store, &agent).await?, "the version has moved");
+    assert!(
+        !save(&*store, &Agent { app_id: stored_app(&*store).await?, ..stored.clone() }).await?,
+        "another app"
+    );
+    assert_eq!(found(store.get_agent(app, agent.id).await?), stored);
+    assert_eq!(store.list_audit(app, 9).await?.len(), 2);
+    Ok(())
+}
+
+pub async fn a_revoked_agent_loses_its_keys_and_delegations_and_stays_revoked(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (mut agent, key) = stored_agent(&*store, app).await?;
+    let (kept, kept_key) = stored_agent(&*store, app).await?;
+    let shared = delegated_grant(&*store, app, agent.id).await?;
+    let kept_grant = delegated_grant(&*store, app, kept.id).await?;
+    (agent.status, agent.updated_at) = (AgentStatus::Revoked, T0.plus_seconds(7));
+    assert!(save(&*store, &agent).await?);
+
+    let gone = found(store.find_key(&key.hash).await?);
+    assert_eq!(gone.key.revoked_at, Some(T0.plus_seconds(7)));
+    assert_eq!(gone.agent.map(|a| a.status), Some(AgentStatus::Revoked));
+    assert!(store.find_delegation(app, shared.id, agent.id).await?.is_none());
+    assert_eq!(found(store.find_key(&kept_key.hash).await?).key.revoked_at, None);
+    assert!(store.find_delegation(app, kept_grant.id, kept.id).await?.is_some());
+
+    agent.version += 1;
+    agent.status = AgentStatus::Active;
+    assert!(!save(&*store, &agent).await?, "there is no way back");
+    Ok(())
+}
+
+pub async fn t61_a_replayed_call_changes_no_agent(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (agent, key) = stored_agent(&*store, app).await?;
+    let call = call();
+    store.record_call(call).await?;
+    let entry = || audit(app, AuditKind::AgentChanged);
+    let other = super::sample::agent(app);
+    let id = (app, agent.id, key.id);
+    let replays: [Result<(), StoreError>; 5] = [
+        store.create_agent(Some(call), other.clone(), agent_key(&other), None, entry()).await.map(drop),
+        store.save_agent(Some(call), &agent, entry()).await.map(drop),
+        store.insert_agent_key(Some(call), agent_key(&agent), entry()).await.map(drop),
+        store.revoke_agent_key(Some(call), id, T0, true, entry()).await.map(drop),
+        store.deprecate_agent_key(Some(call), id, Some(T0), entry()).await.map(drop),
+    ];
+    assert!(replays.iter().all(|r| matches!(r, Err(StoreError::NonceReplayed))), "{replays:?}");
+    assert_eq!(store.list_agents(app, true, 9, 0).await?, (vec![agent], 1));
+    assert_eq!(store.list_audit(app, 9).await?.len(), 1);
+    Ok(())
+}
+
+pub async fn t97_a_change_to_agents_without_its_audit_entry_is_not_stored(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (agent, key) = stored_agent(&*store, app).await?;
+    let other = super::sample::agent(app);
+    let entry = || unwritable_audit(app, AuditKind::AgentChanged);
+    let id = (app, agent.id, key.id);
+    let suspended = Agent { status: AgentStatus::Inactive, ..agent.clone() };
+    let refused: [Result<(), StoreError>; 5] = [
+        store.create_agent(None, other.clone(), agent_key(&other), None, entry()).await.map(drop),
+        store.save_agent(None, &suspended, entry()).await.map(drop),
+        store.insert_agent_key(None, agent_key(&agent), entry()).await.map(drop),
+        store.revoke_agent_key(None, id, T0, true, entry()).await.map(drop),
+        store.deprecate_agent_key(None, id, Some(T0), entry()).await.map(drop),
+    ];
+    assert!(refused.iter().all(|r| matches!(r, Err(StoreError::Unstorable))), "{refused:?}");
+    assert_eq!(store.list_agents(app, true, 9, 0).await?, (vec![agent.clone()], 1));
+    assert_eq!(store.list_agent_keys(app, agent.id).await?, [key]);
+    Ok(())
+}
+
+pub async fn an_agent_has_so_many_keys_and_no_more(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (agent, first) = stored_agent(&*store, app).await?;
+    let add =
+        async || store.insert_agent_key(None, agent_key(&agent), audit(app, AuditKind::KeyCreated)).await;
+    for _ in 1..AGENT_KEYS_MAX {
+        assert!(add().await?);
+    }
+    assert!(!add().await?, "full");
+    revoke(&*store, &first, false).await?;
+    assert!(add().await?, "a revoked key does not count");
+    assert!(!add().await?);
+    Ok(())
+}
+
+async fn revoke(store: &dyn Store, key: &ApiKey, force: bool) -> Result<KeyRevoked, StoreError> {
+    let agent = key.agent_id.unwrap_or_else(|| AgentId::new(&SystemRandom));
+    let id = (key.app_id, agent, key.id);
+    store
+        .revoke_agent_key(None, id, T0.plus_seconds(4), force, audit(key.app_id, AuditKind::KeyRevoked))
+        .await
+}
+
+pub async fn the_last_key_of_an_agent_is_revoked_only_by_force(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (agent, first) = stored_agent(&*store, app).await?;
+    assert_eq!(revoke(&*store, &first, false).await?, KeyRevoked::LastActive);
+    let second = agent_key(&agent);
+    assert!(store.insert_agent_key(None, second.clone(), audit(app, AuditKind::KeyCreated)).await?);
+    let revoked = ApiKey { revoked_at: Some(T0.plus_seconds(4)), ..first.clone() };
+    assert_eq!(revoke(&*store, &first, false).await?, KeyRevoked::Done(Box::new(revoked.clone())));
+    assert_eq!(revoke(&*store, &first, true).await?, KeyRevoked::Already(Box::new(revoked)));
+    assert_eq!(revoke(&*store, &second, false).await?, KeyRevoked::LastActive);
+    assert!(matches!(revoke(&*store, &second, true).await?, KeyRevoked::Done(_)));
+    let foreign = ApiKey { app_id: stored_app(&*store).await?, ..second.clone() };
+    assert_eq!(revoke(&*store, &foreign, true).await?, KeyRevoked::NotFound);
+    let unknown = ApiKey { id: alter_core::KeyId::new(&SystemRandom), ..second };
+    assert_eq!(revoke(&*store, &unknown, true).await?, KeyRevoked::NotFound);
+    Ok(())
+}
+
+pub async fn a_key_is_deprecated_and_taken_back_until_it_is_revoked(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (agent, key) = stored_agent(&*store, app).await?;
+    let mark = async |app: AppId, at| {
+        store
+            .deprecate_agent_key(None, (app, agent.id, key.id), at, audit(app, AuditKind::KeyDeprecated))
+            .await
+    };
+    let marked = ApiKey { deprecated_at: Some(T0), ..key.clone() };
+    assert_eq!(mark(app, Some(T0)).await?, Some(marked.clone()));
+    assert_eq!(found(store.find_key(&key.hash).await?).key, marked);
+    assert_eq!(mark(app, None).await?, Some(key.clone()));
+    assert_eq!(mark(stored_app(&*store).await?, Some(T0)).await?, None, "another app");
+    revoke(&*store, &key, true).await?;
+    assert_eq!(mark(app, Some(T0)).await?, None);
+    Ok(())
+}
+
+pub async fn t13_a_delegation_is_written_with_its_grant_or_not_at_all(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    let (mine, _) = stored_agent(&*store, app).await?;
+    let (mut revoked, _) = stored_agent(&*store, app).await?;
+    revoked.status = AgentStatus::Revoked;
+    assert!(save(&*store, &revoked).await?);
+    let (foreign, _) = stored_agent(&*store, other).await?;
+    for agent in [revoked.id, foreign.id, AgentId::new(&SystemRandom)] {
+        let grant = grant(app);
+        let (session, transaction) = sent(&*store, app).await?;
+        let mut complete = complete(&session, &transaction, &grant);
+        complete.delegation = Some(delegation(&grant, agent));
+        assert!(matches!(store.complete_connect(complete.clone()).await, Err(StoreError::Conflict)));
+        assert!(store.get_grant(app, grant.id).await?.is_none(), "no grant without its delegation");
+        complete.delegation = Some(delegation(&grant, mine.id));
+        assert!(store.complete_connect(complete).await?, "control: the transaction is untouched");
+        assert_eq!(store.find_delegation(app, grant.id, mine.id).await?, Some(delegation(&grant, mine.id)));
+    }
+    Ok(())
+}
+
+pub async fn a_revoked_delegation_is_gone_until_it_is_approved_again(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    let (agent, _) = stored_agent(&*store, app).await?;
+    let mut grant = delegated_grant(&*store, app, agent.id).await?;
+    let end = async |app: AppId| {
+        let entry = audit(app, AuditKind::DelegationRevoked);
+        store.revoke_delegation(None, app, grant.id, agent.id, T0, entry).await
+    };
+    assert!(!end(other).await?, "another app");
+    assert!(store.find_delegation(other, grant.id, agent.id).await?.is_none());
+    assert!(end(app).await?);
+    let recorded = store.list_audit(app, 99).await?.len();
+    assert!(!end(app).await?, "once");
+    assert_eq!(store.list_audit(app, 99).await?.len(), recorded);
+    assert!(store.find_delegation(app, grant.id, agent.id).await?.is_none());
+    let delegated = GrantFilter { agent: Some(agent.id), ..GrantFilter::default() };
+    assert!(listed(&*store, app, &delegated).await?.is_empty());
+
+    grant.credential.generation = 2;
+    let (session, transaction) = sent(&*store, app).await?;
+    let mut again = complete(&session, &transaction, &grant);
+    let mut fewer = delegation(&grant, agent.id);
+    fewer.scopes = vec!["mail".into()];
+    again.delegation = Some(fewer.clone());
+    assert!(store.complete_connect(again).await?);
+    assert_eq!(store.find_delegation(app, grant.id, agent.id).await?, Some(fewer));
+    Ok(())
+}
+
+pub async fn t98_an_agent_gets_a_credential_with_a_live_delegation_alone(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (mut agent, _) = stored_agent(&*store, app).await?;
+    let (stranger, _) = stored_agent(&*store, app).await?;
+    let grant = delegated_grant(&*store, app, agent.id).await?;
+    let ask = async |agent| {
+        store.release_credential(ReleaseCredential { agent: Some(agent), ..release(&grant, None) }).await
+    };
+    assert!(ask(agent.id).await?, "control");
+    assert!(!ask(stranger.id).await?);
+    assert!(!ask(AgentId::new(&SystemRandom)).await?);
+    agent.set_active(false);
+    assert!(save(&*store, &agent).await?);
+    assert!(!ask(agent.id).await?, "suspended");
+    agent.set_active(true);
+    agent.version += 1;
+    assert!(save(&*store, &agent).await?);
+    assert!(ask(agent.id).await?, "resumed");
+    let entry = audit(app, AuditKind::DelegationRevoked);
+    assert!(store.revoke_delegation(None, app, grant.id, agent.id, T0, entry).await?);
+    assert!(!ask(agent.id).await?, "revoked");
+    assert!(store.release_credential(release(&grant, None)).await?, "the app itself still may");
+    let plain = stored_grant(&*store, app).await?;
+    assert!(
+        !store
+            .release_credential(ReleaseCredential { agent: Some(agent.id), ..release(&plain, None) })
+            .await?
+    );
+    Ok(())
+}
