@@ -53,12 +53,14 @@ codes! {
     AllowedOriginRequired = "allowed_origin_required", 400, "`allowed_origin` is missing and the app has no `website_url`. Give one of them.";
     InvalidReturnUrl = "invalid_return_url", 400, "`return_url` is not https, not registered, or carries a parameter of the result.";
     NoProviders = "no_providers", 400, "None of the allowed providers is configured on the app. Configure one: `alter provider set`.";
+    IdpNotConfigured = "idp_not_configured", 400, "The app has no identity provider, so nobody vouches for its users. The operator sets one: `alter idp set`.";
     AmbiguousTarget = "ambiguous_target", 400, "The path has an encoded slash, a dot segment, a control character or invalid UTF-8.";
     InvalidKey = "invalid_key", 401, "The API key is missing, malformed or unknown.";
     KeyRevoked = "key_revoked", 401, "The API key was revoked. Use another.";
     SignatureRequired = "signature_required", 401, "The request is not signed and the app does not accept bearer calls.";
     InvalidSignature = "invalid_signature", 401, "The signature is incomplete or wrong, or its nonce was used before.";
     SignatureExpired = "signature_expired", 401, "The signature's timestamp is more than 300 s from the server's clock. Set your clock.";
+    JwtValidationError = "jwt_validation_error", 401, "The user token is not valid: the message says which check failed. Sign the user in again.";
     BindingFailed = "binding_failed", 403, "The page was not opened by the app's own page. Start again from the app.";
     ForeignOrigin = "foreign_origin", 403, "The request comes from a page of another origin.";
     CsrfRefused = "csrf_refused", 403, "A state-changing request did not come from our own page.";
@@ -79,6 +81,7 @@ codes! {
     ServerError = "server_error", 500, "We failed. Quote the request id to the operator.";
     BindingNotBuilt = "binding_not_built", 501, "Sessions with binding level L0 (links) and L3 (backend confirms) are not built yet. Set `--website-url`, or `--min-binding L2`.";
     RefreshNotBuilt = "refresh_not_built", 501, "The access token has expired and refresh is not built yet. Let the user connect again.";
+    IdpUnreachable = "idp_unreachable", 503, "The app's identity provider cannot be asked, so the user token could not be checked. Try again; `alter doctor` says more.";
     ServiceUnavailable = "service_unavailable", 503, "Storage does not answer. Nothing was released. Try again.";
 }
 

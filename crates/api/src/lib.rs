@@ -7,8 +7,10 @@ pub mod connect;
 pub mod error;
 pub mod session;
 pub mod token;
+pub mod user;
 
 pub use error::{ErrorBody, ErrorCode};
+pub use user::UserToken;
 
 /// Largest request body on any route, bytes. The largest legitimate one is a mint with many providers.
 pub const BODY_MAX: usize = 256 * 1024;

@@ -8,6 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use alter_mock_provider::{MockProvider, Raw};
 use serde_json::Value;
 
 /// A data directory that goes away with the test.
@@ -132,13 +133,87 @@ fn keys_are_shown_once_listed_without_the_secret_and_revoked() {
     assert!(states.contains(&"revoked") && states.contains(&"active"), "{states:?}");
 }
 
+/// Runs a mock provider for as long as the test needs it.
+fn mock() -> (tokio::runtime::Runtime, MockProvider) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mock = runtime.block_on(MockProvider::start());
+    (runtime, mock)
+}
+
+#[test]
+fn an_identity_provider_is_set_shown_asked_and_removed() {
+    let place = Place::new("idp");
+    let (_runtime, mock) = mock();
+    place.json(&["init"]);
+    let app = place.json(&["app", "create", "I", "--website-url", "https://i.example"]);
+    let (id, issuer) = (app["app_id"].as_str().unwrap(), mock.issuer());
+    let none = place.run(&["idp", "show", id]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(said(&none).contains("alter idp set"), "{}", said(&none));
+
+    let made = place.json(&["idp", "set", "I", "--issuer", &issuer, "--audience", "my-app"]);
+    assert_eq!((made["keys"].as_u64(), &made["warning"]), (Some(1), &Value::Null), "{made}");
+    assert_eq!(made["keys_url"], mock.url("/jwks"));
+    let shown = place.json(&["idp", "show", id]);
+    assert_eq!((&shown["issuer"], &shown["audience"]), (&issuer.clone().into(), &"my-app".into()));
+    assert!(said(&place.run(&["doctor"])).contains("ok    idp            I: 1 keys at"));
+
+    let any = place.json(&[
+        "idp",
+        "set",
+        id,
+        "--issuer",
+        &issuer,
+        "--any-audience",
+        "--jwks-url",
+        &mock.url("/jwks"),
+    ]);
+    assert_eq!((&any["audience"], &any["any_audience"]), (&Value::Null, &true.into()));
+    assert_eq!(place.json(&["app", "show", id])["identity_provider"]["issuer"], issuer.as_str());
+    assert_eq!(place.json(&["idp", "remove", id])["removed"], true);
+    assert_eq!(place.json(&["idp", "remove", id])["removed"], false);
+    assert!(!said(&place.run(&["doctor"])).contains("  idp  "));
+}
+
+#[test]
+fn an_identity_provider_that_cannot_be_asked_is_a_warning_and_one_of_another_name_is_refused() {
+    let place = Place::new("idp-bad");
+    let (_runtime, mock) = mock();
+    place.json(&["init"]);
+    let app = place.json(&["app", "create", "I", "--website-url", "https://i.example"]);
+    let (id, issuer) = (app["app_id"].as_str().unwrap(), mock.issuer());
+    let set = ["idp", "set", id, "--issuer", &issuer, "--audience", "my-app"];
+
+    mock.set(|s| s.discovery_fields = serde_json::json!({ "issuer": format!("{issuer}/") }));
+    let refused = place.run(&set);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("equal to the last character"), "{}", said(&refused));
+    assert_eq!(place.run(&["idp", "show", id]).status.code(), Some(1), "nothing was changed");
+    mock.set(|s| s.discovery_fields = Value::Null);
+    assert_eq!(place.json(&set)["warning"], Value::Null, "control");
+
+    for broken in [Raw::new(500, "text/plain", ""), Raw::new(200, "application/json", r#"{"keys":[]}"#)] {
+        mock.set(|s| s.jwks = Some(broken));
+        let warned = place.json(&set);
+        assert!(warned["warning"].as_str().is_some_and(|text| text.contains("key")), "{warned}");
+        assert_eq!(warned["issuer"], issuer.as_str());
+        let doctor = place.run(&["doctor"]);
+        assert!(said(&doctor).contains("MEND  idp"), "{}", said(&doctor));
+    }
+    mock.set(|s| s.discovery_fields = serde_json::json!({ "issuer": "https://other.example" }));
+    let doctor = place.run(&["doctor"]);
+    assert!(said(&doctor).contains("https://other.example"), "{}", said(&doctor));
+    drop(mock);
+    assert!(place.json(&set)["warning"].is_string());
+}
+
 #[test]
 fn wrong_usage_is_exit_status_2_and_names_what_to_do() {
     let place = Place::new("usage");
     place.json(&["init"]);
     let app = place.json(&["app", "create", "U", "--website-url", "https://u.example"]);
     let id = app["app_id"].as_str().unwrap();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["nonsense"], "unrecognized"),
         (&["app", "create", "X", "--session-ttl", "5"], "60 to 3600"),
         (&["app", "create", "X", "--min-binding", "L9"], "L0, L1, L2 or L3"),
@@ -152,6 +227,14 @@ fn wrong_usage_is_exit_status_2_and_names_what_to_do() {
             "alter provider list --catalog",
         ),
         (&["provider", "set", id, "github", "--client-id", "x"], "--client-secret-stdin"),
+        (&["idp", "set", id, "--issuer", "https://id.example"], "--any-audience"),
+        (
+            &["idp", "set", id, "--issuer", "https://id.example", "--audience", "a", "--any-audience"],
+            "--audience",
+        ),
+        (&["idp", "set", id, "--issuer", "http://id.example", "--audience", "a"], "must be https"),
+        (&["idp", "set", id, "--issuer", "https://id.example?x=1", "--audience", "a"], "has a query"),
+        (&["idp", "set", id, "--issuer", "https://id.example", "--audience", ""], "--audience is empty"),
     ];
     for (args, words) in cases {
         let output = place.run(args);

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, Micros, StoreError};
+use crate::{AppId, IdentityProvider, Micros, StoreError};
 
 /// How well a session is bound to the person who started it in the app (security 6.2). Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,12 +53,15 @@ pub struct AppSettings {
     pub require_code: bool,
     /// Calls without a signature are accepted (curl, development).
     pub allow_bearer: bool,
-    /// A user-bound grant needs `user_token`. Stored; identity providers are not built yet.
+    /// A user-bound grant needs `user_token`. Stored; user-bound grants are not built yet.
     pub require_user_token: bool,
     /// Lifetime of a session, seconds, 60-3600.
     pub session_ttl: u32,
     /// What the operator said; `None` = decided by [`App::min_binding`].
     pub min_binding: Option<Level>,
+    /// Who vouches for its users (`alter idp set`); `None` = nobody, and user tokens are refused.
+    #[serde(default)]
+    pub identity_provider: Option<IdentityProvider>,
 }
 
 impl AppSettings {
@@ -75,6 +78,7 @@ impl AppSettings {
             require_user_token: false,
             session_ttl: 600,
             min_binding: None,
+            identity_provider: None,
         }
     }
 
@@ -94,6 +98,9 @@ impl AppSettings {
             let parsed = url::Url::parse(url).map_err(|_| format!("--website-url {url} is not a URL."))?;
             crate::origin::check_origin(&crate::origin::origin_of(&parsed))
                 .map_err(|e| format!("--website-url {url}: {e}"))?;
+        }
+        if let Some(idp) = &self.identity_provider {
+            idp.check()?;
         }
         self.return_origins
             .iter()

@@ -12,6 +12,7 @@ pub mod delegation;
 pub mod exit;
 pub mod grant;
 pub mod id;
+pub mod idp;
 pub mod key;
 pub mod origin;
 pub mod outcome;
@@ -36,6 +37,7 @@ pub use grant::{
     Credential, Grant, GrantFilter, GrantStatus, GrantStore, ListedGrant, ReleaseCredential, RevokedGrant,
 };
 pub use id::{AgentId, AppId, ConfigId, GrantId, KeyId, SessionId, TransactionId, UserId};
+pub use idp::IdentityProvider;
 pub use key::{ApiKey, FoundKey, KeyStore, KeyType};
 pub use outcome::{Connection, Declined, Event, EventName, Failure, FailureKind, Operation};
 pub use provider::{ClientAuth, Coop, IdentitySource, ProviderConfig, ProviderStore, Recipe};

@@ -245,7 +245,7 @@ impl Flows {
         let asked_openid = transaction.scopes.iter().any(|s| s == "openid");
         let claims = match &tokens.id_token {
             Some(id_token) if asked_openid && recipe.jwks_url.is_some() => {
-                let verified = self.inner.jwks.verify_id_token(
+                let verified = self.inner.jwks.of(config.app_id).verify_id_token(
                     &self.inner.egress,
                     recipe,
                     id_token,

@@ -18,7 +18,9 @@ mod ready;
 mod reap;
 mod release;
 mod status;
+mod user_token;
 
+pub use alter_oauth::UserClaims;
 pub use approve::{ApproveError, StepError};
 pub use authenticate::{AuthError, Caller, PresentedCall};
 pub use callback::{CallbackEnd, CallbackRequest};
@@ -31,3 +33,4 @@ pub use poll::{Poll, PollError};
 pub use ready::{NotReady, StartError};
 pub use release::{ReleaseError, ReleaseRequest, Released};
 pub use status::{Status, StatusError, StatusReport, StatusRequest};
+pub use user_token::{UserTokenError, VerifyUserError};

@@ -145,6 +145,17 @@ impl Keys {
         };
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
+
+    /// See [`crate::MockProvider::sign_text`].
+    pub(crate) fn sign_text(&mut self, number: u32, alg: Alg, header: &str, payload: &str) -> String {
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+        let generation = self.generation(number);
+        let signature = match alg {
+            Alg::Es256 => generation.sign_ec(message.as_bytes()),
+            Alg::Rs256 => generation.sign_rsa(message.as_bytes()),
+        };
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
 }
 
 fn kid(alg: Alg, generation: u32) -> String {

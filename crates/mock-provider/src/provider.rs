@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::keys::merge;
 use crate::seen::Seen;
 use crate::state::{Client, Inner};
 use crate::switches::Switches;
@@ -104,8 +105,14 @@ impl MockProvider {
     /// A signed JWT about the user, as an app's identity provider would issue it: `iss`, `sub`, `aud`,
     /// `iat`, `exp` (one hour) and, for a known user, `email` and `name`.
     pub fn user_token(&self, sub: &str, audience: &str) -> String {
+        self.user_token_with(sub, audience, Value::Null, Value::Null)
+    }
+
+    /// The same with anything else: `header` is merged over the header as in [`Self::sign`], `claims` over
+    /// the claims; a null removes.
+    pub fn user_token_with(&self, sub: &str, audience: &str, header: Value, claims: Value) -> String {
         let now = self.inner.now();
-        let mut claims = json!({
+        let mut all = json!({
             "iss": self.inner.issuer,
             "sub": sub,
             "aud": audience,
@@ -113,10 +120,11 @@ impl MockProvider {
             "exp": now + USER_TOKEN_LIFE_S,
         });
         if let Some(user) = self.inner.world().users.get(sub) {
-            claims["email"] = user.email.into();
-            claims["name"] = user.name.into();
+            all["email"] = user.email.into();
+            all["name"] = user.name.into();
         }
-        self.inner.sign(Value::Null, claims)
+        merge(&mut all, &claims);
+        self.inner.sign(header, all)
     }
 
     /// Signs arbitrary claims. `header_overrides` is merged over `{alg, kid, typ}`; a null removes.
@@ -126,6 +134,11 @@ impl MockProvider {
     /// The pseudo header [`crate::KEY_HEADER`] = `"foreign"` signs with a key that no JWKS of ours holds.
     pub fn sign(&self, header_overrides: Value, claims: Value) -> String {
         self.inner.sign(header_overrides, claims)
+    }
+
+    /// Signs a header and a payload that need not be JSON, with the key of the algorithm now switched on.
+    pub fn sign_text(&self, header: &str, payload: &str) -> String {
+        self.inner.sign_text(header, payload)
     }
 
     /// The current public key as PEM (SubjectPublicKeyInfo), of the algorithm now switched on.

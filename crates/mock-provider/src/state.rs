@@ -102,6 +102,11 @@ impl Inner {
         lock(&self.keys).sign(generation, alg, header_overrides, &claims)
     }
 
+    pub(crate) fn sign_text(&self, header: &str, payload: &str) -> String {
+        let (generation, alg) = self.signing();
+        lock(&self.keys).sign_text(generation, alg, header, payload)
+    }
+
     pub(crate) fn public_key_pem(&self) -> String {
         let (generation, alg) = self.signing();
         lock(&self.keys).public_key_pem(generation, alg)

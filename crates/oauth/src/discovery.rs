@@ -1,5 +1,6 @@
-//! A provider's own description of itself (OpenID Connect Discovery 1.0, RFC 8414). Read once, when the operator
-//! configures the provider; what it said is then pinned, and a document that changes later changes nothing (T20).
+//! A provider's own description of itself (OpenID Connect Discovery 1.0, RFC 8414). A provider's is read once, when the
+//! operator configures it; what it said is then pinned, and a document that changes later changes nothing (T20). An
+//! app's identity provider is asked for the place of its keys alone, and again every hour (`jwks_cache.rs`).
 
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 use url::Url;
 
-use crate::id_token::ALGORITHMS;
+use crate::jws::ALGORITHMS;
 use crate::strict_json;
 
 /// For one document, all of it.
-const TOTAL: Duration = Duration::from_secs(10);
+const TOTAL: Duration = Duration::from_secs(5);
 
 /// Bytes of a document.
 const BODY_MAX: usize = 256 * 1024;
@@ -109,6 +110,22 @@ pub enum DiscoveryError {
 /// # Errors
 /// [`DiscoveryError`].
 pub async fn discover(egress: &Egress, issuer: &str) -> Result<Discovered, DiscoveryError> {
+    let (document, base) = document(egress, issuer).await?;
+    read(&document, issuer, &base)
+}
+
+/// Where the keys of an issuer are. All that is asked of an issuer whose tokens are verified and nothing else: it may
+/// have no authorization endpoint at all.
+///
+/// # Errors
+/// [`DiscoveryError`].
+pub(crate) async fn jwks_url(egress: &Egress, issuer: &str) -> Result<String, DiscoveryError> {
+    let (document, base) = document(egress, issuer).await?;
+    is_of(&document, issuer)?;
+    endpoint(&document, "jwks_uri", &base)?.ok_or(DiscoveryError::Endpoint("jwks_uri"))
+}
+
+async fn document(egress: &Egress, issuer: &str) -> Result<(Value, Url), DiscoveryError> {
     let base =
         issuer_url(issuer).ok_or_else(|| DiscoveryError::BadIssuer(issuer.chars().take(200).collect()))?;
     let body = match fetch(egress, openid_location(&base)).await {
@@ -116,7 +133,7 @@ pub async fn discover(egress: &Egress, issuer: &str) -> Result<Discovered, Disco
         other => other?,
     };
     let document = strict_json::parse(&body).filter(Value::is_object).ok_or(DiscoveryError::NotUnderstood)?;
-    read(&document, issuer, &base)
+    Ok((document, base))
 }
 
 async fn fetch(egress: &Egress, url: Url) -> Result<Vec<u8>, DiscoveryError> {
@@ -156,12 +173,18 @@ fn oauth_location(base: &Url) -> Url {
     url
 }
 
-fn read(document: &Value, issuer: &str, base: &Url) -> Result<Discovered, DiscoveryError> {
+/// A document of another issuer is a typing error, or poison.
+fn is_of(document: &Value, issuer: &str) -> Result<(), DiscoveryError> {
     let found = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
     if found != issuer {
         let found = found.chars().take(200).collect();
         return Err(DiscoveryError::IssuerMismatch { asked: issuer.to_owned(), found });
     }
+    Ok(())
+}
+
+fn read(document: &Value, issuer: &str, base: &Url) -> Result<Discovered, DiscoveryError> {
+    is_of(document, issuer)?;
     if list(document, "response_types_supported").is_some_and(|types| !types.contains(&"code")) {
         return Err(DiscoveryError::NoCodeFlow);
     }

@@ -1,40 +1,20 @@
-//! The id_token: what its header may say, whose key verifies it, and what it must claim (OpenID Connect Core section
-//! 3.1.3.7, RFC 8725).
-//!
-//! The token decides nothing about its own verification: algorithms come from the recipe, keys from the recipe's key
-//! set, and the header's `kid` only looks one up. `jku`, `x5u`, `jwk` and `x5c` are not read; `crit` and `b64` are
-//! refused.
+//! The id_token: verified as any signed JWT (`jws.rs`), under the recipe's algorithms and with the recipe's keys, and
+//! then judged by its claims (OpenID Connect Core section 3.1.3.7).
 
-use alter_core::secret::{base64url, from_base64url, same};
+use alter_core::secret::{base64url, same};
 use alter_core::{Micros, Recipe};
 use alter_egress::Egress;
 use aws_lc_rs::digest;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::Algorithm;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::claims::{self, Expected};
-use crate::jwks::{Candidates, KeySet};
-use crate::{BadClaim, JwksCache, JwksError, strict_json};
+use crate::jws::{self, JwsRefused, Rules};
+use crate::{AppKeys, BadClaim, JwksError};
 
 /// Bytes of a token.
 const TOKEN_MAX: usize = 64 * 1024;
-
-/// Bytes of a `kid`.
-const KID_MAX: usize = 512;
-
-/// The algorithms that we verify, by their names of RFC 7518 and RFC 8037. No secret-key one, and never `none`.
-pub(crate) const ALGORITHMS: [(&str, Algorithm); 9] = [
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("EdDSA", Algorithm::EdDSA),
-];
 
 /// Why an id_token is not believed. Nothing of the token is in any text.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -62,22 +42,24 @@ pub enum IdTokenRefused {
     Claim(#[from] BadClaim),
 }
 
-/// A token taken apart, unverified.
-struct Parts<'a> {
-    alg_name: String,
-    alg: Algorithm,
-    kid: Option<String>,
-    message: &'a str,
-    payload: &'a str,
-    signature: &'a str,
+impl From<JwsRefused> for IdTokenRefused {
+    fn from(refused: JwsRefused) -> Self {
+        match refused {
+            JwsRefused::Malformed(what) => Self::Malformed(what),
+            JwsRefused::Algorithm => Self::Algorithm,
+            JwsRefused::Keys(error) => Self::Keys(error),
+            JwsRefused::Key => Self::Key,
+            JwsRefused::Signature => Self::Signature,
+        }
+    }
 }
 
-impl JwksCache {
+impl AppKeys<'_> {
     /// Verifies an id_token and answers its claims.
     ///
     /// `nonce` is that of the authorization request, and mandatory. With `access_token` an `at_hash` that the token
-    /// carries must fit it. A key that is not known makes the key set be read again, at most once a minute per URL.
-    /// The claims are judged by the time when the token came, which for a journalled answer is not now; the key set's
+    /// carries must fit it. A key that is not known makes the key set be read again, at most once a minute. The claims
+    /// are judged by the time when the token came, which for a journalled answer is not now; the key set's
     /// age is counted from now.
     ///
     /// # Errors
@@ -87,7 +69,7 @@ impl JwksCache {
         reason = "each is another fact of the flow, used once and here only"
     )]
     pub async fn verify_id_token(
-        &self,
+        self,
         egress: &Egress,
         recipe: &Recipe,
         id_token: &SecretString,
@@ -101,87 +83,13 @@ impl JwksCache {
         if recipe.issuer.is_none() && recipe.issuer_template.is_none() {
             return Err(IdTokenRefused::NotConfigured("issuer"));
         }
-        let parts = take_apart(recipe, id_token.expose_secret())?;
-        let keys = self.get(egress, url, now).await?;
-        let verdict = match verify(&parts, &keys) {
-            Err(refused) if may_be_rotation(&refused, &parts) => {
-                match self.newer(egress, url, &keys, now).await {
-                    Some(keys) => verify(&parts, &keys),
-                    None => Err(refused),
-                }
-            }
-            verdict => verdict,
-        };
-        verdict?;
-        let claims = object(parts.payload).ok_or(IdTokenRefused::Malformed("its claims"))?;
+        let allows = |name: &str| recipe.id_token_algs.iter().any(|allowed| allowed == name);
+        let rules = Rules { max: TOKEN_MAX, allows: &allows, kinds: &[] };
+        let parts = jws::take_apart(id_token.expose_secret(), &rules)?;
+        let claims = jws::verified_claims(&parts, self, egress, url, now).await?;
         claims::check(&claims, &Expected { recipe, client_id, nonce, now: received_at })?;
         check_at_hash(&claims, parts.alg, access_token)?;
         Ok(claims)
-    }
-}
-
-fn take_apart<'a>(recipe: &Recipe, token: &'a str) -> Result<Parts<'a>, IdTokenRefused> {
-    if token.len() > TOKEN_MAX {
-        return Err(IdTokenRefused::Malformed("it is too long"));
-    }
-    let (message, signature) = token.rsplit_once('.').ok_or(IdTokenRefused::Malformed("it is no JWT"))?;
-    let (header, payload) = message.split_once('.').ok_or(IdTokenRefused::Malformed("it is no JWT"))?;
-    if payload.contains('.') {
-        return Err(IdTokenRefused::Malformed("it is no signed JWT"));
-    }
-    let header = object(header).ok_or(IdTokenRefused::Malformed("its header"))?;
-    refuse_extensions(&header)?;
-    let alg_name = header.get("alg").and_then(Value::as_str).unwrap_or_default();
-    let allowed = recipe.id_token_algs.iter().any(|name| name == alg_name);
-    let alg = ALGORITHMS.iter().find(|(name, _)| *name == alg_name).filter(|_| allowed);
-    let (_, alg) = alg.ok_or(IdTokenRefused::Algorithm)?;
-    Ok(Parts { alg_name: alg_name.to_owned(), alg: *alg, kid: kid(&header)?, message, payload, signature })
-}
-
-fn object(encoded: &str) -> Option<Value> {
-    strict_json::parse(&from_base64url(encoded)?).filter(Value::is_object)
-}
-
-/// `crit` names extensions that must be understood (RFC 7515 section 4.1.11), and we understand none; `b64` changes what
-/// is signed (RFC 7797). A `typ` of another kind of JWT is one taken from elsewhere (RFC 8725 section 3.11).
-fn refuse_extensions(header: &Value) -> Result<(), IdTokenRefused> {
-    if ["crit", "b64", "zip", "enc"].iter().any(|name| header.get(*name).is_some()) {
-        return Err(IdTokenRefused::Malformed("its header has extensions"));
-    }
-    let kind = header.get("typ").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-    if kind.ends_with("+jwt") {
-        return Err(IdTokenRefused::Malformed("it is another kind of JWT"));
-    }
-    Ok(())
-}
-
-fn kid(header: &Value) -> Result<Option<String>, IdTokenRefused> {
-    match header.get("kid") {
-        None => Ok(None),
-        Some(Value::String(kid)) if kid.len() <= KID_MAX => Ok(Some(kid.clone())),
-        Some(_) => Err(IdTokenRefused::Malformed("its kid")),
-    }
-}
-
-fn verify(parts: &Parts<'_>, keys: &KeySet) -> Result<(), IdTokenRefused> {
-    match keys.candidates(parts.alg, &parts.alg_name, parts.kid.as_deref()) {
-        Candidates::None | Candidates::Ambiguous => Err(IdTokenRefused::Key),
-        Candidates::These(keys) if keys.iter().any(|key| is_signed(parts, key)) => Ok(()),
-        Candidates::These(_) => Err(IdTokenRefused::Signature),
-    }
-}
-
-fn is_signed(parts: &Parts<'_>, key: &DecodingKey) -> bool {
-    // An empty or undecodable signature is an error or a failure there: false either way.
-    jsonwebtoken::crypto::verify(parts.signature, parts.message.as_bytes(), key, parts.alg).unwrap_or(false)
-}
-
-/// A name that is not known, or the one key of a set whose keys have no names.
-fn may_be_rotation(refused: &IdTokenRefused, parts: &Parts<'_>) -> bool {
-    match refused {
-        IdTokenRefused::Key => true,
-        IdTokenRefused::Signature => parts.kid.is_none(),
-        _ => false,
     }
 }
 
@@ -206,5 +114,26 @@ fn check_at_hash(
 }
 
 #[cfg(test)]
-#[path = "id_token_tests.rs"]
-mod tests;
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn at_hash_is_that_of_the_standards_example_and_of_no_other_token() {
+        // OpenID Connect Core appendix A.3.
+        let token = SecretString::from("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
+        let claims = json!({"at_hash":"77QmUPtjPfzWtF2AnpK9RQ"});
+        assert_eq!(check_at_hash(&claims, Algorithm::RS256, Some(&token)), Ok(()));
+        assert_eq!(check_at_hash(&claims, Algorithm::RS256, None), Ok(()));
+        assert_eq!(check_at_hash(&json!({}), Algorithm::RS256, Some(&token)), Ok(()));
+        for (claims, alg, token) in [
+            (&claims, Algorithm::RS256, "another"),
+            (&claims, Algorithm::RS384, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+            (&json!({"at_hash":7}), Algorithm::RS256, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+            (&json!({"at_hash":""}), Algorithm::EdDSA, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+        ] {
+            assert_eq!(check_at_hash(claims, alg, Some(&token.into())), Err(BadClaim::AtHash), "{claims}");
+        }
+    }
+}

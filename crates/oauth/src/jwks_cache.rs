@@ -1,50 +1,28 @@
-//! Key sets kept in memory, so that a connection does not cost a request for keys.
-//!
-//! A set is good for an hour. A token that names a key which the set lacks may be of a rotation just made, so the set
-//! is read again at once, but at most once a minute per URL: the name is the token's, and tokens are anybody's. When
-//! the provider cannot be read, what is there stays good for a day.
+//! Key sets and metadata kept in memory, for each app apart: what one app's tokens provoke, what its issuer fails at
+//! and what its key set says is nothing to another app, of the same issuer too (T73).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alter_core::Micros;
+use alter_core::{AppId, Micros};
 use alter_egress::Egress;
 
+use crate::discovery::{self, DiscoveryError};
 use crate::jwks::{JwksError, KeySet};
+use crate::kept::Kept;
 
-/// Seconds for which a set is used without asking again.
-const FRESH_S: i64 = 3600;
+/// URLs kept for one app; the one read longest ago goes.
+const URLS_PER_APP: usize = 32;
 
-/// Seconds for which a set is used when asking fails.
-const STALE_S: i64 = 24 * 3600;
+/// URLs kept for all apps.
+const URLS_MAX: usize = 2048;
 
-/// Seconds between two reads that a token, or a failure, provokes.
-const PAUSE_S: i64 = 60;
-
-/// URLs kept; the one read longest ago goes.
-const URLS_MAX: usize = 256;
-
-/// Key sets by URL, shared by all flows of one process. Time is an argument throughout.
+/// Shared by all flows of one process. Time is an argument throughout.
 #[derive(Default)]
 pub struct JwksCache {
-    entries: Mutex<HashMap<String, Arc<Entry>>>,
-}
-
-/// One URL. The gate is held while it is read, so that many waiters cost one request; who finds what he needs in
-/// `known` does not wait for it.
-#[derive(Default)]
-struct Entry {
-    known: Mutex<Known>,
-    gate: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default, Clone)]
-struct Known {
-    keys: Option<(Arc<KeySet>, Micros)>,
-    /// The last failure, and the last read that a token provoked.
-    failed_at: Option<Micros>,
-    provoked_at: Option<Micros>,
-    error: Option<JwksError>,
+    keys: Table<KeySet, JwksError>,
+    /// Where the keys of an issuer are, by its metadata.
+    metadata: Table<String, DiscoveryError>,
 }
 
 impl std::fmt::Debug for JwksCache {
@@ -62,29 +40,31 @@ impl JwksCache {
         Self::default()
     }
 
-    /// The set of this URL, from memory where it is fresh.
+    /// The part of one app.
+    pub fn of(&self, app: AppId) -> AppKeys<'_> {
+        AppKeys { cache: self, app }
+    }
+}
+
+/// What is kept for one app.
+#[derive(Debug, Clone, Copy)]
+pub struct AppKeys<'a> {
+    cache: &'a JwksCache,
+    app: AppId,
+}
+
+impl AppKeys<'_> {
+    /// The key set of this URL, from memory where it is fresh.
     pub(crate) async fn get(
         &self,
         egress: &Egress,
         url: &str,
         now: Micros,
     ) -> Result<Arc<KeySet>, JwksError> {
-        let entry = self.entry(url);
-        if let Some(keys) = entry.known().fresh(now) {
-            return Ok(keys);
-        }
-        let _gate = entry.gate.lock().await;
-        let known = entry.known();
-        if let Some(keys) = known.fresh(now) {
-            return Ok(keys);
-        }
-        if known.failed_at.is_some_and(|at| within(at, now, PAUSE_S)) {
-            return known.despite_failure(now);
-        }
-        entry.read(egress, url, now).await
+        self.cache.keys.entry(self.app, url).get(now, KeySet::fetch(egress, url)).await
     }
 
-    /// Another set than `seen`, for a token that `seen` does not verify; `None` when there is none to be had now.
+    /// Another key set than `seen`, for a token that `seen` does not verify; `None` when there is none to be had now.
     pub(crate) async fn newer(
         &self,
         egress: &Egress,
@@ -92,115 +72,82 @@ impl JwksCache {
         seen: &Arc<KeySet>,
         now: Micros,
     ) -> Option<Arc<KeySet>> {
-        let entry = self.entry(url);
-        let _gate = entry.gate.lock().await;
-        let known = entry.known();
-        match known.keys {
-            Some((keys, _)) if !Arc::ptr_eq(&keys, seen) => return Some(keys),
-            _ if known.provoked_at.is_some_and(|at| within(at, now, PAUSE_S)) => return None,
-            _ => {}
-        }
-        entry.change(|known| known.provoked_at = Some(now));
-        let keys = entry.read(egress, url, now).await.ok()?;
-        (!Arc::ptr_eq(&keys, seen)).then_some(keys)
+        self.cache.keys.entry(self.app, url).newer(seen, now, KeySet::fetch(egress, url)).await
     }
 
-    fn entry(&self, url: &str) -> Arc<Entry> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if !entries.contains_key(url) && entries.len() >= URLS_MAX {
-            let oldest =
-                entries.iter().min_by_key(|(_, entry)| entry.known().keys.map_or(i64::MIN, |(_, at)| at.0));
-            if let Some(url) = oldest.map(|(url, _)| url.clone()) {
-                entries.remove(&url);
-            }
-        }
-        entries.entry(url.to_owned()).or_default().clone()
+    /// Where the keys of this issuer are, from memory where that is fresh.
+    pub(crate) async fn jwks_url(
+        &self,
+        egress: &Egress,
+        issuer: &str,
+        now: Micros,
+    ) -> Result<Arc<String>, DiscoveryError> {
+        self.cache.metadata.entry(self.app, issuer).get(now, discovery::jwks_url(egress, issuer)).await
     }
 }
 
-impl Entry {
-    fn known(&self) -> Known {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+/// What is kept, by app and URL.
+struct Table<T, E>(Mutex<Entries<T, E>>);
 
-    fn change(&self, f: impl FnOnce(&mut Known)) {
-        f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
-    }
+type Entries<T, E> = HashMap<(AppId, String), Arc<Kept<T, E>>>;
 
-    /// Asks the provider; falls back to what is there. The gate is held.
-    async fn read(&self, egress: &Egress, url: &str, now: Micros) -> Result<Arc<KeySet>, JwksError> {
-        match KeySet::fetch(egress, url).await {
-            Ok(keys) => {
-                let keys = Arc::new(keys);
-                self.change(|known| {
-                    known.keys = Some((keys.clone(), now));
-                    known.failed_at = None;
-                    known.error = None;
-                });
-                Ok(keys)
-            }
-            Err(error) => {
-                self.change(|known| {
-                    known.failed_at = Some(now);
-                    known.error = Some(error.clone());
-                });
-                let keys = self.known().despite_failure(now)?;
-                // Without a fallback the caller gets the error, and logs it.
-                tracing::warn!(url, %error, "a provider's keys could not be read again; those read earlier are used");
-                Ok(keys)
-            }
-        }
+impl<T, E> Default for Table<T, E> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }
 
-impl Known {
-    fn fresh(&self, now: Micros) -> Option<Arc<KeySet>> {
-        self.keys.as_ref().filter(|(_, at)| within(*at, now, FRESH_S)).map(|(keys, _)| keys.clone())
-    }
-
-    fn despite_failure(&self, now: Micros) -> Result<Arc<KeySet>, JwksError> {
-        match (&self.keys, &self.error) {
-            (Some((keys, at)), _) if within(*at, now, STALE_S) => Ok(keys.clone()),
-            (_, Some(error)) => Err(error.clone()),
-            (_, None) => Err(JwksError::NotUnderstood("they were never read")),
+impl<T, E: Clone + std::fmt::Display> Table<T, E> {
+    fn entry(&self, app: AppId, url: &str) -> Arc<Kept<T, E>> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (app, url.to_owned());
+        if let Some(entry) = entries.get(&key) {
+            return entry.clone();
         }
+        make_room(&mut entries, app);
+        let entry = Arc::new(Kept::new(url));
+        entries.insert(key, entry.clone());
+        entry
     }
 }
 
-/// Less than `seconds` apart, in either direction: a clock that was set back must not freeze anything.
-fn within(at: Micros, now: Micros, seconds: i64) -> bool {
-    now.since(at).unsigned_abs() < seconds.unsigned_abs() * 1_000_000
+/// An app makes room among its own first: it cannot drive out another's.
+fn make_room<T, E: Clone + std::fmt::Display>(entries: &mut Entries<T, E>, app: AppId) {
+    let own = entries.keys().filter(|(of, _)| *of == app).count();
+    let crowded = own >= URLS_PER_APP;
+    if !crowded && entries.len() < URLS_MAX {
+        return;
+    }
+    let leaving = entries.iter().filter(|((of, _), _)| !crowded || *of == app);
+    let oldest = leaving.min_by_key(|(_, entry)| entry.read_at()).map(|(key, _)| key.clone());
+    if let Some(key) = oldest {
+        entries.remove(&key);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use alter_core::SystemRandom;
+
     use super::*;
 
     #[test]
-    fn a_set_is_fresh_for_an_hour_and_a_fallback_for_a_day() {
-        let start = Micros(1_000_000_000_000_000);
-        let keys = Arc::new(KeySet::parse(br#"{"keys":[]}"#).unwrap());
-        let known =
-            Known { keys: Some((keys, start)), error: Some(JwksError::Status(500)), ..Known::default() };
-        for (after, fresh, fallback) in [
-            (0, true, true),
-            (3599, true, true),
-            (3600, false, true),
-            (86_399, false, true),
-            (86_400, false, false),
-        ] {
-            let now = start.plus_seconds(after);
-            assert_eq!(known.fresh(now).is_some(), fresh, "{after}");
-            assert_eq!(known.despite_failure(now).is_ok(), fallback, "{after}");
+    fn an_app_drives_out_its_own_urls_and_no_other_apps() {
+        let (cache, mine, other) = (JwksCache::new(), AppId::new(&SystemRandom), AppId::new(&SystemRandom));
+        let kept = cache.keys.entry(mine, "https://a.example/jwks");
+        for n in 0..1000 {
+            cache.keys.entry(other, &format!("https://{n}.example/jwks"));
         }
+        assert_eq!(cache.keys.0.lock().unwrap().len(), URLS_PER_APP + 1);
+        assert!(Arc::ptr_eq(&kept, &cache.keys.entry(mine, "https://a.example/jwks")));
     }
 
     #[test]
-    fn no_more_than_256_urls_are_kept() {
+    fn no_more_than_2048_urls_are_kept() {
         let cache = JwksCache::new();
-        for n in 0..1000 {
-            cache.entry(&format!("https://{n}.example/jwks"));
+        for _ in 0..3000 {
+            cache.keys.entry(AppId::new(&SystemRandom), "https://a.example/jwks");
         }
-        assert_eq!(cache.entries.lock().unwrap().len(), URLS_MAX);
+        assert_eq!(cache.keys.0.lock().unwrap().len(), URLS_MAX);
     }
 }

@@ -13,8 +13,10 @@
 //! | `exchange.rs` | the token request (section 4.1.3): sends, and hands back the answer unread |
 //! | `raw_answer.rs` | that answer, in the form in which it is journalled |
 //! | `token_answer.rs` | reading it (section 5), tolerant in what providers vary, strict in what is dangerous |
-//! | `jwks.rs`, `jwks_cache.rs` | the keys of id_tokens (RFC 7517), and keeping them |
-//! | `id_token.rs`, `claims.rs` | the id_token: its signature, then its claims (OpenID Connect Core section 3.1.3.7) |
+//! | `jwks.rs`, `jwks_cache.rs`, `kept.rs` | the keys that sign JWTs (RFC 7517), and keeping them, for each app apart |
+//! | `jws.rs` | a signed JWT: its header and its signature (RFC 7515, RFC 8725) |
+//! | `id_token.rs`, `claims.rs` | the id_token: a signed JWT, then its claims (OpenID Connect Core section 3.1.3.7) |
+//! | `user_token.rs`, `user_claims.rs` | the token of an app's user, signed by the app's identity provider |
 //! | `userinfo.rs` | whose account it is, asked of the provider |
 //! | `identity.rs` | whose account it is, told from what was read |
 //! | `discovery.rs` | the provider's own description (OpenID Connect Discovery, RFC 8414), read when it is configured |
@@ -32,10 +34,14 @@ mod id_token;
 mod identity;
 mod jwks;
 mod jwks_cache;
+mod jws;
+mod kept;
 mod pkce;
 mod raw_answer;
 mod strict_json;
 mod token_answer;
+mod user_claims;
+mod user_token;
 mod userinfo;
 
 pub use authorize::{AuthorizationRequest, OauthError, asks_for_openid, authorize_url};
@@ -46,8 +52,12 @@ pub use exchange::{Client, ExchangeError, exchange};
 pub use id_token::IdTokenRefused;
 pub use identity::{Identity, IdentityUnreadable, identity, needs_userinfo};
 pub use jwks::JwksError;
-pub use jwks_cache::JwksCache;
+pub use jwks_cache::{AppKeys, JwksCache};
 pub use pkce::Pkce;
 pub use raw_answer::{BadRawAnswer, RawAnswer};
 pub use token_answer::{TokenRefused, TokenSet, parse_token_answer};
+pub use user_claims::{BadUserClaim, UserClaims};
+pub use user_token::{
+    BadUserToken, IdpFound, IdpUnreachable, UserTokenRefused, look_at_idp, verify_user_token,
+};
 pub use userinfo::{UserinfoError, userinfo};

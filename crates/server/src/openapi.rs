@@ -15,6 +15,7 @@ use crate::routes;
         routes::sdk::session::create,
         routes::sdk::session::poll,
         routes::sdk::token::retrieve,
+        routes::sdk::auth::verify_token,
         routes::connect::status::status,
         routes::health::alive,
         routes::health::ready,

@@ -252,6 +252,40 @@ async fn backend_failures(server: &TestServer, secrets: &mut Secrets, grant: &st
     server.send(server.signed(&other.key, "/sdk/token", &json!({ "grant_id": grant }))).await;
 }
 
+/// Users' tokens: sound, forged, and of an identity provider that fails or says them back.
+async fn user_tokens(server: &TestServer, secrets: &mut Secrets) {
+    let call =
+        async |token: &str| server.call("/sdk/auth/verify-token", &json!({ "token": token })).await.status;
+    let sound = server.mock.user_token("acme-1001", "my-app");
+    assert_eq!(call(&sound).await, 400, "no identity provider");
+    server.set_idp(&server.app, Some("my-app")).await;
+    assert_eq!(call(&sound).await, 200, "positive control");
+    secrets.add("user token", &sound);
+    for header in
+        [json!({ "alg": "none" }), json!({ "kid": "canary-kid-0xcccc" }), json!({ "crit": ["exp"] })]
+    {
+        let forged = server.mock.user_token_with("acme-1001", "canary-audience-0xdd", header, Value::Null);
+        assert_eq!(call(&forged).await, 401);
+        secrets.add("forged user token", &forged);
+    }
+    secrets.add("its kid", "canary-kid-0xcccc");
+    secrets.add("its audience", "canary-audience-0xdd");
+    assert_eq!(call("canary-no-token-0xee").await, 401);
+    secrets.add("no token", "canary-no-token-0xee");
+    server.mock.set(|s| (s.jwks, s.discovery) = (Some(Raw::new(500, "text/plain", sound.clone())), None));
+    server.clock.advance_seconds(25 * 3600);
+    let later = server.mock.user_token_with(
+        "acme-1001",
+        "my-app",
+        Value::Null,
+        json!({ "exp": server.flows.now().as_seconds() + 60 }),
+    );
+    assert_eq!(call(&later).await, 503);
+    secrets.add("user token", &later);
+    server.mock.set(|s| s.jwks = None);
+    server.clock.advance_seconds(-25 * 3600);
+}
+
 /// Our own failures: storage, vault, crash and replay.
 async fn own_failures(server: &mut TestServer, secrets: &mut Secrets, grant: &str) {
     let mut browser = TestBrowser::new();
@@ -305,6 +339,7 @@ async fn t95_no_secret_is_logged_at_any_level_in_any_ending_of_a_flow() {
     provider_failures(&server, &mut secrets).await;
     browser_failures(&server, &mut secrets).await;
     backend_failures(&server, &mut secrets, &grant).await;
+    user_tokens(&server, &mut secrets).await;
     own_failures(&mut server, &mut secrets, &grant).await;
     let seen = server.mock.seen();
     for request in &seen.token {
@@ -315,7 +350,14 @@ async fn t95_no_secret_is_logged_at_any_level_in_any_ending_of_a_flow() {
         secrets.add("access token", request.authorization().unwrap().trim_start_matches("Bearer "));
     }
 
-    for said in ["connected", "exchange refused", "exchange failed", "storage failed", "a flow failed"] {
+    for said in [
+        "connected",
+        "exchange refused",
+        "exchange failed",
+        "storage failed",
+        "a flow failed",
+        "an identity provider cannot be asked",
+    ] {
         assert!(log.says(said), "positive control: {said:?} was logged");
     }
     for prefix in ["mock_at_", "mock_rt_", "mock_code_", "alter_cs_", "eyJ", "code_verifier", "Bearer "] {

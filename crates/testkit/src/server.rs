@@ -6,7 +6,7 @@ use std::{
 };
 
 use alter_core::{
-    AppId, AppSettings, Clock, Grant, GrantFilter, Random, Recipe, Store, SystemRandom,
+    AppId, AppSettings, Clock, Grant, GrantFilter, IdentityProvider, Random, Recipe, Store, SystemRandom,
     secret::{hex, sha256},
     signing::{SignedParts, sign},
     time::random_bytes,
@@ -174,6 +174,18 @@ impl TestServer {
         recipe.name = format!("Provider {id}");
         change(&mut recipe);
         set_provider(&self.flows, &self.mock, app.id, recipe).await
+    }
+
+    /// Makes the mock the identity provider of an app; `None` = any audience.
+    pub async fn set_idp(&self, app: &TestApp, audience: Option<&str>) {
+        let idp = IdentityProvider {
+            issuer: self.mock.issuer(),
+            audience: audience.map(Into::into),
+            jwks_url: None,
+        };
+        let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
+        let settings = AppSettings { identity_provider: Some(idp), ..stored.settings };
+        self.flows.change_app(app.id, settings).await.expect("the settings are in order");
     }
 
     /// Sends any request.

@@ -1,10 +1,11 @@
 //! `alter doctor`: checks what an operator most often gets wrong, and says what to do. Exit status 1 when something
 //! must be mended.
 
-use alter_core::Level;
+use alter_core::{App, Level};
+use alter_oauth::look_at_idp;
 use serde_json::json;
 
-use super::store_of;
+use super::{idp::no_key, store_of};
 use crate::{
     config::{Config, RootKeySource, is_private},
     output::Output,
@@ -88,6 +89,7 @@ async fn apps(config: &Config) -> anyhow::Result<Vec<Finding>> {
             );
             findings.push(finding("app", false, text));
         }
+        findings.extend(identity_provider(&app, config).await?);
         let providers = store.list_providers(app.id).await?;
         if providers.is_empty() {
             findings.push(finding(
@@ -114,4 +116,18 @@ async fn apps(config: &Config) -> anyhow::Result<Vec<Finding>> {
         }
     }
     Ok(findings)
+}
+
+/// Asked now, as the next user token would have it asked.
+async fn identity_provider(app: &App, config: &Config) -> anyhow::Result<Option<Finding>> {
+    let Some(idp) = &app.settings.identity_provider else { return Ok(None) };
+    let name = &app.settings.name;
+    let found = look_at_idp(&wiring::egress(config)?, idp).await;
+    let problem = found.as_ref().map_or_else(|error| Some(error.to_string()), |found| no_key(found.keys));
+    let (ok, text) = match (problem, found) {
+        (Some(problem), _) => (false, format!("{name}: {problem}: every user token is refused")),
+        (None, Ok(found)) => (true, format!("{name}: {} keys at {}", found.keys, found.jwks_url)),
+        (None, Err(error)) => (false, format!("{name}: {error}")),
+    };
+    Ok(Some(finding("idp", ok, text)))
 }

@@ -3,6 +3,7 @@
 mod app;
 mod doctor;
 mod grant;
+mod idp;
 mod init;
 mod key;
 mod migrate;
@@ -38,6 +39,9 @@ pub(crate) enum Command {
     /// Providers of an app.
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
+    /// The identity provider of an app: who vouches for its users.
+    #[command(subcommand)]
+    Idp(idp::IdpCommand),
     /// Grants of an app.
     #[command(subcommand)]
     Grant(grant::GrantCommand),
@@ -69,6 +73,7 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::App(command) => app::run(command, &config, *output).await,
         Command::Key(command) => key::run(command, &config, *output).await,
         Command::Provider(command) => provider::run(command, &config, *output).await,
+        Command::Idp(command) => idp::run(command, &config, *output).await,
         Command::Grant(command) => grant::run(command, &config, *output).await,
         Command::Demo(_) | Command::Config => Ok(()),
     }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "every test file uses another part")]
 #![allow(clippy::unwrap_used, reason = "these are tests, although not marked as such")]
 
-use alter_core::{Clock, Micros, Recipe, SystemClock, SystemRandom, secret, time};
+use alter_core::{AppId, Clock, Micros, Recipe, SystemClock, SystemRandom, secret, time};
 use alter_egress::{Egress, EgressConfig, Limits, Request};
 use alter_mock_provider::MockProvider;
 use alter_oauth::{
@@ -24,6 +24,7 @@ pub(crate) struct World {
     pub(crate) egress: Egress,
     pub(crate) recipe: Recipe,
     pub(crate) keys: JwksCache,
+    pub(crate) app: AppId,
 }
 
 /// What a transaction keeps between the request and the response.
@@ -65,7 +66,7 @@ impl World {
             "iss_parameter": found.iss_parameter,
         });
         let recipe = serde_json::from_value(recipe).unwrap();
-        Self { provider, egress, recipe, keys: JwksCache::new() }
+        Self { provider, egress, recipe, keys: JwksCache::new(), app: AppId::new(&SystemRandom) }
     }
 
     /// Sends the browser there, and answers the query with which it comes back.
@@ -137,7 +138,10 @@ impl World {
     ) -> Result<Value, IdTokenRefused> {
         let id_token = tokens.id_token.as_ref().expect("an id_token");
         let access = Some(&tokens.access_token);
-        self.keys.verify_id_token(&self.egress, &self.recipe, id_token, CLIENT, nonce, access, at, at).await
+        self.keys
+            .of(self.app)
+            .verify_id_token(&self.egress, &self.recipe, id_token, CLIENT, nonce, access, at, at)
+            .await
     }
 
     /// A fresh flow up to the verified claims.

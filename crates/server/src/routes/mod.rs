@@ -29,6 +29,7 @@ pub(crate) fn all() -> Router<Shared> {
         .route("/sdk/oauth/connect/session", post(sdk::session::create))
         .route("/sdk/oauth/connect/session/poll", post(sdk::session::poll))
         .route("/sdk/token", post(sdk::token::retrieve))
+        .route("/sdk/auth/verify-token", post(sdk::auth::verify_token))
         // the browser SDK's files
         .route("/sdk/{file}", get(sdk::files::latest))
         .route("/sdk/v/{version}/{file}", get(sdk::files::versioned))

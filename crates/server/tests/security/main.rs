@@ -15,5 +15,6 @@ mod pages;
 mod provider_faults;
 mod session;
 mod sql;
+mod users;
 mod vault;
 mod vault_scan;

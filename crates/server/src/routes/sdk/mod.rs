@@ -1,5 +1,6 @@
 //! `/sdk/*`: what an app's backend calls, and the browser SDK's files.
 
+pub(crate) mod auth;
 pub(crate) mod files;
 pub(crate) mod session;
 pub(crate) mod token;

@@ -16,10 +16,13 @@ async fn calls(server: &TestServer) -> Vec<(&'static str, Sent)> {
     let token = server.mint(&json!({})).await;
     let grant = grant(server).await;
     let key = &server.app.key;
+    server.set_idp(&server.app, None).await;
+    let user = server.mock.user_token("acme-1001", "any");
     vec![
         ("mint", server.signed(key, MINT, &json!({}))),
         ("poll", server.signed(key, POLL, &json!({ "session_token": token }))),
         ("token", server.signed(key, "/sdk/token", &wanted(server, &grant))),
+        ("verify-token", server.signed(key, "/sdk/auth/verify-token", &json!({ "token": user }))),
     ]
 }
 

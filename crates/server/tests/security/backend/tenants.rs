@@ -50,6 +50,7 @@ fn t72_every_route_of_the_backend_that_takes_an_id_is_in_the_test_above() {
         "/sdk/oauth/connect/session",
         POLL,
         "/sdk/token",
+        "/sdk/auth/verify-token", // takes no id: tests/security/users.rs
         "/sdk/{file}",
         "/sdk/v/{version}/{file}",
         "/sdk/oauth/connect",

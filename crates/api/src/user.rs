@@ -1,0 +1,54 @@
+//! The app's user, as a JWT of the app's identity provider (wire 3.8).
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+/// A user token on its way in, wherever a body has one. Whoever holds it is the user: it has no `Debug`, is not
+/// serialised again and is wiped when dropped.
+#[derive(Clone, ToSchema)]
+#[schema(value_type = String, max_length = 8192)]
+pub struct UserToken(pub SecretString);
+
+impl<'de> Deserialize<'de> for UserToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+/// `POST /sdk/auth/verify-token`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyToken {
+    /// A JWT of the app's identity provider, at most 8192 bytes.
+    pub token: UserToken,
+}
+
+/// 200 of `POST /sdk/auth/verify-token`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VerifiedUser {
+    /// The identity provider's id of the user. Who the user is: `iss` and `sub` together.
+    pub sub: String,
+    /// The identity provider.
+    pub iss: String,
+    /// RFC 3339: `exp` of the token.
+    pub expires_at: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_a_string_and_nothing_else() {
+        let read = |text: &str| serde_json::from_str::<VerifyToken>(text);
+        assert_eq!(read(r#"{"token":"a.b.c"}"#).expect("a token").token.0.expose_secret(), "a.b.c");
+        for bad in
+            [r#"{"token":null}"#, r#"{"token":7}"#, r#"{"token":["a"]}"#, "{}", r#"{"token":"a","sub":"b"}"#]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

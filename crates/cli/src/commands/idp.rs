@@ -1,0 +1,133 @@
+//! `alter idp set|show|remove`: who vouches for an app's users.
+
+use alter_core::{App, AppSettings, IdentityProvider};
+use alter_oauth::{DiscoveryError, IdpUnreachable, look_at_idp};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{find_app, store_of};
+use crate::{
+    config::Config,
+    output::{Output, Usage},
+    wiring,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdpCommand {
+    /// Set the identity provider of an app, in place of the one it had.
+    Set(SetArgs),
+    /// The identity provider of an app.
+    Show {
+        /// App id, or its name.
+        app: String,
+    },
+    /// Take it away: user tokens are refused from then on.
+    Remove {
+        /// App id, or its name.
+        app: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// App id, or its name.
+    app: String,
+    /// `iss` of your users' tokens, to the last character.
+    #[arg(long, value_name = "URL")]
+    issuer: String,
+    #[command(flatten)]
+    audience: Audience,
+    /// Where its keys are; without it the issuer's metadata say so.
+    #[arg(long, value_name = "URL")]
+    jwks_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Audience {
+    /// What `aud` of your users' tokens is or contains.
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: Option<String>,
+    /// Believe tokens that the issuer made for anybody.
+    #[arg(long)]
+    any_audience: bool,
+}
+
+pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) -> anyhow::Result<()> {
+    match command {
+        IdpCommand::Set(args) => set(args, config, output).await,
+        IdpCommand::Show { app } => {
+            let app = find_app(store_of(config).await?.as_ref(), &app).await?;
+            let Some(idp) = &app.settings.identity_provider else {
+                anyhow::bail!("the app has no identity provider (alter idp set {} --issuer URL ...)", app.id);
+            };
+            output.answer(&lines(idp), &described(&app, idp));
+            Ok(())
+        }
+        IdpCommand::Remove { app } => {
+            let app = find_app(store_of(config).await?.as_ref(), &app).await?;
+            let had = app.settings.identity_provider.is_some();
+            let settings = AppSettings { identity_provider: None, ..app.settings };
+            wiring::flows(config).await?.change_app(app.id, settings).await?;
+            let text = if had { "Removed." } else { "The app had no identity provider." };
+            output.answer(text, &json!({ "app_id": app.id.to_string(), "removed": had }));
+            Ok(())
+        }
+    }
+}
+
+async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<()> {
+    let flows = wiring::flows(config).await?;
+    let app = find_app(store_of(config).await?.as_ref(), &args.app).await?;
+    let idp =
+        IdentityProvider { issuer: args.issuer, audience: args.audience.audience, jwks_url: args.jwks_url };
+    idp.check().map_err(Usage)?;
+    let found = look_at_idp(&wiring::egress(config)?, &idp).await;
+    if let Err(IdpUnreachable::Metadata(error @ DiscoveryError::IssuerMismatch { .. })) = found {
+        // Every token would be refused, and a typing error is mended now.
+        anyhow::bail!("{error}. Nothing was changed");
+    }
+    let settings = AppSettings { identity_provider: Some(idp.clone()), ..app.settings.clone() };
+    flows.change_app(app.id, settings).await?;
+
+    let mut value = described(&app, &idp);
+    let warning = found.as_ref().map_or_else(|error| Some(error.to_string()), |f| no_key(f.keys));
+    value["keys_url"] = json!(found.as_ref().ok().map(|f| &f.jwks_url));
+    value["keys"] = json!(found.as_ref().ok().map(|f| f.keys));
+    value["warning"] = json!(warning);
+    let text = match (warning, &found) {
+        (Some(warning), _) => format!(
+            "{}\n\nWarning: {warning}.\nIt is set; until this is mended every user token is refused (alter doctor).",
+            lines(&idp)
+        ),
+        (None, Ok(found)) => {
+            format!("{}\n\nFound {} usable keys at {}", lines(&idp), found.keys, found.jwks_url)
+        }
+        (None, Err(_)) => lines(&idp),
+    };
+    output.answer(&text, &value);
+    Ok(())
+}
+
+/// What is wrong with a key set of this many usable keys.
+pub(crate) fn no_key(usable: usize) -> Option<String> {
+    (usable == 0).then(|| {
+        "the identity provider shows no usable key (RSA of 2048 bits or more, P-256, P-384 or Ed25519)".into()
+    })
+}
+
+fn lines(idp: &IdentityProvider) -> String {
+    format!(
+        "issuer    {}\naudience  {}\nkeys      {}",
+        idp.issuer,
+        idp.audience.as_deref().unwrap_or("any"),
+        idp.jwks_url.as_deref().unwrap_or("where the issuer's metadata say")
+    )
+}
+
+fn described(app: &App, idp: &IdentityProvider) -> Value {
+    json!({
+        "app_id": app.id.to_string(), "issuer": idp.issuer, "audience": idp.audience,
+        "any_audience": idp.audience.is_none(), "jwks_url": idp.jwks_url,
+    })
+}

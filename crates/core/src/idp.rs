@@ -1,0 +1,135 @@
+//! The identity provider of an app: who vouches for its users. A user token is believed when this issuer signed it for
+//! this audience (S7); how that is found out is `oauth/user_token.rs`.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::origin::is_loopback;
+
+/// Bytes of an issuer or a URL.
+const URL_MAX: usize = 2048;
+
+/// Bytes of an audience.
+const AUDIENCE_MAX: usize = 512;
+
+/// What an operator says about it: the flags of `alter idp set`. Rows of older versions are read again: a new field
+/// needs `#[serde(default)]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityProvider {
+    /// `iss` of its tokens, byte for byte.
+    pub issuer: String,
+    /// What `aud` of its tokens must be or contain; `None` = the operator said `--any-audience`.
+    pub audience: Option<String>,
+    /// Where its keys are; `None` = what the issuer's own metadata say.
+    pub jwks_url: Option<String>,
+}
+
+impl IdentityProvider {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        let issuer = web_url("--issuer", &self.issuer)?;
+        if issuer.query().is_some() {
+            return Err(format!("--issuer {} has a query; an issuer has none.", self.issuer));
+        }
+        if let Some(url) = &self.jwks_url {
+            web_url("--jwks-url", url)?;
+        }
+        match &self.audience {
+            Some(text) if text.trim().is_empty() => {
+                Err("--audience is empty. Give the audience of your users' tokens, or say --any-audience."
+                    .into())
+            }
+            Some(text) if text.len() > AUDIENCE_MAX || text.chars().any(char::is_control) => {
+                Err("--audience must have at most 512 bytes and no control characters.".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// https, or http on a loopback host: keys that come over a wire that others write on are anybody's keys.
+fn web_url(flag: &str, text: &str) -> Result<Url, String> {
+    if text.len() > URL_MAX {
+        return Err(format!("{flag} is longer than 2048 bytes."));
+    }
+    // The URL parser forgives these, and an issuer is compared as it stands.
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!("{flag} contains white space or control characters."));
+    }
+    let url = Url::parse(text).map_err(|_| format!("{flag} {text} is not a URL."))?;
+    let fit = match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_loopback(url.host_str().unwrap_or_default()),
+        _ => false,
+    };
+    if !fit {
+        return Err(format!("{flag} {text} must be https (http is allowed on a loopback host only)."));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("{flag} has a user name or password in it; it must have none."));
+    }
+    if url.fragment().is_some() {
+        return Err(format!("{flag} {text} has a fragment; it must have none."));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn idp(issuer: &str) -> IdentityProvider {
+        IdentityProvider { issuer: issuer.into(), audience: Some("my-app".into()), jwks_url: None }
+    }
+
+    #[test]
+    fn an_issuer_is_https_or_on_this_machine() {
+        for good in
+            ["https://id.example", "https://id.example/", "https://id.example/t/1", "http://127.0.0.1:8702"]
+        {
+            assert_eq!(idp(good).check(), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "id.example",
+            "http://id.example",
+            "ftp://id.example",
+            "javascript:alert(1)",
+            "https://id.example?tenant=1",
+            "https://id.example#x",
+            "https://user@id.example",
+            "https://:pw@id.example",
+            " https://id.example",
+            "https://id.exa\nmple",
+            "https://id.example\u{0}",
+        ] {
+            assert!(idp(bad).check().is_err_and(|text| text.starts_with("--issuer")), "{bad:?}");
+        }
+        assert!(idp(&format!("https://id.example/{}", "x".repeat(2048))).check().is_err());
+    }
+
+    #[test]
+    fn keys_are_read_from_https_or_from_this_machine_and_may_have_a_query() {
+        let keys = |url: &str| IdentityProvider { jwks_url: Some(url.into()), ..idp("https://id.example") };
+        assert_eq!(keys("https://id.example/jwks?app=1").check(), Ok(()));
+        for bad in ["http://id.example/jwks", "file:///etc/passwd", "/jwks", "https://u:p@id.example/jwks"] {
+            assert!(keys(bad).check().is_err_and(|text| text.starts_with("--jwks-url")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_audience_is_something_or_is_waived_aloud() {
+        let for_audience = |audience: Option<&str>| IdentityProvider {
+            audience: audience.map(Into::into),
+            ..idp("https://id.example")
+        };
+        assert_eq!(for_audience(None).check(), Ok(()));
+        assert_eq!(for_audience(Some("https://api.example")).check(), Ok(()));
+        for bad in ["", "  ", "a\u{0}b", &"a".repeat(513)] {
+            assert!(for_audience(Some(bad)).check().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Who the app's user is, by a JWT of the app's identity provider (S7).
+//!
+//! 1. The app has an identity provider.
+//! 2. It signed the token for this app's audience, and the token is valid now (T69): nobody remembers an earlier answer.
+
+use alter_core::{App, StoreError};
+use alter_oauth::{BadUserToken, IdpUnreachable, UserClaims, UserTokenRefused, verify_user_token};
+use secrecy::SecretString;
+
+use crate::{Caller, Flows};
+
+/// Why it is not known who the user is.
+#[derive(Debug, thiserror::Error)]
+pub enum UserTokenError {
+    /// The operator configured no identity provider.
+    #[error("the app has no identity provider")]
+    IdpNotConfigured,
+    /// The token is not believed: the caller's or the user's fault.
+    #[error("the user token is not valid: {0}")]
+    Refused(BadUserToken),
+    /// The identity provider cannot be asked; the token may be good. The cause was logged.
+    #[error(transparent)]
+    Unreachable(IdpUnreachable),
+}
+
+/// Why a call that does nothing but verify is not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyUserError {
+    /// About the token.
+    #[error(transparent)]
+    User(#[from] UserTokenError),
+    /// Ours, or the nonce was seen before.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Flows {
+    /// Tells the app who its user is (wire 3.8).
+    ///
+    /// # Errors
+    /// [`VerifyUserError`].
+    pub async fn verify_user_call(
+        &self,
+        caller: &Caller,
+        token: &SecretString,
+    ) -> Result<UserClaims, VerifyUserError> {
+        self.spend_nonce(caller).await?;
+        Ok(self.verify_user(&caller.app, token).await?)
+    }
+
+    /// A step of every story that has a user: who that is.
+    ///
+    /// # Errors
+    /// [`UserTokenError`].
+    pub async fn verify_user(&self, app: &App, token: &SecretString) -> Result<UserClaims, UserTokenError> {
+        let idp = app.settings.identity_provider.as_ref().ok_or(UserTokenError::IdpNotConfigured)?;
+        let inner = &self.inner;
+        let verified = verify_user_token(&inner.jwks, &inner.egress, app.id, idp, token, self.now()).await;
+        verified.map_err(|refused| match refused {
+            UserTokenRefused::Token(bad) => UserTokenError::Refused(bad),
+            UserTokenRefused::Unreachable(cause) => {
+                tracing::warn!(app = %app.id, issuer = idp.issuer, %cause, "an identity provider cannot be asked");
+                UserTokenError::Unreachable(cause)
+            }
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! A signed JWT (RFC 7515, RFC 7519): what its header may say, and whose key verifies it. Shared by id_tokens and user
+//! tokens; what it must claim is theirs.
+//!
+//! The token decides nothing about its own verification: algorithms come from the rules, keys from the issuer's key
+//! set, and the header's `kid` only looks one up. `jku`, `x5u`, `jwk` and `x5c` are not read; `crit` and `b64` are
+//! refused (RFC 8725).
+
+use alter_core::Micros;
+use alter_core::secret::from_base64url;
+use alter_egress::Egress;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::Value;
+
+use crate::jwks::{Candidates, JwksError, KeySet};
+use crate::jwks_cache::AppKeys;
+use crate::strict_json;
+
+/// Bytes of a `kid`.
+const KID_MAX: usize = 512;
+
+/// The algorithms that we verify, by their names of RFC 7518 and RFC 8037. No secret-key one, and never `none`.
+pub(crate) const ALGORITHMS: [(&str, Algorithm); 9] = [
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+
+/// Why a signature is not believed. Nothing of the token is in any text.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum JwsRefused {
+    /// It is no JWT that we read.
+    #[error("malformed: {0}")]
+    Malformed(&'static str),
+    /// Its algorithm is none of those allowed.
+    #[error("signed with an algorithm that is not accepted")]
+    Algorithm,
+    /// The keys cannot be had; another try may succeed.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+    /// No key of the issuer is the one that it names, or several are and it names none.
+    #[error("the key is not known, or not named")]
+    Key,
+    /// The signature is another's.
+    #[error("the signature is wrong")]
+    Signature,
+}
+
+/// What a token of one purpose may look like.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// Bytes of the whole token.
+    pub(crate) max: usize,
+    /// Which of [`ALGORITHMS`] are accepted, by name.
+    pub(crate) allows: &'a (dyn Fn(&str) -> bool + Sync),
+    /// Kinds of JWT (`typ`, in lower case) that are meant although they are not just `JWT`.
+    pub(crate) kinds: &'a [&'a str],
+}
+
+/// A token taken apart, unverified. No `Debug`: whoever holds it is the user.
+pub(crate) struct Parts<'a> {
+    pub(crate) alg: Algorithm,
+    alg_name: String,
+    kid: Option<String>,
+    message: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+pub(crate) fn take_apart<'a>(token: &'a str, rules: &Rules<'_>) -> Result<Parts<'a>, JwsRefused> {
+    if token.len() > rules.max {
+        return Err(JwsRefused::Malformed("it is too long"));
+    }
+    let (message, signature) = token.rsplit_once('.').ok_or(JwsRefused::Malformed("it is no JWT"))?;
+    let (header, payload) = message.split_once('.').ok_or(JwsRefused::Malformed("it is no JWT"))?;
+    if payload.contains('.') {
+        return Err(JwsRefused::Malformed("it is no signed JWT"));
+    }
+    let header = object(header).ok_or(JwsRefused::Malformed("its header"))?;
+    refuse_extensions(&header, rules)?;
+    let alg_name = header.get("alg").and_then(Value::as_str).unwrap_or_default();
+    let alg = ALGORITHMS.iter().find(|(name, _)| *name == alg_name && (rules.allows)(name));
+    let (_, alg) = alg.ok_or(JwsRefused::Algorithm)?;
+    Ok(Parts { alg_name: alg_name.to_owned(), alg: *alg, kid: kid(&header)?, message, payload, signature })
+}
+
+/// Verifies the signature and answers the claims, of which nothing is believed yet but that the issuer wrote them. A
+/// key that is not known makes the key set be read again, at most once a minute.
+pub(crate) async fn verified_claims(
+    parts: &Parts<'_>,
+    keys_of: AppKeys<'_>,
+    egress: &Egress,
+    jwks_url: &str,
+    now: Micros,
+) -> Result<Value, JwsRefused> {
+    let keys = keys_of.get(egress, jwks_url, now).await?;
+    let verdict = match verify(parts, &keys) {
+        Err(refused) if may_be_rotation(&refused, parts) => {
+            match keys_of.newer(egress, jwks_url, &keys, now).await {
+                Some(keys) => verify(parts, &keys),
+                None => Err(refused),
+            }
+        }
+        verdict => verdict,
+    };
+    verdict?;
+    object(parts.payload).ok_or(JwsRefused::Malformed("its claims"))
+}
+
+fn object(encoded: &str) -> Option<Value> {
+    strict_json::parse(&from_base64url(encoded)?).filter(Value::is_object)
+}
+
+/// `crit` names extensions that must be understood (RFC 7515 section 4.1.11), and we understand none; `b64` changes what
+/// is signed (RFC 7797); `cty` says that there is another JWT inside (RFC 7519 section 5.2). A `typ` of another kind of
+/// JWT is one taken from elsewhere (RFC 8725 section 3.11).
+fn refuse_extensions(header: &Value, rules: &Rules<'_>) -> Result<(), JwsRefused> {
+    if ["crit", "b64", "zip", "enc"].iter().any(|name| header.get(*name).is_some()) {
+        return Err(JwsRefused::Malformed("its header has extensions"));
+    }
+    let media =
+        |name: &str| header.get(name).and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+    if media("cty") == "jwt" {
+        return Err(JwsRefused::Malformed("it is a JWT in a JWT"));
+    }
+    let kind = media("typ");
+    let kind = kind.strip_prefix("application/").unwrap_or(&kind);
+    if kind.ends_with("+jwt") && !rules.kinds.contains(&kind) {
+        return Err(JwsRefused::Malformed("it is another kind of JWT"));
+    }
+    Ok(())
+}
+
+fn kid(header: &Value) -> Result<Option<String>, JwsRefused> {
+    match header.get("kid") {
+        None => Ok(None),
+        Some(Value::String(kid)) if kid.len() <= KID_MAX => Ok(Some(kid.clone())),
+        Some(_) => Err(JwsRefused::Malformed("its kid")),
+    }
+}
+
+fn verify(parts: &Parts<'_>, keys: &KeySet) -> Result<(), JwsRefused> {
+    match keys.candidates(parts.alg, &parts.alg_name, parts.kid.as_deref()) {
+        Candidates::None | Candidates::Ambiguous => Err(JwsRefused::Key),
+        Candidates::These(keys) if keys.iter().any(|key| is_signed(parts, key)) => Ok(()),
+        Candidates::These(_) => Err(JwsRefused::Signature),
+    }
+}
+
+fn is_signed(parts: &Parts<'_>, key: &DecodingKey) -> bool {
+    // An empty or undecodable signature is an error or a failure there: false either way.
+    jsonwebtoken::crypto::verify(parts.signature, parts.message.as_bytes(), key, parts.alg).unwrap_or(false)
+}
+
+/// A name that is not known, or the one key of a set whose keys have no names.
+fn may_be_rotation(refused: &JwsRefused, parts: &Parts<'_>) -> bool {
+    match refused {
+        JwsRefused::Key => true,
+        JwsRefused::Signature => parts.kid.is_none(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "jws_tests.rs"]
+mod tests;

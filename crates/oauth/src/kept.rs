@@ -1,0 +1,166 @@
+//! One thing that is read from outside and kept in memory (a key set, a metadata document), so that a connection or a
+//! call does not cost a request for it.
+//!
+//! It is good for an hour. A token may give reason to read it again at once, but at most once a minute: tokens are
+//! anybody's. When it cannot be read, what is there stays good for a day.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use alter_core::Micros;
+
+/// Seconds for which it is used without asking again.
+const FRESH_S: i64 = 3600;
+
+/// Seconds for which it is used when asking fails.
+const STALE_S: i64 = 24 * 3600;
+
+/// Seconds between two reads that a token, or a failure, provokes.
+const PAUSE_S: i64 = 60;
+
+/// What was read at one URL. The gate is held while it is read, so that many waiters cost one request; who finds what
+/// he needs in `known` does not wait for it.
+pub(crate) struct Kept<T, E> {
+    url: String,
+    known: Mutex<Known<T, E>>,
+    gate: tokio::sync::Mutex<()>,
+}
+
+struct Known<T, E> {
+    value: Option<(Arc<T>, Micros)>,
+    /// The last failure; forgotten when a read succeeds.
+    failed: Option<(E, Micros)>,
+    /// The last read that a token provoked.
+    provoked_at: Option<Micros>,
+}
+
+impl<T, E: Clone + std::fmt::Display> Kept<T, E> {
+    pub(crate) fn new(url: &str) -> Self {
+        let known = Known { value: None, failed: None, provoked_at: None };
+        Self { url: url.to_owned(), known: Mutex::new(known), gate: tokio::sync::Mutex::new(()) }
+    }
+
+    /// From memory where it is fresh, else by `read`, which is not started when it is not needed.
+    pub(crate) async fn get(
+        &self,
+        now: Micros,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<Arc<T>, E> {
+        if let Some(value) = self.look(|known| known.fresh(now)) {
+            return Ok(value);
+        }
+        let _gate = self.gate.lock().await;
+        if let Some(answer) = self.look(|known| known.fresh(now).map(Ok).or_else(|| known.in_pause(now))) {
+            return answer;
+        }
+        self.read(now, read).await
+    }
+
+    /// Another value than `seen`, for a token to which `seen` does not fit; `None` when there is none to be had now.
+    pub(crate) async fn newer(
+        &self,
+        seen: &Arc<T>,
+        now: Micros,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Option<Arc<T>> {
+        let _gate = self.gate.lock().await;
+        let meanwhile = self.look(|known| known.value.as_ref().map(|(value, _)| value.clone()));
+        if let Some(value) = meanwhile.filter(|value| !Arc::ptr_eq(value, seen)) {
+            return Some(value);
+        }
+        if self.look(|known| known.provoked_at.is_some_and(|at| within(at, now, PAUSE_S))) {
+            return None;
+        }
+        self.look(|known| known.provoked_at = Some(now));
+        let value = self.read(now, read).await.ok()?;
+        (!Arc::ptr_eq(&value, seen)).then_some(value)
+    }
+
+    /// When it was last read with success; the epoch for never.
+    pub(crate) fn read_at(&self) -> Micros {
+        self.look(|known| known.value.as_ref().map_or(Micros(i64::MIN), |(_, at)| *at))
+    }
+
+    fn look<R>(&self, f: impl FnOnce(&mut Known<T, E>) -> R) -> R {
+        f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks; falls back to what is there. The gate is held.
+    async fn read(&self, now: Micros, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
+        match read.await {
+            Ok(value) => {
+                let value = Arc::new(value);
+                self.look(|known| {
+                    known.value = Some((value.clone(), now));
+                    known.failed = None;
+                });
+                Ok(value)
+            }
+            Err(error) => {
+                let stale = self.look(|known| {
+                    known.failed = Some((error.clone(), now));
+                    known.fallback(now)
+                });
+                // Without a fallback the caller gets the error, and logs it.
+                let Some(value) = stale else { return Err(error) };
+                tracing::warn!(url = self.url, %error, "this could not be read again; what was read earlier is used");
+                Ok(value)
+            }
+        }
+    }
+}
+
+impl<T, E: Clone> Known<T, E> {
+    fn fresh(&self, now: Micros) -> Option<Arc<T>> {
+        self.younger_than(FRESH_S, now)
+    }
+
+    fn fallback(&self, now: Micros) -> Option<Arc<T>> {
+        self.younger_than(STALE_S, now)
+    }
+
+    fn younger_than(&self, seconds: i64, now: Micros) -> Option<Arc<T>> {
+        self.value.as_ref().filter(|(_, at)| within(*at, now, seconds)).map(|(value, _)| value.clone())
+    }
+
+    /// The answer while a failure is not yet worth another try.
+    fn in_pause(&self, now: Micros) -> Option<Result<Arc<T>, E>> {
+        let (error, _) = self.failed.as_ref().filter(|(_, at)| within(*at, now, PAUSE_S))?;
+        Some(self.fallback(now).ok_or_else(|| error.clone()))
+    }
+}
+
+/// Less than `seconds` apart, in either direction: a clock that was set back must not freeze anything.
+fn within(at: Micros, now: Micros, seconds: i64) -> bool {
+    now.since(at).unsigned_abs() < seconds.unsigned_abs() * 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_fresh_for_an_hour_and_a_fallback_for_a_day() {
+        let start = Micros(1_000_000_000_000_000);
+        let known =
+            Known { value: Some((Arc::new(1), start)), failed: Some(("error", start)), provoked_at: None };
+        for (after, fresh, fallback) in [
+            (0, true, true),
+            (3599, true, true),
+            (3600, false, true),
+            (86_399, false, true),
+            (86_400, false, false),
+        ] {
+            let now = start.plus_seconds(after);
+            assert_eq!(known.fresh(now).is_some(), fresh, "{after}");
+            assert_eq!(known.fallback(now).is_some(), fallback, "{after}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_answered_from_memory_for_a_minute() {
+        let start = Micros(1_000_000_000_000_000);
+        let known: Known<u8, &str> = Known { value: None, failed: Some(("error", start)), provoked_at: None };
+        assert_eq!(known.in_pause(start.plus_seconds(59)), Some(Err("error")));
+        assert_eq!(known.in_pause(start.plus_seconds(60)), None);
+    }
+}

@@ -1,0 +1,52 @@
+//! `POST /sdk/auth/verify-token`: who the app's user is, by a token of the app's identity provider (wire 3.8).
+
+use alter_api::{
+    ErrorBody, ErrorCode,
+    user::{VerifiedUser, VerifyToken},
+};
+use alter_flows::{UserTokenError, VerifyUserError};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+
+use crate::{Shared, error::ApiError, extract::Signed};
+
+#[utoipa::path(post, path = "/sdk/auth/verify-token", request_body = VerifyToken, responses(
+    (status = 200, body = VerifiedUser),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody),
+))]
+pub(crate) async fn verify_token(
+    State(shared): State<Shared>,
+    signed: Signed<VerifyToken>,
+) -> Result<Response, ApiError> {
+    let user = shared.flows.verify_user_call(&signed.caller, &signed.body.token.0).await?;
+    let verified =
+        VerifiedUser { sub: user.subject, iss: user.issuer, expires_at: user.expires_at.to_rfc3339() };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(verified)).into_response())
+}
+
+impl From<VerifyUserError> for ApiError {
+    fn from(error: VerifyUserError) -> Self {
+        match error {
+            VerifyUserError::User(error) => error.into(),
+            VerifyUserError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<UserTokenError> for ApiError {
+    fn from(error: UserTokenError) -> Self {
+        match error {
+            UserTokenError::IdpNotConfigured => Self::plain(ErrorCode::IdpNotConfigured),
+            UserTokenError::Refused(why) => {
+                let message = format!("The user token is not valid: {why}. Sign the user in again.");
+                Self::new(ErrorCode::JwtValidationError, message)
+            }
+            // The cause names hosts inside the operator's network perhaps; it was logged.
+            UserTokenError::Unreachable(_) => Self::plain(ErrorCode::IdpUnreachable),
+        }
+    }
+}
