@@ -6,10 +6,14 @@ use alter_core::Store;
 use alter_store_postgres::{Open, PostgresStore};
 use alter_testkit::postgres::{Database, database};
 
+pub(crate) async fn open(database: &Database<'_>) -> Arc<dyn Store> {
+    Arc::new(PostgresStore::open(&database.url, Open::Create).await.unwrap())
+}
+
 pub(crate) async fn make() -> (Database<'static>, Arc<dyn Store>) {
     let database = database();
-    let store = PostgresStore::open(&database.url, Open::Create).await.unwrap();
-    (database, Arc::new(store))
+    let store = open(&database).await;
+    (database, store)
 }
 
 alter_testkit::store_contract_tests!(crate::contract::make);

@@ -2,4 +2,10 @@
 //! its tests share one throw-away cluster.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
+mod connecting;
 mod contract;
+mod durability;
+mod locks;
+mod outage;
+mod repetition;
+mod schema;
