@@ -47,6 +47,8 @@ const PREPARE: &str = "SELECT
 pub(crate) struct Address {
     options: PgConnectOptions,
     place: String,
+    /// Whoever sits between here and the server can read and change what is said.
+    exposed: bool,
 }
 
 impl Address {
@@ -72,7 +74,7 @@ impl Address {
             .map_err(|_| refused("has a parameter with an impossible value"))?;
         let options = options.application_name("alter-connect").disable_statement_logging();
         let place = format!("{} at {}", &parsed.path()[1..], parsed.host_str().unwrap_or("localhost"));
-        Ok(Self { options, place })
+        Ok(Self { options, place, exposed: !is_local(&parsed) && !verifies(&parsed) })
     }
 
     /// Host and database, for people.
@@ -93,8 +95,25 @@ impl Address {
         if facts.fsync.as_deref() == Some("off") {
             tracing::warn!("the database server runs with fsync=off: what it acknowledges may be lost");
         }
+        if self.exposed {
+            tracing::warn!(
+                "the way to the database server is not protected: add sslmode=verify-full to its URL"
+            );
+        }
         Ok(connection)
     }
+}
+
+fn verifies(url: &Url) -> bool {
+    url.query_pairs().any(|(name, value)| name == "sslmode" && value == "verify-full")
+}
+
+/// On this machine: a Unix socket or loopback.
+fn is_local(url: &Url) -> bool {
+    let by_parameter =
+        url.query_pairs().find(|(name, _)| name == "host").map(|(_, value)| value.into_owned());
+    let host = by_parameter.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
+    host.starts_with('/') || ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str())
 }
 
 /// Makes a connection of the pool fit for use.
@@ -199,5 +218,20 @@ mod tests {
         let address =
             Address::parse("postgres://u:s3cret@db.example:5433/alter?sslmode=verify-full").unwrap();
         assert_eq!(address.place(), "alter at db.example");
+    }
+
+    #[test]
+    fn an_unprotected_way_to_another_machine_is_noticed() {
+        for (url, exposed) in [
+            ("postgres://u@db.example/alter", true),
+            ("postgres://u@db.example/alter?sslmode=require", true),
+            ("postgres://u@db.example/alter?sslmode=verify-full", false),
+            ("postgres://u@localhost/alter", false),
+            ("postgres://u@[::1]:5432/alter", false),
+            ("postgres://u@localhost/alter?host=/run/postgresql", false),
+            ("postgres://u@localhost/alter?host=db.example", true),
+        ] {
+            assert_eq!(Address::parse(url).unwrap().exposed, exposed, "{url}");
+        }
     }
 }

@@ -74,8 +74,7 @@ macro_rules! lookup {
     };
 }
 
-pub(crate) const LIST: [&str; 3] =
-    lookup!(columns!(), " ORDER BY g.created_at DESC, g.id DESC LIMIT $8 OFFSET $9");
+const LIST: [&str; 3] = lookup!(columns!(), " ORDER BY g.created_at DESC, g.id DESC LIMIT $8 OFFSET $9");
 const COUNT: [&str; 3] = lookup!("COUNT(*) AS n", "");
 
 #[async_trait]
@@ -265,4 +264,22 @@ fn read_revoked(row: &PgRow) -> Result<Option<RevokedGrant>, Fault> {
     let Some(at) = read_optional_time(row, "revoked_at")? else { return Ok(None) };
     let outcome = parsed(row, "revocation", RevocationOutcome::parse)?;
     Ok(Some(RevokedGrant { at, reason: read(row, "revoked_reason")?, outcome }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_list_goes_along_its_index_without_sorting_where_there_may_be_many() {
+        let any =
+            ["'app'", "NULL::text", "NULL::text", "NULL::text", "NULL::text", "'app'", "'agent'", "9", "0"];
+        for (sql, index) in LIST.iter().zip(["grants_by_app", "grants_by_principal"]) {
+            let plan = crate::migrate::plan(sql, &any).await;
+            let along = plan.contains(&format!("Index Scan Backward using {index}"));
+            assert!(along && !plan.contains("Sort"), "{plan}");
+        }
+        let plan = crate::migrate::plan(LIST[2], &any).await;
+        assert!(plan.contains("using delegations_pkey"), "{plan}");
+    }
 }

@@ -54,15 +54,15 @@ pub(crate) async fn refuse_unknown(c: &mut PgConnection, place: &str, mode: Open
     let tables = tables(c).await?;
     let has = |name: &str| tables.iter().any(|table| table == name);
     match (has("schema_version") && has("migration_lease"), tables.is_empty(), mode) {
-        (true, ..) => refuse_newer(version(c).await?),
+        (true, ..) => refuse_newer(version(c).await?, known()),
         (false, true, Open::Create) => Ok(()),
         (false, true, Open::Existing) => Err(OpenError::Missing(place.to_owned())),
         (false, false, _) => Err(OpenError::NotOurs(place.to_owned())),
     }
 }
 
-fn refuse_newer(found: i64) -> Result<(), OpenError> {
-    if found > known() { Err(OpenError::NewerSchema { found, known: known() }) } else { Ok(()) }
+fn refuse_newer(found: i64, known: i64) -> Result<(), OpenError> {
+    if found > known { Err(OpenError::NewerSchema { found, known }) } else { Ok(()) }
 }
 
 /// The tables where ours are or would be, as one moment saw them: those of the bookkeeping appear together.
@@ -78,27 +78,40 @@ pub(crate) async fn forward(c: &mut PgConnection) -> Result<(), OpenError> {
 
 /// `migrations` is an argument for the tests.
 async fn forward_to(c: &mut PgConnection, migrations: &[&'static str]) -> Result<(), OpenError> {
+    let known = i64::try_from(migrations.len()).expect("there are fewer migrations than that");
     keep_books(c).await?;
     for _ in 0..LOOKS {
-        if usize::try_from(version(c).await?).is_ok_and(|done| done >= migrations.len()) {
-            return refuse_newer_than(c, migrations).await;
+        let done = version(c).await?;
+        if done >= known {
+            return refuse_newer(done, known);
         }
-        if let Some(lease) = Lease::take(c).await? {
-            // An index on a large table takes longer than a statement of the running program ever may.
-            c.execute("SET statement_timeout = 0").await?;
-            while migrate_one(c, lease, migrations).await? {}
-            return Ok(lease.give_back(c).await?);
+        match Lease::take(c).await? {
+            Some(lease) => migrate_all(c, lease, migrations).await?,
+            None => tokio::time::sleep(LOOK).await,
         }
-        tokio::time::sleep(LOOK).await;
     }
     Err(OpenError::Migrating)
 }
 
-/// A newer program may have come first while we looked.
-async fn refuse_newer_than(c: &mut PgConnection, migrations: &[&'static str]) -> Result<(), OpenError> {
-    let found = version(c).await?;
-    let known = i64::try_from(migrations.len()).expect("there are fewer migrations than that");
-    if found > known { Err(OpenError::NewerSchema { found, known }) } else { Ok(()) }
+/// Gives the lease back after a failure too, so that the next one need not wait for its end. (Over a connection that
+/// is lost it cannot.)
+async fn migrate_all(
+    c: &mut PgConnection,
+    lease: Lease,
+    migrations: &[&'static str],
+) -> Result<(), OpenError> {
+    // An index on a large table takes longer than a statement of the running program ever may.
+    c.execute("SET statement_timeout = 0").await?;
+    let outcome = loop {
+        match migrate_one(c, lease, migrations).await {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let given_back = lease.give_back(c).await;
+    outcome?;
+    Ok(given_back?)
 }
 
 /// Makes the bookkeeping's tables where they are missing. `IF NOT EXISTS` does not help against somebody who is at it
@@ -188,5 +201,84 @@ impl From<Fault> for OpenError {
             Fault::Engine(error) => error.into(),
             other => Self::Engine(alter_core::StoreError::from(other).to_string()),
         }
+    }
+}
+
+/// How PostgreSQL would run a statement against the newest schema if it had to avoid reading whole tables and sorting.
+/// `values` stand for `$1`, `$2`, ...
+#[cfg(test)]
+pub(crate) async fn plan(sql: &str, values: &[&str]) -> String {
+    let database = alter_testkit::postgres::database();
+    crate::PostgresStore::open(&database.url, Open::Create).await.unwrap();
+    let with_values = values.iter().enumerate().rev();
+    let sql = with_values.fold(sql.to_owned(), |sql, (i, value)| sql.replace(&format!("${}", i + 1), value));
+    database.sql(&format!(
+        "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; EXPLAIN {sql}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use alter_testkit::postgres::database;
+
+    use super::*;
+
+    async fn connect(url: &str) -> PgConnection {
+        PgConnection::connect(url).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn f37_who_slept_while_the_lease_ran_out_changes_nothing() {
+        let database = database();
+        let (mut slow, mut next) = (connect(&database.url).await, connect(&database.url).await);
+        keep_books(&mut slow).await.unwrap();
+        let first = Lease::take(&mut slow).await.unwrap().expect("it is free");
+        assert!(Lease::take(&mut next).await.unwrap().is_none(), "while it lasts it is one's own");
+
+        database.sql("UPDATE migration_lease SET expires_at = 1");
+        let second = Lease::take(&mut next).await.unwrap().expect("it has run out");
+        assert!(second.fence > first.fence);
+        let refused = migrate_one(&mut slow, first, MIGRATIONS).await;
+        assert!(matches!(refused, Err(OpenError::Migrating)), "{refused:?}");
+        assert_eq!(version(&mut next).await.unwrap(), 0);
+        first.give_back(&mut slow).await.unwrap();
+        assert_ne!(
+            database.sql("SELECT expires_at FROM migration_lease"),
+            "0",
+            "it is not ours to give back"
+        );
+
+        while migrate_one(&mut next, second, MIGRATIONS).await.unwrap() {}
+        assert_eq!(version(&mut slow).await.unwrap(), known());
+    }
+
+    #[tokio::test]
+    async fn f37_a_lease_that_ran_out_is_not_taken_from_under_a_migration_that_runs() {
+        let database = database();
+        let (mut holder, mut next) = (connect(&database.url).await, connect(&database.url).await);
+        keep_books(&mut holder).await.unwrap();
+        let lease = Lease::take(&mut holder).await.unwrap().expect("it is free");
+        database.sql("UPDATE migration_lease SET expires_at = 1");
+        let mut migration = holder.begin().await.unwrap();
+        assert!(lease.holds(&mut migration).await.unwrap());
+        assert!(Lease::take(&mut next).await.unwrap().is_none());
+        migration.rollback().await.unwrap();
+        assert!(Lease::take(&mut next).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn f37_a_migration_with_a_mistake_at_its_end_leaves_nothing_and_the_right_one_follows() {
+        let database = database();
+        let mut c = connect(&database.url).await;
+        let broken =
+            forward_to(&mut c, &["CREATE TABLE a (b BIGINT)", "CREATE TABLE c (d BIGINT); SELECT 1 / 0"]);
+        assert!(matches!(broken.await, Err(OpenError::Engine(_))));
+        assert_eq!(
+            database.sql("SELECT version, to_regclass('a'), to_regclass('c') FROM schema_version"),
+            "1|a|"
+        );
+        assert_eq!(database.sql("SELECT expires_at FROM migration_lease"), "0", "nobody has to wait");
+        forward_to(&mut c, &["", "CREATE TABLE c (d BIGINT)"]).await.unwrap();
+        assert_eq!(database.sql("SELECT version, to_regclass('c') FROM schema_version"), "2|c");
     }
 }

@@ -17,8 +17,7 @@ use crate::{
     store::{record_nonce, refuse_known_nonce},
 };
 
-pub(crate) const DUE: &str =
-    "SELECT grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at, created_at
+const DUE: &str = "SELECT grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at, created_at
     FROM revocations WHERE next_at <= $1 ORDER BY next_at, grant_id LIMIT $2";
 
 #[async_trait]
@@ -123,4 +122,15 @@ fn read_revocation(row: &PgRow) -> Result<Revocation, Fault> {
         next_at: read_time(row, "next_at")?,
         created_at: read_time(row, "created_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn due_revocations_are_found_by_their_index_without_sorting() {
+        let plan = crate::migrate::plan(DUE, &["0", "9"]).await;
+        assert!(plan.contains("Index Scan using revocations_due") && !plan.contains("Sort"), "{plan}");
+    }
 }

@@ -24,7 +24,7 @@ macro_rules! columns {
 const BY_SID: &str = concat!("SELECT ", columns!(), " FROM sessions WHERE sid = $1");
 
 /// With the words of the index `sessions_open`: otherwise it is not used.
-pub(crate) const LAPSED: &str = concat!(
+const LAPSED: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM sessions WHERE state IN ('minted', 'claimed') AND expires_at <= $1 ORDER BY expires_at, sid LIMIT $2"
@@ -141,4 +141,15 @@ fn read_session(row: &PgRow) -> Result<Session, Fault> {
         data: read_json(row, "data")?,
         version: read_counter(row, "version")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lapsed_sessions_are_found_by_their_index_without_sorting() {
+        let plan = crate::migrate::plan(LAPSED, &["0", "9"]).await;
+        assert!(plan.contains("Index Scan using sessions_open") && !plan.contains("Sort"), "{plan}");
+    }
 }

@@ -30,7 +30,7 @@ macro_rules! columns {
 }
 
 /// With the words of the index `transactions_stuck`: otherwise it is not used.
-pub(crate) const STUCK: &str = concat!(
+const STUCK: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM transactions WHERE status IN ('consumed', 'sent') AND status_at < $1 ORDER BY status_at, id LIMIT $2"
@@ -201,4 +201,15 @@ fn read_transaction(row: &PgRow) -> Result<Transaction, Fault> {
         status_at: read_time(row, "status_at")?,
         body: read(row, "body")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stuck_transactions_are_found_by_their_index_without_sorting() {
+        let plan = crate::migrate::plan(STUCK, &["0", "9"]).await;
+        assert!(plan.contains("Index Scan using transactions_stuck") && !plan.contains("Sort"), "{plan}");
+    }
 }

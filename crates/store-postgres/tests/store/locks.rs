@@ -7,8 +7,8 @@ use alter_core::{
     audit::{CHAIN_START, chain},
 };
 use alter_testkit::contract::sample::{
-    T0, agent_key, audit, complete, count_true, delegated_grant, delegation, grant, release, sent, session,
-    stored_agent, stored_app, stored_grant,
+    T0, agent_key, audit, complete, count_true, delegated_grant, delegation, found, grant, release, sent,
+    session, started, stored_agent, stored_app, stored_grant,
 };
 
 use crate::contract::{make, open};
@@ -25,6 +25,29 @@ async fn of_two_processes_one_wins_a_compare_and_set() {
     };
     let (a, b) = tokio::join!(count_true(&one, 10, save), count_true(&other, 10, save));
     assert_eq!(a + b, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_callback_is_not_refused_because_a_page_says_that_it_is_alive() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    let app = stored_app(&*one).await.unwrap();
+    for _ in 0..10 {
+        let (session, transaction) = started(&*one, app).await.unwrap();
+        let alive = |store: Arc<dyn Store>| {
+            let sid = session.sid.clone();
+            async move {
+                let mut session = found(store.get_session(&sid).await?);
+                session.page_served(T0);
+                store.save_session(&session).await
+            }
+        };
+        let (saved, consumed) =
+            tokio::join!(count_true(&other, 10, alive), one.consume_transaction(transaction.id, T0));
+        assert!(consumed.unwrap());
+        let after = found(one.get_session(&session.sid).await.unwrap());
+        assert_eq!(after.version, session.version + 1 + saved as u64, "every save counts once");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
