@@ -91,6 +91,52 @@ class Provider:
         return _json(request, 200, answer)
 
 
+class IdentityProvider:
+    """Signs the tokens of an app's users with RS256, by the openssl command: no more than metadata, a key and tokens."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="alter-idp-")
+        self.key = self.dir + "/key.pem"
+        self._openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self.key)
+        shown = self._openssl("rsa", "-in", self.key, "-noout", "-modulus").decode().strip().partition("=")[2]
+        jwk = {"kty": "RSA", "kid": "k1", "use": "sig", "n": _b64url(bytes.fromhex(shown)), "e": "AQAB"}
+        idp = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                if self.path == "/.well-known/openid-configuration":
+                    return _json(self, 200, {"issuer": idp.origin, "jwks_uri": idp.origin + "/keys"})
+                return _json(self, 200, {"keys": [jwk]}) if self.path == "/keys" else _json(self, 404, {})
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def token(self, **claims):
+        now = int(time.time())
+        claims = {"iss": self.origin, "sub": "user-1", "aud": "conformance", "iat": now, "exp": now + 300, **claims}
+        parts = ({"alg": "RS256", "kid": "k1", "typ": "JWT"}, claims)
+        message = ".".join(_b64url(json.dumps(part).encode()) for part in parts)
+        return message + "." + _b64url(self._openssl("dgst", "-sha256", "-sign", self.key, input=message.encode()))
+
+    def _openssl(self, *args, **more):
+        return subprocess.run(["openssl", *args], check=True, capture_output=True, **more).stdout
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+        shutil.rmtree(self.dir)
+
+
+def _b64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 def _json(request, status, value):
     _send(request, status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 

@@ -236,6 +236,23 @@ class Request(Case):
         self.assertEqual(SERVER.requests("/sdk/oauth/audit/api-call")[before:], [(404, "not_found")])
 
 
+class VerifyUser(Case):
+    async def test_a_sound_token_is_its_user_and_any_other_is_nobody(self):
+        idp = harness.IdentityProvider()
+        self.addCleanup(idp.stop)
+        made = SERVER.app("Users", PROVIDER, "--website-url", harness.SITE)
+        async with client(made["api_key"]) as app:
+            self.assertIsNone(await app.verify_user_token(idp.token()), "no identity provider yet")
+            found = SERVER.cli("idp", "set", made["app_id"], "--issuer", idp.origin, "--audience", "conformance")
+            self.assertEqual((found["keys"], found["warning"]), (1, None))
+            self.assertEqual(await app.verify_user_token(idp.token()), "user-1")
+            for token in (idp.token(aud="another"), idp.token(exp=1), idp.token(sub=""), idp.token()[:-4] + "AAAA", "a.b.c"):
+                self.assertIsNone(await app.verify_user_token(token))
+            self.assertEqual(await app.verify_user_token(idp.token(sub="user-2")), "user-2", "still")
+        refused = SERVER.requests("/sdk/auth/verify-token")
+        self.assertEqual(refused, [(400, "idp_not_configured")] + [(401, "jwt_validation_error")] * 5)
+
+
 class Keys(Case):
     async def test_a_wrong_key_is_an_invalid_key(self):
         from alter_sdk.exceptions import InvalidKeyError

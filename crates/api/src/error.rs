@@ -16,6 +16,10 @@ pub struct ErrorBody {
     /// Facts about this very error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<serde_json::Value>,
+    /// Facts that published clients read beside `error`: `grant_id`, `candidates` and the like.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub more: serde_json::Map<String, serde_json::Value>,
 }
 
 macro_rules! codes {
@@ -51,12 +55,15 @@ codes! {
     UnsupportedField = "unsupported_field", 400, "A field or header that this version does not build arrived with a value. Leave it out.";
     InvalidOrigin = "invalid_origin", 400, "`allowed_origin` is not a bare origin: the message names the part at fault and the corrected value.";
     AllowedOriginRequired = "allowed_origin_required", 400, "`allowed_origin` is missing and the app has no `website_url`. Give one of them.";
+    AgentRequiresUserToken = "agent_requires_user_token", 400, "`agent` came without `user_token`: somebody has to delegate. Send the user's token.";
     InvalidReturnUrl = "invalid_return_url", 400, "`return_url` is not https, not registered, or carries a parameter of the result.";
     NoProviders = "no_providers", 400, "None of the allowed providers is configured on the app. Configure one: `alter provider set`.";
     IdpNotConfigured = "idp_not_configured", 400, "The app has no identity provider, so nobody vouches for its users. The operator sets one: `alter idp set`.";
     AmbiguousTarget = "ambiguous_target", 400, "The path has an encoded slash, a dot segment, a control character or invalid UTF-8.";
     InvalidKey = "invalid_key", 401, "The API key is missing, malformed or unknown.";
     KeyRevoked = "key_revoked", 401, "The API key was revoked. Use another.";
+    AgentInactive = "agent_inactive", 401, "The agent is suspended. The app resumes it: `PATCH /sdk/agents/{id}`.";
+    AgentRevoked = "agent_revoked", 401, "The agent was deleted, and its keys with it.";
     SignatureRequired = "signature_required", 401, "The request is not signed and the app does not accept bearer calls.";
     InvalidSignature = "invalid_signature", 401, "The signature is incomplete or wrong, or its nonce was used before.";
     SignatureExpired = "signature_expired", 401, "The signature's timestamp is more than 300 s from the server's clock. Set your clock.";
@@ -64,11 +71,33 @@ codes! {
     BindingFailed = "binding_failed", 403, "The page was not opened by the app's own page. Start again from the app.";
     ForeignOrigin = "foreign_origin", 403, "The request comes from a page of another origin.";
     CsrfRefused = "csrf_refused", 403, "A state-changing request did not come from our own page.";
+    AppKeyRequired = "app_key_required", 403, "This call needs the app's own key, and an agent's key came.";
+    AgentKeyRequired = "agent_key_required", 403, "This path is for agents: call it with an agent's key.";
+    MeRequiresAgentKey = "me_requires_agent_key", 403, "`/sdk/agents/me` tells an agent about itself: call it with an agent's key.";
+    AgentCannotMintSubagents = "agent_cannot_mint_subagents", 403, "Agents are managed with the app's own key.";
+    UseSelfRevokePath = "use_self_revoke_path", 403, "An agent gives up its own delegation: `DELETE /sdk/grants/{grant_id}/delegations/me`.";
+    AgentScopeNotAllowed = "agent_scope_not_allowed", 403, "The token carries scopes that were not delegated to the agent or that the app does not allow it: `details.scopes`.";
+    GrantRevoked = "grant_revoked", 403, "The grant was revoked. Let the user connect again.";
+    UserTokenRequired = "user_token_required", 403, "The app demands the user's token for a user's grant. Send `user_token`.";
+    SystemGrantUserTokenMismatch = "system_grant_user_token_mismatch", 403, "The grant is the app's own, and a user token came. Leave `user_token` out.";
     InvalidToken = "invalid_token", 404, "The session token is malformed or unknown. Mint a fresh session.";
     GrantNotFound = "grant_not_found", 404, "The app has no such grant.";
+    NoDelegatedGrant = "no_delegated_grant", 404, "Nothing that fits was delegated to the agent. Let the user connect with `agent`.";
+    AgentNotFound = "agent_not_found", 404, "The app has no such agent, or it is not active.";
+    KeyNotFound = "key_not_found", 404, "The agent has no such key.";
     NotFound = "not_found", 404, "There is nothing at this address.";
     MethodNotAllowed = "method_not_allowed", 405, "The address exists with another method.";
     WaitingForApp = "waiting_for_app", 409, "The app page has not been heard of yet: ask again in half a second.";
+    AmbiguousGrant = "ambiguous_grant", 409, "Several grants fit: `candidates`. Choose by `grant_id`, `account` or `label`.";
+    AgentNameExists = "agent_name_exists", 409, "Another agent of the app has this name.";
+    AgentConcurrentUpdate = "agent_concurrent_update", 409, "The agent has another version now: `details.version`. Read it again.";
+    AgentGone = "agent_revoked", 409, "The agent was deleted; it cannot be changed any more.";
+    KeyAlreadyRevoked = "key_revoked", 409, "The agent's key was revoked before.";
+    LastActiveKey = "last_active_key", 409, "It is the agent's last key that works. Say `force=true`, or mint another first.";
+    AgentKeyLimitReached = "agent_key_limit_reached", 409, "The agent has as many keys as an agent may have: 10. Revoke one.";
+    IdempotencyKeyBodyMismatch = "idempotency_key_body_mismatch", 409, "The `Idempotency-Key` was used with another request. Use a new one.";
+    IdempotencyKeyAgentInactive = "idempotency_key_agent_inactive", 409, "The agent that this `Idempotency-Key` made is suspended.";
+    IdempotencyKeyAgentRevoked = "idempotency_key_agent_revoked", 409, "The agent that this `Idempotency-Key` made was deleted. Use a new key.";
     AppUnreachable = "app_unreachable", 409, "The app page cannot reach this server: its CSP `connect-src` needs our origin.";
     StepMoved = "step_moved", 409, "The step does not apply any more: load the page again.";
     ProviderNotConfigured = "provider_not_configured", 409, "The operator removed the provider.";
@@ -78,6 +107,7 @@ codes! {
     WrongHost = "wrong_host", 421, "The Host header is not that of ALTER_PUBLIC_URL.";
     BlockedDestination = "blocked_destination", 422, "`request.url` is not one of the provider's API hosts. The operator adds hosts with `--api-host`.";
     HeadersTooLarge = "headers_too_large", 431, "The request headers are larger than 16 KiB. Clear this site's cookies.";
+    RateLimitExceeded = "rate_limit_exceeded", 429, "Too many sessions in this minute: wait `retry_after` seconds. The operator sets the share: `alter app set --sessions-per-minute`.";
     ServerError = "server_error", 500, "We failed. Quote the request id to the operator.";
     BindingNotBuilt = "binding_not_built", 501, "Sessions with binding level L0 (links) and L3 (backend confirms) are not built yet. Set `--website-url`, or `--min-binding L2`.";
     RefreshNotBuilt = "refresh_not_built", 501, "The access token has expired and refresh is not built yet. Let the user connect again.";
@@ -93,7 +123,8 @@ mod tests {
     fn codes_are_unique_and_explained() {
         let mut seen = std::collections::HashSet::new();
         for code in ErrorCode::ALL {
-            assert!(seen.insert(code.as_str()), "{} twice", code.as_str());
+            // Published clients read some codes by their status too: `key_revoked` is 401 and 409.
+            assert!(seen.insert((code.as_str(), code.status())), "{} twice", code.as_str());
             assert!((400..600).contains(&code.status()));
             assert!(code.meaning().ends_with('.'), "{}", code.as_str());
         }

@@ -3,8 +3,10 @@
 //!
 //! Not here: routes, headers, how a value comes about.
 
+pub mod agent;
 pub mod connect;
 pub mod error;
+pub mod grant;
 pub mod session;
 pub mod token;
 pub mod user;

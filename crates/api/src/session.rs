@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::user::UserToken;
+
 /// `POST /sdk/oauth/connect/session`.
 ///
 /// The fields from `metadata` on are not built yet: null passes, anything else is refused by name (S11).
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct CreateSession {
     /// Provider ids; null = all that are configured. Lower-cased, trimmed, de-duplicated, unknown ones dropped.
     pub allowed_providers: Option<Vec<String>>,
@@ -16,6 +18,12 @@ pub struct CreateSession {
     pub return_url: Option<String>,
     /// The one origin that may read the result: scheme and host only.
     pub allowed_origin: Option<String>,
+    /// For whom: a JWT of the app's identity provider. The grants will be this user's; without it, the app's own.
+    pub user_token: Option<UserToken>,
+    /// An active agent (its id or name) that the grants will be delegated to. Needs `user_token`.
+    pub agent: Option<String>,
+    /// What the grants will be called.
+    pub requested_grant: Option<RequestedGrant>,
     /// Not built yet.
     pub metadata: Option<Value>,
     /// Not built yet.
@@ -29,22 +37,27 @@ pub struct CreateSession {
     /// Not built yet.
     pub required_scopes: Option<Value>,
     /// Not built yet.
-    pub requested_grant: Option<Value>,
-    /// Not built yet.
     pub repair_grant_id: Option<Value>,
-    /// Not built yet.
-    pub agent: Option<Value>,
     /// Not built yet.
     pub delegable: Option<Value>,
     /// Not built yet.
     pub scope_constraint: Option<Value>,
+}
+
+/// What the app wants of the grants.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedGrant {
+    /// 1-255 characters; `label` on `/sdk/token` and `/sdk/grants/list` chooses by it.
+    pub label: Option<String>,
     /// Not built yet.
-    pub user_token: Option<Value>,
+    pub restrictions: Option<Value>,
 }
 
 impl CreateSession {
     /// The first field that arrived with a value and is not built.
     pub fn unsupported(&self) -> Option<&'static str> {
+        let restrictions = self.requested_grant.as_ref().map_or(&None, |wanted| &wanted.restrictions);
         [
             ("metadata", &self.metadata),
             ("direct", &self.direct),
@@ -52,12 +65,10 @@ impl CreateSession {
             ("allow_user_policy_rules", &self.allow_user_policy_rules),
             ("grant_policy", &self.grant_policy),
             ("required_scopes", &self.required_scopes),
-            ("requested_grant", &self.requested_grant),
             ("repair_grant_id", &self.repair_grant_id),
-            ("agent", &self.agent),
             ("delegable", &self.delegable),
             ("scope_constraint", &self.scope_constraint),
-            ("user_token", &self.user_token),
+            ("requested_grant.restrictions", restrictions),
         ]
         .into_iter()
         .find_map(|(name, value)| value.as_ref().map(|_| name))
@@ -133,6 +144,17 @@ pub struct PolledGrant {
     pub scopes: Vec<String>,
     /// `creation` or `reauth`.
     pub operation: &'static str,
+    /// To which agent; null = to none.
+    pub delegation: Option<PolledDelegation>,
+}
+
+/// The delegation that was made with a grant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PolledDelegation {
+    /// The agent.
+    pub agent_id: String,
+    /// Always false: onward delegation is not built yet.
+    pub delegable: bool,
 }
 
 /// Why a session ended without a grant.

@@ -4,15 +4,30 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// `POST /sdk/token`.
+use crate::user::UserToken;
+
+/// `POST /sdk/token`: by `grant_id`, or by `provider_id` with `user_token`, `account` and `label` to choose.
 ///
-/// The fields from `provider_id` on are not built yet: null passes, anything else is refused by name (S11).
+/// `app_user_id` is not built yet: null passes, anything else is refused by name (S11).
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetrieveToken {
     /// Which grant.
     #[serde(default)]
     pub grant_id: Option<String>,
+    /// Or: the only active grant at this provider that fits. Without `user_token`, the app's own (an agent: whatever was
+    /// delegated to it).
+    #[serde(default)]
+    pub provider_id: Option<String>,
+    /// Whose grant: a JWT of the app's identity provider.
+    #[serde(default)]
+    pub user_token: Option<UserToken>,
+    /// With `provider_id`: `account_identifier`, exactly.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// With `provider_id`: `label`, exactly.
+    #[serde(default)]
+    pub label: Option<String>,
     /// Why; kept in the audit. At most 512 characters.
     #[serde(default)]
     pub reason: Option<String>,
@@ -21,34 +36,7 @@ pub struct RetrieveToken {
     pub request: Option<WantedFor>,
     /// Not built yet.
     #[serde(default)]
-    pub provider_id: Option<Value>,
-    /// Not built yet.
-    #[serde(default)]
-    pub user_token: Option<Value>,
-    /// Not built yet.
-    #[serde(default)]
     pub app_user_id: Option<Value>,
-    /// Not built yet.
-    #[serde(default)]
-    pub account: Option<Value>,
-    /// Not built yet.
-    #[serde(default)]
-    pub label: Option<Value>,
-}
-
-impl RetrieveToken {
-    /// The first field that arrived with a value and is not built.
-    pub fn unsupported(&self) -> Option<&'static str> {
-        [
-            ("provider_id", &self.provider_id),
-            ("user_token", &self.user_token),
-            ("app_user_id", &self.app_user_id),
-            ("account", &self.account),
-            ("label", &self.label),
-        ]
-        .into_iter()
-        .find_map(|(name, value)| value.as_ref().map(|_| name))
-    }
 }
 
 /// The request that a token is wanted for.

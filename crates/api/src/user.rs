@@ -4,8 +4,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-/// A user token on its way in, wherever a body has one. Whoever holds it is the user: it has no `Debug`, is not
-/// serialised again and is wiped when dropped.
+/// A user token: a JWT of the app's identity provider. Whoever holds it is the user.
+// Hence no Debug and no Serialize; it is wiped when dropped.
 #[derive(Clone, ToSchema)]
 #[schema(value_type = String, max_length = 8192)]
 pub struct UserToken(pub SecretString);

@@ -59,9 +59,23 @@ pub struct AppSettings {
     pub session_ttl: u32,
     /// What the operator said; `None` = decided by [`App::min_binding`].
     pub min_binding: Option<Level>,
+    /// Sessions that one process mints for the app a minute, all at once too; 0 = no limit.
+    #[serde(default = "sessions_per_minute")]
+    pub sessions_per_minute: u32,
+    /// The same for each of its users.
+    #[serde(default = "sessions_per_minute_and_user")]
+    pub sessions_per_minute_and_user: u32,
     /// Who vouches for its users (`alter idp set`); `None` = nobody, and user tokens are refused.
     #[serde(default)]
     pub identity_provider: Option<IdentityProvider>,
+}
+
+fn sessions_per_minute() -> u32 {
+    6000
+}
+
+fn sessions_per_minute_and_user() -> u32 {
+    30
 }
 
 impl AppSettings {
@@ -78,6 +92,8 @@ impl AppSettings {
             require_user_token: false,
             session_ttl: 600,
             min_binding: None,
+            sessions_per_minute: sessions_per_minute(),
+            sessions_per_minute_and_user: sessions_per_minute_and_user(),
             identity_provider: None,
         }
     }

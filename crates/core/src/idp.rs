@@ -132,4 +132,14 @@ mod tests {
             assert!(for_audience(Some(bad)).check().is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn an_app_of_an_older_version_has_no_identity_provider() {
+        let mut stored = serde_json::to_value(crate::AppSettings::named("Old")).expect("settings are JSON");
+        stored.as_object_mut().expect("an object").remove("identity_provider").expect("it was written");
+        let read: crate::AppSettings = serde_json::from_value(stored).expect("an older row is read");
+        assert_eq!(read, crate::AppSettings::named("Old"));
+        let with = crate::AppSettings { identity_provider: Some(idp("http://id.example")), ..read };
+        assert!(with.check().is_err(), "what the command checks, every writer of settings checks");
+    }
 }

@@ -3,11 +3,12 @@
 //! 1. The key is well formed, known and not revoked.
 //! 2. The signature headers are complete (or the app accepts bearer calls).
 //! 3. The timestamp is within 300 s.
-//! 4. The signature is right. The nonce is handed on: it is recorded in the same commit as whatever the
+//! 4. The signature is right.
+//! 5. An agent's key belongs to an active agent; a suspended one may only look at itself. The nonce is handed on: it is recorded in the same commit as whatever the
 //!    call does (T61).
 
 use alter_core::{
-    Agent, ApiKey, App, CallNonce, FoundKey, KeyType, Micros, StoreError, key, secret,
+    Agent, AgentStatus, ApiKey, App, CallNonce, FoundKey, KeyType, Micros, StoreError, key, secret,
     signing::{self, Signature, SignedParts},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -41,6 +42,33 @@ pub struct Caller {
     pub nonce: Option<CallNonce>,
 }
 
+/// The call needs the app's own key, and an agent's key came.
+#[derive(Debug, thiserror::Error)]
+#[error("this call needs the app's own key")]
+pub struct AppKeyRequired;
+
+impl Caller {
+    /// Only the app's own key may do this (T70).
+    ///
+    /// # Errors
+    /// [`AppKeyRequired`].
+    pub fn app_only(&self) -> Result<(), AppKeyRequired> {
+        if self.agent.is_none() { Ok(()) } else { Err(AppKeyRequired) }
+    }
+
+    /// Refuses an agent that is suspended or deleted. Every call passes this but `GET /sdk/agents/me`.
+    ///
+    /// # Errors
+    /// [`AuthError::AgentInactive`], [`AuthError::AgentRevoked`].
+    pub fn active(&self) -> Result<(), AuthError> {
+        match self.agent.as_ref().map(|agent| agent.status) {
+            None | Some(AgentStatus::Active) => Ok(()),
+            Some(AgentStatus::Inactive) => Err(AuthError::AgentInactive),
+            Some(AgentStatus::Revoked) => Err(AuthError::AgentRevoked),
+        }
+    }
+}
+
 /// Why a caller is refused. All are 401.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
@@ -50,6 +78,12 @@ pub enum AuthError {
     /// Revoked.
     #[error("the API key was revoked")]
     KeyRevoked,
+    /// The agent is suspended.
+    #[error("the agent is suspended")]
+    AgentInactive,
+    /// The agent was deleted.
+    #[error("the agent was deleted")]
+    AgentRevoked,
     /// No signature, and the app does not accept bearer calls.
     #[error("the request is not signed")]
     SignatureRequired,
@@ -81,6 +115,9 @@ impl Flows {
         }
         let found = self.store().find_key(&key::key_hash(presented)).await?;
         let FoundKey { key, app, agent } = found.ok_or(AuthError::InvalidKey)?;
+        if agent.as_ref().is_some_and(|agent| agent.status == AgentStatus::Revoked) {
+            return Err(AuthError::AgentRevoked);
+        }
         if key.revoked_at.is_some() {
             return Err(AuthError::KeyRevoked);
         }

@@ -12,6 +12,8 @@ use alter_vault::{AppKey, Place, Vault, VaultError};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio_util::task::TaskTracker;
 
+use crate::quota::Quotas;
+
 /// What the wiring hands in.
 #[derive(Debug)]
 pub struct FlowsConfig {
@@ -35,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     /// Exchanges in flight: shutdown waits for them, a client that disconnects does not stop them.
     pub(crate) tasks: TaskTracker,
+    pub(crate) quotas: Quotas,
     /// Until when (microseconds) the last good answer of `/readyz` counts.
     pub(crate) ready_until: AtomicI64,
 }
@@ -56,9 +59,20 @@ impl Flows {
         random: Arc<dyn Random>,
     ) -> Self {
         let (jwks, tasks) = (JwksCache::new(), TaskTracker::new());
-        let ready_until = AtomicI64::new(0);
+        let (quotas, ready_until) = (Quotas::default(), AtomicI64::new(0));
         Self {
-            inner: Arc::new(Inner { config, store, vault, egress, jwks, clock, random, tasks, ready_until }),
+            inner: Arc::new(Inner {
+                config,
+                store,
+                vault,
+                egress,
+                jwks,
+                clock,
+                random,
+                tasks,
+                quotas,
+                ready_until,
+            }),
         }
     }
 

@@ -424,7 +424,7 @@ impl Flows {
         config.ok_or_else(|| provider_stop("provider_not_configured", "the operator removed the provider"))
     }
 
-    fn client_secret(
+    pub(crate) fn client_secret(
         &self,
         key: &AppKey,
         config: &ProviderConfig,

@@ -4,32 +4,43 @@
 //! (`oauth`), rules of a single noun (`core`). One file per story; each is an `impl Flows` block with the story's
 //! input, outcome and error. Plaintext secrets live only here and in `oauth`, in `secrecy` types.
 
+mod actor;
+mod agents;
 mod approve;
 mod authenticate;
 mod callback;
+mod choose;
 mod claim;
 mod context;
 mod exchange;
+mod grants;
 mod mint;
 mod operate;
 mod page;
 mod poll;
+mod quota;
 mod ready;
 mod reap;
 mod release;
 mod status;
 mod user_token;
 
+pub use agents::{AgentChange, AgentError, MadeAgent, NewAgent};
 pub use alter_oauth::UserClaims;
 pub use approve::{ApproveError, StepError};
-pub use authenticate::{AuthError, Caller, PresentedCall};
+pub use authenticate::{AppKeyRequired, AuthError, Caller, PresentedCall};
 pub use callback::{CallbackEnd, CallbackRequest};
+pub use choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
 pub use claim::{ClaimError, Claimed, Marks, Peek, Proof};
 pub use context::{FlowFault, Flows, FlowsConfig};
+pub use grants::{
+    GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
+};
 pub use mint::{MintError, MintRequest, Minted};
 pub use operate::{NewApp, NewKey, OperateError, ProviderSetting};
 pub use page::{PageError, PageView, Screen};
 pub use poll::{Poll, PollError};
+pub use quota::Quota;
 pub use ready::{NotReady, StartError};
 pub use release::{ReleaseError, ReleaseRequest, Released};
 pub use status::{Status, StatusError, StatusReport, StatusRequest};

@@ -1,19 +1,22 @@
-//! Minting a session (S1-S6): the app's backend asks, and gets a token to hand to the browser.
+//! Minting a session (S1-S8): the app's backend asks, and gets a token to hand to the browser.
 //!
-//! 1. The app's binding level is one that is built.
-//! 2. The origin is given or follows from the app.
-//! 3. The return URL is registered.
-//! 4. The providers are configured.
-//! 5. Session and nonce are stored in one commit.
+//! 1. It is the app's own key, and there is room for one more session this minute (T56).
+//! 2. The app's binding level is one that is built.
+//! 3. The origin is given or follows from the app.
+//! 4. The return URL is registered.
+//! 5. The providers are configured.
+//! 6. The user is who the token says, and the agent is the app's and active.
+//! 7. Session and nonce are stored in one commit.
 
 use alter_core::{
-    Level, Micros, Session, SessionData, SessionId, StoreError,
+    Agent, AgentId, AgentStatus, App, Level, Micros, Session, SessionAgent, SessionData, SessionId,
+    SessionUser, StoreError,
     origin::{OriginError, check_origin, check_return_url},
     token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Caller, Flows};
+use crate::{AppKeyRequired, Caller, Flows, UserTokenError, VerifyUserError, quota::Quota};
 
 /// Longest `return_url`, bytes: it is stored with the session.
 const RETURN_URL_MAX: usize = 2048;
@@ -27,6 +30,12 @@ pub struct MintRequest {
     pub allowed_origin: Option<String>,
     /// Where a redirect would return.
     pub return_url: Option<String>,
+    /// For whom: the grants will be theirs. `None` = the app's own.
+    pub user_token: Option<SecretString>,
+    /// The agent that the grants will be delegated to: its id, or its name.
+    pub agent: Option<String>,
+    /// What the grants will be called.
+    pub label: Option<String>,
 }
 
 /// A session just minted.
@@ -47,6 +56,26 @@ pub struct Minted {
 /// Why no session was minted.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
+    /// An agent's key came.
+    #[error(transparent)]
+    AppKeyRequired(#[from] AppKeyRequired),
+    /// The app, or the user, has minted its share of this minute.
+    #[error("too many sessions: try again in {retry_after} s")]
+    TooMany {
+        /// Whose share.
+        quota: Quota,
+        /// Seconds.
+        retry_after: u32,
+    },
+    /// An agent without a user.
+    #[error("agent needs user_token: somebody has to delegate")]
+    AgentRequiresUserToken,
+    /// The app has no such agent that is active.
+    #[error("there is no active agent of this name")]
+    AgentNotFound,
+    /// About the user token.
+    #[error(transparent)]
+    User(#[from] UserTokenError),
     /// The app's binding level is not built.
     #[error("sessions with binding level {} are not built yet", .0.as_str())]
     BindingNotBuilt(Level),
@@ -73,6 +102,15 @@ pub enum MintError {
     Store(#[from] StoreError),
 }
 
+impl From<VerifyUserError> for MintError {
+    fn from(error: VerifyUserError) -> Self {
+        match error {
+            VerifyUserError::User(error) => Self::User(error),
+            VerifyUserError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl Flows {
     /// Mints a session.
     ///
@@ -91,6 +129,8 @@ impl Flows {
 
     async fn try_mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
         let app = &caller.app;
+        caller.app_only()?;
+        self.spend_quota(Quota::App(app.id), app.settings.sessions_per_minute)?;
         let min_binding = match app.min_binding() {
             level @ (Level::L1 | Level::L2) => level,
             level => return Err(MintError::BindingNotBuilt(level)),
@@ -110,6 +150,11 @@ impl Flows {
         let configured = self.store().list_providers(app.id).await?;
         let configured: Vec<String> = configured.into_iter().map(|c| c.recipe.id).collect();
         let providers = choose_providers(request.allowed_providers, configured)?;
+        if request.agent.is_some() && request.user_token.is_none() {
+            return Err(MintError::AgentRequiresUserToken);
+        }
+        let user = self.session_user(app, request.user_token.as_ref()).await?;
+        let agent = self.session_agent(app, request.agent.as_deref()).await?;
 
         let now = self.now();
         let token = token::mint_session_token(self.random());
@@ -118,6 +163,7 @@ impl Flows {
         let single_provider = providers.len() == 1;
         let mut data = SessionData::new(allowed_origin, providers, min_binding);
         data.return_url = request.return_url;
+        (data.user, data.agent, data.label) = (user, agent, request.label);
         let session = Session {
             sid: SessionId::new(self.random()),
             app_id: app.id,
@@ -130,6 +176,36 @@ impl Flows {
         self.store().insert_session(caller.nonce, session).await?;
         let url = format!("{}/sdk/oauth/connect#session={}", self.public_url(), token.expose_secret());
         Ok(Minted { token, connect_url: SecretString::from(url), expires_at, expires_in, single_provider })
+    }
+
+    async fn session_user(
+        &self,
+        app: &App,
+        token: Option<&SecretString>,
+    ) -> Result<Option<SessionUser>, MintError> {
+        let Some(token) = token else { return Ok(None) };
+        let user = self.ensure_user(app, token).await?;
+        self.spend_quota(Quota::User(user.id), app.settings.sessions_per_minute_and_user)?;
+        Ok(Some(SessionUser { id: user.id, label: user.label }))
+    }
+
+    async fn session_agent(&self, app: &App, named: Option<&str>) -> Result<Option<SessionAgent>, MintError> {
+        let Some(named) = named else { return Ok(None) };
+        let found = match AgentId::parse(named) {
+            Some(id) => self.store().get_agent(app.id, id).await?,
+            None => self.store().find_agent(app.id, named).await?,
+        };
+        let usable = found.filter(|agent: &Agent| agent.status == AgentStatus::Active);
+        let agent = usable.ok_or(MintError::AgentNotFound)?;
+        Ok(Some(SessionAgent { id: agent.id, name: agent.shown_name().to_owned() }))
+    }
+
+    /// Zero = no limit.
+    fn spend_quota(&self, quota: Quota, per_minute: u32) -> Result<(), MintError> {
+        match self.inner.quotas.spend(quota, per_minute, self.now()) {
+            None => Ok(()),
+            Some(retry_after) => Err(MintError::TooMany { quota, retry_after }),
+        }
     }
 }
 

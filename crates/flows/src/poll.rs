@@ -1,8 +1,8 @@
 //! The backend's poll (wire 3.2): the same facts as the status channel, for whoever minted the session.
 
-use alter_core::{Connection, Declined, EndKind, Failure, StoreError};
+use alter_core::{AgentId, Connection, Declined, EndKind, Failure, StoreError};
 
-use crate::{Caller, Flows, status::settle};
+use crate::{AppKeyRequired, Caller, Flows, status::settle};
 
 /// Where the session stands.
 #[derive(Debug)]
@@ -12,8 +12,8 @@ pub enum Poll {
         /// What the user refused so far.
         declined: Vec<Declined>,
     },
-    /// Over, with connections.
-    Completed(Vec<Connection>),
+    /// Over, with connections, each delegated to the agent if the session named one.
+    Completed(Vec<Connection>, Option<AgentId>),
     /// Over, without.
     Failed(Failure),
     /// The user or the app left.
@@ -25,6 +25,9 @@ pub enum Poll {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
+    /// An agent's key came.
+    #[error(transparent)]
+    AppKeyRequired(#[from] AppKeyRequired),
     /// Malformed, unknown, or another app's session: the same answer (T72).
     #[error("the session token is not valid")]
     InvalidToken,
@@ -40,17 +43,21 @@ impl Flows {
     /// [`PollError`].
     pub async fn poll(&self, caller: &Caller, session_token: &str) -> Result<Poll, PollError> {
         self.spend_nonce(caller).await?;
+        caller.app_only()?;
         let found = self.session_by_token(session_token).await?;
         let session = found.filter(|s| s.app_id == caller.app.id).ok_or(PollError::InvalidToken)?;
         let now = self.now();
         let settled = self.update_session(&session.sid, |s| Ok::<_, StoreError>((settle(s, now), ())));
         let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
+        let agent = session.data.agent.as_ref().map(|agent| agent.id);
         Ok(match session.end() {
             // A result that arrived after the end was announced is not lost (protocol section 5).
-            Some(_) if !session.data.connections.is_empty() => Poll::Completed(session.data.connections),
+            Some(_) if !session.data.connections.is_empty() => {
+                Poll::Completed(session.data.connections, agent)
+            }
             None => Poll::Pending { declined: session.data.declined },
             Some(end) => match (end.kind, &end.failure) {
-                (EndKind::Done, _) => Poll::Completed(session.data.connections),
+                (EndKind::Done, _) => Poll::Completed(session.data.connections, agent),
                 (EndKind::Failed, Some(failure)) => Poll::Failed(failure.clone()),
                 (EndKind::Expired, _) => Poll::Expired,
                 _ => Poll::Cancelled,

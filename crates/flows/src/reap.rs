@@ -1,4 +1,5 @@
-//! Tidying up, every few seconds: sessions that ran out, transactions that were lost, nonces that are old.
+//! Tidying up, every few seconds: sessions that ran out, transactions that were lost, revocations that a provider has
+//! not confirmed, nonces that are old.
 //!
 //! Safe to run in several processes at once: every move is a compare-and-set. A transaction counts as lost by
 //! its deadline, not at start-up: another process may be at work on it.
@@ -55,7 +56,22 @@ impl Flows {
         let transactions = self.reap_transactions(now).await;
         let nonces = self.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
         let old = self.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
-        sessions.and(transactions).and(nonces.map(drop)).and(old.map(drop))
+        let revocations = self.reap_revocations(now).await;
+        sessions.and(transactions).and(nonces.map(drop)).and(old.map(drop)).and(revocations)
+    }
+
+    /// What a provider did not answer when its grant was revoked.
+    async fn reap_revocations(&self, now: Micros) -> Result<(), StoreError> {
+        let mut asked = tokio::task::JoinSet::new();
+        for revocation in self.store().list_due_revocations(now, BATCH).await? {
+            if asked.len() >= REPLAYS_AT_ONCE {
+                asked.join_next().await;
+            }
+            let flows = self.clone();
+            asked.spawn(async move { flows.ask_to_revoke(&revocation).await });
+        }
+        asked.join_all().await;
+        Ok(())
     }
 
     async fn reap_sessions(&self, now: Micros) -> Result<(), StoreError> {

@@ -1,31 +1,35 @@
-//! Releasing an access token to the app's backend (wire 3.3).
+//! Releasing an access token (wire 3.3).
 //!
-//! 1. The grant is this app's.
-//! 2. The URL it is wanted for is one of the provider's API hosts.
-//! 3. The token has not expired.
-//! 4. Open it.
-//! 5. Nonce, generation check and audit entry in one durable commit; only then does it leave (T97).
+//! 1. The grant that the call means ([`crate::choose`]).
+//! 2. An agent: what was delegated to it covers every scope that the token carries (T13).
+//! 3. The URL it is wanted for is one of the provider's API hosts.
+//! 4. The token has not expired.
+//! 5. Open it.
+//! 6. Nonce, generation, delegation and audit entry in one durable commit; only then does it leave (T97, T98).
 
-use alter_core::{
-    AuditEntry, AuditKind, Grant, GrantId, Micros, ProviderConfig, ReleaseCredential, StoreError,
-};
+use alter_core::{AuditEntry, AuditKind, Grant, Micros, ProviderConfig, ReleaseCredential, StoreError};
 use secrecy::SecretString;
 
 use crate::{
-    Caller, Flows,
+    Caller, ChoiceError, Flows, GrantChoice, VerifyUserError,
+    choose::{Chosen, Whose},
     context::{FlowFault, SealedPlace},
 };
 
 /// What the backend asks for.
 pub struct ReleaseRequest<'a> {
     /// Which grant.
-    pub grant_id: GrantId,
+    pub choice: GrantChoice<'a>,
+    /// The user, as the app knows them.
+    pub user_token: Option<&'a SecretString>,
     /// The request it is wanted for.
     pub method: &'a str,
     /// Its URL.
     pub url: &'a str,
     /// Why, in the app's words; kept in the audit.
     pub reason: Option<&'a str>,
+    /// `X-Alter-Caller`: what the app says is calling; kept in the audit, decides nothing.
+    pub acting_for: Option<&'a str>,
     /// For the audit.
     pub request_id: &'a str,
 }
@@ -44,9 +48,17 @@ pub struct Released {
 /// Why nothing is released.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
-    /// Unknown, or another app's: the same answer (T72).
-    #[error("no such grant")]
-    GrantNotFound,
+    /// No grant, or not one.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// The token carries scopes that the agent may not use.
+    #[error("the token carries scopes that the agent may not use")]
+    AgentScope {
+        /// Provider id.
+        provider: String,
+        /// What is too much.
+        scopes: Vec<String>,
+    },
     /// The operator removed the provider.
     #[error("the grant's provider is not configured any more")]
     ProviderGone,
@@ -74,6 +86,18 @@ impl From<StoreError> for ReleaseError {
     }
 }
 
+impl From<VerifyUserError> for ReleaseError {
+    fn from(error: VerifyUserError) -> Self {
+        Self::Choice(error.into())
+    }
+}
+
+impl ReleaseError {
+    fn is_fault(&self) -> bool {
+        matches!(self, Self::Fault(_) | Self::Choice(ChoiceError::Fault(_)))
+    }
+}
+
 impl Flows {
     /// Releases an access token.
     ///
@@ -86,7 +110,7 @@ impl Flows {
     ) -> Result<Released, ReleaseError> {
         let released = self.try_release(caller, request).await;
         if let Err(error) = &released
-            && !matches!(error, ReleaseError::Fault(_))
+            && !error.is_fault()
         {
             // A refused call is spent too: the same bytes must not succeed later (T61).
             self.spend_nonce(caller).await?;
@@ -99,33 +123,45 @@ impl Flows {
         caller: &Caller,
         request: &ReleaseRequest<'_>,
     ) -> Result<Released, ReleaseError> {
+        let whose = self.whose(caller, request.user_token).await?;
         // A grant that moved between reading and releasing (the user reconnected) is read again; twice is a storm.
         for _ in 0..3 {
-            let grant = self.store().get_grant(caller.app.id, request.grant_id).await?;
-            let grant = grant.filter(|g| g.revoked.is_none()).ok_or(ReleaseError::GrantNotFound)?;
-            let config =
-                self.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
-            let url = destination(&config, request.url)?;
-            let now = self.now();
-            let expires_in = grant.credential.expires_at.map(|at| at.since(now) / 1_000_000);
-            if expires_in.is_some_and(|seconds| seconds <= 0) {
-                return Err(ReleaseError::RefreshNotBuilt);
-            }
-            let access_token = self.open_access_token(caller, &grant)?;
-            let release = ReleaseCredential {
-                call: caller.nonce,
-                app_id: caller.app.id,
-                grant_id: grant.id,
-                generation: grant.credential.generation,
-                agent: caller.agent.as_ref().map(|agent| agent.id),
-                at: now,
-                audit: entry(caller, &grant, request, &url, now),
-            };
-            if self.store().release_credential(release).await? {
-                return Ok(Released { access_token, grant, expires_in });
+            if let Some(released) = self.release_once(caller, &whose, request).await? {
+                return Ok(released);
             }
         }
         Err(StoreError::Conflict.into())
+    }
+
+    /// `None` when the grant moved meanwhile.
+    async fn release_once(
+        &self,
+        caller: &Caller,
+        whose: &Whose,
+        request: &ReleaseRequest<'_>,
+    ) -> Result<Option<Released>, ReleaseError> {
+        let chosen = self.choose(caller, whose, &request.choice).await?;
+        may_carry(caller, &chosen)?;
+        let grant = chosen.grant;
+        let config = self.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
+        let url = destination(&config, request.url)?;
+        let now = self.now();
+        let expires_in = grant.credential.expires_at.map(|at| at.since(now) / 1_000_000);
+        if expires_in.is_some_and(|seconds| seconds <= 0) {
+            return Err(ReleaseError::RefreshNotBuilt);
+        }
+        let access_token = self.open_access_token(caller, &grant)?;
+        let release = ReleaseCredential {
+            call: caller.nonce,
+            app_id: caller.app.id,
+            grant_id: grant.id,
+            generation: grant.credential.generation,
+            agent: caller.agent.as_ref().map(|agent| agent.id),
+            at: now,
+            audit: entry(caller, &grant, request, &url, now),
+        };
+        let released = self.store().release_credential(release).await?;
+        Ok(released.then_some(Released { access_token, grant, expires_in }))
     }
 
     fn open_access_token(&self, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
@@ -139,6 +175,18 @@ impl Flows {
             generation: grant.credential.generation,
         };
         self.open_text(&key, &place, &grant.credential.access_token)
+    }
+}
+
+/// A token cannot be narrowed once it is handed over: it leaves only when the agent may use all that it carries (T13).
+fn may_carry(caller: &Caller, chosen: &Chosen) -> Result<(), ReleaseError> {
+    let (Some(agent), Some(delegation)) = (&caller.agent, &chosen.delegation) else { return Ok(()) };
+    let grant = &chosen.grant;
+    let allowed = agent.may_use(&grant.provider, &delegation.scopes);
+    let too_much: Vec<_> = grant.scopes.iter().filter(|scope| !allowed.contains(scope)).cloned().collect();
+    match too_much.is_empty() {
+        true => Ok(()),
+        false => Err(ReleaseError::AgentScope { provider: grant.provider.clone(), scopes: too_much }),
     }
 }
 
@@ -162,8 +210,9 @@ fn entry(
     url: &url::Url,
     at: Micros,
 ) -> AuditEntry {
-    let details =
-        serde_json::json!({ "method": request.method, "host": url.host_str(), "reason": request.reason });
+    let details = serde_json::json!({
+        "method": request.method, "host": url.host_str(), "reason": request.reason, "caller": request.acting_for,
+    });
     AuditEntry {
         grant_id: Some(grant.id),
         key_id: Some(caller.key.id),

@@ -3,7 +3,7 @@
 //! 1. The app has an identity provider.
 //! 2. It signed the token for this app's audience, and the token is valid now (T69): nobody remembers an earlier answer.
 
-use alter_core::{App, StoreError};
+use alter_core::{App, StoreError, User, UserId};
 use alter_oauth::{BadUserToken, IdpUnreachable, UserClaims, UserTokenRefused, verify_user_token};
 use secrecy::SecretString;
 
@@ -46,6 +46,36 @@ impl Flows {
     ) -> Result<UserClaims, VerifyUserError> {
         self.spend_nonce(caller).await?;
         Ok(self.verify_user(&caller.app, token).await?)
+    }
+
+    /// The user of a token, as stored; `None` when nothing was ever minted for them.
+    pub(crate) async fn known_user(
+        &self,
+        app: &App,
+        token: &SecretString,
+    ) -> Result<Option<User>, VerifyUserError> {
+        let claims = self.verify_user(app, token).await?;
+        Ok(self.store().find_user(app.id, &claims.issuer, &claims.subject).await?)
+    }
+
+    /// The user of a token, stored now if need be. Written only when they are new or are called something else.
+    pub(crate) async fn ensure_user(&self, app: &App, token: &SecretString) -> Result<User, VerifyUserError> {
+        let claims = self.verify_user(app, token).await?;
+        let known = self.store().find_user(app.id, &claims.issuer, &claims.subject).await?;
+        if let Some(user) = known.filter(|user| user.label == claims.label) {
+            return Ok(user);
+        }
+        let now = self.now();
+        let user = User {
+            id: UserId::new(self.random()),
+            app_id: app.id,
+            issuer: claims.issuer,
+            subject: claims.subject,
+            label: claims.label,
+            created_at: now,
+            updated_at: now,
+        };
+        Ok(self.store().save_user(user).await?)
     }
 
     /// A step of every story that has a user: who that is.

@@ -93,10 +93,20 @@ pub async fn exchange(
 fn token_request<'a>(
     recipe: &Recipe,
     client: &'a Client<'_>,
-    mut fields: Vec<(&'static str, &'a str)>,
+    fields: Vec<(&'static str, &'a str)>,
 ) -> Result<Request, ExchangeError> {
     let url = Url::parse(&recipe.token_url)
         .map_err(|_| ExchangeError::Configuration("token_url is not an absolute URL"))?;
+    Ok(client_request(recipe, client, url, fields))
+}
+
+/// A form POST that authenticates our client as the recipe says (RFC 6749 section 2.3.1).
+pub(crate) fn client_request<'a>(
+    recipe: &Recipe,
+    client: &'a Client<'_>,
+    url: Url,
+    mut fields: Vec<(&'static str, &'a str)>,
+) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -113,7 +123,7 @@ fn token_request<'a>(
         form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes(),
     );
     let limits = Limits { total: TOTAL, body_max: BODY_MAX };
-    Ok(Request { method: Method::POST, url, headers, body: body.to_vec().into(), limits })
+    Request { method: Method::POST, url, headers, body: body.to_vec().into(), limits }
 }
 
 /// Both halves are form-encoded before they are joined (RFC 6749 section 2.3.1): a secret may contain a colon.

@@ -38,6 +38,7 @@ mod jws;
 mod kept;
 mod pkce;
 mod raw_answer;
+mod revoke;
 mod strict_json;
 mod token_answer;
 mod user_claims;
@@ -55,6 +56,7 @@ pub use jwks::JwksError;
 pub use jwks_cache::{AppKeys, JwksCache};
 pub use pkce::Pkce;
 pub use raw_answer::{BadRawAnswer, RawAnswer};
+pub use revoke::{RevokeError, offers_revocation, revoke};
 pub use token_answer::{TokenRefused, TokenSet, parse_token_answer};
 pub use user_claims::{BadUserClaim, UserClaims};
 pub use user_token::{

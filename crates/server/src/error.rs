@@ -3,13 +3,13 @@
 
 use alter_api::{ErrorBody, ErrorCode};
 use alter_core::StoreError;
-use alter_flows::FlowFault;
+use alter_flows::{AppKeyRequired, FlowFault};
 use axum::{
     Json,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// An error answer.
 #[derive(Debug, Clone)]
@@ -17,11 +17,15 @@ pub(crate) struct ApiError {
     pub(crate) code: ErrorCode,
     pub(crate) message: String,
     pub(crate) details: Option<Value>,
+    /// Facts that stand beside `error`.
+    pub(crate) more: Map<String, Value>,
+    /// Seconds: the header `Retry-After`.
+    pub(crate) retry_after: Option<u32>,
 }
 
 impl ApiError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: None }
+        Self { code, message: message.into(), details: None, more: Map::new(), retry_after: None }
     }
 
     /// With the sentence of the table.
@@ -34,6 +38,15 @@ impl ApiError {
         self
     }
 
+    /// One more fact beside `error`; none when there is nothing to say.
+    pub(crate) fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        if !value.is_null() {
+            self.more.insert(name.to_owned(), value);
+        }
+        self
+    }
+
     /// The answer with its body. Headers that `response` carries already (CORS) are kept.
     pub(crate) fn finish(self, kept: HeaderMap, request_id: &str) -> Response {
         let body = ErrorBody {
@@ -41,10 +54,14 @@ impl ApiError {
             message: self.message,
             request_id: request_id.to_owned(),
             details: self.details,
+            more: self.more,
         };
         let mut response = (status_of(self.code), Json(body)).into_response();
         response.headers_mut().extend(kept);
         response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response
     }
 }
@@ -58,6 +75,12 @@ impl IntoResponse for ApiError {
         let mut response = status_of(self.code).into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<AppKeyRequired> for ApiError {
+    fn from(_: AppKeyRequired) -> Self {
+        Self::plain(ErrorCode::AppKeyRequired)
     }
 }
 

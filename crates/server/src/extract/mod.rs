@@ -4,9 +4,12 @@
 mod body;
 mod browser;
 mod page_post;
+mod query;
 mod signed;
 
 pub(crate) use body::{parse_json, read_body};
 pub(crate) use browser::{Browser, clear_cookie, set_cookie};
 pub(crate) use page_post::PagePost;
+pub(crate) use query::query;
 pub use signed::{Signed, SignedEmpty};
+pub(crate) use signed::{SignedSuspendedToo, single};

@@ -5,14 +5,16 @@ use alter_api::ErrorCode;
 use alter_core::signing::{Signature, SignedParts};
 use alter_flows::{AuthError, Caller, PresentedCall};
 use axum::{
+    body::Bytes,
     extract::{FromRequest, Request},
     http::{HeaderMap, request::Parts},
+    response::{IntoResponse, Response},
 };
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
 use super::body::{parse_json, read_body};
-use crate::{Shared, error::ApiError};
+use crate::{Shared, error::ApiError, middleware::KeyNotice};
 
 /// An authenticated caller and its JSON body.
 #[derive(Debug)]
@@ -21,15 +23,10 @@ pub struct Signed<T> {
     pub caller: Caller,
     /// What was sent.
     pub body: T,
-}
-
-impl<T: DeserializeOwned> FromRequest<Shared> for Signed<T> {
-    type Rejection = axum::response::Response;
-
-    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Self::Rejection> {
-        let (parts, body) = request.into_parts();
-        read(parts, body, shared).await.map_err(axum::response::IntoResponse::into_response)
-    }
+    /// The body as it came.
+    pub raw: Bytes,
+    /// The headers, as they came; which of them the signature covers: wire 2.1.
+    pub headers: HeaderMap,
 }
 
 /// An authenticated caller of a request that has no body (GET, DELETE).
@@ -39,39 +36,65 @@ pub struct SignedEmpty {
     pub caller: Caller,
 }
 
-impl FromRequest<Shared> for SignedEmpty {
-    type Rejection = axum::response::Response;
+/// As [`SignedEmpty`]; a suspended agent too. For `GET /sdk/agents/me` alone.
+#[derive(Debug)]
+pub(crate) struct SignedSuspendedToo {
+    pub(crate) caller: Caller,
+}
 
-    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Self::Rejection> {
+impl<T: DeserializeOwned> FromRequest<Shared> for Signed<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let read = async {
-            let (caller, bytes) = authenticated(&parts, body, shared).await?;
-            match bytes.is_empty() {
+            let (caller, raw) = authenticated(&parts, body, shared).await?;
+            caller.active()?;
+            Ok(Self { caller, body: parse_json(&raw)?, raw, headers: parts.headers })
+        };
+        read.await.map_err(ApiError::into_response)
+    }
+}
+
+impl FromRequest<Shared> for SignedEmpty {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
+        let SignedSuspendedToo { caller } = SignedSuspendedToo::from_request(request, shared).await?;
+        match caller.active() {
+            Ok(()) => Ok(Self { caller }),
+            Err(error) => Err(ApiError::from(error).into_response()),
+        }
+    }
+}
+
+impl FromRequest<Shared> for SignedSuspendedToo {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        let read = async {
+            let (caller, raw) = authenticated(&parts, body, shared).await?;
+            match raw.is_empty() {
                 true => Ok(Self { caller }),
                 false => Err(ApiError::new(ErrorCode::InvalidRequest, "This request takes no body.")),
             }
         };
-        read.await.map_err(axum::response::IntoResponse::into_response)
+        read.await.map_err(ApiError::into_response)
     }
-}
-
-async fn read<T: DeserializeOwned>(
-    parts: Parts,
-    body: axum::body::Body,
-    shared: &Shared,
-) -> Result<Signed<T>, ApiError> {
-    let (caller, bytes) = authenticated(&parts, body, shared).await?;
-    Ok(Signed { caller, body: parse_json(&bytes)? })
 }
 
 async fn authenticated(
     parts: &Parts,
     body: axum::body::Body,
     shared: &Shared,
-) -> Result<(Caller, axum::body::Bytes), ApiError> {
+) -> Result<(Caller, Bytes), ApiError> {
     let bytes = read_body(body).await?;
     let call = presented(parts, &bytes)?;
     let caller = shared.flows.authenticate(&call).await?;
+    if let (Some(_), Some(notice)) = (caller.key.deprecated_at, parts.extensions.get::<KeyNotice>()) {
+        notice.say_deprecated();
+    }
     for name in ["x-alter-scope-constraints", "x-alter-request-rule"] {
         if parts.headers.contains_key(name) {
             let message =
@@ -117,7 +140,7 @@ fn presented<'a>(parts: &'a Parts, body: &'a [u8]) -> Result<PresentedCall<'a>, 
 }
 
 /// One header of visible ASCII, or none; two of a name are refused, since two readers may choose differently.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -138,6 +161,8 @@ impl From<AuthError> for ApiError {
         match error {
             AuthError::InvalidKey => Self::plain(ErrorCode::InvalidKey),
             AuthError::KeyRevoked => Self::plain(ErrorCode::KeyRevoked),
+            AuthError::AgentInactive => Self::plain(ErrorCode::AgentInactive),
+            AuthError::AgentRevoked => Self::plain(ErrorCode::AgentRevoked),
             AuthError::SignatureRequired => Self::plain(ErrorCode::SignatureRequired),
             AuthError::InvalidSignature => Self::plain(ErrorCode::InvalidSignature),
             AuthError::Stale { skew } => Self::new(

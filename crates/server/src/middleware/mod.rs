@@ -3,6 +3,11 @@
 
 mod headers;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use alter_api::ErrorCode;
 use alter_core::{Random, SystemRandom, secret::hex, signing::check_target, time::random_bytes};
 use axum::{
@@ -33,6 +38,16 @@ impl RequestId {
     }
 }
 
+/// What is said of the caller's key on the way back: the route's extractor knows, the header is written here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeyNotice(Arc<AtomicBool>);
+
+impl KeyNotice {
+    pub(crate) fn say_deprecated(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 pub(crate) fn around(routes: Router<Shared>, shared: Shared) -> Router {
     routes.layer(from_fn_with_state(shared.clone(), outermost)).with_state(shared)
 }
@@ -40,13 +55,19 @@ pub(crate) fn around(routes: Router<Shared>, shared: Shared) -> Router {
 async fn outermost(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let id = RequestId::new(&SystemRandom);
     request.extensions_mut().insert(id.clone());
+    let notice = KeyNotice::default();
+    request.extensions_mut().insert(notice.clone());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let refused = refuse(&request, &shared);
     let response = match refused {
         Some(response) => response,
         None => next.run(request).await,
     };
-    finish(response, &id, &method, &uri)
+    let mut response = finish(response, &id, &method, &uri);
+    if notice.0.load(Ordering::Relaxed) {
+        response.headers_mut().insert("x-alter-key-deprecated", HeaderValue::from_static("true"));
+    }
+    response
 }
 
 fn refuse(request: &Request, shared: &Shared) -> Option<Response> {

@@ -10,7 +10,7 @@ use axum::{
     Router,
     extract::Request,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, patch, post},
 };
 
 pub use sdk::files::SDK_VERSION;
@@ -30,6 +30,20 @@ pub(crate) fn all() -> Router<Shared> {
         .route("/sdk/oauth/connect/session/poll", post(sdk::session::poll))
         .route("/sdk/token", post(sdk::token::retrieve))
         .route("/sdk/auth/verify-token", post(sdk::auth::verify_token))
+        .route("/sdk/grants/list", post(sdk::grants::list))
+        .route("/sdk/oauth/grants/{grant_id}/revoke", post(sdk::grants::revoke))
+        .route("/sdk/grants/{grant_id}/delegations/me", delete(sdk::grants::give_up_delegation))
+        .route("/sdk/grants/{grant_id}/delegations/{agent_id}", delete(sdk::grants::revoke_delegation))
+        .route("/sdk/agents", post(sdk::agents::create).get(sdk::agents::list))
+        .route("/sdk/agents/me", get(sdk::agents::me))
+        .route(
+            "/sdk/agents/{id}",
+            get(sdk::agents::get).patch(sdk::agents::change).delete(sdk::agents::delete),
+        )
+        .route("/sdk/agents/{id}/keys", post(sdk::agent_keys::create).get(sdk::agent_keys::list))
+        .route("/sdk/agents/{id}/keys/{key_id}", delete(sdk::agent_keys::revoke))
+        .route("/sdk/agents/{id}/keys/{key_id}/deprecate", patch(sdk::agent_keys::deprecate))
+        .route("/sdk/agents/{id}/keys/{key_id}/undeprecate", patch(sdk::agent_keys::undeprecate))
         // the browser SDK's files
         .route("/sdk/{file}", get(sdk::files::latest))
         .route("/sdk/v/{version}/{file}", get(sdk::files::versioned))

@@ -1,6 +1,9 @@
 //! `/sdk/*`: what an app's backend calls, and the browser SDK's files.
 
+pub(crate) mod agent_keys;
+pub(crate) mod agents;
 pub(crate) mod auth;
 pub(crate) mod files;
+pub(crate) mod grants;
 pub(crate) mod session;
 pub(crate) mod token;

@@ -4,11 +4,12 @@ use alter_api::{
     ErrorBody, ErrorCode,
     connect::operation_word,
     session::{
-        CreateSession, CreatedSession, DeclinedProvider, PollFailure, PollSession, PolledGrant, PolledSession,
+        CreateSession, CreatedSession, DeclinedProvider, PollFailure, PollSession, PolledDelegation,
+        PolledGrant, PolledSession,
     },
 };
-use alter_core::{Connection, Failure, FailureKind};
-use alter_flows::{MintError, MintRequest, Poll, PollError};
+use alter_core::{AgentId, Connection, Failure, FailureKind};
+use alter_flows::{MintError, MintRequest, Poll, PollError, Quota};
 use axum::{
     Json,
     extract::State,
@@ -33,7 +34,15 @@ pub(crate) async fn create(
         let message = format!("{field} is not built yet. Leave it out or send null.");
         return Err(ApiError::new(ErrorCode::UnsupportedField, message).with(json!({ "field": field })));
     }
+    let label = body.requested_grant.and_then(|wanted| wanted.label);
+    if label.as_deref().is_some_and(|text| !is_label(text)) {
+        let message = "requested_grant.label must have 1 to 255 characters and no control characters.";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    }
     let request = MintRequest {
+        user_token: body.user_token.map(|token| token.0),
+        agent: body.agent,
+        label,
         allowed_providers: body.allowed_providers,
         allowed_origin: body.allowed_origin,
         return_url: body.return_url,
@@ -47,6 +56,10 @@ pub(crate) async fn create(
         single_provider: minted.single_provider,
     };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 #[utoipa::path(post, path = "/sdk/oauth/connect/session/poll", request_body = PollSession, responses(
@@ -72,8 +85,9 @@ fn polled(poll: Poll) -> PolledSession {
             });
             PolledSession { declined_providers: Some(declined.collect()), ..answer("pending") }
         }
-        Poll::Completed(connections) => {
-            PolledSession { grants: Some(connections.iter().map(grant).collect()), ..answer("completed") }
+        Poll::Completed(connections, agent) => {
+            let grants = connections.iter().map(|connection| grant(connection, agent));
+            PolledSession { grants: Some(grants.collect()), ..answer("completed") }
         }
         Poll::Failed(failure) => PolledSession { error: Some(poll_failure(&failure)), ..answer("error") },
         Poll::Cancelled => {
@@ -85,13 +99,14 @@ fn polled(poll: Poll) -> PolledSession {
     }
 }
 
-fn grant(connection: &Connection) -> PolledGrant {
+fn grant(connection: &Connection, agent: Option<AgentId>) -> PolledGrant {
     PolledGrant {
         grant_id: connection.grant_id.to_string(),
         provider_id: connection.provider.clone(),
         account_identifier: connection.account_identifier.clone(),
         scopes: connection.scopes.clone(),
         operation: operation_word(connection.operation),
+        delegation: agent.map(|id| PolledDelegation { agent_id: id.to_string(), delegable: false }),
     }
 }
 
@@ -138,14 +153,34 @@ impl From<MintError> for ApiError {
             MintError::NoProviders { configured } => {
                 Self::plain(ErrorCode::NoProviders).with(json!({ "configured": configured }))
             }
+            MintError::AppKeyRequired(e) => e.into(),
+            MintError::TooMany { quota, retry_after } => too_many(quota, retry_after),
+            MintError::AgentRequiresUserToken => Self::plain(ErrorCode::AgentRequiresUserToken),
+            MintError::AgentNotFound => Self::plain(ErrorCode::AgentNotFound),
+            MintError::User(e) => e.into(),
             MintError::Store(e) => e.into(),
         }
     }
 }
 
+fn too_many(quota: Quota, retry_after: u32) -> ApiError {
+    let whose = match quota {
+        Quota::App(_) => "The app",
+        Quota::User(_) => "The user",
+    };
+    let message = format!("{whose} has minted too many sessions in this minute: wait {retry_after} s.");
+    let mut error = ApiError::new(ErrorCode::RateLimitExceeded, message)
+        .fact("scope", "api_key")
+        .fact("retry_after", retry_after)
+        .fact("window_seconds", 60);
+    error.retry_after = Some(retry_after);
+    error
+}
+
 impl From<PollError> for ApiError {
     fn from(error: PollError) -> Self {
         match error {
+            PollError::AppKeyRequired(e) => e.into(),
             PollError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
             PollError::Store(e) => e.into(),
         }

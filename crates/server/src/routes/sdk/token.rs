@@ -5,7 +5,7 @@ use alter_api::{
     token::{RetrieveToken, RetrievedToken, WantedFor},
 };
 use alter_core::{GrantId, store::storable};
-use alter_flows::{ReleaseError, ReleaseRequest, Released};
+use alter_flows::{Ambiguous, Candidate, ChoiceError, GrantChoice, ReleaseError, ReleaseRequest, Released};
 use axum::{
     Extension, Json,
     extract::State,
@@ -15,7 +15,12 @@ use axum::{
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::{Shared, error::ApiError, extract::Signed, middleware::RequestId};
+use crate::{
+    Shared,
+    error::ApiError,
+    extract::{Signed, single},
+    middleware::RequestId,
+};
 
 /// Longest `reason`, characters.
 const REASON_MAX: usize = 512;
@@ -30,27 +35,29 @@ pub(crate) async fn retrieve(
     Extension(request_id): Extension<RequestId>,
     signed: Signed<RetrieveToken>,
 ) -> Result<Response, ApiError> {
-    let (grant_id, wanted) = check(&signed.body)?;
+    let (choice, wanted) = check(&signed.body)?;
     let request = ReleaseRequest {
-        grant_id,
+        choice,
+        user_token: signed.body.user_token.as_ref().map(|token| &token.0),
         method: &wanted.method,
         url: &wanted.url,
         reason: signed.body.reason.as_deref(),
+        acting_for: single(&signed.headers, "x-alter-caller")?,
         request_id: &request_id.0,
     };
     let released = shared.flows.release(&signed.caller, &request).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer(released))).into_response())
 }
 
-fn check(body: &RetrieveToken) -> Result<(GrantId, &WantedFor), ApiError> {
+fn check(body: &RetrieveToken) -> Result<(GrantChoice<'_>, &WantedFor), ApiError> {
     let invalid = |message: &str| ApiError::new(ErrorCode::InvalidRequest, message);
-    if let Some(field) = body.unsupported() {
-        let message = format!("{field} is not built yet: name the grant by grant_id.");
-        return Err(ApiError::new(ErrorCode::UnsupportedField, message).with(json!({ "field": field })));
+    if body.app_user_id.is_some() {
+        let message = "app_user_id is not built yet: name the user by user_token.";
+        return Err(
+            ApiError::new(ErrorCode::UnsupportedField, message).with(json!({ "field": "app_user_id" }))
+        );
     }
-    let grant_id = body.grant_id.as_deref().ok_or_else(|| invalid("grant_id is missing."))?;
-    let grant_id =
-        GrantId::parse(grant_id).ok_or_else(|| invalid("grant_id is not a lower-case hyphenated UUID."))?;
+    let choice = choice(body)?;
     let wanted = body.request.as_ref().ok_or_else(|| invalid("request {method, url} is missing."))?;
     if !wanted.method.bytes().all(|b| b.is_ascii_alphabetic()) || !(1..=16).contains(&wanted.method.len()) {
         return Err(invalid("request.method is not an HTTP method."));
@@ -62,7 +69,27 @@ fn check(body: &RetrieveToken) -> Result<(GrantId, &WantedFor), ApiError> {
         Some(reason) if reason.chars().count() > REASON_MAX || !storable(reason) => {
             Err(invalid("reason is longer than 512 characters or contains NUL."))
         }
-        _ => Ok((grant_id, wanted)),
+        _ => Ok((choice, wanted)),
+    }
+}
+
+fn choice(body: &RetrieveToken) -> Result<GrantChoice<'_>, ApiError> {
+    let invalid = |message: &str| ApiError::new(ErrorCode::InvalidRequest, message);
+    match (body.grant_id.as_deref(), body.provider_id.as_deref()) {
+        (Some(_), None) if body.account.is_some() || body.label.is_some() => Err(invalid(
+            "account and label choose among the grants of provider_id; grant_id names one already.",
+        )),
+        (Some(id), None) => GrantId::parse(id)
+            .map(GrantChoice::Id)
+            .ok_or_else(|| invalid("grant_id is not a lower-case hyphenated UUID.")),
+        (None, Some(provider)) => {
+            let (account, label) = (body.account.as_deref(), body.label.as_deref());
+            match [Some(provider), account, label].into_iter().flatten().all(storable) {
+                true => Ok(GrantChoice::Provider { provider, account, label }),
+                false => Err(invalid("provider_id, account or label contains NUL.")),
+            }
+        }
+        _ => Err(invalid("Name the grant by grant_id or by provider_id, one of the two.")),
     }
 }
 
@@ -85,7 +112,16 @@ fn answer(released: Released) -> RetrievedToken {
 impl From<ReleaseError> for ApiError {
     fn from(error: ReleaseError) -> Self {
         match error {
-            ReleaseError::GrantNotFound => Self::plain(ErrorCode::GrantNotFound),
+            ReleaseError::Choice(error) => error.into(),
+            ReleaseError::AgentScope { provider, scopes } => {
+                let message = format!(
+                    "The token of {provider} carries scopes that the agent may not use: {}. Let the user approve them, or \
+                     change the agent's scopes.",
+                    scopes.join(" ")
+                );
+                Self::new(ErrorCode::AgentScopeNotAllowed, message)
+                    .with(json!({ "provider_id": provider, "scopes": scopes }))
+            }
             ReleaseError::ProviderGone => Self::plain(ErrorCode::ProviderNotConfigured),
             ReleaseError::BlockedDestination { host, provider, allowed } => {
                 let hint = match allowed.is_empty() {
@@ -99,4 +135,48 @@ impl From<ReleaseError> for ApiError {
             ReleaseError::Fault(fault) => fault.into(),
         }
     }
+}
+
+impl From<ChoiceError> for ApiError {
+    fn from(error: ChoiceError) -> Self {
+        match error {
+            ChoiceError::NotFound { provider } => {
+                Self::plain(ErrorCode::GrantNotFound).fact("provider_id", provider)
+            }
+            ChoiceError::NoDelegation { agent, provider } => Self::plain(ErrorCode::NoDelegatedGrant)
+                .fact("agent_id", agent.to_string())
+                .fact("provider_id", provider),
+            ChoiceError::Revoked(id) => Self::plain(ErrorCode::GrantRevoked).fact("grant_id", id.to_string()),
+            ChoiceError::Ambiguous(several) => ambiguous(&several),
+            ChoiceError::UserTokenRequired => Self::plain(ErrorCode::UserTokenRequired),
+            ChoiceError::NotAUsers(id) => {
+                Self::plain(ErrorCode::SystemGrantUserTokenMismatch).fact("grant_id", id.to_string())
+            }
+            ChoiceError::User(error) => error.into(),
+            ChoiceError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+fn ambiguous(several: &Ambiguous) -> ApiError {
+    let list = |texts: Vec<String>| json!(texts);
+    let each = |text: fn(&Candidate) -> String| list(several.candidates.iter().map(text).collect());
+    let candidates: Vec<_> = several
+        .candidates
+        .iter()
+        .map(|c| {
+            json!({
+                "grant_id": c.grant_id.to_string(), "label": c.label, "account_identifier": c.account_identifier,
+                "account_display_name": c.account_display_name,
+            })
+        })
+        .collect();
+    ApiError::plain(ErrorCode::AmbiguousGrant)
+        .fact("provider_id", several.provider.as_str())
+        .fact("candidates", candidates)
+        .fact("candidates_truncated", several.truncated)
+        .fact("grant_ids", each(|c| c.grant_id.to_string()))
+        .fact("account_identifiers", each(|c| c.account_identifier.clone()))
+        .fact("account_was_provided", several.account_was_provided)
+        .fact("app_user_ids", list(several.users.iter().map(ToString::to_string).collect()))
 }

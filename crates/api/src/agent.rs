@@ -1,0 +1,161 @@
+//! Agents and their keys (wire 3.12).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// `POST /sdk/agents`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateAgent {
+    /// Unique among the app's agents that are not deleted; 1-80 characters, no UUID.
+    pub name: String,
+    /// `agent` or `service`.
+    #[serde(rename = "type", default)]
+    pub kind: AgentType,
+    /// By provider id, the scopes that the agent may ever use; null = whatever is delegated, `{}` = nothing.
+    #[serde(default)]
+    pub scopes: Option<BTreeMap<String, Vec<String>>>,
+    /// The app's own notes; at most 8,192 bytes.
+    #[serde(default)]
+    pub metadata: Option<Map<String, Value>>,
+    /// Shown to people in place of the name.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Not built yet: empty passes.
+    #[serde(default)]
+    pub policy: Option<Map<String, Value>>,
+}
+
+/// `PATCH /sdk/agents/{id}`. What is left out stays.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeAgent {
+    /// `active` or `inactive`.
+    pub status: Option<String>,
+    /// Null = none.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub display_name: Option<Option<String>>,
+    /// Needs `expected_version` in the query.
+    pub scopes: Option<BTreeMap<String, Vec<String>>>,
+    /// Replaces what is there.
+    pub metadata: Option<Map<String, Value>>,
+    /// Not built yet: empty passes.
+    pub policy: Option<Map<String, Value>>,
+}
+
+/// Tells null from absent.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// What the app says it is.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentType {
+    /// A model that acts for people.
+    #[default]
+    Agent,
+    /// A program.
+    Service,
+}
+
+/// An agent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AgentInfo {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `agent` or `service`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// `active`, `inactive` (suspended) or `revoked` (deleted).
+    pub status: &'static str,
+    /// Counts the changes, from 1.
+    pub version: u64,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub updated_at: String,
+    /// Shown to people.
+    pub display_name: Option<String>,
+    /// By provider id; absent = whatever is delegated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<BTreeMap<String, Vec<String>>>,
+    /// Always empty: policies are not built yet.
+    pub policy: Map<String, Value>,
+    /// The app's own notes.
+    pub metadata: Map<String, Value>,
+    /// Always null: agents of agents are not built yet.
+    pub parent_agent_id: Option<String>,
+}
+
+/// 201 of `POST /sdk/agents`.
+#[derive(Serialize, ToSchema)]
+pub struct CreatedAgent {
+    /// The agent.
+    #[serde(flatten)]
+    pub agent: AgentInfo,
+    /// Shown once; null when the call was repeated with the same `Idempotency-Key`.
+    pub api_key: Option<String>,
+    /// The key's id.
+    pub key_id: String,
+}
+
+/// A page of agents.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedAgents {
+    /// By creation.
+    pub items: Vec<AgentInfo>,
+    /// How many there are in all.
+    pub total: u64,
+    /// As asked.
+    pub limit: u32,
+    /// As asked.
+    pub offset: u32,
+    /// There are more after these.
+    pub has_more: bool,
+}
+
+/// A key of an agent, without the key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AgentKey {
+    /// Its id.
+    pub key_id: String,
+    /// Enough to recognise it.
+    pub key_prefix: String,
+    /// `first` or `further`.
+    pub name: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub deprecated_at: Option<String>,
+    /// RFC 3339.
+    pub revoked_at: Option<String>,
+}
+
+/// 201 of `POST /sdk/agents/{id}/keys`.
+#[derive(Serialize, ToSchema)]
+pub struct CreatedAgentKey {
+    /// The key, as listed.
+    #[serde(flatten)]
+    pub key: AgentKey,
+    /// The key itself: shown once.
+    pub api_key: String,
+}
+
+/// The keys of an agent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedAgentKeys {
+    /// Newest first, revoked ones too.
+    pub items: Vec<AgentKey>,
+}
+
+/// An empty JSON object.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoFields {}

@@ -1,0 +1,541 @@
+//! Agents: what an app's backend, or the operator, does with them (wire 3.12).
+//!
+//! Only the app's own key manages agents; an agent's key may look at its own agent. Each change is one commit with the
+//! call's nonce and an audit entry.
+
+use std::collections::BTreeMap;
+
+use alter_core::{
+    Agent, AgentCreated, AgentData, AgentId, AgentKind, AgentStatus, ApiKey, App, AuditEntry, AuditKind,
+    Hash, Idempotency, KeyId, KeyRevoked, KeyType, Micros, StoreError, key, store::storable,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{AppKeyRequired, Caller, Flows, NewKey, actor::Actor};
+
+/// Characters of a name at most.
+const NAME_MAX: usize = 80;
+/// Bytes of `scopes` as compact JSON at most (wire 3.12).
+const SCOPES_MAX: usize = 12_288;
+/// Bytes of `metadata` as compact JSON at most.
+const METADATA_MAX: usize = 8192;
+
+/// An agent to be made.
+#[derive(Debug, Default)]
+pub struct NewAgent {
+    /// Its name.
+    pub name: String,
+    /// What the app says it is.
+    pub kind: AgentKind,
+    /// Shown to people in place of the name.
+    pub display_name: Option<String>,
+    /// See [`AgentData::scopes`].
+    pub scopes: Option<BTreeMap<String, Vec<String>>>,
+    /// The app's own notes.
+    pub metadata: Map<String, Value>,
+    /// `Idempotency-Key`, and the SHA-256 of the body that came with it.
+    pub idempotency: Option<(String, Hash)>,
+}
+
+/// An agent just made; without a key when the idempotency key was used before.
+#[derive(Debug)]
+pub struct MadeAgent {
+    /// The agent.
+    pub agent: Agent,
+    /// Its first key: shown once.
+    pub key: Option<NewKey>,
+    /// Of a repeated call: the id of the agent's oldest key.
+    pub key_id: KeyId,
+}
+
+/// What is to change; `None` = stays.
+#[derive(Debug, Default)]
+pub struct AgentChange {
+    /// Suspend (`false`) or resume.
+    pub active: Option<bool>,
+    /// Shown to people; `Some(None)` = none.
+    pub display_name: Option<Option<String>>,
+    /// See [`AgentData::scopes`].
+    pub scopes: Option<BTreeMap<String, Vec<String>>>,
+    /// The app's own notes.
+    pub metadata: Option<Map<String, Value>>,
+    /// The change applies to this version alone.
+    pub expected_version: Option<u64>,
+}
+
+/// Why an agent was not made, found or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// An agent's key came.
+    #[error(transparent)]
+    AppKeyRequired(#[from] AppKeyRequired),
+    /// The call asks for the agent of its own key, and the key is the app's.
+    #[error("this call needs an agent's key")]
+    AgentKeyRequired,
+    /// The app has no such agent.
+    #[error("there is no such agent")]
+    NotFound,
+    /// The agent has no such key.
+    #[error("the agent has no such key")]
+    KeyNotFound,
+    /// It was revoked before.
+    #[error("the key was revoked before")]
+    KeyAlreadyRevoked,
+    /// It is the last that works.
+    #[error("it is the agent's last key that works")]
+    LastActiveKey,
+    /// There are as many as there may be.
+    #[error("the agent has as many keys as an agent may have")]
+    TooManyKeys,
+    /// Another agent is called so.
+    #[error("an agent of this name exists")]
+    NameTaken,
+    /// The agent was deleted.
+    #[error("the agent was deleted")]
+    Revoked,
+    /// Another change came first.
+    #[error("the agent has version {0} now")]
+    Moved(u64),
+    /// The idempotency key came with another body before.
+    #[error("the idempotency key was used with another request")]
+    IdempotencyMismatch,
+    /// The agent that the idempotency key made is suspended.
+    #[error("the agent that this idempotency key made is suspended")]
+    IdempotencyInactive,
+    /// The agent that the idempotency key made was deleted.
+    #[error("the agent that this idempotency key made was deleted")]
+    IdempotencyRevoked,
+    /// A value is refused; the sentence is for the caller.
+    #[error("{0}")]
+    Invalid(String),
+    /// Ours.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Flows {
+    /// Makes an agent and its first key.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn create_agent(
+        &self,
+        caller: &Caller,
+        new: NewAgent,
+        request_id: &str,
+    ) -> Result<MadeAgent, AgentError> {
+        let refused = caller.app_only().map_err(AgentError::from).and_then(|()| check_new(&new)).err();
+        self.unless(caller, refused).await?;
+        self.make_agent(&Actor::of(caller, request_id), new).await
+    }
+
+    /// Makes an agent as the operator.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn create_agent_as_operator(&self, app: App, new: NewAgent) -> Result<MadeAgent, AgentError> {
+        check_new(&new)?;
+        self.make_agent(&Actor::operator(app), new).await
+    }
+
+    async fn make_agent(&self, actor: &Actor, new: NewAgent) -> Result<MadeAgent, AgentError> {
+        let now = self.now();
+        let agent = Agent {
+            id: AgentId::new(self.random()),
+            app_id: actor.app.id,
+            name: new.name,
+            status: AgentStatus::Active,
+            data: AgentData {
+                kind: new.kind,
+                display_name: new.display_name,
+                scopes: new.scopes,
+                metadata: new.metadata,
+            },
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let first = self.new_agent_key(&agent, "first", now);
+        let same = new.idempotency.map(|(key, body_hash)| Idempotency { key, body_hash });
+        let hash = same.as_ref().map(|i| i.body_hash);
+        let entry = about(actor, &agent, now, AuditKind::AgentCreated, json!({ "name": agent.name }));
+        let created = self.store().create_agent(actor.call, agent.clone(), first.key.clone(), same, entry);
+        match created.await? {
+            AgentCreated::Stored => Ok(MadeAgent { agent, key_id: first.key.id, key: Some(first) }),
+            AgentCreated::NameTaken => Err(AgentError::NameTaken),
+            AgentCreated::Known(_, before) if Some(before) != hash => Err(AgentError::IdempotencyMismatch),
+            AgentCreated::Known(known, _) => match known.status {
+                AgentStatus::Revoked => Err(AgentError::IdempotencyRevoked),
+                AgentStatus::Inactive => Err(AgentError::IdempotencyInactive),
+                AgentStatus::Active => {
+                    let keys = self.store().list_agent_keys(known.app_id, known.id).await?;
+                    let key_id = keys.last().ok_or(StoreError::Corrupt("an agent without a key"))?.id;
+                    Ok(MadeAgent { agent: *known, key: None, key_id })
+                }
+            },
+        }
+    }
+
+    fn new_agent_key(&self, agent: &Agent, name: &str, now: Micros) -> NewKey {
+        let secret = key::mint_key(KeyType::Agent, self.random());
+        let key = ApiKey {
+            id: KeyId::new(self.random()),
+            app_id: agent.app_id,
+            agent_id: Some(agent.id),
+            hash: key::key_hash(&secret),
+            prefix: key::key_prefix(&secret),
+            name: name.to_owned(),
+            created_at: now,
+            deprecated_at: None,
+            revoked_at: None,
+        };
+        NewKey { key, secret }
+    }
+
+    /// The agent whose key calls; a suspended one too.
+    ///
+    /// # Errors
+    /// [`AgentError::AgentKeyRequired`], or ours.
+    pub async fn own_agent(&self, caller: &Caller) -> Result<Agent, AgentError> {
+        self.spend_nonce(caller).await?;
+        caller.agent.clone().ok_or(AgentError::AgentKeyRequired)
+    }
+
+    /// One agent of the app, deleted or not.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn get_agent(&self, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
+        self.spend_nonce(caller).await?;
+        caller.app_only()?;
+        self.store().get_agent(caller.app.id, id).await?.ok_or(AgentError::NotFound)
+    }
+
+    /// The app's agent of this name that is not deleted, if there is one.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn find_agent(&self, caller: &Caller, name: &str) -> Result<Option<Agent>, AgentError> {
+        self.spend_nonce(caller).await?;
+        caller.app_only()?;
+        Ok(self.store().find_agent(caller.app.id, name).await?)
+    }
+
+    /// The app's agents by creation, with their number.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn list_agents(
+        &self,
+        caller: &Caller,
+        revoked_too: bool,
+        limit: u32,
+        offset: u32,
+    ) -> Result<(Vec<Agent>, u64), AgentError> {
+        self.spend_nonce(caller).await?;
+        caller.app_only()?;
+        Ok(self.store().list_agents(caller.app.id, revoked_too, limit, offset).await?)
+    }
+
+    /// Changes an agent: its words, its scopes, suspends or resumes it.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn change_agent(
+        &self,
+        caller: &Caller,
+        id: AgentId,
+        change: &AgentChange,
+        request_id: &str,
+    ) -> Result<Agent, AgentError> {
+        let refused = caller.app_only().map_err(AgentError::from).and_then(|()| check_change(change)).err();
+        self.unless(caller, refused).await?;
+        self.change_agent_as(&Actor::of(caller, request_id), id, change).await
+    }
+
+    /// Suspends or resumes an agent as the operator.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn set_agent_active_as_operator(
+        &self,
+        app: App,
+        id: AgentId,
+        active: bool,
+    ) -> Result<Agent, AgentError> {
+        let change = AgentChange { active: Some(active), ..AgentChange::default() };
+        self.change_agent_as(&Actor::operator(app), id, &change).await
+    }
+
+    async fn change_agent_as(
+        &self,
+        actor: &Actor,
+        id: AgentId,
+        change: &AgentChange,
+    ) -> Result<Agent, AgentError> {
+        self.save_agent(actor, id, AuditKind::AgentChanged, |agent| {
+            if agent.status == AgentStatus::Revoked {
+                return Err(AgentError::Revoked);
+            }
+            if change.expected_version.is_some_and(|expected| expected != agent.version) {
+                return Err(AgentError::Moved(agent.version));
+            }
+            if let Some(active) = change.active {
+                agent.set_active(active);
+            }
+            if let Some(name) = &change.display_name {
+                agent.data.display_name = name.clone();
+            }
+            if let Some(scopes) = &change.scopes {
+                agent.data.scopes = Some(scopes.clone());
+            }
+            if let Some(metadata) = &change.metadata {
+                agent.data.metadata = metadata.clone();
+            }
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Deletes an agent: its keys and its delegations end with it. Deleting it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn delete_agent(
+        &self,
+        caller: &Caller,
+        id: AgentId,
+        request_id: &str,
+    ) -> Result<Agent, AgentError> {
+        let refused = caller.app_only().err().map(AgentError::from);
+        self.unless(caller, refused).await?;
+        self.delete_agent_as(&Actor::of(caller, request_id), id).await
+    }
+
+    /// Deletes an agent as the operator.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn delete_agent_as_operator(&self, app: App, id: AgentId) -> Result<Agent, AgentError> {
+        self.delete_agent_as(&Actor::operator(app), id).await
+    }
+
+    async fn delete_agent_as(&self, actor: &Actor, id: AgentId) -> Result<Agent, AgentError> {
+        self.save_agent(actor, id, AuditKind::AgentRevoked, |agent| {
+            let live = agent.status != AgentStatus::Revoked;
+            agent.status = AgentStatus::Revoked;
+            Ok(live)
+        })
+        .await
+    }
+
+    /// Loads, lets `change` decide, saves when it says so; again from the start when another write came first.
+    async fn save_agent(
+        &self,
+        actor: &Actor,
+        id: AgentId,
+        kind: AuditKind,
+        mut change: impl FnMut(&mut Agent) -> Result<bool, AgentError>,
+    ) -> Result<Agent, AgentError> {
+        for round in 0..8 {
+            // The nonce counts with the first attempt, whether or not that one saved.
+            let call = actor.call.filter(|_| round == 0);
+            let found = self.store().get_agent(actor.app.id, id).await?;
+            let mut agent = match found {
+                Some(agent) => agent,
+                None => return self.spent(call, AgentError::NotFound).await,
+            };
+            let now = self.now();
+            match change(&mut agent) {
+                Err(error) => return self.spent(call, error).await,
+                Ok(false) => {
+                    self.spend(call).await?;
+                    return Ok(agent);
+                }
+                Ok(true) => agent.updated_at = now,
+            }
+            let details = json!({ "name": agent.name, "status": agent.status.as_str() });
+            let entry = about(actor, &agent, now, kind, details);
+            if self.store().save_agent(call, &agent, entry).await? {
+                agent.version += 1;
+                return Ok(agent);
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// Makes a further key of an agent.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn create_agent_key(
+        &self,
+        caller: &Caller,
+        id: AgentId,
+        request_id: &str,
+    ) -> Result<NewKey, AgentError> {
+        let agent = self.agent_to_manage(caller, id).await?;
+        if agent.status == AgentStatus::Revoked {
+            return self.spent(caller.nonce, AgentError::Revoked).await;
+        }
+        let now = self.now();
+        let new = self.new_agent_key(&agent, "further", now);
+        let entry = self.key_entry(caller, &agent, new.key.id, AuditKind::KeyCreated, request_id);
+        match self.store().insert_agent_key(caller.nonce, new.key.clone(), entry).await? {
+            true => Ok(new),
+            false => Err(AgentError::TooManyKeys),
+        }
+    }
+
+    /// The keys of an agent, newest first, revoked ones too.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn list_agent_keys(&self, caller: &Caller, id: AgentId) -> Result<Vec<ApiKey>, AgentError> {
+        let agent = self.agent_to_manage(caller, id).await?;
+        self.spend_nonce(caller).await?;
+        Ok(self.store().list_agent_keys(agent.app_id, agent.id).await?)
+    }
+
+    /// Revokes a key of an agent; the last that works only with `force`.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn revoke_agent_key(
+        &self,
+        caller: &Caller,
+        (id, key): (AgentId, KeyId),
+        force: bool,
+        request_id: &str,
+    ) -> Result<ApiKey, AgentError> {
+        let agent = self.agent_to_manage(caller, id).await?;
+        let entry = self.key_entry(caller, &agent, key, AuditKind::KeyRevoked, request_id);
+        let which = (agent.app_id, agent.id, key);
+        match self.store().revoke_agent_key(caller.nonce, which, self.now(), force, entry).await? {
+            KeyRevoked::Done(key) => Ok(*key),
+            KeyRevoked::Already(_) => Err(AgentError::KeyAlreadyRevoked),
+            KeyRevoked::LastActive => Err(AgentError::LastActiveKey),
+            KeyRevoked::NotFound => Err(AgentError::KeyNotFound),
+        }
+    }
+
+    /// Marks a key of an agent as deprecated, or takes the mark away.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn deprecate_agent_key(
+        &self,
+        caller: &Caller,
+        (id, key): (AgentId, KeyId),
+        deprecated: bool,
+        request_id: &str,
+    ) -> Result<ApiKey, AgentError> {
+        let agent = self.agent_to_manage(caller, id).await?;
+        let entry = self.key_entry(caller, &agent, key, AuditKind::KeyDeprecated, request_id);
+        let at = deprecated.then(|| self.now());
+        let which = (agent.app_id, agent.id, key);
+        let changed = self.store().deprecate_agent_key(caller.nonce, which, at, entry).await?;
+        changed.ok_or(AgentError::KeyNotFound)
+    }
+
+    /// The agent, for a call that manages it: the app's own key, an agent of the app.
+    async fn agent_to_manage(&self, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
+        let refused = caller.app_only().err().map(AgentError::from);
+        self.unless(caller, refused).await?;
+        match self.store().get_agent(caller.app.id, id).await? {
+            Some(agent) => Ok(agent),
+            None => self.spent(caller.nonce, AgentError::NotFound).await,
+        }
+    }
+
+    fn key_entry(
+        &self,
+        caller: &Caller,
+        agent: &Agent,
+        key: KeyId,
+        kind: AuditKind,
+        request_id: &str,
+    ) -> AuditEntry {
+        let details = json!({ "key": key.to_string() });
+        about(&Actor::of(caller, request_id), agent, self.now(), kind, details)
+    }
+
+    /// Records the nonce of a call that is refused (T61).
+    async fn unless(&self, caller: &Caller, refused: Option<AgentError>) -> Result<(), AgentError> {
+        match refused {
+            None => Ok(()),
+            Some(error) => self.spent(caller.nonce, error).await,
+        }
+    }
+
+    async fn spent<T>(
+        &self,
+        call: Option<alter_core::CallNonce>,
+        error: AgentError,
+    ) -> Result<T, AgentError> {
+        self.spend(call).await?;
+        Err(error)
+    }
+
+    async fn spend(&self, call: Option<alter_core::CallNonce>) -> Result<(), StoreError> {
+        match call {
+            Some(call) => self.store().record_call(call).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn about(actor: &Actor, agent: &Agent, at: Micros, kind: AuditKind, details: Value) -> AuditEntry {
+    AuditEntry { agent_id: Some(agent.id), ..actor.entry(at, kind, details) }
+}
+
+fn check_new(new: &NewAgent) -> Result<(), AgentError> {
+    // A name must not be taken for an id, or `agent` at mint would be ambiguous.
+    if !is_label(&new.name) || AgentId::parse(&new.name.to_lowercase()).is_some() {
+        return invalid("name must have 1 to 80 characters, no control characters, and be no UUID.");
+    }
+    if new.idempotency.as_ref().is_some_and(|(key, _)| key.is_empty() || key.len() > 255 || !storable(key)) {
+        return invalid("Idempotency-Key must have 1 to 255 characters.");
+    }
+    check_data(new.display_name.as_deref(), new.scopes.as_ref(), Some(&new.metadata))
+}
+
+fn check_change(change: &AgentChange) -> Result<(), AgentError> {
+    if change.scopes.is_some() && change.expected_version.is_none() {
+        return invalid("expected_version is needed to change scopes.");
+    }
+    let display_name = change.display_name.as_ref().and_then(Option::as_deref);
+    check_data(display_name, change.scopes.as_ref(), change.metadata.as_ref())
+}
+
+fn check_data(
+    display_name: Option<&str>,
+    scopes: Option<&BTreeMap<String, Vec<String>>>,
+    metadata: Option<&Map<String, Value>>,
+) -> Result<(), AgentError> {
+    if display_name.is_some_and(|name| !is_label(name)) {
+        return invalid("display_name must have 1 to 80 characters and no control characters.");
+    }
+    if let Some(scopes) = scopes {
+        if json!(scopes).to_string().len() > SCOPES_MAX {
+            return invalid("scopes is longer than 12,288 bytes.");
+        }
+        if scopes.values().flatten().any(String::is_empty) {
+            return invalid("scopes has an empty scope.");
+        }
+    }
+    match metadata.is_some_and(|notes| json!(notes).to_string().len() > METADATA_MAX) {
+        true => invalid("metadata is longer than 8,192 bytes."),
+        false => Ok(()),
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=NAME_MAX).contains(&text.chars().count())
+        && !text.chars().any(char::is_control)
+        && text.trim() == text
+}
+
+fn invalid(text: &str) -> Result<(), AgentError> {
+    Err(AgentError::Invalid(text.to_owned()))
+}

@@ -1,0 +1,82 @@
+//! How many sessions an app, and a user, may mint a minute (T56).
+//!
+//! In memory and per process: with several replicas each grants the whole share. It protects this process and its
+//! database from one runaway caller; it is no accounting.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use alter_core::{AppId, Micros, UserId};
+
+/// Holders kept; beyond that those whose share is whole again are forgotten first, then all.
+const HOLDERS_MAX: usize = 100_000;
+/// One minute, microseconds.
+const MINUTE: i64 = 60_000_000;
+
+/// Whose share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quota {
+    /// An app's.
+    App(AppId),
+    /// A user's.
+    User(UserId),
+}
+
+/// The shares in use: for each holder the moment at which its share is whole again (the generic cell rate algorithm).
+#[derive(Debug, Default)]
+pub(crate) struct Quotas {
+    whole_at: Mutex<HashMap<Quota, i64>>,
+}
+
+impl Quotas {
+    /// Takes one out of `per_minute` (0 = no limit); a whole minute's share may be taken at once. `None` when there was
+    /// one, otherwise the seconds until there is.
+    pub(crate) fn spend(&self, quota: Quota, per_minute: u32, now: Micros) -> Option<u32> {
+        if per_minute == 0 {
+            return None;
+        }
+        let mut shares = self.whole_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if shares.len() >= HOLDERS_MAX {
+            shares.retain(|_, at| *at > now.0);
+            if shares.len() >= HOLDERS_MAX {
+                shares.clear();
+            }
+        }
+        let whole_at = shares.entry(quota).or_insert(now.0);
+        // A clock that was set back must not lock anybody out for longer than a minute.
+        let then = (*whole_at).clamp(now.0, now.0 + MINUTE) + MINUTE / i64::from(per_minute);
+        let wait = then - (now.0 + MINUTE);
+        if wait > 0 {
+            return Some(u32::try_from(wait.div_euclid(1_000_000) + 1).unwrap_or(60));
+        }
+        *whole_at = then;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alter_core::SystemRandom;
+
+    use super::*;
+
+    #[test]
+    fn t56_a_share_is_spent_and_comes_back_and_is_its_holders_own() {
+        let quotas = Quotas::default();
+        let (app, other) = (Quota::App(AppId::new(&SystemRandom)), Quota::App(AppId::new(&SystemRandom)));
+        let start = Micros(1_000_000_000_000_000);
+        let spend = |holder, second| quotas.spend(holder, 60, start.plus_seconds(second));
+        assert!((0..60).all(|_| spend(app, 0).is_none()), "a minute's share at once");
+        assert_eq!(spend(app, 0), Some(1));
+        assert_eq!(spend(other, 0), None, "another's share");
+        assert_eq!((spend(app, 1), spend(app, 1)), (None, Some(1)), "one a second comes back");
+        assert!(
+            (0..60).all(|_| spend(app, 100).is_none()) && spend(app, 100).is_some(),
+            "whole, and no more"
+        );
+        assert_eq!(spend(app, 0), Some(1), "a clock that was set back");
+        assert!((0..1000).all(|_| quotas.spend(app, 0, start).is_none()), "0 = no limit");
+    }
+}

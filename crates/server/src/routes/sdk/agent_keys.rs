@@ -1,0 +1,128 @@
+//! `/sdk/agents/{id}/keys...` (wire 3.12).
+
+use alter_api::{
+    ErrorBody, ErrorCode,
+    agent::{AgentKey, CreatedAgentKey, ListedAgentKeys, NoFields},
+};
+use alter_core::{ApiKey, KeyId, Micros};
+use axum::{
+    Extension, Json,
+    extract::{OriginalUri, Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use super::agents::{agent_id, answer};
+use crate::{
+    Shared,
+    error::ApiError,
+    extract::{Signed, SignedEmpty, query},
+    middleware::RequestId,
+};
+
+#[utoipa::path(post, path = "/sdk/agents/{id}/keys", request_body = NoFields, responses(
+    (status = 201, body = CreatedAgentKey), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+))]
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    Path(id): Path<String>,
+    signed: Signed<NoFields>,
+) -> Result<Response, ApiError> {
+    let new = shared.flows.create_agent_key(&signed.caller, agent_id(&id)?, &request_id.0).await?;
+    let api_key = new.secret.expose_secret().to_owned();
+    let created = CreatedAgentKey { key: shown(&new.key), api_key };
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
+}
+
+#[utoipa::path(get, path = "/sdk/agents/{id}/keys", responses(
+    (status = 200, body = ListedAgentKeys), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+))]
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    signed: SignedEmpty,
+) -> Result<Response, ApiError> {
+    let keys = shared.flows.list_agent_keys(&signed.caller, agent_id(&id)?).await?;
+    Ok(answer(ListedAgentKeys { items: keys.iter().map(shown).collect() }))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RevokeQuery {
+    force: bool,
+}
+
+#[utoipa::path(delete, path = "/sdk/agents/{id}/keys/{key_id}", responses(
+    (status = 200, body = AgentKey), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+))]
+pub(crate) async fn revoke(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    OriginalUri(uri): OriginalUri,
+    Path((id, key)): Path<(String, String)>,
+    signed: SignedEmpty,
+) -> Result<Response, ApiError> {
+    let RevokeQuery { force } = query(&uri)?;
+    let which = (agent_id(&id)?, key_id(&key)?);
+    let revoked = shared.flows.revoke_agent_key(&signed.caller, which, force, &request_id.0).await?;
+    Ok(answer(shown(&revoked)))
+}
+
+#[utoipa::path(patch, path = "/sdk/agents/{id}/keys/{key_id}/deprecate", request_body = NoFields, responses(
+    (status = 200, body = AgentKey), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+))]
+pub(crate) async fn deprecate(
+    state: State<Shared>,
+    request_id: Extension<RequestId>,
+    path: Path<(String, String)>,
+    signed: Signed<NoFields>,
+) -> Result<Response, ApiError> {
+    mark(state, request_id, path, signed, true).await
+}
+
+#[utoipa::path(patch, path = "/sdk/agents/{id}/keys/{key_id}/undeprecate", request_body = NoFields, responses(
+    (status = 200, body = AgentKey), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+))]
+pub(crate) async fn undeprecate(
+    state: State<Shared>,
+    request_id: Extension<RequestId>,
+    path: Path<(String, String)>,
+    signed: Signed<NoFields>,
+) -> Result<Response, ApiError> {
+    mark(state, request_id, path, signed, false).await
+}
+
+async fn mark(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    Path((id, key)): Path<(String, String)>,
+    signed: Signed<NoFields>,
+    deprecated: bool,
+) -> Result<Response, ApiError> {
+    let which = (agent_id(&id)?, key_id(&key)?);
+    let key = shared.flows.deprecate_agent_key(&signed.caller, which, deprecated, &request_id.0).await?;
+    Ok(answer(shown(&key)))
+}
+
+fn key_id(text: &str) -> Result<KeyId, ApiError> {
+    KeyId::parse(text).ok_or_else(|| ApiError::plain(ErrorCode::KeyNotFound))
+}
+
+fn shown(key: &ApiKey) -> AgentKey {
+    AgentKey {
+        key_id: key.id.to_string(),
+        key_prefix: key.prefix.clone(),
+        name: key.name.clone(),
+        created_at: key.created_at.to_rfc3339(),
+        deprecated_at: key.deprecated_at.map(Micros::to_rfc3339),
+        revoked_at: key.revoked_at.map(Micros::to_rfc3339),
+    }
+}

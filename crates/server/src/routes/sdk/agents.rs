@@ -1,0 +1,246 @@
+//! `/sdk/agents` and `/sdk/agents/{id}` (wire 3.12). Keys: `agent_keys`.
+
+use alter_api::{
+    ErrorBody, ErrorCode,
+    agent::{AgentInfo, AgentType, ChangeAgent, CreateAgent, CreatedAgent, ListedAgents},
+};
+use alter_core::{Agent, AgentId, AgentKind, secret::sha256};
+use alter_flows::{AgentChange, AgentError, NewAgent};
+use axum::{
+    Extension, Json,
+    extract::{OriginalUri, Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Shared,
+    error::ApiError,
+    extract::{Signed, SignedEmpty, SignedSuspendedToo, query, single},
+    middleware::RequestId,
+};
+
+#[utoipa::path(post, path = "/sdk/agents", request_body = CreateAgent, responses(
+    (status = 201, body = CreatedAgent), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 409, body = ErrorBody),
+))]
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    signed: Signed<CreateAgent>,
+) -> Result<Response, ApiError> {
+    let body = signed.body;
+    refuse_policy(body.policy.as_ref())?;
+    let same = single(&signed.headers, "idempotency-key")?;
+    let new = NewAgent {
+        name: body.name,
+        kind: match body.kind {
+            AgentType::Agent => AgentKind::Agent,
+            AgentType::Service => AgentKind::Service,
+        },
+        display_name: body.display_name,
+        scopes: body.scopes,
+        metadata: body.metadata.unwrap_or_default(),
+        idempotency: same.map(|key| (key.to_owned(), sha256(&signed.raw))),
+    };
+    let made = shared.flows.create_agent(&signed.caller, new, &request_id.0).await.map_err(|error| {
+        // Published clients know this refusal by its own name.
+        match error {
+            AgentError::AppKeyRequired(_) => ApiError::plain(ErrorCode::AgentCannotMintSubagents),
+            error => error.into(),
+        }
+    })?;
+    let created = CreatedAgent {
+        agent: info(made.agent),
+        api_key: made.key.map(|key| key.secret.expose_secret().to_owned()),
+        key_id: made.key_id.to_string(),
+    };
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ListQuery {
+    include_revoked: bool,
+    limit: u32,
+    offset: u32,
+    name: Option<String>,
+}
+
+impl Default for ListQuery {
+    fn default() -> Self {
+        Self { include_revoked: false, limit: 100, offset: 0, name: None }
+    }
+}
+
+#[utoipa::path(get, path = "/sdk/agents", responses(
+    (status = 200, body = ListedAgents), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody),
+))]
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    OriginalUri(uri): OriginalUri,
+    signed: SignedEmpty,
+) -> Result<Response, ApiError> {
+    let ListQuery { include_revoked, limit, offset, name } = query(&uri)?;
+    if !(1..=1000).contains(&limit) || name.as_deref().is_some_and(|name| name.contains('\0')) {
+        return Err(ApiError::new(
+            ErrorCode::InvalidRequest,
+            "limit must be 1 to 1000, and name without NUL.",
+        ));
+    }
+    let (agents, total) = match name {
+        Some(name) => {
+            let found = shared.flows.find_agent(&signed.caller, &name).await?;
+            let total = u64::from(found.is_some());
+            (found.into_iter().collect(), total)
+        }
+        None => shared.flows.list_agents(&signed.caller, include_revoked, limit, offset).await?,
+    };
+    let has_more = u64::from(offset) + (agents.len() as u64) < total;
+    let items = agents.into_iter().map(info).collect();
+    Ok(answer(ListedAgents { items, total, limit, offset, has_more }))
+}
+
+#[utoipa::path(get, path = "/sdk/agents/me", responses(
+    (status = 200, body = AgentInfo), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+))]
+pub(crate) async fn me(
+    State(shared): State<Shared>,
+    signed: SignedSuspendedToo,
+) -> Result<Response, ApiError> {
+    Ok(answer(info(shared.flows.own_agent(&signed.caller).await?)))
+}
+
+#[utoipa::path(get, path = "/sdk/agents/{id}", responses(
+    (status = 200, body = AgentInfo), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+))]
+pub(crate) async fn get(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    signed: SignedEmpty,
+) -> Result<Response, ApiError> {
+    Ok(answer(info(shared.flows.get_agent(&signed.caller, agent_id(&id)?).await?)))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ChangeQuery {
+    expected_version: Option<u64>,
+    grace_seconds: Option<u64>,
+}
+
+#[utoipa::path(patch, path = "/sdk/agents/{id}", request_body = ChangeAgent, responses(
+    (status = 200, body = AgentInfo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+))]
+pub(crate) async fn change(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<String>,
+    signed: Signed<ChangeAgent>,
+) -> Result<Response, ApiError> {
+    let ChangeQuery { expected_version, grace_seconds } = query(&uri)?;
+    if grace_seconds.is_some_and(|seconds| seconds > 0) {
+        let message = "grace_seconds is not built yet: new scopes apply at once. Leave it out.";
+        return Err(
+            ApiError::new(ErrorCode::UnsupportedField, message).with(json!({ "field": "grace_seconds" }))
+        );
+    }
+    let body = signed.body;
+    refuse_policy(body.policy.as_ref())?;
+    let active = match body.status.as_deref() {
+        None => None,
+        Some("active") => Some(true),
+        Some("inactive") => Some(false),
+        Some(_) => {
+            return Err(ApiError::new(ErrorCode::InvalidRequest, "status must be active or inactive."));
+        }
+    };
+    let change = AgentChange {
+        active,
+        display_name: body.display_name,
+        scopes: body.scopes,
+        metadata: body.metadata,
+        expected_version,
+    };
+    let changed = shared.flows.change_agent(&signed.caller, agent_id(&id)?, &change, &request_id.0).await?;
+    Ok(answer(info(changed)))
+}
+
+#[utoipa::path(delete, path = "/sdk/agents/{id}", responses(
+    (status = 200, body = AgentInfo), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+))]
+pub(crate) async fn delete(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    Path(id): Path<String>,
+    signed: SignedEmpty,
+) -> Result<Response, ApiError> {
+    Ok(answer(info(shared.flows.delete_agent(&signed.caller, agent_id(&id)?, &request_id.0).await?)))
+}
+
+pub(super) fn agent_id(text: &str) -> Result<AgentId, ApiError> {
+    AgentId::parse(text).ok_or_else(|| ApiError::plain(ErrorCode::AgentNotFound))
+}
+
+pub(super) fn answer<T: serde::Serialize>(body: T) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+fn refuse_policy(policy: Option<&Map<String, Value>>) -> Result<(), ApiError> {
+    match policy {
+        Some(policy) if !policy.is_empty() => {
+            let message = "policy is not built yet. Leave it out or send {}.";
+            Err(ApiError::new(ErrorCode::UnsupportedField, message).with(json!({ "field": "policy" })))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn info(agent: Agent) -> AgentInfo {
+    AgentInfo {
+        id: agent.id.to_string(),
+        kind: agent.data.kind.as_str(),
+        status: agent.status.as_str(),
+        version: agent.version,
+        created_at: agent.created_at.to_rfc3339(),
+        updated_at: agent.updated_at.to_rfc3339(),
+        name: agent.name,
+        display_name: agent.data.display_name,
+        scopes: agent.data.scopes,
+        policy: Map::new(),
+        metadata: agent.data.metadata,
+        parent_agent_id: None,
+    }
+}
+
+impl From<AgentError> for ApiError {
+    fn from(error: AgentError) -> Self {
+        match error {
+            AgentError::AppKeyRequired(error) => error.into(),
+            AgentError::AgentKeyRequired => Self::plain(ErrorCode::MeRequiresAgentKey),
+            AgentError::NotFound => Self::plain(ErrorCode::AgentNotFound),
+            AgentError::KeyNotFound => Self::plain(ErrorCode::KeyNotFound),
+            AgentError::KeyAlreadyRevoked => Self::plain(ErrorCode::KeyAlreadyRevoked),
+            AgentError::LastActiveKey => Self::plain(ErrorCode::LastActiveKey),
+            AgentError::TooManyKeys => Self::plain(ErrorCode::AgentKeyLimitReached),
+            AgentError::NameTaken => Self::plain(ErrorCode::AgentNameExists),
+            AgentError::Revoked => Self::plain(ErrorCode::AgentGone),
+            AgentError::Moved(version) => {
+                Self::plain(ErrorCode::AgentConcurrentUpdate).with(json!({ "version": version }))
+            }
+            AgentError::IdempotencyMismatch => Self::plain(ErrorCode::IdempotencyKeyBodyMismatch),
+            AgentError::IdempotencyInactive => Self::plain(ErrorCode::IdempotencyKeyAgentInactive),
+            AgentError::IdempotencyRevoked => Self::plain(ErrorCode::IdempotencyKeyAgentRevoked),
+            AgentError::Invalid(message) => Self::new(ErrorCode::InvalidRequest, message),
+            AgentError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! `/sdk/grants/list`, `/sdk/oauth/grants/{grant_id}/revoke` and `/sdk/grants/{grant_id}/delegations/...` (wire 3.5,
+//! 3.6, 3.11).
+
+use alter_api::{
+    ErrorBody, ErrorCode,
+    grant::{GrantItem, ListGrants, ListedGrants, RevokeGrantBody, RevokedGrantAnswer},
+};
+use alter_core::{AgentId, GrantId, ListedGrant, Micros, Principal, RevocationOutcome, store::storable};
+use alter_flows::{
+    GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
+};
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    Shared,
+    error::ApiError,
+    extract::{Signed, SignedEmpty},
+    middleware::RequestId,
+};
+
+/// Longest `reason`, characters.
+const REASON_MAX: usize = 512;
+
+#[utoipa::path(post, path = "/sdk/grants/list", request_body = ListGrants, responses(
+    (status = 200, body = ListedGrants), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+))]
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    signed: Signed<ListGrants>,
+) -> Result<Response, ApiError> {
+    let body = &signed.body;
+    let texts = [&body.provider_id, &body.status, &body.account, &body.label];
+    if !(1..=1000).contains(&body.limit) || !texts.into_iter().flatten().all(|text| storable(text)) {
+        let message = "limit must be 1 to 1000, and no text may contain NUL.";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    }
+    let request = ListRequest {
+        provider: body.provider_id.as_deref(),
+        status: body.status.as_deref(),
+        account: body.account.as_deref(),
+        label: body.label.as_deref(),
+        user_token: body.user_token.as_ref().map(|token| &token.0),
+        limit: body.limit,
+        offset: body.offset,
+    };
+    let page = shared.flows.list_grants(&signed.caller, &request).await?;
+    let now = shared.flows.now();
+    let listed = ListedGrants {
+        has_more: u64::from(body.offset) + (page.grants.len() as u64) < page.total,
+        total: page.total,
+        limit: body.limit,
+        offset: body.offset,
+        grants: page.grants.iter().map(|listed| item(listed, &page, &signed.caller, now)).collect(),
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(listed)).into_response())
+}
+
+/// An agent is told what concerns it: the scopes that it may use, and no other agent.
+fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, now: Micros) -> GrantItem {
+    let grant = &listed.grant;
+    let scopes = match (&caller.agent, &listed.delegation) {
+        (Some(agent), Some(delegation)) => agent.may_use(&grant.provider, &delegation.scopes),
+        _ => grant.scopes.clone(),
+    };
+    let visible = |id: &&AgentId| page.agent.is_none_or(|own| own == **id);
+    GrantItem {
+        grant_kind: "oauth",
+        grant_id: grant.id.to_string(),
+        provider_id: grant.provider.clone(),
+        status: grant.status().as_str(),
+        created_at: grant.created_at.to_rfc3339(),
+        principal_type: match grant.principal {
+            Principal::App => "system",
+            Principal::User(_) => "user",
+        },
+        access_via: if page.agent.is_some() { "oauth_delegation" } else { "ownership" },
+        scopes,
+        delegated_agent_ids: listed.agents.iter().filter(visible).map(ToString::to_string).collect(),
+        scope_mismatch: !grant.missing_scopes.is_empty(),
+        needs_reconnect: needs_reconnect(grant, now),
+        account_identifier: grant.account_identifier.clone(),
+        account_display_name: grant.account_display_name.clone(),
+        api_base_url: page.api_bases.get(grant.config_id.as_str()).cloned(),
+        expires_at: grant.credential.expires_at.map(Micros::to_rfc3339),
+        grant_expires_at: None,
+        last_used_at: grant.last_used_at.map(Micros::to_rfc3339),
+        delegated_at: listed.delegation.as_ref().map(|delegation| delegation.created_at.to_rfc3339()),
+        label: grant.label.clone(),
+        credential_id: None,
+        parent_grant_id: None,
+        grant_policy: None,
+        depth: 0,
+        delegable: false,
+        scope_constraint: None,
+        binding: grant.level.as_str(),
+        revoked_at: grant.revoked.as_ref().map(|revoked| revoked.at.to_rfc3339()),
+        revocation: grant.revoked.as_ref().map(|revoked| revoked.outcome.as_str()),
+    }
+}
+
+#[utoipa::path(post, path = "/sdk/oauth/grants/{grant_id}/revoke", request_body = RevokeGrantBody, responses(
+    (status = 200, body = RevokedGrantAnswer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+))]
+pub(crate) async fn revoke(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    Path(grant_id): Path<String>,
+    signed: Signed<RevokeGrantBody>,
+) -> Result<Response, ApiError> {
+    let reason = signed.body.reason.as_deref();
+    if reason.is_some_and(|text| text.chars().count() > REASON_MAX || !storable(text)) {
+        let message = "reason is longer than 512 characters or contains NUL.";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    }
+    let id = GrantId::parse(&grant_id).ok_or_else(|| ApiError::plain(ErrorCode::GrantNotFound))?;
+    let token = signed.body.user_token.as_ref().map(|token| &token.0);
+    let revoked = shared.flows.revoke_grant(&signed.caller, id, reason, token, &request_id.0).await?;
+    let answer = RevokedGrantAnswer {
+        success: true,
+        message: sentence(revoked.outcome).to_owned(),
+        grant_id,
+        revoked_at: revoked.at.to_rfc3339(),
+        revocation: revoked.outcome.as_str(),
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+}
+
+fn sentence(outcome: RevocationOutcome) -> &'static str {
+    match outcome {
+        RevocationOutcome::Confirmed => "The grant is revoked, and the provider has confirmed it.",
+        RevocationOutcome::Pending => {
+            "The grant is revoked here; the provider has not confirmed yet and is asked again for a day."
+        }
+        RevocationOutcome::GivenUp => "The grant is revoked here; the provider did not confirm within a day.",
+        RevocationOutcome::NotOffered => {
+            "The grant is revoked here; the provider offers no revocation: the user ends it in the account's settings."
+        }
+    }
+}
+
+#[utoipa::path(delete, path = "/sdk/grants/{grant_id}/delegations/{agent_id}", responses(
+    (status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+))]
+pub(crate) async fn revoke_delegation(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    Path((grant_id, agent_id)): Path<(String, String)>,
+    signed: SignedEmpty,
+) -> Result<StatusCode, ApiError> {
+    let grant = GrantId::parse(&grant_id).ok_or_else(|| ApiError::plain(ErrorCode::GrantNotFound))?;
+    let agent = AgentId::parse(&agent_id).ok_or_else(|| ApiError::plain(ErrorCode::AgentNotFound))?;
+    shared.flows.revoke_delegation(&signed.caller, grant, agent, &request_id.0).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(delete, path = "/sdk/grants/{grant_id}/delegations/me", responses(
+    (status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+))]
+pub(crate) async fn give_up_delegation(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    Path(grant_id): Path<String>,
+    signed: SignedEmpty,
+) -> Result<StatusCode, ApiError> {
+    let grant = GrantId::parse(&grant_id).ok_or_else(|| ApiError::plain(ErrorCode::NoDelegatedGrant))?;
+    shared.flows.give_up_delegation(&signed.caller, grant, &request_id.0).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<ListError> for ApiError {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::User(error) => error.into(),
+            ListError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RevokeGrantError> for ApiError {
+    fn from(error: RevokeGrantError) -> Self {
+        match error {
+            RevokeGrantError::AppKeyRequired(error) => error.into(),
+            RevokeGrantError::NotFound => Self::plain(ErrorCode::GrantNotFound),
+            RevokeGrantError::User(error) => error.into(),
+            RevokeGrantError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<RevokeDelegationError> for ApiError {
+    fn from(error: RevokeDelegationError) -> Self {
+        match error {
+            RevokeDelegationError::UseSelfPath => Self::plain(ErrorCode::UseSelfRevokePath),
+            RevokeDelegationError::AgentKeyRequired => Self::plain(ErrorCode::AgentKeyRequired),
+            RevokeDelegationError::GrantNotFound => Self::plain(ErrorCode::GrantNotFound),
+            RevokeDelegationError::AgentNotFound => Self::plain(ErrorCode::AgentNotFound),
+            RevokeDelegationError::Store(error) => error.into(),
+        }
+    }
+}
