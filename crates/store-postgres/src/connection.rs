@@ -2,7 +2,8 @@
 //!
 //! Parameters of the URL: `sslmode` (use `verify-full` beyond the machine itself), `sslrootcert`, `sslcert`, `sslkey`,
 //! `host` (a directory: the server's Unix socket), `port`, `application_name`, `options`, `statement-cache-capacity`
-//! (0 behind a pooler that hands every transaction to another server process).
+//! (0 behind a pooler that hands every transaction to another server process). Where the URL has no password, the driver
+//! takes it from `PGPASSWORD` or `~/.pgpass`.
 
 use std::{str::FromStr as _, time::Duration};
 
@@ -72,9 +73,10 @@ impl Address {
         }
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| refused("has a parameter with an impossible value"))?;
-        let options = options.application_name("alter-connect").disable_statement_logging();
+        let named = parsed.query_pairs().any(|(name, _)| name == "application_name");
+        let options = if named { options } else { options.application_name("alter-connect") };
         let place = format!("{} at {}", &parsed.path()[1..], parsed.host_str().unwrap_or("localhost"));
-        Ok(Self { options, place, exposed: !is_local(&parsed) && !verifies(&parsed) })
+        Ok(Self { options: options.disable_statement_logging(), place, exposed: !is_local(&parsed) && !verifies(&parsed) })
     }
 
     /// Host and database, for people.
@@ -113,7 +115,7 @@ fn is_local(url: &Url) -> bool {
     let by_parameter =
         url.query_pairs().find(|(name, _)| name == "host").map(|(_, value)| value.into_owned());
     let host = by_parameter.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
-    host.starts_with('/') || ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str())
+    host.starts_with('/') || host.to_lowercase().starts_with("%2f") || ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str())
 }
 
 /// Makes a connection of the pool fit for use.
@@ -230,6 +232,7 @@ mod tests {
             ("postgres://u@[::1]:5432/alter", false),
             ("postgres://u@localhost/alter?host=/run/postgresql", false),
             ("postgres://u@localhost/alter?host=db.example", true),
+            ("postgres://u@%2Frun%2Fpostgresql/alter", false),
         ] {
             assert_eq!(Address::parse(url).unwrap().exposed, exposed, "{url}");
         }
