@@ -76,7 +76,11 @@ impl Address {
         let named = parsed.query_pairs().any(|(name, _)| name == "application_name");
         let options = if named { options } else { options.application_name("alter-connect") };
         let place = format!("{} at {}", &parsed.path()[1..], parsed.host_str().unwrap_or("localhost"));
-        Ok(Self { options: options.disable_statement_logging(), place, exposed: !is_local(&parsed) && !verifies(&parsed) })
+        Ok(Self {
+            options: options.disable_statement_logging(),
+            place,
+            exposed: !is_local(&parsed) && !verifies(&parsed),
+        })
     }
 
     /// Host and database, for people.
@@ -115,7 +119,9 @@ fn is_local(url: &Url) -> bool {
     let by_parameter =
         url.query_pairs().find(|(name, _)| name == "host").map(|(_, value)| value.into_owned());
     let host = by_parameter.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
-    host.starts_with('/') || host.to_lowercase().starts_with("%2f") || ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str())
+    host.starts_with('/')
+        || host.to_lowercase().starts_with("%2f")
+        || ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str())
 }
 
 /// Makes a connection of the pool fit for use.

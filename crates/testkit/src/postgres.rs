@@ -303,4 +303,31 @@ mod tests {
         drop(cluster);
         assert!(!directory.exists());
     }
+
+    /// Not a test: what the next one kills.
+    #[test]
+    #[ignore = "waits to be killed"]
+    fn a_process_that_waits_to_be_killed() {
+        let cluster = Cluster::new();
+        println!("\nat {}", cluster.directory.display());
+        std::thread::sleep(Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_cluster_goes_with_its_process_even_when_that_is_killed() {
+        let mut process = Command::new(std::env::current_exe().unwrap());
+        process.args(["--exact", "postgres::tests::a_process_that_waits_to_be_killed"]);
+        let mut process = process.args(["--ignored", "--nocapture"]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let named = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("at ").map(PathBuf::from));
+        let directory = named.unwrap();
+        assert!(directory.exists());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let killed = Instant::now();
+        while directory.exists() {
+            assert!(killed.elapsed() < Duration::from_secs(20), "{} is still there", directory.display());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
