@@ -33,10 +33,12 @@ const PARAMETERS: [&str; 9] = [
 ];
 
 /// Sets what a connection needs, and asks what safety rests on, in one exchange. A statement that runs longer than ten
-/// seconds, or a transaction whose process went to sleep in it, would hold its locks against everybody else.
+/// seconds, or a transaction whose process went to sleep in it, would hold its locks against everybody else; and the
+/// server looks whether we are still there while a statement runs (where it knows how).
 const PREPARE: &str = "SELECT
     set_config('statement_timeout', '10s', false),
     set_config('idle_in_transaction_session_timeout', '30s', false),
+    (SELECT set_config(name, '2s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'),
     current_setting('server_version_num') AS version_number,
     current_setting('server_version') AS version,
     current_setting('server_encoding') AS encoding,

@@ -3,7 +3,8 @@
 //! PostgreSQL, and more so its relatives, may undo a transaction because of others and ask for it again. So a
 //! transaction is a function that may be called several times; times, ids and random values are its arguments.
 //!
-//! A connection whose work was cut off, by time or because nobody waits any more, is closed: that undoes the work.
+//! A connection whose work was cut off, by time or because nobody waits any more, is closed: that undoes a transaction.
+//! (A single statement that had reached the server may still be done; nobody was told that it was.)
 //! After a failure of the server every connection that was idle then is tried before it is lent again, so that a server that came
 //! back is used without a restart of ours.
 
@@ -89,10 +90,10 @@ impl Pool {
         form: Form,
         work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>,
     ) -> Result<T, StoreError> {
-        let mut tries = 1;
+        let (mut tries, started) = (1, Instant::now());
         loop {
             match self.once(form, &work).await {
-                Err(fault) if fault.asks_for_repetition() && tries < TRIES => {
+                Err(fault) if fault.asks_for_repetition() && tries < TRIES && started.elapsed() < LIMIT => {
                     tokio::time::sleep(pause(tries)).await;
                     tries += 1;
                 }

@@ -212,21 +212,19 @@ impl Supervisor {
 
 /// Where the server's programs are: `PG_BIN`, or the newest of Debian's.
 fn binaries() -> PathBuf {
-    if let Some(named) = std::env::var_os("PG_BIN") {
-        return PathBuf::from(named);
-    }
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let found = versions
-        .filter_map(|entry| {
-            Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin")))
-        })
-        .filter(|(_, bin)| bin.join("initdb").exists() && bin.join("psql").exists())
-        .max();
-    let (_, bin) = found.expect(
+    let named = std::env::var_os("PG_BIN").map(PathBuf::from);
+    let found = named.or_else(newest).filter(|bin| bin.join("initdb").exists() && bin.join("psql").exists());
+    found.expect(
         "PostgreSQL's server is not installed: apt-get install postgresql-15 (or name the directory of its \
          programs in PG_BIN)",
-    );
-    bin
+    )
+}
+
+fn newest() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let numbered =
+        versions.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())));
+    numbered.max().map(|(_, path)| path.join("bin"))
 }
 
 /// Who the server runs as: it refuses to run as root, so root runs it as the package's own user.

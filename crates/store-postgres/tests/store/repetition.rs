@@ -5,11 +5,11 @@ use alter_testkit::{
     contract::sample::{
         T0, audit, call, complete, count_true, found, grant, release, sent, started, stored_app, stored_grant,
     },
-    postgres::Database,
+    postgres::{Database, database},
 };
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use crate::contract::make;
+use crate::contract::{make, open};
 
 /// The first `n` transactions that write to the audit fail with `code`; `deferred`: not before their COMMIT. A
 /// sequence counts them, because nothing undoes it.
@@ -90,13 +90,16 @@ async fn f35_other_errors_are_not_repeated() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f35_a_deadlock_ends_with_both_done() {
-    let (database, store) = make().await;
+    let database = database();
+    // Who has waited for this long looks for a circle, once, and gives way when it is in one: that shall be ours.
+    database.sql(&format!("ALTER DATABASE {} SET deadlock_timeout = '3s'", database.name()));
+    let store = open(&database).await;
     let app = stored_app(&*store).await.unwrap();
     let (session, transaction) = started(&*store, app).await.unwrap();
     let mut other = PgConnection::connect(&database.url).await.unwrap();
+    other.execute("SET deadlock_timeout = '60s'").await.unwrap();
     other.execute("BEGIN").await.unwrap();
-    // Ours has time to wait for this row before the other asks for the one that ours holds; PostgreSQL looks for
-    // circles when somebody has waited for a second, and that is ours.
+    // Ours waits for this row before the other asks for the one that ours holds.
     other.execute("SELECT sid FROM sessions FOR UPDATE").await.unwrap();
     let consume = store.consume_transaction(transaction.id, T0);
     let cross = async {
