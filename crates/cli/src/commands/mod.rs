@@ -1,5 +1,6 @@
 //! The commands of decisions section 6, one file each.
 
+mod agent;
 mod app;
 mod doctor;
 mod grant;
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     /// API keys of an app.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Agents of an app: they use what users delegate to them.
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
     /// Providers of an app.
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
@@ -71,6 +75,7 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Migrate => migrate::run(&config, *output),
         Command::Doctor(doctor) => doctor::run(&doctor, &config, *output).await,
         Command::App(command) => app::run(command, &config, *output).await,
+        Command::Agent(command) => agent::run(command, &config, *output).await,
         Command::Key(command) => key::run(command, &config, *output).await,
         Command::Provider(command) => provider::run(command, &config, *output).await,
         Command::Idp(command) => idp::run(command, &config, *output).await,

@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
+mod agents;
 mod backend;
 mod binding;
 mod callback;
 mod catalogue;
 mod faults;
 mod flow;
+mod grants;
 mod leaks;
+mod matrix;
 mod oauth;
 mod oauth_answers;
 mod pages;
