@@ -52,7 +52,7 @@ pub(crate) enum Command {
     /// Bring the database to this version's schema.
     Migrate,
     /// Find and explain misconfigurations.
-    Doctor,
+    Doctor(doctor::Doctor),
     /// Print every setting with its default and its explanation.
     Config,
 }
@@ -73,7 +73,7 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Init => init::run(&config, *output).await,
         Command::Serve => serve::run(&config).await,
         Command::Migrate => migrate::run(&config, *output),
-        Command::Doctor => doctor::run(&config, *output).await,
+        Command::Doctor(doctor) => doctor::run(&doctor, &config, *output).await,
         Command::App(command) => app::run(command, &config, *output).await,
         Command::Agent(command) => agent::run(command, &config, *output).await,
         Command::Key(command) => key::run(command, &config, *output).await,
