@@ -52,6 +52,7 @@ impl Flows {
         cookie: impl Fn(&SessionId) -> Option<SecretString>,
     ) -> Result<CallbackEnd, FlowFault> {
         let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
+        alter_failpoint::pass("read");
         let state = secret::sha256(callback.state.as_bytes());
         let Some(transaction) = self.store().find_transaction(&state).await? else {
             return Ok(CallbackEnd::NotOurs);
@@ -146,6 +147,7 @@ impl Flows {
         let task = self.inner.tasks.spawn(async move {
             let first = flows.store().consume_transaction(transaction.id, flows.now()).await?;
             if first {
+                alter_failpoint::pass("consumed");
                 flows.exchange(transaction, code, &request_id).await;
             }
             Ok::<_, FlowFault>(())

@@ -10,10 +10,10 @@ use alter_core::{AuditKind, FailureKind, Micros, StoreError, TransactionStatus};
 
 use crate::{Flows, exchange::Ending, status::settle};
 
-/// How often.
-const PERIOD: Duration = Duration::from_secs(5);
+/// How often, seconds.
+const PERIOD: u32 = 5;
 /// `consumed` or `sent` for longer than this is lost, seconds.
-const LOST_AFTER: i64 = 60;
+const LOST_AFTER: u32 = 60;
 /// A journalled answer that could not be replayed for this long never will be (a sealed value that was damaged), seconds.
 const REPLAYED_FOR: i64 = 24 * 3600;
 /// How long nonces are kept, seconds: twice the signature window.
@@ -28,7 +28,8 @@ const BATCH: u32 = 500;
 impl Flows {
     /// Runs until the process ends.
     pub async fn reap_forever(self) {
-        let mut ticks = tokio::time::interval(PERIOD);
+        let period = Duration::from_secs(alter_failpoint::seconds("ALTER_REAP_EVERY", PERIOD).into());
+        let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -37,10 +38,10 @@ impl Flows {
             match tokio::spawn(async move { flows.reap().await }).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::error!(%error, "tidying up failed, trying again in {} s", PERIOD.as_secs())
+                    tracing::error!(%error, "tidying up failed, trying again in {} s", period.as_secs())
                 }
                 Err(panic) => {
-                    tracing::error!(%panic, "tidying up broke off, trying again in {} s", PERIOD.as_secs())
+                    tracing::error!(%panic, "tidying up broke off, trying again in {} s", period.as_secs())
                 }
             }
         }
@@ -86,7 +87,9 @@ impl Flows {
     async fn reap_transactions(&self, now: Micros) -> Result<(), StoreError> {
         let mut result = Ok(());
         let mut replays = tokio::task::JoinSet::new();
-        for transaction in self.store().list_stuck_transactions(now.plus_seconds(-LOST_AFTER), BATCH).await? {
+        let lost_after = alter_failpoint::seconds("ALTER_LOST_AFTER", LOST_AFTER);
+        let before = now.plus_seconds(-i64::from(lost_after));
+        for transaction in self.store().list_stuck_transactions(before, BATCH).await? {
             let hopeless = now >= transaction.created_at.plus_seconds(REPLAYED_FOR);
             match (&transaction.status, &transaction.body) {
                 (TransactionStatus::Sent, Some(_)) if !hopeless => {
