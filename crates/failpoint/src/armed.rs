@@ -17,6 +17,8 @@ struct Point {
 enum Action {
     /// Dies at the pass that brings this to zero.
     Kill(AtomicU32),
+    /// Fails at the pass that brings this to zero.
+    Fail(AtomicU32),
     /// Waits at each pass.
     Sleep(Duration),
 }
@@ -30,9 +32,12 @@ static POINTS: LazyLock<Vec<Point>> = LazyLock::new(|| {
 /// For what it cannot read: a test that kills nothing because of a typing error must not pass.
 fn read(text: &str) -> Point {
     let (name, action) = text.split_once(':').unwrap_or((text, "1"));
-    let action = match action.strip_prefix("sleep=") {
-        Some(millis) => millis.parse().ok().map(Duration::from_millis).map(Action::Sleep),
-        None => action.parse().ok().map(AtomicU32::new).map(Action::Kill),
+    let count = |text: &str| text.parse().ok().map(AtomicU32::new);
+    let action = match action.split_once('=').unwrap_or(("kill", action)) {
+        ("kill", nth) => count(nth).map(Action::Kill),
+        ("fail", nth) => count(nth).map(Action::Fail),
+        ("sleep", millis) => millis.parse().ok().map(Duration::from_millis).map(Action::Sleep),
+        _ => None,
     };
     let action = action.unwrap_or_else(|| panic!("ALTER_FAILPOINT cannot be read: {text}"));
     Point { name: name.to_owned(), action }
@@ -43,9 +48,15 @@ pub(crate) fn pass(name: &str) {
         match &point.action {
             Action::Sleep(pause) => std::thread::sleep(*pause),
             Action::Kill(left) if left.fetch_sub(1, Ordering::SeqCst) == 1 => die(),
-            Action::Kill(_) => {}
+            Action::Kill(_) | Action::Fail(_) => {}
         }
     }
+}
+
+pub(crate) fn fails(name: &str) -> bool {
+    let here = POINTS.iter().filter(|point| point.name == name);
+    here.filter_map(|point| if let Action::Fail(left) = &point.action { Some(left) } else { None })
+        .any(|left| left.fetch_sub(1, Ordering::SeqCst) == 1)
 }
 
 /// As `kill -9` from outside: no destructor, no flush, nothing after this line.

@@ -1,8 +1,9 @@
-//! Named places at which a test may kill this process, slow it down or take the time. In a build without the feature
+//! Named places at which a test may kill this process, slow it down, have something fail or take the time. In a build without the feature
 //! `armed` every function here is empty, reads no variable, and is gone from the binary.
 //!
 //! With it, `ALTER_FAILPOINT` names what happens: `consumed` kills the process (SIGKILL, to itself) when it passes that
-//! place, `consumed:2` at the second pass, `consumed:sleep=50` waits 50 ms at each pass; several are parted by commas.
+//! place, `consumed:2` at the second pass, `consumed:sleep=50` waits 50 ms at each pass, `fsync:fail=20` lets what asks
+//! by that name fail the twentieth time; several are parted by commas.
 //! Killing from inside hits a point exactly; what lies between two points is hit from outside, at random moments
 //! (`bench/crash`).
 //!
@@ -21,6 +22,18 @@ pub fn pass(name: &str) {
     armed::pass(name);
     #[cfg(not(feature = "armed"))]
     let _ = name;
+}
+
+/// Whether what is done here is to fail, this time.
+#[inline]
+pub fn fails(name: &str) -> bool {
+    #[cfg(feature = "armed")]
+    return armed::fails(name);
+    #[cfg(not(feature = "armed"))]
+    {
+        let _ = name;
+        false
+    }
 }
 
 /// A number of seconds that tests may shorten by a variable.

@@ -53,8 +53,10 @@ impl Flows {
     /// The first failure; the rest of the round was done all the same.
     pub async fn reap(&self) -> Result<(), StoreError> {
         let now = self.now();
-        let sessions = self.reap_sessions(now).await;
+        // Transactions first: after a long outage an answer in the journal still makes its session `done`, and not a
+        // session that was told to have expired with a grant beside it.
         let transactions = self.reap_transactions(now).await;
+        let sessions = self.reap_sessions(now).await;
         let nonces = self.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
         let old = self.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
         let revocations = self.reap_revocations(now).await;

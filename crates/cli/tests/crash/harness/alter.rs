@@ -190,6 +190,18 @@ impl Alter {
         assert_eq!(status.signal(), Some(9), "{status}: {}", self.log());
     }
 
+    /// A second process on the same data and for the same public URL, on a port of its own.
+    pub(crate) async fn peer(&self, variables: &[(&str, &str)]) -> Peer {
+        let port = free_port();
+        let log = OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
+        let mut command = self.command(&["serve"]);
+        command.env("ALTER_LISTEN", format!("127.0.0.1:{port}")).envs(variables.iter().copied());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let peer = Peer { port, child };
+        self.wait_until_ready(port).await;
+        peer
+    }
+
     /// What every process of this test has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
@@ -241,6 +253,26 @@ impl Alter {
     pub(crate) async fn release(&self, grant_id: &str) -> Reply {
         let request = json!({ "method": "GET", "url": self.mock.url("/api/me") });
         self.call("/sdk/token", &json!({ "grant_id": grant_id, "request": request })).await
+    }
+}
+
+/// A second process.
+pub(crate) struct Peer {
+    pub(crate) port: u16,
+    child: Child,
+}
+
+impl Peer {
+    /// Waits for it to have killed itself.
+    pub(crate) fn wait_for_death(&mut self) {
+        assert_eq!(self.child.wait().unwrap().signal(), Some(9));
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _it_may_be_dead = self.child.kill();
+        let _reaped = self.child.wait();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use alter_core::{
-    Clock, Store, SystemClock,
+    Clock, SystemClock,
     audit::{CHAIN_START, chain},
 };
 use alter_testkit::{canary, server::CLIENT_SECRET};

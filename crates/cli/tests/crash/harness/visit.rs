@@ -75,13 +75,18 @@ impl Visit {
 
     /// Sends the callback to a server that may die of it; whatever came back, as text.
     pub(crate) async fn try_callback(&self, alter: &Alter) -> String {
+        self.try_callback_at(alter, alter.port).await
+    }
+
+    /// As [`Self::try_callback`], at another server of the same deployment.
+    pub(crate) async fn try_callback_at(&self, alter: &Alter, port: u16) -> String {
         let request = format!(
             "GET {} HTTP/1.1\r\nhost: {}\r\ncookie: {}\r\nconnection: close\r\n\r\n",
             self.callback,
             alter.host(),
             self.browser.cookie()
         );
-        send_raw(&alter.host(), request.as_bytes()).await
+        send_raw(&format!("localhost:{port}"), request.as_bytes()).await
     }
 
     /// The callback, from a browser that has it in its address bar.
