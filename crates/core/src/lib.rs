@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod app;
 pub mod audit;
+pub mod column;
 pub mod delegation;
 pub mod exit;
 pub mod grant;

@@ -61,7 +61,8 @@ pub(crate) fn fails(name: &str) -> bool {
 
 /// As `kill -9` from outside: no destructor, no flush, nothing after this line.
 fn die() -> ! {
-    let _cannot_fail = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    let _cannot_fail =
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     loop {
         std::thread::park();
     }

@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::{
     Flows,
     context::{FlowFault, SealedPlace},
+    metrics::Exchanging,
 };
 
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
@@ -64,6 +65,17 @@ fn provider_stop(code: &str, why: impl std::fmt::Display) -> Stop {
     }
 }
 
+/// For the metrics.
+fn label(outcome: &Result<(), Stop>) -> &'static str {
+    match outcome {
+        Ok(()) => "connected",
+        Err(Stop::Provider { .. }) => "refused",
+        Err(Stop::Fault(_)) => "fault",
+        Err(Stop::Later(_)) => "later",
+        Err(Stop::Moved) => "moved",
+    }
+}
+
 /// How a transaction ends without a grant.
 pub(crate) struct Ending {
     /// Denied, failed or interrupted.
@@ -77,22 +89,28 @@ pub(crate) struct Ending {
 impl Flows {
     /// The whole exchange. Never fails outwards: every end is written to the transaction and logged once.
     pub(crate) async fn exchange(&self, transaction: Transaction, code: SecretString, request_id: &str) {
+        let exchanging = Exchanging::begin();
         let journalled = self.request_token(&transaction, &code).await;
         let (journalled, outcome) = match journalled {
             Ok(answer) => (true, self.finish_exchange(&transaction, &answer, self.now(), request_id).await),
             Err(stop) => (false, Err(stop)),
         };
+        let label = label(&outcome);
         self.settle(&transaction, outcome, journalled, request_id).await;
+        exchanging.done(label);
     }
 
     /// Ends a transaction whose answer is in the journal (after a crash, or after a fault of ours).
     pub(crate) async fn replay(&self, transaction: Transaction) {
+        let exchanging = Exchanging::begin();
         let outcome = match self.open_journal(&transaction).await {
             // `status_at` of a stored `sent` is when the request left: an old answer is judged by the time it came.
             Ok(answer) => self.finish_exchange(&transaction, &answer, transaction.status_at, "replay").await,
             Err(fault) => Err(fault.into()),
         };
+        let label = label(&outcome);
         self.settle(&transaction, outcome, true, "replay").await;
+        exchanging.done(label);
     }
 
     async fn settle(
@@ -149,7 +167,10 @@ impl Flows {
             ..AuditEntry::new(transaction.app_id, now, audit, details)
         };
         let failure = Failure { kind, provider, provider_error, request_id: Some(request_id.to_owned()) };
-        self.store().fail_transaction(transaction.id, status, failure, entry, now).await
+        let open = self.is_open(&transaction.sid).await;
+        let ended = self.store().fail_transaction(transaction.id, status, failure, entry, now).await;
+        self.count_end(open, &transaction.sid).await;
+        ended
     }
 
     /// Steps 1 to 3.
@@ -228,6 +249,7 @@ impl Flows {
             match self.store().complete_connect(complete).await {
                 Ok(true) => {
                     alter_failpoint::pass("committed");
+                    self.count_end(session.end().is_none(), &transaction.sid).await;
                     tracing::info!(sid = %transaction.sid, request_id, provider = config.recipe.id, "connected");
                     return Ok(());
                 }

@@ -14,6 +14,7 @@ mod claim;
 mod context;
 mod exchange;
 mod grants;
+pub mod metrics;
 mod mint;
 mod operate;
 mod page;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use alter_core::{AuditKind, FailureKind, Micros, StoreError, TransactionStatus};
 
-use crate::{Flows, exchange::Ending, status::settle};
+use crate::{Flows, exchange::Ending, metrics, status::settle};
 
 /// How often, seconds.
 const PERIOD: u32 = 5;
@@ -36,11 +36,13 @@ impl Flows {
             let flows = self.clone();
             // A task of its own: a panic ends the round, not the tidying.
             match tokio::spawn(async move { flows.reap().await }).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => metrics::reaper_round("done"),
                 Ok(Err(error)) => {
+                    metrics::reaper_round("failed");
                     tracing::error!(%error, "tidying up failed, trying again in {} s", period.as_secs())
                 }
                 Err(panic) => {
+                    metrics::reaper_round("panicked");
                     tracing::error!(%panic, "tidying up broke off, trying again in {} s", period.as_secs())
                 }
             }

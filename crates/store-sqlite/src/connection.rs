@@ -56,9 +56,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 pub(crate) fn prepare_writer(connection: &Connection) -> Result<(), OpenError> {
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if journal != "wal" {
-        return Err(OpenError::Engine(format!(
-            "this file system gives journal mode {journal} where WAL is needed"
-        )));
+        return Err(OpenError::NoLog(journal));
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
     // On macOS fsync alone leaves the data in the drive's cache; elsewhere these two do nothing.

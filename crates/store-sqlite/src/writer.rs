@@ -15,7 +15,10 @@ use alter_core::StoreError;
 use rusqlite::{Connection, ffi};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::fault::{Fault, is_fatal};
+use crate::{
+    fault::{Fault, is_fatal},
+    metrics,
+};
 
 /// Jobs that may wait; callers beyond that wait to be let in.
 const QUEUE: usize = 1024;
@@ -144,8 +147,10 @@ impl Engine {
             first.answer(Some(reason));
             return true;
         }
+        let since = std::time::Instant::now();
         let mut batch = vec![first];
         let lost = self.commit_all(&mut batch).err().map(|error| self.give_up(&error));
+        metrics::batch(since, batch.len(), self.jobs.len(), lost.is_some());
         for job in batch {
             job.answer(lost.as_deref());
         }

@@ -6,13 +6,14 @@ use std::{
 };
 
 use alter_core::{
-    AppId, AppSettings, Clock, Grant, GrantFilter, Micros, IdentityProvider, Random, Recipe, Store, SystemRandom,
+    AgentId, AppId, AppSettings, Clock, Grant, GrantFilter, IdentityProvider, Micros, Random, Recipe, Store,
+    SystemRandom,
     secret::{hex, sha256},
     signing::{SignedParts, sign},
     time::random_bytes,
 };
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, FlowsConfig, ProviderSetting};
+use alter_flows::{Flows, FlowsConfig, NewAgent, ProviderSetting};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
 use alter_store_sqlite::{Open, SqliteStore};
@@ -188,6 +189,14 @@ impl TestServer {
         self.flows.change_app(app.id, settings).await.expect("the settings are in order");
     }
 
+    /// An agent of an app, with its key.
+    pub async fn add_agent(&self, app: &TestApp, name: &str) -> (AgentId, SecretString) {
+        let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
+        let new = NewAgent { name: name.to_owned(), ..NewAgent::default() };
+        let made = self.flows.create_agent_as_operator(stored, new).await.expect("the name is free");
+        (made.agent.id, made.key.expect("a new agent has a key").secret)
+    }
+
     /// Sends any request.
     pub async fn send(&self, sent: Sent) -> Reply {
         send(&self.host, sent).await
@@ -206,6 +215,16 @@ impl TestServer {
     /// A correctly signed request.
     pub fn signed_raw(&self, key: &SecretString, method: &str, target: &str, body: &[u8]) -> Sent {
         signed(key, method, target, body, self.clock.now())
+    }
+
+    /// A signed request without a body.
+    pub async fn call_empty(&self, key: &SecretString, method: &str, target: &str) -> Reply {
+        self.send(self.signed_raw(key, method, target, b"").without("content-type")).await
+    }
+
+    /// A signed request with a JSON body.
+    pub async fn call_as(&self, key: &SecretString, method: &str, target: &str, body: &Value) -> Reply {
+        self.send(self.signed_raw(key, method, target, body.to_string().as_bytes())).await
     }
 
     /// A signed POST of the test app.
@@ -255,14 +274,8 @@ impl TestServer {
 pub fn signed(key: &SecretString, method: &str, target: &str, body: &[u8], at: Micros) -> Sent {
     let timestamp = at.as_seconds().to_string();
     let nonce = hex(&random_bytes::<16>(&SystemRandom));
-    let parts = SignedParts {
-        method,
-        target,
-        timestamp: &timestamp,
-        nonce: &nonce,
-        body,
-        ..SignedParts::default()
-    };
+    let parts =
+        SignedParts { method, target, timestamp: &timestamp, nonce: &nonce, body, ..SignedParts::default() };
     let signature = sign(key.expose_secret(), &parts);
     Sent::new(method, target)
         .header("x-api-key", key.expose_secret())
@@ -309,6 +322,7 @@ pub fn mock_recipe(issuer: &str) -> Recipe {
         "id": "mock", "name": "Mock Provider", "issuer": issuer, "iss_parameter": true,
         "authorize_url": format!("{issuer}/authorize"), "token_url": format!("{issuer}/token"),
         "userinfo_url": format!("{issuer}/userinfo"), "jwks_url": format!("{issuer}/jwks"),
+        "revoke_url": format!("{issuer}/revoke"),
         "default_scopes": ["openid", "email", "profile"],
         "api_hosts": [issuer.trim_start_matches("http://")]
     }))

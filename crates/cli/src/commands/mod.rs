@@ -1,5 +1,6 @@
 //! The commands of decisions section 6, one file each.
 
+mod agent;
 mod app;
 mod doctor;
 mod grant;
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     /// API keys of an app.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Agents of an app: they use what users delegate to them.
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
     /// Providers of an app.
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
@@ -48,7 +52,7 @@ pub(crate) enum Command {
     /// Bring the database to this version's schema.
     Migrate,
     /// Find and explain misconfigurations.
-    Doctor,
+    Doctor(doctor::Doctor),
     /// Print every setting with its default and its explanation.
     Config,
 }
@@ -69,8 +73,9 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Init => init::run(&config, *output).await,
         Command::Serve => serve::run(&config).await,
         Command::Migrate => migrate::run(&config, *output),
-        Command::Doctor => doctor::run(&config, *output).await,
+        Command::Doctor(doctor) => doctor::run(&doctor, &config, *output).await,
         Command::App(command) => app::run(command, &config, *output).await,
+        Command::Agent(command) => agent::run(command, &config, *output).await,
         Command::Key(command) => key::run(command, &config, *output).await,
         Command::Provider(command) => provider::run(command, &config, *output).await,
         Command::Idp(command) => idp::run(command, &config, *output).await,

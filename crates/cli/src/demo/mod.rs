@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    commands::serve::stop_signal,
+    commands::serve::Signals,
     config::{Config, RootKeySource},
     logging,
     output::Output,
@@ -74,7 +74,7 @@ pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
         return check::walk(&config.public_url, &app_origin, output).await;
     }
     greet(&config.public_url, &app_origin, &provider.issuer(), output);
-    stop_signal().await;
+    Signals::new()?.next().await;
     flows.drain().await;
     Ok(())
 }
@@ -111,6 +111,8 @@ fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
         root_key: RootKeySource::File(data.0.join("root.key")),
         log: String::new(),
         egress_allow: local_egress()?.allow,
+        metrics_listen: None,
+        trusted_proxies: Vec::new(),
         data_dir: data.0.clone(),
     })
 }

@@ -1,0 +1,82 @@
+//! The database: whether it is there, which schema it has, whether the root key fits it, whether it writes. A database
+//! of an older schema is not opened: opening migrates.
+
+use std::sync::Arc;
+
+use alter_core::{App, ProviderConfig, Store};
+use alter_flows::{Flows, StartError};
+use alter_store_sqlite::{Open, OpenError, SqliteStore};
+use alter_vault::Vault;
+
+use super::problem::{
+    DATABASE_MISSING, DATABASE_NO_WAL, DATABASE_UNUSABLE, Finding, ROOT_KEY_OTHER, SCHEMA_NEWER, SCHEMA_OLDER,
+};
+use crate::{config::Config, wiring};
+
+/// What the other checks look at.
+pub(super) struct Seen {
+    pub(super) flows: Flows,
+    pub(super) apps: Vec<(App, Vec<ProviderConfig>)>,
+}
+
+/// The findings, and what is in the database when it could be opened.
+pub(super) async fn look(config: &Config) -> (Vec<Finding>, Option<Seen>) {
+    match open(config).await {
+        Ok(seen) => {
+            (vec![Finding::ok("database", "opens, writes and reads, and the root key fits it")], Some(seen))
+        }
+        Err(finding) => (finding.into_iter().collect(), None),
+    }
+}
+
+/// `Err(None)`: what is wrong has been said elsewhere.
+async fn open(config: &Config) -> Result<Seen, Option<Finding>> {
+    let (found, known) = SqliteStore::schema_of(&config.database).map_err(|e| unopened(&e))?;
+    if found < known {
+        let text = format!("the database has schema {found}, this program {known}");
+        return Err(Some(SCHEMA_OLDER.found(text)));
+    }
+    let store = SqliteStore::open(&config.database, Open::Existing).map_err(|e| unopened(&e))?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let key = config.root_key.load().map_err(|_said_by_the_check_of_files| None)?;
+    let flows = wiring::assemble(config, store.clone(), Vault::new(key))
+        .map_err(|error| DATABASE_UNUSABLE.found(format!("{error:#}")))?;
+    flows.check_root_key().await.map_err(|error| match error {
+        StartError::NotInitialised => DATABASE_MISSING.found(error.to_string()),
+        StartError::RootKey(_) => ROOT_KEY_OTHER.found(error.to_string()),
+        StartError::Store(_) => DATABASE_UNUSABLE.found(error.to_string()),
+    })?;
+    flows.ready().await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
+    let apps = list(store.as_ref()).await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
+    Ok(Seen { flows, apps })
+}
+
+fn unopened(error: &OpenError) -> Finding {
+    let problem = match error {
+        OpenError::Missing(_) => DATABASE_MISSING,
+        OpenError::NewerSchema { .. } => SCHEMA_NEWER,
+        OpenError::NoLog(_) => DATABASE_NO_WAL,
+        OpenError::NotOurs(_) | OpenError::File(_) | OpenError::Engine(_) => DATABASE_UNUSABLE,
+    };
+    problem.found(error.to_string())
+}
+
+async fn list(store: &dyn Store) -> Result<Vec<(App, Vec<ProviderConfig>)>, alter_core::StoreError> {
+    let mut seen = Vec::new();
+    for app in store.list_apps().await? {
+        let providers = store.list_providers(app.id).await?;
+        seen.push((app, providers));
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_a_log_is_told_apart_from_a_broken_file() {
+        assert_eq!(unopened(&OpenError::NoLog("delete".into())).id, "database-no-wal");
+        assert_eq!(unopened(&OpenError::Engine("malformed".into())).id, "database-unusable");
+    }
+}
