@@ -1,10 +1,11 @@
 //! The binary `alter`: reads the settings, wires the parts, prints the answers. No rule lives here.
 //!
-//! Rooms: `config` (settings, one file per section), `wiring` (store, vault, egress, flows), `commands` (one file per
+//! Rooms: `config` (settings, one file per section), `database` (which one), `wiring` (store, vault, egress, flows), `commands` (one file per
 //! command), `demo` (`alter demo`), `metrics` (`/metrics`), `output` (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage.
 
 mod commands;
 mod config;
+mod database;
 mod demo;
 mod limits;
 mod logging;

@@ -109,6 +109,27 @@ impl PostgresStore {
         Ok(Self { place: address.place().to_owned(), pool: Pool::new(address) })
     }
 
+    /// The schema that a database has and the one this program knows. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], as for [`Open::Existing`].
+    pub async fn schema_of(url: &str) -> Result<(i64, i64), OpenError> {
+        let address = Address::parse(url)?;
+        let mut connection = address.connect().await?;
+        migrate::refuse_unknown(&mut connection, address.place(), Open::Existing).await?;
+        let found = migrate::version(&mut connection).await?;
+        connection.close().await?;
+        Ok((found, migrate::known()))
+    }
+
+    /// Host and database of a URL, for people.
+    ///
+    /// # Errors
+    /// [`OpenError::Url`].
+    pub fn place_of(url: &str) -> Result<String, OpenError> {
+        Ok(Address::parse(url)?.place().to_owned())
+    }
+
     /// The schema that [`PostgresStore::open`] brings a database to.
     pub fn schema_version() -> i64 {
         migrate::known()

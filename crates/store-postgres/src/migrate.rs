@@ -136,7 +136,7 @@ async fn keep_books(c: &mut PgConnection) -> Result<(), OpenError> {
     Err(OpenError::Migrating)
 }
 
-async fn version(c: &mut PgConnection) -> Result<i64, OpenError> {
+pub(crate) async fn version(c: &mut PgConnection) -> Result<i64, OpenError> {
     let sql = "SELECT version FROM schema_version WHERE id = 1";
     one(c, sql, values![], |row| read(row, "version")).await?.ok_or(Fault::corrupt("version").into())
 }

@@ -17,6 +17,7 @@ use clap::Subcommand;
 
 use crate::{
     config::Config,
+    database::Open,
     demo,
     output::{Output, Usage},
     wiring,
@@ -72,7 +73,7 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
     match command {
         Command::Init => init::run(&config, *output).await,
         Command::Serve => serve::run(&config).await,
-        Command::Migrate => migrate::run(&config, *output),
+        Command::Migrate => migrate::run(&config, *output).await,
         Command::Doctor(doctor) => doctor::run(&doctor, &config, *output).await,
         Command::App(command) => app::run(command, &config, *output).await,
         Command::Agent(command) => agent::run(command, &config, *output).await,
@@ -103,5 +104,5 @@ pub(crate) async fn find_app(store: &dyn Store, given: &str) -> anyhow::Result<a
 pub(crate) async fn store_of(config: &Config) -> anyhow::Result<std::sync::Arc<dyn Store>> {
     // The key check comes first: a command must not write beside a server that holds another key.
     wiring::flows(config).await?;
-    wiring::open_store(config, alter_store_sqlite::Open::Existing)
+    config.database.open(Open::Existing).await
 }

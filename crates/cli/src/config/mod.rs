@@ -9,6 +9,8 @@ use anyhow::{Context, bail};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::database::Database;
+
 pub(crate) use root_key::{RootKeySource, is_private};
 
 /// Every setting with its default, commented.
@@ -20,7 +22,7 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: String,
     pub(crate) data_dir: PathBuf,
-    pub(crate) database: PathBuf,
+    pub(crate) database: Database,
     pub(crate) root_key: RootKeySource,
     pub(crate) log: String,
     pub(crate) egress_allow: Vec<IpNet>,
@@ -87,12 +89,13 @@ impl Config {
             .or(file.data_dir)
             .or(default.data_dir)
             .unwrap_or_default();
-        let database_url = text("ALTER_DATABASE_URL", file.database_url, default.database_url);
+        let database_url = secret_file("ALTER_DATABASE_URL", &env)?;
+        let database_url = database_url.or(file.database_url).or(default.database_url).unwrap_or_default();
         let root_key_file = text("ALTER_ROOT_KEY_FILE", file.root_key_file, default.root_key_file);
         Ok(Self {
             listen: address("ALTER_LISTEN", &listen)?,
             public_url,
-            database: database_path(&database_url, &data_dir)?,
+            database: Database::parse(&database_url, &data_dir)?,
             root_key: RootKeySource::new(env("ALTER_ROOT_KEY"), &root_key_file, &data_dir),
             log: text("ALTER_LOG", file.log, default.log),
             egress_allow: list("ALTER_EGRESS_ALLOW", file.egress_allow, default.egress_allow)?,
@@ -111,16 +114,18 @@ fn address(name: &str, text: &str) -> anyhow::Result<SocketAddr> {
         .with_context(|| format!("{name} is \"{text}\"; it must be an address and a port: 127.0.0.1:8700"))
 }
 
-fn database_path(url: &str, data_dir: &std::path::Path) -> anyhow::Result<PathBuf> {
-    if url.starts_with("postgres") {
-        bail!(
-            "ALTER_DATABASE_URL names a PostgreSQL database; PostgreSQL is not built yet. Leave it empty for SQLite."
-        );
-    }
-    match url.strip_prefix("sqlite:") {
-        Some("") => Ok(data_dir.join("alter.db")),
-        Some(path) => Ok(PathBuf::from(path)),
-        None => bail!("ALTER_DATABASE_URL is \"{url}\"; it must be \"sqlite:\" or \"sqlite:/path/to/file\"."),
+/// A secret setting: the variable, or the file that `NAME_FILE` names.
+fn secret_file(name: &str, env: &impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<String>> {
+    let file_variable = format!("{name}_FILE");
+    match (env(name), env(&file_variable)) {
+        (Some(_), Some(_)) => bail!("{name} and {file_variable} are both set: set one of them"),
+        (Some(text), None) => Ok(Some(text)),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("{file_variable} names {path}, which cannot be read"))?;
+            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+        (None, None) => Ok(None),
     }
 }
 
@@ -148,7 +153,7 @@ mod tests {
         let config =
             combine("listen = \"127.0.0.1:1\"\nlog = \"debug\"", &[("ALTER_LISTEN", "127.0.0.1:2")]).unwrap();
         assert_eq!((config.listen.port(), config.log.as_str()), (2, "debug"));
-        assert_eq!(config.database, PathBuf::from("./alter-data/alter.db"));
+        assert_eq!(config.database.file(), Some("./alter-data/alter.db".as_ref()));
         assert_eq!(config.public_url, "http://localhost:8700");
     }
 
@@ -189,7 +194,9 @@ mod tests {
         assert!(message(&[("ALTER_EGRESS_ALLOW", "localhost")]).contains("ALTER_EGRESS_ALLOW"));
         assert!(message(&[("ALTER_TRUSTED_PROXIES", "10.0.0.0/33")]).contains("ALTER_TRUSTED_PROXIES"));
         assert!(message(&[("ALTER_METRICS_LISTEN", "9100")]).contains("ALTER_METRICS_LISTEN"));
-        assert!(message(&[("ALTER_DATABASE_URL", "postgres://x@y/z")]).contains("not built yet"));
+        assert!(message(&[("ALTER_DATABASE_URL", "postgres://y/z")]).contains("ALTER_DATABASE_URL"));
+        let both = message(&[("ALTER_DATABASE_URL", "sqlite:"), ("ALTER_DATABASE_URL_FILE", "/x")]);
+        assert!(both.contains("both set"));
         assert!(message(&[("ALTER_DATABASE_URL", "mysql:x")]).contains("ALTER_DATABASE_URL"));
     }
 }

@@ -1,17 +1,21 @@
 //! The database: whether it is there, which schema it has, whether the root key fits it, whether it writes. A database
 //! of an older schema is not opened: opening migrates.
 
-use std::sync::Arc;
-
 use alter_core::{App, ProviderConfig, Store};
 use alter_flows::{Flows, StartError};
-use alter_store_sqlite::{Open, OpenError, SqliteStore};
+use alter_store_postgres::{self as postgres, PostgresStore};
+use alter_store_sqlite::{OpenError, SqliteStore};
 use alter_vault::Vault;
+use secrecy::ExposeSecret;
 
 use super::problem::{
     DATABASE_MISSING, DATABASE_NO_WAL, DATABASE_UNUSABLE, Finding, ROOT_KEY_OTHER, SCHEMA_NEWER, SCHEMA_OLDER,
 };
-use crate::{config::Config, wiring};
+use crate::{
+    config::Config,
+    database::{Database, Open},
+    wiring,
+};
 
 /// What the other checks look at.
 pub(super) struct Seen {
@@ -31,13 +35,13 @@ pub(super) async fn look(config: &Config) -> (Vec<Finding>, Option<Seen>) {
 
 /// `Err(None)`: what is wrong has been said elsewhere.
 async fn open(config: &Config) -> Result<Seen, Option<Finding>> {
-    let (found, known) = SqliteStore::schema_of(&config.database).map_err(|e| unopened(&e))?;
+    let (found, known) = schema_of(&config.database).await?;
     if found < known {
         let text = format!("the database has schema {found}, this program {known}");
         return Err(Some(SCHEMA_OLDER.found(text)));
     }
-    let store = SqliteStore::open(&config.database, Open::Existing).map_err(|e| unopened(&e))?;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let opened = config.database.open(Open::Existing).await;
+    let store = opened.map_err(|error| DATABASE_UNUSABLE.found(format!("{error:#}")))?;
     let key = config.root_key.load().map_err(|_said_by_the_check_of_files| None)?;
     let flows = wiring::assemble(config, store.clone(), Vault::new(key))
         .map_err(|error| DATABASE_UNUSABLE.found(format!("{error:#}")))?;
@@ -49,6 +53,21 @@ async fn open(config: &Config) -> Result<Seen, Option<Finding>> {
     flows.ready().await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
     let apps = list(store.as_ref()).await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
     Ok(Seen { flows, apps })
+}
+
+/// What it has and what this program knows. Opens nothing for writing: opening migrates.
+async fn schema_of(database: &Database) -> Result<(i64, i64), Finding> {
+    match database {
+        Database::Sqlite(path) => SqliteStore::schema_of(path).map_err(|error| unopened(&error)),
+        Database::Postgres(url) => {
+            let found = PostgresStore::schema_of(url.expose_secret()).await;
+            found.map_err(|error| match error {
+                postgres::OpenError::Missing(_) => DATABASE_MISSING.found(error.to_string()),
+                postgres::OpenError::NewerSchema { .. } => SCHEMA_NEWER.found(error.to_string()),
+                _ => DATABASE_UNUSABLE.found(error.to_string()),
+            })
+        }
+    }
 }
 
 fn unopened(error: &OpenError) -> Finding {

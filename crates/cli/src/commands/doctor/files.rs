@@ -15,7 +15,7 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     if config.data_dir.is_dir() {
         findings.push(data_dir(&config.data_dir));
     }
-    let folder = config.database.parent().filter(|folder| folder.is_dir());
+    let folder = config.database.file().and_then(Path::parent).filter(|folder| folder.is_dir());
     findings.extend(folder.into_iter().flat_map(disk));
     findings
 }
