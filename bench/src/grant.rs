@@ -76,7 +76,11 @@ pub(crate) async fn connect(
 }
 
 /// The popup's form post; the page it leads to and the browser's cookie.
-pub(crate) async fn open(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<(String, String)> {
+pub(crate) async fn open(
+    server: &mut Connection,
+    alter: &Alter,
+    token: &str,
+) -> anyhow::Result<(String, String)> {
     let cb = base64url(&sha256(&random_bytes::<32>(&SystemRandom)));
     let form = format!("session={token}&cb={cb}&m=p");
     let headers = [("origin", ORIGIN), ("content-type", "application/x-www-form-urlencoded")];

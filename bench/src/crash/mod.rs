@@ -82,7 +82,8 @@ enum Engine {
 
 fn new_database(server: &str) -> anyhow::Result<String> {
     let name = format!("crash_{}", base32_text(&SystemRandom, 12));
-    let made = Command::new("psql").args(["-XqAt", server, "-c", &format!("CREATE DATABASE {name}")]).output()?;
+    let made =
+        Command::new("psql").args(["-XqAt", server, "-c", &format!("CREATE DATABASE {name}")]).output()?;
     ensure!(made.status.success(), "no database: {}", String::from_utf8_lossy(&made.stderr));
     let mut url = url::Url::parse(server)?;
     url.set_path(&name);

@@ -90,9 +90,9 @@ impl Report {
         };
         let mut rows: Vec<_> = Death::names().into_iter().map(of).collect();
         rows.push(self.row("all", |r| r.campaign.kills.values().sum::<u32>().to_string()));
-        rows.push(self.row("of them killed without the point being passed", |r| {
-            r.campaign.not_passed.to_string()
-        }));
+        rows.push(
+            self.row("of them killed without the point being passed", |r| r.campaign.not_passed.to_string()),
+        );
         rows.push(self.row("seconds", |r| format!("{:.0}", r.campaign.seconds)));
         self.table("Kills", rows)
     }
@@ -118,7 +118,8 @@ impl Report {
     }
 
     fn windows(&self) -> String {
-        let spread = |s: &Spread| format!("{:.1} / {:.1} / {:.1} ({})", s.median, s.p99, s.highest, s.samples);
+        let spread =
+            |s: &Spread| format!("{:.1} / {:.1} / {:.1} ({})", s.median, s.p99, s.highest, s.samples);
         let whole = |s: &Spread| format!("{:.0} / {:.0} / {:.0} ({})", s.median, s.p99, s.highest, s.samples);
         let calls = |c: [f64; 3]| format!("{:.1}, {:.1}, {:.1}", c[0], c[1], c[2]);
         let rows = vec![

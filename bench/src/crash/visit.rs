@@ -69,8 +69,13 @@ impl Visit {
 
     /// Our page now.
     pub(crate) async fn page(&self, alter: &Alter) -> anyhow::Result<String> {
-        let ask =
-            request("GET", &format!("/connect/s/{}", self.sid), &alter.host(), &[("cookie", &self.cookie)], "");
+        let ask = request(
+            "GET",
+            &format!("/connect/s/{}", self.sid),
+            &alter.host(),
+            &[("cookie", &self.cookie)],
+            "",
+        );
         let mut server = Connection::open(alter.port).await?;
         let reply = server.exchange(&ask).await?;
         Ok(String::from_utf8_lossy(reply.body).into_owned())

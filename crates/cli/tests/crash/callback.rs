@@ -198,7 +198,7 @@ async fn f10_killed_while_the_audit_is_written_it_and_the_grant_come_together(on
     let (alter, mut visit) = die_at("grant_connected", on).await;
     check_truth(&alter, &mut visit, End::Connected).await;
     assert_eq!(alter.mock.seen().token.len(), 1);
-    let audit = alter.store().list_audit(alter.app, 100).await.unwrap();
+    let audit = alter.store().await.list_audit(alter.app, 100).await.unwrap();
     let told = audit.iter().filter(|(kind, _)| kind == "grant_connected").count();
     assert_eq!(told, 1, "{audit:?}");
 }

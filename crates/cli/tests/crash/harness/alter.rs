@@ -106,6 +106,7 @@ impl Alter {
             .env("ALTER_DATA_DIR", self.data())
             .env("ALTER_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("ALTER_PUBLIC_URL", format!("http://{}", self.host()))
+            .env("ALTER_DATABASE_URL", self.database.url())
             .env("ALTER_EGRESS_ALLOW", "127.0.0.0/8");
         command
     }
@@ -131,7 +132,7 @@ impl Alter {
     /// As [`Self::serve`], for a command that was made elsewhere.
     pub(crate) async fn run(&mut self, mut command: Command) {
         assert!(self.running.is_none(), "it runs already");
-        let log = OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.running = Some(command.spawn().unwrap());
         self.wait_until_ready(self.port).await;
@@ -193,7 +194,7 @@ impl Alter {
     /// A second process on the same data and for the same public URL, on a port of its own.
     pub(crate) async fn peer(&self, variables: &[(&str, &str)]) -> Peer {
         let port = free_port();
-        let log = OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = self.command(&["serve"]);
         command.env("ALTER_LISTEN", format!("127.0.0.1:{port}")).envs(variables.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
@@ -204,7 +205,12 @@ impl Alter {
 
     /// What every process of this test has logged.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Where that is.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.dir.join("log")
     }
 
     /// The folder with the data directory and the log: everything that may have touched a disk.
@@ -213,8 +219,8 @@ impl Alter {
     }
 
     /// The storage, opened beside the server.
-    pub(crate) fn store(&self) -> Arc<dyn Store> {
-        self.database.open(&self.data())
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
+        self.database.open(&self.data()).await
     }
 
     pub(crate) async fn send(&self, sent: Sent) -> Reply {

@@ -21,6 +21,14 @@ macro_rules! on_every_database {
                 }
             )+
         }
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::harness::Database::postgres()).await;
+                }
+            )+
+        }
     };
 }
 pub(crate) use on_every_database;
