@@ -52,8 +52,8 @@ impl Flows {
         request: &CallbackRequest<'_>,
         cookie: impl Fn(&SessionId) -> Option<SecretString>,
     ) -> Result<CallbackEnd, FlowFault> {
-        let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
         alter_failpoint::pass("read");
+        let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
         let state = secret::sha256(callback.state.as_bytes());
         let Some(transaction) = self.store().find_transaction(&state).await? else {
             return Ok(CallbackEnd::NotOurs);
