@@ -56,7 +56,7 @@ async fn what_was_stored_is_there_after_opening_again() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused_and_left_as_it_is() {
+async fn f38_a_newer_schema_is_refused_and_left_as_it_is() {
     let database = database();
     create(&database).await.unwrap();
     let (known, newer) = (PostgresStore::schema_version(), PostgresStore::schema_version() + 1);
