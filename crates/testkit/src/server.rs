@@ -16,13 +16,14 @@ use alter_egress::{Egress, EgressConfig};
 use alter_flows::{Flows, FlowsConfig, NewAgent, ProviderSetting};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
+use alter_store_postgres::{Open as PostgresOpen, PostgresStore};
 use alter_store_sqlite::{Open, SqliteStore};
 use alter_vault::{RootKey, Vault};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{Reply, Sent, TestClock, http::send};
+use crate::{Reply, Sent, TestClock, http::send, postgres::Database};
 
 /// The client secret of every test provider: a canary that scans look for.
 pub const CLIENT_SECRET: &str = "canary-client-secret-5b1f0c";
@@ -58,6 +59,8 @@ pub struct TestServer {
     pub app: TestApp,
     root_key: SecretString,
     dir: PathBuf,
+    /// On PostgreSQL.
+    database: Option<Database<'static>>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -74,17 +77,27 @@ impl std::fmt::Debug for TestServer {
 }
 
 impl TestServer {
-    /// On plain http, as on a developer's machine.
+    /// On plain http, as on a developer's machine; on SQLite, or with `ALTER_TEST_ENGINE=postgres` on PostgreSQL.
     pub async fn start() -> Self {
-        Self::start_as("http").await
+        Self::start_as("http", on_postgres()).await
+    }
+
+    /// As [`Self::start`], on SQLite whatever is said: for tests that look into its file.
+    pub async fn start_sqlite() -> Self {
+        Self::start_as("http", false).await
+    }
+
+    /// As [`Self::start`], on PostgreSQL.
+    pub async fn start_postgres() -> Self {
+        Self::start_as("http", true).await
     }
 
     /// With an https public URL, as behind a TLS terminator: `Host` and cookies are those of https.
     pub async fn start_https() -> Self {
-        Self::start_as("https").await
+        Self::start_as("https", on_postgres()).await
     }
 
-    async fn start_as(scheme: &str) -> Self {
+    async fn start_as(scheme: &str, postgres: bool) -> Self {
         let dir = std::env::temp_dir().join(format!("alter-test-{}", hex(&random_bytes::<8>(&SystemRandom))));
         std::fs::create_dir(&dir).expect("the temp folder can be written");
         let (_, root_key) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
@@ -93,8 +106,8 @@ impl TestServer {
         let public_url = format!("{scheme}://localhost:{port}");
         let (clock, mock) = (TestClock::default(), MockProvider::start().await);
         mock.set(|switches| switches.auto_approve = true);
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&dir.join("alter.db"), Open::Create).expect("a new database opens"));
+        let database = postgres.then(crate::postgres::database);
+        let store = open_store(&dir, database.as_ref(), true).await;
         let flows = build(&public_url, store.clone(), &root_key, &clock);
         flows.initialise().await.expect("a new database takes the key check");
         let mut settings = AppSettings::named("Test App");
@@ -102,7 +115,7 @@ impl TestServer {
         let app = make_app(&flows, &mock, settings).await;
         let host = format!("localhost:{port}");
         let mut server =
-            Self { host, public_url, flows, store, clock, mock, app, root_key, dir, running: None };
+            Self { host, public_url, flows, store, clock, mock, app, root_key, dir, database, running: None };
         server.listen(listener);
         server
     }
@@ -128,8 +141,7 @@ impl TestServer {
             task.await.expect("the server stops");
         }
         self.flows.drain().await;
-        self.store =
-            Arc::new(SqliteStore::open(&self.db_path(), Open::Existing).expect("the database opens again"));
+        self.store = open_store(&self.dir, self.database.as_ref(), false).await;
         self.flows = build(&self.public_url, self.store.clone(), &self.root_key, &self.clock);
         let listener =
             TcpListener::bind(format!("127.0.0.1:{}", self.port())).await.expect("the port is free again");
@@ -139,8 +151,7 @@ impl TestServer {
     /// A second server on the same data, as another process would be: its flows and its address (send with this
     /// server's `Host`). It runs until the test ends. `root_key`: another one than the right one.
     pub async fn replica(&self, root_key: Option<&SecretString>) -> (Flows, String) {
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&self.db_path(), Open::Existing).expect("the database opens again"));
+        let store = open_store(&self.dir, self.database.as_ref(), false).await;
         let flows = build(&self.public_url, store, root_key.unwrap_or(&self.root_key), &self.clock);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("localhost:{}", listener.local_addr().expect("it is bound").port());
@@ -151,6 +162,11 @@ impl TestServer {
 
     fn port(&self) -> &str {
         self.host.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// The database on the test's PostgreSQL server, when it is one.
+    pub fn postgres(&self) -> Option<&Database<'static>> {
+        self.database.as_ref()
     }
 
     /// The database file.
@@ -267,6 +283,24 @@ impl TestServer {
         let url = self.mock.url("/api/me");
         self.call("/sdk/token", &json!({ "grant_id": grant_id, "request": { "method": "GET", "url": url } }))
             .await
+    }
+}
+
+/// Every test of a server on the second engine.
+fn on_postgres() -> bool {
+    std::env::var("ALTER_TEST_ENGINE").is_ok_and(|engine| engine == "postgres")
+}
+
+async fn open_store(dir: &Path, database: Option<&Database<'static>>, new: bool) -> Arc<dyn Store> {
+    match database {
+        None => {
+            let mode = if new { Open::Create } else { Open::Existing };
+            Arc::new(SqliteStore::open(&dir.join("alter.db"), mode).expect("the database opens"))
+        }
+        Some(database) => {
+            let mode = if new { PostgresOpen::Create } else { PostgresOpen::Existing };
+            Arc::new(PostgresStore::open(&database.url, mode).await.expect("the database opens"))
+        }
     }
 }
 

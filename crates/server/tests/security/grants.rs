@@ -357,7 +357,8 @@ async fn t98_no_release_is_answered_after_the_revocation_was() {
 
 #[tokio::test]
 async fn t91_a_revoked_grants_tokens_are_in_no_file() {
-    let server = server().await;
+    let server = TestServer::start_sqlite().await;
+    server.set_idp(&server.app, Some(AUDIENCE)).await;
     let grant = id_of(&connect(&server, USER, "acme-1001", None).await);
     let sealed =
         |table: &str, column: &str| super::sql::text(&server, &format!("SELECT hex({column}) FROM {table}"));
