@@ -28,6 +28,15 @@ use crate::{
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
 
+/// Pauses before writing the answer down again, together well below the minute after which the reaper gives it up: the
+/// code is spent, so a full disk or a database that restarts must not cost the user the consent either.
+const JOURNAL_PAUSES: [Duration; 4] = [
+    Duration::from_millis(300),
+    Duration::from_millis(1000),
+    Duration::from_millis(3000),
+    Duration::from_millis(5000),
+];
+
 /// Why an exchange did not end in a grant.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
@@ -206,10 +215,24 @@ impl Flows {
         let window = alter_failpoint::Stopwatch::start();
         alter_failpoint::pass("answered");
         let sealed = self.seal(&key, &place("body"), &answer.to_bytes())?;
-        let journalled = self.store().save_body(transaction.id, sealed).await?;
+        let journalled = self.journal(transaction, sealed).await?;
         window.stop("crash_window");
         alter_failpoint::pass("journalled");
         if journalled { Ok(answer) } else { Err(Stop::Moved) }
+    }
+
+    /// Step 3. May be done twice: it is the same answer.
+    async fn journal(&self, transaction: &Transaction, sealed: Vec<u8>) -> Result<bool, StoreError> {
+        for pause in JOURNAL_PAUSES {
+            match self.store().save_body(transaction.id, sealed.clone()).await {
+                Err(StoreError::Unavailable(why)) => {
+                    tracing::warn!(sid = %transaction.sid, why, "the answer could not be written down, trying again");
+                }
+                saved => return saved,
+            }
+            tokio::time::sleep(pause).await;
+        }
+        self.store().save_body(transaction.id, sealed).await
     }
 
     async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {
