@@ -22,6 +22,7 @@ pub mod secret;
 pub mod session;
 pub mod signing;
 pub mod store;
+pub mod text;
 pub mod time;
 pub mod token;
 pub mod transaction;

@@ -36,6 +36,7 @@ pub use claim::{ClaimError, Claimed, Marks, Peek, Proof};
 pub use context::{FlowFault, Flows, FlowsConfig};
 pub use grants::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
+    visible_scopes,
 };
 pub use mint::{MintError, MintRequest, Minted};
 pub use operate::{NewApp, NewKey, OperateError, ProviderSetting};
