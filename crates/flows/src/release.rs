@@ -7,7 +7,9 @@
 //! 5. Open it.
 //! 6. Nonce, generation, delegation and audit entry in one durable commit; only then does it leave (T97, T98).
 
-use alter_core::{AuditEntry, AuditKind, Grant, Micros, ProviderConfig, ReleaseCredential, StoreError};
+use alter_core::{
+    ApiAuth, AuditEntry, AuditKind, Grant, Micros, ProviderConfig, ReleaseCredential, StoreError,
+};
 use secrecy::SecretString;
 
 use crate::{
@@ -44,6 +46,8 @@ pub struct Released {
     pub grant: Grant,
     /// Seconds it still lives; `None` = the provider did not say.
     pub expires_in: Option<i64>,
+    /// The header in which the provider's API wants it.
+    pub api_auth: ApiAuth,
 }
 
 /// Why nothing is released.
@@ -163,7 +167,7 @@ impl Flows {
             audit: entry(caller, &grant, request, &url, now),
         };
         let released = self.store().release_credential(release).await.inspect_err(metrics::not_committed)?;
-        Ok(released.then_some(Released { access_token, grant, expires_in }))
+        Ok(released.then_some(Released { access_token, grant, expires_in, api_auth: config.recipe.api_auth }))
     }
 
     fn open_access_token(&self, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
