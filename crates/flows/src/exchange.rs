@@ -190,6 +190,7 @@ impl Flows {
         if !self.store().mark_sent(transaction.id, self.now()).await? {
             return Err(Stop::Moved);
         }
+        alter_failpoint::pass("sent");
         let client = Client { id: &config.client_id, secret: secret.as_ref() };
         let answer = alter_oauth::exchange(
             &self.inner.egress,
@@ -201,11 +202,14 @@ impl Flows {
         )
         .await
         .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
+        // From here to the end of `save_body` is the window in which a crash loses what the provider has given away.
+        let window = alter_failpoint::Stopwatch::start();
+        alter_failpoint::pass("answered");
         let sealed = self.seal(&key, &place("body"), &answer.to_bytes())?;
-        match self.store().save_body(transaction.id, sealed).await? {
-            true => Ok(answer),
-            false => Err(Stop::Moved),
-        }
+        let journalled = self.store().save_body(transaction.id, sealed).await?;
+        window.stop("crash_window");
+        alter_failpoint::pass("journalled");
+        if journalled { Ok(answer) } else { Err(Stop::Moved) }
     }
 
     async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {
@@ -244,6 +248,7 @@ impl Flows {
             let complete = self.completion(transaction, &source, &key, request_id).await?;
             match self.store().complete_connect(complete).await {
                 Ok(true) => {
+                    alter_failpoint::pass("committed");
                     self.count_end(session.end().is_none(), &transaction.sid).await;
                     tracing::info!(sid = %transaction.sid, request_id, provider = config.recipe.id, "connected");
                     return Ok(());
