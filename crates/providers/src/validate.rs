@@ -1,14 +1,16 @@
 //! The rules that a recipe's values must keep. They are written for operators' own files as much as for ours: each
 //! message says what to write instead.
 
-use alter_core::provider::{IdentitySource, Recipe, RevokeAuth, UserinfoMethod};
+use alter_core::provider::{IdentitySource, Recipe};
 
 use crate::hosts;
+use crate::placeholders::{filled_with, placeholders};
+use crate::requests::{requests, revocation};
 use crate::urls::{endpoint, issuer_in_path, issuer_url};
 use crate::{Problem, RecipeError};
 
 /// Parameters that the flow sets itself: a recipe that overrode one could switch a protection off.
-const OWN_PARAMETERS: [&str; 13] = [
+pub(crate) const OWN_PARAMETERS: [&str; 13] = [
     "client_id",
     "client_secret",
     "code_challenge",
@@ -56,163 +58,21 @@ pub fn validate(recipe: &Recipe) -> Result<(), RecipeError> {
     if found.0.is_empty() { Ok(()) } else { Err(RecipeError::Invalid(found.0)) }
 }
 
-/// The recipe with every placeholder filled; `None` where it has none or one cannot be filled.
-fn filled_with(recipe: &Recipe, value: &str) -> Option<Recipe> {
-    let mut filled = recipe.clone();
-    let names: Vec<String> = recipe.parameters.keys().cloned().collect();
-    names.iter().try_for_each(|name| filled.fill(name, value)).ok()?;
-    (!names.is_empty()).then_some(filled)
-}
-
-/// Whoever fills a placeholder chooses one label below a domain that the recipe names, and nothing more (T81).
-fn placeholders(recipe: &Recipe, found: &mut Findings) {
-    let urls = [
-        ("authorize_url", Some(&recipe.authorize_url)),
-        ("token_url", Some(&recipe.token_url)),
-        ("userinfo_url", recipe.userinfo_url.as_ref()),
-        ("revoke_url", recipe.revoke_url.as_ref()),
-        ("revoke.url", recipe.revoke.as_ref().map(|revoke| &revoke.url)),
-        ("refresh.url", recipe.refresh.url.as_ref()),
-    ];
-    for (field, url) in urls.into_iter().filter_map(|(field, url)| Some((field, url?))) {
-        // Our own placeholder, filled when it is used; only in the path.
-        let url = if field == "revoke.url" { url.replacen("/{client_id}", "/c", 1) } else { url.clone() };
-        let rest = url.strip_prefix("https://").unwrap_or(&url);
-        found.check(field, placed(recipe, rest));
-    }
-    for (index, host) in recipe.api_hosts.iter().enumerate() {
-        found.check(&format!("api_hosts[{index}]"), placed(recipe, host));
-    }
-    for (name, parameter) in &recipe.parameters {
-        let field = format!("parameters.{name}");
-        found.need(&field, is_name(name) && name != "client_id", "is not a parameter name, like `shop`");
-        let says =
-            !parameter.description.trim().is_empty() && !parameter.description.chars().any(char::is_control);
-        found.need(&field, says, "must say in words what the operator has to give");
-        let mut example = recipe.clone();
-        found.need(
-            &field,
-            example.fill(name, &parameter.example).is_ok(),
-            "needs an example that is a host label",
-        );
-        found.need(&field, example != *recipe && uses(recipe, name), "stands in no URL; remove it");
-    }
-}
-
-fn uses(recipe: &Recipe, name: &str) -> bool {
-    recipe.token_url.contains(&format!("{{{name}}}")) || recipe.authorize_url.contains(&format!("{{{name}}}"))
-}
-
-/// No braces, or one declared placeholder that is the whole first label of a host with two more.
-fn placed(recipe: &Recipe, text: &str) -> Result<(), String> {
-    if !text.contains(['{', '}']) {
-        return Ok(());
-    }
-    let declared = text
-        .strip_prefix('{')
-        .and_then(|rest| rest.split_once("}."))
-        .filter(|(name, rest)| recipe.parameters.contains_key(*name) && !rest.contains(['{', '}']))
-        .map(|(_, rest)| rest.split(['/', '?', '#', ':']).next().unwrap_or_default());
-    match declared {
-        Some(domain) if domain.contains('.') => Ok(()),
-        _ => Err(
-            "may have one placeholder, declared in `parameters`, as the whole first label of a host, like \
-                  `{shop}.example.com`"
-                .into(),
-        ),
-    }
-}
-
-/// Headers that are ours or the connection's.
-const OWN_HEADERS: [&str; 12] = [
-    "accept",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-
-/// What the client sends by itself besides the standard's: extra parameters, headers, bodies.
-fn requests(recipe: &Recipe, found: &mut Findings) {
-    for (name, value) in &recipe.token_params {
-        let field = format!("token_params.{name}");
-        let ours = OWN_PARAMETERS.contains(&name.as_str())
-            || ["grant_type", "code", "code_verifier", "refresh_token"].contains(&name.as_str());
-        found.need(&field, !ours, "is set by the flow itself; remove it");
-        found.need(&field, is_name(name), "is not a parameter name; use letters, digits, `_`, `-` and `.`");
-        found.need(&field, !value.chars().any(char::is_control), "must not contain control characters");
-    }
-    for (name, value) in &recipe.userinfo.headers {
-        let field = format!("userinfo.headers.{name}");
-        let free = is_name(name)
-            && !name.bytes().any(|b| b.is_ascii_uppercase())
-            && !OWN_HEADERS.contains(&name.as_str());
-        found.need(&field, free, "must be a header of the provider's own, in lower case");
-        let plain = value.bytes().all(|b| (0x20..0x7f).contains(&b)) && !value.contains("{token}");
-        found.need(&field, plain, "must be printable ASCII, and never the token");
-    }
-    let body_fits = recipe.userinfo.body.is_none() || recipe.userinfo.method == UserinfoMethod::Post;
-    found.need("userinfo.body", body_fits, "is sent with `method = \"post\"` alone");
-    let auth = &recipe.api_auth;
-    let lower = auth.header.to_ascii_lowercase();
-    let header_fits =
-        is_name(&auth.header) && (lower == "authorization" || !OWN_HEADERS.contains(&lower.as_str()));
-    found.need(
-        "api_auth.header",
-        header_fits,
-        "must be a header that can carry a token, like `Authorization`",
-    );
-    let format_fits =
-        auth.format.matches("{token}").count() == 1 && auth.format.bytes().all(|b| (0x20..0x7f).contains(&b));
-    found.need("api_auth.format", format_fits, "must contain `{token}` once, like `Bearer {token}`");
-    let urls = [&recipe.authorize_url, &recipe.token_url]
-        .into_iter()
-        .chain(&recipe.userinfo_url)
-        .chain(&recipe.revoke_url);
-    let in_url = urls.chain(recipe.revoke.iter().map(|r| &r.url)).any(|url| url.contains("{token}"));
-    found.need("api_auth", !in_url, "a token never goes into a URL, where logs keep it");
-}
-
-fn revocation(recipe: &Recipe, found: &mut Findings) {
-    let Some(revoke) = &recipe.revoke else { return };
-    found.need("revoke", recipe.revoke_url.is_none(), "and `revoke_url` say the same twice; keep one");
-    found.check("revoke.url", endpoint(&revoke.url.replacen("/{client_id}", "/c", 1)).map(drop));
-    let named = revoke.token_field.is_empty() || is_name(&revoke.token_field);
-    found.need("revoke.token_field", named, "is not a parameter name");
-    for (name, value) in &revoke.params {
-        let taken = revoke.token_field == *name || name == "client_secret";
-        found.need(&format!("revoke.params.{name}"), is_name(name) && !taken, "is not a free parameter name");
-        let rest = value.replace("{client_id}", "").replace("{subject}", "");
-        let plain = !rest.contains(['{', '}']) && !rest.chars().any(char::is_control);
-        found.need(&format!("revoke.params.{name}"), plain, "may hold `{client_id}` and `{subject}` alone");
-    }
-    let names_it =
-        !revoke.token_field.is_empty() || revoke.auth == RevokeAuth::Token || !revoke.params.is_empty();
-    found.need("revoke.token_field", names_it, "is needed: nothing else says what to end");
-}
-
 #[derive(Default)]
-struct Findings(Vec<Problem>);
+pub(crate) struct Findings(Vec<Problem>);
 
 impl Findings {
-    fn add(&mut self, field: &str, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
         self.0.push(Problem { field: field.into(), message: message.into() });
     }
 
-    fn check(&mut self, field: &str, result: Result<(), String>) {
+    pub(crate) fn check(&mut self, field: &str, result: Result<(), String>) {
         if let Err(message) = result {
             self.add(field, message);
         }
     }
 
-    fn need(&mut self, field: &str, holds: bool, message: &str) {
+    pub(crate) fn need(&mut self, field: &str, holds: bool, message: &str) {
         if !holds {
             self.add(field, message);
         }
@@ -345,7 +205,7 @@ fn check_scope(scope: &str, separator: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }

@@ -269,3 +269,34 @@ async fn t81_a_token_of_a_provider_with_a_host_per_customer_goes_below_its_domai
         assert!(shopify.api_url(bad).is_none(), "{bad}");
     }
 }
+
+#[tokio::test]
+async fn the_catalogue_lists_what_can_be_configured_and_an_apps_own_providers_to_that_app_alone() {
+    let server = TestServer::start().await;
+    let other = crate::backend::second_app(&server).await;
+    server.add_provider(&server.app, "acme", |place| place.name = "Acme".into()).await;
+    let ask = async |key| {
+        let reply = server.send(server.signed_raw(key, "GET", "/sdk/oauth/provider-catalog", b"")).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["providers"].clone()
+    };
+    let mine = ask(&server.app.key).await;
+    assert_eq!(mine["acme"]["status"], "configured");
+    assert_eq!((&mine["acme"]["name"], &mine["acme"]["display_name"]), (&json!("Acme"), &json!("Acme")));
+    assert!(ask(&other.key).await.get("acme").is_none(), "another app's provider");
+    for id in ids() {
+        let (entry, recipe) = (&mine[id], recipe(id));
+        assert_eq!(entry["status"], "available", "{id}");
+        assert_eq!(entry["supports_pkce"], recipe.pkce, "{id}");
+        assert_eq!(entry["default_scopes"], json!(recipe.default_scopes), "{id}");
+        for (scope, known) in &recipe.scopes {
+            let shown = &entry["available_scopes"][scope];
+            assert_eq!(shown["description"], known.description, "{id}: {scope}");
+            assert_eq!(shown["is_default"], recipe.default_scopes.contains(scope), "{id}: {scope}");
+        }
+    }
+    let text = mine.to_string();
+    assert!(!text.contains("client_id") && !text.contains(CLIENT_SECRET));
+    let unsigned = alter_testkit::Sent::new("GET", "/sdk/oauth/provider-catalog");
+    assert_eq!(server.send(unsigned).await.status, 401);
+}
