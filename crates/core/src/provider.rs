@@ -138,11 +138,11 @@ pub enum Status {
     /// Defined by the operator.
     #[default]
     Operator,
-    /// Read in the provider's public documentation.
+    /// Read in the provider's public documentation, but for what the recipe's `note` names.
     Read,
     /// Seen working against the provider itself.
     Tried,
-    /// Some facts are from memory and were not verified; the recipe's `note` says which were read.
+    /// Facts that the flow needs are from memory and were not verified; the recipe's `note` says which were read.
     Recalled,
 }
 
