@@ -8,7 +8,8 @@
 //! 6. Nonce, generation, delegation and audit entry in one durable commit; only then does it leave (T97, T98).
 
 use alter_core::{
-    AgentId, AgentStatus, AuditEntry, AuditKind, Grant, Micros, ProviderConfig, ReleaseCredential, StoreError,
+    AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, Grant, Micros, ProviderConfig, ReleaseCredential,
+    StoreError,
 };
 use secrecy::SecretString;
 
@@ -46,6 +47,8 @@ pub struct Released {
     pub grant: Grant,
     /// Seconds it still lives; `None` = the provider did not say.
     pub expires_in: Option<i64>,
+    /// The header in which the provider's API wants it.
+    pub api_auth: ApiAuth,
 }
 
 /// Why nothing is released.
@@ -178,7 +181,7 @@ impl Flows {
             audit: entry(caller, &grant, request, &url, now),
         };
         let released = self.store().release_credential(release).await.inspect_err(metrics::not_committed)?;
-        Ok(released.then_some(Released { access_token, grant, expires_in }))
+        Ok(released.then_some(Released { access_token, grant, expires_in, api_auth: config.recipe.api_auth }))
     }
 
     async fn read_agent_again(&self, caller: &mut Caller) -> Result<(), ReleaseError> {

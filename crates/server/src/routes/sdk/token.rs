@@ -117,8 +117,8 @@ fn answer(released: Released) -> RetrievedToken {
         provider_id: grant.provider,
         scope_mismatch: !grant.missing_scopes.is_empty(),
         scopes: grant.scopes,
-        injection_header: "Authorization",
-        injection_format: "Bearer {token}",
+        injection_header: released.api_auth.header,
+        injection_format: released.api_auth.format,
     }
 }
 
