@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod app;
 pub mod audit;
+pub mod audit_chain;
 pub mod delegation;
 pub mod exit;
 pub mod grant;
@@ -31,6 +32,7 @@ pub use agent::{
 };
 pub use app::{App, AppSettings, AppStore, Level};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
+pub use audit_chain::{Anchor, BadEntry, ChainWalk, Tampering};
 pub use delegation::{Delegation, DelegationStore};
 pub use grant::{
     Credential, Grant, GrantFilter, GrantStatus, GrantStore, ListedGrant, ReleaseCredential, RevokedGrant,

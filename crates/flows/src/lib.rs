@@ -7,6 +7,7 @@
 mod actor;
 mod agents;
 mod approve;
+mod audit;
 mod authenticate;
 mod callback;
 mod choose;
@@ -28,6 +29,7 @@ mod user_token;
 pub use agents::{AgentChange, AgentError, MadeAgent, NewAgent};
 pub use alter_oauth::UserClaims;
 pub use approve::{ApproveError, StepError};
+pub use audit::{AuditChecked, AuditError, AuditFilter};
 pub use authenticate::{AppKeyRequired, AuthError, Caller, PresentedCall};
 pub use callback::{CallbackEnd, CallbackRequest};
 pub use choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
