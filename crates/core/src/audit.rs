@@ -62,6 +62,12 @@ kinds! {
     KeyDeprecated = "key_deprecated",
     /// A key of an agent was revoked.
     KeyRevoked = "key_revoked",
+    /// The app seals under a new key.
+    AppKeyAdded = "app_key_added",
+    /// A key that nothing is sealed under any more was wiped.
+    AppKeyRetired = "app_key_retired",
+    /// The app's keys were wrapped under another root key.
+    RootKeyReplaced = "root_key_replaced",
 }
 
 /// One entry. Nothing secret, no provider text.

@@ -12,6 +12,7 @@
 
 mod agent;
 mod app;
+mod app_key;
 mod audit;
 mod column;
 mod connection;
