@@ -15,6 +15,7 @@ mod claim;
 mod context;
 mod exchange;
 mod grants;
+mod key_ring;
 mod mint;
 mod operate;
 mod page;
@@ -38,6 +39,7 @@ pub use context::{FlowFault, Flows, FlowsConfig};
 pub use grants::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
 };
+pub use key_ring::{KeyState, RootKeyError, Rotated};
 pub use mint::{MintError, MintRequest, Minted};
 pub use operate::{NewApp, NewKey, OperateError, ProviderSetting};
 pub use page::{PageError, PageView, Screen};

@@ -112,7 +112,7 @@ impl AppKeyStore for SqliteStore {
     }
 
     async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<bool, StoreError> {
-        let done = self.write(move |c| Ok(replace_root(c, &replace)?)).await;
+        let done = self.write(move |c| replace_root(c, &replace)).await;
         match done {
             Ok(()) => Ok(true),
             Err(StoreError::Conflict) => Ok(false),

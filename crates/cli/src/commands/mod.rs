@@ -7,6 +7,7 @@ mod grant;
 mod idp;
 mod init;
 mod key;
+mod key_ring;
 mod migrate;
 mod provider;
 pub(crate) mod serve;
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     /// The audit: what made, released, refused or revoked a credential.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Encryption keys: of apps, and the root key.
+    #[command(subcommand)]
+    KeyRing(key_ring::KeyRingCommand),
     /// Bring the database to this version's schema.
     Migrate,
     /// Find and explain misconfigurations.
@@ -82,6 +86,7 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Idp(command) => idp::run(command, &config, *output).await,
         Command::Grant(command) => grant::run(command, &config, *output).await,
         Command::Audit(command) => audit::run(command, &config, *output).await,
+        Command::KeyRing(command) => key_ring::run(command, &config, *output).await,
         Command::Demo(_) | Command::Config => Ok(()),
     }
 }

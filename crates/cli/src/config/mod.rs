@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) database: PathBuf,
     pub(crate) root_key: RootKeySource,
+    /// Accepted beside it while it is replaced.
+    pub(crate) root_key_old: Option<RootKeySource>,
     pub(crate) log: String,
     pub(crate) egress_allow: Vec<IpNet>,
 }
@@ -38,6 +40,7 @@ struct Written {
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     root_key_file: Option<String>,
+    root_key_file_old: Option<String>,
     log: Option<String>,
     egress_allow: Option<Vec<String>>,
 }
@@ -80,6 +83,7 @@ impl Config {
             .unwrap_or_default();
         let database_url = text("ALTER_DATABASE_URL", file.database_url, default.database_url);
         let root_key_file = text("ALTER_ROOT_KEY_FILE", file.root_key_file, default.root_key_file);
+        let old = text("ALTER_ROOT_KEY_FILE_OLD", file.root_key_file_old, default.root_key_file_old);
         let egress = match env("ALTER_EGRESS_ALLOW") {
             Some(list) => list.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect(),
             None => file.egress_allow.or(default.egress_allow).unwrap_or_default(),
@@ -89,6 +93,7 @@ impl Config {
             public_url,
             database: database_path(&database_url, &data_dir)?,
             root_key: RootKeySource::new(env("ALTER_ROOT_KEY"), &root_key_file, &data_dir),
+            root_key_old: (!old.is_empty()).then(|| RootKeySource::File(old.into())),
             log: text("ALTER_LOG", file.log, default.log),
             egress_allow: egress.iter().map(|s| network(s)).collect::<anyhow::Result<_>>()?,
             data_dir,
