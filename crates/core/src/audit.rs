@@ -68,6 +68,8 @@ kinds! {
     AppKeyRetired = "app_key_retired",
     /// The app's keys were wrapped under another root key.
     RootKeyReplaced = "root_key_replaced",
+    /// The database was replaced by a backup: entries after `copy` in the details are in the replaced one alone.
+    DatabaseRestored = "database_restored",
 }
 
 /// One entry. Nothing secret, no provider text.

@@ -14,6 +14,7 @@ mod agent;
 mod app;
 mod app_key;
 mod audit;
+pub mod backup;
 mod column;
 mod connection;
 mod delegation;
@@ -64,6 +65,9 @@ pub enum OpenError {
     /// An SQLite file with tables of something else. Nothing was changed.
     #[error("{} is a database of another program", .0.display())]
     NotOurs(PathBuf),
+    /// Another process has it open.
+    #[error("{} is in use: stop the server and every command that works on it", .0.display())]
+    InUse(PathBuf),
     /// The file or its directory could not be used.
     #[error("the database file cannot be used: {0}")]
     File(#[from] std::io::Error),

@@ -2,6 +2,7 @@
 
 mod app;
 mod audit;
+mod backup;
 mod doctor;
 mod grant;
 mod idp;
@@ -10,6 +11,7 @@ mod key;
 mod key_ring;
 mod migrate;
 mod provider;
+mod restore;
 pub(crate) mod serve;
 
 use alter_core::{AppId, Store};
@@ -53,6 +55,13 @@ pub(crate) enum Command {
     /// Encryption keys: of apps, and the root key.
     #[command(subcommand)]
     KeyRing(key_ring::KeyRingCommand),
+    /// Copy the database into FILE, checked, while the server runs.
+    Backup {
+        /// A new file; what is in it goes into FILE.json.
+        file: std::path::PathBuf,
+    },
+    /// Put a backup in the database's place. No server may run.
+    Restore(restore::RestoreArgs),
     /// Bring the database to this version's schema.
     Migrate,
     /// Find and explain misconfigurations.
@@ -86,6 +95,8 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Idp(command) => idp::run(command, &config, *output).await,
         Command::Grant(command) => grant::run(command, &config, *output).await,
         Command::Audit(command) => audit::run(command, &config, *output).await,
+        Command::Backup { file } => backup::run(&file, &config, *output),
+        Command::Restore(args) => restore::run(&args, &config, *output),
         Command::KeyRing(command) => key_ring::run(command, &config, *output).await,
         Command::Demo(_) | Command::Config => Ok(()),
     }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::place::{Place, answer, command_on, said};
 
 /// The command line on a running server's data.
-fn beside(server: &TestServer, args: &[&str]) -> Command {
+pub(crate) fn beside(server: &TestServer, args: &[&str]) -> Command {
     let mut command = command_on(server.dir(), args);
     command.env("ALTER_ROOT_KEY", server.root_key().expose_secret());
     command
@@ -69,7 +69,7 @@ fn live_keys(server: &TestServer) -> i64 {
 }
 
 /// Where a server that was just started listens. Its log is read to the end, so that it never waits for us.
-fn listening(child: &mut Child) -> String {
+pub(crate) fn listening(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let address = lines.by_ref().find_map(|line| {
         let said: Value = serde_json::from_str(&line).ok()?;
@@ -95,7 +95,12 @@ fn from_environment(name: &str, default: u64) -> u64 {
 }
 
 /// Releases and reconnects until told to stop. Every one must succeed.
-async fn load(server: Arc<TestServer>, providers: Vec<String>, stop: Arc<AtomicBool>, done: Arc<AtomicU64>) {
+pub(crate) async fn load(
+    server: Arc<TestServer>,
+    providers: Vec<String>,
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
+) {
     let grants: Vec<_> = server.grants(server.app.id).await.into_iter().map(|g| g.id.to_string()).collect();
     let mut dice = Dice(7);
     while !stop.load(Ordering::Relaxed) {
@@ -110,7 +115,7 @@ async fn load(server: Arc<TestServer>, providers: Vec<String>, stop: Arc<AtomicB
     }
 }
 
-async fn with_grants(providers: usize) -> (Arc<TestServer>, Vec<String>) {
+pub(crate) async fn with_grants(providers: usize) -> (Arc<TestServer>, Vec<String>) {
     let server = TestServer::start().await;
     let providers: Vec<_> = (0..providers).map(|n| format!("p{n}")).collect();
     for provider in &providers {
