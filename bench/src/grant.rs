@@ -76,7 +76,11 @@ pub(crate) async fn connect(
 }
 
 /// The popup's form post; the page it leads to and the browser's cookie.
-async fn open(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<(String, String)> {
+pub(crate) async fn open(
+    server: &mut Connection,
+    alter: &Alter,
+    token: &str,
+) -> anyhow::Result<(String, String)> {
     let cb = base64url(&sha256(&random_bytes::<32>(&SystemRandom)));
     let form = format!("session={token}&cb={cb}&m=p");
     let headers = [("origin", ORIGIN), ("content-type", "application/x-www-form-urlencoded")];
@@ -86,14 +90,24 @@ async fn open(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Re
     Ok((reply.header("location").context("no page")?.to_owned(), cookie.to_owned()))
 }
 
-async fn status(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<Value> {
-    let body = json!({ "session_token": token, "cursor": 0, "wait": 0 }).to_string();
-    let headers = [("origin", ORIGIN), ("content-type", "text/plain")];
-    let ask = request("POST", "/connect/status", &alter.host(), &headers, &body);
-    server.exchange(&ask).await?.expect(200)?.json()
+/// What the status channel says to the app's page.
+pub(crate) async fn status(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<Value> {
+    server.exchange(&status_request(&alter.host(), token)).await?.expect(200)?.json()
 }
 
-async fn approve(server: &mut Connection, alter: &Alter, sid: &str, cookie: &str) -> anyhow::Result<String> {
+/// The question to the status channel as bytes.
+pub(crate) fn status_request(host: &str, token: &str) -> Vec<u8> {
+    let body = json!({ "session_token": token, "cursor": 0, "wait": 0 }).to_string();
+    request("POST", "/connect/status", host, &[("origin", ORIGIN), ("content-type", "text/plain")], &body)
+}
+
+/// Approves on our page; the provider's URL.
+pub(crate) async fn approve(
+    server: &mut Connection,
+    alter: &Alter,
+    sid: &str,
+    cookie: &str,
+) -> anyhow::Result<String> {
     let headers = [
         ("origin", alter.public_url()),
         ("content-type", "application/json".into()),
@@ -107,7 +121,7 @@ async fn approve(server: &mut Connection, alter: &Alter, sid: &str, cookie: &str
 }
 
 /// Path and query of the callback that the provider redirects to.
-async fn at_provider(authorize: &str) -> anyhow::Result<String> {
+pub(crate) async fn at_provider(authorize: &str) -> anyhow::Result<String> {
     let url = Url::parse(authorize)?;
     let port = url.port().context("the mock provider has a port")?;
     let ask = request("GET", &target_of(&url), &format!("127.0.0.1:{port}"), &[], "");

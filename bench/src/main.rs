@@ -2,13 +2,14 @@
 //!
 //! Rooms: `client` (HTTP/1.1 on one connection), `signer` (a backend's signed calls), `alter` (a server on throw-away
 //! data), `grant` (one connect flow, for a grant to release), `load` (the closed loop), `process` (what /proc says),
-//! `floor` (the bare server to compare with), `rates`, `start`, `timing`, `sizes` (one kind of measurement each),
+//! `floor` (the bare server to compare with), `rates`, `start`, `timing`, `sizes`, `crash` (one kind of measurement each),
 //! `machine` (where it was measured), `report` (markdown and JSON). Not here: anything that asserts; targets are
 //! printed beside the figures, and a missed one is a fact, not a failure. To add a measurement: a file that returns a
 //! serialisable value, a field in `report::Report`, a section in its markdown.
 
 mod alter;
 mod client;
+mod crash;
 mod floor;
 mod grant;
 mod load;
@@ -38,6 +39,8 @@ enum Command {
     Run(Plan),
     /// The bare server: prints its address and answers `hello`.
     Floor,
+    /// Kill a server over and over in the middle of callbacks, and look for what was lost.
+    Crash(crash::Plan),
     /// Load one workload for a while, for a profiler to watch; prints the server's process id first.
     Hold(Hold),
 }
@@ -109,6 +112,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Floor => tokio::runtime::Runtime::new()?.block_on(floor::serve()),
+        Command::Crash(plan) => one_worker()?.block_on(crash::run(&plan)),
         Command::Run(plan) => one_worker()?.block_on(measure(&plan)),
         Command::Hold(hold) => one_worker()?.block_on(rates::hold(
             &hold.alter,

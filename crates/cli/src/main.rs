@@ -1,12 +1,15 @@
 //! The binary `alter`: reads the settings, wires the parts, prints the answers. No rule lives here.
 //!
-//! Rooms: `config` (settings, one file per section), `wiring` (store, vault, egress, flows), `commands` (one file per
-//! command), `demo` (`alter demo`), `output` (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage.
+//! Rooms: `config` (settings, one file per section), `database` (which one), `wiring` (store, vault, egress, flows), `commands` (one file per
+//! command), `demo` (`alter demo`), `metrics` (`/metrics`), `output` (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage.
 
 mod commands;
 mod config;
+mod database;
 mod demo;
+mod limits;
 mod logging;
+mod metrics;
 mod output;
 mod wiring;
 
@@ -36,7 +39,10 @@ fn main() -> ExitCode {
             return output.failed(&anyhow::Error::new(error).context("the async runtime did not start"));
         }
     };
-    match runtime.block_on(commands::run(cli.command, &output)) {
+    let result = runtime.block_on(commands::run(cli.command, &output));
+    // A look-up in the DNS holds a thread until it is answered; nobody waits for one any more.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output.failed(&error),
     }

@@ -5,11 +5,10 @@ use std::{path::Path, sync::Arc};
 use alter_core::{Store, SystemClock, SystemRandom};
 use alter_egress::{Egress, EgressConfig};
 use alter_flows::{Flows, FlowsConfig};
-use alter_store_sqlite::{Open, SqliteStore};
 use alter_vault::Vault;
 use anyhow::{Context, bail};
 
-use crate::config::Config;
+use crate::{config::Config, database::Open};
 
 /// The flows over an existing, initialised data directory; the root key has been checked against it (T93).
 ///
@@ -17,7 +16,7 @@ use crate::config::Config;
 /// In words for the operator.
 pub(crate) async fn flows(config: &Config) -> anyhow::Result<Flows> {
     check_owner(&config.data_dir)?;
-    let store = open_store(config, Open::Existing)?;
+    let store = config.database.open(Open::Existing).await?;
     let flows = assemble(config, store, vault(config)?)?;
     flows.check_root_key().await?;
     Ok(flows)
@@ -30,13 +29,6 @@ pub(crate) fn vault(config: &Config) -> anyhow::Result<Vault> {
         Some(old) => Ok(vault.accepting(old.load()?)),
         None => Ok(vault),
     }
-}
-
-/// The database, migrated forward.
-pub(crate) fn open_store(config: &Config, open: Open) -> anyhow::Result<Arc<dyn Store>> {
-    let store = SqliteStore::open(&config.database, open)
-        .with_context(|| format!("the database {} did not open", config.database.display()))?;
-    Ok(Arc::new(store))
 }
 
 /// Flows from parts, without any check.

@@ -111,9 +111,9 @@ fn an_app_with_a_provider_is_set_up_by_three_commands() {
     assert_eq!(place.json(&["provider", "list", id])["providers"][0]["provider_id"], "github");
     assert_eq!(place.json(&["grant", "list", id])["grants"], serde_json::json!([]));
     assert_eq!(place.json(&["app", "set", id, "--session-ttl", "120"])["session_ttl"], 120);
-    assert!(place.run(&["doctor"]).status.success());
+    assert!(place.run(&["doctor", "--offline"]).status.success());
     assert_eq!(place.json(&["provider", "remove", id, "github"])["removed"], true);
-    assert!(!place.run(&["doctor"]).status.success(), "an app without provider needs mending");
+    assert!(!place.run(&["doctor", "--offline"]).status.success(), "an app without provider needs mending");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn an_identity_provider_is_set_shown_asked_and_removed() {
     assert_eq!(made["keys_url"], mock.url("/jwks"));
     let shown = place.json(&["idp", "show", id]);
     assert_eq!((&shown["issuer"], &shown["audience"]), (&issuer.clone().into(), &"my-app".into()));
-    assert!(said(&place.run(&["doctor"])).contains("ok    idp            I: 1 keys at"));
+    assert!(said(&place.run(&["doctor"])).contains("ok    idp                      I: 1 keys at"));
 
     let any = place.json(&[
         "idp",
@@ -278,11 +278,11 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
 }
 
 #[test]
-fn settings_that_are_not_built_or_not_understood_are_said() {
+fn settings_that_are_not_understood_are_said() {
     let place = Place::new("settings");
-    let refused = place.command(&["init"]).env("ALTER_DATABASE_URL", "postgres://u@h/d").output().unwrap();
+    let refused = place.command(&["init"]).env("ALTER_DATABASE_URL", "mysql://u@h/d").output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
-    assert!(said(&refused).contains("not built yet"));
+    assert!(said(&refused).contains("ALTER_DATABASE_URL must be"), "{}", said(&refused));
     let file = place.0.join("alter.toml");
     std::fs::write(&file, "public_ulr = \"https://x\"\n").unwrap();
     let refused = place.command(&["init"]).env("ALTER_CONFIG", &file).output().unwrap();

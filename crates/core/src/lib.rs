@@ -9,6 +9,7 @@ pub mod app;
 pub mod app_key;
 pub mod audit;
 pub mod audit_chain;
+pub mod column;
 pub mod delegation;
 pub mod exit;
 pub mod grant;

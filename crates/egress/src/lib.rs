@@ -14,6 +14,7 @@
 //! | `connect.rs` | TLS on top, connect time |
 //! | `slots.rs` | how many requests one host may have at once |
 //! | `exchange.rs` | one request and its answer under the limits |
+//! | `metrics.rs` | what is counted |
 //! | `tls.rs` | roots and provider |
 //!
 //! What it deliberately does not do: follow redirects (a 3xx is returned as it came), decompress, keep cookies, read
@@ -34,6 +35,7 @@ mod error;
 mod exchange;
 mod guard;
 mod message;
+pub mod metrics;
 mod resolve;
 mod slots;
 mod target;
@@ -133,6 +135,9 @@ impl Egress {
     /// # Errors
     /// Every variant of [`EgressError`]; [`EgressError::maybe_sent`] says whether repeating could do the thing twice.
     pub async fn send(&self, request: Request) -> Result<Response, EgressError> {
-        exchange::run(&self.client, &self.slots, request).await
+        let since = std::time::Instant::now();
+        let result = exchange::run(&self.client, &self.slots, request).await;
+        metrics::count(since, &result);
+        result
     }
 }

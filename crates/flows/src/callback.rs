@@ -10,6 +10,7 @@ use std::time::Duration;
 use alter_core::{AuditKind, FailureKind, SessionId, Transaction, TransactionStatus, secret};
 use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
 use secrecy::SecretString;
+use tracing::Instrument;
 
 use crate::{
     Flows,
@@ -51,6 +52,7 @@ impl Flows {
         request: &CallbackRequest<'_>,
         cookie: impl Fn(&SessionId) -> Option<SecretString>,
     ) -> Result<CallbackEnd, FlowFault> {
+        alter_failpoint::pass("read");
         let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
         let state = secret::sha256(callback.state.as_bytes());
         let Some(transaction) = self.store().find_transaction(&state).await? else {
@@ -120,7 +122,7 @@ impl Flows {
         }
         let (flows, transaction, request_id) = (self.clone(), transaction.clone(), request_id.to_owned());
         // A task of its own, as for the exchange: a request that is dropped half-way must not leave `consumed` behind.
-        let task = self.inner.tasks.spawn(async move {
+        let work = async move {
             // What was read may be old by now: whoever consumes it has it, and an exchange under way is not torn down.
             // One that has expired cannot be consumed by anybody.
             let now = flows.now();
@@ -129,7 +131,8 @@ impl Flows {
                 flows.end_failed(&transaction, end, &request_id).await?;
             }
             Ok::<_, FlowFault>(())
-        });
+        };
+        let task = self.inner.tasks.spawn(work.in_current_span());
         // A panic was reported by the runtime; the reaper ends the transaction.
         task.await.unwrap_or(Ok(()))
     }
@@ -143,13 +146,15 @@ impl Flows {
         let (flows, transaction, request_id) = (self.clone(), transaction.clone(), request_id.to_owned());
         // A task of its own, from the consumption on: the browser may hang up at any moment, and then this request is
         // dropped, but the code must not be lost with it (fault 26).
-        let task = self.inner.tasks.spawn(async move {
+        let work = async move {
             let first = flows.store().consume_transaction(transaction.id, flows.now()).await?;
             if first {
+                alter_failpoint::pass("consumed");
                 flows.exchange(transaction, code, &request_id).await;
             }
             Ok::<_, FlowFault>(())
-        });
+        };
+        let task = self.inner.tasks.spawn(work.in_current_span());
         match tokio::time::timeout(WAIT, task).await {
             Ok(Ok(consumed)) => consumed,
             // Still running: the waiting page takes over. A panic was reported by the runtime.

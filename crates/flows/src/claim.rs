@@ -10,7 +10,7 @@ use alter_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Flows, context::hash_secret};
+use crate::{Flows, context::hash_secret, metrics};
 
 /// What the connect page may know before the claim.
 #[derive(Debug)]
@@ -142,8 +142,10 @@ impl Flows {
             Err(reason) => Err(ClaimError::Refused(reason)),
         });
         claimed.await?.ok_or(ClaimError::InvalidToken)?;
+        metrics::claimed(level);
         // The claim stands: without its cookie the browser would be locked out of its own session.
         if let Err(error) = self.store().append_audit(claimed_entry(&session, level, self.now())).await {
+            metrics::audit_failed();
             tracing::error!(%sid, %error, "the claim could not be written to the audit");
         }
         Ok(Claimed { sid, browser_key: Some(browser_key), marker: Some(marker), max_age })

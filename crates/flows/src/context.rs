@@ -1,7 +1,7 @@
 //! What every story needs: storage, keys, the way out, time and randomness; and the few private steps that more than
 //! one story takes.
 
-use std::sync::{Arc, atomic::AtomicI64};
+use std::sync::{Arc, OnceLock, atomic::AtomicI64};
 
 use alter_core::{
     App, AppId, Clock, Hash, Micros, Random, Session, SessionId, Store, StoreError, secret, token,
@@ -12,7 +12,7 @@ use alter_vault::{AppKey, Place, Vault, VaultError};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio_util::task::TaskTracker;
 
-use crate::quota::Quotas;
+use crate::{metrics, quota::Quotas};
 
 /// What the wiring hands in.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     /// Exchanges in flight: shutdown waits for them, a client that disconnects does not stop them.
     pub(crate) tasks: TaskTracker,
+    /// Which installation this is: known once the root key was checked.
+    pub(crate) instance: OnceLock<String>,
     pub(crate) quotas: Quotas,
     /// Until when (microseconds) the last good answer of `/readyz` counts.
     pub(crate) ready_until: AtomicI64,
@@ -59,7 +61,7 @@ impl Flows {
         random: Arc<dyn Random>,
     ) -> Self {
         let (jwks, tasks) = (JwksCache::new(), TaskTracker::new());
-        let (quotas, ready_until) = (Quotas::default(), AtomicI64::new(0));
+        let (quotas, instance, ready_until) = (Quotas::default(), OnceLock::new(), AtomicI64::new(0));
         Self {
             inner: Arc::new(Inner {
                 config,
@@ -70,6 +72,7 @@ impl Flows {
                 clock,
                 random,
                 tasks,
+                instance,
                 quotas,
                 ready_until,
             }),
@@ -80,6 +83,11 @@ impl Flows {
     pub async fn drain(&self) {
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+    }
+
+    /// Exchanges, and other work that must not be cut off, that are under way.
+    pub fn in_flight(&self) -> usize {
+        self.inner.tasks.len()
     }
 
     /// `ALTER_PUBLIC_URL` without a trailing slash.
@@ -182,12 +190,26 @@ impl Flows {
         // Each lost race means that another writer made progress; eight in a row is a storm worth an error.
         for _ in 0..8 {
             let Some(mut session) = self.store().get_session(sid).await? else { return Ok(None) };
+            let open = session.end().is_none();
             let (dirty, value) = change(&mut session)?;
             if !dirty || self.store().save_session(&session).await? {
+                metrics::ended(open, &session);
                 return Ok(Some((session, value)));
             }
         }
         Err(StoreError::Conflict.into())
+    }
+
+    /// Whether a session has not ended; only for counting.
+    pub(crate) async fn is_open(&self, sid: &SessionId) -> bool {
+        matches!(self.store().get_session(sid).await, Ok(Some(session)) if session.end().is_none())
+    }
+
+    /// Counts the end of a session that a storage command may have ended.
+    pub(crate) async fn count_end(&self, was_open: bool, sid: &SessionId) {
+        if let (true, Ok(Some(session))) = (was_open, self.store().get_session(sid).await) {
+            metrics::ended(was_open, &session);
+        }
     }
 
     pub(crate) async fn app_of(&self, id: AppId) -> Result<App, StoreError> {

@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::{
     Flows,
     context::{FlowFault, SealedPlace},
+    metrics::Exchanging,
 };
 
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
@@ -64,6 +65,17 @@ fn provider_stop(code: &str, why: impl std::fmt::Display) -> Stop {
     }
 }
 
+/// For the metrics.
+fn label(outcome: &Result<(), Stop>) -> &'static str {
+    match outcome {
+        Ok(()) => "connected",
+        Err(Stop::Provider { .. }) => "refused",
+        Err(Stop::Fault(_)) => "fault",
+        Err(Stop::Later(_)) => "later",
+        Err(Stop::Moved) => "moved",
+    }
+}
+
 /// How a transaction ends without a grant.
 pub(crate) struct Ending {
     /// Denied, failed or interrupted.
@@ -77,22 +89,28 @@ pub(crate) struct Ending {
 impl Flows {
     /// The whole exchange. Never fails outwards: every end is written to the transaction and logged once.
     pub(crate) async fn exchange(&self, transaction: Transaction, code: SecretString, request_id: &str) {
+        let exchanging = Exchanging::begin();
         let journalled = self.request_token(&transaction, &code).await;
         let (journalled, outcome) = match journalled {
             Ok(answer) => (true, self.finish_exchange(&transaction, &answer, self.now(), request_id).await),
             Err(stop) => (false, Err(stop)),
         };
+        let label = label(&outcome);
         self.settle(&transaction, outcome, journalled, request_id).await;
+        exchanging.done(label);
     }
 
     /// Ends a transaction whose answer is in the journal (after a crash, or after a fault of ours).
     pub(crate) async fn replay(&self, transaction: Transaction) {
+        let exchanging = Exchanging::begin();
         let outcome = match self.open_journal(&transaction).await {
             // `status_at` of a stored `sent` is when the request left: an old answer is judged by the time it came.
             Ok(answer) => self.finish_exchange(&transaction, &answer, transaction.status_at, "replay").await,
             Err(fault) => Err(fault.into()),
         };
+        let label = label(&outcome);
         self.settle(&transaction, outcome, true, "replay").await;
+        exchanging.done(label);
     }
 
     async fn settle(
@@ -149,15 +167,19 @@ impl Flows {
             ..AuditEntry::new(transaction.app_id, now, audit, details)
         };
         let failure = Failure { kind, provider, provider_error, request_id: Some(request_id.to_owned()) };
-        self.store().fail_transaction(transaction.id, status, failure, entry, now).await
+        let open = self.is_open(&transaction.sid).await;
+        let ended = self.store().fail_transaction(transaction.id, status, failure, entry, now).await;
+        self.count_end(open, &transaction.sid).await;
+        ended
     }
 
     /// Steps 1 to 3.
     async fn request_token(&self, transaction: &Transaction, code: &SecretString) -> Result<RawAnswer, Stop> {
-        let (config, verifier, secret) = self.opened(transaction).await?;
+        let Opened { config, key, verifier, secret } = self.opened(transaction).await?;
         if !self.store().mark_sent(transaction.id, self.now()).await? {
             return Err(Stop::Moved);
         }
+        alter_failpoint::pass("sent");
         let client = Client { id: &config.client_id, secret: secret.as_ref() };
         let answer = alter_oauth::exchange(
             &self.inner.egress,
@@ -169,28 +191,26 @@ impl Flows {
         )
         .await
         .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
-        match self.journal(transaction, &answer).await? {
-            true => Ok(answer),
-            false => Err(Stop::Moved),
-        }
+        // From here to the end of `journal` is the window in which a crash loses what the provider has given away.
+        let window = alter_failpoint::Stopwatch::start();
+        alter_failpoint::pass("answered");
+        let journalled = self.journal(transaction, key, &answer).await?;
+        window.stop("crash_window");
+        alter_failpoint::pass("journalled");
+        if journalled { Ok(answer) } else { Err(Stop::Moved) }
     }
 
     /// What the request needs. What is put under another key between being read and being opened is read again.
-    async fn opened(
-        &self,
-        transaction: &Transaction,
-    ) -> Result<(ProviderConfig, SecretString, Option<SecretString>), Stop> {
+    async fn opened(&self, transaction: &Transaction) -> Result<Opened, Stop> {
         let mut sealed = transaction.verifier.clone();
         for _ in 0..4 {
             let config = self.config_of(transaction).await?;
-            match self.try_opened(transaction, &sealed, &config).await {
+            match self.try_opened(transaction, &sealed, config).await {
                 Err(fault) if fault.is_conflict() => {
                     let again = self.store().find_transaction(&transaction.state_hash).await?;
                     sealed = again.ok_or(Stop::Moved)?.verifier;
                 }
-                opened => {
-                    return opened.map(|(verifier, secret)| (config, verifier, secret)).map_err(Stop::from);
-                }
+                opened => return Ok(opened?),
             }
         }
         Err(StoreError::Conflict.into())
@@ -200,23 +220,28 @@ impl Flows {
         &self,
         transaction: &Transaction,
         verifier: &[u8],
-        config: &ProviderConfig,
-    ) -> Result<(SecretString, Option<SecretString>), FlowFault> {
+        config: ProviderConfig,
+    ) -> Result<Opened, FlowFault> {
         let key = self.current_key(transaction.app_id).await?;
         let row = transaction.id.to_string();
         let verifier = self.open_text(&key, &place(transaction, &row, "verifier"), verifier).await?;
-        Ok((verifier, self.client_secret(&key, config).await?))
+        let secret = self.client_secret(&key, &config).await?;
+        Ok(Opened { config, key, verifier, secret })
     }
 
     /// The provider has answered: nothing but the end of the transaction may keep the answer from the journal. A key that
-    /// is retired at this moment is a reason to seal again.
-    async fn journal(&self, transaction: &Transaction, answer: &RawAnswer) -> Result<bool, FlowFault> {
+    /// was retired since the request left is a reason to seal again.
+    async fn journal(
+        &self,
+        transaction: &Transaction,
+        mut key: AppKey,
+        answer: &RawAnswer,
+    ) -> Result<bool, FlowFault> {
         let row = transaction.id.to_string();
         for _ in 0..4 {
-            let key = self.current_key(transaction.app_id).await?;
             let sealed = self.seal(&key, &place(transaction, &row, "body"), &answer.to_bytes())?;
             match self.store().save_body(transaction.id, sealed).await {
-                Err(StoreError::Conflict) => {}
+                Err(StoreError::Conflict) => key = self.current_key(transaction.app_id).await?,
                 saved => return Ok(saved?),
             }
         }
@@ -256,6 +281,8 @@ impl Flows {
             };
             match self.store().complete_connect(complete).await {
                 Ok(true) => {
+                    alter_failpoint::pass("committed");
+                    self.count_end(session.end().is_none(), &transaction.sid).await;
                     tracing::info!(sid = %transaction.sid, request_id, provider = config.recipe.id, "connected");
                     return Ok(());
                 }
@@ -472,6 +499,15 @@ impl Flows {
         };
         self.open_text(key, &place, sealed).await.map(Some)
     }
+}
+
+/// What a token request needs.
+struct Opened {
+    config: ProviderConfig,
+    /// The app's current key, for the answer.
+    key: AppKey,
+    verifier: SecretString,
+    secret: Option<SecretString>,
 }
 
 /// Where a transaction's sealed values live.

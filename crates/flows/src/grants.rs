@@ -17,12 +17,14 @@ use alter_core::{
 };
 use alter_oauth::{Client, RevokeError};
 use secrecy::{ExposeSecret, SecretString};
+use tracing::Instrument;
 
 use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError, VerifyUserError,
     actor::Actor,
     choose::Whose,
     context::{FlowFault, SealedPlace},
+    metrics,
 };
 
 /// How long a call waits for the provider's answer.
@@ -318,7 +320,8 @@ impl Flows {
 
     async fn ask_and_wait(&self, request: Revocation) -> RevocationOutcome {
         let flows = self.clone();
-        let task = self.inner.tasks.spawn(async move { flows.ask_to_revoke(&request).await });
+        let task =
+            self.inner.tasks.spawn(async move { flows.ask_to_revoke(&request).await }.in_current_span());
         match tokio::time::timeout(WAIT, task).await {
             Ok(Ok(outcome)) => outcome,
             // Still asking, or it broke off: the queue has it.
@@ -330,7 +333,10 @@ impl Flows {
     /// answered stays in the queue.
     pub(crate) async fn ask_to_revoke(&self, request: &Revocation) -> RevocationOutcome {
         match self.try_to_revoke(request).await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => {
+                metrics::revocation_asked(outcome);
+                outcome
+            }
             Err(error) => {
                 tracing::error!(grant_id = %request.grant_id, %error, "a revocation could not be handled");
                 RevocationOutcome::Pending

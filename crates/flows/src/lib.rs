@@ -16,6 +16,7 @@ mod context;
 mod exchange;
 mod grants;
 mod key_ring;
+pub mod metrics;
 mod mint;
 mod operate;
 mod page;

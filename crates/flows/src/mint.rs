@@ -174,6 +174,7 @@ impl Flows {
             version: 0,
         };
         self.store().insert_session(caller.nonce, session).await?;
+        crate::metrics::minted();
         let url = format!("{}/sdk/oauth/connect#session={}", self.public_url(), token.expose_secret());
         Ok(Minted { token, connect_url: SecretString::from(url), expires_at, expires_in, single_provider })
     }

@@ -49,7 +49,8 @@ impl Quotas {
         let then = (*whole_at).clamp(now.0, now.0 + MINUTE) + MINUTE / i64::from(per_minute);
         let wait = then - (now.0 + MINUTE);
         if wait > 0 {
-            return Some(u32::try_from(wait.div_euclid(1_000_000) + 1).unwrap_or(60));
+            let seconds = wait.saturating_add(999_999) / 1_000_000;
+            return Some(u32::try_from(seconds).unwrap_or(60));
         }
         *whole_at = then;
         None

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use alter_core::StoreError;
+use alter_core::{StoreError, secret};
 use alter_vault::VaultError;
 
 use crate::Flows;
@@ -32,6 +32,11 @@ pub enum NotReady {
     Store(#[from] StoreError),
 }
 
+/// 64 bits of a hash of the key-check value, which is random and of one database.
+fn instance_of(key_check: &[u8]) -> String {
+    secret::hex(&secret::sha256(&[b"alter-instance:", key_check].concat())[..8])
+}
+
 impl Flows {
     /// Compares the root key with the database's key-check value.
     ///
@@ -39,7 +44,16 @@ impl Flows {
     /// [`StartError`]: do not serve.
     pub async fn check_root_key(&self) -> Result<(), StartError> {
         let stored = self.store().key_check().await?.ok_or(StartError::NotInitialised)?;
-        self.inner.vault.verify_key_check(&stored).map_err(StartError::RootKey)
+        self.inner.vault.verify_key_check(&stored).map_err(StartError::RootKey)?;
+        self.inner.instance.get_or_init(|| instance_of(&stored));
+        Ok(())
+    }
+
+    /// A name of this installation, the same in every process on its database, that says nothing else: `/healthz`
+    /// answers it, so that `alter doctor` can tell whether the public address leads here. `None` before the root key
+    /// was checked.
+    pub fn instance(&self) -> Option<&str> {
+        self.inner.instance.get().map(String::as_str)
     }
 
     /// Stores the key-check value of a new database.
@@ -48,6 +62,7 @@ impl Flows {
     /// [`StoreError::Conflict`] when it has one.
     pub async fn initialise(&self) -> Result<(), StoreError> {
         let value = self.inner.vault.key_check(&|buffer| self.random().fill(buffer));
+        self.inner.instance.get_or_init(|| instance_of(&value));
         self.store().insert_key_check(value).await
     }
 

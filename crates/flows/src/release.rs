@@ -14,6 +14,7 @@ use crate::{
     Caller, ChoiceError, Flows, GrantChoice, VerifyUserError,
     choose::{Chosen, Whose},
     context::{FlowFault, SealedPlace},
+    metrics,
 };
 
 /// What the backend asks for.
@@ -109,6 +110,7 @@ impl Flows {
         request: &ReleaseRequest<'_>,
     ) -> Result<Released, ReleaseError> {
         let released = self.try_release(caller, request).await;
+        metrics::released(&released);
         if let Err(error) = &released
             && !error.is_fault()
         {
@@ -163,7 +165,7 @@ impl Flows {
             at: now,
             audit: entry(caller, &grant, request, &url, now),
         };
-        let released = self.store().release_credential(release).await?;
+        let released = self.store().release_credential(release).await.inspect_err(metrics::not_committed)?;
         Ok(released.then_some(Released { access_token, grant, expires_in }))
     }
 

@@ -1,7 +1,12 @@
 //! The listening loop. Our own, because the limits that keep a slow or greedy client harmless live here (T75): time
-//! for the headers, size of the headers, number of connections; and a shutdown that lets what is under way finish.
+//! for the headers, size of the headers, number of connections, of each address and in all; and a shutdown that lets what
+//! is under way finish.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use hyper_util::{
@@ -9,12 +14,17 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 
-use crate::stall::Stalling;
+use crate::{
+    metrics::{self, Connected},
+    seats::Seats,
+    stall::Stalling,
+};
 
 /// What one client, and all of them, may take.
 #[derive(Debug, Clone)]
@@ -27,6 +37,12 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Connections at once; further ones wait in the listen queue.
     pub connections: usize,
+    /// Connections at once of one address (of one /64 in IPv6); further ones are closed at once.
+    pub connections_per_address: usize,
+    /// Networks that `connections_per_address` does not hold for: proxies, behind which everybody has one address.
+    pub exempt: Vec<IpNet>,
+    /// Whether these connections count in the metrics: those of the metrics' own listener do not.
+    pub counted: bool,
     /// How long a shutdown waits for requests under way.
     pub drain: Duration,
 }
@@ -38,15 +54,27 @@ impl Default for Limits {
             write_stall: Duration::from_secs(30),
             header_bytes: 64 * 1024,
             connections: 4096,
+            connections_per_address: 256,
+            exempt: loopback(),
+            counted: true,
             drain: Duration::from_secs(30),
         }
     }
+}
+
+/// A proxy on this machine speaks for everybody.
+fn loopback() -> Vec<IpNet> {
+    let v4 = std::net::Ipv4Addr::LOCALHOST;
+    let v6 = std::net::Ipv6Addr::LOCALHOST;
+    vec![ipnet::Ipv4Net::new_assert(v4, 8).trunc().into(), ipnet::Ipv6Net::new_assert(v6, 128).into()]
 }
 
 /// Serves until `stop` resolves, then lets requests under way finish within `limits.drain`.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
+    let seats = Seats::new(limits.connections_per_address, limits.exempt.clone());
+    let mut refused = Refused::default();
     tokio::pin!(stop);
     loop {
         let place = tokio::select! {
@@ -57,17 +85,46 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             accepted = accept(&listener) => accepted,
             () = &mut stop => break,
         };
+        let Some(seat) = seats.take(peer.ip()) else {
+            refused.say(peer);
+            continue;
+        };
+        let counted = limits.counted.then(Connected::now);
         let connection = graceful.watch(connection(stream, router.clone(), &limits));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "connection ended early");
             }
-            drop(place);
+            drop((place, seat, counted));
         });
     }
     drop(listener);
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests still under way after {} s were cut off", limits.drain.as_secs());
+    }
+}
+
+/// Connections that were closed for the cap of their address. A flood of them must not flood the log.
+#[derive(Default)]
+struct Refused {
+    said: Option<Instant>,
+    since: u64,
+}
+
+impl Refused {
+    fn say(&mut self, peer: SocketAddr) {
+        metrics::connection_refused();
+        self.since += 1;
+        if self.said.is_some_and(|at| at.elapsed() < Duration::from_secs(60)) {
+            return;
+        }
+        tracing::warn!(
+            address = %peer.ip(),
+            refused = self.since,
+            "connections were closed: this address has as many as one may have; if it is your own proxy, name it in \
+             ALTER_TRUSTED_PROXIES"
+        );
+        *self = Self { said: Some(Instant::now()), since: 0 };
     }
 }
 

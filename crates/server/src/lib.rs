@@ -1,17 +1,19 @@
 //! HTTP on the outside, a flow call on the inside. A route reads the request, calls one flow, maps the outcome.
 //!
 //! Rooms: `accept` (the listening loop and its limits), `middleware` (what every request passes), `extract` (who
-//! calls, from which browser, with which body), `routes` (files mirror URL paths), `pages` (what people see).
+//! calls, from which browser, with which body), `metrics`, `routes` (files mirror URL paths), `pages` (what people see).
 //! Not here: rules, SQL, settings. To add an endpoint: a file under `routes/` at its URL path, its types and codes in
 //! `alter-api`, a line in `router`.
 
 mod accept;
 mod error;
 pub mod extract;
+pub mod metrics;
 mod middleware;
 pub mod openapi;
 pub mod pages;
 mod routes;
+mod seats;
 mod stall;
 
 use std::sync::Arc;

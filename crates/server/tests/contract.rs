@@ -48,8 +48,7 @@ fn the_settings_page_is_the_default_file() {
     let text = include_str!("../../cli/src/config/default.toml");
     let page = format!(
         "# Settings\n\nThe file that `alter config` prints and the binary embeds: `crates/cli/src/config/default.toml`.\n\n```toml\n{text}```\n\n\
-         `ALTER_CONFIG` names such a file. `ALTER_ROOT_KEY` holds the root key itself (base64) instead of a file.\n\
-         `ALTER_METRICS_LISTEN` and `ALTER_TRUSTED_PROXIES` are not built: `alter serve` says so when they are set.\n"
+         `ALTER_CONFIG` names such a file. `ALTER_ROOT_KEY` holds the root key itself (base64) instead of a file.\n"
     );
     compare("docs/reference/settings.md", &page);
 }

@@ -1,45 +1,12 @@
-//! How values become columns and columns values: the same rules in every table.
+//! How columns become values: the same rules in every table. How values become columns is the same in every engine:
+//! [`alter_core::column`].
 
-use alter_core::{Hash, Micros, StoreError, store::storable};
+pub(crate) use alter_core::column::{counter, json, optional_text, text};
+use alter_core::{Hash, Micros};
 use rusqlite::Row;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 use crate::fault::Fault;
-
-/// A text as it is stored.
-pub(crate) fn text(value: &str) -> Result<&str, StoreError> {
-    if storable(value) { Ok(value) } else { Err(StoreError::Unstorable) }
-}
-
-/// A text that may be absent.
-pub(crate) fn optional_text(value: Option<&str>) -> Result<Option<&str>, StoreError> {
-    value.map(text).transpose()
-}
-
-/// A document as JSON text. NUL is refused inside it too: an engine that parses its documents could not keep it.
-pub(crate) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    let written = serde_json::to_string(value).map_err(|_| StoreError::Unstorable)?;
-    // JSON writes NUL as an escape. The escape's letters may also stand there for themselves, so look closer then.
-    if written.contains("\\u0000") && serde_json::from_str(&written).is_ok_and(|v| has_nul(&v)) {
-        return Err(StoreError::Unstorable);
-    }
-    Ok(written)
-}
-
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(s) => !storable(s),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.iter().any(|(name, v)| !storable(name) || has_nul(v)),
-        _ => false,
-    }
-}
-
-/// A counter: databases have no unsigned numbers.
-pub(crate) fn counter(value: u64) -> Result<i64, StoreError> {
-    i64::try_from(value).map_err(|_| StoreError::Unstorable)
-}
 
 /// Reads a text and understands it.
 pub(crate) fn parsed<T>(
@@ -87,19 +54,5 @@ pub(crate) fn read_optional_hash(row: &Row<'_>, column: &'static str) -> Result<
     match row.get_ref(column)? {
         rusqlite::types::ValueRef::Null => Ok(None),
         _ => read_hash(row, column).map(Some),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nul_is_refused_inside_documents_and_its_escape_spelled_out_is_not() {
-        let nul = serde_json::json!({ "a": ["b\0"] });
-        assert!(matches!(json(&nul), Err(StoreError::Unstorable)));
-        let nul_in_name = serde_json::json!({ "\0": 1 });
-        assert!(matches!(json(&nul_in_name), Err(StoreError::Unstorable)));
-        assert!(json(&serde_json::json!({ "a": "\\u0000" })).is_ok());
     }
 }

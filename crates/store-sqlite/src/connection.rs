@@ -56,9 +56,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 pub(crate) fn prepare_writer(connection: &Connection) -> Result<(), OpenError> {
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if journal != "wal" {
-        return Err(OpenError::Engine(format!(
-            "this file system gives journal mode {journal} where WAL is needed"
-        )));
+        return Err(OpenError::NoLog(journal));
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
     // On macOS fsync alone leaves the data in the drive's cache; elsewhere these two do nothing.
@@ -81,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_setting_that_safety_rests_on_is_in_force() {
+    async fn f36_every_setting_that_safety_rests_on_is_in_force() {
         let path = std::env::temp_dir()
             .join(format!("alter-pragmas-{}.db", alter_core::AppId::new(&alter_core::SystemRandom)));
         let store = SqliteStore::open(&path, Open::Create).unwrap();

@@ -21,6 +21,7 @@ mod delegation;
 mod fault;
 mod grant;
 mod key;
+pub mod metrics;
 mod migrate;
 mod provider;
 mod readers;
@@ -68,6 +69,9 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("{} is in use: stop the server and every command that works on it", .0.display())]
     InUse(PathBuf),
+    /// The file system does not give the write-ahead log; the journal mode that it gives.
+    #[error("this file system gives journal mode {0} where WAL is needed")]
+    NoLog(String),
     /// The file or its directory could not be used.
     #[error("the database file cannot be used: {0}")]
     File(#[from] std::io::Error),
@@ -106,6 +110,17 @@ impl SqliteStore {
             readers: Readers::new(path.to_owned()),
             writer: Writer::start(connection)?,
         })
+    }
+
+    /// The schema of a file, and the one that [`SqliteStore::open`] would bring it to. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], as opening would have it.
+    pub fn schema_of(path: &Path) -> Result<(i64, i64), OpenError> {
+        connection::ensure_file(path, Open::Existing)?;
+        let connection = connection::open_reader(path)?;
+        migrate::refuse_unknown(&connection, path)?;
+        Ok((migrate::version(&connection)?, migrate::known()))
     }
 
     /// The schema that [`SqliteStore::open`] brings a file to.

@@ -53,7 +53,8 @@ pub(crate) fn forward(connection: &mut Connection) -> Result<(), OpenError> {
     }
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
+/// The number of the last migration that ran.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 

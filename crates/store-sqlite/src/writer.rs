@@ -12,10 +12,13 @@ use std::{
 };
 
 use alter_core::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::fault::{Fault, is_fatal};
+use crate::{
+    fault::{Fault, is_fatal},
+    metrics,
+};
 
 /// Jobs that may wait; callers beyond that wait to be let in.
 const QUEUE: usize = 1024;
@@ -30,7 +33,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
-        Self::start_with(connection, |c| c.execute_batch("COMMIT"))
+        Self::start_with(connection, commit)
     }
 
     /// `commit` is an argument because no test can make a disk fail.
@@ -119,6 +122,13 @@ where
     }
 }
 
+fn commit(connection: &Connection) -> rusqlite::Result<()> {
+    if alter_failpoint::fails("fsync") {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None));
+    }
+    connection.execute_batch("COMMIT")
+}
+
 type Commit = fn(&Connection) -> rusqlite::Result<()>;
 
 struct Engine {
@@ -137,8 +147,10 @@ impl Engine {
             first.answer(Some(reason));
             return true;
         }
+        let since = std::time::Instant::now();
         let mut batch = vec![first];
         let lost = self.commit_all(&mut batch).err().map(|error| self.give_up(&error));
+        metrics::batch(since, batch.len(), self.jobs.len(), lost.is_some());
         for job in batch {
             job.answer(lost.as_deref());
         }

@@ -126,9 +126,13 @@ impl TestBrowser {
 
     /// The whole flow with the test app; answers the connection as the SDK would get it.
     pub async fn connect(&mut self, server: &TestServer) -> Value {
-        let token = server.mint(&json!({})).await;
-        let app = server.app.clone();
-        let (_, callback) = self.up_to_callback(server, &app, &token).await;
+        self.connect_for(server, &server.app.clone(), &json!({})).await
+    }
+
+    /// The whole flow with an app, for a session minted with `body`; answers the connection.
+    pub async fn connect_for(&mut self, server: &TestServer, app: &TestApp, body: &Value) -> Value {
+        let token = server.mint_for(app, body).await;
+        let (_, callback) = self.up_to_callback(server, app, &token).await;
         let reply = self.get(server, &callback).await;
         assert_eq!(reply.status, 303, "{}", reply.text());
         let status = server.status(&token, &app.origin, json!({})).await.json();

@@ -6,22 +6,24 @@ use std::{
 };
 
 use alter_core::{
-    AppId, AppSettings, Clock, Grant, GrantFilter, IdentityProvider, Random, Recipe, Store, SystemRandom,
+    AgentId, AppId, AppSettings, Clock, Grant, GrantFilter, IdentityProvider, Micros, Random, Recipe, Store,
+    SystemRandom,
     secret::{hex, sha256},
     signing::{SignedParts, sign},
     time::random_bytes,
 };
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, FlowsConfig, ProviderSetting};
+use alter_flows::{Flows, FlowsConfig, NewAgent, ProviderSetting};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
+use alter_store_postgres::{Open as PostgresOpen, PostgresStore};
 use alter_store_sqlite::{Open, SqliteStore};
 use alter_vault::{RootKey, Vault};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{Reply, Sent, TestClock, http::send};
+use crate::{Reply, Sent, TestClock, http::send, postgres::Database};
 
 /// The client secret of every test provider: a canary that scans look for.
 pub const CLIENT_SECRET: &str = "canary-client-secret-5b1f0c";
@@ -57,6 +59,8 @@ pub struct TestServer {
     pub app: TestApp,
     root_key: SecretString,
     dir: PathBuf,
+    /// On PostgreSQL.
+    database: Option<Database<'static>>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -73,17 +77,27 @@ impl std::fmt::Debug for TestServer {
 }
 
 impl TestServer {
-    /// On plain http, as on a developer's machine.
+    /// On plain http, as on a developer's machine; on SQLite, or with `ALTER_TEST_ENGINE=postgres` on PostgreSQL.
     pub async fn start() -> Self {
-        Self::start_as("http").await
+        Self::start_as("http", on_postgres()).await
+    }
+
+    /// As [`Self::start`], on SQLite whatever is said: for tests that look into its file.
+    pub async fn start_sqlite() -> Self {
+        Self::start_as("http", false).await
+    }
+
+    /// As [`Self::start`], on PostgreSQL.
+    pub async fn start_postgres() -> Self {
+        Self::start_as("http", true).await
     }
 
     /// With an https public URL, as behind a TLS terminator: `Host` and cookies are those of https.
     pub async fn start_https() -> Self {
-        Self::start_as("https").await
+        Self::start_as("https", on_postgres()).await
     }
 
-    async fn start_as(scheme: &str) -> Self {
+    async fn start_as(scheme: &str, postgres: bool) -> Self {
         let dir = std::env::temp_dir().join(format!("alter-test-{}", hex(&random_bytes::<8>(&SystemRandom))));
         std::fs::create_dir(&dir).expect("the temp folder can be written");
         let (_, root_key) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
@@ -92,8 +106,8 @@ impl TestServer {
         let public_url = format!("{scheme}://localhost:{port}");
         let (clock, mock) = (TestClock::default(), MockProvider::start().await);
         mock.set(|switches| switches.auto_approve = true);
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&dir.join("alter.db"), Open::Create).expect("a new database opens"));
+        let database = postgres.then(crate::postgres::database);
+        let store = open_store(&dir, database.as_ref(), true).await;
         let flows = build(&public_url, store.clone(), &root_key, &clock);
         flows.initialise().await.expect("a new database takes the key check");
         let mut settings = AppSettings::named("Test App");
@@ -101,7 +115,7 @@ impl TestServer {
         let app = make_app(&flows, &mock, settings).await;
         let host = format!("localhost:{port}");
         let mut server =
-            Self { host, public_url, flows, store, clock, mock, app, root_key, dir, running: None };
+            Self { host, public_url, flows, store, clock, mock, app, root_key, dir, database, running: None };
         server.listen(listener);
         server
     }
@@ -127,8 +141,7 @@ impl TestServer {
             task.await.expect("the server stops");
         }
         self.flows.drain().await;
-        self.store =
-            Arc::new(SqliteStore::open(&self.db_path(), Open::Existing).expect("the database opens again"));
+        self.store = open_store(&self.dir, self.database.as_ref(), false).await;
         self.flows = build(&self.public_url, self.store.clone(), &self.root_key, &self.clock);
         let listener =
             TcpListener::bind(format!("127.0.0.1:{}", self.port())).await.expect("the port is free again");
@@ -138,8 +151,7 @@ impl TestServer {
     /// A second server on the same data, as another process would be: its flows and its address (send with this
     /// server's `Host`). It runs until the test ends. `root_key`: another one than the right one.
     pub async fn replica(&self, root_key: Option<&SecretString>) -> (Flows, String) {
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&self.db_path(), Open::Existing).expect("the database opens again"));
+        let store = open_store(&self.dir, self.database.as_ref(), false).await;
         let flows = build(&self.public_url, store, root_key.unwrap_or(&self.root_key), &self.clock);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("localhost:{}", listener.local_addr().expect("it is bound").port());
@@ -150,6 +162,11 @@ impl TestServer {
 
     fn port(&self) -> &str {
         self.host.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// The database on the test's PostgreSQL server, when it is one.
+    pub fn postgres(&self) -> Option<&Database<'static>> {
+        self.database.as_ref()
     }
 
     /// The database file.
@@ -193,6 +210,14 @@ impl TestServer {
         self.flows.change_app(app.id, settings).await.expect("the settings are in order");
     }
 
+    /// An agent of an app, with its key.
+    pub async fn add_agent(&self, app: &TestApp, name: &str) -> (AgentId, SecretString) {
+        let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
+        let new = NewAgent { name: name.to_owned(), ..NewAgent::default() };
+        let made = self.flows.create_agent_as_operator(stored, new).await.expect("the name is free");
+        (made.agent.id, made.key.expect("a new agent has a key").secret)
+    }
+
     /// Sends any request.
     pub async fn send(&self, sent: Sent) -> Reply {
         send(&self.host, sent).await
@@ -210,25 +235,17 @@ impl TestServer {
 
     /// A correctly signed request.
     pub fn signed_raw(&self, key: &SecretString, method: &str, target: &str, body: &[u8]) -> Sent {
-        let timestamp = self.clock.now().as_seconds().to_string();
-        let nonce = hex(&random_bytes::<16>(&SystemRandom));
-        let parts = SignedParts {
-            method,
-            target,
-            timestamp: &timestamp,
-            nonce: &nonce,
-            body,
-            ..SignedParts::default()
-        };
-        let signature = sign(key.expose_secret(), &parts);
-        Sent::new(method, target)
-            .header("x-api-key", key.expose_secret())
-            .header("x-alter-timestamp", &timestamp)
-            .header("x-alter-nonce", &nonce)
-            .header("x-alter-content-sha256", &hex(&sha256(body)))
-            .header("x-alter-signature", &signature)
-            .header("content-type", "application/json")
-            .body(body)
+        signed(key, method, target, body, self.clock.now())
+    }
+
+    /// A signed request without a body.
+    pub async fn call_empty(&self, key: &SecretString, method: &str, target: &str) -> Reply {
+        self.send(self.signed_raw(key, method, target, b"").without("content-type")).await
+    }
+
+    /// A signed request with a JSON body.
+    pub async fn call_as(&self, key: &SecretString, method: &str, target: &str, body: &Value) -> Reply {
+        self.send(self.signed_raw(key, method, target, body.to_string().as_bytes())).await
     }
 
     /// A signed POST of the test app.
@@ -274,6 +291,41 @@ impl TestServer {
     }
 }
 
+/// Every test of a server on the second engine.
+fn on_postgres() -> bool {
+    std::env::var("ALTER_TEST_ENGINE").is_ok_and(|engine| engine == "postgres")
+}
+
+async fn open_store(dir: &Path, database: Option<&Database<'static>>, new: bool) -> Arc<dyn Store> {
+    match database {
+        None => {
+            let mode = if new { Open::Create } else { Open::Existing };
+            Arc::new(SqliteStore::open(&dir.join("alter.db"), mode).expect("the database opens"))
+        }
+        Some(database) => {
+            let mode = if new { PostgresOpen::Create } else { PostgresOpen::Existing };
+            Arc::new(PostgresStore::open(&database.url, mode).await.expect("the database opens"))
+        }
+    }
+}
+
+/// A correctly signed request, signed at this time.
+pub fn signed(key: &SecretString, method: &str, target: &str, body: &[u8], at: Micros) -> Sent {
+    let timestamp = at.as_seconds().to_string();
+    let nonce = hex(&random_bytes::<16>(&SystemRandom));
+    let parts =
+        SignedParts { method, target, timestamp: &timestamp, nonce: &nonce, body, ..SignedParts::default() };
+    let signature = sign(key.expose_secret(), &parts);
+    Sent::new(method, target)
+        .header("x-api-key", key.expose_secret())
+        .header("x-alter-timestamp", &timestamp)
+        .header("x-alter-nonce", &nonce)
+        .header("x-alter-content-sha256", &hex(&sha256(body)))
+        .header("x-alter-signature", &signature)
+        .header("content-type", "application/json")
+        .body(body)
+}
+
 fn build(public_url: &str, store: Arc<dyn Store>, root_key: &SecretString, clock: &TestClock) -> Flows {
     let allow = vec!["127.0.0.0/8".parse().expect("a network")];
     let egress = Egress::new(EgressConfig { allow, ..EgressConfig::default() }).expect("the client starts");
@@ -309,6 +361,7 @@ pub fn mock_recipe(issuer: &str) -> Recipe {
         "id": "mock", "name": "Mock Provider", "issuer": issuer, "iss_parameter": true,
         "authorize_url": format!("{issuer}/authorize"), "token_url": format!("{issuer}/token"),
         "userinfo_url": format!("{issuer}/userinfo"), "jwks_url": format!("{issuer}/jwks"),
+        "revoke_url": format!("{issuer}/revoke"),
         "default_scopes": ["openid", "email", "profile"],
         "api_hosts": [issuer.trim_start_matches("http://")]
     }))

@@ -58,12 +58,18 @@ pub(crate) struct Flags {
     /// Accept calls without a signature (curl, development).
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     allow_bearer: Option<bool>,
-    /// A user-bound grant needs user_token (not built yet: stored).
+    /// A user's grant that is named by id needs the user's token, for the app's own keys too.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     require_user_token: Option<bool>,
     /// Lifetime of a session, seconds, 60 to 3600.
     #[arg(long, value_name = "SECONDS")]
     session_ttl: Option<u32>,
+    /// Sessions that one process mints for the app a minute; 0 = no limit. Default 6000.
+    #[arg(long, value_name = "N")]
+    sessions_per_minute: Option<u32>,
+    /// The same for each user of the app. Default 30.
+    #[arg(long, value_name = "N")]
+    sessions_per_minute_and_user: Option<u32>,
     /// The lowest binding level: L0 and L3 are not built yet.
     #[arg(long, value_name = "L0..L3")]
     min_binding: Option<String>,
@@ -84,6 +90,9 @@ impl Flags {
             settings.return_origins = self.return_origins;
         }
         settings.session_ttl = self.session_ttl.unwrap_or(settings.session_ttl);
+        settings.sessions_per_minute = self.sessions_per_minute.unwrap_or(settings.sessions_per_minute);
+        settings.sessions_per_minute_and_user =
+            self.sessions_per_minute_and_user.unwrap_or(settings.sessions_per_minute_and_user);
         if let Some(text) = self.min_binding {
             let level = Level::parse(&text)
                 .ok_or_else(|| Usage(format!("--min-binding is {text}; it must be L0, L1, L2 or L3")))?;

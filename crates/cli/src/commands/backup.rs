@@ -64,12 +64,17 @@ impl Manifest {
 
 pub(crate) fn run(file: &Path, config: &Config, output: Output) -> anyhow::Result<()> {
     wiring::check_owner(&config.data_dir)?;
+    let Some(database) = config.database.file() else {
+        bail!(
+            "a PostgreSQL database is backed up with its own tools:\n\n  {}",
+            on_postgres(&format!("pg_dump --format=custom --file={}", file.display()))
+        )
+    };
     let manifest_path = Manifest::path(file);
     if let Some(there) = [file, &manifest_path].into_iter().find(|path| path.exists()) {
         bail!("{} exists already: nothing was changed", there.display());
     }
-    backup::copy(&config.database, file)
-        .with_context(|| format!("{} was not backed up", config.database.display()))?;
+    backup::copy(database, file).with_context(|| format!("{} was not backed up", database.display()))?;
     // Read back what is on the disk now: a backup that was never looked at is a hope.
     let checked = describe(file).and_then(|manifest| {
         let mut out = private_file(&manifest_path)?;
@@ -98,6 +103,14 @@ pub(crate) fn run(file: &Path, config: &Config, output: Output) -> anyhow::Resul
         "sha256": manifest.sha256, "heads": manifest.heads });
     output.answer(&text, &value);
     Ok(())
+}
+
+/// One command line for the operator's shell.
+pub(super) fn on_postgres(tool: &str) -> String {
+    format!(
+        "umask 077 && {tool} --dbname=\"$ALTER_DATABASE_URL\"\n\n(Keep the password in ~/.pgpass and not in that URL: other \
+         users can see command lines.)"
+    )
 }
 
 fn describe(file: &Path) -> anyhow::Result<Manifest> {

@@ -1,11 +1,16 @@
-//! `alter grant list APP`. Revoking is not built yet.
+//! `alter grant list|revoke APP`.
 
-use alter_core::GrantFilter;
+use alter_core::{GrantFilter, GrantId, ListedGrant, Micros, Principal, RevocationOutcome, Store};
+use anyhow::Context;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{find_app, store_of};
-use crate::{config::Config, output::Output};
+use crate::{
+    config::Config,
+    output::{Output, Usage},
+    wiring,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GrantCommand {
@@ -20,35 +25,96 @@ pub(crate) enum GrantCommand {
         #[arg(long, default_value_t = 0)]
         offset: u32,
     },
+    /// Revoke a grant: its tokens are wiped here at once, and the provider is asked to end it.
+    Revoke {
+        /// App id, or its name.
+        app: String,
+        /// The grant's id (alter grant list).
+        grant_id: String,
+        /// Why; kept with the grant and in the audit.
+        #[arg(long)]
+        reason: Option<String>,
+    },
 }
 
 pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let GrantCommand::List { app, limit, offset } = command;
     let store = store_of(config).await?;
-    let app = find_app(store.as_ref(), &app).await?;
-    let grants = store.list_grants(app.id, &GrantFilter::default(), limit, offset).await?;
-    let grants: Vec<_> = grants.into_iter().map(|listed| listed.grant).collect();
-    let line = |g: &alter_core::Grant| {
-        let connected = g.updated_at.to_rfc3339();
-        format!("{}  {:<12} {}  {connected}  {}", g.id, g.provider, g.level.as_str(), g.account_identifier)
-    };
-    let rows: Vec<_> = grants
-        .iter()
-        .map(|g| {
-            json!({
-                "grant_id": g.id.to_string(), "provider_id": g.provider, "account_identifier": g.account_identifier,
-                "account_display_name": g.account_display_name, "scopes": g.scopes, "missing_scopes": g.missing_scopes,
-                "binding": g.level.as_str(), "created_at": g.created_at.to_rfc3339(),
-                "updated_at": g.updated_at.to_rfc3339(),
-                "expires_at": g.credential.expires_at.map(alter_core::Micros::to_rfc3339),
-            })
-        })
-        .collect();
-    let text = if grants.is_empty() {
-        "No grants.".to_owned()
-    } else {
-        grants.iter().map(line).collect::<Vec<_>>().join("\n")
-    };
+    match command {
+        GrantCommand::List { app, limit, offset } => {
+            list(store.as_ref(), &app, (limit, offset), output).await
+        }
+        GrantCommand::Revoke { app, grant_id, reason } => {
+            let app = find_app(store.as_ref(), &app).await?;
+            let id = GrantId::parse(&grant_id)
+                .ok_or_else(|| Usage(format!("{grant_id} is not a grant id (alter grant list)")))?;
+            let flows = wiring::flows(config).await?;
+            let revoked = flows.revoke_grant_as_operator(app, id, reason.as_deref()).await?;
+            let provider = match revoked.outcome {
+                RevocationOutcome::Confirmed => "the provider has confirmed it",
+                RevocationOutcome::Pending => {
+                    "the provider has not confirmed yet; `alter serve` asks it again for a day"
+                }
+                RevocationOutcome::GivenUp => "the provider did not confirm within a day",
+                RevocationOutcome::NotOffered => "the provider offers no revocation",
+            };
+            let value = json!({
+                "grant_id": grant_id, "status": "revoked", "revoked_at": revoked.at.to_rfc3339(),
+                "revocation": revoked.outcome.as_str(),
+            });
+            output.answer(&format!("Revoked: its tokens are wiped, and {provider}."), &value);
+            Ok(())
+        }
+    }
+}
+
+async fn list(
+    store: &dyn Store,
+    app: &str,
+    (limit, offset): (u32, u32),
+    output: Output,
+) -> anyhow::Result<()> {
+    let app = find_app(store, app).await?;
+    let found = store.list_grants(app.id, &GrantFilter::default(), limit, offset).await?;
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    for listed in &found {
+        let user = match listed.grant.principal {
+            Principal::App => None,
+            Principal::User(id) => {
+                Some(store.get_user(app.id, id).await?.context("a grant names a user that is not there")?)
+            }
+        };
+        lines.push(line(listed, user.as_ref()));
+        rows.push(row(listed, user.as_ref()));
+    }
+    let text = if lines.is_empty() { "No grants.".to_owned() } else { lines.join("\n") };
     output.answer(&text, &json!({ "grants": rows }));
     Ok(())
+}
+
+fn line(ListedGrant { grant, .. }: &ListedGrant, user: Option<&alter_core::User>) -> String {
+    let connected = grant.updated_at.to_rfc3339();
+    let whose = user.map_or("the app", |user| &user.label);
+    format!(
+        "{}  {:<12} {:<8} {}  {connected}  {}  of {whose}",
+        grant.id,
+        grant.provider,
+        grant.status().as_str(),
+        grant.level.as_str(),
+        grant.account_identifier
+    )
+}
+
+fn row(ListedGrant { grant, agents, .. }: &ListedGrant, user: Option<&alter_core::User>) -> Value {
+    json!({
+        "grant_id": grant.id.to_string(), "provider_id": grant.provider, "status": grant.status().as_str(),
+        "principal": user.map(|u| json!({ "app_user_id": u.id.to_string(), "iss": u.issuer, "sub": u.subject, "label": u.label })),
+        "account_identifier": grant.account_identifier, "account_display_name": grant.account_display_name,
+        "label": grant.label, "scopes": grant.scopes, "missing_scopes": grant.missing_scopes,
+        "binding": grant.level.as_str(), "created_at": grant.created_at.to_rfc3339(),
+        "updated_at": grant.updated_at.to_rfc3339(), "last_used_at": grant.last_used_at.map(Micros::to_rfc3339),
+        "expires_at": grant.credential.expires_at.map(Micros::to_rfc3339),
+        "delegated_agent_ids": agents.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "revoked_at": grant.revoked.as_ref().map(|r| r.at.to_rfc3339()),
+        "revocation": grant.revoked.as_ref().map(|r| r.outcome.as_str()),
+    })
 }

@@ -1,20 +1,20 @@
 //! `alter init`: data directory (0700), root key (0600), database. Refuses to overwrite.
 
 use alter_core::{Random, SystemRandom};
-use alter_store_sqlite::Open;
 use alter_vault::{RootKey, Vault};
 use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::{
     config::{Config, RootKeySource, is_private},
+    database::Open,
     output::Output,
     wiring,
 };
 
 pub(crate) async fn run(config: &Config, output: Output) -> anyhow::Result<()> {
-    if config.database.exists() {
-        bail!("{} exists already: nothing was changed", config.database.display());
+    if config.database.exists().await? {
+        bail!("{} exists already: nothing was changed", config.database);
     }
     create_private_dir(&config.data_dir)?;
     let root_key = match &config.root_key {
@@ -28,9 +28,9 @@ pub(crate) async fn run(config: &Config, output: Output) -> anyhow::Result<()> {
             config.root_key.load()?
         }
     };
-    let store = wiring::open_store(config, Open::Create)?;
+    let store = config.database.open(Open::Create).await?;
     wiring::assemble(config, store, Vault::new(root_key))?.initialise().await?;
-    let (dir, database) = (config.data_dir.display().to_string(), config.database.display().to_string());
+    let (dir, database) = (config.data_dir.display().to_string(), config.database.to_string());
     let key = match &config.root_key {
         RootKeySource::Environment(_) => "ALTER_ROOT_KEY".to_owned(),
         RootKeySource::File(path) => path.display().to_string(),

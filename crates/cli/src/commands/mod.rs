@@ -1,5 +1,6 @@
 //! The commands of decisions section 6, one file each.
 
+mod agent;
 mod app;
 mod audit;
 mod backup;
@@ -20,6 +21,7 @@ use clap::Subcommand;
 
 use crate::{
     config::Config,
+    database::Open,
     demo,
     output::{Output, Usage},
     wiring,
@@ -40,6 +42,9 @@ pub(crate) enum Command {
     /// API keys of an app.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Agents of an app: they use what users delegate to them.
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
     /// Providers of an app.
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
@@ -65,7 +70,7 @@ pub(crate) enum Command {
     /// Bring the database to this version's schema.
     Migrate,
     /// Find and explain misconfigurations.
-    Doctor,
+    Doctor(doctor::Doctor),
     /// Print every setting with its default and its explanation.
     Config,
 }
@@ -87,9 +92,10 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
     match command {
         Command::Init => init::run(&config, *output).await,
         Command::Serve => serve::run(&config).await,
-        Command::Migrate => migrate::run(&config, *output),
-        Command::Doctor => doctor::run(&config, *output).await,
+        Command::Migrate => migrate::run(&config, *output).await,
+        Command::Doctor(doctor) => doctor::run(&doctor, &config, *output).await,
         Command::App(command) => app::run(command, &config, *output).await,
+        Command::Agent(command) => agent::run(command, &config, *output).await,
         Command::Key(command) => key::run(command, &config, *output).await,
         Command::Provider(command) => provider::run(command, &config, *output).await,
         Command::Idp(command) => idp::run(command, &config, *output).await,
@@ -135,5 +141,5 @@ pub(crate) fn private_file(path: &std::path::Path) -> anyhow::Result<std::fs::Fi
 pub(crate) async fn store_of(config: &Config) -> anyhow::Result<std::sync::Arc<dyn Store>> {
     // The key check comes first: a command must not write beside a server that holds another key.
     wiring::flows(config).await?;
-    wiring::open_store(config, alter_store_sqlite::Open::Existing)
+    config.database.open(Open::Existing).await
 }

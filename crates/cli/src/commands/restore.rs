@@ -12,7 +12,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{backup::Manifest, private_file};
+use super::{
+    backup::{Manifest, on_postgres},
+    private_file,
+};
 use crate::{config::Config, output::Output, wiring};
 
 #[derive(Debug, Args)]
@@ -26,7 +29,16 @@ pub(crate) struct RestoreArgs {
 
 pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow::Result<()> {
     wiring::check_owner(&config.data_dir)?;
-    let database = &config.database;
+    let Some(database) = config.database.file() else {
+        bail!(
+            "a PostgreSQL database is restored with its own tools, while no server runs:\n\n  {}\n\nWhat was revoked since \
+             the backup is then not revoked any more, and must be revoked again by hand.",
+            on_postgres(&format!(
+                "pg_restore --clean --if-exists --single-transaction {}",
+                args.file.display()
+            ))
+        )
+    };
     let manifest = Manifest::check(&args.file)?;
     let facts =
         backup::inspect(&args.file).with_context(|| format!("{} cannot be restored", args.file.display()))?;
@@ -38,7 +50,7 @@ pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow
     let now = SystemClock.now();
     let fresh = beside(database, "restoring");
     let copy = private_file(&fresh)?;
-    let compared = replaced.comparable.then_some(database.as_path());
+    let compared = replaced.comparable.then_some(database);
     let moved = prepare(&args.file, copy, &fresh, compared, now)
         .and_then(|differences| Ok((differences, put_in_place(&fresh, database, now)?)));
     let (differences, kept) = match moved {

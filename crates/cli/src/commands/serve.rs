@@ -1,15 +1,20 @@
-//! `alter serve`: the server, until SIGTERM or Ctrl-C; then exchanges under way finish.
+//! `alter serve`: the server, until SIGTERM or Ctrl-C; then requests and exchanges under way finish.
+
+use std::time::Duration;
 
 use alter_server::{Limits, Shared};
-use anyhow::Context;
-use tokio::net::TcpListener;
+use anyhow::{Context, bail};
+use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 
 use crate::{
     config::{Config, RootKeySource, is_private},
-    logging,
+    limits, logging, metrics,
     output::Usage,
     wiring,
 };
+
+/// How long a shutdown waits for what is under way: as long as one token request may take.
+const DRAIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
@@ -25,17 +30,72 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     }
     let shared = Shared::new(flows.clone()).map_err(Usage)?;
     warn_of_oddities(config, &shared);
+    // Before the first request: from then on a signal must not find its default, which is to die at once.
+    let mut signals = Signals::new()?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;
+    if let Some(address) = config.metrics_listen {
+        metrics::serve(address).await?;
+    }
     tracing::info!(listen = %listener.local_addr()?, public_url = config.public_url, version = env!("CARGO_PKG_VERSION"), "serving");
     let reaper = tokio::spawn(flows.clone().reap_forever());
-    alter_server::serve(listener, alter_server::router(shared), Limits::default(), stop_signal()).await;
-    tracing::info!("stopping: no new requests, exchanges under way finish");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(alter_server::serve(
+        listener,
+        alter_server::router(shared),
+        connection_limits(config),
+        // A sender that is gone is a stop too.
+        async { drop(stopped.await) },
+    ));
+    signals.next().await;
+    tracing::info!(
+        exchanges = flows.in_flight(),
+        "stopping: the listener closes, what is under way finishes"
+    );
+    drop(stop);
     reaper.abort();
-    flows.drain().await;
-    tracing::info!("stopped");
-    Ok(())
+    let finished = async {
+        serving.await.context("the listening loop broke off")?;
+        flows.drain().await;
+        anyhow::Ok(())
+    };
+    finish(|| flows.in_flight(), finished, signals.next()).await
+}
+
+/// Waits for what is under way, at most [`DRAIN`] and not beyond a second signal.
+async fn finish(
+    in_flight: impl Fn() -> usize,
+    finished: impl Future<Output = anyhow::Result<()>>,
+    second_signal: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let why = tokio::select! {
+        result = finished => {
+            tracing::info!("stopped");
+            return result;
+        }
+        () = second_signal => "a second signal came".to_owned(),
+        () = sleep(DRAIN) => format!("{} s are over", DRAIN.as_secs()),
+    };
+    // The journal says of each how far it came; the next start goes on from there.
+    let exchanges = in_flight();
+    tracing::error!(exchanges, "cut off: {why}; exchanges that were under way end as interrupted");
+    bail!("stopped before everything had finished ({why}): {exchanges} exchanges were cut off")
+}
+
+fn connection_limits(config: &Config) -> Limits {
+    let mut limits = Limits::default();
+    limits.exempt.extend(&config.trusted_proxies);
+    limits.drain = DRAIN;
+    let fitting = limits::make_room(limits.connections);
+    if fitting < limits.connections {
+        tracing::warn!(
+            connections = fitting,
+            "the limit on open files allows fewer connections than usual: raise it (LimitNOFILE=65536)"
+        );
+        limits.connections = fitting;
+    }
+    limits
 }
 
 /// A core dump would carry keys and tokens to disk (T95). Not dumpable also keeps other processes of the same user from
@@ -54,11 +114,11 @@ fn forbid_core_dumps() {
 }
 
 fn warn_of_oddities(config: &Config, shared: &Shared) {
+    if alter_failpoint::ARMED {
+        tracing::warn!("this is a test build: a variable can kill it. Never serve people with it");
+    }
     if !shared.site.secure {
         tracing::warn!("plain http on loopback: cookies go without Secure and without the __Host- prefix");
-    }
-    for name in Config::not_built() {
-        tracing::warn!("{name} is set, but what it configures is not built yet");
     }
     if let RootKeySource::File(path) = &config.root_key
         && !is_private(path)
@@ -67,19 +127,64 @@ fn warn_of_oddities(config: &Config, shared: &Shared) {
     }
 }
 
-/// SIGTERM or Ctrl-C.
-pub(crate) async fn stop_signal() {
+/// SIGTERM and Ctrl-C, each time they come.
+pub(crate) struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-            return std::future::pending().await;
-        };
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let listen = |kind| signal(kind).context("signals cannot be listened to");
+            Ok(Self {
+                terminate: listen(SignalKind::terminate())?,
+                interrupt: listen(SignalKind::interrupt())?,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
         }
     }
-    #[cfg(not(unix))]
-    let _only_signal = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_waits_thirty_seconds_and_not_longer() {
+        let from = Instant::now();
+        let slow = async {
+            sleep(DRAIN - Duration::from_secs(1)).await;
+            Ok(())
+        };
+        finish(|| 0, slow, pending()).await.unwrap();
+        assert_eq!(from.elapsed().as_secs(), 29);
+
+        let error = finish(|| 7, pending(), pending()).await.unwrap_err().to_string();
+        assert_eq!(from.elapsed().as_secs(), 29 + 30);
+        assert!(error.contains("30 s are over") && error.contains("7 exchanges"), "{error}");
+        let error = finish(|| 7, pending(), ready(())).await.unwrap_err().to_string();
+        assert!(error.contains("a second signal came"), "{error}");
+    }
 }

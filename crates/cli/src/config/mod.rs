@@ -9,13 +9,12 @@ use anyhow::{Context, bail};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::database::Database;
+
 pub(crate) use root_key::{RootKeySource, is_private};
 
 /// Every setting with its default, commented.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
-
-/// Variables of decisions section 6 that this version does not build: said at start, never silently ignored.
-const NOT_BUILT: [&str; 2] = ["ALTER_METRICS_LISTEN", "ALTER_TRUSTED_PROXIES"];
 
 /// All settings.
 #[derive(Debug, Clone)]
@@ -23,12 +22,15 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: String,
     pub(crate) data_dir: PathBuf,
-    pub(crate) database: PathBuf,
+    pub(crate) database: Database,
     pub(crate) root_key: RootKeySource,
     /// Accepted beside it while it is replaced.
     pub(crate) root_key_old: Option<RootKeySource>,
     pub(crate) log: String,
     pub(crate) egress_allow: Vec<IpNet>,
+    /// `None` = no metrics.
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
 /// The settings as written in a file.
@@ -43,6 +45,8 @@ struct Written {
     root_key_file_old: Option<String>,
     log: Option<String>,
     egress_allow: Option<Vec<String>>,
+    metrics_listen: Option<String>,
+    trusted_proxies: Option<Vec<String>>,
 }
 
 impl Config {
@@ -70,10 +74,17 @@ impl Config {
         let text = |name: &str, file: Option<String>, default: Option<String>| {
             env(name).or(file).or(default).unwrap_or_default()
         };
+        let list = |name: &str, file: Option<Vec<String>>, default: Option<Vec<String>>| {
+            let written = match env(name) {
+                Some(list) => {
+                    list.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()
+                }
+                None => file.or(default).unwrap_or_default(),
+            };
+            written.iter().map(|s| network(name, s)).collect::<anyhow::Result<Vec<_>>>()
+        };
         let listen = text("ALTER_LISTEN", file.listen, default.listen);
-        let listen = listen.parse().with_context(|| {
-            format!("ALTER_LISTEN is \"{listen}\"; it must be an address and a port: 127.0.0.1:8700")
-        })?;
+        let metrics_listen = text("ALTER_METRICS_LISTEN", file.metrics_listen, default.metrics_listen);
         let public_url = text("ALTER_PUBLIC_URL", file.public_url, default.public_url);
         let public_url = public_url.trim_end_matches('/').to_owned();
         let data_dir = env("ALTER_DATA_DIR")
@@ -81,48 +92,55 @@ impl Config {
             .or(file.data_dir)
             .or(default.data_dir)
             .unwrap_or_default();
-        let database_url = text("ALTER_DATABASE_URL", file.database_url, default.database_url);
+        let database_url = secret_file("ALTER_DATABASE_URL", &env)?;
+        let database_url = database_url.or(file.database_url).or(default.database_url).unwrap_or_default();
         let root_key_file = text("ALTER_ROOT_KEY_FILE", file.root_key_file, default.root_key_file);
         let old = text("ALTER_ROOT_KEY_FILE_OLD", file.root_key_file_old, default.root_key_file_old);
-        let egress = match env("ALTER_EGRESS_ALLOW") {
-            Some(list) => list.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect(),
-            None => file.egress_allow.or(default.egress_allow).unwrap_or_default(),
-        };
         Ok(Self {
-            listen,
+            listen: address("ALTER_LISTEN", &listen)?,
             public_url,
-            database: database_path(&database_url, &data_dir)?,
+            database: Database::parse(&database_url, &data_dir)?,
             root_key: RootKeySource::new(env("ALTER_ROOT_KEY"), &root_key_file, &data_dir),
             root_key_old: (!old.is_empty()).then(|| RootKeySource::File(old.into())),
             log: text("ALTER_LOG", file.log, default.log),
-            egress_allow: egress.iter().map(|s| network(s)).collect::<anyhow::Result<_>>()?,
+            egress_allow: list("ALTER_EGRESS_ALLOW", file.egress_allow, default.egress_allow)?,
+            metrics_listen: match metrics_listen.as_str() {
+                "" => None,
+                written => Some(address("ALTER_METRICS_LISTEN", written)?),
+            },
+            trusted_proxies: list("ALTER_TRUSTED_PROXIES", file.trusted_proxies, default.trusted_proxies)?,
             data_dir,
         })
     }
+}
 
-    /// Variables that are set and not built.
-    pub(crate) fn not_built() -> Vec<&'static str> {
-        NOT_BUILT.into_iter().filter(|name| std::env::var_os(name).is_some()).collect()
+fn address(name: &str, text: &str) -> anyhow::Result<SocketAddr> {
+    text.parse()
+        .with_context(|| format!("{name} is \"{text}\"; it must be an address and a port: 127.0.0.1:8700"))
+}
+
+/// A secret setting: the variable, or the file that `NAME_FILE` names.
+fn secret_file(name: &str, env: &impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<String>> {
+    let file_variable = format!("{name}_FILE");
+    match (env(name), env(&file_variable)) {
+        (Some(_), Some(_)) => bail!("{name} and {file_variable} are both set: set one of them"),
+        (Some(text), None) => Ok(Some(text)),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("{file_variable} names {path}, which cannot be read"))?;
+            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+        (None, None) => Ok(None),
     }
 }
 
-fn database_path(url: &str, data_dir: &std::path::Path) -> anyhow::Result<PathBuf> {
-    if url.starts_with("postgres") {
-        bail!(
-            "ALTER_DATABASE_URL names a PostgreSQL database; PostgreSQL is not built yet. Leave it empty for SQLite."
-        );
-    }
-    match url.strip_prefix("sqlite:") {
-        Some("") => Ok(data_dir.join("alter.db")),
-        Some(path) => Ok(PathBuf::from(path)),
-        None => bail!("ALTER_DATABASE_URL is \"{url}\"; it must be \"sqlite:\" or \"sqlite:/path/to/file\"."),
-    }
-}
-
-fn network(text: &str) -> anyhow::Result<IpNet> {
-    text.parse().with_context(|| {
-        format!("ALTER_EGRESS_ALLOW has \"{text}\"; it must be a network such as 127.0.0.0/8")
-    })
+/// A network, or an address alone.
+fn network(name: &str, text: &str) -> anyhow::Result<IpNet> {
+    let alone = || text.parse().ok().map(|address: std::net::IpAddr| IpNet::from(address));
+    text.parse()
+        .ok()
+        .or_else(alone)
+        .with_context(|| format!("{name} has \"{text}\"; it must be a network such as 127.0.0.0/8"))
 }
 
 #[cfg(test)]
@@ -140,8 +158,37 @@ mod tests {
         let config =
             combine("listen = \"127.0.0.1:1\"\nlog = \"debug\"", &[("ALTER_LISTEN", "127.0.0.1:2")]).unwrap();
         assert_eq!((config.listen.port(), config.log.as_str()), (2, "debug"));
-        assert_eq!(config.database, PathBuf::from("./alter-data/alter.db"));
+        assert_eq!(config.database.file(), Some("./alter-data/alter.db".as_ref()));
         assert_eq!(config.public_url, "http://localhost:8700");
+    }
+
+    #[test]
+    fn lists_are_networks_or_addresses_and_empty_metrics_are_off() {
+        let config = combine("", &[("ALTER_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1")]).unwrap();
+        assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
+        assert_eq!(config.metrics_listen, None);
+        let config = combine("metrics_listen = \"127.0.0.1:9100\"", &[]).unwrap();
+        assert_eq!(config.metrics_listen.unwrap().port(), 9100);
+    }
+
+    #[test]
+    fn the_files_of_deploy_name_settings_that_there_are() {
+        let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
+        let read = |name: &str| std::fs::read_to_string(format!("{deploy}/{name}")).unwrap();
+        let config = combine(&read("alter.toml"), &[]).unwrap();
+        assert!(config.public_url.starts_with("https://") && config.metrics_listen.is_some());
+        let files = ["alter.service", "Dockerfile", "compose.yaml"];
+        let text = files.map(read).concat() + &read("../docs/guides/run-in-production.md");
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        let mut names: Vec<_> = words.filter(|word| word.starts_with("ALTER_")).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert!(names.len() > 8, "{names:?}");
+        // The variable that names this file is the one that cannot stand in it.
+        for name in names.into_iter().filter(|name| *name != "ALTER_CONFIG") {
+            let known = DEFAULT.contains(name) || DEFAULT.contains(name.trim_end_matches("_FILE"));
+            assert!(known, "{name} is no setting");
+        }
     }
 
     #[test]
@@ -150,7 +197,11 @@ mod tests {
         let message = |env: &[(&str, &str)]| combine("", env).unwrap_err().to_string();
         assert!(message(&[("ALTER_LISTEN", "8700")]).contains("ALTER_LISTEN"));
         assert!(message(&[("ALTER_EGRESS_ALLOW", "localhost")]).contains("ALTER_EGRESS_ALLOW"));
-        assert!(message(&[("ALTER_DATABASE_URL", "postgres://x@y/z")]).contains("not built yet"));
+        assert!(message(&[("ALTER_TRUSTED_PROXIES", "10.0.0.0/33")]).contains("ALTER_TRUSTED_PROXIES"));
+        assert!(message(&[("ALTER_METRICS_LISTEN", "9100")]).contains("ALTER_METRICS_LISTEN"));
+        assert!(message(&[("ALTER_DATABASE_URL", "postgres://y/z")]).contains("ALTER_DATABASE_URL"));
+        let both = message(&[("ALTER_DATABASE_URL", "sqlite:"), ("ALTER_DATABASE_URL_FILE", "/x")]);
+        assert!(both.contains("both set"));
         assert!(message(&[("ALTER_DATABASE_URL", "mysql:x")]).contains("ALTER_DATABASE_URL"));
     }
 }

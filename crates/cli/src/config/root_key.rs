@@ -68,8 +68,14 @@ impl RootKeySource {
     }
 }
 
-/// Whether nobody but the owner can read a file.
+/// Whether nobody but the owner can read a file. What systemd hands over as a credential lies in a folder that only the
+/// service can enter; an access list there may look like group bits.
 pub(crate) fn is_private(path: &Path) -> bool {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    path.parent().is_some_and(|folder| Some(folder) == credentials.as_deref()) || has_private_mode(path)
+}
+
+fn has_private_mode(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

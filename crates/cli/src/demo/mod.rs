@@ -13,7 +13,6 @@ use alter_egress::{Egress, EgressConfig};
 use alter_flows::{Flows, ProviderSetting};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
-use alter_store_sqlite::Open;
 use alter_vault::{RootKey, Vault};
 use anyhow::Context;
 use clap::Args;
@@ -22,8 +21,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    commands::serve::stop_signal,
+    commands::serve::Signals,
     config::{Config, RootKeySource},
+    database::{Database, Open},
     logging,
     output::Output,
     wiring,
@@ -74,7 +74,7 @@ pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
         return check::walk(&config.public_url, &app_origin, output).await;
     }
     greet(&config.public_url, &app_origin, &provider.issuer(), output);
-    stop_signal().await;
+    Signals::new()?.next().await;
     flows.drain().await;
     Ok(())
 }
@@ -107,11 +107,13 @@ fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
     Ok(Config {
         listen: loopback(port),
         public_url: format!("http://localhost:{port}"),
-        database: data.0.join("alter.db"),
+        database: Database::Sqlite(data.0.join("alter.db")),
         root_key: RootKeySource::File(data.0.join("root.key")),
         root_key_old: None,
         log: String::new(),
         egress_allow: local_egress()?.allow,
+        metrics_listen: None,
+        trusted_proxies: Vec::new(),
         data_dir: data.0.clone(),
     })
 }
@@ -119,7 +121,7 @@ fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
 /// The root key of a demo lives in memory alone: the data is worthless when the process ends.
 async fn initialise(config: &Config) -> anyhow::Result<Flows> {
     let (root_key, _text) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
-    let flows = wiring::assemble(config, wiring::open_store(config, Open::Create)?, Vault::new(root_key))?;
+    let flows = wiring::assemble(config, config.database.open(Open::Create).await?, Vault::new(root_key))?;
     flows.initialise().await?;
     Ok(flows)
 }

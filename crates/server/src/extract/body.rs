@@ -51,3 +51,47 @@ fn describe(error: &str) -> String {
         false => "A field of the JSON body has the wrong type".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll, ready},
+    };
+
+    use hyper::body::Frame;
+    use tokio::time::{Instant, Interval, interval};
+
+    use super::*;
+
+    /// One byte a tick, so many in all.
+    struct Trickle(Interval, usize);
+
+    impl hyper::body::Body for Trickle {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.1 == 0 {
+                return Poll::Ready(None);
+            }
+            ready!(self.0.poll_tick(context));
+            self.1 -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t75_a_body_that_trickles_is_given_up_after_fifteen_seconds() {
+        let trickle = |bytes| Body::new(Trickle(interval(Duration::from_secs(1)), bytes));
+        let from = Instant::now();
+        let refused = read_body(trickle(1000)).await.unwrap_err();
+        assert_eq!((refused.code, from.elapsed().as_secs()), (ErrorCode::InvalidRequest, 15));
+        // The control: slow, and whole in time.
+        assert_eq!(read_body(trickle(10)).await.unwrap().len(), 10);
+    }
+}

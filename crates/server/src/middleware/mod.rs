@@ -1,7 +1,8 @@
 //! What every request passes, outermost first: an id, the host check, limits on headers and target; on the way back
-//! the body of an error, the headers of every answer, and one line in the log.
+//! the body of an error, the headers of every answer, one line in the log, and the counters.
 
 mod headers;
+mod trace;
 
 use std::sync::{
     Arc,
@@ -19,8 +20,9 @@ use axum::{
 };
 
 pub(crate) use headers::{html, page};
+use tracing::Instrument;
 
-use crate::{Shared, error::ApiError, pages::Page};
+use crate::{Shared, error::ApiError, metrics::Answering, middleware::trace::Trace, pages::Page};
 
 /// Bytes of request headers above which the answer is 431 (T48): names and values together.
 const HEADER_BYTES: usize = 16 * 1024;
@@ -32,10 +34,11 @@ const SEGMENT_LOGGED: usize = 36;
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
-impl RequestId {
-    fn new(random: &dyn Random) -> Self {
-        Self(hex(&random_bytes::<8>(random)))
-    }
+/// The request's id, and its place in a trace.
+fn identify(headers: &HeaderMap, random: &dyn Random) -> (RequestId, Trace) {
+    let bytes = random_bytes::<24>(random);
+    let (id, trace) = bytes.split_at(8);
+    (RequestId(hex(id)), Trace::of(headers, trace))
 }
 
 /// What is said of the caller's key on the way back: the route's extractor knows, the header is written here.
@@ -53,20 +56,28 @@ pub(crate) fn around(routes: Router<Shared>, shared: Shared) -> Router {
 }
 
 async fn outermost(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
-    let id = RequestId::new(&SystemRandom);
+    let (id, Trace { trace_id, span_id }) = identify(request.headers(), &SystemRandom);
+    // At the level of errors, so that a log of errors alone has it too.
+    let span = tracing::error_span!("request", request_id = id.0, trace_id, span_id);
+    let answering = Answering::begin(&request);
     request.extensions_mut().insert(id.clone());
-    let notice = KeyNotice::default();
-    request.extensions_mut().insert(notice.clone());
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let refused = refuse(&request, &shared);
-    let response = match refused {
-        Some(response) => response,
-        None => next.run(request).await,
+    let answer = async move {
+        let notice = KeyNotice::default();
+        request.extensions_mut().insert(notice.clone());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let refused = refuse(&request, &shared);
+        let response = match refused {
+            Some(response) => response,
+            None => next.run(request).await,
+        };
+        let mut response = finish(response, &id, &method, &uri);
+        if notice.0.load(Ordering::Relaxed) {
+            response.headers_mut().insert("x-alter-key-deprecated", HeaderValue::from_static("true"));
+        }
+        response
     };
-    let mut response = finish(response, &id, &method, &uri);
-    if notice.0.load(Ordering::Relaxed) {
-        response.headers_mut().insert("x-alter-key-deprecated", HeaderValue::from_static("true"));
-    }
+    let response = answer.instrument(span).await;
+    answering.done(response.status());
     response
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::{Shared, error::ApiError};
 
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process lives.")))]
-pub(crate) async fn alive() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+pub(crate) async fn alive(State(shared): State<Shared>) -> Json<Value> {
+    Json(json!({ "status": "ok", "instance": shared.flows.instance() }))
 }
 
 #[utoipa::path(get, path = "/readyz", responses(

@@ -169,7 +169,7 @@ async fn f04_a_crash_between_request_and_answer_is_interrupted_and_the_code_is_n
 
 #[tokio::test]
 async fn f06_a_journalled_answer_becomes_exactly_one_grant() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let mut browser = TestBrowser::new();
     let mut attempt = journalled(&server, &mut browser).await;
     assert_eq!(sql::count(&server, "grants"), 0);
@@ -198,7 +198,7 @@ async fn f06_a_journalled_answer_becomes_exactly_one_grant() {
 
 #[tokio::test]
 async fn f06_a_journalled_answer_survives_a_restart() {
-    let mut server = TestServer::start().await;
+    let mut server = TestServer::start_sqlite().await;
     let mut attempt = journalled(&server, &mut TestBrowser::new()).await;
     server.restart().await;
     server.clock.advance_seconds(61);
@@ -210,12 +210,17 @@ async fn f06_a_journalled_answer_survives_a_restart() {
 /// The answer is judged, and its life counted, from the moment when it came: not from the moment of the replay.
 #[tokio::test]
 async fn f06_hours_of_outage_neither_lose_a_journalled_answer_nor_make_its_token_younger() {
-    let server = TestServer::start().await;
-    journalled(&server, &mut TestBrowser::new()).await;
+    let server = TestServer::start_sqlite().await;
+    let attempt = journalled(&server, &mut TestBrowser::new()).await;
     let sent_at = sql::number(&server, "SELECT status_at FROM transactions");
     server.clock.advance_seconds(2 * 3600);
     reap(&server).await;
     assert_eq!(sql::count(&server, "grants"), 1, "the id_token was good when it came");
+    assert_eq!(
+        status(&server, &attempt).await["status"],
+        "completed",
+        "and nobody is told that time ran out"
+    );
     let expires_at = sql::number(&server, "SELECT credential_expires_at FROM grants");
     assert!((expires_at - sent_at) / 1_000_000 <= 3630, "{} s", (expires_at - sent_at) / 1_000_000);
     let dead = server.token(&sql::text(&server, "SELECT id FROM grants")).await;

@@ -8,7 +8,7 @@ use crate::sql;
 
 #[tokio::test]
 async fn t97_no_token_leaves_while_the_audit_cannot_be_written() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let attempt = TestBrowser::new().attempt(&server, "mock").await;
     let grant = attempt.grant_id();
     let entries = || sql::count(&server, "audit WHERE kind = 'token_released'");
@@ -44,7 +44,7 @@ async fn t97_no_token_leaves_while_the_audit_cannot_be_written() {
 
 #[tokio::test]
 async fn t97_no_grant_is_announced_while_the_audit_cannot_be_written() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let mut browser = TestBrowser::new();
     let mut attempt = browser.leave_for(&server, &server.app, "mock").await;
     sql::block(&server, "INSERT ON audit");
@@ -78,7 +78,7 @@ fn without_cookies(reply: &Reply) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn t43_no_url_and_no_page_of_a_flow_carries_a_token() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let minted = server.send(server.signed(&server.app.key, "/sdk/oauth/connect/session", &json!({}))).await;
     let token = minted.json()["session_token"].as_str().unwrap().to_owned();
     let connect = minted.json()["connect_url"].as_str().unwrap().to_owned();

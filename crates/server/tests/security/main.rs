@@ -2,18 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
+mod agents;
 mod backend;
 mod binding;
 mod callback;
 mod catalogue;
 mod faults;
 mod flow;
+mod grants;
 mod leaks;
+mod matrix;
 mod oauth;
 mod oauth_answers;
 mod pages;
 mod provider_faults;
+mod replicas;
 mod session;
+mod slow_clients;
 mod sql;
 mod users;
 mod vault;

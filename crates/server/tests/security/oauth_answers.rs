@@ -151,7 +151,7 @@ async fn t28_no_odd_token_type_costs_the_grant_or_breaks_a_header() {
 
 #[tokio::test]
 async fn t28_an_answer_without_a_refresh_token_keeps_the_one_that_is_there() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let first = TestBrowser::new().attempt(&server, "mock").await;
     first.connection();
     let stored = || {

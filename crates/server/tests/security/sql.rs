@@ -5,23 +5,38 @@ use rusqlite::{Connection, Params};
 
 /// A second connection to the server's own file.
 pub(crate) fn open(server: &TestServer) -> Connection {
+    assert!(server.postgres().is_none(), "this test looks into SQLite's file: TestServer::start_sqlite()");
     let connection = Connection::open(server.db_path()).unwrap();
     connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
     connection
 }
 
-/// Runs one statement; answers the rows changed.
+/// SQLite's way to write no bytes, in PostgreSQL's.
+fn in_its_words(statement: &str) -> String {
+    statement.replace("X''", "''::bytea")
+}
+
+/// Runs one statement; answers the rows changed. With values on SQLite alone.
 pub(crate) fn run(server: &TestServer, statement: &str, values: impl Params) -> usize {
+    if let Some(database) = server.postgres() {
+        return database.sql(&in_its_words(statement)).len();
+    }
     open(server).execute(statement, values).unwrap()
 }
 
 /// The one number that a query answers.
 pub(crate) fn number(server: &TestServer, query: &str) -> i64 {
+    if let Some(database) = server.postgres() {
+        return database.sql(&in_its_words(query)).trim().parse().unwrap();
+    }
     open(server).query_row(query, [], |row| row.get(0)).unwrap()
 }
 
 /// The one text that a query answers.
 pub(crate) fn text(server: &TestServer, query: &str) -> String {
+    if let Some(database) = server.postgres() {
+        return database.sql(&in_its_words(query)).trim().to_owned();
+    }
     open(server).query_row(query, [], |row| row.get(0)).unwrap()
 }
 

@@ -17,7 +17,7 @@ async fn server() -> TestServer {
     server
 }
 
-async fn second_app(server: &TestServer) -> TestApp {
+pub(crate) async fn second_app(server: &TestServer) -> TestApp {
     let mut settings = AppSettings::named("Second App");
     settings.website_url = Some("https://second.example".into());
     server.add_app(settings).await

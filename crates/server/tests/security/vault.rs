@@ -76,7 +76,7 @@ async fn token_of(server: &TestServer, app: &TestApp, grant: &str) -> alter_test
 }
 
 async fn stage() -> Stage {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let mut settings = AppSettings::named("Other App");
     settings.website_url = Some("https://other.example".into());
     let other = server.add_app(settings).await;
@@ -262,7 +262,7 @@ async fn t90_a_foreign_answer_in_the_journal_is_not_replayed() {
 
 #[tokio::test]
 async fn t89_two_connections_with_the_same_answer_share_no_key_no_nonce_and_no_ciphertext() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let answer = json!({ "access_token": "the-same-access-token-every-time", "token_type": "Bearer",
         "refresh_token": "the-same-refresh-token-every-time", "id_token": "{{id_token}}", "expires_in": 3600 });
     server.mock.set(|s| s.token_response = Some(Raw::json(200, &answer)));

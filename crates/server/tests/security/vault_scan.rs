@@ -53,7 +53,7 @@ fn query_value(target: &str, name: &str) -> String {
 
 #[tokio::test]
 async fn t91_no_file_holds_a_secret_at_any_moment_of_a_flow() {
-    let mut server = TestServer::start().await;
+    let mut server = TestServer::start_sqlite().await;
     the_scan_sees(&server);
 
     let mut browser = TestBrowser::new();
@@ -136,7 +136,7 @@ fn flows_with(server: &TestServer, store: Arc<dyn Store>, key: RootKey) -> Flows
 
 #[tokio::test]
 async fn t93_with_a_wrong_key_or_without_its_check_the_server_does_not_start_and_nothing_is_written() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let grant = TestBrowser::new().attempt(&server, "mock").await.grant_id().to_owned();
     let (wrong, _) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
     let wrong = flows_with(&server, server.store.clone(), wrong);

@@ -26,7 +26,7 @@ fn contains(bytes: &[u8], what: &[u8]) -> bool {
 
 #[tokio::test]
 async fn t59_no_api_key_and_nothing_that_signs_is_stored() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     // The planted canary: what a name is, is stored as it is.
     let made = server.flows.create_key(server.app.id, "canary-name-7f3a").await.unwrap();
     let released =

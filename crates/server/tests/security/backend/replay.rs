@@ -23,6 +23,11 @@ async fn calls(server: &TestServer) -> Vec<(&'static str, Sent)> {
         ("poll", server.signed(key, POLL, &json!({ "session_token": token }))),
         ("token", server.signed(key, "/sdk/token", &wanted(server, &grant))),
         ("verify-token", server.signed(key, "/sdk/auth/verify-token", &json!({ "token": user }))),
+        ("list", server.signed(key, "/sdk/grants/list", &json!({}))),
+        ("agents", server.signed_raw(key, "GET", "/sdk/agents", b"")),
+        ("agent", server.signed(key, "/sdk/agents", &json!({ "name": "once" }))),
+        ("revoke", server.signed(key, &format!("/sdk/oauth/grants/{grant}/revoke"), &json!({}))),
+        ("revoke again", server.signed(key, &format!("/sdk/oauth/grants/{grant}/revoke"), &json!({}))),
     ]
 }
 

@@ -164,6 +164,15 @@ async fn t62_the_real_router_takes_the_vectors_it_has_routes_for_and_refuses_the
             // Signed right, and of no grant of the app.
             "plain_post" | "caller_v2" => (404, "grant_not_found"),
             "caller_override_v2" => (400, "invalid_request"),
+            // Signed right, by a key that is no agent's.
+            "empty_body_get" => (403, "me_requires_agent_key"),
+            "delete_no_body" => (403, "agent_key_required"),
+            // Narrowing headers are not built, on whatever route they come.
+            "scope_and_rule" | "rule_only" | "scope_only" | "scope_rule_caller_v2" => {
+                (400, "unsupported_field")
+            }
+            "query_unsorted_patch" => (404, "agent_not_found"),
+            _ if reply.status < 300 => continue,
             "path_slash_decoded" => (400, "ambiguous_target"),
             _ if reply.status == 405 => (405, "method_not_allowed"),
             _ => (404, "not_found"),

@@ -168,7 +168,7 @@ async fn t18_a_thousand_guessed_states_find_nothing() {
 
 #[tokio::test]
 async fn t18_states_are_different_every_time_and_stored_as_their_hash_only() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let token = server.mint(&json!({})).await;
     let mut browser = TestBrowser::new();
     let sid = browser.claim(&server, &server.app, &token).await;

@@ -1,0 +1,117 @@
+//! `alter agent create|list|suspend|resume|delete APP ...`: agents, which use what users delegate to them.
+
+use alter_core::{Agent, AgentId, Store};
+use alter_flows::NewAgent;
+use anyhow::Context;
+use clap::Subcommand;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::{find_app, store_of};
+use crate::{config::Config, output::Output, wiring};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Make an agent; prints its key once.
+    Create {
+        /// App id, or its name.
+        app: String,
+        /// What to call it; unique on the app.
+        name: String,
+        /// What people read on the consent page in place of the name.
+        #[arg(long)]
+        display_name: Option<String>,
+    },
+    /// All agents of an app.
+    List {
+        /// App id, or its name.
+        app: String,
+        /// Deleted ones too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Suspend an agent: its keys are refused until it is resumed.
+    Suspend {
+        /// App id, or its name.
+        app: String,
+        /// Agent id, or its name.
+        agent: String,
+    },
+    /// Resume a suspended agent.
+    Resume {
+        /// App id, or its name.
+        app: String,
+        /// Agent id, or its name.
+        agent: String,
+    },
+    /// Delete an agent: its keys and everything delegated to it end, for good.
+    Delete {
+        /// App id, or its name.
+        app: String,
+        /// Agent id, or its name.
+        agent: String,
+    },
+}
+
+pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) -> anyhow::Result<()> {
+    let (store, flows) = (store_of(config).await?, wiring::flows(config).await?);
+    let store = store.as_ref();
+    match command {
+        AgentCommand::Create { app, name, display_name } => {
+            let app = find_app(store, &app).await?;
+            let new = NewAgent { name, display_name, ..NewAgent::default() };
+            let made = flows.create_agent_as_operator(app, new).await?;
+            let key = made.key.context("a new agent has a key")?;
+            let (id, key_id, secret) = (made.agent.id, key.key.id, key.secret.expose_secret());
+            let mut value = described(&made.agent);
+            (value["key_id"], value["api_key"]) = (json!(key_id.to_string()), json!(secret));
+            let text = format!(
+                "agent_id  {id}\nkey_id    {key_id}\napi_key   {secret}\n\nThe key is shown this once."
+            );
+            output.answer(&text, &value);
+        }
+        AgentCommand::List { app, all } => {
+            let app = find_app(store, &app).await?;
+            let (agents, _) = store.list_agents(app.id, all, 1000, 0).await?;
+            let line = |a: &Agent| format!("{}  {:<8}  {}", a.id, a.status.as_str(), a.name);
+            let lines: Vec<_> = agents.iter().map(line).collect();
+            let text = if lines.is_empty() { "No agents.".to_owned() } else { lines.join("\n") };
+            output.answer(&text, &json!({ "agents": agents.iter().map(described).collect::<Vec<_>>() }));
+        }
+        AgentCommand::Suspend { app, agent } => {
+            let (app, id) = named(store, &app, &agent).await?;
+            let changed = flows.set_agent_active_as_operator(app, id, false).await?;
+            output.answer("Suspended: its keys are refused.", &described(&changed));
+        }
+        AgentCommand::Resume { app, agent } => {
+            let (app, id) = named(store, &app, &agent).await?;
+            let changed = flows.set_agent_active_as_operator(app, id, true).await?;
+            output.answer("Resumed.", &described(&changed));
+        }
+        AgentCommand::Delete { app, agent } => {
+            let (app, id) = named(store, &app, &agent).await?;
+            let deleted = flows.delete_agent_as_operator(app, id).await?;
+            output.answer("Deleted, with its keys and delegations.", &described(&deleted));
+        }
+    }
+    Ok(())
+}
+
+/// An agent of an app, each by id or name.
+async fn named(store: &dyn Store, app: &str, agent: &str) -> anyhow::Result<(alter_core::App, AgentId)> {
+    let app = find_app(store, app).await?;
+    let found = match AgentId::parse(agent) {
+        Some(id) => store.get_agent(app.id, id).await?,
+        None => store.find_agent(app.id, agent).await?,
+    };
+    let id = found.with_context(|| format!("the app has no agent \"{agent}\" (alter agent list)"))?.id;
+    Ok((app, id))
+}
+
+fn described(agent: &Agent) -> Value {
+    json!({
+        "agent_id": agent.id.to_string(), "name": agent.name, "display_name": agent.data.display_name,
+        "status": agent.status.as_str(), "type": agent.data.kind.as_str(), "scopes": agent.data.scopes,
+        "created_at": agent.created_at.to_rfc3339(),
+    })
+}

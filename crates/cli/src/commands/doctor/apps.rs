@@ -1,0 +1,69 @@
+//! Apps and their providers, as configured.
+
+use std::collections::BTreeMap;
+
+use alter_core::provider::ClientAuth;
+use alter_core::{App, Level, ProviderConfig};
+use alter_providers::Catalog;
+
+use super::{
+    database::Seen,
+    problem::{
+        APP_ALLOW_BEARER, APP_LEGACY_CLIENTS, APP_MINTS_NOTHING, APP_NAME_TWICE, APP_NO_PROVIDER,
+        APP_NO_WEBSITE, APP_WEBSITE_HTTP, Finding, PROVIDER_NO_API_HOST, PROVIDER_NO_SECRET,
+    },
+};
+use crate::config::Config;
+
+pub(super) fn look(seen: &Seen, config: &Config) -> Vec<Finding> {
+    if seen.apps.is_empty() {
+        return vec![Finding::ok("app", "none yet: alter app create NAME")];
+    }
+    let mut findings = same_names(seen);
+    for (app, providers) in &seen.apps {
+        findings.extend(of_app(app, providers, config));
+        findings.extend(providers.iter().map(|provider| of_provider(app, provider, config)));
+    }
+    findings
+}
+
+fn same_names(seen: &Seen) -> Vec<Finding> {
+    let mut ids = BTreeMap::<&str, Vec<String>>::new();
+    for (app, _) in &seen.apps {
+        ids.entry(&app.settings.name).or_default().push(app.id.to_string());
+    }
+    let twice = ids.into_iter().filter(|(_, ids)| ids.len() > 1);
+    twice.map(|(name, ids)| APP_NAME_TWICE.found(format!("{name}: {}", ids.join(", ")))).collect()
+}
+
+fn of_app(app: &App, providers: &[ProviderConfig], config: &Config) -> Vec<Finding> {
+    let (settings, id, public) = (&app.settings, app.id.to_string(), config.public_url.starts_with("https:"));
+    let mints_nothing = matches!(app.min_binding(), Level::L0 | Level::L3);
+    let website = settings.website_url.as_deref();
+    let problems = [
+        (mints_nothing, APP_MINTS_NOTHING),
+        (website.is_none() && !mints_nothing, APP_NO_WEBSITE),
+        (public && website.is_some_and(|url| url.starts_with("http:")), APP_WEBSITE_HTTP),
+        (providers.is_empty(), APP_NO_PROVIDER),
+        (settings.legacy_clients, APP_LEGACY_CLIENTS),
+        (public && settings.allow_bearer, APP_ALLOW_BEARER),
+    ];
+    let found = problems.into_iter().filter(|(is_so, _)| *is_so);
+    found.map(|(_, problem)| problem.on_app(&id, format!("{}: {}", settings.name, problem.what))).collect()
+}
+
+fn of_provider(app: &App, provider: &ProviderConfig, config: &Config) -> Finding {
+    let (recipe, id) = (&provider.recipe, app.id.to_string());
+    let name = format!("{}/{}", app.settings.name, recipe.id);
+    if recipe.api_hosts.is_empty() {
+        return PROVIDER_NO_API_HOST.on_provider(&id, &recipe.id, name);
+    }
+    // An operator can say that a client is public; what the catalogue has read at the provider says otherwise.
+    let wants_secret = |auth| auth != ClientAuth::None;
+    let catalogued = Catalog::builtin().get(&recipe.id).is_some_and(|known| wants_secret(known.client_auth));
+    if provider.client_secret.is_none() && (catalogued || wants_secret(recipe.client_auth)) {
+        return PROVIDER_NO_SECRET.on_provider(&id, &recipe.id, name);
+    }
+    let callback = format!("{}/oauth/callback/{}", config.public_url, provider.config_id);
+    Finding::ok("provider", format!("{name}: register this callback there: {callback}"))
+}

@@ -1,0 +1,257 @@
+//! Every problem that the doctor knows: its id, which scripts may rely on, how bad it is, and what to do.
+
+use serde_json::{Value, json};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Severity {
+    /// In order.
+    Ok,
+    /// Worth a thought; it may be meant.
+    Warn,
+    /// Something does not work, or is not safe.
+    Mend,
+}
+
+impl Severity {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Mend => "mend",
+        }
+    }
+}
+
+/// A problem that can be found.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) id: &'static str,
+    pub(super) severity: Severity,
+    /// What it is, for the reference.
+    pub(super) what: &'static str,
+    /// What to do. `APP` and `PROVIDER` stand for the ones that it concerns.
+    pub(super) fix: &'static str,
+}
+
+/// Something that was looked at.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) id: &'static str,
+    pub(super) severity: Severity,
+    pub(super) text: String,
+    pub(super) fix: Option<String>,
+}
+
+impl Finding {
+    /// In order; `id` is the subject.
+    pub(super) fn ok(id: &'static str, text: impl Into<String>) -> Self {
+        Self { id, severity: Severity::Ok, text: text.into(), fix: None }
+    }
+
+    /// A line for people.
+    pub(super) fn line(&self) -> String {
+        let mark = match self.severity {
+            Severity::Ok => "ok",
+            Severity::Warn => "warn",
+            Severity::Mend => "MEND",
+        };
+        let fix = self.fix.as_ref().map(|fix| format!("\n      -> {fix}")).unwrap_or_default();
+        format!("{mark:<4}  {:<24} {}{fix}", self.id, self.text)
+    }
+
+    /// An object for programs.
+    pub(super) fn row(&self) -> Value {
+        json!({ "id": self.id, "severity": self.severity.as_str(), "text": self.text, "fix": self.fix })
+    }
+}
+
+impl Problem {
+    /// Found; `text` says where and how.
+    pub(super) fn found(&self, text: impl Into<String>) -> Finding {
+        Finding { id: self.id, severity: self.severity, text: text.into(), fix: Some(self.fix.to_owned()) }
+    }
+
+    /// Found on an app.
+    pub(super) fn on_app(&self, app: &str, text: impl Into<String>) -> Finding {
+        Finding { fix: Some(self.fix.replace("APP", app)), ..self.found(text) }
+    }
+
+    /// Found on a provider of an app.
+    pub(super) fn on_provider(&self, app: &str, provider: &str, text: impl Into<String>) -> Finding {
+        let fix = self.fix.replace("APP", app).replace("PROVIDER", provider);
+        Finding { fix: Some(fix), ..self.found(text) }
+    }
+}
+
+/// Constants of their own, so that a check that names a problem that is not there does not compile; and their list.
+macro_rules! problems {
+    ($($name:ident $id:literal $severity:ident $what:literal $fix:literal)*) => {
+        $(pub(super) const $name: Problem =
+            Problem { id: $id, severity: Severity::$severity, what: $what, fix: $fix };)*
+        /// All of them, in the order in which they are looked for.
+        #[cfg(test)]
+        const ALL: &[&Problem] = &[$(&$name),*];
+    };
+}
+
+problems! {
+    PUBLIC_URL_UNUSABLE "public-url-unusable" Mend
+        "`ALTER_PUBLIC_URL` is no origin: plain http on a host that is not loopback, a path, a wildcard"
+        "Set ALTER_PUBLIC_URL to https, host and port, with nothing behind them: https://connect.example.com"
+    PUBLIC_URL_LOCAL "public-url-local" Warn
+        "`ALTER_PUBLIC_URL` is http on loopback: for this machine alone, and cookies go without `Secure`"
+        "For users: ALTER_PUBLIC_URL=https://connect.example.com, and a proxy with TLS in front"
+    LISTEN_PUBLIC "listen-public" Warn
+        "`ALTER_LISTEN` is every address of the machine, or a public one, where anyone can speak plain http past the proxy"
+        "Listen on loopback or on the proxy's network (ALTER_LISTEN=127.0.0.1:8700), or let the firewall admit the proxy alone"
+    METRICS_PUBLIC "metrics-public" Warn
+        "`ALTER_METRICS_LISTEN` is every address of the machine, or a public one"
+        "Give it an address that only your monitoring reaches: ALTER_METRICS_LISTEN=127.0.0.1:9464"
+    OPEN_FILES_LOW "open-files-low" Warn
+        "the limit on open files leaves room for fewer connections than the server would admit"
+        "Raise it: LimitNOFILE=65536 in the systemd unit, ulimits in compose, ulimit -n in a shell"
+    ROOT_KEY_MISSING "root-key-missing" Mend
+        "the root key is not there, cannot be read, or is not 32 bytes of base64"
+        "Restore it from your backup, or point ALTER_ROOT_KEY_FILE at it; `alter init` makes one for a new installation only"
+    ROOT_KEY_READABLE "root-key-readable" Mend
+        "the root key can be read by other users of the machine"
+        "chmod 600 on the file, and chown to the user that runs the server"
+    ROOT_KEY_OTHER "root-key-other" Mend
+        "the root key is not the one that sealed this database"
+        "Point ALTER_ROOT_KEY_FILE at this database's key, or ALTER_DATA_DIR at this key's database"
+    DATA_DIR_OPEN "data-dir-open" Mend
+        "the data directory can be entered by other users of the machine"
+        "chmod 700 on the directory"
+    DATA_DIR_OWNER "data-dir-owner" Mend
+        "the data directory belongs to another user than the one who runs this"
+        "Run alter as the owner (sudo -u alter alter ...), or chown the directory with all that is in it"
+    DISK_LOW "disk-low" Warn
+        "less than a twentieth of the disk, or less than 1 GiB, is free where the database is"
+        "Make room, or move ALTER_DATA_DIR to a larger disk"
+    DISK_FULL "disk-full" Mend
+        "less than 100 MiB are free where the database is: writes are about to fail"
+        "Make room now; a write that fails is refused, and nothing that was acknowledged is lost"
+    DATABASE_ON_NETWORK "database-on-network" Mend
+        "the SQLite database is on a network file system, where its locks and its log cannot be relied on"
+        "Move ALTER_DATA_DIR to a local disk"
+    DATABASE_MISSING "database-missing" Mend
+        "there is no database, or it was never initialised"
+        "Run `alter init`, or point ALTER_DATA_DIR and ALTER_DATABASE_URL at the one that there is"
+    DATABASE_NO_WAL "database-no-wal" Mend
+        "the file system does not give SQLite its write-ahead log"
+        "Move the database to a local disk with an ordinary file system (ext4, xfs)"
+    DATABASE_UNUSABLE "database-unusable" Mend
+        "the database cannot be opened, or does not write and read"
+        "The text says why; when the file is damaged: `alter restore FILE` from a backup"
+    SCHEMA_OLDER "schema-older" Warn
+        "the database has an older schema than this program; what is in it was not looked at"
+        "Back up, then `alter migrate`, or start `alter serve`, which does it"
+    SCHEMA_NEWER "schema-newer" Mend
+        "the database was migrated by a newer program"
+        "Use the newer program, or restore the backup from before the upgrade"
+    CLOCK_DATABASE "clock-database" Mend
+        "this machine's clock and the database server's differ by more than five seconds: processes disagree about what has expired"
+        "Run NTP on both (timedatectl set-ntp true)"
+    APP_NO_PROVIDER "app-no-provider" Mend
+        "an app has no provider: its users can connect nothing"
+        "alter provider set APP ID --client-id ... (alter provider list --catalog names the ids)"
+    APP_NO_WEBSITE "app-no-website" Warn
+        "an app has no website_url: every session must name its allowed_origin"
+        "alter app set APP --website-url https://app.example.com"
+    APP_WEBSITE_HTTP "app-website-http" Warn
+        "an app's website_url is plain http while the server is public: right for a developer's machine only"
+        "alter app set APP --website-url https://app.example.com"
+    APP_MINTS_NOTHING "app-mints-nothing" Mend
+        "an app's binding level is not built: it can mint no session"
+        "alter app set APP --website-url https://app.example.com, or --min-binding L2"
+    APP_NAME_TWICE "app-name-twice" Warn
+        "two apps have one name: people cannot tell them apart on the consent page, and commands need the id"
+        "Find out which one is used (alter app list)"
+    APP_LEGACY_CLIENTS "app-legacy-clients" Warn
+        "an app accepts the published browser client 0.8.0, which is bound to the app's page by heuristics only"
+        "When its pages have our SDK: alter app set APP --legacy-clients=false"
+    APP_ALLOW_BEARER "app-allow-bearer" Warn
+        "an app of a public server accepts calls without a signature"
+        "alter app set APP --allow-bearer=false, once its backend signs"
+    PROVIDER_NO_API_HOST "provider-no-api-host" Mend
+        "a provider has no API host: its tokens are released for nothing"
+        "alter provider set APP PROVIDER --api-host HOST ..."
+    PROVIDER_NO_SECRET "provider-no-secret" Mend
+        "a provider wants a client secret, and none is configured"
+        "alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
+    PUBLIC_URL_SILENT "public-url-silent" Warn
+        "nobody answers at `ALTER_PUBLIC_URL`, asked from this machine"
+        "Start `alter serve` and the proxy; if only this machine cannot reach it (NAT), ask from elsewhere: curl URL/healthz"
+    PUBLIC_URL_ELSEWHERE "public-url-elsewhere" Mend
+        "something else answers at `ALTER_PUBLIC_URL`: no Connect server, or one of another database"
+        "Mend the DNS entry, the proxy's upstream, or ALTER_PUBLIC_URL; the data of the server that answers must be the data looked at here"
+    PUBLIC_URL_HOST "public-url-host" Mend
+        "the server refuses the Host that arrives (421): the proxy rewrites it, or the server runs with another `ALTER_PUBLIC_URL`"
+        "Pass Host on unchanged (nginx: proxy_set_header Host $http_host; Caddy does so), and give server and doctor the same ALTER_PUBLIC_URL"
+    PROVIDER_NOT_RESOLVED "provider-not-resolved" Mend
+        "the name of a provider's token endpoint has no address here"
+        "Check the machine's DNS, and the spelling of the token URL"
+    PROVIDER_PRIVATE "provider-private" Mend
+        "a provider's token endpoint has an address that is not public, or plain http, and is not allowed"
+        "If it is meant: ALTER_EGRESS_ALLOW with its network, such as 10.1.0.0/16"
+    PROVIDER_TLS "provider-tls" Mend
+        "TLS with a provider's token endpoint fails"
+        "Check the machine's clock and trust store; a proxy that opens TLS needs its certificate there"
+    PROVIDER_UNREACHABLE "provider-unreachable" Mend
+        "a provider's token endpoint does not answer"
+        "Let the firewall pass outgoing TCP to it, port 443; HTTP_PROXY is not read"
+    IDP_UNUSABLE "idp-unusable" Mend
+        "an app's identity provider cannot be asked, or shows no usable key: every user token is refused"
+        "Mend it there, or here: alter idp set APP --issuer URL --audience A"
+    CLOCK_SKEW "clock-skew" Warn
+        "this machine's clock and a provider's differ by more than a minute"
+        "Run NTP (timedatectl set-ntp true)"
+    CLOCK_WRONG "clock-wrong" Mend
+        "this machine's clock and a provider's differ by more than four minutes: signed calls and id_tokens are refused"
+        "Run NTP (timedatectl set-ntp true)"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/doctor.md");
+
+    fn reference() -> String {
+        let rows: Vec<String> = ALL
+            .iter()
+            .map(|p| format!("| `{}` | {} | {} | {} |\n", p.id, p.severity.as_str(), p.what, p.fix))
+            .collect();
+        format!(
+            "# What `alter doctor` finds\n\n\
+             Written from the code by `UPDATE_DOCTOR=1 cargo test -p alter-cli doctor`; do not edit.\n\n\
+             Each finding has an `id`, a `severity` (`ok`, `warn`, `mend`), a `text` and, unless it is ok, a `fix`;\n\
+             `--json` prints them as `{{\"findings\": [...]}}`. The exit status is 1 when one is `mend`, else 0. Ids do\n\
+             not change. `--offline` asks nobody over the network: neither this server's public address nor a provider.\n\
+             What is in order has the ids `public-url`, `root-key`, `data-dir`, `disk`, `database`, `app`, `provider`,\n\
+             `idp` and `reach`.\n\n\
+             | Id | Severity | What it is | What to do |\n|---|---|---|---|\n{}\n\
+             Not found by any command: whether the callback URL is registered at the provider. No provider can be asked;\n\
+             the finding `provider` prints the URL to register.\n",
+            rows.concat()
+        )
+    }
+
+    #[test]
+    fn the_reference_lists_what_the_doctor_finds() {
+        if std::env::var_os("UPDATE_DOCTOR").is_some() {
+            std::fs::write(REFERENCE, reference()).unwrap();
+        }
+        let written = std::fs::read_to_string(REFERENCE).unwrap_or_default();
+        assert_eq!(written, reference(), "UPDATE_DOCTOR=1 cargo test -p alter-cli doctor");
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let mut ids: Vec<_> = ALL.iter().map(|p| p.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), ALL.len());
+    }
+}

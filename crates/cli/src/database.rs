@@ -1,0 +1,145 @@
+//! Which database: one file, or a PostgreSQL server. Everything that differs between the two for the operator is here.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use alter_core::Store;
+use alter_store_postgres::PostgresStore;
+use alter_store_sqlite::SqliteStore;
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+
+/// `ALTER_DATABASE_URL`.
+#[derive(Clone)]
+pub(crate) enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server: the URL may carry a password.
+    Postgres(SecretString),
+}
+
+/// What to do about a database that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// Make it (on a server: the tables).
+    Create,
+    /// Refuse.
+    Existing,
+}
+
+impl Database {
+    /// Reads `ALTER_DATABASE_URL`.
+    ///
+    /// # Errors
+    /// Names the setting; never repeats the URL of a server.
+    pub(crate) fn parse(url: &str, data_dir: &std::path::Path) -> anyhow::Result<Self> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            PostgresStore::place_of(url).context("ALTER_DATABASE_URL")?;
+            return Ok(Self::Postgres(SecretString::from(url.to_owned())));
+        }
+        match url.strip_prefix("sqlite:") {
+            Some("") => Ok(Self::Sqlite(data_dir.join("alter.db"))),
+            Some(path) => Ok(Self::Sqlite(PathBuf::from(path))),
+            None => anyhow::bail!(
+                "ALTER_DATABASE_URL must be \"sqlite:\", \"sqlite:/path/to/file\" or \"postgres://USER:PASSWORD@HOST/DATABASE\""
+            ),
+        }
+    }
+
+    /// The file, where it is one.
+    pub(crate) fn file(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// Opens it, migrated forward.
+    ///
+    /// # Errors
+    /// In words for the operator.
+    pub(crate) async fn open(&self, open: Open) -> anyhow::Result<Arc<dyn Store>> {
+        let store: Arc<dyn Store> = match self {
+            Self::Sqlite(path) => {
+                let mode = match open {
+                    Open::Create => alter_store_sqlite::Open::Create,
+                    Open::Existing => alter_store_sqlite::Open::Existing,
+                };
+                let opened = SqliteStore::open(path, mode);
+                Arc::new(opened.with_context(|| format!("the database {self} did not open"))?)
+            }
+            Self::Postgres(url) => {
+                let mode = match open {
+                    Open::Create => alter_store_postgres::Open::Create,
+                    Open::Existing => alter_store_postgres::Open::Existing,
+                };
+                let opened = PostgresStore::open(url.expose_secret(), mode).await;
+                Arc::new(opened.with_context(|| format!("the database {self} did not open"))?)
+            }
+        };
+        Ok(store)
+    }
+
+    /// Whether there is something already that `alter init` must leave alone.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub(crate) async fn exists(&self) -> anyhow::Result<bool> {
+        match self {
+            Self::Sqlite(path) => Ok(path.exists()),
+            Self::Postgres(url) => match PostgresStore::schema_of(url.expose_secret()).await {
+                Ok(_) => Ok(true),
+                Err(alter_store_postgres::OpenError::Missing(_)) => Ok(false),
+                Err(error) => Err(error).with_context(|| format!("the database {self} did not open")),
+            },
+        }
+    }
+
+    /// The schema that opening brings it to.
+    pub(crate) fn schema_version(&self) -> i64 {
+        match self {
+            Self::Sqlite(_) => SqliteStore::schema_version(),
+            Self::Postgres(_) => PostgresStore::schema_version(),
+        }
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "{}", path.display()),
+            Self::Postgres(url) => {
+                let place = PostgresStore::place_of(url.expose_secret());
+                f.write_str(place.as_deref().unwrap_or("PostgreSQL"))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t95_a_password_in_the_url_is_shown_nowhere() {
+        let url = "postgres://alter:canary-pw@db.example:5433/connect?sslmode=verify-full";
+        let database = Database::parse(url, "/data".as_ref()).unwrap();
+        assert!(matches!(&database, Database::Postgres(kept) if kept.expose_secret() == url));
+        let shown = format!("{database} {database:?}");
+        assert!(shown.contains("db.example") && !shown.contains("canary"), "{shown}");
+        for bad in [
+            "postgres://",
+            "postgres://host/db",
+            "postgres://u:canary-pw@h/d?canary-x=1",
+            "mysql://u:canary-pw@h/d",
+        ] {
+            let error = format!("{:#}", Database::parse(bad, "/data".as_ref()).unwrap_err());
+            assert!(error.contains("ALTER_DATABASE_URL") && !error.contains("canary-pw"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! `alter doctor`: every problem that it knows is made to happen, found by its id, and gone when it is mended.
+
+use std::os::unix::fs::PermissionsExt;
+
+use alter_mock_provider::MockProvider;
+use alter_testkit::Sent;
+use serde_json::Value;
+
+use crate::{
+    place::{Place, said},
+    server::{APP, Server},
+};
+
+/// What the doctor found, with its exit status.
+struct Visit {
+    code: i32,
+    findings: Vec<Value>,
+    text: String,
+}
+
+impl Visit {
+    fn severity(&self, id: &str) -> Option<&str> {
+        let found = self.findings.iter().find(|finding| finding["id"] == id);
+        found.map(|finding| finding["severity"].as_str().unwrap())
+    }
+
+    #[track_caller]
+    fn has(&self, id: &str, severity: &str) {
+        assert_eq!(self.severity(id), Some(severity), "{id}: {}", self.text);
+        let finding = self.findings.iter().find(|finding| finding["id"] == id).unwrap();
+        assert!(severity == "ok" || finding["fix"].as_str().unwrap().len() > 10, "{finding} has no remedy");
+        assert_eq!(self.code, i32::from(self.text.contains("\"mend\"")), "{}", self.text);
+    }
+
+    #[track_caller]
+    fn has_not(&self, id: &str) {
+        assert_eq!(self.severity(id), None, "{id}: {}", self.text);
+    }
+}
+
+fn visit_with(place: &Place, args: &[&str]) -> Visit {
+    let output = place.command(&[&["doctor", "--json"], args].concat()).output().unwrap();
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+    let findings = value["findings"].as_array().unwrap().clone();
+    Visit { code: output.status.code().unwrap(), findings, text: said(&output) }
+}
+
+fn offline(place: &Place) -> Visit {
+    visit_with(place, &["--offline"])
+}
+
+/// A new installation in which nothing is wrong.
+fn sound(name: &str) -> Place {
+    let place = Place::new(name);
+    place.json(&["init"]);
+    place.json(&["app", "create", "A", "--website-url", APP]);
+    set_provider(&place, "A", "acme", "https://acme.example");
+    place
+}
+
+fn set_provider(place: &Place, app: &str, id: &str, base: &str) {
+    let (authorize, token) = (format!("{base}/authorize"), format!("{base}/token"));
+    let set = ["provider", "set", app, id, "--authorize-url", &authorize, "--token-url", &token];
+    let more = ["--userinfo-url", "https://acme.example/me", "--client-id", "c", "--client-secret-stdin"];
+    place.json_with(&[&set[..], &more[..], &["--api-host", "acme.example"]].concat(), "secret");
+}
+
+fn chmod(path: &std::path::Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn sql(place: &Place, statement: &str) {
+    rusqlite::Connection::open(place.data().join("alter.db")).unwrap().execute_batch(statement).unwrap();
+}
+
+#[test]
+fn a_sound_installation_has_nothing_to_mend_and_text_says_what_json_says() {
+    let place = sound("doctor-sound");
+    let visit = offline(&place);
+    assert_eq!(visit.code, 0, "{}", visit.text);
+    for id in ["root-key", "data-dir", "database", "provider"] {
+        visit.has(id, "ok");
+    }
+    visit.has("public-url-local", "warn");
+    visit.has_not("reach");
+    let text = said(&place.command(&["doctor", "--offline"]).output().unwrap());
+    assert!(text.contains("/oauth/callback/pc_") && text.contains("warn  public-url-local"), "{text}");
+    let secret = std::fs::read_to_string(place.data().join("root.key")).unwrap();
+    assert!(!text.contains(secret.trim()) && !visit.text.contains(secret.trim()));
+}
+
+#[test]
+fn addresses_that_are_wrong_or_open_to_anyone_are_found() {
+    let mut place = sound("doctor-addresses");
+    for url in ["http://connect.example.com", "https://connect.example.com/alter", "https://*.example.com"] {
+        place.set("ALTER_PUBLIC_URL", url);
+        offline(&place).has("public-url-unusable", "mend");
+    }
+    place.set("ALTER_PUBLIC_URL", "https://connect.example.com");
+    offline(&place).has("public-url", "ok");
+    offline(&place).has_not("listen-public");
+    place.set("ALTER_LISTEN", "0.0.0.0:8700");
+    place.set("ALTER_METRICS_LISTEN", "[::]:9464");
+    let visit = offline(&place);
+    visit.has("listen-public", "warn");
+    visit.has("metrics-public", "warn");
+    place.set("ALTER_METRICS_LISTEN", "127.0.0.1:9464");
+    offline(&place).has_not("metrics-public");
+}
+
+#[test]
+fn keys_and_directories_of_others_are_found() {
+    let place = sound("doctor-files");
+    let (data, key) = (place.data(), place.data().join("root.key"));
+    chmod(&key, 0o644);
+    offline(&place).has("root-key-readable", "mend");
+    chmod(&key, 0o600);
+    chmod(&data, 0o755);
+    offline(&place).has("data-dir-open", "mend");
+    chmod(&data, 0o700);
+    if std::os::unix::fs::chown(&data, Some(65_534), None).is_ok() {
+        offline(&place).has("data-dir-owner", "mend");
+        let us = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&key).unwrap());
+        std::os::unix::fs::chown(&data, Some(us), None).unwrap();
+    }
+    let right = std::fs::read(&key).unwrap();
+    std::fs::write(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    offline(&place).has("root-key-other", "mend");
+    std::fs::write(&key, "AAAA\n").unwrap();
+    offline(&place).has("root-key-missing", "mend");
+    std::fs::remove_file(&key).unwrap();
+    let visit = offline(&place);
+    visit.has("root-key-missing", "mend");
+    visit.has_not("database-unusable");
+    std::fs::write(&key, right).unwrap();
+    chmod(&key, 0o600);
+    offline(&place).has("root-key", "ok");
+}
+
+#[test]
+fn a_database_that_is_missing_older_newer_or_broken_is_told_apart_and_not_touched() {
+    let place = Place::new("doctor-database");
+    offline(&place).has("database-missing", "mend");
+    drop(place);
+    let place = sound("doctor-database");
+    let version = |place: &Place| -> i64 {
+        let raw = rusqlite::Connection::open(place.data().join("alter.db")).unwrap();
+        raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    };
+    let now = version(&place);
+    sql(&place, "PRAGMA user_version = 9999");
+    offline(&place).has("schema-newer", "mend");
+    sql(&place, &format!("PRAGMA user_version = {now}"));
+    offline(&place).has("database", "ok");
+
+    sql(&place, "CREATE TRIGGER broken BEFORE INSERT ON probes BEGIN SELECT RAISE(ABORT, 'no'); END");
+    offline(&place).has("database-unusable", "mend");
+    sql(&place, "DROP TRIGGER broken");
+    std::fs::remove_file(place.data().join("alter.db")).unwrap();
+    for rest in ["alter.db-wal", "alter.db-shm"] {
+        let _may_be_gone = std::fs::remove_file(place.data().join(rest));
+    }
+    std::fs::write(place.data().join("alter.db"), "").unwrap();
+    offline(&place).has("schema-older", "warn");
+    assert_eq!(version(&place), 0, "looking does not migrate");
+    std::fs::write(place.data().join("alter.db"), "no database at all, but long enough to be read as one")
+        .unwrap();
+    offline(&place).has("database-unusable", "mend");
+}
+
+#[test]
+fn few_open_files_are_found() {
+    let place = sound("doctor-descriptors");
+    offline(&place).has_not("open-files-low");
+    let doctor = place.command(&["doctor", "--offline", "--json"]);
+    let mut limited = std::process::Command::new("/bin/sh");
+    limited
+        .args(["-c", "ulimit -n 512; exec \"$0\" \"$@\""])
+        .arg(doctor.get_program())
+        .args(doctor.get_args());
+    limited.envs(doctor.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = limited.output().unwrap();
+    assert!(said(&output).contains("open-files-low"), "{}", said(&output));
+}
+
+#[test]
+fn apps_that_cannot_work_or_are_looser_than_they_should_be_are_found() {
+    let mut place = sound("doctor-apps");
+    let visit = offline(&place);
+    let problems =
+        ["app-no-provider", "app-no-website", "app-mints-nothing", "app-name-twice", "app-legacy-clients"];
+    for id in problems.into_iter().chain(["app-allow-bearer", "app-website-http"]) {
+        visit.has_not(id);
+    }
+    place.json(&["app", "create", "A", "--website-url", "http://localhost:3000", "--allow-bearer"]);
+    place.json(&["app", "create", "B"]);
+    place.json(&["app", "create", "C", "--return-origin", APP, "--legacy-clients"]);
+    let visit = offline(&place);
+    visit.has("app-no-provider", "mend");
+    visit.has("app-mints-nothing", "mend");
+    visit.has("app-no-website", "warn");
+    visit.has("app-name-twice", "warn");
+    visit.has("app-legacy-clients", "warn");
+    visit.has_not("app-allow-bearer");
+    visit.has_not("app-website-http");
+    place.set("ALTER_PUBLIC_URL", "https://connect.example.com");
+    let visit = offline(&place);
+    visit.has("app-allow-bearer", "warn");
+    visit.has("app-website-http", "warn");
+}
+
+#[test]
+fn providers_that_release_nothing_or_have_no_secret_are_found() {
+    let place = sound("doctor-providers");
+    let id = place.json(&["app", "show", "A"])["app_id"].as_str().unwrap().to_owned();
+    let urls = ["--authorize-url", "https://b.example/a", "--token-url", "https://b.example/t"];
+    let set = ["provider", "set", "A", "b", "--userinfo-url", "https://b.example/u", "--client-id", "c"];
+    place.json_with(&[&set[..], &urls[..], &["--client-secret-stdin"]].concat(), "secret");
+    let visit = offline(&place);
+    visit.has("provider-no-api-host", "mend");
+    assert!(visit.text.contains(&format!("alter provider set {id} b --api-host")), "{}", visit.text);
+    place.json(&["provider", "remove", "A", "b"]);
+    place.json(&["provider", "set", "A", "github", "--client-id", "c", "--public-client"]);
+    offline(&place).has("provider-no-secret", "mend");
+    place.json_with(&["provider", "set", "A", "github", "--client-id", "c", "--client-secret-stdin"], "s");
+    offline(&place).has_not("provider-no-secret");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn providers_that_cannot_be_reached_are_found_by_what_is_in_the_way() {
+    let mut place = Place::new("doctor-egress");
+    place.json(&["init"]);
+    place.json(&["app", "create", "A", "--website-url", APP]);
+    let mock = MockProvider::start().await;
+    set_provider(&place, "A", "fine", &mock.issuer());
+    let visit = visit_with(&place, &[]);
+    visit.has("reach", "ok");
+    visit.has("public-url-silent", "warn");
+    for id in ["clock-skew", "clock-wrong", "provider-private"] {
+        visit.has_not(id);
+    }
+    for (apart, id, severity) in
+        [(120, "clock-skew", "warn"), (-120, "clock-skew", "warn"), (600, "clock-wrong", "mend")]
+    {
+        let date = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_secs(apart)).unwrap();
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        mock.set(|switches| switches.headers = vec![("/token".into(), "date".into(), date)]);
+        visit_with(&place, &[]).has(id, severity);
+    }
+    mock.set(|switches| switches.headers.clear());
+
+    set_provider(&place, "A", "closed", "http://127.0.0.1:1");
+    set_provider(&place, "A", "nameless", "https://no-such-name.invalid");
+    set_provider(&place, "A", "plain", &mock.issuer().replace("http:", "https:"));
+    let visit = visit_with(&place, &[]);
+    visit.has("provider-unreachable", "mend");
+    visit.has("provider-not-resolved", "mend");
+    visit.has("provider-tls", "mend");
+    visit.has("reach", "ok");
+    place.set("ALTER_EGRESS_ALLOW", "");
+    let visit = visit_with(&place, &[]);
+    visit.has("provider-private", "mend");
+    visit.has_not("reach");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_public_address_that_leads_elsewhere_or_with_another_host_is_found() {
+    let mut server = Server::start("doctor-public").await;
+    visit_with(&server.place, &[]).has("reach", "ok");
+    let ours = format!("http://{}", server.host);
+    let instance = server.send(Sent::new("GET", "/healthz")).await.json()["instance"].clone();
+    assert_eq!(instance.as_str().map(str::len), Some(16));
+
+    // A proxy that sends another Host looks like this from behind.
+    server.place.set("ALTER_PUBLIC_URL", &ours.replace("localhost", "127.0.0.1"));
+    visit_with(&server.place, &[]).has("public-url-host", "mend");
+    // Something that is no Connect server.
+    let issuer = server.mock.issuer();
+    server.place.set("ALTER_PUBLIC_URL", &issuer);
+    visit_with(&server.place, &[]).has("public-url-elsewhere", "mend");
+    // One with other data.
+    let other = Server::start("doctor-other").await;
+    server.place.set("ALTER_PUBLIC_URL", &format!("http://{}", other.host));
+    let visit = visit_with(&server.place, &[]);
+    visit.has("public-url-elsewhere", "mend");
+    assert!(visit.text.contains("of another database"), "{}", visit.text);
+    server.place.set("ALTER_PUBLIC_URL", &ours);
+    visit_with(&server.place, &[]).has("reach", "ok");
+}
+
+#[test]
+fn a_database_on_a_server_is_looked_at_too() {
+    let database = alter_testkit::postgres::database();
+    let mut place = Place::new("doctor-postgres");
+    place.set("ALTER_DATABASE_URL", &database.url);
+    std::fs::create_dir(place.data()).unwrap();
+    chmod(&place.data(), 0o700);
+    let key = place.data().join("root.key");
+    std::fs::write(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    chmod(&key, 0o600);
+    place.set("ALTER_ROOT_KEY_FILE", key.to_str().unwrap());
+    offline(&place).has("database-missing", "mend");
+    place.json(&["init"]);
+    let visit = offline(&place);
+    visit.has("database", "ok");
+    visit.has_not("clock-database");
+    visit.has_not("disk");
+    place.set("ALTER_DATABASE_URL", "postgres://u:canary-password@127.0.0.1:1/nothing");
+    let visit = offline(&place);
+    visit.has("database-unusable", "mend");
+    assert!(!visit.text.contains("canary"), "{}", visit.text);
+}

@@ -1,0 +1,93 @@
+//! Fault 27: the server is told to stop while exchanges are under way.
+
+use alter_mock_provider::{Gate, User};
+use alter_testkit::http::send;
+use tokio::task::JoinSet;
+
+use crate::server::{Server, Walk};
+
+/// Users whose exchange is under way when the signal comes: more than one host's connections (32), so that some wait.
+const USERS: usize = 80;
+
+/// So many users, each with an account of their own, all of them back from the provider, which holds its answers.
+async fn waiting_exchanges(server: &Server, gate: &Gate, users: usize) -> (Vec<Walk>, JoinSet<u16>) {
+    let mut walks = Vec::new();
+    for i in 0..users {
+        let sub = format!("user-{i}");
+        let email = format!("user-{i}@acme.example");
+        server.mock.add_user(User { sub: sub.clone(), email, name: sub.clone() });
+        server.mock.set(|switches| switches.auto_user = Some(sub));
+        walks.push(server.up_to_callback().await);
+    }
+    server.mock.set(|switches| switches.token_gate = Some(gate.clone()));
+    let mut browsers = JoinSet::new();
+    for walk in &walks {
+        let (host, sent) = (server.host.clone(), walk.coming_back());
+        browsers.spawn(async move { send(&host, sent).await.status });
+    }
+    let from = std::time::Instant::now();
+    while !server.scrape().await.contains(&format!("\nalter_exchanges_in_flight {users}\n")) {
+        assert!(from.elapsed().as_secs() < 10, "{}", server.log());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    (walks, browsers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f27_a_stop_lets_every_exchange_finish_and_takes_no_new_connection() {
+    let mut server = Server::start("drain").await;
+    let gate = Gate::closed();
+    let (walks, browsers) = waiting_exchanges(&server, &gate, USERS).await;
+
+    server.terminate();
+    server
+        .until("the listener closes", |s| {
+            std::net::TcpStream::connect(s.host.replace("localhost", "127.0.0.1")).is_err()
+        })
+        .await;
+    server.until("it says so", |s| s.log().contains("\"stopping")).await;
+    gate.open();
+    let answers = browsers.join_all().await;
+    assert_eq!(answers, vec![303; USERS], "every browser is sent on");
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+    server.until("it says so", |s| s.log().contains("\"stopped\"")).await;
+
+    server.serve().await;
+    for walk in &walks {
+        assert_eq!(server.status(&walk.token).await["status"], "completed");
+    }
+    let grants = server.place.json(&["grant", "list", &server.app_id, "--limit", "200"]);
+    assert_eq!(grants["grants"].as_array().unwrap().len(), USERS, "none was lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f27_a_second_signal_ends_it_at_once_and_the_log_says_what_was_cut_off() {
+    let mut server = Server::start("twice").await;
+    let gate = Gate::closed();
+    let (_walks, _browsers) = waiting_exchanges(&server, &gate, 3).await;
+    server.terminate();
+    server.until("it stops", |s| s.log().contains("\"stopping")).await;
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(1), "{}", server.log());
+    server.until("it says why", |s| s.log().contains("3 exchanges were cut off")).await;
+    assert!(server.log().contains("a second signal came"), "{}", server.log());
+
+    // The control: what was cut off is not taken for done.
+    server.mock.set(|switches| switches.token_gate = None);
+    server.serve().await;
+    let grants = server.place.json(&["grant", "list", &server.app_id]);
+    assert_eq!(grants["grants"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f57_a_restart_with_the_same_root_key_keeps_sessions_and_cookies() {
+    let mut server = Server::start("restart").await;
+    let walk = server.up_to_callback().await;
+    let unopened = server.mint().await;
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+    server.serve().await;
+    assert_eq!(server.send(walk.coming_back()).await.status, 303);
+    assert_eq!(server.status(&walk.token).await["status"], "completed", "the cookie is still good");
+    assert_eq!(server.status(&unopened).await["status"], "open", "a token from before still opens");
+}

@@ -1,0 +1,10 @@
+//! The binary as an operator runs it: real processes, real signals, a mock provider.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
+
+mod doctor;
+mod drain;
+mod metrics;
+mod place;
+mod server;
+mod tracing;

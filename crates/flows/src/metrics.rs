@@ -1,0 +1,176 @@
+//! What is counted of the stories. Labels are words of ours by their types: never an id, a name, or anything that a
+//! caller or a provider wrote (T95).
+
+use std::{sync::LazyLock, time::Instant};
+
+use alter_core::{EndKind, Level, RevocationOutcome, Session, StoreError};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use crate::{ChoiceError, FlowFault, ReleaseError};
+
+/// Seconds of an exchange: two or three requests to a provider.
+const SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// One histogram for each label.
+type Histograms = Family<Outcome, Histogram, fn() -> Histogram>;
+
+static MINTED: LazyLock<Counter> = LazyLock::new(Counter::default);
+static CLAIMED: LazyLock<Family<Binding, Counter>> = LazyLock::new(Family::default);
+static ENDED: LazyLock<Family<Ended, Counter>> = LazyLock::new(Family::default);
+static EXCHANGES: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
+static EXCHANGE_DURATION: LazyLock<Histograms> =
+    LazyLock::new(|| Family::new_with_constructor(|| Histogram::new(SECONDS)));
+static EXCHANGING: LazyLock<Gauge> = LazyLock::new(Gauge::default);
+static RELEASES: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
+static REVOCATIONS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
+static ROUNDS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
+static AUDIT_FAILURES: LazyLock<Counter> = LazyLock::new(Counter::default);
+
+/// Puts this crate's metrics into the registry.
+pub fn register(registry: &mut Registry) {
+    registry.register("alter_sessions_minted", "Connect sessions minted", MINTED.clone());
+    registry.register(
+        "alter_sessions_claimed",
+        "Sessions opened by a browser, by binding level",
+        CLAIMED.clone(),
+    );
+    registry.register("alter_sessions_ended", "Sessions ended, by how", ENDED.clone());
+    registry.register("alter_exchanges", "Exchanges of a code for tokens, by outcome", EXCHANGES.clone());
+    registry.register_with_unit(
+        "alter_exchange_duration",
+        "From the consumed callback to the stored grant, or to what came instead, by outcome",
+        Unit::Seconds,
+        EXCHANGE_DURATION.clone(),
+    );
+    registry.register(
+        "alter_exchanges_in_flight",
+        "Exchanges under way: a shutdown waits for them",
+        EXCHANGING.clone(),
+    );
+    registry.register("alter_token_releases", "Calls of /sdk/token by outcome", RELEASES.clone());
+    registry.register(
+        "alter_revocations",
+        "Times that a provider was asked to revoke a token, or would have been, by outcome",
+        REVOCATIONS.clone(),
+    );
+    registry.register("alter_reaper_rounds", "Rounds of tidying up by outcome", ROUNDS.clone());
+    registry.register(
+        "alter_audit_failures",
+        "Audit entries that could not be written; a release then does not happen",
+        AUDIT_FAILURES.clone(),
+    );
+    // Present from the start: an alert on a series that is not there yet never fires.
+    for outcome in ["done", "failed", "panicked"] {
+        drop(ROUNDS.get_or_create(&Outcome { outcome }));
+    }
+    for outcome in ["connected", "refused", "fault", "later"] {
+        drop(EXCHANGES.get_or_create(&Outcome { outcome }));
+    }
+    for outcome in ["released", "fault"] {
+        drop(RELEASES.get_or_create(&Outcome { outcome }));
+    }
+    for outcome in ["confirmed", "given_up"] {
+        drop(REVOCATIONS.get_or_create(&Outcome { outcome }));
+    }
+    for kind in [EndKind::Done, EndKind::Failed, EndKind::Expired, EndKind::Cancelled] {
+        drop(ENDED.get_or_create(&Ended { end: kind.as_str() }));
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Binding {
+    level: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    end: &'static str,
+}
+
+pub(crate) fn minted() {
+    MINTED.inc();
+}
+
+pub(crate) fn claimed(level: Level) {
+    CLAIMED.get_or_create(&Binding { level: level.as_str() }).inc();
+}
+
+/// Counts the end of a session that was open before.
+pub(crate) fn ended(was_open: bool, session: &Session) {
+    if let (true, Some(end)) = (was_open, session.end()) {
+        ENDED.get_or_create(&Ended { end: end.kind.as_str() }).inc();
+    }
+}
+
+pub(crate) fn released<T>(result: &Result<T, ReleaseError>) {
+    let outcome = match result {
+        Ok(_) => "released",
+        Err(ReleaseError::Choice(ChoiceError::User(_))) => "user_token_refused",
+        Err(ReleaseError::Choice(ChoiceError::Fault(FlowFault::Store(StoreError::NonceReplayed)))) => {
+            "replayed"
+        }
+        Err(ReleaseError::Choice(ChoiceError::Fault(_))) => "fault",
+        Err(ReleaseError::Choice(_)) => "no_such_grant",
+        Err(ReleaseError::AgentScope { .. }) => "agent_scope",
+        Err(ReleaseError::ProviderGone) => "no_provider",
+        Err(ReleaseError::BlockedDestination { .. }) => "blocked_destination",
+        Err(ReleaseError::RefreshNotBuilt) => "expired",
+        Err(ReleaseError::Fault(FlowFault::Store(StoreError::NonceReplayed))) => "replayed",
+        Err(ReleaseError::Fault(_)) => "fault",
+    };
+    RELEASES.get_or_create(&Outcome { outcome }).inc();
+}
+
+pub(crate) fn revocation_asked(outcome: RevocationOutcome) {
+    REVOCATIONS.get_or_create(&Outcome { outcome: outcome.as_str() }).inc();
+}
+
+pub(crate) fn reaper_round(outcome: &'static str) {
+    ROUNDS.get_or_create(&Outcome { outcome }).inc();
+}
+
+pub(crate) fn audit_failed() {
+    AUDIT_FAILURES.inc();
+}
+
+/// A command that carries an audit entry was not committed, the entry with it.
+pub(crate) fn not_committed(error: &StoreError) {
+    if matches!(error, StoreError::Unavailable(_)) {
+        audit_failed();
+    }
+}
+
+/// An exchange under way. Dropped without [`Exchanging::done`]: it panicked, or the process ends.
+pub(crate) struct Exchanging {
+    outcome: &'static str,
+    since: Instant,
+}
+
+impl Exchanging {
+    pub(crate) fn begin() -> Self {
+        EXCHANGING.inc();
+        Self { outcome: "broken_off", since: Instant::now() }
+    }
+
+    pub(crate) fn done(mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Exchanging {
+    fn drop(&mut self) {
+        EXCHANGING.dec();
+        let outcome = Outcome { outcome: self.outcome };
+        EXCHANGE_DURATION.get_or_create(&outcome).observe(self.since.elapsed().as_secs_f64());
+        EXCHANGES.get_or_create(&outcome).inc();
+    }
+}

@@ -1,0 +1,118 @@
+//! Delegations. A live one is not revoked, and neither is its agent; its grant's end revokes it.
+
+use alter_core::{
+    AgentId, AppId, AuditEntry, CallNonce, Delegation, DelegationStore, GrantId, Micros, StoreError,
+};
+use async_trait::async_trait;
+use sqlx::{
+    PgConnection,
+    postgres::{PgArguments, PgRow},
+};
+
+use crate::{
+    PostgresStore, agent,
+    audit::append,
+    column::{json, parsed, read_json, read_time},
+    fault::Fault,
+    statement::{one, run, values},
+    store::record_nonce,
+};
+
+/// Joined with the grant, which tells the app.
+macro_rules! find {
+    () => {
+        "SELECT d.grant_id, d.agent_id, d.scopes, d.created_at
+         FROM delegations d JOIN grants g ON g.id = d.grant_id
+         WHERE d.agent_id = $1 AND d.grant_id = $2 AND d.revoked_at IS NULL AND g.app_id = $3 AND g.status = 'active'"
+    };
+}
+
+#[async_trait]
+impl DelegationStore for PostgresStore {
+    async fn find_delegation(
+        &self,
+        app: AppId,
+        grant: GrantId,
+        agent: AgentId,
+    ) -> Result<Option<Delegation>, StoreError> {
+        self.one(find!(), ids(app, grant, agent), read_delegation).await
+    }
+
+    async fn revoke_delegation(
+        &self,
+        call: Option<CallNonce>,
+        app: AppId,
+        grant: GrantId,
+        agent: AgentId,
+        at: Micros,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE delegations SET revoked_at = $3 WHERE agent_id = $1 AND grant_id = $2";
+        let audit = &audit;
+        self.write(|tx| {
+            Box::pin(async move {
+                record_nonce(tx.c, call).await?;
+                if !is_live(tx.c, app, grant, agent).await? {
+                    return Ok(false);
+                }
+                run(tx.c, sql, values![agent.to_string(), grant.to_string(), at.0]).await?;
+                append(tx.c, audit).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+}
+
+fn ids(app: AppId, grant: GrantId, agent: AgentId) -> PgArguments {
+    values![agent.to_string(), grant.to_string(), app.to_string()]
+}
+
+/// There is a live delegation, and it stays live until the commit.
+pub(crate) async fn is_live(
+    c: &mut PgConnection,
+    app: AppId,
+    grant: GrantId,
+    agent: AgentId,
+) -> Result<bool, Fault> {
+    let locked = concat!(find!(), " FOR UPDATE OF d");
+    Ok(one(c, locked, ids(app, grant, agent), |_| Ok(())).await?.is_some())
+}
+
+/// Writes one; approving again replaces what was approved before and takes back a revocation.
+///
+/// # Errors
+/// [`StoreError::Conflict`]: the agent is not the app's, or revoked.
+pub(crate) async fn put(c: &mut PgConnection, app: AppId, delegation: &Delegation) -> Result<(), Fault> {
+    if !agent::is_live(c, app, delegation.agent_id).await? {
+        return Err(StoreError::Conflict.into());
+    }
+    let sql = "INSERT INTO delegations (agent_id, grant_id, scopes, created_at, revoked_at)
+               VALUES ($1, $2, $3, $4, NULL)
+               ON CONFLICT (agent_id, grant_id) DO UPDATE SET
+                   scopes = excluded.scopes, created_at = excluded.created_at, revoked_at = NULL";
+    let values = values![
+        delegation.agent_id.to_string(),
+        delegation.grant_id.to_string(),
+        json(&delegation.scopes)?,
+        delegation.created_at.0,
+    ];
+    run(c, sql, values).await?;
+    Ok(())
+}
+
+/// All of a grant that was revoked.
+pub(crate) async fn revoke_all_of(c: &mut PgConnection, grant: GrantId, at: Micros) -> Result<(), Fault> {
+    let sql = "UPDATE delegations SET revoked_at = $2 WHERE grant_id = $1 AND revoked_at IS NULL";
+    run(c, sql, values![grant.to_string(), at.0]).await?;
+    Ok(())
+}
+
+pub(crate) fn read_delegation(row: &PgRow) -> Result<Delegation, Fault> {
+    Ok(Delegation {
+        grant_id: parsed(row, "grant_id", GrantId::parse)?,
+        agent_id: parsed(row, "agent_id", AgentId::parse)?,
+        scopes: read_json(row, "scopes")?,
+        created_at: read_time(row, "created_at")?,
+    })
+}

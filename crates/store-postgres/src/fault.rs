@@ -1,0 +1,71 @@
+//! Why a command failed, before the port's words for it are chosen. One place decides what PostgreSQL's codes mean
+//! (SQLSTATE, appendix A of its manual).
+
+use alter_core::StoreError;
+
+/// Either our own verdict, or something that the engine said.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Decided here.
+    Refused(StoreError),
+    /// Decided there, or between here and there.
+    Engine(sqlx::Error),
+    /// No answer in time.
+    Late,
+}
+
+impl Fault {
+    /// A stored value that cannot be read; `column` is its name.
+    pub(crate) fn corrupt(column: &'static str) -> Self {
+        Self::Refused(StoreError::Corrupt(column))
+    }
+
+    /// Undone by the server because of what others did at the same time; doing it again is right: `40001`
+    /// serialization failure, `40P01` deadlock. Other members of class 40 do not promise that it was undone.
+    pub(crate) fn asks_for_repetition(&self) -> bool {
+        self.code().is_some_and(|code| ["40001", "40P01"].contains(&code.as_str()))
+    }
+
+    /// Whether the connection it happened on may be used again: a verdict on what was asked says nothing against the
+    /// connection; anything else might (a server that shuts down, that became a read-only standby, whose cached plan
+    /// no longer fits).
+    pub(crate) fn spares_the_connection(&self) -> bool {
+        let about_the_request = |code: String| ["22", "23", "40"].iter().any(|class| code.starts_with(class));
+        matches!(self, Self::Refused(_)) || self.code().is_some_and(about_the_request)
+    }
+
+    fn code(&self) -> Option<String> {
+        match self {
+            Self::Engine(sqlx::Error::Database(error)) => error.code().map(Into::into),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        // A unique row that exists, or a referenced row that does not: another write came first.
+        let is_taken_or_gone = fault.code().is_some_and(|code| ["23505", "23503"].contains(&code.as_str()));
+        match fault {
+            Fault::Refused(error) => error,
+            Fault::Engine(_) if is_taken_or_gone => Self::Conflict,
+            Fault::Engine(sqlx::Error::PoolTimedOut) => {
+                Self::Unavailable("no connection to the database could be had in time".into())
+            }
+            Fault::Engine(error) => Self::Unavailable(error.to_string()),
+            Fault::Late => Self::Unavailable("the database did not answer in time".into()),
+        }
+    }
+}

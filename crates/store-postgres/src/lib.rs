@@ -1,0 +1,192 @@
+//! The storage ports of `alter-core` over PostgreSQL 15 and newer.
+//!
+//! Here: SQL, one file per noun under core's file names, and the engine below it: [`connection`] (the address, and
+//! what a server must be), [`pool`] (transactions that are repeated when the server asks for it), [`migrate`]. Not
+//! here: rules (they are `core`'s and are called from inside the transactions), keys and plaintext (what is sealed
+//! arrives sealed).
+//!
+//! Acknowledged means durable: a write is answered after its COMMIT, and `synchronous_commit=off` is refused. Any
+//! number of processes may use one database: nothing is kept in memory, and nothing rests on locks that only
+//! PostgreSQL has (advisory locks, LISTEN), so that its relatives stay possible.
+//!
+//! To add a table, add `migrations/NNNN_name.sql` under SQLite's number, list it in [`migrate`], and write its
+//! statements in the noun's file. Name every column (`SELECT *` breaks prepared statements after a migration), give
+//! every text `COLLATE "C"`, and lock (`FOR UPDATE`) what a transaction reads in order to write it.
+
+mod agent;
+mod app;
+mod app_key;
+mod audit;
+mod column;
+mod connection;
+mod delegation;
+mod fault;
+mod grant;
+mod key;
+pub mod metrics;
+mod migrate;
+mod pool;
+mod provider;
+mod revocation;
+mod session;
+mod statement;
+mod store;
+mod transaction;
+mod user;
+
+use alter_core::{Micros, StoreError};
+use sqlx::{Connection as _, postgres::PgArguments};
+
+use crate::{
+    connection::Address,
+    pool::{Form, Pool, Step, Tx},
+    statement::Read,
+};
+
+/// What [`PostgresStore::open`] does about a database without our tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// Makes them. The database itself must be there.
+    Create,
+    /// Refuses.
+    Existing,
+}
+
+/// Why a database could not be opened. The texts are for the operator; none contains the URL.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL cannot be used.
+    #[error("the database URL {0}")]
+    Url(String),
+    /// [`Open::Existing`], and there are no tables.
+    #[error("there are no tables of ours in the database {0}")]
+    Missing(String),
+    /// A newer program has migrated it. Nothing was changed.
+    #[error("the database has schema {found}, this program knows {known}: use the newer program")]
+    NewerSchema {
+        /// In the database.
+        found: i64,
+        /// In this program.
+        known: i64,
+    },
+    /// It has tables of something else. Nothing was changed.
+    #[error("{0} is a database of another program")]
+    NotOurs(String),
+    /// The server is not what this program needs. Nothing was changed.
+    #[error("the database server cannot be used: {0}")]
+    Server(String),
+    /// Another process has been migrating it for a minute.
+    #[error("another process is migrating the database; try again when it has finished")]
+    Migrating,
+    /// The server refused, or there is none.
+    #[error("the database cannot be opened: {0}")]
+    Engine(String),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+/// A database on a server.
+pub struct PostgresStore {
+    /// Host and database, for people.
+    place: String,
+    pool: Pool,
+}
+
+impl PostgresStore {
+    /// Connects, checks the server and migrates the database forward. `url` is `postgres://USER[:PASSWORD]@HOST/DATABASE`
+    /// with the parameters that [`connection`] lists.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(url: &str, mode: Open) -> Result<Self, OpenError> {
+        let address = Address::parse(url)?;
+        let mut connection = address.connect().await?;
+        migrate::refuse_unknown(&mut connection, address.place(), mode).await?;
+        migrate::forward(&mut connection).await?;
+        connection.close().await?;
+        Ok(Self { place: address.place().to_owned(), pool: Pool::new(address) })
+    }
+
+    /// The schema that a database has and the one this program knows. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], as for [`Open::Existing`].
+    pub async fn schema_of(url: &str) -> Result<(i64, i64), OpenError> {
+        let address = Address::parse(url)?;
+        let mut connection = address.connect().await?;
+        migrate::refuse_unknown(&mut connection, address.place(), Open::Existing).await?;
+        let found = migrate::version(&mut connection).await?;
+        connection.close().await?;
+        Ok((found, migrate::known()))
+    }
+
+    /// The database server's clock.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the tables need not be there.
+    pub async fn clock_of(url: &str) -> Result<Micros, OpenError> {
+        let mut connection = Address::parse(url)?.connect().await?;
+        let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT AS now";
+        let now =
+            statement::one(&mut connection, sql, PgArguments::default(), |row| column::read(row, "now"));
+        let now: Option<i64> =
+            now.await.map_err(|fault| OpenError::Engine(StoreError::from(fault).to_string()))?;
+        connection.close().await?;
+        now.map(Micros).ok_or_else(|| OpenError::Engine("it does not tell the time".into()))
+    }
+
+    /// Host and database of a URL, for people.
+    ///
+    /// # Errors
+    /// [`OpenError::Url`].
+    pub fn place_of(url: &str) -> Result<String, OpenError> {
+        Ok(Address::parse(url)?.place().to_owned())
+    }
+
+    /// The schema that [`PostgresStore::open`] brings a database to.
+    pub fn schema_version() -> i64 {
+        migrate::known()
+    }
+
+    /// Runs `work` inside a transaction; answers once that is durable. `work` may run several times: each time from
+    /// the start, and nothing of the earlier times has happened. An engine's error must not be swallowed: COMMIT
+    /// would quietly undo.
+    async fn write<'a, T>(&self, work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>) -> Result<T, StoreError> {
+        self.pool.run(Form::Transaction, work).await
+    }
+
+    /// The first row of one statement, if any. A single statement is its own transaction.
+    async fn one<T>(
+        &self,
+        sql: &'static str,
+        values: PgArguments,
+        read: Read<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.pool.run(Form::Statement, |tx| Box::pin(statement::one(tx.c, sql, values.clone(), read))).await
+    }
+
+    /// Every row of one statement.
+    async fn all<T>(
+        &self,
+        sql: &'static str,
+        values: PgArguments,
+        read: Read<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.pool.run(Form::Statement, |tx| Box::pin(statement::all(tx.c, sql, values.clone(), read))).await
+    }
+
+    /// How many rows one statement changed.
+    async fn run(&self, sql: &'static str, values: PgArguments) -> Result<u64, StoreError> {
+        self.pool.run(Form::Statement, |tx| Box::pin(statement::run(tx.c, sql, values.clone()))).await
+    }
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").field("place", &self.place).finish_non_exhaustive()
+    }
+}

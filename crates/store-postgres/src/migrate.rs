@@ -1,0 +1,285 @@
+//! The schema's way forward. `schema_version` holds the number of the last migration that ran; each runs in one
+//! transaction with the raising of that number, so a crash between two statements leaves the schema before it (F37).
+//! There is no way back: a newer schema is refused.
+//!
+//! Of several processes one migrates: who holds the lease, a row with an end and a fence. The fence is a number that
+//! every new holder raises; a migration locks the row and looks whether its own number still stands there, so a
+//! holder that was asleep while its lease ran out changes nothing. Its times are the database's, one clock for all.
+
+use std::time::Duration;
+
+use alter_core::{AppId, SystemRandom};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
+use crate::{
+    Open, OpenError,
+    column::{read, read_text},
+    fault::Fault,
+    statement::{all, one, run, values},
+};
+
+/// In order; the first is number 1. A migration that has been released never changes.
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_connect.sql"),
+    include_str!("../migrations/0002_users_and_agents.sql"),
+    include_str!("../migrations/0003_app_keys.sql"),
+];
+
+/// Where the schema stands, and who may move it.
+const BOOKKEEPING: &str = r#"
+    CREATE TABLE schema_version (
+        id      BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+        version BIGINT NOT NULL
+    );
+    CREATE TABLE migration_lease (
+        id         BIGINT           NOT NULL PRIMARY KEY CHECK (id = 1),
+        holder     TEXT COLLATE "C" NOT NULL,
+        fence      BIGINT           NOT NULL,
+        expires_at BIGINT           NOT NULL
+    );
+    INSERT INTO schema_version (id, version) VALUES (1, 0);
+    INSERT INTO migration_lease (id, holder, fence, expires_at) VALUES (1, '', 0, 0);
+"#;
+
+/// How often somebody who waits for the holder looks, and how many times.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 600;
+
+/// The newest schema this program knows.
+pub(crate) fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).expect("there are fewer migrations than that")
+}
+
+/// Refuses what must not be written to: a newer schema, another program's tables, or none where some must be.
+pub(crate) async fn refuse_unknown(c: &mut PgConnection, place: &str, mode: Open) -> Result<(), OpenError> {
+    let tables = tables(c).await?;
+    let has = |name: &str| tables.iter().any(|table| table == name);
+    match (has("schema_version") && has("migration_lease"), tables.is_empty(), mode) {
+        (true, ..) => refuse_newer(version(c).await?, known()),
+        (false, true, Open::Create) => Ok(()),
+        (false, true, Open::Existing) => Err(OpenError::Missing(place.to_owned())),
+        (false, false, _) => Err(OpenError::NotOurs(place.to_owned())),
+    }
+}
+
+fn refuse_newer(found: i64, known: i64) -> Result<(), OpenError> {
+    if found > known { Err(OpenError::NewerSchema { found, known }) } else { Ok(()) }
+}
+
+/// The tables where ours are or would be, as one moment saw them: those of the bookkeeping appear together.
+async fn tables(c: &mut PgConnection) -> Result<Vec<String>, OpenError> {
+    let sql = "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = current_schema()";
+    Ok(all(c, sql, values![], |row| read_text(row, "name")).await?)
+}
+
+/// Runs what has not run yet. Any number of processes may do so at once.
+pub(crate) async fn forward(c: &mut PgConnection) -> Result<(), OpenError> {
+    forward_to(c, MIGRATIONS).await
+}
+
+/// `migrations` is an argument for the tests.
+async fn forward_to(c: &mut PgConnection, migrations: &[&'static str]) -> Result<(), OpenError> {
+    let known = i64::try_from(migrations.len()).expect("there are fewer migrations than that");
+    keep_books(c).await?;
+    for _ in 0..LOOKS {
+        let done = version(c).await?;
+        if done >= known {
+            return refuse_newer(done, known);
+        }
+        match Lease::take(c).await? {
+            Some(lease) => migrate_all(c, lease, migrations).await?,
+            None => tokio::time::sleep(LOOK).await,
+        }
+    }
+    Err(OpenError::Migrating)
+}
+
+/// Gives the lease back after a failure too, so that the next one need not wait for its end. (Over a connection that
+/// is lost it cannot.)
+async fn migrate_all(
+    c: &mut PgConnection,
+    lease: Lease,
+    migrations: &[&'static str],
+) -> Result<(), OpenError> {
+    // An index on a large table takes longer than a statement of the running program ever may.
+    c.execute("SET statement_timeout = 0").await?;
+    let outcome = loop {
+        match migrate_one(c, lease, migrations).await {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let given_back = lease.give_back(c).await;
+    outcome?;
+    Ok(given_back?)
+}
+
+/// Makes the bookkeeping's tables where they are missing. `IF NOT EXISTS` does not help against somebody who is at it
+/// at the same moment, so whoever comes second fails, and finds them there.
+async fn keep_books(c: &mut PgConnection) -> Result<(), OpenError> {
+    for _ in 0..LOOKS {
+        if tables(c).await?.iter().any(|table| table == "schema_version") {
+            return Ok(());
+        }
+        let mut transaction = c.begin().await?;
+        match transaction.execute(BOOKKEEPING).await {
+            Ok(_) => transaction.commit().await?,
+            // unique_violation, duplicate_table: somebody else's have just appeared.
+            Err(sqlx::Error::Database(error))
+                if matches!(error.code().as_deref(), Some("23505" | "42P07")) =>
+            {
+                transaction.rollback().await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(OpenError::Migrating)
+}
+
+pub(crate) async fn version(c: &mut PgConnection) -> Result<i64, OpenError> {
+    let sql = "SELECT version FROM schema_version WHERE id = 1";
+    one(c, sql, values![], |row| read(row, "version")).await?.ok_or(Fault::corrupt("version").into())
+}
+
+/// The right to migrate: until its end, and not a moment after somebody else has taken it.
+#[derive(Clone, Copy)]
+struct Lease {
+    fence: i64,
+}
+
+impl Lease {
+    /// `None` while somebody else has it. A row that is locked is one whose holder is migrating: it is left alone,
+    /// whatever its end says.
+    async fn take(c: &mut PgConnection) -> Result<Option<Self>, Fault> {
+        let sql = "UPDATE migration_lease SET holder = $1, fence = fence + 1,
+                       expires_at = (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT + 5000000
+                   WHERE id IN (SELECT id FROM migration_lease
+                                WHERE id = 1 AND expires_at <= (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT
+                                FOR UPDATE SKIP LOCKED)
+                   RETURNING fence";
+        let holder = AppId::new(&SystemRandom).to_string();
+        one(c, sql, values![holder], |row| Ok(Self { fence: read(row, "fence")? })).await
+    }
+
+    /// Inside a migration's transaction: whether it is still ours; if so, nobody can take it until the commit.
+    async fn holds(self, c: &mut PgConnection) -> Result<bool, Fault> {
+        let sql = "SELECT fence FROM migration_lease WHERE id = 1 AND fence = $1 FOR UPDATE";
+        Ok(one(c, sql, values![self.fence], |_| Ok(())).await?.is_some())
+    }
+
+    async fn give_back(self, c: &mut PgConnection) -> Result<(), Fault> {
+        let sql = "UPDATE migration_lease SET expires_at = 0 WHERE id = 1 AND fence = $1";
+        run(c, sql, values![self.fence]).await.map(|_| ())
+    }
+}
+
+/// One step, if there is one and the lease still holds. Whoever has taken the lease does the rest.
+async fn migrate_one(
+    c: &mut PgConnection,
+    lease: Lease,
+    migrations: &[&'static str],
+) -> Result<bool, OpenError> {
+    let mut transaction = c.begin().await?;
+    if !lease.holds(&mut transaction).await? {
+        return Err(OpenError::Migrating);
+    }
+    let done = version(&mut transaction).await?;
+    let Some(next) = usize::try_from(done).ok().and_then(|i| migrations.get(i)) else {
+        transaction.rollback().await?;
+        return Ok(false);
+    };
+    transaction.execute(*next).await?;
+    run(&mut transaction, "UPDATE schema_version SET version = $1 WHERE id = 1", values![done + 1]).await?;
+    transaction.commit().await?;
+    tracing::info!(schema = done + 1, "database migrated");
+    Ok(true)
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Engine(error) => error.into(),
+            other => Self::Engine(alter_core::StoreError::from(other).to_string()),
+        }
+    }
+}
+
+/// How PostgreSQL would run a statement against the newest schema if it had to avoid reading whole tables and sorting.
+/// `values` stand for `$1`, `$2`, ...
+#[cfg(test)]
+pub(crate) async fn plan(sql: &str, values: &[&str]) -> String {
+    let database = alter_testkit::postgres::database();
+    crate::PostgresStore::open(&database.url, Open::Create).await.unwrap();
+    let with_values = values.iter().enumerate().rev();
+    let sql = with_values.fold(sql.to_owned(), |sql, (i, value)| sql.replace(&format!("${}", i + 1), value));
+    database.sql(&format!(
+        "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; EXPLAIN {sql}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use alter_testkit::postgres::database;
+
+    use super::*;
+
+    async fn connect(url: &str) -> PgConnection {
+        PgConnection::connect(url).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn f37_who_slept_while_the_lease_ran_out_changes_nothing() {
+        let database = database();
+        let (mut slow, mut next) = (connect(&database.url).await, connect(&database.url).await);
+        keep_books(&mut slow).await.unwrap();
+        let first = Lease::take(&mut slow).await.unwrap().expect("it is free");
+        assert!(Lease::take(&mut next).await.unwrap().is_none(), "while it lasts it is one's own");
+
+        database.sql("UPDATE migration_lease SET expires_at = 1");
+        let second = Lease::take(&mut next).await.unwrap().expect("it has run out");
+        assert!(second.fence > first.fence);
+        let refused = migrate_one(&mut slow, first, MIGRATIONS).await;
+        assert!(matches!(refused, Err(OpenError::Migrating)), "{refused:?}");
+        assert_eq!(version(&mut next).await.unwrap(), 0);
+        first.give_back(&mut slow).await.unwrap();
+        assert_ne!(
+            database.sql("SELECT expires_at FROM migration_lease"),
+            "0",
+            "it is not ours to give back"
+        );
+
+        while migrate_one(&mut next, second, MIGRATIONS).await.unwrap() {}
+        assert_eq!(version(&mut slow).await.unwrap(), known());
+    }
+
+    #[tokio::test]
+    async fn f37_a_lease_that_ran_out_is_not_taken_from_under_a_migration_that_runs() {
+        let database = database();
+        let (mut holder, mut next) = (connect(&database.url).await, connect(&database.url).await);
+        keep_books(&mut holder).await.unwrap();
+        let lease = Lease::take(&mut holder).await.unwrap().expect("it is free");
+        database.sql("UPDATE migration_lease SET expires_at = 1");
+        let mut migration = holder.begin().await.unwrap();
+        assert!(lease.holds(&mut migration).await.unwrap());
+        assert!(Lease::take(&mut next).await.unwrap().is_none());
+        migration.rollback().await.unwrap();
+        assert!(Lease::take(&mut next).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn f37_a_migration_with_a_mistake_at_its_end_leaves_nothing_and_the_right_one_follows() {
+        let database = database();
+        let mut c = connect(&database.url).await;
+        let broken =
+            forward_to(&mut c, &["CREATE TABLE a (b BIGINT)", "CREATE TABLE c (d BIGINT); SELECT 1 / 0"]);
+        assert!(matches!(broken.await, Err(OpenError::Engine(_))));
+        assert_eq!(
+            database.sql("SELECT version, to_regclass('a'), to_regclass('c') FROM schema_version"),
+            "1|a|"
+        );
+        assert_eq!(database.sql("SELECT expires_at FROM migration_lease"), "0", "nobody has to wait");
+        forward_to(&mut c, &["", "CREATE TABLE c (d BIGINT)"]).await.unwrap();
+        assert_eq!(database.sql("SELECT version, to_regclass('c') FROM schema_version"), "2|c");
+    }
+}

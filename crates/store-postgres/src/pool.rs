@@ -1,0 +1,186 @@
+//! Connections, and transactions over them.
+//!
+//! PostgreSQL, and more so its relatives, may undo a transaction because of others and ask for it again. So a
+//! transaction is a function that may be called several times; times, ids and random values are its arguments.
+//!
+//! A connection whose work was cut off, by time or because nobody waits any more, is closed: that undoes a transaction.
+//! (A single statement that had reached the server may still be done; nobody was told that it was.)
+//! After a failure of the server every connection that was idle then is tried before it is lent again, so that a server that came
+//! back is used without a restart of ours.
+
+use std::{
+    marker::PhantomData,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use alter_core::{StoreError, SystemRandom, time::random_bytes};
+use sqlx::{
+    Connection as _, Executor as _, PgConnection, PgPool, Postgres,
+    pool::{PoolConnection, PoolConnectionMetadata},
+    postgres::PgPoolOptions,
+};
+
+use crate::{
+    connection::{self, Address, CONNECT},
+    fault::Fault,
+    metrics,
+};
+
+/// Connections at most, of each of our processes. PostgreSQL allows 100 in all unless told otherwise.
+const CONNECTIONS: u32 = 16;
+/// A connection's age at most: what was changed for a role or database takes effect within that.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// Idle for longer than this, a connection is tried before it is lent: a firewall may have dropped it.
+const FRESH: Duration = Duration::from_secs(5);
+/// How long a transaction may take, its statements' ten seconds each notwithstanding: a network that swallows packets
+/// answers nothing at all.
+const LIMIT: Duration = Duration::from_secs(15);
+/// How often a transaction is tried.
+const TRIES: u32 = 10;
+/// READ COMMITTED, said aloud: another default of the server must not change what our statements mean. Their
+/// conditions are judged on the newest committed row, after waiting for whoever is changing it.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// A transaction's connection; `'a` is what its work borrows.
+pub(crate) struct Tx<'c, 'a> {
+    pub(crate) c: &'c mut PgConnection,
+    outlives: PhantomData<&'c &'a ()>,
+}
+
+/// What a transaction does.
+pub(crate) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'c>>;
+
+/// How work is made atomic.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Form {
+    /// It is a single statement.
+    Statement,
+    /// BEGIN and COMMIT around it.
+    Transaction,
+}
+
+pub(crate) struct Pool {
+    pool: PgPool,
+    failed: Failed,
+}
+
+impl Pool {
+    /// Connects when it is first used.
+    pub(crate) fn new(address: Address) -> Self {
+        let failed = Failed::default();
+        let known = failed.clone();
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .max_lifetime(LIFETIME)
+            .acquire_timeout(CONNECT)
+            .after_connect(|c, _| Box::pin(connection::prepare_and_judge(c)))
+            .test_before_acquire(false)
+            .before_acquire(move |c, lent| {
+                let sound = lent.idle_for < FRESH && !known.since(&lent);
+                Box::pin(async move { if sound { Ok(true) } else { c.ping().await.map(|()| true) } })
+            })
+            .connect_lazy_with(address.options());
+        Self { pool, failed }
+    }
+
+    /// Runs `work`, again when the server asks for that.
+    pub(crate) async fn run<'a, T>(
+        &self,
+        form: Form,
+        work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>,
+    ) -> Result<T, StoreError> {
+        let (mut tries, started) = (1, Instant::now());
+        loop {
+            match self.once(form, &work).await {
+                Err(fault) if fault.asks_for_repetition() && tries < TRIES && started.elapsed() < LIMIT => {
+                    metrics::repeated();
+                    tokio::time::sleep(pause(tries)).await;
+                    tries += 1;
+                }
+                outcome => {
+                    let result = outcome.map_err(StoreError::from);
+                    metrics::command(started, &result);
+                    return result;
+                }
+            }
+        }
+    }
+
+    async fn once<'a, T>(
+        &self,
+        form: Form,
+        work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>,
+    ) -> Result<T, Fault> {
+        let mut lent = Lent(Some(self.pool.acquire().await?));
+        let done = tokio::time::timeout(LIMIT, perform(form, lent.connection(), work)).await;
+        let outcome = done.unwrap_or(Err(Fault::Late));
+        match &outcome {
+            Err(fault) if !fault.spares_the_connection() => self.failed.now(),
+            _ => lent.give_back(),
+        }
+        outcome
+    }
+}
+
+async fn perform<'a, T>(
+    form: Form,
+    connection: &mut PgConnection,
+    work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>,
+) -> Result<T, Fault> {
+    if form == Form::Statement {
+        return work(Tx { c: connection, outlives: PhantomData }).await;
+    }
+    connection.execute(BEGIN).await?;
+    let outcome = work(Tx { c: connection, outlives: PhantomData }).await;
+    let end = match &outcome {
+        Ok(_) => "COMMIT",
+        Err(fault) if fault.spares_the_connection() => "ROLLBACK",
+        Err(_) => return outcome,
+    };
+    connection.execute(end).await?;
+    outcome
+}
+
+/// Before the next try: at random, so that those who collided do not collide again; longer each time.
+fn pause(tries: u32) -> Duration {
+    let most = (5_u64 << tries).min(250);
+    Duration::from_millis(u64::from(u16::from_le_bytes(random_bytes(&SystemRandom))) % most)
+}
+
+/// A connection that is closed unless it is given back. Taken out of the pool first, which needs no farewell of a
+/// server that may not answer.
+struct Lent(Option<PoolConnection<Postgres>>);
+
+impl Lent {
+    fn connection(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("it is there until it is given back")
+    }
+
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        drop(self.0.take().map(PoolConnection::detach));
+    }
+}
+
+/// When the server last failed.
+#[derive(Clone, Default)]
+struct Failed(Arc<Mutex<Option<Instant>>>);
+
+impl Failed {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether it has, since this connection was last used.
+    fn since(&self, connection: &PoolConnectionMetadata) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|at| at.elapsed() < connection.idle_for)
+    }
+}

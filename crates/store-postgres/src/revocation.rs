@@ -1,0 +1,138 @@
+//! Revoking a grant in one commit, and the requests to providers that are still to be made.
+
+use alter_core::{
+    AppId, AuditEntry, ConfigId, GrantId, Micros, Revocation, RevocationOutcome, RevocationStore,
+    RevokeGrant, StoreError,
+};
+use async_trait::async_trait;
+use sqlx::{PgConnection, postgres::PgRow};
+
+use crate::{
+    PostgresStore,
+    app_key::refuse_retired,
+    audit::append,
+    column::{counter, optional_text, parsed, read, read_counter, read_time},
+    delegation::revoke_all_of,
+    fault::Fault,
+    statement::{run, values},
+    store::{record_nonce, refuse_known_nonce},
+};
+
+const DUE: &str = "SELECT grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at, created_at
+    FROM revocations WHERE next_at <= $1 ORDER BY next_at, grant_id LIMIT $2";
+
+#[async_trait]
+impl RevocationStore for PostgresStore {
+    async fn revoke_grant(&self, revoke: RevokeGrant) -> Result<bool, StoreError> {
+        self.write(|tx| Box::pin(revoke_in(tx.c, &revoke))).await
+    }
+
+    async fn list_due_revocations(&self, now: Micros, limit: u32) -> Result<Vec<Revocation>, StoreError> {
+        self.all(DUE, values![now.0, i64::from(limit)], read_revocation).await
+    }
+
+    async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<bool, StoreError> {
+        let sql = "UPDATE revocations SET attempts = attempts + 1, next_at = $3
+                   WHERE grant_id = $1 AND attempts = $2";
+        let values = values![revocation.grant_id.to_string(), i64::from(revocation.attempts), next_at.0];
+        Ok(self.run(sql, values).await? == 1)
+    }
+
+    async fn end_revocation(
+        &self,
+        grant: GrantId,
+        outcome: RevocationOutcome,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let audit = &audit;
+        self.write(|tx| {
+            Box::pin(async move {
+                let grant = grant.to_string();
+                if run(tx.c, "DELETE FROM revocations WHERE grant_id = $1", values![&*grant]).await? == 0 {
+                    return Ok(false);
+                }
+                let sql = "UPDATE grants SET revocation = $2 WHERE id = $1";
+                run(tx.c, sql, values![&*grant, outcome.as_str()]).await?;
+                append(tx.c, audit).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+}
+
+async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<bool, Fault> {
+    // The row's earlier version, with the sealed values, stays in the table's file until vacuum, and in the log until
+    // that is recycled: they were sealed, and what opens them is not in the database.
+    let sql = r"UPDATE grants SET status = 'revoked', revoked_at = $4, revoked_reason = $5, revocation = $6,
+                       updated_at = $4, access_token = '\x', refresh_token = NULL, id_token = NULL
+                WHERE id = $1 AND app_id = $2 AND generation = $3 AND status = 'active'";
+    let outcome = match &revoke.request {
+        Some(_) => RevocationOutcome::Pending,
+        None => RevocationOutcome::NotOffered,
+    };
+    let values = values![
+        revoke.grant_id.to_string(),
+        revoke.app_id.to_string(),
+        counter(revoke.generation)?,
+        revoke.at.0,
+        optional_text(revoke.reason.as_deref())?,
+        outcome.as_str(),
+    ];
+    if run(c, sql, values).await? == 0 {
+        refuse_known_nonce(c, revoke.call).await?;
+        return Ok(false);
+    }
+    record_nonce(c, revoke.call).await?;
+    revoke_all_of(c, revoke.grant_id, revoke.at).await?;
+    if let Some(request) = &revoke.request {
+        insert(c, request).await?;
+    }
+    append(c, &revoke.audit).await?;
+    Ok(true)
+}
+
+async fn insert(c: &mut PgConnection, r: &Revocation) -> Result<(), Fault> {
+    refuse_retired(c, r.app_id, &[Some(&r.token)]).await?;
+    let sql =
+        "INSERT INTO revocations (grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at,
+                                        created_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let values = values![
+        r.grant_id.to_string(),
+        r.app_id.to_string(),
+        r.config_id.as_str(),
+        r.is_refresh_token,
+        &*r.token,
+        i64::from(r.attempts),
+        r.next_at.0,
+        r.created_at.0,
+    ];
+    run(c, sql, values).await?;
+    Ok(())
+}
+
+fn read_revocation(row: &PgRow) -> Result<Revocation, Fault> {
+    let attempts = read_counter(row, "attempts")?;
+    Ok(Revocation {
+        grant_id: parsed(row, "grant_id", GrantId::parse)?,
+        app_id: parsed(row, "app_id", AppId::parse)?,
+        config_id: parsed(row, "config_id", ConfigId::parse)?,
+        is_refresh_token: read(row, "is_refresh_token")?,
+        token: read(row, "token")?,
+        attempts: u32::try_from(attempts).map_err(|_| Fault::corrupt("attempts"))?,
+        next_at: read_time(row, "next_at")?,
+        created_at: read_time(row, "created_at")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn due_revocations_are_found_by_their_index_without_sorting() {
+        let plan = crate::migrate::plan(DUE, &["0", "9"]).await;
+        assert!(plan.contains("Index Scan using revocations_due") && !plan.contains("Sort"), "{plan}");
+    }
+}

@@ -1,0 +1,156 @@
+//! Sessions: a few columns to find and order them by, and the rest as one document.
+
+use alter_core::{AppId, CallNonce, Hash, Micros, Session, SessionId, SessionStore, StoreError};
+use async_trait::async_trait;
+use sqlx::{
+    PgConnection,
+    postgres::{PgArguments, PgRow},
+};
+
+use crate::{
+    PostgresStore,
+    column::{counter, json, parsed, read_counter, read_hash, read_json, read_time},
+    fault::Fault,
+    statement::{one, run, values},
+    store::record_nonce,
+};
+
+macro_rules! columns {
+    () => {
+        "sid, app_id, token_hash, created_at, expires_at, version, data"
+    };
+}
+
+const BY_SID: &str = concat!("SELECT ", columns!(), " FROM sessions WHERE sid = $1");
+
+/// With the words of the index `sessions_open`: otherwise it is not used.
+const LAPSED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM sessions WHERE state IN ('minted', 'claimed') AND expires_at <= $1 ORDER BY expires_at, sid LIMIT $2"
+);
+
+#[async_trait]
+impl SessionStore for PostgresStore {
+    async fn insert_session(&self, call: Option<CallNonce>, session: Session) -> Result<(), StoreError> {
+        let sql =
+            "INSERT INTO sessions (sid, app_id, token_hash, state, created_at, expires_at, version, data)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let saved = Saved::of(&session)?;
+        let values = &values![
+            saved.sid,
+            session.app_id.to_string(),
+            &session.token_hash[..],
+            saved.state,
+            session.created_at.0,
+            session.expires_at.0,
+            saved.version,
+            saved.data,
+        ];
+        self.write(|tx| {
+            Box::pin(async move {
+                record_nonce(tx.c, call).await?;
+                run(tx.c, sql, values.clone()).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn get_session(&self, sid: &SessionId) -> Result<Option<Session>, StoreError> {
+        self.one(BY_SID, values![sid.as_str()], read_session).await
+    }
+
+    async fn find_session(&self, token_hash: &Hash) -> Result<Option<Session>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM sessions WHERE token_hash = $1");
+        self.one(sql, values![&token_hash[..]], read_session).await
+    }
+
+    async fn save_session(&self, session: &Session) -> Result<bool, StoreError> {
+        Ok(self.run(SAVE, Saved::of(session)?.values()).await? == 1)
+    }
+
+    async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError> {
+        self.all(LAPSED, values![now.0, i64::from(limit)], read_session).await
+    }
+
+    async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError> {
+        // Their transactions go with them: ON DELETE CASCADE. Several processes tidy up at once: each takes others. An
+        // array is looked up once; a joined subquery might be for every row, and its limit would not hold.
+        let sql = "DELETE FROM sessions WHERE sid = ANY(ARRAY(
+                       SELECT sid FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
+                       FOR UPDATE SKIP LOCKED))";
+        self.run(sql, values![before.0, i64::from(limit)]).await
+    }
+}
+
+/// The compare-and-set; no row when the session has moved or is gone.
+const SAVE: &str = "UPDATE sessions SET state = $3, data = $4, version = version + 1
+                    WHERE sid = $1 AND version = $2";
+
+/// What a save writes.
+pub(crate) struct Saved {
+    sid: String,
+    state: &'static str,
+    version: i64,
+    data: String,
+}
+
+impl Saved {
+    pub(crate) fn of(session: &Session) -> Result<Self, StoreError> {
+        Ok(Self {
+            sid: session.sid.as_str().to_owned(),
+            state: session.state_name(),
+            version: counter(session.version)?,
+            data: json(&session.data)?,
+        })
+    }
+
+    /// The compare-and-set; `false` when the session has moved or is gone.
+    pub(crate) async fn save(&self, c: &mut PgConnection) -> Result<bool, Fault> {
+        Ok(run(c, SAVE, self.values()).await? == 1)
+    }
+
+    fn values(&self) -> PgArguments {
+        values![&*self.sid, self.version, self.state, &*self.data]
+    }
+}
+
+/// Loads a session that must be there, applies `rule`, and saves it: its row is locked, so nothing can come between.
+pub(crate) async fn change(
+    c: &mut PgConnection,
+    sid: &SessionId,
+    rule: impl FnOnce(&mut Session),
+) -> Result<(), Fault> {
+    let sql = concat!("SELECT ", columns!(), " FROM sessions WHERE sid = $1 FOR UPDATE");
+    let found = one(c, sql, values![sid.as_str()], read_session).await?;
+    let mut session = found.ok_or(Fault::corrupt("sid"))?;
+    rule(&mut session);
+    match Saved::of(&session)?.save(c).await? {
+        true => Ok(()),
+        false => Err(StoreError::Conflict.into()),
+    }
+}
+
+fn read_session(row: &PgRow) -> Result<Session, Fault> {
+    Ok(Session {
+        sid: parsed(row, "sid", SessionId::parse)?,
+        app_id: parsed(row, "app_id", AppId::parse)?,
+        token_hash: read_hash(row, "token_hash")?,
+        created_at: read_time(row, "created_at")?,
+        expires_at: read_time(row, "expires_at")?,
+        data: read_json(row, "data")?,
+        version: read_counter(row, "version")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lapsed_sessions_are_found_by_their_index_without_sorting() {
+        let plan = crate::migrate::plan(LAPSED, &["0", "9"]).await;
+        assert!(plan.contains("Index Scan using sessions_open") && !plan.contains("Sort"), "{plan}");
+    }
+}

@@ -1,0 +1,54 @@
+//! Running one statement: prepared once per connection, rows read by name.
+
+use sqlx::{
+    PgConnection,
+    postgres::{PgArguments, PgRow},
+};
+
+use crate::fault::Fault;
+
+/// How a row becomes what is asked for.
+pub(crate) type Read<T> = fn(&PgRow) -> Result<T, Fault>;
+
+/// The values of a statement's `$1`, `$2`, ... in order.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => {{
+        #[allow(unused_mut, reason = "a statement may have no values")]
+        let mut values = sqlx::postgres::PgArguments::default();
+        $(
+            sqlx::Arguments::add(&mut values, $value).expect("texts, numbers and bytes always encode");
+        )*
+        values
+    }};
+}
+pub(crate) use values;
+
+/// The first row, if any. Waits until the statement has ended: only then has what it wrote been committed.
+pub(crate) async fn one<T>(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    values: PgArguments,
+    read: Read<T>,
+) -> Result<Option<T>, Fault> {
+    let row = sqlx::query_with(sql, values).fetch_optional(connection).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Every row.
+pub(crate) async fn all<T>(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    values: PgArguments,
+    read: Read<T>,
+) -> Result<Vec<T>, Fault> {
+    sqlx::query_with(sql, values).fetch_all(connection).await?.iter().map(read).collect()
+}
+
+/// How many rows it changed.
+pub(crate) async fn run(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    values: PgArguments,
+) -> Result<u64, Fault> {
+    Ok(sqlx::query_with(sql, values).execute(connection).await?.rows_affected())
+}

@@ -1,0 +1,70 @@
+//! What belongs to no noun: nonces of signed calls, the key check, the probe.
+
+use alter_core::{CallNonce, Micros, Store, StoreError};
+use async_trait::async_trait;
+use sqlx::{PgConnection, postgres::PgArguments};
+
+use crate::{
+    PostgresStore,
+    column::read,
+    fault::Fault,
+    statement::{one, run, values},
+};
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn record_call(&self, call: CallNonce) -> Result<(), StoreError> {
+        replayed_unless(self.run(RECORD, nonce_values(call)).await? == 1)
+    }
+
+    async fn delete_old_nonces(&self, before: Micros) -> Result<u64, StoreError> {
+        self.run("DELETE FROM call_nonces WHERE second < $1", values![before.as_seconds()]).await
+    }
+
+    async fn key_check(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT value FROM key_check WHERE id = 1";
+        self.one(sql, values![], |row| read(row, "value")).await
+    }
+
+    async fn insert_key_check(&self, value: Vec<u8>) -> Result<(), StoreError> {
+        let sql = "INSERT INTO key_check (id, value) VALUES (1, $1)";
+        self.run(sql, values![value]).await.map(|_| ())
+    }
+
+    async fn probe(&self, now: Micros) -> Result<(), StoreError> {
+        let write =
+            "INSERT INTO probes (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
+        self.run(write, values![now.0]).await?;
+        // Another probe may have come between, so its time is not compared.
+        let found = self.one("SELECT at FROM probes WHERE id = 1", values![], |_| Ok(())).await?;
+        found.ok_or(StoreError::Unavailable("what was just written cannot be read".into()))
+    }
+}
+
+/// Waits for whoever is recording the same nonce at this moment, and finds out whether they did.
+const RECORD: &str = "INSERT INTO call_nonces (key_id, nonce, second) VALUES ($1, $2, $3)
+                      ON CONFLICT (key_id, second, nonce) DO NOTHING";
+
+fn nonce_values(call: CallNonce) -> PgArguments {
+    values![call.key_id.to_string(), &call.nonce[..], call.at.as_seconds()]
+}
+
+fn replayed_unless(new: bool) -> Result<(), StoreError> {
+    if new { Ok(()) } else { Err(StoreError::NonceReplayed) }
+}
+
+/// Records the nonce of a signed call, if there is one, inside the caller's transaction (T61).
+///
+/// # Errors
+/// [`StoreError::NonceReplayed`].
+pub(crate) async fn record_nonce(c: &mut PgConnection, call: Option<CallNonce>) -> Result<(), Fault> {
+    let Some(call) = call else { return Ok(()) };
+    Ok(replayed_unless(run(c, RECORD, nonce_values(call)).await? == 1)?)
+}
+
+/// Refuses a replay without recording anything.
+pub(crate) async fn refuse_known_nonce(c: &mut PgConnection, call: Option<CallNonce>) -> Result<(), Fault> {
+    let Some(call) = call else { return Ok(()) };
+    let sql = "SELECT second FROM call_nonces WHERE second = $3 AND key_id = $1 AND nonce = $2";
+    Ok(replayed_unless(one(c, sql, nonce_values(call), |_| Ok(())).await?.is_none())?)
+}

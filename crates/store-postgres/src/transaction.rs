@@ -1,0 +1,227 @@
+//! Transactions. Every move is one conditional UPDATE that names the status it starts from: the first caller gets the
+//! row, every other waits for the first one's commit, gets `false` and changes nothing.
+
+use alter_core::{
+    AppId, AuditEntry, CompleteConnect, ConfigId, Failure, Hash, Micros, Session, SessionId, StoreError,
+    Transaction, TransactionId, TransactionStatus, TransactionStore,
+};
+use async_trait::async_trait;
+use sqlx::{
+    PgConnection,
+    postgres::{PgArguments, PgRow},
+};
+
+use crate::{
+    PostgresStore,
+    app_key::refuse_retired,
+    audit::append,
+    column::{json, parsed, read, read_hash, read_json, read_text, read_time, text},
+    delegation,
+    fault::Fault,
+    grant,
+    session::{Saved, change},
+    statement::{one, run, values},
+};
+
+macro_rules! columns {
+    () => {
+        "id, sid, app_id, config_id, state_hash, verifier, nonce, redirect_uri, scopes, created_at, expires_at,
+         status, status_at, body"
+    };
+}
+
+/// With the words of the index `transactions_stuck`: otherwise it is not used.
+const STUCK: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM transactions WHERE status IN ('consumed', 'sent') AND status_at < $1 ORDER BY status_at, id LIMIT $2"
+);
+
+#[async_trait]
+impl TransactionStore for PostgresStore {
+    async fn start_transaction(
+        &self,
+        session: &Session,
+        transaction: Transaction,
+    ) -> Result<bool, StoreError> {
+        let (saved, transaction) = (&Saved::of(session)?, &transaction);
+        self.write(|tx| {
+            Box::pin(async move {
+                if !saved.save(tx.c).await? {
+                    return Ok(false);
+                }
+                refuse_retired(tx.c, transaction.app_id, &[Some(&transaction.verifier)]).await?;
+                insert(tx.c, transaction).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    async fn find_transaction(&self, state_hash: &Hash) -> Result<Option<Transaction>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM transactions WHERE state_hash = $1");
+        self.one(sql, values![&state_hash[..]], read_transaction).await
+    }
+
+    async fn consume_transaction(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError> {
+        let sql = "UPDATE transactions SET status = 'consumed', status_at = $2
+                   WHERE id = $1 AND status = 'started' AND expires_at > $2
+                   RETURNING sid";
+        self.write(|tx| {
+            Box::pin(async move {
+                let Some(sid) = moved(tx.c, sql, values![id.to_string(), now.0]).await? else {
+                    return Ok(false);
+                };
+                change(tx.c, &sid, |session| session.exchanging(id, now)).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    async fn mark_sent(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError> {
+        let sql =
+            "UPDATE transactions SET status = 'sent', status_at = $2 WHERE id = $1 AND status = 'consumed'";
+        Ok(self.run(sql, values![id.to_string(), now.0]).await? == 1)
+    }
+
+    async fn save_body(&self, id: TransactionId, sealed: Vec<u8>) -> Result<bool, StoreError> {
+        // `status_at` stays: it tells since when the transaction has been `sent`.
+        let sql = "UPDATE transactions SET body = $2 WHERE id = $1 AND status = 'sent' RETURNING app_id";
+        let sealed = &sealed;
+        self.write(|tx| {
+            let values = values![id.to_string(), &**sealed];
+            Box::pin(async move {
+                let app = one(tx.c, sql, values, |row| parsed(row, "app_id", AppId::parse)).await?;
+                let Some(app) = app else { return Ok(false) };
+                refuse_retired(tx.c, app, &[Some(sealed)]).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    async fn complete_connect(&self, complete: CompleteConnect) -> Result<bool, StoreError> {
+        self.write(|tx| Box::pin(complete_in(tx.c, &complete))).await
+    }
+
+    async fn fail_transaction(
+        &self,
+        id: TransactionId,
+        status: TransactionStatus,
+        failure: Failure,
+        audit: AuditEntry,
+        now: Micros,
+    ) -> Result<bool, StoreError> {
+        use TransactionStatus as S;
+        if !matches!(status, S::Denied | S::Failed | S::Interrupted) {
+            return Err(StoreError::Unavailable(format!("no transaction fails as {}", status.as_str())));
+        }
+        let sql = r"UPDATE transactions SET status = $2, status_at = $3, verifier = '\x', body = NULL
+                    WHERE id = $1 AND status IN ('started', 'consumed', 'sent')
+                    RETURNING sid";
+        let (failure, audit) = (&failure, &audit);
+        self.write(|tx| {
+            Box::pin(async move {
+                let values = values![id.to_string(), status.as_str(), now.0];
+                let Some(sid) = moved(tx.c, sql, values).await? else { return Ok(false) };
+                change(tx.c, &sid, |session| session.transaction_failed(id, failure.clone(), now)).await?;
+                append(tx.c, audit).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    async fn list_stuck_transactions(
+        &self,
+        before: Micros,
+        limit: u32,
+    ) -> Result<Vec<Transaction>, StoreError> {
+        self.all(STUCK, values![before.0, i64::from(limit)], read_transaction).await
+    }
+}
+
+/// The row must be the session's and the app's own: ids of others change nothing (T72).
+async fn complete_in(c: &mut PgConnection, complete: &CompleteConnect) -> Result<bool, Fault> {
+    let CompleteConnect { transaction, sid, grant, delegation, connection, audit, at } = complete;
+    let sql = r"UPDATE transactions SET status = 'succeeded', status_at = $4, verifier = '\x', body = NULL
+                WHERE id = $1 AND sid = $2 AND app_id = $3 AND status = 'sent'
+                RETURNING sid";
+    let values = values![transaction.to_string(), sid.as_str(), grant.app_id.to_string(), at.0];
+    if moved(c, sql, values).await?.is_none() {
+        return Ok(false);
+    }
+    grant::put(c, grant).await?;
+    if let Some(delegation) = delegation {
+        delegation::put(c, grant.app_id, delegation).await?;
+    }
+    change(c, sid, |session| session.connected(*transaction, connection.clone())).await?;
+    append(c, audit).await?;
+    Ok(true)
+}
+
+/// Moves a transaction by a statement that answers its session.
+async fn moved(
+    c: &mut PgConnection,
+    sql: &'static str,
+    values: PgArguments,
+) -> Result<Option<SessionId>, Fault> {
+    one(c, sql, values, |row| parsed(row, "sid", SessionId::parse)).await
+}
+
+async fn insert(c: &mut PgConnection, t: &Transaction) -> Result<(), Fault> {
+    let sql = concat!(
+        "INSERT INTO transactions (",
+        columns!(),
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+    );
+    let values = values![
+        t.id.to_string(),
+        t.sid.as_str(),
+        t.app_id.to_string(),
+        t.config_id.as_str(),
+        &t.state_hash[..],
+        &*t.verifier,
+        text(&t.nonce)?,
+        text(&t.redirect_uri)?,
+        json(&t.scopes)?,
+        t.created_at.0,
+        t.expires_at.0,
+        t.status.as_str(),
+        t.status_at.0,
+        t.body.as_deref(),
+    ];
+    run(c, sql, values).await?;
+    Ok(())
+}
+
+fn read_transaction(row: &PgRow) -> Result<Transaction, Fault> {
+    Ok(Transaction {
+        id: parsed(row, "id", TransactionId::parse)?,
+        sid: parsed(row, "sid", SessionId::parse)?,
+        app_id: parsed(row, "app_id", AppId::parse)?,
+        config_id: parsed(row, "config_id", ConfigId::parse)?,
+        state_hash: read_hash(row, "state_hash")?,
+        verifier: read(row, "verifier")?,
+        nonce: read_text(row, "nonce")?,
+        redirect_uri: read_text(row, "redirect_uri")?,
+        scopes: read_json(row, "scopes")?,
+        created_at: read_time(row, "created_at")?,
+        expires_at: read_time(row, "expires_at")?,
+        status: parsed(row, "status", TransactionStatus::parse)?,
+        status_at: read_time(row, "status_at")?,
+        body: read(row, "body")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stuck_transactions_are_found_by_their_index_without_sorting() {
+        let plan = crate::migrate::plan(STUCK, &["0", "9"]).await;
+        assert!(plan.contains("Index Scan using transactions_stuck") && !plan.contains("Sort"), "{plan}");
+    }
+}

@@ -1,0 +1,60 @@
+//! Who is let in, and what is said about who is not: never the password.
+
+use alter_core::{AppStore as _, Store as _, StoreError};
+use alter_store_postgres::{Open, OpenError, PostgresStore};
+use alter_testkit::{
+    contract::sample::{T0, app},
+    postgres::database,
+};
+
+fn with_password(url: &str) -> String {
+    url.replace("postgres://postgres@", "postgres://postgres:s3cret@")
+}
+
+#[tokio::test]
+async fn the_password_is_in_no_error_and_no_debug_text() {
+    let database = database();
+    let store = PostgresStore::open(&with_password(&database.url), Open::Create).await.unwrap();
+    let text = format!("{store:?}");
+    assert!(!text.contains("s3cret") && text.contains(database.name()), "{text}");
+
+    for url in [
+        with_password(&database.url).replace(database.name(), "no_such_database"),
+        "postgres://postgres:s3cret@127.0.0.1:1/nothing".into(),
+        "postgres://postgres:s3cret@no-such-host.invalid/nothing".into(),
+        "postgres://postgres:s3cret@localhost/nothing?host=/no/such/directory".into(),
+    ] {
+        let refused = PostgresStore::open(&url, Open::Create).await;
+        assert!(matches!(refused, Err(OpenError::Engine(_))), "{refused:?}");
+        let error = refused.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_wait_for_the_disk_is_refused() {
+    let database = database();
+    let store = PostgresStore::open(&database.url, Open::Create).await.unwrap();
+    database.sql(&format!("ALTER DATABASE {} SET synchronous_commit = off", database.name()));
+    let refused = PostgresStore::open(&database.url, Open::Create).await;
+    assert!(
+        matches!(&refused, Err(OpenError::Server(why)) if why.contains("synchronous_commit")),
+        "{refused:?}"
+    );
+    // A running program's new connections neither.
+    let refused = store.insert_app(app()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn settings_of_the_database_do_not_change_what_statements_mean() {
+    let database = database();
+    database.sql(&format!(
+        "ALTER DATABASE {name} SET default_transaction_isolation = 'serializable';
+         ALTER DATABASE {name} SET TimeZone = 'Asia/Kathmandu'",
+        name = database.name()
+    ));
+    let store = PostgresStore::open(&database.url, Open::Create).await.unwrap();
+    store.probe(T0).await.unwrap();
+    assert!(store.list_apps().await.unwrap().is_empty());
+}

@@ -1,0 +1,19 @@
+//! The ports' contract, the same for every engine.
+
+use std::sync::Arc;
+
+use alter_core::Store;
+use alter_store_postgres::{Open, PostgresStore};
+use alter_testkit::postgres::{Database, database};
+
+pub(crate) async fn open(database: &Database<'_>) -> Arc<dyn Store> {
+    Arc::new(PostgresStore::open(&database.url, Open::Create).await.unwrap())
+}
+
+pub(crate) async fn make() -> (Database<'static>, Arc<dyn Store>) {
+    let database = database();
+    let store = open(&database).await;
+    (database, store)
+}
+
+alter_testkit::store_contract_tests!(crate::contract::make);

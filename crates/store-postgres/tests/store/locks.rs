@@ -1,0 +1,186 @@
+//! Two processes at once: what each transaction locks keeps the other from slipping between its look and its step.
+
+use std::sync::Arc;
+
+use alter_core::{
+    AgentStatus, AppId, AuditKind, Grant, RevocationOutcome, RevokeGrant, Store,
+    audit::{CHAIN_START, chain},
+};
+use alter_testkit::contract::sample::{
+    T0, agent_key, audit, complete, count_true, delegated_grant, delegation, found, grant, release, sent,
+    session, started, stored_agent, stored_app, stored_grant,
+};
+
+use crate::contract::{make, open};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_processes_one_wins_a_compare_and_set() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    let session = session(stored_app(&*one).await.unwrap());
+    one.insert_session(None, session.clone()).await.unwrap();
+    let save = |store: Arc<dyn Store>| {
+        let session = session.clone();
+        async move { store.save_session(&session).await }
+    };
+    let (a, b) = tokio::join!(count_true(&one, 10, save), count_true(&other, 10, save));
+    assert_eq!(a + b, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_callback_is_not_refused_because_a_page_says_that_it_is_alive() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    let app = stored_app(&*one).await.unwrap();
+    for _ in 0..10 {
+        let (session, transaction) = started(&*one, app).await.unwrap();
+        let alive = |store: Arc<dyn Store>| {
+            let sid = session.sid.clone();
+            async move {
+                let mut session = found(store.get_session(&sid).await?);
+                session.page_served(T0);
+                store.save_session(&session).await
+            }
+        };
+        let (saved, consumed) =
+            tokio::join!(count_true(&other, 10, alive), one.consume_transaction(transaction.id, T0));
+        assert!(consumed.unwrap());
+        let after = found(one.get_session(&session.sid).await.unwrap());
+        assert_eq!(after.version, session.version + 1 + saved as u64, "every save counts once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t96_two_processes_write_one_unbroken_chain() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    let app = stored_app(&*one).await.unwrap();
+    let append = |store: Arc<dyn Store>| async move {
+        store.append_audit(audit(app, AuditKind::TokenReleased)).await.map(|()| true)
+    };
+    let written = tokio::join!(count_true(&one, 60, append), count_true(&other, 60, append));
+    assert_eq!(written, (60, 60));
+    let (mut before, mut number) = (CHAIN_START, 0);
+    for row in one.read_audit(app, 0, 200).await.unwrap() {
+        number += 1;
+        before = chain(app, &before, &row);
+        assert_eq!((row.seq, row.hash), (number, Some(before)));
+    }
+    assert_eq!(number, 120);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_gets_no_more_keys_than_the_limit_from_two_processes_at_once() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    let app = stored_app(&*one).await.unwrap();
+    let (agent, _) = stored_agent(&*one, app).await.unwrap();
+    let add = |store: Arc<dyn Store>| {
+        let key = agent_key(&agent);
+        async move { store.insert_agent_key(None, key, audit(app, AuditKind::KeyCreated)).await }
+    };
+    let (a, b) = tokio::join!(count_true(&one, 10, add), count_true(&other, 10, add));
+    assert_eq!(a + b, alter_core::agent::AGENT_KEYS_MAX as usize - 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_last_keys_revoked_at_once_one_is_left() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    let app = stored_app(&*one).await.unwrap();
+    for _ in 0..10 {
+        let (agent, first) = stored_agent(&*one, app).await.unwrap();
+        let second = agent_key(&agent);
+        let entry = || audit(app, AuditKind::KeyRevoked);
+        assert!(one.insert_agent_key(None, second.clone(), entry()).await.unwrap());
+        let revoke = async |store: &dyn Store, key| {
+            store.revoke_agent_key(None, (app, agent.id, key), T0, false, entry()).await.unwrap()
+        };
+        let both = tokio::join!(revoke(&*one, first.id), revoke(&*other, second.id));
+        let keys = one.list_agent_keys(app, agent.id).await.unwrap();
+        assert_eq!(keys.iter().filter(|key| key.revoked_at.is_none()).count(), 1, "{both:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_delegation_outlives_an_agent_that_is_revoked_while_it_is_made() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    let app = stored_app(&*one).await.unwrap();
+    for _ in 0..20 {
+        let (mut agent, _) = stored_agent(&*one, app).await.unwrap();
+        let (session, transaction) = sent(&*one, app).await.unwrap();
+        let grant = grant(app);
+        let mut connect = complete(&session, &transaction, &grant);
+        connect.delegation = Some(delegation(&grant, agent.id));
+        agent.status = AgentStatus::Revoked;
+        let revoke = other.save_agent(None, &agent, audit(app, AuditKind::AgentRevoked));
+        let (_either, revoked) = tokio::join!(one.complete_connect(connect), revoke);
+        assert!(revoked.unwrap());
+        assert!(one.find_delegation(app, grant.id, agent.id).await.unwrap().is_none());
+    }
+}
+
+fn revoke(grant: &Grant) -> RevokeGrant {
+    RevokeGrant {
+        call: None,
+        app_id: grant.app_id,
+        grant_id: grant.id,
+        generation: 1,
+        at: T0,
+        reason: None,
+        request: None,
+        audit: audit(grant.app_id, AuditKind::GrantRevoked),
+    }
+}
+
+/// Names of an app's entries, oldest first.
+async fn recorded(store: &dyn Store, app: AppId) -> Vec<String> {
+    let newest_first = store.list_audit(app, 200).await.unwrap();
+    newest_first.into_iter().rev().map(|(kind, _)| kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t98_nothing_is_released_after_the_revocation() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    for _ in 0..10 {
+        let app = stored_app(&*one).await.unwrap();
+        let grant = stored_grant(&*one, app).await.unwrap();
+        let ask = |store: Arc<dyn Store>| {
+            let asked = release(&grant, None);
+            async move { store.release_credential(asked).await }
+        };
+        let (released, revoked) = tokio::join!(count_true(&one, 10, ask), other.revoke_grant(revoke(&grant)));
+        assert!(revoked.unwrap());
+        let kinds = recorded(&*one, app).await;
+        let end = kinds.iter().position(|kind| kind == "grant_revoked").unwrap();
+        assert!(kinds[end..].iter().all(|kind| kind != "token_released"), "{kinds:?}");
+        assert_eq!(kinds.iter().filter(|kind| *kind == "token_released").count(), released);
+        let outcome = one.get_grant(app, grant.id).await.unwrap().unwrap().revoked.unwrap().outcome;
+        assert_eq!(outcome, RevocationOutcome::NotOffered);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t98_an_agent_gets_nothing_after_its_delegation_was_revoked() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    for _ in 0..10 {
+        let app = stored_app(&*one).await.unwrap();
+        let (agent, _) = stored_agent(&*one, app).await.unwrap();
+        let grant = delegated_grant(&*one, app, agent.id).await.unwrap();
+        let ask = |store: Arc<dyn Store>| {
+            let mut asked = release(&grant, None);
+            asked.agent = Some(agent.id);
+            async move { store.release_credential(asked).await }
+        };
+        let entry = audit(app, AuditKind::DelegationRevoked);
+        let end = other.revoke_delegation(None, app, grant.id, agent.id, T0, entry);
+        let (_released, ended) = tokio::join!(count_true(&one, 10, ask), end);
+        assert!(ended.unwrap());
+        let kinds = recorded(&*one, app).await;
+        let end = kinds.iter().position(|kind| kind == "delegation_revoked").unwrap();
+        assert!(kinds[end..].iter().all(|kind| kind != "token_released"), "{kinds:?}");
+    }
+}

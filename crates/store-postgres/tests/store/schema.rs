@@ -1,0 +1,176 @@
+//! Opening: what is made, what is migrated, what is refused.
+
+use std::{sync::Arc, time::Duration};
+
+use alter_core::{AppStore as _, Clock as _, Store as _, SystemClock};
+use alter_store_postgres::{Open, OpenError, PostgresStore};
+use alter_testkit::{
+    contract::sample::{T0, app},
+    postgres::{Cluster, Database, database},
+};
+
+const TABLES: &str =
+    "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
+
+fn version(database: &Database<'_>) -> i64 {
+    database.sql("SELECT version FROM schema_version").parse().unwrap()
+}
+
+async fn create(database: &Database<'_>) -> Result<PostgresStore, OpenError> {
+    PostgresStore::open(&database.url, Open::Create).await
+}
+
+#[tokio::test]
+async fn the_servers_clock_is_told_before_there_are_tables() {
+    let database = database();
+    let before = SystemClock.now();
+    let theirs = PostgresStore::clock_of(&database.url).await.unwrap();
+    assert!(theirs.since(before) < 60_000_000 && SystemClock.now().since(theirs) > -1_000_000);
+}
+
+#[tokio::test]
+async fn a_new_database_is_migrated() {
+    let database = database();
+    let store = create(&database).await.unwrap();
+    store.probe(T0).await.unwrap();
+    assert_eq!(version(&database), PostgresStore::schema_version());
+}
+
+#[tokio::test]
+async fn a_database_without_our_tables_is_refused_where_they_must_be_there() {
+    let database = database();
+    let refused = PostgresStore::open(&database.url, Open::Existing).await;
+    assert!(matches!(refused, Err(OpenError::Missing(_))), "{refused:?}");
+    assert_eq!(database.sql(TABLES), "");
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_opening_again() {
+    let database = database();
+    let app = app();
+    create(&database).await.unwrap().insert_app(app.clone()).await.unwrap();
+    for mode in [Open::Existing, Open::Create] {
+        let store = PostgresStore::open(&database.url, mode).await.unwrap();
+        assert!(store.get_app(app.id).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn f38_a_newer_schema_is_refused_and_left_as_it_is() {
+    let database = database();
+    create(&database).await.unwrap();
+    let (known, newer) = (PostgresStore::schema_version(), PostgresStore::schema_version() + 1);
+    database.sql(&format!("UPDATE schema_version SET version = {newer}"));
+    let before = database.sql(TABLES);
+    for mode in [Open::Existing, Open::Create] {
+        let refused = PostgresStore::open(&database.url, mode).await;
+        assert!(
+            matches!(&refused, Err(OpenError::NewerSchema { found, known: k }) if (*found, *k) == (newer, known)),
+            "{refused:?}"
+        );
+    }
+    assert_eq!((version(&database), database.sql(TABLES)), (newer, before));
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused_and_left_as_it_is() {
+    for statement in ["CREATE TABLE notes (text TEXT)", "CREATE TABLE schema_version (version TEXT)"] {
+        let database = database();
+        database.sql(statement);
+        let before = database.sql(TABLES);
+        let refused = create(&database).await;
+        assert!(matches!(refused, Err(OpenError::NotOurs(_))), "{statement}: {refused:?}");
+        assert_eq!(database.sql(TABLES), before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f37_eight_processes_may_open_a_new_database_at_once() {
+    let database = database();
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let url = database.url.clone();
+        opening.spawn(async move { PostgresStore::open(&url, Open::Create).await });
+    }
+    for store in opening.join_all().await {
+        store.unwrap().probe(T0).await.unwrap();
+    }
+    assert_eq!(version(&database), PostgresStore::schema_version());
+    assert_eq!(database.sql("SELECT expires_at FROM migration_lease"), "0", "it was given back");
+}
+
+/// The server does `what` when the `n`th table from now on has just been made.
+fn at_table(database: &Database<'_>, n: u32, what: &str) {
+    database.sql(&format!(
+        "CREATE SEQUENCE made;
+         CREATE FUNCTION broken() RETURNS event_trigger LANGUAGE plpgsql AS
+             $$ BEGIN IF nextval('made') = {n} THEN PERFORM {what}; END IF; END $$;
+         CREATE EVENT TRIGGER broken ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION broken()"
+    ));
+}
+
+/// The number of tables that a migration's transaction, and the ones before it, have made at some statement in its
+/// middle: two of the bookkeeping, eleven of the first migration.
+const IN_THE_MIDDLE_OF: [(u32, i64); 2] = [(7, 0), (15, 1)];
+
+#[tokio::test]
+async fn f37_a_migration_whose_connection_is_cut_leaves_the_version_before_it() {
+    for (table, left) in IN_THE_MIDDLE_OF {
+        let database = database();
+        at_table(&database, table, "pg_terminate_backend(pg_backend_pid())");
+        let broken = create(&database).await;
+        assert!(matches!(broken, Err(OpenError::Engine(_))), "{broken:?}");
+        assert_eq!(version(&database), left);
+        let tables = database.sql(TABLES).lines().count();
+        assert_eq!(tables, if left == 0 { 2 } else { 13 }, "nothing of the broken migration is there");
+
+        database.sql("DROP EVENT TRIGGER broken");
+        let store = create(&database).await.unwrap();
+        store.probe(T0).await.unwrap();
+        assert_eq!(version(&database), PostgresStore::schema_version());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f37_a_server_that_is_killed_between_two_statements_of_a_migration_goes_on_from_the_version_before() {
+    let cluster = Arc::new(Cluster::new());
+    for (table, left) in IN_THE_MIDDLE_OF {
+        let database = cluster.database();
+        at_table(&database, table, "pg_sleep(60)");
+        let url = database.url.clone();
+        let opening = tokio::spawn(async move { PostgresStore::open(&url, Open::Create).await });
+        let asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        while database.sql(asleep) != "1" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        cluster.crash();
+        let broken = opening.await.unwrap();
+        assert!(matches!(broken, Err(OpenError::Engine(_))), "{broken:?}");
+        cluster.start();
+        assert_eq!(version(&database), left);
+        database.sql("DROP EVENT TRIGGER broken");
+        // Waits until the lease of the one that died has run out.
+        create(&database).await.unwrap().probe(T0).await.unwrap();
+        assert_eq!(version(&database), PostgresStore::schema_version());
+    }
+}
+
+#[tokio::test]
+async fn rows_of_the_first_schema_are_read_after_the_second() {
+    let database = database();
+    create(&database).await.unwrap();
+    // The first schema again, as a program that knew no more left it.
+    database.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    database.sql(include_str!("../../migrations/0001_connect.sql"));
+    database.sql(
+        r"INSERT INTO apps VALUES ('a1000000-0000-4000-8000-000000000000', '{}', '\x00', 1);
+          INSERT INTO grants VALUES ('b1000000-0000-4000-8000-000000000000', 'a1000000-0000-4000-8000-000000000000',
+              'google', 'pc', 'subject', 'me', NULL, '[]', '[]', 'L2', 1, 1, 3, 'Bearer', NULL, '\x01', NULL, NULL);
+          INSERT INTO audit_heads VALUES ('a1000000-0000-4000-8000-000000000000', 4)",
+    );
+    database.sql(include_str!("../../migrations/0002_users_and_agents.sql"));
+    let grant = database.sql("SELECT principal, status, generation, revoked_at IS NULL FROM grants");
+    assert_eq!(grant, "app|active|3|t");
+    let head = database.sql("SELECT seq, chained_after, length(hash) FROM audit_heads");
+    assert_eq!(head, "4|4|32");
+}
