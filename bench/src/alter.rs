@@ -120,6 +120,16 @@ impl Alter {
         }
     }
 
+    /// The database file, on SQLite.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.join("alter.db")
+    }
+
+    /// The database's URL, on PostgreSQL.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
     /// What every server on this data has logged.
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("serve.log")
@@ -168,4 +178,15 @@ impl Drop for Alter {
         }
         let _a_leftover_below_the_data_folder = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+/// A new empty database on a server.
+pub(crate) fn new_database(server: &str) -> anyhow::Result<String> {
+    let name = format!("bench_{}", base32_text(&SystemRandom, 12));
+    let made =
+        Command::new("psql").args(["-XqAt", server, "-c", &format!("CREATE DATABASE {name}")]).output()?;
+    ensure!(made.status.success(), "no database: {}", String::from_utf8_lossy(&made.stderr));
+    let mut url = url::Url::parse(server)?;
+    url.set_path(&name);
+    Ok(url.into())
 }

@@ -28,7 +28,8 @@ pub(crate) const MINT: &str = r#"{"allowed_origin":"https://app.example"}"#;
 
 /// An app that may mint; a signer with its key.
 pub(crate) fn make_app(alter: &Alter, provider: &MockProvider) -> anyhow::Result<Signer> {
-    let app = alter.cli(&["app", "create", "Bench", "--website-url", ORIGIN], "")?;
+    let app =
+        alter.cli(&["app", "create", "Bench", "--website-url", ORIGIN, "--sessions-per-minute", "0"], "")?;
     let issuer = provider.issuer();
     let set = [
         "provider",
@@ -56,10 +57,21 @@ pub(crate) async fn connect(
     signer: &Signer,
     provider: &MockProvider,
 ) -> anyhow::Result<String> {
+    connect_for(alter, signer, provider, None).await
+}
+
+/// The same for a user.
+pub(crate) async fn connect_for(
+    alter: &Alter,
+    signer: &Signer,
+    provider: &MockProvider,
+    user_token: Option<&str>,
+) -> anyhow::Result<String> {
     provider.set(|switches| switches.auto_approve = true);
     let mut server = Connection::open(alter.port).await?;
+    let mint = json!({ "allowed_origin": ORIGIN, "user_token": user_token }).to_string();
     let minted =
-        server.exchange(&signer.post("/sdk/oauth/connect/session", MINT)).await?.expect(201)?.json()?;
+        server.exchange(&signer.post("/sdk/oauth/connect/session", &mint)).await?.expect(201)?.json()?;
     let token = minted["session_token"].as_str().context("no session token")?;
     let (page, cookie) = open(&mut server, alter, token).await?;
     status(&mut server, alter, token).await?;

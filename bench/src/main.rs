@@ -17,6 +17,7 @@ mod machine;
 mod process;
 mod rates;
 mod report;
+mod scale;
 mod signer;
 mod sizes;
 mod start;
@@ -37,6 +38,8 @@ struct Cli {
 enum Command {
     /// Measure everything; print a table and write it to files.
     Run(Plan),
+    /// The same calls with many grants as with few.
+    Scale(scale::Plan),
     /// The bare server: prints its address and answers `hello`.
     Floor,
     /// Kill a server over and over in the middle of callbacks, and look for what was lost.
@@ -73,9 +76,24 @@ pub(crate) struct Plan {
     /// Keep-alive connections, each always with one request under way.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
     connections: Vec<usize>,
+    /// Measure on a PostgreSQL server where databases may be made, instead of SQLite (`bench/with-postgres` starts one).
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
     /// Starts of which the median is reported.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     starts: u32,
+}
+
+impl Plan {
+    /// A server's data: a file, or a new database.
+    fn init(&self) -> anyhow::Result<alter::Alter> {
+        let database = self.postgres.as_deref().map(alter::new_database).transpose()?;
+        alter::Alter::init_on(&self.alter, &self.data, database)
+    }
+
+    fn engine(&self) -> &'static str {
+        if self.postgres.is_some() { "PostgreSQL" } else { "SQLite" }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +132,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Floor => tokio::runtime::Runtime::new()?.block_on(floor::serve()),
         Command::Crash(plan) => one_worker()?.block_on(crash::run(&plan)),
         Command::Run(plan) => one_worker()?.block_on(measure(&plan)),
+        Command::Scale(plan) => one_worker()?.block_on(scale::run(&plan)),
         Command::Hold(hold) => one_worker()?.block_on(rates::hold(
             &hold.alter,
             &hold.data,
@@ -140,6 +159,7 @@ async fn measure(plan: &Plan) -> anyhow::Result<()> {
         commit: plan.commit.clone(),
         seconds: plan.seconds,
         repetitions: plan.repetitions,
+        engine: plan.engine(),
         machine: machine::describe(&plan.data)?,
         load_before: before,
         load_after: machine::Load::now(),

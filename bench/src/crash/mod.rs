@@ -14,14 +14,17 @@ mod verdict;
 mod visit;
 mod window;
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
-use alter_core::{SystemRandom, id::base32_text};
 use alter_mock_provider::MockProvider;
 use anyhow::ensure;
 use clap::Args;
 
-use crate::{alter::Alter, grant, machine, say, signer::Signer};
+use crate::{
+    alter::{Alter, new_database},
+    grant, machine, say,
+    signer::Signer,
+};
 
 /// What to kill and how often.
 #[derive(Debug, Args)]
@@ -78,16 +81,6 @@ impl Site {
 enum Engine {
     Sqlite,
     Postgres,
-}
-
-fn new_database(server: &str) -> anyhow::Result<String> {
-    let name = format!("crash_{}", base32_text(&SystemRandom, 12));
-    let made =
-        Command::new("psql").args(["-XqAt", server, "-c", &format!("CREATE DATABASE {name}")]).output()?;
-    ensure!(made.status.success(), "no database: {}", String::from_utf8_lossy(&made.stderr));
-    let mut url = url::Url::parse(server)?;
-    url.set_path(&name);
-    Ok(url.into())
 }
 
 /// Runs it all. An error when anything was lost, used twice, stuck or untrue.

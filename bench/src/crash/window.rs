@@ -109,8 +109,8 @@ async fn prepare(site: &Site, count: usize, from: usize) -> anyhow::Result<Vec<V
 /// Milliseconds of each from its callback to its 303, which comes after the grant is stored.
 async fn all_at_once(site: &Site, visits: &[Visit]) -> anyhow::Result<Vec<f64>> {
     let mut tasks = tokio::task::JoinSet::new();
-    for visit in visits.iter().cloned() {
-        let (port, host) = (site.alter.port, site.alter.host());
+    for visit in visits {
+        let (visit, port, host) = (visit.clone(), site.alter.port, site.alter.host());
         tasks.spawn(async move { visit.callback(port, &host).await });
     }
     let taken: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();

@@ -28,6 +28,15 @@ use crate::{
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
 
+/// Pauses before writing the answer down again, together well below the minute after which the reaper gives it up: the
+/// code is spent, so a full disk or a database that restarts must not cost the user the consent either.
+const JOURNAL_PAUSES: [Duration; 4] = [
+    Duration::from_millis(300),
+    Duration::from_millis(1000),
+    Duration::from_millis(3000),
+    Duration::from_millis(5000),
+];
+
 /// Why an exchange did not end in a grant.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
@@ -191,10 +200,10 @@ impl Flows {
         )
         .await
         .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
-        // From here to the end of `journal` is the window in which a crash loses what the provider has given away.
+        // From here to the end of `seal_and_journal` is the window in which a crash loses what the provider has given away.
         let window = alter_failpoint::Stopwatch::start();
         alter_failpoint::pass("answered");
-        let journalled = self.journal(transaction, key, &answer).await?;
+        let journalled = self.seal_and_journal(transaction, key, &answer).await?;
         window.stop("crash_window");
         alter_failpoint::pass("journalled");
         if journalled { Ok(answer) } else { Err(Stop::Moved) }
@@ -231,7 +240,7 @@ impl Flows {
 
     /// The provider has answered: nothing but the end of the transaction may keep the answer from the journal. A key that
     /// was retired since the request left is a reason to seal again.
-    async fn journal(
+    async fn seal_and_journal(
         &self,
         transaction: &Transaction,
         mut key: AppKey,
@@ -240,12 +249,26 @@ impl Flows {
         let row = transaction.id.to_string();
         for _ in 0..4 {
             let sealed = self.seal(&key, &place(transaction, &row, "body"), &answer.to_bytes())?;
-            match self.store().save_body(transaction.id, sealed).await {
+            match self.journal(transaction, sealed).await {
                 Err(StoreError::Conflict) => key = self.current_key(transaction.app_id).await?,
                 saved => return Ok(saved?),
             }
         }
         Err(StoreError::Conflict.into())
+    }
+
+    /// Step 3. May be done twice: it is the same answer.
+    async fn journal(&self, transaction: &Transaction, sealed: Vec<u8>) -> Result<bool, StoreError> {
+        for pause in JOURNAL_PAUSES {
+            match self.store().save_body(transaction.id, sealed.clone()).await {
+                Err(StoreError::Unavailable(why)) => {
+                    tracing::warn!(sid = %transaction.sid, why, "the answer could not be written down, trying again");
+                }
+                saved => return saved,
+            }
+            tokio::time::sleep(pause).await;
+        }
+        self.store().save_body(transaction.id, sealed).await
     }
 
     async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {
