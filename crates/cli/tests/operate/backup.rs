@@ -91,7 +91,7 @@ async fn a_backup_made_under_load_is_one_moment_private_and_checked() {
     let again = beside(&server, &["backup", text(&file)]).output().unwrap();
     assert!(said(&again).contains("exists already"), "{}", said(&again));
 
-    // It is whole: restored where nothing was, it opens, its audit ends where the manifest says, and it gives tokens out.
+    // It is whole: restored where nothing was, its audit ends where the manifest says, and its values open.
     let restored = elsewhere.json(&["restore", text(&file)]);
     assert_eq!(restored["kept"], Value::Null);
     assert!(restored["not_compared"].as_str().unwrap().contains("no database"), "{restored}");
@@ -101,7 +101,9 @@ async fn a_backup_made_under_load_is_one_moment_private_and_checked() {
     let seq: i64 = head.split(':').next().unwrap().parse().unwrap();
     assert_eq!(verified["apps"][0]["seq"], seq + 1, "one entry more: that it was restored");
     assert_eq!(std::fs::metadata(elsewhere.place.database()).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(elsewhere.run(&["doctor"]).status.success());
+    // Putting every value under a new key opens each of them.
+    let rotated = &elsewhere.json(&["key-ring", "rotate"])["apps"][0];
+    assert!(rotated["rewrapped"].as_u64().unwrap() >= 16 && rotated["unreadable"] == json!([]), "{rotated}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
