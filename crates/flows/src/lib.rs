@@ -10,6 +10,7 @@ mod approve;
 mod audit;
 mod authenticate;
 mod callback;
+mod catalogue;
 mod choose;
 mod claim;
 mod context;
@@ -34,11 +35,13 @@ pub use approve::{ApproveError, StepError};
 pub use audit::{AuditChecked, AuditError, AuditFilter};
 pub use authenticate::{AppKeyRequired, AuthError, Caller, PresentedCall};
 pub use callback::{CallbackEnd, CallbackRequest};
+pub use catalogue::CatalogueEntry;
 pub use choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
 pub use claim::{ClaimError, Claimed, Marks, Peek, Proof};
 pub use context::{FlowFault, Flows, FlowsConfig};
 pub use grants::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
+    visible_scopes,
 };
 pub use key_ring::{KeyState, RootKeyError, Rotated};
 pub use mint::{MintError, MintRequest, Minted};
