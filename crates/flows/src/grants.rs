@@ -307,9 +307,10 @@ impl Flows {
             row: &row,
             generation,
         };
-        let token = match self.open_text(&key, &place("grants", column, credential.generation), sealed).await
-        {
+        let opened = self.open_text(&key, &place("grants", column, credential.generation), sealed).await;
+        let token = match opened {
             Ok(token) => token,
+            Err(fault) if fault.is_conflict() => return Err(fault),
             Err(error) => {
                 // A value that cannot be opened cannot be revoked at the provider either; here it can.
                 tracing::error!(grant_id = %grant.id, %error, "a grant is revoked without asking its provider");
