@@ -159,10 +159,18 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::InvalidKey => Self::plain(ErrorCode::InvalidKey),
-            AuthError::KeyRevoked => Self::plain(ErrorCode::KeyRevoked),
-            AuthError::AgentInactive => Self::plain(ErrorCode::AgentInactive),
-            AuthError::AgentRevoked => Self::plain(ErrorCode::AgentRevoked),
+            AuthError::InvalidKey => {
+                Self::plain(ErrorCode::InvalidKey).fact("hint", "A key begins with alter_rk_ or alter_ak_. The operator makes one: alter key create APP.")
+            }
+            AuthError::KeyRevoked => {
+                Self::plain(ErrorCode::KeyRevoked).fact("hint", "The operator makes another: alter key create APP; the app makes one for an agent: POST /sdk/agents/{id}/keys.")
+            }
+            AuthError::AgentInactive => {
+                Self::plain(ErrorCode::AgentInactive).fact("hint", "The app resumes the agent: PATCH /sdk/agents/{id} with status active.")
+            }
+            AuthError::AgentRevoked => {
+                Self::plain(ErrorCode::AgentRevoked).fact("hint", "A deleted agent does not come back. The app makes another: POST /sdk/agents.")
+            }
             AuthError::SignatureRequired => Self::plain(ErrorCode::SignatureRequired),
             AuthError::InvalidSignature => Self::plain(ErrorCode::InvalidSignature),
             AuthError::Stale { skew } => Self::new(
