@@ -22,13 +22,12 @@ NARROWING = "not built: narrowing headers; they are refused, 400 `unsupported_fi
 SCOPES = "not built: scopes of API keys"
 LIFETIMES = "not built: keys that expire or are rotated"
 CEILING = "not built: scope ceilings of a session; they are refused, 400 `unsupported_field`"
-CALLER = "not ours: `X-Alter-Caller` is a note in the audit and names no agent"
+CALLER = "not ours: `X-Alter-Caller` is a note in the audit; no agent is looked up by it"
 NO_CREDENTIAL = "not ours: a credential belongs to one grant and is revoked with it, 403 `grant_revoked`"
 QUOTA = "not built: quotas and billing"
 HTTP_403 = "not ours: a revoked grant is 403 `grant_revoked`"
 
 REASONS = {
-    ("400", "caller_agent_mismatch"): CALLER,
     ("404", "caller_agent_unresolved"): CALLER,
     ("500", "caller_agent_resolution_error"): CALLER,
     ("503", "caller_agent_resolution_error"): CALLER,

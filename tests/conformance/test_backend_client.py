@@ -235,3 +235,12 @@ class Load(Case):
             url = f"{self.provider.origin}/v1/me"
             answers = await asyncio.gather(*(app.request("GET", url, grant_id=grant.grant_id) for _ in range(20)))
         self.assertEqual({answer.status_code for answer in answers}, {200})
+
+
+class Catalogue(Case):
+    async def test_the_catalogue_has_the_apps_own_provider_and_those_that_could_be_configured(self):
+        async with self.client() as app:
+            listed = (await app.oauth_providers.list()).providers
+        self.assertEqual(listed["acme"].status, "configured")
+        self.assertEqual(listed["github"].status, "available")
+        self.assertIn("openid", listed["google"].available_scopes)

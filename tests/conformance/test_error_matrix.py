@@ -234,6 +234,16 @@ class DelegationRows(Rows):
             with self.met(404, "no_delegated_grant", "token", "Agent.request by provider", **facts):
                 await agent.request("GET", self.api, provider="acme")
 
+    async def test_an_agent_that_says_it_is_another(self):
+        async with self.client() as app:
+            made = await app.agents.create(name="liar", scopes=self.scopes)
+        async with self.agent(made.api_key, caller=UNKNOWN) as agent:
+            with self.met(400, "caller_agent_mismatch", "token", "Agent.request"):
+                await agent.request("GET", self.api, grant_id=UNKNOWN)
+        async with self.agent(made.api_key, caller=str(made.id)) as agent:
+            with self.met(404, "no_delegated_grant", "token", "Agent.request by grant", agent_id=str(made.id)):
+                await agent.request("GET", self.api, grant_id=UNKNOWN)
+
     async def test_an_agent_that_may_not_use_what_was_delegated(self):
         async with self.client() as app:
             made = await app.agents.create(name="narrow", scopes={})

@@ -122,7 +122,9 @@ fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
 fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
     let (provider_id, provider_name) = name_of(view, Some(provider));
     let config = view.providers.iter().find(|c| c.recipe.id == provider);
-    let line = |config: &'_ ProviderConfig, scope: &String| config.recipe.scopes.get(scope).cloned();
+    let line = |config: &'_ ProviderConfig, scope: &String| {
+        config.recipe.scopes.get(scope).map(|s| s.description.clone())
+    };
     let scopes: Vec<(String, Option<String>)> = config
         .map(|config| config.scopes.iter().map(|scope| (scope.clone(), line(config, scope))).collect())
         .unwrap_or_default();
@@ -156,7 +158,8 @@ fn failed(
             provider_id,
             provider_name,
             fault: fault(kind, failure.provider_error.as_deref()),
-            provider_code: failure.provider_error.as_deref(),
+            // What failed on our side has a code of ours: the page must not lay it at the provider's door.
+            provider_code: failure.provider_error.as_deref().filter(|_| kind != FailureKind::Server),
             request_id: failure.request_id.as_deref(),
             next,
             legacy,
