@@ -78,7 +78,7 @@ class KeyRows(Rows):
         async with self.client() as app:
             made = await app.agents.create(name="agent", scopes=self.scopes)
             agent_id = str(made.id)
-            grant = await self.connect(app, user_token=self.user("k-1"), agent="agent")
+            grant = await self.connect(app, user_token=self.user("m-keys"), agent="agent")
         as_app, as_agent = self.client(made.api_key), self.agent(self.made["api_key"])
         async with as_app, as_agent:
             other = {"says": "app_key_required"}
@@ -104,7 +104,7 @@ class SessionRows(Rows):
             with self.met(400, "agent_requires_user_token", "connect", "create_connect_session"):
                 await app.create_connect_session(agent="somebody")
             with self.met(404, "agent_not_found", "connect", "create_connect_session"):
-                await app.create_connect_session(agent="nobody", user_token=self.user("s-1"))
+                await app.create_connect_session(agent="nobody", user_token=self.user("m-nobody"))
             with self.met(400, "zzz", "connect", "create_connect_session", says="invalid_origin"):
                 await app.create_connect_session(allowed_origin=harness.SITE + "/")
             with self.met(400, "zzz", "connect", "create_connect_session", says="unsupported_field"):
@@ -128,9 +128,9 @@ class UserRows(Rows):
     async def test_a_user_token_that_is_not_valid(self):
         async with self.client() as app:
             with self.met(401, "jwt_validation_error", "connect", "create_connect_session"):
-                await app.create_connect_session(user_token=self.user("u-1", aud="another"))
+                await app.create_connect_session(user_token=self.user("m-invalid", aud="another"))
             with self.met(401, "jwt_validation_error", "token", "request"):
-                await app.request("GET", self.api, provider="acme", user_token=self.user("u-1", exp=1))
+                await app.request("GET", self.api, provider="acme", user_token=self.user("m-invalid", exp=1))
             with self.met(401, "jwt_validation_error", "connect", "list_grants"):
                 await app.list_grants(end_user_token="a.b.c")
         async with self.client(user_token_getter=lambda: "a.b.c") as app:
@@ -157,12 +157,12 @@ class GrantRows(Rows):
             with self.met(404, "grant_not_found", "token", "request by grant"):
                 await app.request("GET", self.api, grant_id=UNKNOWN)
             with self.met(404, "grant_not_found", "token", "request by provider", provider_id="acme"):
-                await app.request("GET", self.api, provider="acme", user_token=self.user("g-1"))
+                await app.request("GET", self.api, provider="acme", user_token=self.user("m-none"))
             with self.met(404, "grant_not_found", "connect", "revoke_grant"):
                 await app.revoke_grant(UNKNOWN)
             with self.met(404, "grant_not_found", "connect", "App.revoke_delegation"):
                 await app.revoke_delegation(UNKNOWN, UNKNOWN)
-            grant = await self.connect(app, user_token=self.user("g-2"))
+            grant = await self.connect(app, user_token=self.user("m-ended"))
             with self.met(404, "agent_not_found", "connect", "App.revoke_delegation"):
                 await app.revoke_delegation(grant.grant_id, UNKNOWN)
             await app.revoke_grant(grant.grant_id)
@@ -174,15 +174,15 @@ class GrantRows(Rows):
             grant = await self.connect(app, "lee")
             mismatch = "system_grant_user_token_mismatch"
             with self.met(403, mismatch, "token", "request", policy_error=mismatch):
-                await app.request("GET", self.api, grant_id=grant.grant_id, user_token=self.user("g-3"))
+                await app.request("GET", self.api, grant_id=grant.grant_id, user_token=self.user("m-kind"))
         made = self.world.app("Demands users", "--require-user-token", idp=self.world.idp)
         async with self.client(made["api_key"]) as app:
-            grant = await self.connect(app, user_token=self.user("g-3"))
+            grant = await self.connect(app, user_token=self.user("m-kind"))
             with self.met(403, "zzz", "token", "request", says="user_token_required", policy_error="user_token_required"):
                 await app.request("GET", self.api, grant_id=grant.grant_id)
 
     async def test_several_grants_that_fit(self):
-        token = self.user("g-4")
+        token = self.user("m-several")
         async with self.client() as app:
             made = {
                 person: (await self.connect(app, person, user_token=token, requested_grant={"label": "work"})).grant_id
@@ -247,7 +247,7 @@ class DelegationRows(Rows):
     async def test_an_agent_that_may_not_use_what_was_delegated(self):
         async with self.client() as app:
             made = await app.agents.create(name="narrow", scopes={})
-            grant = await self.connect(app, user_token=self.user("d-1"), agent="narrow")
+            grant = await self.connect(app, user_token=self.user("m-narrow"), agent="narrow")
         code = "agent_scope_not_allowed"
         async with self.agent(made.api_key) as agent:
             with self.met(403, code, "token", "Agent.request", policy_error=code, scopes=["read"], provider_id="acme"):

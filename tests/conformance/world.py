@@ -40,6 +40,7 @@ class World:
         logging.getLogger("alter_sdk").setLevel(logging.CRITICAL)
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         self.made = self.app("Conformance")
+        self.with_users = self.app("Conformance with users", idp=self.idp)
 
     def app(self, name, *flags, idp=None):
         """An app with its provider; with `idp`, its users have an identity provider. No limit on what tests mint."""
@@ -58,7 +59,8 @@ class World:
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
-    """One app for each class; `idp` gives it an identity provider."""
+    """Classes share two apps, one of them with an identity provider (`idp`): subjects and agents have names of their own
+    in each test, and a test that counts makes its own app."""
 
     world = None  # set for each run
     idp = False
@@ -66,8 +68,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
     @classmethod
     def setUpClass(cls):
         cls.server, cls.provider = cls.world.server, cls.world.provider
-        name = f"{cls.__module__}.{cls.__name__}"
-        cls.made = cls.world.app(name, idp=cls.world.idp) if cls.idp else cls.world.made
+        cls.made = cls.world.with_users if cls.idp else cls.world.made
 
     def setUp(self):
         self.provider.deny, self.provider.person = False, "pat"
