@@ -176,6 +176,15 @@ const ROWS: &[Row] = &[
         agent_elsewhere: Some((404, "no_delegated_grant")),
     },
     Row {
+        method: "GET",
+        path: "/sdk/oauth/provider-catalog",
+        body: none,
+        app: OK,
+        agent: OK,
+        app_elsewhere: None,
+        agent_elsewhere: None,
+    },
+    Row {
         method: "POST",
         path: "/sdk/auth/verify-token",
         body: |scene, _| Some(json!({ "token": scene.server.mock.user_token("acme-1001", AUDIENCE) })),
