@@ -1,6 +1,7 @@
 """The published backend client (alter-sdk 0.29.0, unmodified) against our server, by ALTER_BASE_URL alone."""
 
 import asyncio
+import json
 from datetime import datetime, timezone
 from importlib.metadata import version
 
@@ -179,12 +180,16 @@ class Request(Case):
     async def test_the_clients_own_report_of_the_call_is_taken_and_our_own_audit_does_not_depend_on_it(self):
         before = len(self.server.requests("/sdk/oauth/audit/api-call"))
         async with self.client() as app:
-            grant = await self.connect(app)
+            grant = await self.connect(app, "reporter")
             await app.request("GET", f"{self.provider.origin}/v1/me", grant_id=grant.grant_id)
             large = {"note": "x" * 70_000}
             await app.request("POST", f"{self.provider.origin}/v1/me", grant_id=grant.grant_id, json=large)
         answers = self.server.requests("/sdk/oauth/audit/api-call", before, 2)
         self.assertEqual(sorted(answers, key=str), [(202, None), (413, "body_too_large")])
+        which = ("--kind", "call_reported", "--grant", grant.grant_id)
+        [kept] = self.server.cli("audit", "list", self.made["app_id"], *which)["entries"]
+        details = kept["details"] if isinstance(kept["details"], dict) else json.loads(kept["details"])
+        self.assertEqual(set(details), {"method", "host", "status", "latency_ms"})
 
 
 class VerifyUser(Case):
