@@ -151,7 +151,7 @@ pub struct CreatedAgentKey {
 /// The keys of an agent.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ListedAgentKeys {
-    /// Newest first, revoked ones too.
+    /// Oldest first, as published clients document it; revoked ones too.
     pub items: Vec<AgentKey>,
 }
 

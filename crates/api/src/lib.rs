@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod connect;
 pub mod error;
 pub mod grant;
+pub mod report;
 pub mod session;
 pub mod token;
 pub mod user;
@@ -17,6 +18,8 @@ pub use user::UserToken;
 
 /// Largest request body on any route, bytes. The largest legitimate one is a mint with many providers.
 pub const BODY_MAX: usize = 256 * 1024;
+/// Largest report of a call, bytes: published clients put whole bodies in, which are not read.
+pub const REPORT_MAX: usize = 64 * 1024;
 /// Deepest nesting of a JSON request body (T76).
 pub const JSON_DEPTH_MAX: usize = 32;
 

@@ -44,6 +44,8 @@ kinds! {
     BrowserMismatch = "browser_mismatch",
     /// An access token was released.
     TokenReleased = "token_released",
+    /// What a client says that it did with a released token: unproven, and in the client's words.
+    CallReported = "call_reported",
     /// A grant was revoked and its values wiped.
     GrantRevoked = "grant_revoked",
     /// What the provider answered to a revocation, or that it was given up.

@@ -163,7 +163,7 @@ impl Flows {
             None => ChoiceError::NotFound { provider: choice.provider() },
         };
         match (whose, choice) {
-            (Whose::Stranger, _) => Err(nothing()),
+            (Whose::Stranger, GrantChoice::Provider { .. }) => Err(nothing()),
             (_, GrantChoice::Id(id)) => self.by_id(caller, whose, *id).await?.ok_or_else(nothing),
             (_, GrantChoice::Provider { provider, account, label }) => {
                 let filter = self.filter(caller, whose, provider, *account, *label);
@@ -189,7 +189,8 @@ impl Flows {
         };
         match (whose, grant.principal) {
             (Whose::User(user), Principal::User(owner)) if user.id != owner => return Ok(None),
-            (Whose::User(_), Principal::App) => return Err(ChoiceError::NotAUsers(id)),
+            (Whose::Stranger, Principal::User(_)) => return Ok(None),
+            (Whose::User(_) | Whose::Stranger, Principal::App) => return Err(ChoiceError::NotAUsers(id)),
             // An agent acts by what its user delegated; the setting is about the app's own background work (S12).
             (Whose::Unsaid, Principal::User(_))
                 if caller.agent.is_none() && caller.app.settings.require_user_token =>

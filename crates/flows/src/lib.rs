@@ -26,6 +26,7 @@ mod quota;
 mod ready;
 mod reap;
 mod release;
+mod report;
 mod status;
 mod user_token;
 
@@ -51,5 +52,6 @@ pub use poll::{Poll, PollError};
 pub use quota::Quota;
 pub use ready::{NotReady, StartError};
 pub use release::{ReleaseError, ReleaseRequest, Released};
+pub use report::CallReport;
 pub use status::{Status, StatusError, StatusReport, StatusRequest};
 pub use user_token::{UserTokenError, VerifyUserError};

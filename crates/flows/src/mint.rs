@@ -64,6 +64,8 @@ pub enum MintError {
     TooMany {
         /// Whose share.
         quota: Quota,
+        /// Sessions a minute.
+        limit: u32,
         /// Seconds.
         retry_after: u32,
     },
@@ -210,7 +212,7 @@ impl Flows {
     fn spend_quota(&self, quota: Quota, per_minute: u32) -> Result<(), MintError> {
         match self.inner.quotas.spend(quota, per_minute, self.now()) {
             None => Ok(()),
-            Some(retry_after) => Err(MintError::TooMany { quota, retry_after }),
+            Some(retry_after) => Err(MintError::TooMany { quota, limit: per_minute, retry_after }),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::routes;
         routes::sdk::session::create,
         routes::sdk::session::poll,
         routes::sdk::token::retrieve,
+        routes::sdk::report::api_call,
         routes::sdk::auth::verify_token,
         routes::sdk::catalogue::show,
         routes::sdk::grants::list,

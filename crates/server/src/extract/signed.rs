@@ -181,10 +181,10 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::InvalidKey => Self::plain(ErrorCode::InvalidKey),
-            AuthError::KeyRevoked => Self::plain(ErrorCode::KeyRevoked),
-            AuthError::AgentInactive => Self::plain(ErrorCode::AgentInactive),
-            AuthError::AgentRevoked => Self::plain(ErrorCode::AgentRevoked),
+            AuthError::InvalidKey => about_key(ErrorCode::InvalidKey),
+            AuthError::KeyRevoked => about_key(ErrorCode::KeyRevoked),
+            AuthError::AgentInactive => about_key(ErrorCode::AgentInactive),
+            AuthError::AgentRevoked => about_key(ErrorCode::AgentRevoked),
             AuthError::SignatureRequired => Self::plain(ErrorCode::SignatureRequired),
             AuthError::InvalidSignature => Self::plain(ErrorCode::InvalidSignature),
             AuthError::Stale { skew } => Self::new(
@@ -196,4 +196,19 @@ impl From<AuthError> for ApiError {
             AuthError::Store(error) => error.into(),
         }
     }
+}
+
+/// What to do also stands in `hint`, where published clients look for it.
+fn about_key(code: ErrorCode) -> ApiError {
+    let hint = match code {
+        ErrorCode::KeyRevoked => {
+            "The operator makes another key: alter key create APP; the app makes an agent's: POST /sdk/agents/{id}/keys."
+        }
+        ErrorCode::AgentInactive => "The app resumes the agent: PATCH /sdk/agents/{id} with status active.",
+        ErrorCode::AgentRevoked => {
+            "A deleted agent does not come back. The app makes another: POST /sdk/agents."
+        }
+        _ => "A key begins with alter_rk_ or alter_ak_. The operator makes one: alter key create APP.",
+    };
+    ApiError::plain(code).fact("hint", hint)
 }

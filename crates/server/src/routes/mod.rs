@@ -30,6 +30,7 @@ pub(crate) fn all() -> Router<Shared> {
         .route("/sdk/oauth/connect/session/poll", post(sdk::session::poll))
         .route("/sdk/oauth/provider-catalog", get(sdk::catalogue::show))
         .route("/sdk/token", post(sdk::token::retrieve))
+        .route("/sdk/oauth/audit/api-call", post(sdk::report::api_call))
         .route("/sdk/auth/verify-token", post(sdk::auth::verify_token))
         .route("/sdk/grants/list", post(sdk::grants::list))
         .route("/sdk/oauth/grants/{grant_id}/revoke", post(sdk::grants::revoke))
@@ -46,7 +47,8 @@ pub(crate) fn all() -> Router<Shared> {
         .route("/sdk/agents/{id}/keys/{key_id}/deprecate", patch(sdk::agent_keys::deprecate))
         .route("/sdk/agents/{id}/keys/{key_id}/undeprecate", patch(sdk::agent_keys::undeprecate))
         // the browser SDK's files
-        .route("/sdk/{file}", get(sdk::files::latest))
+        // a call of an endpoint that is not built meets this pattern too, and must not be told that it exists
+        .route("/sdk/{file}", get(sdk::files::latest).fallback(nothing_here))
         .route("/sdk/v/{version}/{file}", get(sdk::files::versioned))
         // getting in, and the pages
         .route("/sdk/oauth/connect", get(connect::shell::show))

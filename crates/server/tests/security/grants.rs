@@ -147,6 +147,7 @@ async fn t15_two_users_and_the_app_itself_with_one_provider_account_have_three_g
     is(&of(&theirs, USER).await, 404, "grant_not_found");
     is(&of(&mine, OTHER_USER).await, 404, "grant_not_found");
     is(&of(&apps, USER).await, 403, "system_grant_user_token_mismatch");
+    is(&of(&apps, "nobody-yet").await, 403, "system_grant_user_token_mismatch");
     // The same subject of another issuer is somebody else: an issuer with a path of its own.
     let unknown = alter_core::GrantId::new(&alter_core::SystemRandom).to_string();
     assert_eq!(of(&theirs, USER).await.fingerprint(), of(&unknown, USER).await.fingerprint(), "T72");

@@ -17,6 +17,7 @@ mod oauth_answers;
 mod pages;
 mod provider_faults;
 mod replicas;
+mod reports;
 mod session;
 mod slow_clients;
 mod sql;

@@ -96,6 +96,7 @@ struct Row {
 
 const OK: Answer = (200, "");
 const CREATED: Answer = (201, "");
+const ACCEPTED: Answer = (202, "");
 const GONE: Answer = (204, "");
 const APP_ONLY: Answer = (403, "app_key_required");
 const NO_AGENT: Answer = (404, "agent_not_found");
@@ -159,6 +160,29 @@ const ROWS: &[Row] = &[
         agent: OK,
         app_elsewhere: Some(NO_GRANT),
         agent_elsewhere: Some((404, "no_delegated_grant")),
+    },
+    Row {
+        method: "POST",
+        path: "/sdk/oauth/audit/api-call",
+        body: |_, ids| {
+            let url = "https://api.acme.example/v1/me";
+            Some(json!({
+                "grant_id": ids.grant, "method": "GET", "url": url, "response_status": 200, "latency_ms": 31,
+            }))
+        },
+        app: ACCEPTED,
+        agent: ACCEPTED,
+        app_elsewhere: Some(NO_GRANT),
+        agent_elsewhere: Some((404, "no_delegated_grant")),
+    },
+    Row {
+        method: "GET",
+        path: "/sdk/oauth/provider-catalog",
+        body: none,
+        app: OK,
+        agent: OK,
+        app_elsewhere: None,
+        agent_elsewhere: None,
     },
     Row {
         method: "POST",

@@ -48,7 +48,7 @@ pub(crate) async fn list(
     signed: SignedEmpty,
 ) -> Result<Response, ApiError> {
     let keys = shared.flows.list_agent_keys(&signed.caller, agent_id(&id)?).await?;
-    Ok(answer(ListedAgentKeys { items: keys.iter().map(shown).collect() }))
+    Ok(answer(ListedAgentKeys { items: keys.iter().rev().map(shown).collect() }))
 }
 
 #[derive(Default, Deserialize)]

@@ -6,5 +6,6 @@ pub(crate) mod auth;
 pub(crate) mod catalogue;
 pub(crate) mod files;
 pub(crate) mod grants;
+pub(crate) mod report;
 pub(crate) mod session;
 pub(crate) mod token;

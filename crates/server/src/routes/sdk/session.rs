@@ -154,7 +154,7 @@ impl From<MintError> for ApiError {
                 Self::plain(ErrorCode::NoProviders).with(json!({ "configured": configured }))
             }
             MintError::AppKeyRequired(e) => e.into(),
-            MintError::TooMany { quota, retry_after } => too_many(quota, retry_after),
+            MintError::TooMany { quota, limit, retry_after } => too_many(quota, limit, retry_after),
             MintError::AgentRequiresUserToken => Self::plain(ErrorCode::AgentRequiresUserToken),
             MintError::AgentNotFound => Self::plain(ErrorCode::AgentNotFound),
             MintError::User(e) => e.into(),
@@ -163,7 +163,7 @@ impl From<MintError> for ApiError {
     }
 }
 
-fn too_many(quota: Quota, retry_after: u32) -> ApiError {
+fn too_many(quota: Quota, limit: u32, retry_after: u32) -> ApiError {
     let whose = match quota {
         Quota::App(_) => "The app",
         Quota::User(_) => "The user",
@@ -171,6 +171,7 @@ fn too_many(quota: Quota, retry_after: u32) -> ApiError {
     let message = format!("{whose} has minted too many sessions in this minute: wait {retry_after} s.");
     let mut error = ApiError::new(ErrorCode::RateLimitExceeded, message)
         .fact("scope", "api_key")
+        .fact("limit", limit)
         .fact("retry_after", retry_after)
         .fact("window_seconds", 60);
     error.retry_after = Some(retry_after);

@@ -1,0 +1,22 @@
+//! Reporting a call that was made with a released token (wire 3.7).
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// `POST /sdk/oauth/audit/api-call`, at most 64 KiB.
+///
+/// Published clients send headers, bodies, the reason and more along; none of it is read, so that nothing of it can be
+/// kept.
+#[derive(Deserialize, ToSchema)]
+pub struct ReportedCall {
+    /// Whose token it was.
+    pub grant_id: String,
+    /// HTTP method.
+    pub method: String,
+    /// Where it went. Only the host is kept.
+    pub url: String,
+    /// The provider's status; 0 = it did not answer.
+    pub response_status: u16,
+    /// Milliseconds.
+    pub latency_ms: u32,
+}

@@ -1,0 +1,55 @@
+//! What a client says that it did with a released token (wire 3.7). Our own record is the release; this one can be
+//! forged or left out by whoever holds the key, so it decides nothing.
+
+use alter_core::{AuditEntry, AuditKind, GrantId};
+
+use crate::{Caller, ChoiceError, Flows};
+
+/// A reported call.
+#[derive(Debug)]
+pub struct CallReport<'a> {
+    /// Whose token it was.
+    pub grant: GrantId,
+    /// HTTP method.
+    pub method: &'a str,
+    /// Where it went.
+    pub host: &'a str,
+    /// The provider's status; 0 = it did not answer.
+    pub status: u16,
+    /// Milliseconds.
+    pub latency_ms: u32,
+}
+
+impl Flows {
+    /// Writes a report into the audit of the grant's app; of an agent, when the grant is delegated to it.
+    ///
+    /// # Errors
+    /// [`ChoiceError::NotFound`], [`ChoiceError::NoDelegation`], or ours.
+    pub async fn report_call(
+        &self,
+        caller: &Caller,
+        report: &CallReport<'_>,
+        request_id: &str,
+    ) -> Result<(), ChoiceError> {
+        self.spend_nonce(caller).await?;
+        let (app, id) = (caller.app.id, report.grant);
+        if let Some(agent) = &caller.agent
+            && self.store().find_delegation(app, id, agent.id).await?.is_none()
+        {
+            return Err(ChoiceError::NoDelegation { agent: agent.id, provider: None });
+        }
+        let grant = self.store().get_grant(app, id).await?.ok_or(ChoiceError::NotFound { provider: None })?;
+        let details = serde_json::json!({
+            "method": report.method, "host": report.host, "status": report.status, "latency_ms": report.latency_ms,
+        });
+        let entry = AuditEntry {
+            grant_id: Some(grant.id),
+            key_id: Some(caller.key.id),
+            user_id: grant.principal.user(),
+            agent_id: caller.agent.as_ref().map(|agent| agent.id),
+            request_id: Some(request_id.to_owned()),
+            ..AuditEntry::new(app, self.now(), AuditKind::CallReported, details)
+        };
+        Ok(self.store().append_audit(entry).await?)
+    }
+}

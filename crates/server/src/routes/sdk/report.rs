@@ -1,0 +1,43 @@
+//! `POST /sdk/oauth/audit/api-call`: what the client did with a released token (wire 3.7).
+
+use alter_api::{ErrorBody, ErrorCode, REPORT_MAX, report::ReportedCall};
+use alter_core::GrantId;
+use alter_flows::CallReport;
+use axum::{Extension, extract::State, http::StatusCode};
+
+use crate::{Shared, error::ApiError, extract::Signed, middleware::RequestId};
+
+#[utoipa::path(post, path = "/sdk/oauth/audit/api-call", request_body = ReportedCall, responses(
+    (status = 202), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
+))]
+pub(crate) async fn api_call(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    signed: Signed<ReportedCall>,
+) -> Result<StatusCode, ApiError> {
+    if signed.raw.len() > REPORT_MAX {
+        return Err(ApiError::new(ErrorCode::BodyTooLarge, "A report must not be larger than 64 KiB."));
+    }
+    let body = &signed.body;
+    let invalid = |message: &str| ApiError::new(ErrorCode::InvalidRequest, message);
+    let grant = GrantId::parse(&body.grant_id).ok_or_else(|| ApiError::plain(ErrorCode::GrantNotFound))?;
+    let is_method = body.method.bytes().all(|b| b.is_ascii_alphabetic());
+    if !is_method || !(1..=16).contains(&body.method.len()) {
+        return Err(invalid("method is not an HTTP method."));
+    }
+    if body.response_status > 999 {
+        return Err(invalid("response_status is not an HTTP status."));
+    }
+    let url = url::Url::parse(&body.url).ok();
+    let host = url.as_ref().and_then(url::Url::host_str).ok_or_else(|| invalid("url has no host."))?;
+    let report = CallReport {
+        grant,
+        method: &body.method,
+        host,
+        status: body.response_status,
+        latency_ms: body.latency_ms,
+    };
+    shared.flows.report_call(&signed.caller, &report, &request_id.0).await?;
+    Ok(StatusCode::ACCEPTED)
+}
