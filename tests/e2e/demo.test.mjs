@@ -41,7 +41,7 @@ test('the button connects an account, backend and agent read with it, and Discon
   assert.deepEqual(await axe(page), []);
   await look(page, 'demo-result');
   await page.click('#disconnect');
-  await page.locator('#say:has-text("revoked")').waitFor();
+  await page.locator('#result:has-text("revoked")').waitFor();
   await page.click('#agent');
   await page.locator('#result:has-text("no_delegated_grant")').waitFor();
   assert.deepEqual(context.faults, []);

@@ -54,11 +54,12 @@
 
   byId('agent').addEventListener('click', () => read('/api/agent', 'agent'));
   byId('disconnect').addEventListener('click', async () => {
+    byId('reader').textContent = 'Disconnected';
     try {
-      say((await post('/api/disconnect', { grant_id: grant })).message);
+      byId('result').textContent = (await post('/api/disconnect', { grant_id: grant })).message;
       note('The backend revoked the grant. Let the agent try again.');
     } catch (error) {
-      say(error.message);
+      byId('result').textContent = 'It did not work: ' + error.message;
     }
   });
 
