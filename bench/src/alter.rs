@@ -1,7 +1,7 @@
 //! A server on throw-away data, set up by its own command line with default settings.
 
 use std::{
-    fs::File,
+    fs::OpenOptions,
     io::Write,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -23,16 +23,22 @@ pub(crate) struct Alter {
     binary: PathBuf,
     dir: PathBuf,
     pub(crate) port: u16,
+    database: Option<String>,
     running: Option<Child>,
 }
 
 impl Alter {
     /// `alter init` in a new folder below `parent`.
     pub(crate) fn init(binary: &Path, parent: &Path) -> anyhow::Result<Self> {
+        Self::init_on(binary, parent, None)
+    }
+
+    /// The same on another database than the file in that folder.
+    pub(crate) fn init_on(binary: &Path, parent: &Path, database: Option<String>) -> anyhow::Result<Self> {
         let dir = parent.join(format!("data-{}", base32_text(&SystemRandom, 12)));
         // The port is free now, and nothing else here takes ports while it is not ours again.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let alter = Self { binary: binary.to_owned(), dir, port, running: None };
+        let alter = Self { binary: binary.to_owned(), dir, port, database, running: None };
         alter.cli(&["init"], "")?;
         Ok(alter)
     }
@@ -58,6 +64,9 @@ impl Alter {
             .env("ALTER_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("ALTER_PUBLIC_URL", self.public_url())
             .env("ALTER_EGRESS_ALLOW", "127.0.0.0/8");
+        if let Some(url) = &self.database {
+            command.env("ALTER_DATABASE_URL", url);
+        }
         command
     }
 
@@ -85,9 +94,15 @@ impl Alter {
 
     /// `alter serve`; answers the time from its start to the first 200 of `/readyz`.
     pub(crate) async fn serve(&mut self) -> anyhow::Result<Duration> {
-        let log = File::create(self.dir.join("serve.log"))?;
+        self.serve_with(&[]).await
+    }
+
+    /// The same with these variables beside the settings.
+    pub(crate) async fn serve_with(&mut self, variables: &[(&str, &str)]) -> anyhow::Result<Duration> {
+        let log = OpenOptions::new().create(true).append(true).open(self.log())?;
         let begun = Instant::now();
         let mut command = self.command();
+        command.envs(variables.iter().copied());
         command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.running = Some(command.spawn().context("alter serve did not start")?);
         let ask = request("GET", "/readyz", &self.host(), &[], "");
@@ -97,12 +112,46 @@ impl Alter {
             {
                 return Ok(begun.elapsed());
             }
-            if begun.elapsed() > READY_MAX {
-                let log = std::fs::read_to_string(self.dir.join("serve.log")).unwrap_or_default();
+            if begun.elapsed() > READY_MAX || !self.lives()? {
+                let log = std::fs::read_to_string(self.log()).unwrap_or_default();
                 bail!("alter serve did not become ready: {log}");
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// The database file, on SQLite.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.join("alter.db")
+    }
+
+    /// The database's URL, on PostgreSQL.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// What every server on this data has logged.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir.join("serve.log")
+    }
+
+    /// `kill -9`; `false` when it was dead already.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<bool> {
+        let mut child = self.running.take().context("the server does not run")?;
+        let alive = child.try_wait()?.is_none();
+        if alive {
+            child.kill()?;
+        }
+        child.wait()?;
+        Ok(alive)
+    }
+
+    /// Whether it runs.
+    pub(crate) fn lives(&mut self) -> anyhow::Result<bool> {
+        Ok(match &mut self.running {
+            Some(child) => child.try_wait()?.is_none(),
+            None => false,
+        })
     }
 
     /// The process id of the running server.
@@ -129,4 +178,15 @@ impl Drop for Alter {
         }
         let _a_leftover_below_the_data_folder = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+/// A new empty database on a server.
+pub(crate) fn new_database(server: &str) -> anyhow::Result<String> {
+    let name = format!("bench_{}", base32_text(&SystemRandom, 12));
+    let made =
+        Command::new("psql").args(["-XqAt", server, "-c", &format!("CREATE DATABASE {name}")]).output()?;
+    ensure!(made.status.success(), "no database: {}", String::from_utf8_lossy(&made.stderr));
+    let mut url = url::Url::parse(server)?;
+    url.set_path(&name);
+    Ok(url.into())
 }

@@ -28,7 +28,8 @@ pub(crate) const MINT: &str = r#"{"allowed_origin":"https://app.example"}"#;
 
 /// An app that may mint; a signer with its key.
 pub(crate) fn make_app(alter: &Alter, provider: &MockProvider) -> anyhow::Result<Signer> {
-    let app = alter.cli(&["app", "create", "Bench", "--website-url", ORIGIN], "")?;
+    let app =
+        alter.cli(&["app", "create", "Bench", "--website-url", ORIGIN, "--sessions-per-minute", "0"], "")?;
     let issuer = provider.issuer();
     let set = [
         "provider",
@@ -56,10 +57,21 @@ pub(crate) async fn connect(
     signer: &Signer,
     provider: &MockProvider,
 ) -> anyhow::Result<String> {
+    connect_for(alter, signer, provider, None).await
+}
+
+/// The same for a user.
+pub(crate) async fn connect_for(
+    alter: &Alter,
+    signer: &Signer,
+    provider: &MockProvider,
+    user_token: Option<&str>,
+) -> anyhow::Result<String> {
     provider.set(|switches| switches.auto_approve = true);
     let mut server = Connection::open(alter.port).await?;
+    let mint = json!({ "allowed_origin": ORIGIN, "user_token": user_token }).to_string();
     let minted =
-        server.exchange(&signer.post("/sdk/oauth/connect/session", MINT)).await?.expect(201)?.json()?;
+        server.exchange(&signer.post("/sdk/oauth/connect/session", &mint)).await?.expect(201)?.json()?;
     let token = minted["session_token"].as_str().context("no session token")?;
     let (page, cookie) = open(&mut server, alter, token).await?;
     status(&mut server, alter, token).await?;
@@ -76,7 +88,11 @@ pub(crate) async fn connect(
 }
 
 /// The popup's form post; the page it leads to and the browser's cookie.
-async fn open(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<(String, String)> {
+pub(crate) async fn open(
+    server: &mut Connection,
+    alter: &Alter,
+    token: &str,
+) -> anyhow::Result<(String, String)> {
     let cb = base64url(&sha256(&random_bytes::<32>(&SystemRandom)));
     let form = format!("session={token}&cb={cb}&m=p");
     let headers = [("origin", ORIGIN), ("content-type", "application/x-www-form-urlencoded")];
@@ -86,14 +102,24 @@ async fn open(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Re
     Ok((reply.header("location").context("no page")?.to_owned(), cookie.to_owned()))
 }
 
-async fn status(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<Value> {
-    let body = json!({ "session_token": token, "cursor": 0, "wait": 0 }).to_string();
-    let headers = [("origin", ORIGIN), ("content-type", "text/plain")];
-    let ask = request("POST", "/connect/status", &alter.host(), &headers, &body);
-    server.exchange(&ask).await?.expect(200)?.json()
+/// What the status channel says to the app's page.
+pub(crate) async fn status(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<Value> {
+    server.exchange(&status_request(&alter.host(), token)).await?.expect(200)?.json()
 }
 
-async fn approve(server: &mut Connection, alter: &Alter, sid: &str, cookie: &str) -> anyhow::Result<String> {
+/// The question to the status channel as bytes.
+pub(crate) fn status_request(host: &str, token: &str) -> Vec<u8> {
+    let body = json!({ "session_token": token, "cursor": 0, "wait": 0 }).to_string();
+    request("POST", "/connect/status", host, &[("origin", ORIGIN), ("content-type", "text/plain")], &body)
+}
+
+/// Approves on our page; the provider's URL.
+pub(crate) async fn approve(
+    server: &mut Connection,
+    alter: &Alter,
+    sid: &str,
+    cookie: &str,
+) -> anyhow::Result<String> {
     let headers = [
         ("origin", alter.public_url()),
         ("content-type", "application/json".into()),
@@ -107,7 +133,7 @@ async fn approve(server: &mut Connection, alter: &Alter, sid: &str, cookie: &str
 }
 
 /// Path and query of the callback that the provider redirects to.
-async fn at_provider(authorize: &str) -> anyhow::Result<String> {
+pub(crate) async fn at_provider(authorize: &str) -> anyhow::Result<String> {
     let url = Url::parse(authorize)?;
     let port = url.port().context("the mock provider has a port")?;
     let ask = request("GET", &target_of(&url), &format!("127.0.0.1:{port}"), &[], "");

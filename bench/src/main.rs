@@ -2,13 +2,14 @@
 //!
 //! Rooms: `client` (HTTP/1.1 on one connection), `signer` (a backend's signed calls), `alter` (a server on throw-away
 //! data), `grant` (one connect flow, for a grant to release), `load` (the closed loop), `process` (what /proc says),
-//! `floor` (the bare server to compare with), `rates`, `start`, `timing`, `sizes` (one kind of measurement each),
+//! `floor` (the bare server to compare with), `rates`, `start`, `timing`, `sizes`, `crash` (one kind of measurement each),
 //! `machine` (where it was measured), `report` (markdown and JSON). Not here: anything that asserts; targets are
 //! printed beside the figures, and a missed one is a fact, not a failure. To add a measurement: a file that returns a
 //! serialisable value, a field in `report::Report`, a section in its markdown.
 
 mod alter;
 mod client;
+mod crash;
 mod floor;
 mod grant;
 mod load;
@@ -16,6 +17,7 @@ mod machine;
 mod process;
 mod rates;
 mod report;
+mod scale;
 mod signer;
 mod sizes;
 mod start;
@@ -36,8 +38,12 @@ struct Cli {
 enum Command {
     /// Measure everything; print a table and write it to files.
     Run(Plan),
+    /// The same calls with many grants as with few.
+    Scale(scale::Plan),
     /// The bare server: prints its address and answers `hello`.
     Floor,
+    /// Kill a server over and over in the middle of callbacks, and look for what was lost.
+    Crash(crash::Plan),
     /// Load one workload for a while, for a profiler to watch; prints the server's process id first.
     Hold(Hold),
 }
@@ -70,9 +76,24 @@ pub(crate) struct Plan {
     /// Keep-alive connections, each always with one request under way.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
     connections: Vec<usize>,
+    /// Measure on a PostgreSQL server where databases may be made, instead of SQLite (`bench/with-postgres` starts one).
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
     /// Starts of which the median is reported.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     starts: u32,
+}
+
+impl Plan {
+    /// A server's data: a file, or a new database.
+    fn init(&self) -> anyhow::Result<alter::Alter> {
+        let database = self.postgres.as_deref().map(alter::new_database).transpose()?;
+        alter::Alter::init_on(&self.alter, &self.data, database)
+    }
+
+    fn engine(&self) -> &'static str {
+        if self.postgres.is_some() { "PostgreSQL" } else { "SQLite" }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -109,7 +130,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Floor => tokio::runtime::Runtime::new()?.block_on(floor::serve()),
+        Command::Crash(plan) => one_worker()?.block_on(crash::run(&plan)),
         Command::Run(plan) => one_worker()?.block_on(measure(&plan)),
+        Command::Scale(plan) => one_worker()?.block_on(scale::run(&plan)),
         Command::Hold(hold) => one_worker()?.block_on(rates::hold(
             &hold.alter,
             &hold.data,
@@ -136,6 +159,7 @@ async fn measure(plan: &Plan) -> anyhow::Result<()> {
         commit: plan.commit.clone(),
         seconds: plan.seconds,
         repetitions: plan.repetitions,
+        engine: plan.engine(),
         machine: machine::describe(&plan.data)?,
         load_before: before,
         load_after: machine::Load::now(),

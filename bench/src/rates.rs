@@ -88,9 +88,8 @@ struct Site {
 }
 
 impl Site {
-    async fn start(binary: &Path, data: &Path) -> anyhow::Result<Self> {
+    async fn start(mut alter: Alter) -> anyhow::Result<Self> {
         let provider = MockProvider::start().await;
-        let mut alter = Alter::init(binary, data)?;
         let signer = grant::make_app(&alter, &provider)?;
         alter.serve().await?;
         let token_body = grant::connect(&alter, &signer, &provider).await?;
@@ -149,7 +148,7 @@ impl Site {
 pub(crate) async fn measure(plan: &Plan) -> anyhow::Result<Rates> {
     let mut rates = Rates { runs: Vec::new(), loaded_kib: Vec::new(), highest_kib: Vec::new() };
     for repetition in 1..=plan.repetitions {
-        let mut site = Site::start(&plan.alter, &plan.data).await?;
+        let mut site = Site::start(plan.init()?).await?;
         for &connections in &plan.connections {
             for workload in Workload::ALL {
                 let run = Run { repetition, ..site.run(workload, connections, plan.seconds).await? };
@@ -180,7 +179,7 @@ pub(crate) async fn hold(
     seconds: u64,
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(data)?;
-    let site = Site::start(binary, data).await?;
+    let site = Site::start(Alter::init(binary, data)?).await?;
     crate::print(&site.pid(workload)?.to_string());
     let run = site.run(workload, connections, seconds).await?;
     say(&format!("{:.0}/s, {:.1} us CPU per request, p99 {} us", run.per_second, run.cpu_us, run.p99_us));

@@ -31,6 +31,7 @@ pub(crate) struct Report {
     pub(crate) commit: String,
     pub(crate) seconds: u64,
     pub(crate) repetitions: u32,
+    pub(crate) engine: &'static str,
     pub(crate) machine: Machine,
     pub(crate) load_before: Load,
     pub(crate) load_after: Load,
@@ -49,6 +50,7 @@ impl Report {
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;
         let date = self.at.get(..10).unwrap_or("undated");
+        let date = if self.engine == "SQLite" { date.to_owned() } else { format!("{date}-postgres") };
         std::fs::write(folder.join(format!("{date}.md")), self.markdown())?;
         let json = serde_json::to_string_pretty(self)? + "\n";
         Ok(std::fs::write(folder.join(format!("{date}.json")), json)?)
@@ -61,9 +63,10 @@ impl Report {
     fn heading(&self) -> String {
         let m = &self.machine;
         format!(
-            "# {}\n\nBuild {}. {} x {}, {} MiB, Linux {}, data on {}; one durable 4 KiB write takes {:.0} us. Load \
+            "# {}, {}\n\nBuild {}. {} x {}, {} MiB, Linux {}, data on {}; one durable 4 KiB write takes {:.0} us. Load \
              average {} before and {} after. {} repetitions of {} s, medians; client and server share the machine.\n",
             self.at,
+            self.engine,
             self.commit,
             m.processors,
             m.processor,

@@ -7,9 +7,7 @@ use alter_mock_provider::MockProvider;
 use serde::Serialize;
 
 use crate::{
-    Plan,
-    alter::Alter,
-    grant, process,
+    Plan, grant, process,
     timing::{self, Timing},
 };
 
@@ -27,7 +25,7 @@ pub(crate) struct Start {
 
 pub(crate) async fn measure(plan: &Plan) -> anyhow::Result<Start> {
     let provider = MockProvider::start().await;
-    let mut alter = Alter::init(&plan.alter, &plan.data)?;
+    let mut alter = plan.init()?;
     let signer = grant::make_app(&alter, &provider)?;
     let mut ready_ms = Vec::new();
     for _ in 0..plan.starts {

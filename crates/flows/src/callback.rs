@@ -52,6 +52,7 @@ impl Flows {
         request: &CallbackRequest<'_>,
         cookie: impl Fn(&SessionId) -> Option<SecretString>,
     ) -> Result<CallbackEnd, FlowFault> {
+        alter_failpoint::pass("read");
         let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
         let state = secret::sha256(callback.state.as_bytes());
         let Some(transaction) = self.store().find_transaction(&state).await? else {
@@ -148,6 +149,7 @@ impl Flows {
         let work = async move {
             let first = flows.store().consume_transaction(transaction.id, flows.now()).await?;
             if first {
+                alter_failpoint::pass("consumed");
                 flows.exchange(transaction, code, &request_id).await;
             }
             Ok::<_, FlowFault>(())

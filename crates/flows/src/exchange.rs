@@ -28,6 +28,15 @@ use crate::{
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
 
+/// Pauses before writing the answer down again, together well below the minute after which the reaper gives it up: the
+/// code is spent, so a full disk or a database that restarts must not cost the user the consent either.
+const JOURNAL_PAUSES: [Duration; 4] = [
+    Duration::from_millis(300),
+    Duration::from_millis(1000),
+    Duration::from_millis(3000),
+    Duration::from_millis(5000),
+];
+
 /// Why an exchange did not end in a grant.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
@@ -190,6 +199,7 @@ impl Flows {
         if !self.store().mark_sent(transaction.id, self.now()).await? {
             return Err(Stop::Moved);
         }
+        alter_failpoint::pass("sent");
         let client = Client { id: &config.client_id, secret: secret.as_ref() };
         let answer = alter_oauth::exchange(
             &self.inner.egress,
@@ -201,11 +211,28 @@ impl Flows {
         )
         .await
         .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
+        // From here to the end of `save_body` is the window in which a crash loses what the provider has given away.
+        let window = alter_failpoint::Stopwatch::start();
+        alter_failpoint::pass("answered");
         let sealed = self.seal(&key, &place("body"), &answer.to_bytes())?;
-        match self.store().save_body(transaction.id, sealed).await? {
-            true => Ok(answer),
-            false => Err(Stop::Moved),
+        let journalled = self.journal(transaction, sealed).await?;
+        window.stop("crash_window");
+        alter_failpoint::pass("journalled");
+        if journalled { Ok(answer) } else { Err(Stop::Moved) }
+    }
+
+    /// Step 3. May be done twice: it is the same answer.
+    async fn journal(&self, transaction: &Transaction, sealed: Vec<u8>) -> Result<bool, StoreError> {
+        for pause in JOURNAL_PAUSES {
+            match self.store().save_body(transaction.id, sealed.clone()).await {
+                Err(StoreError::Unavailable(why)) => {
+                    tracing::warn!(sid = %transaction.sid, why, "the answer could not be written down, trying again");
+                }
+                saved => return saved,
+            }
+            tokio::time::sleep(pause).await;
         }
+        self.store().save_body(transaction.id, sealed).await
     }
 
     async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {
@@ -244,6 +271,7 @@ impl Flows {
             let complete = self.completion(transaction, &source, &key, request_id).await?;
             match self.store().complete_connect(complete).await {
                 Ok(true) => {
+                    alter_failpoint::pass("committed");
                     self.count_end(session.end().is_none(), &transaction.sid).await;
                     tracing::info!(sid = %transaction.sid, request_id, provider = config.recipe.id, "connected");
                     return Ok(());

@@ -10,10 +10,10 @@ use alter_core::{AuditKind, FailureKind, Micros, StoreError, TransactionStatus};
 
 use crate::{Flows, exchange::Ending, metrics, status::settle};
 
-/// How often.
-const PERIOD: Duration = Duration::from_secs(5);
+/// How often, seconds.
+const PERIOD: u32 = 5;
 /// `consumed` or `sent` for longer than this is lost, seconds.
-const LOST_AFTER: i64 = 60;
+const LOST_AFTER: u32 = 60;
 /// A journalled answer that could not be replayed for this long never will be (a sealed value that was damaged), seconds.
 const REPLAYED_FOR: i64 = 24 * 3600;
 /// How long nonces are kept, seconds: twice the signature window.
@@ -28,7 +28,8 @@ const BATCH: u32 = 500;
 impl Flows {
     /// Runs until the process ends.
     pub async fn reap_forever(self) {
-        let mut ticks = tokio::time::interval(PERIOD);
+        let period = Duration::from_secs(alter_failpoint::seconds("ALTER_REAP_EVERY", PERIOD).into());
+        let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -38,11 +39,11 @@ impl Flows {
                 Ok(Ok(())) => metrics::reaper_round("done"),
                 Ok(Err(error)) => {
                     metrics::reaper_round("failed");
-                    tracing::error!(%error, "tidying up failed, trying again in {} s", PERIOD.as_secs())
+                    tracing::error!(%error, "tidying up failed, trying again in {} s", period.as_secs())
                 }
                 Err(panic) => {
                     metrics::reaper_round("panicked");
-                    tracing::error!(%panic, "tidying up broke off, trying again in {} s", PERIOD.as_secs())
+                    tracing::error!(%panic, "tidying up broke off, trying again in {} s", period.as_secs())
                 }
             }
         }
@@ -54,8 +55,10 @@ impl Flows {
     /// The first failure; the rest of the round was done all the same.
     pub async fn reap(&self) -> Result<(), StoreError> {
         let now = self.now();
-        let sessions = self.reap_sessions(now).await;
+        // Transactions first: after a long outage an answer in the journal still makes its session `done`, and not a
+        // session that was told to have expired with a grant beside it.
         let transactions = self.reap_transactions(now).await;
+        let sessions = self.reap_sessions(now).await;
         let nonces = self.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
         let old = self.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
         let revocations = self.reap_revocations(now).await;
@@ -88,7 +91,9 @@ impl Flows {
     async fn reap_transactions(&self, now: Micros) -> Result<(), StoreError> {
         let mut result = Ok(());
         let mut replays = tokio::task::JoinSet::new();
-        for transaction in self.store().list_stuck_transactions(now.plus_seconds(-LOST_AFTER), BATCH).await? {
+        let lost_after = alter_failpoint::seconds("ALTER_LOST_AFTER", LOST_AFTER);
+        let before = now.plus_seconds(-i64::from(lost_after));
+        for transaction in self.store().list_stuck_transactions(before, BATCH).await? {
             let hopeless = now >= transaction.created_at.plus_seconds(REPLAYED_FOR);
             match (&transaction.status, &transaction.body) {
                 (TransactionStatus::Sent, Some(_)) if !hopeless => {

@@ -69,6 +69,7 @@ pub(crate) async fn append(c: &mut PgConnection, entry: &AuditEntry) -> Result<(
     row.hash = Some(hash);
     let moved = "UPDATE audit_heads SET seq = $2, hash = $3 WHERE app_id = $1";
     run(c, moved, values![&*app, row.seq, &hash[..]]).await?;
+    alter_failpoint::pass(&row.kind);
     insert(c, &app, &row).await
 }
 

@@ -22,6 +22,7 @@ mod delegation;
 mod fault;
 mod grant;
 mod key;
+pub mod metrics;
 mod migrate;
 mod pool;
 mod provider;
@@ -32,7 +33,7 @@ mod store;
 mod transaction;
 mod user;
 
-use alter_core::StoreError;
+use alter_core::{Micros, StoreError};
 use sqlx::{Connection as _, postgres::PgArguments};
 
 use crate::{
@@ -120,6 +121,21 @@ impl PostgresStore {
         let found = migrate::version(&mut connection).await?;
         connection.close().await?;
         Ok((found, migrate::known()))
+    }
+
+    /// The database server's clock.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the tables need not be there.
+    pub async fn clock_of(url: &str) -> Result<Micros, OpenError> {
+        let mut connection = Address::parse(url)?.connect().await?;
+        let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT AS now";
+        let now =
+            statement::one(&mut connection, sql, PgArguments::default(), |row| column::read(row, "now"));
+        let now: Option<i64> =
+            now.await.map_err(|fault| OpenError::Engine(StoreError::from(fault).to_string()))?;
+        connection.close().await?;
+        now.map(Micros).ok_or_else(|| OpenError::Engine("it does not tell the time".into()))
     }
 
     /// Host and database of a URL, for people.

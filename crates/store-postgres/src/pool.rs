@@ -25,6 +25,7 @@ use sqlx::{
 use crate::{
     connection::{self, Address, CONNECT},
     fault::Fault,
+    metrics,
 };
 
 /// Connections at most, of each of our processes. PostgreSQL allows 100 in all unless told otherwise.
@@ -94,10 +95,15 @@ impl Pool {
         loop {
             match self.once(form, &work).await {
                 Err(fault) if fault.asks_for_repetition() && tries < TRIES && started.elapsed() < LIMIT => {
+                    metrics::repeated();
                     tokio::time::sleep(pause(tries)).await;
                     tries += 1;
                 }
-                outcome => return Ok(outcome?),
+                outcome => {
+                    let result = outcome.map_err(StoreError::from);
+                    metrics::command(started, &result);
+                    return result;
+                }
             }
         }
     }

@@ -68,6 +68,7 @@ pub(crate) fn append(c: &Connection, entry: &AuditEntry) -> Result<(), Fault> {
     let moved = "INSERT INTO audit_heads (app_id, seq, hash) VALUES (?1, ?2, ?3)
                  ON CONFLICT (app_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
     run(c, moved, params![app, row.seq, hash])?;
+    alter_failpoint::pass(&row.kind);
     run(
         c,
         "INSERT INTO audit (app_id, seq, at, kind, grant_id, sid, key_id, user_id, agent_id, request_id, details, hash)

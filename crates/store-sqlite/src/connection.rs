@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_setting_that_safety_rests_on_is_in_force() {
+    async fn f36_every_setting_that_safety_rests_on_is_in_force() {
         let path = std::env::temp_dir()
             .join(format!("alter-pragmas-{}.db", alter_core::AppId::new(&alter_core::SystemRandom)));
         let store = SqliteStore::open(&path, Open::Create).unwrap();

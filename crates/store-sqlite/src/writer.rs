@@ -12,7 +12,7 @@ use std::{
 };
 
 use alter_core::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -33,7 +33,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
-        Self::start_with(connection, |c| c.execute_batch("COMMIT"))
+        Self::start_with(connection, commit)
     }
 
     /// `commit` is an argument because no test can make a disk fail.
@@ -120,6 +120,13 @@ where
         // Nobody may be waiting any more; the work is done all the same.
         let _unread = self.reply.send(outcome);
     }
+}
+
+fn commit(connection: &Connection) -> rusqlite::Result<()> {
+    if alter_failpoint::fails("fsync") {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None));
+    }
+    connection.execute_batch("COMMIT")
 }
 
 type Commit = fn(&Connection) -> rusqlite::Result<()>;

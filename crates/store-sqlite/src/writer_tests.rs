@@ -1,5 +1,3 @@
-use rusqlite::ffi;
-
 use super::*;
 use crate::statement::{one, run};
 
@@ -89,7 +87,7 @@ async fn a_commit_that_fails_fails_every_job_of_its_batch_and_the_next_batch_wor
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_the_write_that_did_not_fit_and_goes_on() {
+async fn f32_a_full_disk_refuses_the_write_that_did_not_fit_and_goes_on() {
     let connection = memory();
     let _pages: i64 = connection.query_row("PRAGMA max_page_count = 20", [], |row| row.get(0)).unwrap();
     let writer = Writer::start(connection).unwrap();
@@ -102,7 +100,7 @@ async fn a_full_disk_refuses_the_write_that_did_not_fit_and_goes_on() {
 }
 
 #[tokio::test]
-async fn after_a_failed_fsync_nothing_is_written_any_more() {
+async fn f33_after_a_failed_fsync_nothing_is_written_any_more() {
     fn dead_disk(_: &Connection) -> rusqlite::Result<()> {
         Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None))
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use alter_core::{
-    AgentId, AppId, AppSettings, Clock, Grant, GrantFilter, IdentityProvider, Random, Recipe, Store,
+    AgentId, AppId, AppSettings, Clock, Grant, GrantFilter, IdentityProvider, Micros, Random, Recipe, Store,
     SystemRandom,
     secret::{hex, sha256},
     signing::{SignedParts, sign},
@@ -230,25 +230,7 @@ impl TestServer {
 
     /// A correctly signed request.
     pub fn signed_raw(&self, key: &SecretString, method: &str, target: &str, body: &[u8]) -> Sent {
-        let timestamp = self.clock.now().as_seconds().to_string();
-        let nonce = hex(&random_bytes::<16>(&SystemRandom));
-        let parts = SignedParts {
-            method,
-            target,
-            timestamp: &timestamp,
-            nonce: &nonce,
-            body,
-            ..SignedParts::default()
-        };
-        let signature = sign(key.expose_secret(), &parts);
-        Sent::new(method, target)
-            .header("x-api-key", key.expose_secret())
-            .header("x-alter-timestamp", &timestamp)
-            .header("x-alter-nonce", &nonce)
-            .header("x-alter-content-sha256", &hex(&sha256(body)))
-            .header("x-alter-signature", &signature)
-            .header("content-type", "application/json")
-            .body(body)
+        signed(key, method, target, body, self.clock.now())
     }
 
     /// A signed request without a body.
@@ -320,6 +302,23 @@ async fn open_store(dir: &Path, database: Option<&Database<'static>>, new: bool)
             Arc::new(PostgresStore::open(&database.url, mode).await.expect("the database opens"))
         }
     }
+}
+
+/// A correctly signed request, signed at this time.
+pub fn signed(key: &SecretString, method: &str, target: &str, body: &[u8], at: Micros) -> Sent {
+    let timestamp = at.as_seconds().to_string();
+    let nonce = hex(&random_bytes::<16>(&SystemRandom));
+    let parts =
+        SignedParts { method, target, timestamp: &timestamp, nonce: &nonce, body, ..SignedParts::default() };
+    let signature = sign(key.expose_secret(), &parts);
+    Sent::new(method, target)
+        .header("x-api-key", key.expose_secret())
+        .header("x-alter-timestamp", &timestamp)
+        .header("x-alter-nonce", &nonce)
+        .header("x-alter-content-sha256", &hex(&sha256(body)))
+        .header("x-alter-signature", &signature)
+        .header("content-type", "application/json")
+        .body(body)
 }
 
 fn build(public_url: &str, store: Arc<dyn Store>, root_key: &SecretString, clock: &TestClock) -> Flows {

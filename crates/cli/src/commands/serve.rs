@@ -106,6 +106,9 @@ fn forbid_core_dumps() {
 }
 
 fn warn_of_oddities(config: &Config, shared: &Shared) {
+    if alter_failpoint::ARMED {
+        tracing::warn!("this is a test build: a variable can kill it. Never serve people with it");
+    }
     if !shared.site.secure {
         tracing::warn!("plain http on loopback: cookies go without Secure and without the __Host- prefix");
     }

@@ -68,6 +68,7 @@ fn registry() -> Registry {
     alter_flows::metrics::register(&mut registry);
     alter_egress::metrics::register(&mut registry);
     alter_store_sqlite::metrics::register(&mut registry);
+    alter_store_postgres::metrics::register(&mut registry);
     process::register(&mut registry);
     registry
 }

@@ -287,3 +287,26 @@ async fn a_public_address_that_leads_elsewhere_or_with_another_host_is_found() {
     server.place.set("ALTER_PUBLIC_URL", &ours);
     visit_with(&server.place, &[]).has("reach", "ok");
 }
+
+#[test]
+fn a_database_on_a_server_is_looked_at_too() {
+    let database = alter_testkit::postgres::database();
+    let mut place = Place::new("doctor-postgres");
+    place.set("ALTER_DATABASE_URL", &database.url);
+    std::fs::create_dir(place.data()).unwrap();
+    chmod(&place.data(), 0o700);
+    let key = place.data().join("root.key");
+    std::fs::write(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    chmod(&key, 0o600);
+    place.set("ALTER_ROOT_KEY_FILE", key.to_str().unwrap());
+    offline(&place).has("database-missing", "mend");
+    place.json(&["init"]);
+    let visit = offline(&place);
+    visit.has("database", "ok");
+    visit.has_not("clock-database");
+    visit.has_not("disk");
+    place.set("ALTER_DATABASE_URL", "postgres://u:canary-password@127.0.0.1:1/nothing");
+    let visit = offline(&place);
+    visit.has("database-unusable", "mend");
+    assert!(!visit.text.contains("canary"), "{}", visit.text);
+}

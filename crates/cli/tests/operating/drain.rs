@@ -45,12 +45,12 @@ async fn f27_a_stop_lets_every_exchange_finish_and_takes_no_new_connection() {
             std::net::TcpStream::connect(s.host.replace("localhost", "127.0.0.1")).is_err()
         })
         .await;
-    assert!(server.log().contains("\"stopping"), "{}", server.log());
+    server.until("it says so", |s| s.log().contains("\"stopping")).await;
     gate.open();
     let answers = browsers.join_all().await;
     assert_eq!(answers, vec![303; USERS], "every browser is sent on");
     assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
-    assert!(server.log().contains("\"stopped\""), "{}", server.log());
+    server.until("it says so", |s| s.log().contains("\"stopped\"")).await;
 
     server.serve().await;
     for walk in &walks {

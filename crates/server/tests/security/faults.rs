@@ -211,11 +211,16 @@ async fn f06_a_journalled_answer_survives_a_restart() {
 #[tokio::test]
 async fn f06_hours_of_outage_neither_lose_a_journalled_answer_nor_make_its_token_younger() {
     let server = TestServer::start_sqlite().await;
-    journalled(&server, &mut TestBrowser::new()).await;
+    let attempt = journalled(&server, &mut TestBrowser::new()).await;
     let sent_at = sql::number(&server, "SELECT status_at FROM transactions");
     server.clock.advance_seconds(2 * 3600);
     reap(&server).await;
     assert_eq!(sql::count(&server, "grants"), 1, "the id_token was good when it came");
+    assert_eq!(
+        status(&server, &attempt).await["status"],
+        "completed",
+        "and nobody is told that time ran out"
+    );
     let expires_at = sql::number(&server, "SELECT credential_expires_at FROM grants");
     assert!((expires_at - sent_at) / 1_000_000 <= 3630, "{} s", (expires_at - sent_at) / 1_000_000);
     let dead = server.token(&sql::text(&server, "SELECT id FROM grants")).await;

@@ -18,7 +18,7 @@ use tokio::{
 /// How long a client may take for its headers, here.
 const HEADERS: Duration = Duration::from_secs(1);
 /// What is soon enough for an honest request, on a machine that is busy with other tests.
-const SOON: Duration = Duration::from_millis(800);
+const SOON: Duration = Duration::from_millis(1500);
 
 /// Another listener of the same server, with its own limits.
 async fn listen(server: &TestServer, limits: Limits) -> SocketAddr {

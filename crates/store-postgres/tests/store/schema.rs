@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alter_core::{AppStore as _, Store as _};
+use alter_core::{AppStore as _, Clock as _, Store as _, SystemClock};
 use alter_store_postgres::{Open, OpenError, PostgresStore};
 use alter_testkit::{
     contract::sample::{T0, app},
@@ -18,6 +18,14 @@ fn version(database: &Database<'_>) -> i64 {
 
 async fn create(database: &Database<'_>) -> Result<PostgresStore, OpenError> {
     PostgresStore::open(&database.url, Open::Create).await
+}
+
+#[tokio::test]
+async fn the_servers_clock_is_told_before_there_are_tables() {
+    let database = database();
+    let before = SystemClock.now();
+    let theirs = PostgresStore::clock_of(&database.url).await.unwrap();
+    assert!(theirs.since(before) < 60_000_000 && SystemClock.now().since(theirs) > -1_000_000);
 }
 
 #[tokio::test]
@@ -48,7 +56,7 @@ async fn what_was_stored_is_there_after_opening_again() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused_and_left_as_it_is() {
+async fn f38_a_newer_schema_is_refused_and_left_as_it_is() {
     let database = database();
     create(&database).await.unwrap();
     let (known, newer) = (PostgresStore::schema_version(), PostgresStore::schema_version() + 1);

@@ -52,7 +52,7 @@ async fn what_was_stored_is_there_after_opening_again() {
 }
 
 #[test]
-fn a_newer_schema_is_refused_and_left_as_it_is() {
+fn f38_a_newer_schema_is_refused_and_left_as_it_is() {
     let directory = Directory::new();
     drop(SqliteStore::open(&directory.file(), Open::Create).unwrap());
     let newer = SqliteStore::schema_version() + 1;

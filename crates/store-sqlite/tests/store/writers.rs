@@ -53,7 +53,7 @@ async fn of_two_writers_one_wins_a_compare_and_set() {
 }
 
 #[tokio::test]
-async fn a_writer_waits_for_another_to_finish() {
+async fn f36_a_writer_waits_for_another_to_finish() {
     let directory = Directory::new();
     let store = open(&directory);
     let other = Connection::open(directory.file()).unwrap();

@@ -1,7 +1,7 @@
 //! The database: whether it is there, which schema it has, whether the root key fits it, whether it writes. A database
 //! of an older schema is not opened: opening migrates.
 
-use alter_core::{App, ProviderConfig, Store};
+use alter_core::{App, Clock, Micros, ProviderConfig, Store, SystemClock};
 use alter_flows::{Flows, StartError};
 use alter_store_postgres::{self as postgres, PostgresStore};
 use alter_store_sqlite::{OpenError, SqliteStore};
@@ -9,13 +9,17 @@ use alter_vault::Vault;
 use secrecy::ExposeSecret;
 
 use super::problem::{
-    DATABASE_MISSING, DATABASE_NO_WAL, DATABASE_UNUSABLE, Finding, ROOT_KEY_OTHER, SCHEMA_NEWER, SCHEMA_OLDER,
+    CLOCK_DATABASE, DATABASE_MISSING, DATABASE_NO_WAL, DATABASE_UNUSABLE, Finding, ROOT_KEY_OTHER,
+    SCHEMA_NEWER, SCHEMA_OLDER,
 };
 use crate::{
     config::Config,
     database::{Database, Open},
     wiring,
 };
+
+/// Microseconds that the clocks of processes on one database may be apart.
+const CLOCKS_APART: i64 = 5_000_000;
 
 /// What the other checks look at.
 pub(super) struct Seen {
@@ -27,7 +31,9 @@ pub(super) struct Seen {
 pub(super) async fn look(config: &Config) -> (Vec<Finding>, Option<Seen>) {
     match open(config).await {
         Ok(seen) => {
-            (vec![Finding::ok("database", "opens, writes and reads, and the root key fits it")], Some(seen))
+            let sound = Finding::ok("database", "opens, writes and reads, and the root key fits it");
+            let clock = clock_of(&config.database).await;
+            ([Some(sound), clock].into_iter().flatten().collect(), Some(seen))
         }
         Err(finding) => (finding.into_iter().collect(), None),
     }
@@ -41,7 +47,10 @@ async fn open(config: &Config) -> Result<Seen, Option<Finding>> {
         return Err(Some(SCHEMA_OLDER.found(text)));
     }
     let opened = config.database.open(Open::Existing).await;
-    let store = opened.map_err(|error| DATABASE_UNUSABLE.found(format!("{error:#}")))?;
+    let store = opened.map_err(|error| match error.downcast_ref::<OpenError>() {
+        Some(file) => unopened(file),
+        None => DATABASE_UNUSABLE.found(format!("{error:#}")),
+    })?;
     let key = config.root_key.load().map_err(|_said_by_the_check_of_files| None)?;
     let flows = wiring::assemble(config, store.clone(), Vault::new(key))
         .map_err(|error| DATABASE_UNUSABLE.found(format!("{error:#}")))?;
@@ -68,6 +77,23 @@ async fn schema_of(database: &Database) -> Result<(i64, i64), Finding> {
             })
         }
     }
+}
+
+/// A file has this machine's clock.
+async fn clock_of(database: &Database) -> Option<Finding> {
+    let Database::Postgres(url) = database else { return None };
+    let before = SystemClock.now();
+    match PostgresStore::clock_of(url.expose_secret()).await {
+        Ok(theirs) => skew(before, theirs, SystemClock.now()),
+        Err(error) => Some(DATABASE_UNUSABLE.found(error.to_string())),
+    }
+}
+
+/// Its clock was read at some moment between the two: what that leaves open is not held against it.
+fn skew(before: Micros, theirs: Micros, after: Micros) -> Option<Finding> {
+    let apart = before.since(theirs).max(theirs.since(after));
+    let text = format!("{} ms", apart / 1000);
+    (apart > CLOCKS_APART).then(|| CLOCK_DATABASE.found(text))
 }
 
 fn unopened(error: &OpenError) -> Finding {
@@ -97,5 +123,17 @@ mod tests {
     fn a_file_system_without_a_log_is_told_apart_from_a_broken_file() {
         assert_eq!(unopened(&OpenError::NoLog("delete".into())).id, "database-no-wal");
         assert_eq!(unopened(&OpenError::Engine("malformed".into())).id, "database-unusable");
+        // Also when it was met on the way through other hands.
+        let passed_on = anyhow::Error::new(OpenError::NoLog("delete".into())).context("did not open");
+        assert!(passed_on.downcast_ref::<OpenError>().is_some());
+    }
+
+    #[test]
+    fn clocks_are_apart_when_no_moment_of_the_question_explains_it() {
+        let at = |seconds: i64| Micros(seconds * 1_000_000);
+        assert!(skew(at(100), at(104), at(101)).is_none());
+        assert!(skew(at(100), at(130), at(130)).is_none(), "a slow answer");
+        assert_eq!(skew(at(100), at(107), at(101)).unwrap().id, "clock-database");
+        assert_eq!(skew(at(100), at(90), at(101)).unwrap().id, "clock-database");
     }
 }

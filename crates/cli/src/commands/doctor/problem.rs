@@ -150,6 +150,9 @@ problems! {
     SCHEMA_NEWER "schema-newer" Mend
         "the database was migrated by a newer program"
         "Use the newer program, or restore the backup from before the upgrade"
+    CLOCK_DATABASE "clock-database" Mend
+        "this machine's clock and the database server's differ by more than five seconds: processes disagree about what has expired"
+        "Run NTP on both (timedatectl set-ntp true)"
     APP_NO_PROVIDER "app-no-provider" Mend
         "an app has no provider: its users can connect nothing"
         "alter provider set APP ID --client-id ... (alter provider list --catalog names the ids)"

@@ -155,7 +155,8 @@ fn failed(
             provider_id,
             provider_name,
             fault: fault(kind, failure.provider_error.as_deref()),
-            provider_code: failure.provider_error.as_deref(),
+            // What failed on our side has a code of ours: the page must not lay it at the provider's door.
+            provider_code: failure.provider_error.as_deref().filter(|_| kind != FailureKind::Server),
             request_id: failure.request_id.as_deref(),
             next,
             legacy,

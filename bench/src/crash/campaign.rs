@@ -1,0 +1,131 @@
+//! The rounds: start, let a few people come back from the provider at once, die, start again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
+
+use alter_mock_provider::Gate;
+use serde::Serialize;
+
+use super::{
+    Engine, Plan, Site,
+    death::{Death, Draw},
+    verdict::{self, Verdict},
+    visit::Visit,
+};
+
+/// Callbacks at once in each round.
+const VISITS: u64 = 3;
+/// The reaper looks every second for what was lost two seconds ago, instead of a minute.
+const HURRY: [(&str, &str); 2] = [("ALTER_LOST_AFTER", "2"), ("ALTER_REAP_EVERY", "1")];
+/// How long a named point is waited for.
+const POINT_MAX: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Campaign {
+    /// Kills by the name of their point; last those whose point was not passed, killed all the same.
+    pub(crate) kills: BTreeMap<&'static str, u32>,
+    pub(crate) not_passed: u32,
+    pub(crate) seconds: f64,
+    pub(crate) verdict: Verdict,
+}
+
+/// A visit and what has been seen of it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) visit: Visit,
+    /// Somebody was told `completed`.
+    pub(crate) acknowledged: bool,
+    /// The callback has been answered: the person's browser is on our page.
+    pub(crate) answered: bool,
+}
+
+pub(super) async fn run(plan: &Plan, engine: Engine) -> anyhow::Result<Campaign> {
+    let mut site = Site::new(plan, engine).await?;
+    let (mut random, begun) = (Draw(plan.seed), Instant::now());
+    let (mut kills, mut not_passed) = (BTreeMap::new(), 0);
+    let mut people: Vec<Seen> = Vec::new();
+    let mut codes: HashMap<String, u32> = HashMap::new();
+    for round in 0..plan.rounds {
+        let death = Death::draw(&mut random, VISITS);
+        if !one(&mut site, &death, &mut people).await? {
+            not_passed += 1;
+        }
+        *kills.entry(death.name()).or_default() += 1;
+        count_codes(&site, &mut codes);
+        if (round + 1) % 50 == 0 {
+            crate::say(&format!("  {} of {} kills", round + 1, plan.rounds));
+        }
+    }
+    site.alter.serve_with(&HURRY).await?;
+    come_back(&site, &mut people).await;
+    let verdict = verdict::judge(&site, &people, &mut codes).await?;
+    Ok(Campaign { kills, not_passed, seconds: begun.elapsed().as_secs_f64(), verdict })
+}
+
+/// One round; `false` when its point was not passed.
+async fn one(site: &mut Site, death: &Death, people: &mut Vec<Seen>) -> anyhow::Result<bool> {
+    let gate = Gate::closed();
+    site.provider.set(|s| s.token_gate = matches!(death, Death::Held).then(|| gate.clone()));
+    let failpoint = death.failpoint();
+    let [lost, reap] = HURRY;
+    // It may die before it is ready, of a replay that passes the point.
+    let _dead_already = site.alter.serve_with(&[lost, reap, ("ALTER_FAILPOINT", &failpoint)]).await;
+    come_back(site, people).await;
+    let first = people.len();
+    for number in first..first + VISITS as usize {
+        // An error is a death meanwhile: those who were not prepared never came.
+        let Ok(visit) = Visit::prepare(site, number).await else { break };
+        people.push(Seen { visit, acknowledged: false, answered: false });
+    }
+    let (port, host) = (site.alter.port, site.alter.host());
+    let mut tasks = tokio::task::JoinSet::new();
+    for (number, seen) in people.iter().enumerate().skip(first) {
+        let (visit, host) = (seen.visit.clone(), host.clone());
+        tasks.spawn(async move {
+            let told = tokio::join!(visit.callback(port, &host), visit.acknowledged(port, &host));
+            (number, told)
+        });
+    }
+    let passed = await_death(site, death).await?;
+    gate.open();
+    while let Some(ended) = tasks.join_next().await {
+        let (number, (answered, acknowledged)) = ended?;
+        (people[number].answered, people[number].acknowledged) = (answered.is_some(), acknowledged);
+    }
+    Ok(passed)
+}
+
+async fn await_death(site: &mut Site, death: &Death) -> anyhow::Result<bool> {
+    match death {
+        Death::Outside(after) => tokio::time::sleep(*after).await,
+        Death::Held => {
+            let asked = site.provider.wait_for(|seen| !seen.token.is_empty());
+            let _nobody_came = tokio::time::timeout(POINT_MAX, asked).await;
+        }
+        Death::Point { .. } => {
+            let begun = Instant::now();
+            while site.alter.lives()? && begun.elapsed() < POINT_MAX {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+    let killed = site.alter.kill()?;
+    Ok(!killed || !matches!(death, Death::Point { .. }))
+}
+
+/// People whose browser shows an error reload it.
+async fn come_back(site: &Site, people: &mut [Seen]) {
+    for seen in people.iter_mut().filter(|seen| !seen.answered) {
+        seen.answered = seen.visit.callback(site.alter.port, &site.alter.host()).await.is_some();
+    }
+}
+
+/// The provider's own count of how often each code was sent.
+pub(crate) fn count_codes(site: &Site, codes: &mut HashMap<String, u32>) {
+    for request in site.provider.seen().token {
+        *codes.entry(request.field("code").unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    site.provider.forget_seen();
+}

@@ -1,0 +1,288 @@
+//! `alter serve` as a process of its own on throw-away data, set up by the command line, with a mock provider that
+//! lives in the test and so survives every crash.
+
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    net::TcpListener,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use alter_core::{AppId, Clock, Store, SystemClock, SystemRandom, secret::hex, time::random_bytes};
+use alter_mock_provider::{MockProvider, Raw};
+use alter_testkit::{
+    Reply, Sent,
+    http::send,
+    server::{CLIENT_SECRET, signed},
+};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::Database;
+
+/// How long anything may take before a test is given up: the machine may be busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The reaper looks every second for what was lost a second ago, instead of a minute.
+pub(crate) const HURRY: &[(&str, &str)] = &[("ALTER_LOST_AFTER", "1"), ("ALTER_REAP_EVERY", "1")];
+
+/// What the provider answers in the place of its own tokens: canaries.
+pub(crate) const ACCESS_TOKEN: &str = "canary-access-token-8f2c61";
+pub(crate) const REFRESH_TOKEN: &str = "canary-refresh-token-3d90ae";
+
+/// A data directory, an app with providers, and a process when it runs.
+pub(crate) struct Alter {
+    pub(crate) database: Database,
+    pub(crate) mock: MockProvider,
+    pub(crate) app: AppId,
+    pub(crate) port: u16,
+    key: SecretString,
+    dir: PathBuf,
+    running: Option<Child>,
+}
+
+impl Drop for Alter {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            let _it_may_be_dead = child.kill();
+            let _reaped = child.wait();
+        }
+        let _best_effort = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Alter {
+    /// Initialised, with the provider `mock`; not serving yet.
+    pub(crate) async fn new(database: Database) -> Self {
+        let dir =
+            std::env::temp_dir().join(format!("alter-crash-{}", hex(&random_bytes::<8>(&SystemRandom))));
+        std::fs::create_dir(&dir).unwrap();
+        let mock = MockProvider::start().await;
+        let answer = json!({
+            "access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN, "id_token": "{{id_token}}",
+            "token_type": "Bearer", "expires_in": 3600,
+        });
+        mock.set(|s| (s.auto_approve, s.token_response) = (true, Some(Raw::json(200, &answer))));
+        let (key, app) = (SecretString::from(String::new()), AppId::new(&SystemRandom));
+        let mut alter = Self { database, mock, app, port: free_port(), key, dir, running: None };
+        alter.cli(&["init"], "");
+        let made = alter.cli(&["app", "create", "Crash", "--website-url", "https://app.example"], "");
+        alter.key = SecretString::from(made["api_key"].as_str().unwrap().to_owned());
+        alter.app = AppId::parse(made["app_id"].as_str().unwrap()).unwrap();
+        alter.add_provider("mock", &[]);
+        alter
+    }
+
+    /// One more provider of the app, at the same mock, or with `more` arguments elsewhere.
+    pub(crate) fn add_provider(&self, id: &str, more: &[&str]) {
+        let (issuer, host) = (self.mock.issuer(), self.mock.issuer().replace("http://", ""));
+        let (app, client) = (self.app.to_string(), format!("client-{id}"));
+        let mut args = vec!["provider", "set", &app, id, "--client-id", &client, "--client-secret-stdin"];
+        args.extend(["--issuer", &issuer, "--api-host", &host]);
+        args.extend(more);
+        let set = self.cli(&args, CLIENT_SECRET);
+        let callback = set["callback_url"].as_str().unwrap();
+        self.mock.register_client(&client, Some(CLIENT_SECRET), &[callback]);
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    pub(crate) fn host(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+
+    /// The binary with this test's settings and nothing else.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alter"));
+        command
+            .args(args)
+            .env_clear()
+            .env("ALTER_DATA_DIR", self.data())
+            .env("ALTER_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("ALTER_PUBLIC_URL", format!("http://{}", self.host()))
+            .env("ALTER_DATABASE_URL", self.database.url())
+            .env("ALTER_EGRESS_ALLOW", "127.0.0.0/8");
+        command
+    }
+
+    /// One command with `--json`; its answer.
+    pub(crate) fn cli(&self, args: &[&str], input: &str) -> Value {
+        let mut command = self.command(args);
+        command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Starts serving, with these variables beside the settings, and waits until it is ready.
+    pub(crate) async fn serve(&mut self, variables: &[(&str, &str)]) {
+        let mut command = self.command(&["serve"]);
+        command.envs(variables.iter().copied());
+        self.run(command).await;
+    }
+
+    /// As [`Self::serve`], for a command that was made elsewhere.
+    pub(crate) async fn run(&mut self, mut command: Command) {
+        assert!(self.running.is_none(), "it runs already");
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.running = Some(command.spawn().unwrap());
+        self.wait_until_ready(self.port).await;
+    }
+
+    /// Until `/readyz` of this port says yes.
+    pub(crate) async fn wait_until_ready(&self, port: u16) {
+        let begun = Instant::now();
+        loop {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                let ask = Sent::new("GET", "/readyz").header("host", &self.host());
+                if send(&format!("localhost:{port}"), ask).await.status == 200 {
+                    return;
+                }
+            }
+            assert!(begun.elapsed() < PATIENCE, "not ready: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The process that serves.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.as_ref().unwrap().id()
+    }
+
+    /// `kill -9` from outside.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.running.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM; waits for the end.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        let mut child = self.running.take().unwrap();
+        let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        child.wait().unwrap()
+    }
+
+    /// Waits for the process to have killed itself, and for no other end.
+    pub(crate) async fn wait_for_death(&mut self) {
+        let mut child = self.running.take().unwrap();
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if begun.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("the failpoint was never passed: {}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert_eq!(status.signal(), Some(9), "{status}: {}", self.log());
+    }
+
+    /// A second process on the same data and for the same public URL, on a port of its own.
+    pub(crate) async fn peer(&self, variables: &[(&str, &str)]) -> Peer {
+        let port = free_port();
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        let mut command = self.command(&["serve"]);
+        command.env("ALTER_LISTEN", format!("127.0.0.1:{port}")).envs(variables.iter().copied());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let peer = Peer { port, child };
+        self.wait_until_ready(port).await;
+        peer
+    }
+
+    /// What every process of this test has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Where that is.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// The folder with the data directory and the log: everything that may have touched a disk.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The storage, opened beside the server.
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
+        self.database.open(&self.data()).await
+    }
+
+    pub(crate) async fn send(&self, sent: Sent) -> Reply {
+        send(&self.host(), sent).await
+    }
+
+    /// A signed call of the app's backend.
+    pub(crate) async fn call(&self, target: &str, body: &Value) -> Reply {
+        let sent = signed(&self.key, "POST", target, body.to_string().as_bytes(), SystemClock.now());
+        self.send(sent).await
+    }
+
+    /// A session's token, for these providers.
+    pub(crate) async fn mint(&self, providers: &[&str]) -> String {
+        let minted =
+            self.call("/sdk/oauth/connect/session", &json!({ "allowed_providers": providers })).await;
+        assert_eq!(minted.status, 201, "{}", minted.text());
+        minted.json()["session_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The status channel, asked by the app's page.
+    pub(crate) async fn status(&self, token: &str) -> Value {
+        let body = json!({ "session_token": token, "cursor": 0, "wait": 0 });
+        let sent = Sent::new("POST", "/connect/status")
+            .header("origin", "https://app.example")
+            .header("content-type", "text/plain");
+        self.send(sent.body(body.to_string())).await.json()
+    }
+
+    /// The backend's poll.
+    pub(crate) async fn poll(&self, token: &str) -> Value {
+        self.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await.json()
+    }
+
+    /// Asks for a grant's token, for the mock's API.
+    pub(crate) async fn release(&self, grant_id: &str) -> Reply {
+        let request = json!({ "method": "GET", "url": self.mock.url("/api/me") });
+        self.call("/sdk/token", &json!({ "grant_id": grant_id, "request": request })).await
+    }
+}
+
+/// A second process.
+pub(crate) struct Peer {
+    pub(crate) port: u16,
+    child: Child,
+}
+
+impl Peer {
+    /// Waits for it to have killed itself.
+    pub(crate) fn wait_for_death(&mut self) {
+        assert_eq!(self.child.wait().unwrap().signal(), Some(9));
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _it_may_be_dead = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Free now; nothing else in this process takes it before the server does.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

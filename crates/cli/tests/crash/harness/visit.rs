@@ -1,0 +1,131 @@
+//! One person's visit, in a browser that outlives the server.
+
+use std::time::{Duration, Instant};
+
+use alter_testkit::{Reply, Sent, TestBrowser, browser::sid_of, http::send_raw};
+use serde_json::{Value, json};
+
+use super::Alter;
+
+/// How long an end may take to come: the reaper's second, and a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A session in a browser.
+pub(crate) struct Visit {
+    pub(crate) token: String,
+    pub(crate) sid: String,
+    /// Path and query of the callback, once the provider has sent the browser back.
+    pub(crate) callback: String,
+    browser: TestBrowser,
+}
+
+impl Visit {
+    /// Minted for one provider, opened, approved, and back from the provider: the callback is not sent yet.
+    pub(crate) async fn up_to_callback(alter: &Alter, provider: &str) -> Self {
+        let mut visit = Self::open(alter, &[provider]).await;
+        visit.approve(alter, provider).await;
+        visit
+    }
+
+    /// Minted and opened as our SDK does it, and the app's page has been heard of.
+    pub(crate) async fn open(alter: &Alter, providers: &[&str]) -> Self {
+        let token = alter.mint(providers).await;
+        let browser = TestBrowser::new();
+        let mut visit = Self { token, sid: String::new(), callback: String::new(), browser };
+        let (_, cb) = TestBrowser::flow_id();
+        let form = format!("session={}&cb={cb}&m=p", visit.token);
+        let sent = Sent::new("POST", "/connect/open")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("origin", "https://app.example");
+        let reply = visit.send(alter, sent.body(form)).await;
+        assert_eq!(reply.status, 303, "{}", reply.text());
+        visit.sid = sid_of(reply.header("location"));
+        alter.status(&visit.token).await;
+        visit
+    }
+
+    /// Approves on our page and walks through the provider.
+    pub(crate) async fn approve(&mut self, alter: &Alter, provider: &str) {
+        let reply = self.act(alter, "approve", &json!({ "provider": provider })).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let authorize = reply.json()["location"].as_str().unwrap().to_owned();
+        self.callback = self.browser.at_provider(&authorize).await;
+    }
+
+    /// A POST of our page's script.
+    pub(crate) async fn act(&mut self, alter: &Alter, what: &str, body: &Value) -> Reply {
+        let sent = Sent::new("POST", &format!("/connect/api/s/{}/{what}", self.sid))
+            .header("origin", &format!("http://{}", alter.host()))
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/json");
+        self.send(alter, sent.body(body.to_string())).await
+    }
+
+    async fn send(&mut self, alter: &Alter, sent: Sent) -> Reply {
+        let cookie = self.browser.cookie();
+        let sent = if cookie.is_empty() { sent } else { sent.header("cookie", &cookie) };
+        let reply = alter.send(sent).await;
+        for line in reply.cookies() {
+            let pair = line.split(';').next().unwrap_or_default();
+            let (name, value) = pair.split_once('=').unwrap_or_default();
+            self.browser.set_cookie(name, value);
+        }
+        reply
+    }
+
+    /// Sends the callback to a server that may die of it; whatever came back, as text.
+    pub(crate) async fn try_callback(&self, alter: &Alter) -> String {
+        self.try_callback_at(alter, alter.port).await
+    }
+
+    /// As [`Self::try_callback`], at another server of the same deployment.
+    pub(crate) async fn try_callback_at(&self, alter: &Alter, port: u16) -> String {
+        let request = format!(
+            "GET {} HTTP/1.1\r\nhost: {}\r\ncookie: {}\r\nconnection: close\r\n\r\n",
+            self.callback,
+            alter.host(),
+            self.browser.cookie()
+        );
+        send_raw(&format!("localhost:{port}"), request.as_bytes()).await
+    }
+
+    /// The callback, from a browser that has it in its address bar.
+    pub(crate) async fn reload_callback(&mut self, alter: &Alter) -> Reply {
+        let target = self.callback.clone();
+        self.send(alter, Sent::new("GET", &target)).await
+    }
+
+    /// As [`Self::reload_callback`], at another server of the same deployment.
+    pub(crate) async fn callback_at(&self, alter: &Alter, port: u16) -> Reply {
+        let sent = Sent::new("GET", &self.callback)
+            .header("host", &alter.host())
+            .header("cookie", &self.browser.cookie());
+        alter_testkit::http::send(&format!("localhost:{port}"), sent).await
+    }
+
+    /// Our page, as it is now.
+    pub(crate) async fn page(&mut self, alter: &Alter) -> String {
+        let reply = self.send(alter, Sent::new("GET", &format!("/connect/s/{}", self.sid))).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.text()
+    }
+
+    /// Waits until the status channel no longer says `open`; what it says then.
+    pub(crate) async fn wait_for_end(&self, alter: &Alter) -> Value {
+        let begun = Instant::now();
+        loop {
+            let status = alter.status(&self.token).await;
+            if status["status"] != "open" {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the session is stuck (I6): {status}; {}", alter.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The value that the callback carries under this name.
+    pub(crate) fn param(&self, name: &str) -> String {
+        let url = url::Url::parse(&format!("http://x{}", self.callback)).unwrap();
+        url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned()
+    }
+}

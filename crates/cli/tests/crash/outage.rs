@@ -1,0 +1,50 @@
+//! Fault 28 beneath a callback: the PostgreSQL server is killed while the provider has the code, and comes back.
+
+use std::time::Duration;
+
+use alter_mock_provider::Gate;
+use alter_testkit::postgres::Cluster;
+
+use crate::harness::{Alter, Database, End, Visit, check_truth};
+
+/// A server of this test's own, which it may kill. It goes with the process.
+fn cluster() -> &'static Cluster {
+    Box::leak(Box::new(Cluster::new()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f28_a_database_that_dies_and_comes_back_within_an_exchange_costs_nothing() {
+    let cluster = cluster();
+    let mut alter = Alter::new(Database::Postgres(cluster.database())).await;
+    let gate = Gate::closed();
+    alter.mock.set(|s| s.token_gate = Some(gate.clone()));
+    alter.serve(&[]).await;
+    let mut visit = Visit::up_to_callback(&alter, "mock").await;
+    let (answer, ()) = tokio::join!(visit.try_callback(&alter), async {
+        alter.mock.wait_for(|seen| seen.token.len() == 1).await;
+        cluster.crash();
+        gate.open();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        cluster.start();
+    });
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    assert!(alter.log().contains("could not be written down"), "it had to wait: {}", alter.log());
+    check_truth(&alter, &mut visit, End::Connected).await;
+    assert_eq!(alter.mock.seen().token.len(), 1);
+}
+
+/// No exchange is under way: nothing is consumed, and the browser's reload is all it takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f28_a_callback_that_finds_no_database_is_an_error_page_and_a_reload_later_connects() {
+    let cluster = cluster();
+    let mut alter = Alter::new(Database::Postgres(cluster.database())).await;
+    alter.serve(&[]).await;
+    let mut visit = Visit::up_to_callback(&alter, "mock").await;
+    cluster.crash();
+    let page = visit.reload_callback(&alter).await;
+    assert_eq!(page.status, 500, "{}", page.text());
+    assert_eq!(alter.mock.seen().token.len(), 0);
+    cluster.start();
+    assert_eq!(visit.reload_callback(&alter).await.status, 303, "{}", alter.log());
+    check_truth(&alter, &mut visit, End::Connected).await;
+}
