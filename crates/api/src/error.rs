@@ -55,6 +55,7 @@ codes! {
     UnsupportedField = "unsupported_field", 400, "A field or header that this version does not build arrived with a value. Leave it out.";
     InvalidOrigin = "invalid_origin", 400, "`allowed_origin` is not a bare origin: the message names the part at fault and the corrected value.";
     AllowedOriginRequired = "allowed_origin_required", 400, "`allowed_origin` is missing and the app has no `website_url`. Give one of them.";
+    CallerAgentMismatch = "caller_agent_mismatch", 400, "`X-Alter-Caller` names another agent than the one whose key calls.";
     AgentRequiresUserToken = "agent_requires_user_token", 400, "`agent` came without `user_token`: somebody has to delegate. Send the user's token.";
     InvalidReturnUrl = "invalid_return_url", 400, "`return_url` is not https, not registered, or carries a parameter of the result.";
     NoProviders = "no_providers", 400, "None of the allowed providers is configured on the app. Configure one: `alter provider set`.";

@@ -69,9 +69,9 @@ pub struct RetrievedToken {
     /// The user granted less than was asked.
     pub scope_mismatch: bool,
     /// Which header carries it.
-    pub injection_header: &'static str,
+    pub injection_header: String,
     /// How.
-    pub injection_format: &'static str,
+    pub injection_format: String,
 }
 
 impl std::fmt::Debug for RetrievedToken {

@@ -193,7 +193,7 @@ pub trait AgentStore: Send + Sync {
         agent: &Agent,
         audit: AuditEntry,
     ) -> Result<bool, StoreError>;
-    /// Stores a further key of an agent; `false` when the agent has [`AGENT_KEYS_MAX`] that are not revoked.
+    /// Stores a further key of an agent; `false` when the agent is revoked or has [`AGENT_KEYS_MAX`] that are not.
     async fn insert_agent_key(
         &self,
         call: Option<CallNonce>,

@@ -128,8 +128,9 @@ pub struct ReleaseCredential {
     pub grant_id: GrantId,
     /// The generation that was opened.
     pub generation: u64,
-    /// The agent that asks: it must be active, with a live delegation.
-    pub agent: Option<AgentId>,
+    /// The agent that asks, and the version of it that was judged: it must be active and still have that version, with a
+    /// live delegation.
+    pub agent: Option<(AgentId, u64)>,
     /// When.
     pub at: Micros,
     /// What the audit records.

@@ -22,6 +22,7 @@ pub mod secret;
 pub mod session;
 pub mod signing;
 pub mod store;
+pub mod text;
 pub mod time;
 pub mod token;
 pub mod transaction;
@@ -40,7 +41,10 @@ pub use id::{AgentId, AppId, ConfigId, GrantId, KeyId, SessionId, TransactionId,
 pub use idp::IdentityProvider;
 pub use key::{ApiKey, FoundKey, KeyStore, KeyType};
 pub use outcome::{Connection, Declined, Event, EventName, Failure, FailureKind, Operation};
-pub use provider::{ClientAuth, Coop, IdentitySource, ProviderConfig, ProviderStore, Recipe};
+pub use provider::{
+    ApiAuth, BadParameter, BodyFormat, ClientAuth, Coop, IdentitySource, ProviderConfig, ProviderStore,
+    Recipe, Scope, UserinfoMethod,
+};
 pub use revocation::{Revocation, RevocationOutcome, RevocationStore, RevokeGrant};
 pub use secret::Hash;
 pub use session::{

@@ -20,7 +20,8 @@ pub struct Recipe {
     pub id: String,
     /// What people read: "Google".
     pub name: String,
-    /// `read`: taken from the provider's documentation; `tried`: seen working; `operator`: defined by hand.
+    /// How the facts were obtained: `read` in the provider's documentation, `tried` against the provider, `recalled`
+    /// from memory, or defined by the `operator`.
     #[serde(default)]
     pub status: Status,
     /// Where the facts were read (URLs).
@@ -29,6 +30,19 @@ pub struct Recipe {
     /// The day the source was read, `YYYY-MM-DD`.
     #[serde(default)]
     pub checked: Option<String>,
+    /// What a reader should doubt: which facts were read and which were not, in a sentence or two.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// One word for lists of providers: "calendar", "code", "crm".
+    #[serde(default)]
+    pub category: Option<String>,
+    /// What it is, in one sentence, for lists of providers.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Placeholders of its hosts (`{shop}`) that differ per configuration and are filled when an operator configures
+    /// it, by [`Recipe::fill`]. Empty in a stored configuration.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
 
     /// The `iss` of its id_tokens and, where it sends one, of its authorization responses (RFC 9207).
     #[serde(default)]
@@ -44,9 +58,15 @@ pub struct Recipe {
     /// OIDC userinfo, or whichever endpoint tells whose account it is.
     #[serde(default)]
     pub userinfo_url: Option<String>,
-    /// RFC 7009.
+    /// How `userinfo_url` is asked, where that is not a plain GET.
+    #[serde(default)]
+    pub userinfo: UserinfoRequest,
+    /// RFC 7009, with the client authentication of the token endpoint; short for a `[revoke]` of nothing but this URL.
     #[serde(default)]
     pub revoke_url: Option<String>,
+    /// Revocation that is no plain RFC 7009. Not together with `revoke_url`.
+    #[serde(default)]
+    pub revoke: Option<Revoke>,
     /// Keys that sign id_tokens (RFC 7517).
     #[serde(default)]
     pub jwks_url: Option<String>,
@@ -63,6 +83,12 @@ pub struct Recipe {
     /// How our client authenticates at the token endpoint.
     #[serde(default)]
     pub client_auth: ClientAuth,
+    /// How the body of a token request is written. RFC 6749 says `form`.
+    #[serde(default)]
+    pub token_body: BodyFormat,
+    /// Further parameters of every token request.
+    #[serde(default)]
+    pub token_params: BTreeMap<String, String>,
 
     /// Joins scopes in the authorization request.
     #[serde(default = "space")]
@@ -76,9 +102,9 @@ pub struct Recipe {
     /// Asked for when neither the operator nor the session says otherwise.
     #[serde(default)]
     pub default_scopes: Vec<String>,
-    /// What a scope means, in words for the consent page.
+    /// What a scope means: words for the consent page, or a table with the words and more.
     #[serde(default)]
-    pub scopes: BTreeMap<String, String>,
+    pub scopes: BTreeMap<String, Scope>,
     /// Further parameters of the authorization request (`access_type = "offline"`).
     #[serde(default)]
     pub authorize_params: BTreeMap<String, String>,
@@ -94,6 +120,12 @@ pub struct Recipe {
     /// `.example.com` for any host below it (label boundary).
     #[serde(default)]
     pub api_hosts: Vec<String>,
+    /// The header in which its API wants the token.
+    #[serde(default)]
+    pub api_auth: ApiAuth,
+    /// Whether and how access tokens are renewed.
+    #[serde(default)]
+    pub refresh: Refresh,
     /// What its pages do to the popup's opener (Cross-Origin-Opener-Policy).
     #[serde(default)]
     pub coop: Coop,
@@ -106,10 +138,235 @@ pub enum Status {
     /// Defined by the operator.
     #[default]
     Operator,
-    /// Read in the provider's public documentation.
+    /// Read in the provider's public documentation, but for what the recipe's `note` names.
     Read,
     /// Seen working against the provider itself.
     Tried,
+    /// Facts that the flow needs are from memory and were not verified; the recipe's `note` says which were read.
+    Recalled,
+}
+
+/// A placeholder of a recipe's hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// What the operator has to give, in words.
+    pub description: String,
+    /// A value that could be right: "my-store".
+    pub example: String,
+}
+
+/// How a request body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyFormat {
+    /// `application/x-www-form-urlencoded`.
+    #[default]
+    Form,
+    /// One JSON object of strings.
+    Json,
+}
+
+/// The request for `userinfo_url`. The token goes where [`ApiAuth`] says, never into the URL (T86).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserinfoRequest {
+    /// Default `get`.
+    pub method: UserinfoMethod,
+    /// Further headers, with names in lower case (`notion-version`). Not the ones that the client sets itself.
+    pub headers: BTreeMap<String, String>,
+    /// The body of a POST, JSON, as it is sent (a GraphQL query). Without it a POST has no body and no content type.
+    pub body: Option<String>,
+}
+
+/// HTTP methods for userinfo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserinfoMethod {
+    /// Reads.
+    #[default]
+    Get,
+    /// Reads too, at providers whose whole API is POST.
+    Post,
+}
+
+/// The header that carries an access token to the provider's API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiAuth {
+    /// Default `Authorization`.
+    pub header: String,
+    /// Its value, `{token}` once. Default `Bearer {token}`.
+    pub format: String,
+}
+
+impl Default for ApiAuth {
+    fn default() -> Self {
+        Self { header: "Authorization".into(), format: "Bearer {token}".into() }
+    }
+}
+
+/// Whether and how access tokens are renewed. `None` means that it is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Refresh {
+    /// Whether refresh tokens are issued (with the scopes and parameters of this recipe).
+    pub supported: Option<bool>,
+    /// Whether a refresh answers a new refresh token and ends the old one.
+    pub rotates: Option<bool>,
+    /// Seconds for which the old refresh token still works after a rotation; 0: not at all.
+    pub reuse_window_seconds: Option<u32>,
+    /// Days after which a refresh token that was not used ends.
+    pub idle_expiry_days: Option<u32>,
+    /// Where a refresh is asked for, where that is not `token_url`.
+    pub url: Option<String>,
+}
+
+/// How a grant is ended at the provider. Every default together is RFC 7009. Data alone: `oauth` speaks it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// Where. `{client_id}` in its path stands for our client's id, percent-encoded.
+    pub url: String,
+    /// Default `post`.
+    #[serde(default)]
+    pub method: RevokeMethod,
+    /// Who the request authenticates as. Default `client`.
+    #[serde(default)]
+    pub auth: RevokeAuth,
+    /// The client authentication, where it is not the token endpoint's.
+    #[serde(default)]
+    pub client_auth: Option<ClientAuth>,
+    /// Which token is to be ended. Default `strongest`.
+    #[serde(default)]
+    pub token: RevokeToken,
+    /// How the body is written. Default `form`.
+    #[serde(default)]
+    pub body: BodyFormat,
+    /// The body's field for the token. Default `token`; empty: the body does not have it (the header has, or nothing
+    /// needs it).
+    #[serde(default = "token_field")]
+    pub token_field: String,
+    /// Whether to send `token_type_hint` (RFC 7009 section 2.1). Default true.
+    #[serde(default = "yes")]
+    pub hint: bool,
+    /// Further fields of the body. `{client_id}` in a value is our client's id, `{subject}` the grant's subject.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    /// What it ends. Default `grant`.
+    #[serde(default)]
+    pub ends: RevokeEnds,
+}
+
+/// HTTP methods for revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevokeMethod {
+    /// As RFC 7009.
+    #[default]
+    Post,
+    /// The grant is a resource (GitHub).
+    Delete,
+}
+
+/// Who a revocation authenticates as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevokeAuth {
+    /// Our client, as at the token endpoint.
+    #[default]
+    Client,
+    /// Whoever holds the token: it goes into the header of [`ApiAuth`] (Slack, Dropbox).
+    Token,
+}
+
+/// Which token a revocation names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevokeToken {
+    /// The refresh token where there is one, else the access token.
+    #[default]
+    Strongest,
+    /// The access token.
+    Access,
+    /// The refresh token; nothing can be revoked without one.
+    Refresh,
+}
+
+/// What is over after a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevokeEnds {
+    /// Everything that the user gave our client.
+    #[default]
+    Grant,
+    /// The named token alone.
+    Token,
+}
+
+impl Revoke {
+    /// RFC 7009 at this URL.
+    pub fn rfc7009(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            method: RevokeMethod::default(),
+            auth: RevokeAuth::default(),
+            client_auth: None,
+            token: RevokeToken::default(),
+            body: BodyFormat::default(),
+            token_field: token_field(),
+            hint: true,
+            params: BTreeMap::new(),
+            ends: RevokeEnds::default(),
+        }
+    }
+}
+
+/// What a scope allows, and how it stands to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "ScopeForm")]
+pub struct Scope {
+    /// Words for the consent page.
+    pub description: String,
+    /// The provider refuses, or the account cannot be told, without it.
+    pub required: bool,
+    /// Scopes without which this one is refused.
+    pub requires: Vec<String>,
+}
+
+impl From<&str> for Scope {
+    fn from(words: &str) -> Self {
+        Self { description: words.into(), required: false, requires: Vec::new() }
+    }
+}
+
+/// Words alone, as recipes had them first, or the table.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ScopeForm {
+    Words(String),
+    Table(ScopeTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScopeTable {
+    description: String,
+    #[serde(default)]
+    required: bool,
+    #[serde(default)]
+    requires: Vec<String>,
+}
+
+impl From<ScopeForm> for Scope {
+    fn from(form: ScopeForm) -> Self {
+        match form {
+            ScopeForm::Words(words) => words.as_str().into(),
+            ScopeForm::Table(ScopeTable { description, required, requires }) => {
+                Self { description, required, requires }
+            }
+        }
+    }
 }
 
 /// Client authentication at the token endpoint (RFC 6749 section 2.3.1).
@@ -187,6 +444,9 @@ pub struct IdentityPaths {
     pub from: IdentitySource,
     /// The provider's stable id of the account (string or number). Default `/sub`.
     pub subject: String,
+    /// What `subject` is unique within, where that is not the whole provider (the workspace's id): put before it,
+    /// joined by `/`. All of them must be there.
+    pub subject_within: Vec<String>,
     /// What the user knows the account by; the first that is a non-empty string. Default `/email`,
     /// `/preferred_username`, `/sub`.
     pub account: Vec<String>,
@@ -199,6 +459,7 @@ impl Default for IdentityPaths {
         Self {
             from: IdentitySource::default(),
             subject: "/sub".into(),
+            subject_within: Vec::new(),
             account: vec!["/email".into(), "/preferred_username".into(), "/sub".into()],
             display_name: vec!["/name".into()],
         }
@@ -218,6 +479,9 @@ pub enum IdentitySource {
     TokenResponse,
 }
 
+fn token_field() -> String {
+    "token".into()
+}
 fn yes() -> bool {
     true
 }
@@ -256,11 +520,77 @@ impl Recipe {
 
     /// The words for a scope: the recipe's own, or at an OpenID provider those of the standard's scopes.
     pub fn scope_words(&self, scope: &str) -> Option<&str> {
-        let own = self.scopes.get(scope).map(String::as_str);
+        let own = self.scopes.get(scope).map(|known| known.description.as_str());
         own.or_else(|| {
             standard_words(scope).filter(|_| self.issuer.is_some() || self.issuer_template.is_some())
         })
     }
+
+    /// How a grant is ended at the provider, whichever way the recipe says it; `None` where it offers nothing.
+    pub fn revocation(&self) -> Option<Revoke> {
+        self.revoke.clone().or_else(|| self.revoke_url.as_deref().map(Revoke::rfc7009))
+    }
+
+    /// Puts a value for a placeholder into every URL and host that has it, and strikes the parameter off.
+    ///
+    /// The value is one host label (RFC 1123) and nothing else: no dot, no slash, no `@`. It can choose which of the
+    /// provider's hosts is meant, and never a host of somebody else.
+    ///
+    /// # Errors
+    /// [`BadParameter`]; nothing was changed.
+    pub fn fill(&mut self, name: &str, value: &str) -> Result<(), BadParameter> {
+        let Some(parameter) = self.parameters.get(name) else {
+            return Err(BadParameter::Unknown(name.to_owned()));
+        };
+        if !is_host_label(value) {
+            let example = parameter.example.clone();
+            return Err(BadParameter::Value { name: name.to_owned(), example });
+        }
+        self.parameters.remove(name);
+        let placeholder = format!("{{{name}}}");
+        self.placed().for_each(|text| *text = text.replace(&placeholder, value));
+        Ok(())
+    }
+
+    /// Where placeholders may stand.
+    fn placed(&mut self) -> impl Iterator<Item = &mut String> {
+        [&mut self.authorize_url, &mut self.token_url]
+            .into_iter()
+            .chain(self.userinfo_url.as_mut())
+            .chain(self.revoke_url.as_mut())
+            .chain(self.revoke.as_mut().map(|revoke| &mut revoke.url))
+            .chain(self.refresh.url.as_mut())
+            .chain(self.api_hosts.iter_mut())
+    }
+}
+
+/// Why a placeholder was not filled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadParameter {
+    /// The recipe has no such placeholder, or it was filled already.
+    #[error("the provider has no parameter \"{0}\"")]
+    Unknown(String),
+    /// Not one host label.
+    #[error(
+        "the parameter \"{name}\" must be 1 to 63 of the characters a-z, 0-9 and `-`, without a `-` at either end, like \
+         \"{example}\"; no dots, no URL"
+    )]
+    Value {
+        /// Which.
+        name: String,
+        /// One that would do.
+        example: String,
+    },
+}
+
+/// One label of a host name, in lower case. No punycode: nobody reads what it stands for.
+fn is_host_label(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.starts_with("xn--")
 }
 
 /// OpenID Connect Core sections 3.1.2.1, 5.4 and 11.
@@ -349,6 +679,72 @@ pub trait ProviderStore: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shop() -> Recipe {
+        serde_json::from_value(serde_json::json!({"id": "shop", "name": "Shop",
+            "authorize_url": "https://{shop}.shops.example/authorize", "token_url": "https://{shop}.shops.example/token",
+            "userinfo_url": "https://{shop}.shops.example/shop.json", "api_hosts": ["{shop}.shops.example"],
+            "parameters": {"shop": {"description": "The shop", "example": "my-store"}}}))
+        .expect("a recipe")
+    }
+
+    #[test]
+    fn t81_a_placeholder_takes_one_host_label_and_nothing_that_could_be_another_host() {
+        let mut good = shop();
+        good.fill("shop", "my-store").expect("a label");
+        assert_eq!(good.token_url, "https://my-store.shops.example/token");
+        assert_eq!(good.userinfo_url.as_deref(), Some("https://my-store.shops.example/shop.json"));
+        assert!(good.parameters.is_empty());
+        assert!(good.api_url("https://my-store.shops.example/x").is_some());
+        assert!(good.api_url("https://other.shops.example/x").is_none());
+        assert_eq!(good.fill("shop", "again"), Err(BadParameter::Unknown("shop".into())));
+        let long = "a".repeat(64);
+        for bad in [
+            "",
+            "evil.example",
+            "evil.example/",
+            "evil.example#",
+            "evil.example?x=",
+            "user@evil",
+            "a:443",
+            "a/b",
+            "a\\b",
+            "-a",
+            "a-",
+            "My-Store",
+            "a b",
+            "a\n",
+            "{shop}",
+            "bücher",
+            "xn--bcher-kva",
+            "%2e",
+            &long,
+        ] {
+            let mut recipe = shop();
+            assert!(matches!(recipe.fill("shop", bad), Err(BadParameter::Value { .. })), "{bad:?}");
+            assert_eq!(recipe, shop(), "nothing is changed");
+        }
+    }
+
+    #[test]
+    fn a_host_whose_placeholder_was_not_filled_is_nowhere() {
+        assert!(shop().api_url("https://my-store.shops.example/x").is_none());
+    }
+
+    #[test]
+    fn a_recipe_stored_by_an_older_version_is_read_as_it_was_meant() {
+        let old = serde_json::json!({"id":"x","name":"X","authorize_url":"https://x/a","token_url":"https://x/t",
+            "revoke_url":"https://x/r","scopes":{"read":"Read things"}});
+        let recipe: Recipe = serde_json::from_value(old).expect("every new field has a default");
+        assert_eq!(recipe.scopes["read"], Scope::from("Read things"));
+        assert_eq!(recipe.revocation(), Some(Revoke::rfc7009("https://x/r")));
+        assert_eq!((recipe.token_body, recipe.userinfo.method), (BodyFormat::Form, UserinfoMethod::Get));
+        let again: Recipe =
+            serde_json::from_value(serde_json::to_value(&recipe).expect("JSON")).expect("same");
+        assert_eq!(again, recipe);
+        let unknown = serde_json::json!({"description": "Read things", "requird": true});
+        assert!(serde_json::from_value::<Scope>(unknown).is_err(), "unknown keys stay refused");
+    }
 
     fn recipe(hosts: &[&str]) -> Recipe {
         let text = serde_json::json!({"id":"x","name":"X","authorize_url":"https://x/a","token_url":"https://x/t","api_hosts":hosts});

@@ -56,11 +56,8 @@ impl Caller {
         if self.agent.is_none() { Ok(()) } else { Err(AppKeyRequired) }
     }
 
-    /// Refuses an agent that is suspended or deleted. Every call passes this but `GET /sdk/agents/me`.
-    ///
-    /// # Errors
-    /// [`AuthError::AgentInactive`], [`AuthError::AgentRevoked`].
-    pub fn active(&self) -> Result<(), AuthError> {
+    /// Refuses an agent that is suspended or deleted.
+    fn active(&self) -> Result<(), AuthError> {
         match self.agent.as_ref().map(|agent| agent.status) {
             None | Some(AgentStatus::Active) => Ok(()),
             Some(AgentStatus::Inactive) => Err(AuthError::AgentInactive),
@@ -137,6 +134,19 @@ impl Flows {
         }
         let nonce = Some(CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) });
         Ok(Caller { app, key, agent, nonce })
+    }
+
+    /// Refuses an agent that is suspended; the call is spent, so that the same bytes do not succeed once it is resumed
+    /// (T61).
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub async fn only_active(&self, caller: &Caller) -> Result<(), AuthError> {
+        let refused = caller.active();
+        if refused.is_err() {
+            self.spend_nonce(caller).await?;
+        }
+        refused
     }
 
     /// Records the nonce of a call that writes nothing else.

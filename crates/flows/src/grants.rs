@@ -297,7 +297,14 @@ impl Flows {
             row: &row,
             generation,
         };
-        let token = self.open_text(&key, &place("grants", column, credential.generation), sealed)?;
+        let token = match self.open_text(&key, &place("grants", column, credential.generation), sealed) {
+            Ok(token) => token,
+            Err(error) => {
+                // A value that cannot be opened cannot be revoked at the provider either; here it can.
+                tracing::error!(grant_id = %grant.id, %error, "a grant is revoked without asking its provider");
+                return Ok(None);
+            }
+        };
         let token = self.seal(&key, &place("revocations", "token", 0), token.expose_secret().as_bytes())?;
         let now = self.now();
         Ok(Some(Revocation {
@@ -345,15 +352,21 @@ impl Flows {
         }
         let outcome = match self.store().get_provider(&request.config_id).await? {
             None => RevocationOutcome::NotOffered,
-            Some(config) => match self.request_revocation(request, &config).await? {
-                Ok(()) => RevocationOutcome::Confirmed,
-                Err(RevokeError::NotOffered) => RevocationOutcome::NotOffered,
-                Err(error) => {
+            Some(config) => match self.request_revocation(request, &config).await {
+                Ok(Ok(())) => RevocationOutcome::Confirmed,
+                Ok(Err(RevokeError::NotOffered)) => RevocationOutcome::NotOffered,
+                Ok(Err(error)) => {
                     tracing::warn!(grant_id = %request.grant_id, %error, attempt = request.attempts + 1, "the provider did not revoke");
                     match now >= request.created_at.plus_seconds(ASKED_FOR) {
                         true => RevocationOutcome::GivenUp,
                         false => return Ok(RevocationOutcome::Pending),
                     }
+                }
+                // What cannot be opened today is tried again like what was not answered: a day, and no longer.
+                Err(fault) if now < request.created_at.plus_seconds(ASKED_FOR) => return Err(fault),
+                Err(fault) => {
+                    tracing::error!(grant_id = %request.grant_id, error = %fault, "a revocation is given up");
+                    RevocationOutcome::GivenUp
                 }
             },
         };
@@ -456,6 +469,21 @@ impl Flows {
             ..actor.entry(at, AuditKind::DelegationRevoked, serde_json::json!({ "by": by }))
         };
         self.store().revoke_delegation(caller.nonce, caller.app.id, grant, agent, at, entry).await.map(drop)
+    }
+}
+
+/// The scopes of a listed grant as the caller is told: an agent, those that it may use and the grant has (T13).
+pub fn visible_scopes(caller: &Caller, listed: &ListedGrant) -> Vec<String> {
+    let scopes = &listed.grant.scopes;
+    match (&caller.agent, &listed.delegation) {
+        (None, _) => scopes.clone(),
+        // Revoked while the list was read.
+        (Some(_), None) => Vec::new(),
+        (Some(agent), Some(delegation)) => {
+            let mut may = agent.may_use(&listed.grant.provider, &delegation.scopes);
+            may.retain(|scope| scopes.contains(scope));
+            may
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod agents;
 mod approve;
 mod authenticate;
 mod callback;
+mod catalogue;
 mod choose;
 mod claim;
 mod context;
@@ -31,11 +32,13 @@ pub use alter_oauth::UserClaims;
 pub use approve::{ApproveError, StepError};
 pub use authenticate::{AppKeyRequired, AuthError, Caller, PresentedCall};
 pub use callback::{CallbackEnd, CallbackRequest};
+pub use catalogue::CatalogueEntry;
 pub use choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
 pub use claim::{ClaimError, Claimed, Marks, Peek, Proof};
 pub use context::{FlowFault, Flows, FlowsConfig};
 pub use grants::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
+    visible_scopes,
 };
 pub use mint::{MintError, MintRequest, Minted};
 pub use operate::{NewApp, NewKey, OperateError, ProviderSetting};

@@ -120,6 +120,9 @@ pub(crate) fn released<T>(result: &Result<T, ReleaseError>) {
         }
         Err(ReleaseError::Choice(ChoiceError::Fault(_))) => "fault",
         Err(ReleaseError::Choice(_)) => "no_such_grant",
+        Err(ReleaseError::AgentInactive | ReleaseError::AgentRevoked | ReleaseError::CallerMismatch) => {
+            "agent_refused"
+        }
         Err(ReleaseError::AgentScope { .. }) => "agent_scope",
         Err(ReleaseError::ProviderGone) => "no_provider",
         Err(ReleaseError::BlockedDestination { .. }) => "blocked_destination",

@@ -124,6 +124,11 @@ impl Flows {
             // A refused call is spent too: the same bytes must not succeed later (T61).
             self.spend_nonce(caller).await?;
         }
+        if let Err(MintError::Store(StoreError::NonceReplayed)) = &minted {
+            // Whoever replays a call must not use up the share of whoever made it.
+            let settings = &caller.app.settings;
+            self.inner.quotas.give_back(Quota::App(caller.app.id), settings.sessions_per_minute);
+        }
         minted
     }
 

@@ -128,6 +128,12 @@ impl Flows {
         let app = self.store().get_app(app).await?.ok_or(OperateError::NoSuchApp(app))?;
         let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
         check_setting(&setting.client_id, setting.client_secret.as_ref(), &scopes)?;
+        if let Some((name, parameter)) = setting.recipe.parameters.first_key_value() {
+            return Err(OperateError::Invalid(format!(
+                "{} needs the parameter {name}: {}. Give it with --param {name}={}",
+                setting.recipe.id, parameter.description, parameter.example
+            )));
+        }
         let configured = self.store().list_providers(app.id).await?;
         let known = configured.into_iter().find(|c| c.recipe.id == setting.recipe.id);
         if let Some(known) = known.as_ref().filter(|k| !same_authority(&k.recipe, &setting.recipe)) {

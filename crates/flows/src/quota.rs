@@ -55,6 +55,16 @@ impl Quotas {
         *whole_at = then;
         None
     }
+
+    /// Gives one back that was spent on nothing.
+    pub(crate) fn give_back(&self, quota: Quota, per_minute: u32) {
+        let mut shares = self.whole_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(whole_at) = shares.get_mut(&quota)
+            && per_minute > 0
+        {
+            *whole_at -= MINUTE / i64::from(per_minute);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Safe to run in several processes at once: every move is a compare-and-set. A transaction counts as lost by
 //! its deadline, not at start-up: another process may be at work on it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use alter_core::{AuditKind, FailureKind, Micros, StoreError, TransactionStatus};
 
@@ -26,27 +26,19 @@ const REPLAYS_AT_ONCE: usize = 8;
 const BATCH: u32 = 500;
 
 impl Flows {
-    /// Runs until the process ends.
+    /// Runs until the process ends. Revocations have a loop of their own: a provider that is slow to answer must not hold
+    /// up what people wait for.
     pub async fn reap_forever(self) {
-        let period = Duration::from_secs(alter_failpoint::seconds("ALTER_REAP_EVERY", PERIOD).into());
-        let mut ticks = tokio::time::interval(period);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
+        let flows = self.clone();
+        let revocations = every_period("asking providers to revoke", move || {
+            let flows = flows.clone();
+            async move { flows.retry_revocations().await }
+        });
+        let tidying = every_period("tidying up", move || {
             let flows = self.clone();
-            // A task of its own: a panic ends the round, not the tidying.
-            match tokio::spawn(async move { flows.reap().await }).await {
-                Ok(Ok(())) => metrics::reaper_round("done"),
-                Ok(Err(error)) => {
-                    metrics::reaper_round("failed");
-                    tracing::error!(%error, "tidying up failed, trying again in {} s", period.as_secs())
-                }
-                Err(panic) => {
-                    metrics::reaper_round("panicked");
-                    tracing::error!(%panic, "tidying up broke off, trying again in {} s", period.as_secs())
-                }
-            }
-        }
+            async move { flows.reap().await }
+        });
+        tokio::join!(revocations, tidying);
     }
 
     /// One round. Each part runs whatever became of the others, and each row whatever became of the one before.
@@ -61,19 +53,27 @@ impl Flows {
         let sessions = self.reap_sessions(now).await;
         let nonces = self.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
         let old = self.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
-        let revocations = self.reap_revocations(now).await;
-        sessions.and(transactions).and(nonces.map(drop)).and(old.map(drop)).and(revocations)
+        sessions.and(transactions).and(nonces.map(drop)).and(old.map(drop))
     }
 
-    /// What a provider did not answer when its grant was revoked.
-    async fn reap_revocations(&self, now: Micros) -> Result<(), StoreError> {
+    /// One round of what providers did not answer when grants were revoked: those of one provider configuration one after
+    /// another, different ones at the same time.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn retry_revocations(&self) -> Result<(), StoreError> {
+        let mut queues: HashMap<_, Vec<_>> = HashMap::new();
+        for revocation in self.store().list_due_revocations(self.now(), BATCH).await? {
+            queues.entry(revocation.config_id.clone()).or_default().push(revocation);
+        }
         let mut asked = tokio::task::JoinSet::new();
-        for revocation in self.store().list_due_revocations(now, BATCH).await? {
-            if asked.len() >= REPLAYS_AT_ONCE {
-                asked.join_next().await;
-            }
+        for queue in queues.into_values() {
             let flows = self.clone();
-            asked.spawn(async move { flows.ask_to_revoke(&revocation).await });
+            asked.spawn(async move {
+                for revocation in queue {
+                    flows.ask_to_revoke(&revocation).await;
+                }
+            });
         }
         asked.join_all().await;
         Ok(())
@@ -118,5 +118,29 @@ impl Flows {
         }
         replays.join_all().await;
         result
+    }
+}
+
+async fn every_period<F>(what: &str, round: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let period = Duration::from_secs(alter_failpoint::seconds("ALTER_REAP_EVERY", PERIOD).into());
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // A task of its own: a panic ends the round, not the loop.
+        match tokio::spawn(round()).await {
+            Ok(Ok(())) => metrics::reaper_round("done"),
+            Ok(Err(error)) => {
+                metrics::reaper_round("failed");
+                tracing::error!(%error, "{what} failed, trying again in {} s", period.as_secs());
+            }
+            Err(panic) => {
+                metrics::reaper_round("panicked");
+                tracing::error!(%panic, "{what} broke off, trying again in {} s", period.as_secs());
+            }
+        }
     }
 }

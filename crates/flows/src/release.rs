@@ -7,7 +7,10 @@
 //! 5. Open it.
 //! 6. Nonce, generation, delegation and audit entry in one durable commit; only then does it leave (T97, T98).
 
-use alter_core::{AuditEntry, AuditKind, Grant, Micros, ProviderConfig, ReleaseCredential, StoreError};
+use alter_core::{
+    AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, Grant, Micros, ProviderConfig, ReleaseCredential,
+    StoreError,
+};
 use secrecy::SecretString;
 
 use crate::{
@@ -44,6 +47,8 @@ pub struct Released {
     pub grant: Grant,
     /// Seconds it still lives; `None` = the provider did not say.
     pub expires_in: Option<i64>,
+    /// The header in which the provider's API wants it.
+    pub api_auth: ApiAuth,
 }
 
 /// Why nothing is released.
@@ -52,6 +57,15 @@ pub enum ReleaseError {
     /// No grant, or not one.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
+    /// The agent was suspended meanwhile.
+    #[error("the agent is suspended")]
+    AgentInactive,
+    /// The agent was deleted meanwhile.
+    #[error("the agent was deleted")]
+    AgentRevoked,
+    /// `X-Alter-Caller` names another agent than the key's.
+    #[error("X-Alter-Caller names another agent")]
+    CallerMismatch,
     /// The token carries scopes that the agent may not use.
     #[error("the token carries scopes that the agent may not use")]
     AgentScope {
@@ -125,12 +139,16 @@ impl Flows {
         caller: &Caller,
         request: &ReleaseRequest<'_>,
     ) -> Result<Released, ReleaseError> {
+        names_itself(caller, request.acting_for)?;
         let whose = self.whose(caller, request.user_token).await?;
-        // A grant that moved between reading and releasing (the user reconnected) is read again; twice is a storm.
+        let mut caller = caller.clone();
+        // A grant or an agent that moved between reading and releasing (the user reconnected, the app took scopes away)
+        // is read again; twice is a storm.
         for _ in 0..3 {
-            if let Some(released) = self.release_once(caller, &whose, request).await? {
+            if let Some(released) = self.release_once(&caller, &whose, request).await? {
                 return Ok(released);
             }
+            self.read_agent_again(&mut caller).await?;
         }
         Err(StoreError::Conflict.into())
     }
@@ -158,12 +176,22 @@ impl Flows {
             app_id: caller.app.id,
             grant_id: grant.id,
             generation: grant.credential.generation,
-            agent: caller.agent.as_ref().map(|agent| agent.id),
+            agent: caller.agent.as_ref().map(|agent| (agent.id, agent.version)),
             at: now,
             audit: entry(caller, &grant, request, &url, now),
         };
         let released = self.store().release_credential(release).await.inspect_err(metrics::not_committed)?;
-        Ok(released.then_some(Released { access_token, grant, expires_in }))
+        Ok(released.then_some(Released { access_token, grant, expires_in, api_auth: config.recipe.api_auth }))
+    }
+
+    async fn read_agent_again(&self, caller: &mut Caller) -> Result<(), ReleaseError> {
+        let Some(agent) = &caller.agent else { return Ok(()) };
+        caller.agent = self.store().get_agent(agent.app_id, agent.id).await?;
+        match caller.agent.as_ref().map(|agent| agent.status) {
+            Some(AgentStatus::Active) => Ok(()),
+            Some(AgentStatus::Inactive) => Err(ReleaseError::AgentInactive),
+            Some(AgentStatus::Revoked) | None => Err(ReleaseError::AgentRevoked),
+        }
     }
 
     fn open_access_token(&self, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
@@ -180,10 +208,25 @@ impl Flows {
     }
 }
 
+/// An agent that says it is another one is mistaken or lies; what an app says of itself is its own affair.
+fn names_itself(caller: &Caller, acting_for: Option<&str>) -> Result<(), ReleaseError> {
+    let (Some(agent), Some(name)) = (&caller.agent, acting_for) else { return Ok(()) };
+    match AgentId::parse(&name.to_lowercase()) {
+        Some(other) if other != agent.id => Err(ReleaseError::CallerMismatch),
+        _ => Ok(()),
+    }
+}
+
 /// A token cannot be narrowed once it is handed over: it leaves only when the agent may use all that it carries (T13).
 fn may_carry(caller: &Caller, chosen: &Chosen) -> Result<(), ReleaseError> {
-    let (Some(agent), Some(delegation)) = (&caller.agent, &chosen.delegation) else { return Ok(()) };
+    let Some(agent) = &caller.agent else { return Ok(()) };
     let grant = &chosen.grant;
+    let Some(delegation) = &chosen.delegation else {
+        // It was revoked while the grant was read.
+        return Err(
+            ChoiceError::NoDelegation { agent: agent.id, provider: Some(grant.provider.clone()) }.into()
+        );
+    };
     let allowed = agent.may_use(&grant.provider, &delegation.scopes);
     let too_much: Vec<_> = grant.scopes.iter().filter(|scope| !allowed.contains(scope)).cloned().collect();
     match too_much.is_empty() {

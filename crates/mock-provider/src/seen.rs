@@ -18,7 +18,8 @@ pub struct Recorded {
     pub query: Vec<(String, String)>,
     /// The headers, names in lower case, in order.
     pub headers: Vec<(String, String)>,
-    /// The decoded fields of an urlencoded body, in order; empty for any other content type.
+    /// The decoded fields of an urlencoded body, in order, or the string members of a JSON object; empty for any other
+    /// content type.
     pub form: Vec<(String, String)>,
     /// The whole body; bytes that are not UTF-8 are replaced.
     pub body: String,
@@ -38,7 +39,7 @@ impl Recorded {
                     (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
                 })
                 .collect(),
-            form: if is_form { pairs(body) } else { Vec::new() },
+            form: if is_form { pairs(body) } else { json_fields(kind, body) },
             body: String::from_utf8_lossy(body).into_owned(),
         }
     }
@@ -125,7 +126,15 @@ impl Seen {
     }
 }
 
-fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+/// The string members of a JSON object, for clients that send such instead of a form.
+pub(crate) fn json_fields(kind: &str, body: &[u8]) -> Vec<(String, String)> {
+    let object = kind.starts_with("application/json").then(|| serde_json::from_slice(body).ok()).flatten();
+    let members = object.unwrap_or(serde_json::Map::new());
+    let text = |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.to_owned()));
+    members.into_iter().filter_map(text).collect()
+}
+
+pub(crate) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(encoded).into_owned().collect()
 }
 

@@ -1,6 +1,8 @@
 //! Text that a stranger wrote, made fit to be stored, shown and logged (T26). What must be compared exactly (tokens,
 //! subjects, issuers) is never cleaned: it is refused instead.
 
+use alter_core::text::{is_hidden, one_line};
+
 /// Characters kept of an error code.
 const CODE_MAX: usize = 64;
 
@@ -21,27 +23,14 @@ pub(crate) fn error_code(raw: &str) -> String {
 /// A label for people: no control, no invisible formatting or bidirectional characters, white space collapsed,
 /// at most `max` characters. `None` when nothing is left.
 pub(crate) fn label(raw: &str, max: usize) -> Option<String> {
-    let visible: String =
-        raw.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(shows).collect();
-    let words: Vec<&str> = visible.split(' ').filter(|word| !word.is_empty()).collect();
-    let label: String = words.join(" ").chars().take(max).collect();
+    let label: String = one_line(raw.chars()).chars().take(max).collect();
     let label = label.trim_end();
     (!label.is_empty()).then(|| label.to_owned())
 }
 
 /// Whether the character is none that hides, reorders or controls.
 fn shows(c: &char) -> bool {
-    !c.is_control() && !is_format(*c)
-}
-
-/// Characters that change how their neighbours are shown and are not seen themselves: the bidirectional controls
-/// (UAX 9), zero-width ones, line and paragraph separators, the tag block and the byte order mark. U+200C and U+200D
-/// stay: Persian, Hindi and emoji need them.
-fn is_format(c: char) -> bool {
-    matches!(c,
-        '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
-        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}')
+    !is_hidden(*c) && !matches!(*c, '\u{2028}' | '\u{2029}')
 }
 
 /// Whether a value that must stay exactly as it is could be shown without harm.

@@ -1,9 +1,10 @@
 //! The token request that turns a code into tokens (RFC 6749 section 4.1.3). Sends it once and hands back what came,
 //! unread; whether to try again is the caller's to decide, by [`ExchangeError::maybe_sent`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alter_core::{ClientAuth, Recipe};
+use alter_core::{BodyFormat, ClientAuth, Recipe};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -91,25 +92,54 @@ pub async fn exchange(
 }
 
 fn token_request<'a>(
-    recipe: &Recipe,
+    recipe: &'a Recipe,
     client: &'a Client<'_>,
-    fields: Vec<(&'static str, &'a str)>,
+    mut fields: Vec<(&'a str, &'a str)>,
 ) -> Result<Request, ExchangeError> {
     let url = Url::parse(&recipe.token_url)
         .map_err(|_| ExchangeError::Configuration("token_url is not an absolute URL"))?;
-    Ok(client_request(recipe, client, url, fields))
+    // Ours win: a recipe can add a parameter and not replace one.
+    let extra = recipe.token_params.iter().filter(|(name, _)| !OURS.contains(&name.as_str()));
+    fields.extend(extra.map(|(name, value)| (name.as_str(), value.as_str())));
+    Ok(authenticated(recipe, client, url, fields, recipe.token_body))
 }
+
+/// Parameters of a token request that no recipe can set.
+const OURS: [&str; 8] = [
+    "grant_type",
+    "code",
+    "redirect_uri",
+    "code_verifier",
+    "client_id",
+    "client_secret",
+    "refresh_token",
+    "scope",
+];
 
 /// A form POST that authenticates our client as the recipe says (RFC 6749 section 2.3.1).
 pub(crate) fn client_request<'a>(
     recipe: &Recipe,
     client: &'a Client<'_>,
     url: Url,
-    mut fields: Vec<(&'static str, &'a str)>,
+    fields: Vec<(&'a str, &'a str)>,
+) -> Request {
+    authenticated(recipe, client, url, fields, BodyFormat::Form)
+}
+
+fn authenticated<'a>(
+    recipe: &Recipe,
+    client: &'a Client<'_>,
+    url: Url,
+    mut fields: Vec<(&'a str, &'a str)>,
+    format: BodyFormat,
 ) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    let content_type = match format {
+        BodyFormat::Form => "application/x-www-form-urlencoded",
+        BodyFormat::Json => "application/json",
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     match (recipe.client_auth, client.secret) {
         (ClientAuth::Basic, Some(secret)) => {
             headers.insert(AUTHORIZATION, basic(client.id, secret));
@@ -119,9 +149,15 @@ pub(crate) fn client_request<'a>(
         }
         (ClientAuth::None, _) | (_, None) => fields.push(("client_id", client.id)),
     }
-    let body = Zeroizing::new(
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes(),
-    );
+    let body = Zeroizing::new(match format {
+        BodyFormat::Form => {
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes()
+        }
+        BodyFormat::Json => {
+            let object: BTreeMap<_, _> = fields.into_iter().collect();
+            serde_json::to_vec(&object).expect("strings are JSON")
+        }
+    });
     let limits = Limits { total: TOTAL, body_max: BODY_MAX };
     Request { method: Method::POST, url, headers, body: body.to_vec().into(), limits }
 }
@@ -151,7 +187,8 @@ mod tests {
     fn sent(auth: &str, secret: Option<&str>) -> (Option<String>, String) {
         let secret = secret.map(SecretString::from);
         let client = Client { id: "client:1", secret: secret.as_ref() };
-        let request = token_request(&recipe(auth), &client, vec![("code", "c d")]).expect("usable");
+        let recipe = recipe(auth);
+        let request = token_request(&recipe, &client, vec![("code", "c d")]).expect("usable");
         let header = request.headers.get(AUTHORIZATION).map(|v| v.to_str().expect("ASCII").to_owned());
         (header, String::from_utf8(request.body.to_vec()).expect("form encoding is ASCII"))
     }
@@ -176,11 +213,29 @@ mod tests {
     }
 
     #[test]
+    fn a_recipe_may_want_json_and_parameters_of_its_own_and_replaces_none_of_ours() {
+        let mut json = recipe("basic");
+        json.token_body = BodyFormat::Json;
+        json.token_params =
+            [("audience", "api"), ("code", "x"), ("grant_type", "password"), ("client_secret", "x")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
+        let secret = SecretString::from("pw");
+        let client = Client { id: "c", secret: Some(&secret) };
+        let fields = vec![("grant_type", "authorization_code"), ("code", "a\"b")];
+        let request = token_request(&json, &client, fields).expect("usable");
+        assert_eq!(request.headers[CONTENT_TYPE], "application/json");
+        assert!(request.headers.contains_key(AUTHORIZATION));
+        let body: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
+        assert_eq!(body, json!({"grant_type": "authorization_code", "code": "a\"b", "audience": "api"}));
+    }
+
+    #[test]
     fn neither_request_nor_client_shows_the_secret() {
         let secret = SecretString::from("canary-4711");
         let client = Client { id: "c", secret: Some(&secret) };
-        let request =
-            token_request(&recipe("basic"), &client, vec![("code", "canary-4712")]).expect("usable");
+        let recipe = recipe("basic");
+        let request = token_request(&recipe, &client, vec![("code", "canary-4712")]).expect("usable");
         let shown = format!("{client:?} {request:?} {:?}", request.headers);
         assert!(!shown.contains("canary") && !shown.contains(&STANDARD.encode("c:canary-4711")), "{shown}");
     }

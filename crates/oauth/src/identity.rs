@@ -82,7 +82,8 @@ pub fn identity(
         }));
     }
     let paths = &recipe.identity;
-    let subject = find_subject(&documents, &paths.subject).ok_or(IdentityUnreadable::Subject)?;
+    let subject = whole_subject(&documents, &paths.subject_within, &paths.subject)
+        .ok_or(IdentityUnreadable::Subject)?;
     let first = |list: &[String]| list.iter().find_map(|path| find_label(&documents, path));
     Ok(Identity {
         account: first(&paths.account)
@@ -101,6 +102,18 @@ fn same_subject(source: IdentitySource, claims: &Value, userinfo: &Value) -> Res
         sub if sub.is_some() && sub == claims.get("sub") => Ok(()),
         _ => Err(IdentityUnreadable::OtherSubject),
     }
+}
+
+/// The subject behind what it is unique within. A part with the joint in it could be two parts, and two accounts one.
+fn whole_subject(documents: &[&Value], within: &[String], path: &str) -> Option<String> {
+    let subject = find_subject(documents, path)?;
+    if within.is_empty() {
+        return Some(subject);
+    }
+    let mut parts = within.iter().map(|path| find_subject(documents, path)).collect::<Option<Vec<_>>>()?;
+    parts.push(subject);
+    let clear = parts.iter().all(|part| !part.contains('/'));
+    Some(parts.join("/")).filter(|whole| clear && whole.chars().count() <= SUBJECT_MAX)
 }
 
 /// A string, or a whole number (GitHub's `id`); a fraction or an exponent would not be the same twice.

@@ -74,6 +74,22 @@ fn userinfo_alone_and_the_token_answer_alone_can_name_the_account() {
 }
 
 #[test]
+fn a_subject_that_is_unique_within_a_workspace_is_kept_with_it_and_two_accounts_never_become_one() {
+    let within = recipe(json!({"from":"token_response","subject":"/user","subject_within":["/hub"]}));
+    let found = |answer| identity(&within, None, None, &tokens(answer)).map(|i| i.subject);
+    assert_eq!(found(json!({"user": 7, "hub": 62515})), Ok("62515/7".into()));
+    for bad in [
+        json!({"user": 7}),
+        json!({"hub": 7}),
+        json!({"user": "a/b", "hub": "c"}),
+        json!({"user": "b", "hub": "a/c"}),
+        json!({"user": "x".repeat(200), "hub": "y".repeat(200)}),
+    ] {
+        assert_eq!(found(bad.clone()), Err(IdentityUnreadable::Subject), "{bad}");
+    }
+}
+
+#[test]
 fn a_document_that_is_not_there_and_a_subject_that_is_unusable_give_no_identity() {
     let nothing = identity(&recipe(json!({})), None, None, &tokens(json!({})));
     assert_eq!(nothing, Err(IdentityUnreadable::Absent("id_token")));

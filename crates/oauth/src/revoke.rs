@@ -46,6 +46,13 @@ pub async fn revoke(
     let response = egress.send(client_request(recipe, client, url, fields)).await?;
     match response.status {
         StatusCode::OK => Ok(()),
+        // Some answer so (Google) where the RFC wants 200: the token is over already, which is what was asked for.
+        StatusCode::BAD_REQUEST if says_invalid_token(&response.body) => Ok(()),
         other => Err(RevokeError::Status(other.as_u16())),
     }
+}
+
+fn says_invalid_token(body: &[u8]) -> bool {
+    let answer = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    answer["error"] == "invalid_token"
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use alter_core::Recipe;
+use alter_core::{Recipe, UserinfoMethod};
 use alter_egress::{Egress, EgressError, Limits, Request};
-use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -43,8 +43,8 @@ pub enum UserinfoError {
     NotUnderstood,
 }
 
-/// Asks `userinfo_url`. The token is sent as `Bearer`, whatever its type is called: providers that call it `bot`,
-/// `user` or nothing at all mean the same.
+/// Asks `userinfo_url`. The token goes into the header of the recipe's `api_auth`, whatever its type is called: providers
+/// that call it `bot`, `user` or nothing at all mean `Bearer`. It never is in the URL (T86).
 ///
 /// # Errors
 /// [`UserinfoError`].
@@ -59,9 +59,14 @@ pub async fn userinfo(
     }
     let url = recipe.userinfo_url.as_deref().ok_or(UserinfoError::NotConfigured)?;
     let url = Url::parse(url).map_err(|_| UserinfoError::NotConfigured)?;
-    let headers = headers(access_token).ok_or(UserinfoError::TokenType)?;
+    let headers = headers(recipe, access_token).ok_or(UserinfoError::TokenType)?;
     let limits = Limits { total: TOTAL, body_max: BODY_MAX };
-    let request = Request { method: Method::GET, url, headers, body: Default::default(), limits };
+    let (method, body) = match recipe.userinfo.method {
+        UserinfoMethod::Get => (Method::GET, None),
+        UserinfoMethod::Post => (Method::POST, recipe.userinfo.body.clone()),
+    };
+    let body = body.unwrap_or_default().into_bytes().into();
+    let request = Request { method, url, headers, body, limits };
     let response = egress.send(request).await?;
     match response.status.as_u16() {
         200 => strict_json::parse(&response.body)
@@ -71,14 +76,58 @@ pub async fn userinfo(
     }
 }
 
-fn headers(access_token: &SecretString) -> Option<HeaderMap> {
-    let value = Zeroizing::new(format!("Bearer {}", access_token.expose_secret()));
+fn headers(recipe: &Recipe, access_token: &SecretString) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &recipe.userinfo.headers {
+        headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?);
+    }
+    // Ours after the recipe's: none of them can be replaced.
+    let auth = &recipe.api_auth;
+    let value = Zeroizing::new(auth.format.replacen("{token}", access_token.expose_secret(), 1));
     let mut value = HeaderValue::from_str(&value).ok()?;
     value.set_sensitive(true);
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, value);
+    headers.insert(HeaderName::try_from(&auth.header).ok()?, value);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     // GitHub's API answers 403 to whoever does not say who he is.
     headers.insert(USER_AGENT, HeaderValue::from_static("alter-connect"));
+    // A POST without a body has no type: Dropbox refuses one that claims to be JSON.
+    if recipe.userinfo.method == UserinfoMethod::Post && recipe.userinfo.body.is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     Some(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shown(more: &Value) -> HeaderMap {
+        let mut all = json!({"id":"a","name":"A","authorize_url":"https://a.example/a","token_url":"https://a.example/t"});
+        all.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let recipe: Recipe = serde_json::from_value(all).expect("a recipe");
+        headers(&recipe, &SecretString::from("{token}-1")).expect("usable")
+    }
+
+    #[test]
+    fn the_token_is_in_the_header_that_the_recipe_names_and_no_header_of_ours_is_replaced() {
+        let plain = shown(&json!({}));
+        assert_eq!(plain["authorization"], "Bearer {token}-1");
+        assert!(plain["authorization"].is_sensitive() && !plain.contains_key(CONTENT_TYPE));
+        let other = shown(&json!({
+            "api_auth": {"header": "X-Token", "format": "{token}"},
+            "userinfo": {"method": "post", "headers": {"x-version": "7", "x-token": "fixed", "accept": "text/html"}},
+        }));
+        assert_eq!(
+            (&other["x-token"], &other["x-version"]),
+            (&"{token}-1".parse().unwrap(), &"7".parse().unwrap())
+        );
+        assert_eq!(other["accept"], "application/json");
+        assert!(!other.contains_key("authorization") && !other.contains_key(CONTENT_TYPE));
+        assert_eq!(
+            shown(&json!({"userinfo": {"method": "post", "body": "{}"}}))[CONTENT_TYPE],
+            "application/json"
+        );
+    }
 }

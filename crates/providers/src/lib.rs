@@ -13,6 +13,8 @@ mod catalog;
 mod error;
 mod hosts;
 mod parse;
+mod placeholders;
+mod requests;
 mod urls;
 mod validate;
 

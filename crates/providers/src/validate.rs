@@ -4,11 +4,13 @@
 use alter_core::provider::{IdentitySource, Recipe};
 
 use crate::hosts;
+use crate::placeholders::{filled_with, placeholders};
+use crate::requests::{requests, revocation};
 use crate::urls::{endpoint, issuer_in_path, issuer_url};
 use crate::{Problem, RecipeError};
 
 /// Parameters that the flow sets itself: a recipe that overrode one could switch a protection off.
-const OWN_PARAMETERS: [&str; 13] = [
+pub(crate) const OWN_PARAMETERS: [&str; 13] = [
     "client_id",
     "client_secret",
     "code_challenge",
@@ -35,12 +37,18 @@ const SIGNATURES: [&str; 10] =
 pub fn validate(recipe: &Recipe) -> Result<(), RecipeError> {
     let mut found = Findings::default();
     names(recipe, &mut found);
+    placeholders(recipe, &mut found);
+    let declared = recipe;
+    let filled = filled_with(declared, "a");
+    let recipe = filled.as_ref().unwrap_or(declared);
     endpoints(recipe, &mut found);
     issuers(recipe, &mut found);
     scopes(recipe, &mut found);
     parameters(recipe, &mut found);
     token_paths(recipe, &mut found);
     identity(recipe, &mut found);
+    requests(recipe, &mut found);
+    revocation(recipe, &mut found);
     for (index, entry) in recipe.api_hosts.iter().enumerate() {
         found.check(
             &format!("api_hosts[{index}]"),
@@ -51,20 +59,20 @@ pub fn validate(recipe: &Recipe) -> Result<(), RecipeError> {
 }
 
 #[derive(Default)]
-struct Findings(Vec<Problem>);
+pub(crate) struct Findings(Vec<Problem>);
 
 impl Findings {
-    fn add(&mut self, field: &str, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
         self.0.push(Problem { field: field.into(), message: message.into() });
     }
 
-    fn check(&mut self, field: &str, result: Result<(), String>) {
+    pub(crate) fn check(&mut self, field: &str, result: Result<(), String>) {
         if let Err(message) = result {
             self.add(field, message);
         }
     }
 
-    fn need(&mut self, field: &str, holds: bool, message: &str) {
+    pub(crate) fn need(&mut self, field: &str, holds: bool, message: &str) {
         if !holds {
             self.add(field, message);
         }
@@ -79,6 +87,16 @@ fn names(recipe: &Recipe, found: &mut Findings) {
         && !recipe.name.trim().is_empty()
         && !recipe.name.chars().any(char::is_control);
     found.need("name", name_fits, "must be 1 to 100 characters without control characters, like `My CRM`");
+    let lines =
+        [("note", &recipe.note), ("category", &recipe.category), ("description", &recipe.description)];
+    for (field, text) in lines {
+        let fits = text.as_ref().is_none_or(|text| {
+            (1..=600).contains(&text.chars().count())
+                && !text.trim().is_empty()
+                && !text.chars().any(char::is_control)
+        });
+        found.need(field, fits, "must be 1 to 600 characters in one line");
+    }
     if let Some(day) = &recipe.checked {
         found.need("checked", is_day(day), "must be a day, written like \"2026-11-22\"");
     }
@@ -106,6 +124,7 @@ fn endpoints(recipe: &Recipe, found: &mut Findings) {
         ("userinfo_url", &recipe.userinfo_url),
         ("revoke_url", &recipe.revoke_url),
         ("jwks_url", &recipe.jwks_url),
+        ("refresh.url", &recipe.refresh.url),
     ];
     for (field, url) in optional {
         if let Some(url) = url {
@@ -161,10 +180,14 @@ fn scopes(recipe: &Recipe, found: &mut Findings) {
     for (index, scope) in recipe.default_scopes.iter().enumerate() {
         found.check(&format!("default_scopes[{index}]"), check_scope(scope, separator));
     }
-    for (scope, words) in &recipe.scopes {
-        found.check(&format!("scopes.\"{scope}\""), check_scope(scope, separator));
+    for (scope, known) in &recipe.scopes {
+        let field = format!("scopes.\"{scope}\"");
+        found.check(&field, check_scope(scope, separator));
+        let words = &known.description;
         let fits = !words.trim().is_empty() && !words.chars().any(char::is_control);
-        found.need(&format!("scopes.\"{scope}\""), fits, "must say in words what the scope allows");
+        found.need(&field, fits, "must say in words what the scope allows");
+        let requires = known.requires.iter().all(|other| other != scope && recipe.scopes.contains_key(other));
+        found.need(&field, requires, "requires a scope that `scopes` does not have");
     }
 }
 
@@ -182,7 +205,7 @@ fn check_scope(scope: &str, separator: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }
@@ -220,6 +243,9 @@ fn token_paths(recipe: &Recipe, found: &mut Findings) {
 fn identity(recipe: &Recipe, found: &mut Findings) {
     let identity = &recipe.identity;
     found.check("identity.subject", pointer(&identity.subject));
+    for (index, path) in identity.subject_within.iter().enumerate() {
+        found.check(&format!("identity.subject_within[{index}]"), pointer(path));
+    }
     found.need(
         "identity.account",
         !identity.account.is_empty(),

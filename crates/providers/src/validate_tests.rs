@@ -182,3 +182,93 @@ fn all_problems_are_told_at_once_with_what_to_write_instead() {
     assert!(shown.contains("identity.subject: `sub` is not a JSON pointer; write it like `/id`"), "{shown}");
     assert!(shown.contains("api_hosts[0]: `*.example.com` wildcards are not supported"), "{shown}");
 }
+
+#[test]
+fn t81_a_placeholder_is_the_whole_first_label_below_a_domain_that_the_recipe_names() {
+    let shop = |host: &str| {
+        let text = GOOD.replace("\"api.example.com\"", &format!("\"{host}\""));
+        let text = text.replace("https://id.example.com/token", &format!("https://{host}/token"));
+        fields(&format!("{text}\n[parameters.shop]\ndescription = \"the shop\"\nexample = \"my-store\"\n"))
+    };
+    assert_eq!(shop("{shop}.example.com"), Vec::<String>::new());
+    for bad in [
+        "{shop}",
+        "{shop}.com",
+        "{shop}example.com",
+        "a.{shop}.com",
+        "example.{shop}",
+        "{shop}.{shop}.com",
+        "{other}.example.com",
+        "{shop.example.com",
+        "x{shop}.example.com",
+        "user@{shop}.example.com",
+    ] {
+        assert!(!shop(bad).is_empty(), "{bad}");
+    }
+    let unused = "\n[parameters.shop]\ndescription = \"the shop\"\nexample = \"my-store\"\n";
+    assert_eq!(fields(&format!("{GOOD}{unused}")), ["parameters.shop"; 1]);
+}
+
+#[test]
+fn t86_a_token_goes_into_a_header_of_the_apis_own_and_never_into_a_url() {
+    let with = |more: &str| fields(&format!("{GOOD}\n{more}\n"));
+    assert!(with("[api_auth]\nheader = \"X-Token\"\nformat = \"{token}\"").is_empty());
+    for header in ["Cookie", "Host", "X Token", "", "Content-Length", "X-Token:"] {
+        assert_eq!(with(&format!("[api_auth]\nheader = \"{header}\"")), ["api_auth.header"], "{header}");
+    }
+    for format in ["Bearer", "{token}{token}", "Bearer {token}\\r\\nX: y", ""] {
+        assert_eq!(with(&format!("[api_auth]\nformat = \"{format}\"")), ["api_auth.format"], "{format}");
+    }
+    assert!(
+        !changed("https://id.example.com/me", "https://id.example.com/me?access_token={token}").is_empty()
+    );
+    assert_eq!(with("[userinfo.headers]\nx-token = \"{token}\""), ["userinfo.headers.x-token"]);
+}
+
+#[test]
+fn what_the_client_sends_by_itself_cannot_be_replaced() {
+    let with = |more: &str| fields(&format!("{GOOD}\n{more}\n"));
+    assert!(with("[token_params]\naudience = \"api\"").is_empty());
+    for name in
+        ["grant_type", "code", "code_verifier", "client_secret", "redirect_uri", "refresh_token", "scope"]
+    {
+        assert_eq!(
+            with(&format!("[token_params]\n{name} = \"x\"")),
+            [format!("token_params.{name}")],
+            "{name}"
+        );
+    }
+    assert!(with("[userinfo.headers]\nx-version = \"7\"").is_empty());
+    for name in ["authorization", "host", "cookie", "content-length", "X-Version"] {
+        assert_eq!(
+            with(&format!("[userinfo.headers]\n{name} = \"x\"")),
+            [format!("userinfo.headers.{name}")]
+        );
+    }
+    assert_eq!(with("[userinfo]\nbody = \"{}\""), ["userinfo.body"]);
+}
+
+#[test]
+fn a_revocation_says_what_to_end_once_and_over_https() {
+    let plain = GOOD.replace("revoke_url = \"https://id.example.com/revoke\"", "");
+    let with = |more: &str| fields(&format!("{plain}\n[revoke]\n{more}\n"));
+    assert!(with("url = \"https://id.example.com/apps/{client_id}/grant\"").is_empty());
+    assert!(with("url = \"https://id.example.com/r\"\ntoken_field = \"\"\nauth = \"token\"").is_empty());
+    assert_eq!(with("url = \"https://id.example.com/r\"\ntoken_field = \"\""), ["revoke.token_field"]);
+    assert_eq!(with("url = \"http://id.example.com/r\""), ["revoke.url"]);
+    assert!(!with("url = \"https://{client_id}.example.com/r\"").is_empty());
+    assert!(!with("url = \"https://id.example.com/r?token={token}\"").is_empty());
+    assert_eq!(
+        with("url = \"https://id.example.com/r\"\nparams = { x = \"{secret}\" }"),
+        ["revoke.params.x"]
+    );
+    assert_eq!(fields(&format!("{GOOD}\n[revoke]\nurl = \"https://id.example.com/r\"\n")), ["revoke"]);
+}
+
+#[test]
+fn a_scope_is_words_or_a_table_whose_scopes_are_known() {
+    let table = |text: &str| changed("\"read\" = \"Read things\"", text);
+    assert!(table("\"read\" = { description = \"Read things\", required = true }").is_empty());
+    assert_eq!(table("\"read\" = { description = \"Read\", requires = [\"no\"] }"), ["scopes.\"read\""]);
+    assert_eq!(table("\"read\" = { description = \" \" }"), ["scopes.\"read\""]);
+}

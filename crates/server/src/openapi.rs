@@ -16,6 +16,7 @@ use crate::routes;
         routes::sdk::session::poll,
         routes::sdk::token::retrieve,
         routes::sdk::auth::verify_token,
+        routes::sdk::catalogue::show,
         routes::sdk::grants::list,
         routes::sdk::grants::revoke,
         routes::sdk::grants::revoke_delegation,

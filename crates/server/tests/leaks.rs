@@ -424,8 +424,8 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
         provider_id: "p".into(),
         scopes: Vec::new(),
         scope_mismatch: false,
-        injection_header: "Authorization",
-        injection_format: "Bearer {token}",
+        injection_header: "Authorization".into(),
+        injection_format: "Bearer {token}".into(),
     };
     show("RetrievedToken", format!("{released:?}"), canary);
     let mut headers = axum::http::HeaderMap::new();

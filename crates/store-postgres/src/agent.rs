@@ -109,8 +109,7 @@ impl AgentStore for PostgresStore {
         self.write(|tx| {
             Box::pin(async move {
                 record_nonce(tx.c, call).await?;
-                lock(tx.c, agent).await?;
-                if live_keys(tx.c, agent).await? >= u64::from(AGENT_KEYS_MAX) {
+                if lock(tx.c, agent).await? || live_keys(tx.c, agent).await? >= u64::from(AGENT_KEYS_MAX) {
                     return Ok(false);
                 }
                 run(tx.c, key::INSERT, key.clone()).await?;
@@ -271,10 +270,12 @@ async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result
     Ok(true)
 }
 
-/// One command at a time counts the agent's keys.
-async fn lock(c: &mut PgConnection, agent: AgentId) -> Result<(), Fault> {
-    let sql = "SELECT id FROM agents WHERE id = $1 FOR UPDATE";
-    one(c, sql, values![agent.to_string()], |_| Ok(())).await.map(|_| ())
+/// One command at a time counts the agent's keys. Whether it is revoked.
+async fn lock(c: &mut PgConnection, agent: AgentId) -> Result<bool, Fault> {
+    let sql = "SELECT status FROM agents WHERE id = $1 FOR UPDATE";
+    let status =
+        one(c, sql, values![agent.to_string()], |row| parsed(row, "status", AgentStatus::parse)).await?;
+    Ok(status == Some(AgentStatus::Revoked))
 }
 
 async fn live_keys(c: &mut PgConnection, agent: AgentId) -> Result<u64, Fault> {
@@ -312,10 +313,16 @@ pub(crate) async fn is_live(c: &mut PgConnection, app: AppId, id: AgentId) -> Re
     Ok(one(c, sql, values![id.to_string(), app.to_string()], |_| Ok(())).await?.is_some())
 }
 
-/// The agent's keys work, until the commit.
-pub(crate) async fn is_active(c: &mut PgConnection, app: AppId, id: AgentId) -> Result<bool, Fault> {
-    let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND status = 'active' FOR SHARE";
-    Ok(one(c, sql, values![id.to_string(), app.to_string()], |_| Ok(())).await?.is_some())
+/// The agent's keys work, and nothing about it changes between this version and the commit.
+pub(crate) async fn is_active(
+    c: &mut PgConnection,
+    app: AppId,
+    id: AgentId,
+    version: u64,
+) -> Result<bool, Fault> {
+    let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND version = $3 AND status = 'active' FOR SHARE";
+    let values = values![id.to_string(), app.to_string(), counter(version)?];
+    Ok(one(c, sql, values, |_| Ok(())).await?.is_some())
 }
 
 pub(crate) fn read_agent(row: &PgRow) -> Result<Agent, Fault> {

@@ -178,8 +178,8 @@ async fn release_in(c: &mut PgConnection, release: &ReleaseCredential) -> Result
     let last_used = one(c, sql, values, |row| read_optional_time(row, "last_used_at")).await?;
     let delegated = match agent {
         None => true,
-        Some(agent) => {
-            agent::is_active(c, *app_id, *agent).await?
+        Some((agent, version)) => {
+            agent::is_active(c, *app_id, *agent, *version).await?
                 && delegation::is_live(c, *app_id, *grant_id, *agent).await?
         }
     };

@@ -95,7 +95,7 @@ impl AgentStore for SqliteStore {
         let agent = key.agent_id.ok_or(StoreError::Unavailable("the key is no agent's".into()))?;
         self.write(move |c| {
             record_nonce(c, call)?;
-            if live_keys(c, agent)? >= u64::from(AGENT_KEYS_MAX) {
+            if !is_live(c, key.app_id, agent)? || live_keys(c, agent)? >= u64::from(AGENT_KEYS_MAX) {
                 return Ok(false);
             }
             insert_key(c, &key)?;
@@ -274,10 +274,11 @@ pub(crate) fn is_live(c: &Connection, app: AppId, id: AgentId) -> Result<bool, F
     Ok(one(c, sql, [id.to_string(), app.to_string()], |_| Ok(()))?.is_some())
 }
 
-/// The agent's keys work.
-pub(crate) fn is_active(c: &Connection, app: AppId, id: AgentId) -> Result<bool, Fault> {
-    let sql = "SELECT id FROM agents WHERE id = ?1 AND app_id = ?2 AND status = 'active'";
-    Ok(one(c, sql, [id.to_string(), app.to_string()], |_| Ok(()))?.is_some())
+/// The agent's keys work, and nothing about it has changed since this version.
+pub(crate) fn is_active(c: &Connection, app: AppId, id: AgentId, version: u64) -> Result<bool, Fault> {
+    let sql = "SELECT id FROM agents WHERE id = ?1 AND app_id = ?2 AND version = ?3 AND status = 'active'";
+    let values = params![id.to_string(), app.to_string(), counter(version)?];
+    Ok(one(c, sql, values, |_| Ok(()))?.is_some())
 }
 
 pub(crate) fn read_agent(row: &Row<'_>) -> Result<Agent, Fault> {

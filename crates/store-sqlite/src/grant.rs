@@ -190,8 +190,8 @@ fn release_in(c: &Connection, release: &ReleaseCredential) -> Result<bool, Fault
     let last_used = one(c, sql, values, |row| read_optional_time(row, "last_used_at"))?;
     let delegated = match agent {
         None => true,
-        Some(agent) => {
-            agent::is_active(c, *app_id, *agent)?
+        Some((agent, version)) => {
+            agent::is_active(c, *app_id, *agent, *version)?
                 && delegation::find(c, *app_id, *grant_id, *agent)?.is_some()
         }
     };

@@ -233,6 +233,32 @@ impl TestServer {
         signed(key, method, target, body, self.clock.now())
     }
 
+    /// A correctly signed POST of a caller that gives itself a name (`X-Alter-Caller`).
+    pub fn signed_by(&self, key: &SecretString, target: &str, body: &Value, caller: &str) -> Sent {
+        let (body, caller_type) = (body.to_string(), "service");
+        let sent = self.signed_raw(key, "POST", target, body.as_bytes());
+        let header = |name: &str| {
+            let found = sent.headers.iter().find(|(n, _)| n == name);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let (timestamp, nonce) = (header("x-alter-timestamp"), header("x-alter-nonce"));
+        let parts = SignedParts {
+            method: "POST",
+            target,
+            timestamp: &timestamp,
+            nonce: &nonce,
+            body: body.as_bytes(),
+            caller,
+            caller_type,
+            ..SignedParts::default()
+        };
+        let signature = sign(key.expose_secret(), &parts);
+        sent.header("x-alter-caller", caller)
+            .header("x-alter-caller-type", caller_type)
+            .set("x-alter-signature", &signature)
+            .header("x-alter-signature-v2", &signature)
+    }
+
     /// A signed request without a body.
     pub async fn call_empty(&self, key: &SecretString, method: &str, target: &str) -> Reply {
         self.send(self.signed_raw(key, method, target, b"").without("content-type")).await

@@ -75,9 +75,13 @@ pub(crate) struct SetArgs {
     /// Host that the credential may be sent to: HOST, HOST:PORT or .SUFFIX (repeatable).
     #[arg(long = "api-host", value_name = "HOST")]
     api_hosts: Vec<String>,
-    /// Further parameter of the authorization request (repeatable).
+    /// A placeholder of the provider's hosts (shopify: shop=my-store), or a further parameter of the authorization
+    /// request (repeatable).
     #[arg(long = "param", value_name = "K=V")]
     params: Vec<String>,
+    /// The catalogue entry to take, where ID is your own: a second shop, a second client.
+    #[arg(long, value_name = "CATALOGUE_ID", conflicts_with = "spec")]
+    from: Option<String>,
     /// A file in the catalogue's format.
     #[arg(long, value_name = "FILE.toml")]
     spec: Option<PathBuf>,
@@ -130,12 +134,34 @@ pub(crate) async fn run(command: ProviderCommand, config: &Config, output: Outpu
 
 fn list_catalog(output: Output) {
     let recipes: Vec<&Recipe> = Catalog::builtin().iter().collect();
-    let lines: Vec<_> = recipes.iter().map(|r| format!("{:<14}{}", r.id, r.name)).collect();
+    let lines: Vec<_> = recipes
+        .iter()
+        .map(|r| {
+            let needs: String =
+                r.parameters.keys().map(|name| format!("  needs --param {name}=...")).collect();
+            let category = r.category.as_deref().unwrap_or_default();
+            format!("{:<14}{:<14}{:<20}{:<10}{needs}", r.id, r.name, category, word(&r.status))
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
     let rows: Vec<_> = recipes
         .iter()
-        .map(|r| json!({ "provider_id": r.id, "name": r.name, "checked": r.checked }))
+        .map(|r| {
+            json!({
+                "provider_id": r.id, "name": r.name, "checked": r.checked, "status": r.status, "note": r.note,
+                "source": r.source, "category": r.category, "description": r.description, "pkce": r.pkce,
+                "refresh": r.refresh, "revocable": r.revocation().is_some(), "parameters": r.parameters,
+                "default_scopes": r.default_scopes,
+            })
+        })
         .collect();
     output.answer(&lines.join("\n"), &json!({ "catalog": rows }));
+}
+
+/// As it is written in a file.
+fn word(status: &impl serde::Serialize) -> String {
+    serde_json::to_value(status).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 async fn list(app: &str, config: &Config, output: Output) -> anyhow::Result<()> {
@@ -183,13 +209,20 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
 
 /// The facts: spec file, catalogue or blank, then discovery, then the flags.
 async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::Result<Recipe> {
-    let mut recipe = match (&args.spec, Catalog::builtin().get(&args.id)) {
+    let known = Catalog::builtin().get(args.from.as_ref().unwrap_or(&args.id));
+    let mut recipe = match (&args.spec, known) {
         (Some(path), _) => {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("{} cannot be read", path.display()))?;
             alter_providers::parse(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
         }
-        (None, Some(known)) => known.clone(),
+        (None, Some(known)) => Recipe { id: args.id.clone(), ..known.clone() },
+        (None, None) if args.from.is_some() => {
+            return Err(Usage(
+                "--from names no entry of the catalogue (alter provider list --catalog)".into(),
+            )
+            .into());
+        }
         (None, None) => blank(args)?,
     };
     if recipe.id != args.id {
@@ -236,6 +269,7 @@ async fn discover_into(
     recipe.userinfo_url = found.userinfo_endpoint;
     recipe.jwks_url = found.jwks_uri;
     recipe.revoke_url = found.revocation_endpoint;
+    recipe.revoke = None;
     recipe.iss_parameter = found.iss_parameter;
     recipe.client_auth = found.client_auth;
     recipe.id_token_algs = found.id_token_algs;
@@ -261,8 +295,22 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
             slot.clone_from(value);
         }
     }
+    if args.revoke_url.is_some() {
+        recipe.revoke = None;
+    }
     recipe.api_hosts.extend(args.api_hosts.iter().map(|h| h.to_lowercase()));
-    recipe.authorize_params.extend(parameters(&args.params)?);
+    for (name, value) in parameters(&args.params)? {
+        match recipe.parameters.contains_key(&name) {
+            true => recipe.fill(&name, &value).map_err(|e| Usage(e.to_string()))?,
+            false => drop(recipe.authorize_params.insert(name, value)),
+        }
+    }
+    if let Some((name, wanted)) = recipe.parameters.first_key_value() {
+        return Err(Usage(format!(
+            "{} needs --param {name}=VALUE: {} (like {name}={})",
+            recipe.id, wanted.description, wanted.example
+        )));
+    }
     if args.secret.public_client {
         recipe.client_auth = ClientAuth::None;
     }

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::Extension;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::{Extension, Form};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ use crate::accept::Cut;
 use crate::grants::{AuthRequest, Held, Issued};
 use crate::id_token::id_token;
 use crate::quirks::RefreshMode;
+use crate::seen::{json_fields, pairs};
 use crate::state::Inner;
 use crate::switches::Switches;
 
@@ -35,9 +37,15 @@ pub(crate) async fn token(
     State(inner): Provider,
     Extension(cut): Extension<Cut>,
     headers: HeaderMap,
-    Form(form): Form<Fields>,
+    body: Bytes,
 ) -> Response {
     let switches = inner.switches();
+    let kind = headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    // Some providers take JSON as well as the standard's form.
+    let form: Fields = match kind.starts_with("application/json") {
+        true => json_fields(kind, &body).into_iter().collect(),
+        false => pairs(&body).into_iter().collect(),
+    };
     let fault = inner.world().take_token_fault();
     let answer = match fault.as_ref().and_then(token_fault::instead) {
         Some(answer) => answer,

@@ -10,6 +10,5 @@ mod signed;
 pub(crate) use body::{parse_json, read_body};
 pub(crate) use browser::{Browser, clear_cookie, set_cookie};
 pub(crate) use page_post::PagePost;
-pub(crate) use query::query;
-pub use signed::{Signed, SignedEmpty};
+pub use signed::{NoQuery, Signed, SignedEmpty};
 pub(crate) use signed::{SignedSuspendedToo, single};

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
 
-pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
+pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
     let refused = |_| {
         let message = "The query has an unknown name, a name twice, or a value of the wrong type.";
         ApiError::new(ErrorCode::InvalidRequest, message)

@@ -11,18 +11,29 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
-use super::body::{parse_json, read_body};
+use super::{
+    body::{parse_json, read_body},
+    query::query,
+};
 use crate::{Shared, error::ApiError, middleware::KeyNotice};
 
-/// An authenticated caller and its JSON body.
+/// No query: what most routes take. Anything after `?` is refused, so that an id with `?x=1` at its end does not quietly
+/// change what a call does (wire section 7).
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoQuery {}
+
+/// An authenticated caller, its JSON body and its query.
 #[derive(Debug)]
-pub struct Signed<T> {
+pub struct Signed<T, Q = NoQuery> {
     /// Who calls.
     pub caller: Caller,
     /// What was sent.
     pub body: T,
+    /// What stood after `?`.
+    pub query: Q,
     /// The body as it came.
     pub raw: Bytes,
     /// The headers, as they came; which of them the signature covers: wire 2.1.
@@ -31,9 +42,11 @@ pub struct Signed<T> {
 
 /// An authenticated caller of a request that has no body (GET, DELETE).
 #[derive(Debug)]
-pub struct SignedEmpty {
+pub struct SignedEmpty<Q = NoQuery> {
     /// Who calls.
     pub caller: Caller,
+    /// What stood after `?`.
+    pub query: Q,
 }
 
 /// As [`SignedEmpty`]; a suspended agent too. For `GET /sdk/agents/me` alone.
@@ -42,29 +55,32 @@ pub(crate) struct SignedSuspendedToo {
     pub(crate) caller: Caller,
 }
 
-impl<T: DeserializeOwned> FromRequest<Shared> for Signed<T> {
+impl<T: DeserializeOwned, Q: DeserializeOwned> FromRequest<Shared> for Signed<T, Q> {
     type Rejection = Response;
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let read = async {
             let (caller, raw) = authenticated(&parts, body, shared).await?;
-            caller.active()?;
-            Ok(Self { caller, body: parse_json(&raw)?, raw, headers: parts.headers })
+            shared.flows.only_active(&caller).await?;
+            let query = query(&parts.uri)?;
+            Ok(Self { caller, body: parse_json(&raw)?, query, raw, headers: parts.headers })
         };
         read.await.map_err(ApiError::into_response)
     }
 }
 
-impl FromRequest<Shared> for SignedEmpty {
+impl<Q: DeserializeOwned> FromRequest<Shared> for SignedEmpty<Q> {
     type Rejection = Response;
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
-        let SignedSuspendedToo { caller } = SignedSuspendedToo::from_request(request, shared).await?;
-        match caller.active() {
-            Ok(()) => Ok(Self { caller }),
-            Err(error) => Err(ApiError::from(error).into_response()),
-        }
+        let (parts, body) = request.into_parts();
+        let read = async {
+            let caller = without_body(&parts, body, shared).await?;
+            shared.flows.only_active(&caller).await?;
+            Ok(Self { caller, query: query(&parts.uri)? })
+        };
+        read.await.map_err(ApiError::into_response)
     }
 }
 
@@ -74,13 +90,19 @@ impl FromRequest<Shared> for SignedSuspendedToo {
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let read = async {
-            let (caller, raw) = authenticated(&parts, body, shared).await?;
-            match raw.is_empty() {
-                true => Ok(Self { caller }),
-                false => Err(ApiError::new(ErrorCode::InvalidRequest, "This request takes no body.")),
-            }
+            let caller = without_body(&parts, body, shared).await?;
+            query::<NoQuery>(&parts.uri)?;
+            Ok(Self { caller })
         };
         read.await.map_err(ApiError::into_response)
+    }
+}
+
+async fn without_body(parts: &Parts, body: axum::body::Body, shared: &Shared) -> Result<Caller, ApiError> {
+    let (caller, raw) = authenticated(parts, body, shared).await?;
+    match raw.is_empty() {
+        true => Ok(caller),
+        false => Err(ApiError::new(ErrorCode::InvalidRequest, "This request takes no body.")),
     }
 }
 

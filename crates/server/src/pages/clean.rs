@@ -4,6 +4,8 @@
 //! What goes: characters that are invisible, reorder the line, or break it. What stays: every script of the
 //! world, with the joiners that Persian, Indic scripts and emoji need.
 
+use alter_core::text::one_line;
+
 /// The most characters of a supplied text that a page shows, the ellipsis included.
 pub(super) const LIMIT: usize = 200;
 
@@ -32,39 +34,6 @@ pub(super) fn clean_origin(origin: &str) -> String {
     }
     let kept: String = line.chars().skip(length - ORIGIN_LIMIT + 1).collect();
     format!("…{kept}")
-}
-
-fn one_line(chars: impl Iterator<Item = char>) -> String {
-    let mut line = String::new();
-    for c in chars {
-        if is_blank(c) {
-            if !line.is_empty() && !line.ends_with(' ') {
-                line.push(' ');
-            }
-        } else if !is_hidden(c) {
-            line.push(c);
-        }
-    }
-    line.truncate(line.trim_end().len());
-    line
-}
-
-/// White space in the wide sense: also the "letters" that fonts draw as nothing.
-fn is_blank(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
-}
-
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{00ad}' // soft hyphen
-            | '\u{061c}' | '\u{200e}' | '\u{200f}' // direction marks
-            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' // embeddings, overrides, isolates
-            | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' // zero width, deprecated
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' // byte order mark, annotations
-            | '\u{fdd0}'..='\u{fdef}' | '\u{fffe}' | '\u{ffff}' // not characters
-            | '\u{e0000}'..='\u{e007f}' // tags: a second text hidden in the first
-        )
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) fn all() -> Router<Shared> {
         // the app's backend
         .route("/sdk/oauth/connect/session", post(sdk::session::create))
         .route("/sdk/oauth/connect/session/poll", post(sdk::session::poll))
+        .route("/sdk/oauth/provider-catalog", get(sdk::catalogue::show))
         .route("/sdk/token", post(sdk::token::retrieve))
         .route("/sdk/auth/verify-token", post(sdk::auth::verify_token))
         .route("/sdk/grants/list", post(sdk::grants::list))

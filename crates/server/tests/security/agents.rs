@@ -367,3 +367,79 @@ async fn a_change_that_expects_another_version_changes_nothing() {
     is(&scene.patch(&format!("{target}?x=1"), json!({})).await, 400, "invalid_request");
     is(&scene.patch(&target, json!({ "status": "revoked" })).await, 400, "invalid_request");
 }
+
+#[tokio::test]
+async fn t98_scopes_taken_from_an_agent_are_not_released_after_the_answer() {
+    let mut scene = Scene::new().await;
+    let grant = scene.delegated().await;
+    // No key set in memory: the user's token takes a while to verify.
+    scene.server.restart().await;
+    scene.server.mock.set(|s| s.delays.push(("/jwks".into(), std::time::Duration::from_millis(800))));
+    let target = format!("/sdk/agents/{}?expected_version=1", scene.agent);
+    let asked = scene.ask(&scene.key, json!({ "grant_id": grant, "user_token": scene.user() }));
+    let narrowed = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        scene.patch(&target, json!({ "scopes": {} })).await
+    };
+    let (asked, narrowed) = tokio::join!(asked, narrowed);
+    is(&narrowed, 200, "");
+    is(&asked, 403, "agent_scope_not_allowed");
+}
+
+#[tokio::test]
+async fn t61_a_call_that_was_refused_to_a_suspended_agent_is_spent() {
+    let scene = Scene::new().await;
+    let grant = scene.delegated().await;
+    let url = scene.server.mock.url("/api/me");
+    let body = json!({ "grant_id": grant, "request": { "method": "GET", "url": url } });
+    let call = scene.server.signed(&scene.key, "/sdk/token", &body);
+    let target = format!("/sdk/agents/{}", scene.agent);
+    is(&scene.patch(&target, json!({ "status": "inactive" })).await, 200, "");
+    is(&scene.server.send(call.clone()).await, 401, "agent_inactive");
+    is(&scene.patch(&target, json!({ "status": "active" })).await, 200, "");
+    is(&scene.server.send(call).await, 401, "invalid_signature");
+    is(&scene.ask(&scene.key, json!({ "grant_id": grant })).await, 200, "");
+}
+
+#[tokio::test]
+async fn t13_the_list_shows_an_agent_no_scope_that_the_grant_has_lost() {
+    let scene = Scene::new().await;
+    let grant = scene.delegated().await;
+    scene.server.mock.set(|s| s.granted_scopes = Some("openid email".into()));
+    assert_eq!(scene.connect(json!({ "user_token": scene.user() })).await, grant);
+    let listed = scene.server.call_as(&scene.key, "POST", "/sdk/grants/list", &json!({})).await.json();
+    assert_eq!(listed["grants"][0]["scopes"], json!(["openid", "email"]), "{listed}");
+}
+
+#[tokio::test]
+async fn t13_a_name_that_people_would_not_see_is_no_name() {
+    let scene = Scene::new().await;
+    let server = &scene.server;
+    for name in ["\u{200b}", "mail\u{200b}bot", "\u{202e}tobliam", "\u{2800}", "a  b"] {
+        for body in [json!({ "name": name }), json!({ "name": "fine", "display_name": name })] {
+            is(&server.call("/sdk/agents", &body).await, 400, "invalid_request");
+        }
+    }
+    is(&server.call("/sdk/agents", &json!({ "name": "fine", "display_name": "Grüße 世界" })).await, 201, "");
+    let secrets = json!({ "name": "s", "scopes": { "managed_secret_slugs": ["x"] } });
+    is(&server.call("/sdk/agents", &secrets).await, 400, "invalid_request");
+}
+
+#[tokio::test]
+async fn an_agent_cannot_say_that_it_is_another_and_no_caller_fills_the_audit() {
+    let scene = Scene::new().await;
+    let server = &scene.server;
+    let grant = scene.delegated().await;
+    let (other, _) = server.add_agent(&server.app, "other").await;
+    let ask = async |key: &SecretString, name: &str| {
+        let body =
+            json!({ "grant_id": grant, "request": { "method": "GET", "url": server.mock.url("/api/me") } });
+        server.send(server.signed_by(key, "/sdk/token", &body, name)).await
+    };
+    is(&ask(&scene.key, &scene.agent.to_string()).await, 200, "");
+    is(&ask(&scene.key, "mailbot").await, 200, "");
+    is(&ask(&scene.key, &other.to_string()).await, 400, "caller_agent_mismatch");
+    is(&ask(&server.app.key, &other.to_string()).await, 200, "");
+    is(&ask(&server.app.key, &"x".repeat(255)).await, 200, "");
+    is(&ask(&server.app.key, &"x".repeat(256)).await, 400, "invalid_request");
+}

@@ -16,7 +16,7 @@ const MINT: &str = "/sdk/oauth/connect/session";
 const POLL: &str = "/sdk/oauth/connect/session/poll";
 
 /// A second app, with its own key and its own client at the provider.
-async fn second_app(server: &TestServer) -> TestApp {
+pub(crate) async fn second_app(server: &TestServer) -> TestApp {
     let mut settings = AppSettings::named("Second App");
     settings.website_url = Some("https://second.example".into());
     server.add_app(settings).await

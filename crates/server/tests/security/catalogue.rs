@@ -1,16 +1,22 @@
 //! Every provider of the catalogue, through the whole flow: its recipe with the endpoints on loopback, and the answers
 //! that its documentation shows (`crates/providers/tests/replay`).
 
-use alter_core::{ClientAuth, Recipe};
+use alter_core::{BodyFormat, ClientAuth, Recipe, UserinfoMethod};
 use alter_mock_provider::{Alg, Raw, ResponseParam};
 use alter_providers::Catalog;
 use alter_testkit::{Attempt, TestBrowser, TestServer, server::CLIENT_SECRET};
-use axum::{Router, http::HeaderMap, routing::any};
+use axum::{
+    Router,
+    http::{HeaderMap, Method, Uri},
+    routing::any,
+};
 use serde_json::{Value, json};
 
 use crate::sql;
 
-const IDS: [&str; 4] = ["google", "github", "slack", "microsoft"];
+fn ids() -> impl Iterator<Item = &'static str> {
+    Catalog::builtin().iter().map(|recipe| recipe.id.as_str())
+}
 
 fn sample(id: &str) -> Value {
     let path = format!("{}/../providers/tests/replay/{id}.json", env!("CARGO_MANIFEST_DIR"));
@@ -18,16 +24,29 @@ fn sample(id: &str) -> Value {
 }
 
 fn recipe(id: &str) -> Recipe {
-    Catalog::builtin().get(id).unwrap().clone()
+    let mut recipe = Catalog::builtin().get(id).unwrap().clone();
+    for (name, parameter) in recipe.parameters.clone() {
+        recipe.fill(&name, &parameter.example).unwrap();
+    }
+    recipe
 }
 
-/// Answers like the provider's own account endpoint, and only to the token of the sample.
-async fn userinfo(sample: &Value) -> String {
+/// Answers like the provider's own account endpoint: to the token of the sample in the header that the API reads, to the
+/// method and the body that it takes, and never to a token in the URL (T86).
+async fn userinfo(sample: &Value, recipe: &Recipe) -> String {
     let body = sample.pointer("/userinfo/body").cloned().unwrap_or_default();
-    let wanted = format!("Bearer {}", sample["expect"]["access_token"].as_str().unwrap());
-    let answer = move |headers: HeaderMap| async move {
-        let right = headers.get("authorization").is_some_and(|value| value == wanted.as_str());
-        let status = if right { 200 } else { 401 };
+    let token = sample["expect"]["access_token"].as_str().unwrap().to_owned();
+    let wanted = recipe.api_auth.format.replace("{token}", &token);
+    let (header, request) = (recipe.api_auth.header.clone(), recipe.userinfo.clone());
+    let answer = move |method: Method, uri: Uri, headers: HeaderMap, sent: String| async move {
+        let has = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+        let right = has(&header, &wanted)
+            && request.headers.iter().all(|(name, value)| has(name, value))
+            && method == if request.method == UserinfoMethod::Post { Method::POST } else { Method::GET }
+            && sent == request.body.clone().unwrap_or_default()
+            && headers.contains_key("content-type") == request.body.is_some();
+        let leaked = uri.to_string().contains(&token);
+        let status = if right && !leaked { 200 } else { 401 };
         (axum::http::StatusCode::from_u16(status).unwrap(), body.to_string())
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -39,11 +58,14 @@ async fn userinfo(sample: &Value) -> String {
 /// A server with this provider of the catalogue, whose endpoints alone are moved.
 async fn start(id: &str, sample: &Value) -> TestServer {
     let server = TestServer::start().await;
-    let account = userinfo(sample).await;
+    let account = userinfo(sample, &recipe(id)).await;
     let claims = sample.get("id_token_claims");
     server.mock.set(|s| {
         s.id_token_alg = Alg::Rs256;
         s.ignore_pkce = !recipe(id).pkce;
+        let more = sample["callback_params"].as_object().into_iter().flatten();
+        s.extra_response_params =
+            more.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
         // Who issues id_tokens names himself in his responses too (RFC 9207).
         s.iss = match claims.and_then(|claims| claims["iss"].as_str()) {
             Some(iss) => ResponseParam::Wrong(iss.to_owned()),
@@ -92,11 +114,12 @@ async fn connect(server: &TestServer, id: &str, answer: impl FnOnce(&Attempt) ->
 
 fn check_requests(server: &TestServer, recipe: &Recipe, attempt: &Attempt) {
     let id = &recipe.id;
-    assert_eq!(
-        attempt.param(&recipe.scope_parameter),
-        recipe.default_scopes.join(&recipe.scope_separator),
-        "{id}"
-    );
+    match recipe.default_scopes.as_slice() {
+        [] => assert!(!attempt.authorize.contains("scope="), "{id}: {}", attempt.authorize),
+        scopes => {
+            assert_eq!(attempt.param(&recipe.scope_parameter), scopes.join(&recipe.scope_separator), "{id}");
+        }
+    }
     for (name, value) in &recipe.authorize_params {
         assert_eq!(attempt.param(name), *value, "{id}: {name}");
     }
@@ -108,11 +131,19 @@ fn check_requests(server: &TestServer, recipe: &Recipe, attempt: &Attempt) {
     assert_eq!(request.field("client_secret"), in_body, "{id}");
     assert_eq!(request.field("code_verifier").is_some(), recipe.pkce, "{id}");
     assert_eq!(request.header("accept"), Some("application/json"), "{id}: GitHub answers forms otherwise");
+    let kind = match recipe.token_body {
+        BodyFormat::Form => "application/x-www-form-urlencoded",
+        BodyFormat::Json => "application/json",
+    };
+    assert_eq!(request.header("content-type"), Some(kind), "{id}");
+    for (name, value) in &recipe.token_params {
+        assert_eq!(request.field(name), Some(value.as_str()), "{id}: {name}");
+    }
 }
 
 #[tokio::test]
 async fn every_provider_of_the_catalogue_connects_with_the_answers_of_its_documentation() {
-    for id in IDS {
+    for id in ids() {
         let (sample, recipe) = (sample(id), recipe(id));
         let server = start(id, &sample).await;
         let attempt = connect(&server, id, |attempt| answer(&server, &sample, attempt, |_| ())).await;
@@ -120,7 +151,9 @@ async fn every_provider_of_the_catalogue_connects_with_the_answers_of_its_docume
         assert_eq!(connection["provider"], id);
         assert_eq!(connection["provider_name"], recipe.name);
         assert_eq!(connection["account_identifier"], expect["account"], "{id}");
-        assert_eq!(connection["scopes"], expect["scopes"], "{id}");
+        // Where the answer names no scopes, what was asked for was granted.
+        let granted = expect.get("scopes").cloned().unwrap_or_else(|| json!(recipe.default_scopes));
+        assert_eq!(connection["scopes"], granted, "{id}");
         check_requests(&server, &recipe, &attempt);
 
         let column = |name: &str| sql::text(&server, &format!("SELECT coalesce({name}, '') FROM grants"));
@@ -137,6 +170,8 @@ async fn every_provider_of_the_catalogue_connects_with_the_answers_of_its_docume
         assert_eq!(released.status, 200, "{id}: {}", released.text());
         let released = released.json();
         assert_eq!(released["access_token"], expect["access_token"], "{id}");
+        assert_eq!(released["injection_header"], recipe.api_auth.header, "{id}");
+        assert_eq!(released["injection_format"], recipe.api_auth.format, "{id}");
         match expect["expires_in"].as_i64() {
             None => assert!(released["expires_in"].is_null(), "{id}: {released}"),
             Some(life) => {
@@ -149,7 +184,7 @@ async fn every_provider_of_the_catalogue_connects_with_the_answers_of_its_docume
 
 #[tokio::test]
 async fn every_failure_that_a_providers_documentation_shows_is_seen_for_what_it_is() {
-    for id in IDS {
+    for id in ids() {
         let sample = sample(id);
         let server = start(id, &sample).await;
         for error in sample["errors"].as_array().unwrap() {
@@ -192,4 +227,76 @@ async fn an_id_token_of_another_tenant_or_issuer_connects_nobody() {
         assert_eq!(sql::count(&server, "grants"), 0);
         connect(&server, id, |attempt| answer(&server, &sample, attempt, |_| ())).await.connection();
     }
+}
+
+#[tokio::test]
+async fn t17_what_the_browser_adds_to_the_callback_names_no_account() {
+    let sample = sample("quickbooks");
+    let server = start("quickbooks", &sample).await;
+    let subject = || sql::text(&server, "SELECT subject FROM grants");
+    connect(&server, "quickbooks", |attempt| answer(&server, &sample, attempt, |_| ())).await.connection();
+    let honest = subject();
+    // Another company in the query, as a browser can write it: the same account, since the provider says so.
+    server.mock.set(|s| {
+        s.extra_response_params = vec![("realmId".into(), "666".into()), ("sub".into(), "x".into())]
+    });
+    connect(&server, "quickbooks", |attempt| answer(&server, &sample, attempt, |_| ())).await.connection();
+    assert_eq!((subject(), sql::count(&server, "grants")), (honest, 1));
+}
+
+#[tokio::test]
+async fn t81_a_token_of_a_provider_with_a_host_per_customer_goes_below_its_domain_alone() {
+    let salesforce = recipe("salesforce");
+    for good in
+        ["https://acme.my.salesforce.com/services/data", "https://acme--box.sandbox.my.salesforce.com/"]
+    {
+        assert!(salesforce.api_url(good).is_some(), "{good}");
+    }
+    for bad in [
+        "https://my.salesforce.com/",
+        "https://acme.my.salesforce.com.evil.example/",
+        "https://evilmy.salesforce.com/",
+        "https://acme.my.salesforce.com@evil.example/",
+        "http://acme.my.salesforce.com/",
+        "https://evil.example/acme.my.salesforce.com",
+    ] {
+        assert!(salesforce.api_url(bad).is_none(), "{bad}");
+    }
+    let shopify = recipe("shopify");
+    assert!(shopify.api_url("https://my-store.myshopify.com/admin/api/x.json").is_some());
+    for bad in ["https://other.myshopify.com/", "https://a.my-store.myshopify.com/", "https://myshopify.com/"]
+    {
+        assert!(shopify.api_url(bad).is_none(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn the_catalogue_lists_what_can_be_configured_and_an_apps_own_providers_to_that_app_alone() {
+    let server = TestServer::start().await;
+    let other = crate::backend::second_app(&server).await;
+    server.add_provider(&server.app, "acme", |place| place.name = "Acme".into()).await;
+    let ask = async |key| {
+        let reply = server.send(server.signed_raw(key, "GET", "/sdk/oauth/provider-catalog", b"")).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["providers"].clone()
+    };
+    let mine = ask(&server.app.key).await;
+    assert_eq!(mine["acme"]["status"], "configured");
+    assert_eq!((&mine["acme"]["name"], &mine["acme"]["display_name"]), (&json!("Acme"), &json!("Acme")));
+    assert!(ask(&other.key).await.get("acme").is_none(), "another app's provider");
+    for id in ids() {
+        let (entry, recipe) = (&mine[id], recipe(id));
+        assert_eq!(entry["status"], "available", "{id}");
+        assert_eq!(entry["supports_pkce"], recipe.pkce, "{id}");
+        assert_eq!(entry["default_scopes"], json!(recipe.default_scopes), "{id}");
+        for (scope, known) in &recipe.scopes {
+            let shown = &entry["available_scopes"][scope];
+            assert_eq!(shown["description"], known.description, "{id}: {scope}");
+            assert_eq!(shown["is_default"], recipe.default_scopes.contains(scope), "{id}: {scope}");
+        }
+    }
+    let text = mine.to_string();
+    assert!(!text.contains("client_id") && !text.contains(CLIENT_SECRET));
+    let unsigned = alter_testkit::Sent::new("GET", "/sdk/oauth/provider-catalog");
+    assert_eq!(server.send(unsigned).await.status, 401);
 }

@@ -297,16 +297,16 @@ async fn t98_a_provider_that_fails_is_asked_again_and_the_grant_is_over_meanwhil
     is(&revoked, 200, "");
     assert_eq!(revoked.json()["revocation"], "pending");
     is(&ask(&server, json!({ "grant_id": grant })).await, 403, "grant_revoked");
-    server.flows.reap().await.unwrap();
+    server.flows.retry_revocations().await.unwrap();
     assert_eq!(server.mock.seen().revoke.len(), 1, "its time has not come");
     server.clock.advance_seconds(61);
     server.mock.set(|s| s.revoke = None);
-    server.flows.reap().await.unwrap();
+    server.flows.retry_revocations().await.unwrap();
     assert_eq!(server.mock.seen().revoke.len(), 2);
     let listed = server.call("/sdk/grants/list", &json!({})).await.json();
     assert_eq!(listed["grants"][0]["revocation"], "confirmed");
     server.clock.advance_seconds(9999);
-    server.flows.reap().await.unwrap();
+    server.flows.retry_revocations().await.unwrap();
     assert_eq!(server.mock.seen().revoke.len(), 2, "it is over");
 }
 
@@ -319,7 +319,7 @@ async fn t98_after_a_day_without_an_answer_the_token_is_wiped_and_the_outcome_sa
     is(&revoke(&server, &grant, json!({})).await, 200, "");
     for _ in 0..40 {
         server.clock.advance_seconds(3600);
-        server.flows.reap().await.unwrap();
+        server.flows.retry_revocations().await.unwrap();
     }
     let asked = server.mock.seen().revoke.len();
     assert!((24..32).contains(&asked), "{asked} requests in a day");
@@ -398,4 +398,67 @@ async fn t56_sessions_beyond_the_share_of_a_minute_are_refused_with_the_time_to_
     is(&mint(json!({})).await, 429, "rate_limit_exceeded");
     server.clock.advance_seconds(60);
     is(&mint(user()).await, 201, "");
+}
+
+#[tokio::test]
+async fn t56_a_replayed_mint_takes_nothing_of_the_share() {
+    let server = server().await;
+    server.clock.freeze();
+    set(&server, |s| s.sessions_per_minute = 3).await;
+    let call = server.signed(&server.app.key, "/sdk/oauth/connect/session", &json!({}));
+    is(&server.send(call.clone()).await, 201, "");
+    for _ in 0..5 {
+        is(&server.send(call.clone()).await, 401, "invalid_signature");
+    }
+    is(&server.call("/sdk/oauth/connect/session", &json!({})).await, 201, "");
+}
+
+#[tokio::test]
+async fn t98_a_grant_whose_token_cannot_be_opened_is_revoked_all_the_same() {
+    let server = server().await;
+    let grant = id_of(&connect(&server, USER, "acme-1001", None).await);
+    super::sql::run(&server, "UPDATE grants SET refresh_token = access_token", []);
+    is(&ask(&server, json!({ "grant_id": grant })).await, 200, "");
+    is(&revoke(&server, &grant, json!({})).await, 200, "");
+    is(&ask(&server, json!({ "grant_id": grant })).await, 403, "grant_revoked");
+}
+
+#[tokio::test]
+async fn t98_a_request_that_cannot_be_opened_ends_after_a_day() {
+    let server = server().await;
+    let grant = id_of(&connect(&server, USER, "acme-1001", None).await);
+    server.clock.freeze();
+    server.mock.set(|s| s.revoke = Some(Raw::new(503, "text/plain", "")));
+    is(&revoke(&server, &grant, json!({})).await, 200, "");
+    super::sql::run(&server, "UPDATE revocations SET token = X''", []);
+    for _ in 0..30 {
+        server.clock.advance_seconds(3600);
+        server.flows.retry_revocations().await.unwrap();
+    }
+    assert_eq!(super::sql::count(&server, "revocations"), 0);
+}
+
+#[tokio::test]
+async fn t98_a_token_that_is_over_at_the_provider_already_is_confirmed() {
+    let server = server().await;
+    let grant = id_of(&connect(&server, USER, "acme-1001", None).await);
+    let over = r#"{"error":"invalid_token"}"#;
+    server.mock.set(|s| s.revoke = Some(Raw::new(400, "application/json", over)));
+    assert_eq!(revoke(&server, &grant, json!({})).await.json()["revocation"], "confirmed");
+    // Control: another 400 is none.
+    let other = id_of(&connect(&server, USER, "acme-1001", None).await);
+    server.mock.set(|s| s.revoke = Some(Raw::new(400, "application/json", r#"{"error":"invalid_client"}"#)));
+    assert_eq!(revoke(&server, &other, json!({})).await.json()["revocation"], "pending");
+}
+
+#[tokio::test]
+async fn t77_a_provider_that_is_slow_to_revoke_does_not_hold_up_the_tidying() {
+    let server = server().await;
+    let grant = id_of(&connect(&server, USER, "acme-1001", None).await);
+    server.clock.freeze();
+    server.mock.set(|s| s.revoke = Some(Raw::new(503, "text/plain", "busy")));
+    is(&revoke(&server, &grant, json!({})).await, 200, "");
+    server.clock.advance_seconds(61);
+    server.mock.set(|s| s.delays.push(("/revoke".into(), Duration::from_secs(20))));
+    assert!(tokio::time::timeout(Duration::from_secs(2), server.flows.reap()).await.is_ok());
 }

@@ -374,6 +374,21 @@ async fn t70_the_right_credential_is_answered_on_every_route() {
 }
 
 #[tokio::test]
+async fn a_query_that_a_route_does_not_know_is_refused_on_every_route() {
+    let scene = Scene::new().await;
+    for row in ROWS {
+        let target = format!("{}?x=1", row.target(&scene.own.ids));
+        let app_or_agent =
+            if row.path == "/sdk/agents/me" { &scene.own.agent_key } else { &scene.own.app.key };
+        let reply = match (row.body)(&scene, &scene.own.ids) {
+            Some(body) => scene.server.call_as(app_or_agent, row.method, &target, &body).await,
+            None => scene.server.call_empty(app_or_agent, row.method, &target).await,
+        };
+        row.judge("an unknown query", &reply, (400, "invalid_request"));
+    }
+}
+
+#[tokio::test]
 async fn t72_a_list_shows_what_is_the_callers_and_nothing_else() {
     let scene = Scene::new().await;
     let server = &scene.server;

@@ -172,7 +172,7 @@ async fn t98_an_agent_gets_nothing_after_its_delegation_was_revoked() {
         let grant = delegated_grant(&*one, app, agent.id).await.unwrap();
         let ask = |store: Arc<dyn Store>| {
             let mut asked = release(&grant, None);
-            asked.agent = Some(agent.id);
+            asked.agent = Some((agent.id, agent.version));
             async move { store.release_credential(asked).await }
         };
         let entry = audit(app, AuditKind::DelegationRevoked);

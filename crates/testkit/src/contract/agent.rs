@@ -215,6 +215,12 @@ pub async fn an_agent_has_so_many_keys_and_no_more(store: Arc<dyn Store>) -> Res
     revoke(&*store, &first, false).await?;
     assert!(add().await?, "a revoked key does not count");
     assert!(!add().await?);
+    let (mut gone, _) = stored_agent(&*store, app).await?;
+    gone.status = AgentStatus::Revoked;
+    assert!(save(&*store, &gone).await?);
+    let late = store.insert_agent_key(None, agent_key(&gone), audit(app, AuditKind::KeyCreated)).await?;
+    assert!(!late, "a deleted agent gets no key");
+    assert_eq!(store.list_agent_keys(app, gone.id).await?.len(), 1);
     Ok(())
 }
 
@@ -327,18 +333,22 @@ pub async fn t98_an_agent_gets_a_credential_with_a_live_delegation_alone(
     let (mut agent, _) = stored_agent(&*store, app).await?;
     let (stranger, _) = stored_agent(&*store, app).await?;
     let grant = delegated_grant(&*store, app, agent.id).await?;
-    let ask = async |agent| {
-        store.release_credential(ReleaseCredential { agent: Some(agent), ..release(&grant, None) }).await
+    let ask_at = async |agent, version| {
+        store
+            .release_credential(ReleaseCredential { agent: Some((agent, version)), ..release(&grant, None) })
+            .await
     };
-    assert!(ask(agent.id).await?, "control");
-    assert!(!ask(stranger.id).await?);
-    assert!(!ask(AgentId::new(&SystemRandom)).await?);
+    assert!(ask_at(agent.id, 1).await?, "control");
+    assert!(!ask_at(stranger.id, 1).await?);
+    assert!(!ask_at(AgentId::new(&SystemRandom), 1).await?);
     agent.set_active(false);
     assert!(save(&*store, &agent).await?);
-    assert!(!ask(agent.id).await?, "suspended");
+    assert!(!ask_at(agent.id, 1).await? && !ask_at(agent.id, 2).await?, "suspended");
     agent.set_active(true);
     agent.version += 1;
     assert!(save(&*store, &agent).await?);
+    let ask = async |agent| ask_at(agent, 3).await;
+    assert!(!ask_at(agent.id, 1).await?, "judged by what the agent was before");
     assert!(ask(agent.id).await?, "resumed");
     let entry = audit(app, AuditKind::DelegationRevoked);
     assert!(store.revoke_delegation(None, app, grant.id, agent.id, T0, entry).await?);
@@ -347,7 +357,7 @@ pub async fn t98_an_agent_gets_a_credential_with_a_live_delegation_alone(
     let plain = stored_grant(&*store, app).await?;
     assert!(
         !store
-            .release_credential(ReleaseCredential { agent: Some(agent.id), ..release(&plain, None) })
+            .release_credential(ReleaseCredential { agent: Some((agent.id, 3)), ..release(&plain, None) })
             .await?
     );
     Ok(())

@@ -7,7 +7,7 @@ use alter_api::{
 use alter_core::{ApiKey, KeyId, Micros};
 use axum::{
     Extension, Json,
-    extract::{OriginalUri, Path, State},
+    extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -18,7 +18,7 @@ use super::agents::{agent_id, answer};
 use crate::{
     Shared,
     error::ApiError,
-    extract::{Signed, SignedEmpty, query},
+    extract::{Signed, SignedEmpty},
     middleware::RequestId,
 };
 
@@ -53,7 +53,7 @@ pub(crate) async fn list(
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct RevokeQuery {
+pub(crate) struct RevokeQuery {
     force: bool,
 }
 
@@ -64,11 +64,10 @@ struct RevokeQuery {
 pub(crate) async fn revoke(
     State(shared): State<Shared>,
     Extension(request_id): Extension<RequestId>,
-    OriginalUri(uri): OriginalUri,
     Path((id, key)): Path<(String, String)>,
-    signed: SignedEmpty,
+    signed: SignedEmpty<RevokeQuery>,
 ) -> Result<Response, ApiError> {
-    let RevokeQuery { force } = query(&uri)?;
+    let force = signed.query.force;
     let which = (agent_id(&id)?, key_id(&key)?);
     let revoked = shared.flows.revoke_agent_key(&signed.caller, which, force, &request_id.0).await?;
     Ok(answer(shown(&revoked)))

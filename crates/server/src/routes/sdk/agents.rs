@@ -8,7 +8,7 @@ use alter_core::{Agent, AgentId, AgentKind, secret::sha256};
 use alter_flows::{AgentChange, AgentError, NewAgent};
 use axum::{
     Extension, Json,
-    extract::{OriginalUri, Path, State},
+    extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     Shared,
     error::ApiError,
-    extract::{Signed, SignedEmpty, SignedSuspendedToo, query, single},
+    extract::{Signed, SignedEmpty, SignedSuspendedToo, single},
     middleware::RequestId,
 };
 
@@ -63,7 +63,7 @@ pub(crate) async fn create(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct ListQuery {
+pub(crate) struct ListQuery {
     include_revoked: bool,
     limit: u32,
     offset: u32,
@@ -82,10 +82,9 @@ impl Default for ListQuery {
 ))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
-    OriginalUri(uri): OriginalUri,
-    signed: SignedEmpty,
+    signed: SignedEmpty<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let ListQuery { include_revoked, limit, offset, name } = query(&uri)?;
+    let ListQuery { include_revoked, limit, offset, name } = signed.query;
     if !(1..=1000).contains(&limit) || name.as_deref().is_some_and(|name| name.contains('\0')) {
         return Err(ApiError::new(
             ErrorCode::InvalidRequest,
@@ -129,7 +128,7 @@ pub(crate) async fn get(
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct ChangeQuery {
+pub(crate) struct ChangeQuery {
     expected_version: Option<u64>,
     grace_seconds: Option<u64>,
 }
@@ -141,11 +140,10 @@ struct ChangeQuery {
 pub(crate) async fn change(
     State(shared): State<Shared>,
     Extension(request_id): Extension<RequestId>,
-    OriginalUri(uri): OriginalUri,
     Path(id): Path<String>,
-    signed: Signed<ChangeAgent>,
+    signed: Signed<ChangeAgent, ChangeQuery>,
 ) -> Result<Response, ApiError> {
-    let ChangeQuery { expected_version, grace_seconds } = query(&uri)?;
+    let ChangeQuery { expected_version, grace_seconds } = signed.query;
     if grace_seconds.is_some_and(|seconds| seconds > 0) {
         let message = "grace_seconds is not built yet: new scopes apply at once. Leave it out.";
         return Err(

@@ -8,6 +8,7 @@ use alter_api::{
 use alter_core::{AgentId, GrantId, ListedGrant, Micros, Principal, RevocationOutcome, store::storable};
 use alter_flows::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
+    visible_scopes,
 };
 use axum::{
     Extension, Json,
@@ -63,10 +64,6 @@ pub(crate) async fn list(
 /// An agent is told what concerns it: the scopes that it may use, and no other agent.
 fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, now: Micros) -> GrantItem {
     let grant = &listed.grant;
-    let scopes = match (&caller.agent, &listed.delegation) {
-        (Some(agent), Some(delegation)) => agent.may_use(&grant.provider, &delegation.scopes),
-        _ => grant.scopes.clone(),
-    };
     let visible = |id: &&AgentId| page.agent.is_none_or(|own| own == **id);
     GrantItem {
         grant_kind: "oauth",
@@ -79,7 +76,7 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
             Principal::User(_) => "user",
         },
         access_via: if page.agent.is_some() { "oauth_delegation" } else { "ownership" },
-        scopes,
+        scopes: visible_scopes(caller, listed),
         delegated_agent_ids: listed.agents.iter().filter(visible).map(ToString::to_string).collect(),
         scope_mismatch: !grant.missing_scopes.is_empty(),
         needs_reconnect: needs_reconnect(grant, now),

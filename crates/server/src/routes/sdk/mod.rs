@@ -3,6 +3,7 @@
 pub(crate) mod agent_keys;
 pub(crate) mod agents;
 pub(crate) mod auth;
+pub(crate) mod catalogue;
 pub(crate) mod files;
 pub(crate) mod grants;
 pub(crate) mod session;

@@ -9,7 +9,7 @@ use alter_flows::{Ambiguous, Candidate, ChoiceError, GrantChoice, ReleaseError, 
 use axum::{
     Extension, Json,
     extract::State,
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use secrecy::ExposeSecret;
@@ -24,6 +24,8 @@ use crate::{
 
 /// Longest `reason`, characters.
 const REASON_MAX: usize = 512;
+/// Longest `X-Alter-Caller`.
+const CALLER_MAX: usize = 255;
 
 #[utoipa::path(post, path = "/sdk/token", request_body = RetrieveToken, responses(
     (status = 200, body = RetrievedToken),
@@ -42,11 +44,22 @@ pub(crate) async fn retrieve(
         method: &wanted.method,
         url: &wanted.url,
         reason: signed.body.reason.as_deref(),
-        acting_for: single(&signed.headers, "x-alter-caller")?,
+        acting_for: acting_for(&signed.headers)?,
         request_id: &request_id.0,
     };
     let released = shared.flows.release(&signed.caller, &request).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer(released))).into_response())
+}
+
+/// `X-Alter-Caller`: it goes into the audit, so it has an end (wire 1.4).
+fn acting_for(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let name = single(headers, "x-alter-caller")?;
+    match name.is_some_and(|name| name.len() > CALLER_MAX) {
+        true => {
+            Err(ApiError::new(ErrorCode::InvalidRequest, "X-Alter-Caller is longer than 255 characters."))
+        }
+        false => Ok(name),
+    }
 }
 
 fn check(body: &RetrieveToken) -> Result<(GrantChoice<'_>, &WantedFor), ApiError> {
@@ -104,8 +117,8 @@ fn answer(released: Released) -> RetrievedToken {
         provider_id: grant.provider,
         scope_mismatch: !grant.missing_scopes.is_empty(),
         scopes: grant.scopes,
-        injection_header: "Authorization",
-        injection_format: "Bearer {token}",
+        injection_header: released.api_auth.header,
+        injection_format: released.api_auth.format,
     }
 }
 
@@ -113,6 +126,9 @@ impl From<ReleaseError> for ApiError {
     fn from(error: ReleaseError) -> Self {
         match error {
             ReleaseError::Choice(error) => error.into(),
+            ReleaseError::AgentInactive => Self::plain(ErrorCode::AgentInactive),
+            ReleaseError::AgentRevoked => Self::plain(ErrorCode::AgentRevoked),
+            ReleaseError::CallerMismatch => Self::plain(ErrorCode::CallerAgentMismatch),
             ReleaseError::AgentScope { provider, scopes } => {
                 let message = format!(
                     "The token of {provider} carries scopes that the agent may not use: {}. Let the user approve them, or \

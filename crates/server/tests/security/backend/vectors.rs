@@ -57,7 +57,7 @@ async fn scene() -> (TestServer, String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = format!("localhost:{}", listener.local_addr().expect("it is bound").port());
     let router = Router::new()
-        .fallback(async |_: Signed<Value>| StatusCode::NO_CONTENT)
+        .fallback(async |_: Signed<Value, Vec<(String, String)>>| StatusCode::NO_CONTENT)
         .with_state(Shared::new(server.flows.clone()).expect("the public URL is in order"));
     tokio::spawn(alter_server::serve(listener, router, Limits::default(), std::future::pending()));
     (server, address, text)

@@ -46,7 +46,7 @@ async fn app_named(server: &TestServer, name: &str, provider: &str, scope: &str)
     server
         .add_provider(&app, "other", |recipe| {
             recipe.name = provider.to_owned();
-            recipe.scopes = [("openid".to_owned(), scope.to_owned())].into();
+            recipe.scopes = [("openid".to_owned(), scope.into())].into();
             recipe.authorize_params.clear();
         })
         .await;

@@ -1,0 +1,37 @@
+//! The providers that an app can offer: what it configured, and what the catalogue could add.
+
+use std::collections::BTreeMap;
+
+use alter_core::{ProviderConfig, Recipe, StoreError};
+use alter_providers::Catalog;
+
+use crate::{Caller, Flows};
+
+/// One provider as an app sees it.
+#[derive(Debug)]
+pub struct CatalogueEntry {
+    /// Its facts: the configured ones where it is configured.
+    pub recipe: Recipe,
+    /// Asked for in every flow; `None`: not configured on this app.
+    pub scopes: Option<Vec<String>>,
+}
+
+impl Flows {
+    /// The catalogue, and over it what the caller's app configured, by provider id.
+    ///
+    /// # Errors
+    /// Ours alone.
+    pub async fn provider_catalogue(&self, caller: &Caller) -> Result<Vec<CatalogueEntry>, StoreError> {
+        self.spend_nonce(caller).await?;
+        let known = Catalog::builtin().iter().cloned().map(|recipe| CatalogueEntry { recipe, scopes: None });
+        let configured = self
+            .store()
+            .list_providers(caller.app.id)
+            .await?
+            .into_iter()
+            .map(|ProviderConfig { recipe, scopes, .. }| CatalogueEntry { recipe, scopes: Some(scopes) });
+        let by_id: BTreeMap<String, CatalogueEntry> =
+            known.chain(configured).map(|entry| (entry.recipe.id.clone(), entry)).collect();
+        Ok(by_id.into_values().collect())
+    }
+}

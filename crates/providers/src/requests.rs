@@ -1,0 +1,90 @@
+//! What our client sends besides the standards' requests: extra parameters, headers, bodies, revocations.
+
+use alter_core::provider::{Recipe, RevokeAuth, UserinfoMethod};
+
+use crate::urls::endpoint;
+use crate::validate::{Findings, OWN_PARAMETERS, is_name};
+
+/// Headers that are ours or the connection's.
+const OWN_HEADERS: [&str; 12] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+/// What the client sends by itself besides the standard's: extra parameters, headers, bodies.
+pub(crate) fn requests(recipe: &Recipe, found: &mut Findings) {
+    for (name, value) in &recipe.token_params {
+        let field = format!("token_params.{name}");
+        let ours = OWN_PARAMETERS.contains(&name.as_str())
+            || ["grant_type", "code", "code_verifier", "refresh_token"].contains(&name.as_str());
+        found.need(&field, !ours, "is set by the flow itself; remove it");
+        found.need(&field, is_name(name), "is not a parameter name; use letters, digits, `_`, `-` and `.`");
+        found.need(&field, !value.chars().any(char::is_control), "must not contain control characters");
+    }
+    for (name, value) in &recipe.userinfo.headers {
+        let field = format!("userinfo.headers.{name}");
+        let free = is_name(name)
+            && !name.bytes().any(|b| b.is_ascii_uppercase())
+            && !OWN_HEADERS.contains(&name.as_str());
+        found.need(&field, free, "must be a header of the provider's own, in lower case");
+        let plain = value.bytes().all(|b| (0x20..0x7f).contains(&b)) && !value.contains("{token}");
+        found.need(&field, plain, "must be printable ASCII, and never the token");
+    }
+    let body_fits = recipe.userinfo.body.is_none() || recipe.userinfo.method == UserinfoMethod::Post;
+    found.need("userinfo.body", body_fits, "is sent with `method = \"post\"` alone");
+    let auth = &recipe.api_auth;
+    let lower = auth.header.to_ascii_lowercase();
+    let header_fits =
+        is_name(&auth.header) && (lower == "authorization" || !OWN_HEADERS.contains(&lower.as_str()));
+    found.need(
+        "api_auth.header",
+        header_fits,
+        "must be a header that can carry a token, like `Authorization`",
+    );
+    let format_fits =
+        auth.format.matches("{token}").count() == 1 && auth.format.bytes().all(|b| (0x20..0x7f).contains(&b));
+    found.need("api_auth.format", format_fits, "must contain `{token}` once, like `Bearer {token}`");
+    let urls = [&recipe.authorize_url, &recipe.token_url]
+        .into_iter()
+        .chain(&recipe.userinfo_url)
+        .chain(&recipe.revoke_url);
+    let in_url = urls.chain(recipe.revoke.iter().map(|r| &r.url)).any(|url| url.contains("{token}"));
+    found.need("api_auth", !in_url, "a token never goes into a URL, where logs keep it");
+}
+
+pub(crate) fn revocation(recipe: &Recipe, found: &mut Findings) {
+    let Some(revoke) = &recipe.revoke else { return };
+    found.need("revoke", recipe.revoke_url.is_none(), "and `revoke_url` say the same twice; keep one");
+    found.check("revoke.url", endpoint(&with_client(&revoke.url)).map(drop));
+    let named = revoke.token_field.is_empty() || is_name(&revoke.token_field);
+    found.need("revoke.token_field", named, "is not a parameter name");
+    for (name, value) in &revoke.params {
+        let taken = revoke.token_field == *name || name == "client_secret";
+        found.need(&format!("revoke.params.{name}"), is_name(name) && !taken, "is not a free parameter name");
+        let rest = value.replace("{client_id}", "").replace("{subject}", "");
+        let plain = !rest.contains(['{', '}']) && !rest.chars().any(char::is_control);
+        found.need(&format!("revoke.params.{name}"), plain, "may hold `{client_id}` and `{subject}` alone");
+    }
+    let names_it =
+        !revoke.token_field.is_empty() || revoke.auth == RevokeAuth::Token || !revoke.params.is_empty();
+    found.need("revoke.token_field", names_it, "is needed: nothing else says what to end");
+}
+
+/// The URL with our client's id where its place is: in the path, never in the host.
+pub(crate) fn with_client(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    match rest.split_once('/') {
+        Some((host, path)) => format!("{scheme}://{host}/{}", path.replacen("{client_id}", "c", 1)),
+        None => url.to_owned(),
+    }
+}

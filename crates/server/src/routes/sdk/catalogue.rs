@@ -1,0 +1,54 @@
+//! `GET /sdk/oauth/provider-catalog` (wire 3.16): public facts, and which of them this app configured.
+
+use alter_api::{
+    ErrorBody,
+    catalogue::{CatalogProvider, CatalogScope, ProviderCatalog},
+};
+use alter_flows::CatalogueEntry;
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+
+use crate::{Shared, error::ApiError, extract::SignedEmpty};
+
+#[utoipa::path(get, path = "/sdk/oauth/provider-catalog", responses(
+    (status = 200, body = ProviderCatalog), (status = 401, body = ErrorBody),
+))]
+pub(crate) async fn show(State(shared): State<Shared>, signed: SignedEmpty) -> Result<Response, ApiError> {
+    let entries = shared.flows.provider_catalogue(&signed.caller).await?;
+    let providers = entries.into_iter().map(|entry| (entry.recipe.id.clone(), provider(entry))).collect();
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(ProviderCatalog { providers })).into_response())
+}
+
+fn provider(CatalogueEntry { recipe, scopes }: CatalogueEntry) -> CatalogProvider {
+    let status = if scopes.is_some() { "configured" } else { "available" };
+    let default_scopes = scopes.unwrap_or(recipe.default_scopes);
+    let required_scopes =
+        recipe.scopes.iter().filter(|(_, known)| known.required).map(|(scope, _)| scope.clone()).collect();
+    let described = recipe.scopes.into_iter().map(|(scope, known)| {
+        let is_default = default_scopes.contains(&scope);
+        let described = CatalogScope {
+            description: known.description,
+            required: known.required,
+            is_default,
+            requires: known.requires,
+        };
+        (scope, described)
+    });
+    CatalogProvider {
+        available_scopes: described.collect(),
+        id: recipe.id,
+        display_name: recipe.name.clone(),
+        name: recipe.name,
+        category: recipe.category,
+        description: recipe.description,
+        supports_refresh: recipe.refresh.supported == Some(true),
+        supports_pkce: recipe.pkce,
+        default_scopes,
+        required_scopes,
+        status,
+    }
+}
