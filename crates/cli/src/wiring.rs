@@ -17,9 +17,18 @@ use crate::{config::Config, database::Open};
 pub(crate) async fn flows(config: &Config) -> anyhow::Result<Flows> {
     check_owner(&config.data_dir)?;
     let store = config.database.open(Open::Existing).await?;
-    let flows = assemble(config, store, Vault::new(config.root_key.load()?))?;
+    let flows = assemble(config, store, vault(config)?)?;
     flows.check_root_key().await?;
     Ok(flows)
+}
+
+/// The root key, and the one that is being replaced where there is one.
+pub(crate) fn vault(config: &Config) -> anyhow::Result<Vault> {
+    let vault = Vault::new(config.root_key.load()?);
+    match &config.root_key_old {
+        Some(old) => Ok(vault.accepting(old.load()?)),
+        None => Ok(vault),
+    }
 }
 
 /// Flows from parts, without any check.

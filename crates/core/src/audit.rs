@@ -3,7 +3,8 @@
 //!
 //! The entries of an app form a chain: each carries the SHA-256 over the one before it and its own fields ([`chain`]).
 //! Whoever edits, deletes, reorders or inserts an entry breaks it at that place (T96). Whoever rewrites everything from
-//! some entry on, or cuts the end off, is found by a head that was exported and kept elsewhere.
+//! some entry on, or cuts the end off, is found by a head that was exported and kept elsewhere. The walk along the chain
+//! is [`crate::audit_chain`].
 
 use async_trait::async_trait;
 
@@ -20,6 +21,14 @@ macro_rules! kinds {
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
+
+            /// The reverse of [`Self::as_str`].
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
+            }
+
+            /// Every name.
+            pub const NAMES: &[&str] = &[$($text),*];
         }
     };
 }
@@ -53,6 +62,14 @@ kinds! {
     KeyDeprecated = "key_deprecated",
     /// A key of an agent was revoked.
     KeyRevoked = "key_revoked",
+    /// The app seals under a new key.
+    AppKeyAdded = "app_key_added",
+    /// A key that nothing is sealed under any more was wiped.
+    AppKeyRetired = "app_key_retired",
+    /// The app's keys were wrapped under another root key.
+    RootKeyReplaced = "root_key_replaced",
+    /// The database was replaced by a backup: entries after `copy` in the details are in the replaced one alone.
+    DatabaseRestored = "database_restored",
 }
 
 /// One entry. Nothing secret, no provider text.

@@ -6,7 +6,9 @@
 
 pub mod agent;
 pub mod app;
+pub mod app_key;
 pub mod audit;
+pub mod audit_chain;
 pub mod column;
 pub mod delegation;
 pub mod exit;
@@ -32,7 +34,11 @@ pub use agent::{
     Agent, AgentCreated, AgentData, AgentKind, AgentStatus, AgentStore, Idempotency, KeyRevoked,
 };
 pub use app::{App, AppSettings, AppStore, Level};
+pub use app_key::{
+    AddAppKey, AppKeyId, AppKeyStore, ReplaceRootKey, SealedColumn, SealedValue, StoredAppKey,
+};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
+pub use audit_chain::{Anchor, BadEntry, ChainWalk, Tampering};
 pub use delegation::{Delegation, DelegationStore};
 pub use grant::{
     Credential, Grant, GrantFilter, GrantStatus, GrantStore, ListedGrant, ReleaseCredential, RevokedGrant,

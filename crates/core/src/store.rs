@@ -6,8 +6,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    AgentStore, AppStore, AuditStore, DelegationStore, GrantStore, KeyId, KeyStore, Micros, ProviderStore,
-    RevocationStore, SessionStore, TransactionStore, UserStore,
+    AgentStore, AppKeyStore, AppStore, AuditStore, DelegationStore, GrantStore, KeyId, KeyStore, Micros,
+    ProviderStore, RevocationStore, SessionStore, TransactionStore, UserStore,
 };
 
 /// Why a storage command failed.
@@ -51,6 +51,7 @@ pub fn storable(text: &str) -> bool {
 #[async_trait]
 pub trait Store:
     AppStore
+    + AppKeyStore
     + KeyStore
     + ProviderStore
     + SessionStore

@@ -111,6 +111,9 @@ pub struct CompleteConnect {
 pub trait TransactionStore: Send + Sync {
     /// Saves `session` (compare-and-set as [`crate::SessionStore::save_session`]) and stores the transaction; `false` when
     /// the session has moved: nothing is stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the verifier's key was retired: seal again.
     async fn start_transaction(
         &self,
         session: &Session,
@@ -124,6 +127,9 @@ pub trait TransactionStore: Send + Sync {
     /// `consumed -> sent`, durable before the request leaves; `false` when it was not `consumed`.
     async fn mark_sent(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError>;
     /// Stores the sealed raw token answer of a `sent` transaction; `false` when it is not `sent`.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when its key was retired: seal again.
     async fn save_body(&self, id: TransactionId, sealed: Vec<u8>) -> Result<bool, StoreError>;
     /// `sent -> succeeded`, with grant, delegation, session and audit; the verifier and the body are wiped. `false` when the
     /// transaction was not `sent` (it was completed already, or given up).

@@ -195,8 +195,11 @@ impl Flows {
             expires_at: transaction.expires_at,
             exchanging: false,
         });
-        let stored = self.store().start_transaction(&session, transaction).await?;
-        Ok(stored.then_some(location))
+        match self.store().start_transaction(&session, transaction).await {
+            // The app's key was replaced at this moment.
+            Err(StoreError::Conflict) => Ok(None),
+            stored => Ok(stored?.then_some(location)),
+        }
     }
 
     fn may_approve(

@@ -127,23 +127,47 @@ impl Flows {
         key.seal(&place.as_place(&app), plaintext, &|buffer| self.random().fill(buffer))
     }
 
-    pub(crate) fn open(
+    /// The key that the app seals under at this moment.
+    pub(crate) async fn current_key(&self, app: AppId) -> Result<AppKey, FlowFault> {
+        Ok(self.app_key(&self.app_of(app).await?)?)
+    }
+
+    /// Opens a value. While keys are replaced it may be under another of the app's keys than `key`: then that one is read,
+    /// and only then.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it has been put under another key since it was read and its own is wiped: read again.
+    pub(crate) async fn open(
         &self,
         key: &AppKey,
         place: &SealedPlace<'_>,
         sealed: &[u8],
-    ) -> Result<SecretSlice<u8>, VaultError> {
+    ) -> Result<SecretSlice<u8>, FlowFault> {
         let app = place.app.to_string();
-        key.open(&place.as_place(&app), sealed)
+        match key.open(&place.as_place(&app), sealed) {
+            Err(VaultError::WrongKeyId) => {
+                let other = self.key_of(place.app, sealed).await?;
+                Ok(other.open(&place.as_place(&app), sealed)?)
+            }
+            opened => Ok(opened?),
+        }
     }
 
-    pub(crate) fn open_text(
+    async fn key_of(&self, app: AppId, sealed: &[u8]) -> Result<AppKey, FlowFault> {
+        let id = alter_vault::sealed_under(sealed)?;
+        let key = self.store().get_app_key(app, id).await?.ok_or(VaultError::WrongKeyId)?;
+        let wrapped = key.wrapped.ok_or(StoreError::Conflict)?;
+        Ok(self.inner.vault.app_key(&app.to_string(), &wrapped)?)
+    }
+
+    /// As [`Self::open`].
+    pub(crate) async fn open_text(
         &self,
         key: &AppKey,
         place: &SealedPlace<'_>,
         sealed: &[u8],
     ) -> Result<SecretString, FlowFault> {
-        let bytes = self.open(key, place, sealed)?;
+        let bytes = self.open(key, place, sealed).await?;
         let text = std::str::from_utf8(bytes.expose_secret()).map_err(|_| FlowFault::NotText)?;
         Ok(SecretString::from(text.to_owned()))
     }
@@ -204,8 +228,15 @@ pub(crate) struct SealedPlace<'a> {
 }
 
 impl<'a> SealedPlace<'a> {
-    fn as_place(&self, app: &'a str) -> Place<'a> {
+    pub(crate) fn as_place(&self, app: &'a str) -> Place<'a> {
         Place { app, table: self.table, column: self.column, row: self.row, generation: self.generation }
+    }
+}
+
+impl FlowFault {
+    /// Something was written between reading and acting: read again.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Conflict))
     }
 }
 

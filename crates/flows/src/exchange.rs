@@ -184,18 +184,7 @@ impl Flows {
 
     /// Steps 1 to 3.
     async fn request_token(&self, transaction: &Transaction, code: &SecretString) -> Result<RawAnswer, Stop> {
-        let config = self.config_of(transaction).await?;
-        let key = self.app_key(&self.app_of(transaction.app_id).await?)?;
-        let row = transaction.id.to_string();
-        let place = |column| SealedPlace {
-            app: transaction.app_id,
-            table: "transactions",
-            column,
-            row: &row,
-            generation: 0,
-        };
-        let verifier = self.open_text(&key, &place("verifier"), &transaction.verifier)?;
-        let secret = self.client_secret(&key, &config)?;
+        let Opened { config, key, verifier, secret } = self.opened(transaction).await?;
         if !self.store().mark_sent(transaction.id, self.now()).await? {
             return Err(Stop::Moved);
         }
@@ -211,14 +200,61 @@ impl Flows {
         )
         .await
         .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
-        // From here to the end of `save_body` is the window in which a crash loses what the provider has given away.
+        // From here to the end of `seal_and_journal` is the window in which a crash loses what the provider has given away.
         let window = alter_failpoint::Stopwatch::start();
         alter_failpoint::pass("answered");
-        let sealed = self.seal(&key, &place("body"), &answer.to_bytes())?;
-        let journalled = self.journal(transaction, sealed).await?;
+        let journalled = self.seal_and_journal(transaction, key, &answer).await?;
         window.stop("crash_window");
         alter_failpoint::pass("journalled");
         if journalled { Ok(answer) } else { Err(Stop::Moved) }
+    }
+
+    /// What the request needs. What is put under another key between being read and being opened is read again.
+    async fn opened(&self, transaction: &Transaction) -> Result<Opened, Stop> {
+        let mut sealed = transaction.verifier.clone();
+        for _ in 0..4 {
+            let config = self.config_of(transaction).await?;
+            match self.try_opened(transaction, &sealed, config).await {
+                Err(fault) if fault.is_conflict() => {
+                    let again = self.store().find_transaction(&transaction.state_hash).await?;
+                    sealed = again.ok_or(Stop::Moved)?.verifier;
+                }
+                opened => return Ok(opened?),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    async fn try_opened(
+        &self,
+        transaction: &Transaction,
+        verifier: &[u8],
+        config: ProviderConfig,
+    ) -> Result<Opened, FlowFault> {
+        let key = self.current_key(transaction.app_id).await?;
+        let row = transaction.id.to_string();
+        let verifier = self.open_text(&key, &place(transaction, &row, "verifier"), verifier).await?;
+        let secret = self.client_secret(&key, &config).await?;
+        Ok(Opened { config, key, verifier, secret })
+    }
+
+    /// The provider has answered: nothing but the end of the transaction may keep the answer from the journal. A key that
+    /// was retired since the request left is a reason to seal again.
+    async fn seal_and_journal(
+        &self,
+        transaction: &Transaction,
+        mut key: AppKey,
+        answer: &RawAnswer,
+    ) -> Result<bool, FlowFault> {
+        let row = transaction.id.to_string();
+        for _ in 0..4 {
+            let sealed = self.seal(&key, &place(transaction, &row, "body"), &answer.to_bytes())?;
+            match self.journal(transaction, sealed).await {
+                Err(StoreError::Conflict) => key = self.current_key(transaction.app_id).await?,
+                saved => return Ok(saved?),
+            }
+        }
+        Err(StoreError::Conflict.into())
     }
 
     /// Step 3. May be done twice: it is the same answer.
@@ -237,16 +273,9 @@ impl Flows {
 
     async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {
         let sealed = transaction.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
-        let key = self.app_key(&self.app_of(transaction.app_id).await?)?;
+        let key = self.current_key(transaction.app_id).await?;
         let row = transaction.id.to_string();
-        let place = SealedPlace {
-            app: transaction.app_id,
-            table: "transactions",
-            column: "body",
-            row: &row,
-            generation: 0,
-        };
-        let bytes = self.open(&key, &place, sealed)?;
+        let bytes = self.open(&key, &place(transaction, &row, "body"), sealed).await?;
         RawAnswer::from_bytes(bytes.expose_secret())
             .map_err(|_| FlowFault::Broken("the journal cannot be read"))
     }
@@ -263,12 +292,16 @@ impl Flows {
         let tokens = alter_oauth::parse_token_answer(&config.recipe, answer).map_err(token_stop)?;
         let identity = self.read_identity(transaction, &config, &tokens, received_at).await?;
         let session = self.store().get_session(&transaction.sid).await?.ok_or(Stop::Moved)?;
-        let key = self.app_key(&self.app_of(transaction.app_id).await?)?;
         let source =
             Source { session: &session, config: &config, tokens: &tokens, identity: &identity, received_at };
-        // A conflict means that the same account was connected in another window at this moment: read and seal again.
+        // A conflict means that the same account was connected in another window at this moment, or that the app's key was
+        // replaced: read and seal again.
         for _ in 0..4 {
-            let complete = self.completion(transaction, &source, &key, request_id).await?;
+            let key = self.current_key(transaction.app_id).await?;
+            let complete = match self.completion(transaction, &source, &key, request_id).await {
+                Err(Stop::Fault(fault)) if fault.is_conflict() => continue,
+                complete => complete?,
+            };
             match self.store().complete_connect(complete).await {
                 Ok(true) => {
                     alter_failpoint::pass("committed");
@@ -366,7 +399,7 @@ impl Flows {
         };
         let seal_some =
             |column, value: &Option<SecretString>| value.as_ref().map(|v| seal(column, v)).transpose();
-        let kept_refresh = self.keep_refresh_token(known.as_ref(), tokens, key)?;
+        let kept_refresh = self.keep_refresh_token(known.as_ref(), tokens, key).await?;
         let credential = Credential {
             generation,
             token_type: tokens.token_type.clone(),
@@ -448,7 +481,7 @@ impl Flows {
     }
 
     /// Some providers send a refresh token only at the first consent: the old one is kept then.
-    fn keep_refresh_token(
+    async fn keep_refresh_token(
         &self,
         known: Option<&Grant>,
         tokens: &TokenSet,
@@ -466,7 +499,7 @@ impl Flows {
             row: &row,
             generation: grant.credential.generation,
         };
-        self.open_text(key, &place, sealed).map(Some)
+        self.open_text(key, &place, sealed).await.map(Some)
     }
 
     async fn config_of(&self, transaction: &Transaction) -> Result<ProviderConfig, Stop> {
@@ -474,7 +507,7 @@ impl Flows {
         config.ok_or_else(|| provider_stop("provider_not_configured", "the operator removed the provider"))
     }
 
-    pub(crate) fn client_secret(
+    pub(crate) async fn client_secret(
         &self,
         key: &AppKey,
         config: &ProviderConfig,
@@ -487,8 +520,22 @@ impl Flows {
             row: config.config_id.as_str(),
             generation: config.generation,
         };
-        self.open_text(key, &place, sealed).map(Some)
+        self.open_text(key, &place, sealed).await.map(Some)
     }
+}
+
+/// What a token request needs.
+struct Opened {
+    config: ProviderConfig,
+    /// The app's current key, for the answer.
+    key: AppKey,
+    verifier: SecretString,
+    secret: Option<SecretString>,
+}
+
+/// Where a transaction's sealed values live.
+fn place<'a>(transaction: &Transaction, row: &'a str, column: &'static str) -> SealedPlace<'a> {
+    SealedPlace { app: transaction.app_id, table: "transactions", column, row, generation: 0 }
 }
 
 /// What a grant is made from.

@@ -238,14 +238,17 @@ impl Flows {
         reason: Option<&str>,
         may: impl Fn(&Grant) -> bool,
     ) -> Result<(RevokedGrant, bool), RevokeGrantError> {
-        // A grant that moved meanwhile (the user reconnected, a token was refreshed) is read again.
+        // A grant that moved meanwhile (the user reconnected, a token was refreshed, a key was replaced) is read again.
         for _ in 0..8 {
             let found = self.store().get_grant(actor.app.id, id).await?;
             let grant = found.filter(&may).ok_or(RevokeGrantError::NotFound)?;
             if let Some(revoked) = grant.revoked {
                 return Ok((revoked, false));
             }
-            let request = self.revocation_of(actor, &grant).await?;
+            let request = match self.revocation_of(&grant).await {
+                Err(fault) if fault.is_conflict() => continue,
+                request => request?,
+            };
             let at = self.now();
             let revoke = RevokeGrant {
                 call: actor.call,
@@ -265,24 +268,27 @@ impl Flows {
                     )
                 },
             };
-            if self.store().revoke_grant(revoke).await? {
-                let outcome = match request {
-                    Some(request) => self.ask_and_wait(request).await,
-                    None => RevocationOutcome::NotOffered,
-                };
-                return Ok((RevokedGrant { at, reason: reason.map(str::to_owned), outcome }, true));
+            match self.store().revoke_grant(revoke).await {
+                Ok(true) => {}
+                Ok(false) | Err(StoreError::Conflict) => continue,
+                Err(error) => return Err(error.into()),
             }
+            let outcome = match request {
+                Some(request) => self.ask_and_wait(request).await,
+                None => RevocationOutcome::NotOffered,
+            };
+            return Ok((RevokedGrant { at, reason: reason.map(str::to_owned), outcome }, true));
         }
         Err(StoreError::Conflict.into())
     }
 
     /// Step 2; `None` when the provider offers no way to revoke or is not configured any more.
-    async fn revocation_of(&self, actor: &Actor, grant: &Grant) -> Result<Option<Revocation>, FlowFault> {
+    async fn revocation_of(&self, grant: &Grant) -> Result<Option<Revocation>, FlowFault> {
         let config = self.store().get_provider(&grant.config_id).await?;
         if !config.is_some_and(|config| alter_oauth::offers_revocation(&config.recipe)) {
             return Ok(None);
         }
-        let key = self.app_key(&actor.app)?;
+        let key = self.current_key(grant.app_id).await?;
         let row = grant.id.to_string();
         let credential = &grant.credential;
         // Ending the refresh token ends the whole grant (RFC 7009 section 2.1).
@@ -297,7 +303,8 @@ impl Flows {
             row: &row,
             generation,
         };
-        let token = match self.open_text(&key, &place("grants", column, credential.generation), sealed) {
+        let token = match self.open_text(&key, &place("grants", column, credential.generation), sealed).await
+        {
             Ok(token) => token,
             Err(error) => {
                 // A value that cannot be opened cannot be revoked at the provider either; here it can.
@@ -384,7 +391,7 @@ impl Flows {
         request: &Revocation,
         config: &ProviderConfig,
     ) -> Result<Result<(), RevokeError>, FlowFault> {
-        let key = self.app_key(&self.app_of(request.app_id).await?)?;
+        let key = self.current_key(request.app_id).await?;
         let row = request.grant_id.to_string();
         let place = SealedPlace {
             app: request.app_id,
@@ -393,8 +400,8 @@ impl Flows {
             row: &row,
             generation: 0,
         };
-        let token = self.open_text(&key, &place, &request.token)?;
-        let secret = self.client_secret(&key, config)?;
+        let token = self.open_text(&key, &place, &request.token).await?;
+        let secret = self.client_secret(&key, config).await?;
         let client = Client { id: &config.client_id, secret: secret.as_ref() };
         let asked = alter_oauth::revoke(
             &self.inner.egress,

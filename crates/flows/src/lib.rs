@@ -7,6 +7,7 @@
 mod actor;
 mod agents;
 mod approve;
+mod audit;
 mod authenticate;
 mod callback;
 mod catalogue;
@@ -15,6 +16,7 @@ mod claim;
 mod context;
 mod exchange;
 mod grants;
+mod key_ring;
 pub mod metrics;
 mod mint;
 mod operate;
@@ -30,6 +32,7 @@ mod user_token;
 pub use agents::{AgentChange, AgentError, MadeAgent, NewAgent};
 pub use alter_oauth::UserClaims;
 pub use approve::{ApproveError, StepError};
+pub use audit::{AuditChecked, AuditError, AuditFilter};
 pub use authenticate::{AppKeyRequired, AuthError, Caller, PresentedCall};
 pub use callback::{CallbackEnd, CallbackRequest};
 pub use catalogue::CatalogueEntry;
@@ -40,6 +43,7 @@ pub use grants::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
     visible_scopes,
 };
+pub use key_ring::{KeyState, RootKeyError, Rotated};
 pub use mint::{MintError, MintRequest, Minted};
 pub use operate::{NewApp, NewKey, OperateError, ProviderSetting};
 pub use page::{PageError, PageView, Screen};

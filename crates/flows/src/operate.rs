@@ -76,8 +76,22 @@ impl Flows {
             .map_err(FlowFault::from)?;
         let app = App { id, settings, wrapped_key, created_at: self.now() };
         self.store().insert_app(app.clone()).await?;
+        self.root_key_stays(&app).await?;
         let key = self.create_key(id, "first").await?;
         Ok(NewApp { app, key })
+    }
+
+    /// A root key that was replaced between wrapping the app's key and storing it leaves an app that no server can use.
+    async fn root_key_stays(&self, app: &App) -> Result<(), OperateError> {
+        let before = self.inner.vault.is_under_other();
+        let fits = self.check_root_key().await.is_ok() && self.inner.vault.is_under_other() == before;
+        match fits {
+            true => Ok(()),
+            false => Err(OperateError::Invalid(format!(
+                "The root key was replaced at this moment, and the new app {} cannot be used: make it again.",
+                app.id
+            ))),
+        }
     }
 
     /// Changes an app's settings.

@@ -170,7 +170,10 @@ impl Flows {
         if expires_in.is_some_and(|seconds| seconds <= 0) {
             return Err(ReleaseError::RefreshNotBuilt);
         }
-        let access_token = self.open_access_token(caller, &grant)?;
+        let access_token = match self.open_access_token(caller, &grant).await {
+            Err(fault) if fault.is_conflict() => return Ok(None),
+            opened => opened?,
+        };
         let release = ReleaseCredential {
             call: caller.nonce,
             app_id: caller.app.id,
@@ -194,7 +197,7 @@ impl Flows {
         }
     }
 
-    fn open_access_token(&self, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
+    async fn open_access_token(&self, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
         let key = self.app_key(&caller.app)?;
         let row = grant.id.to_string();
         let place = SealedPlace {
@@ -204,7 +207,7 @@ impl Flows {
             row: &row,
             generation: grant.credential.generation,
         };
-        self.open_text(&key, &place, &grant.credential.access_token)
+        self.open_text(&key, &place, &grant.credential.access_token).await
     }
 }
 

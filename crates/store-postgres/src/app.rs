@@ -5,18 +5,25 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
 use crate::{
-    PostgresStore,
+    PostgresStore, app_key,
     column::{json, parsed, read, read_json, read_time},
     fault::Fault,
-    statement::values,
+    statement::{run, values},
 };
 
 #[async_trait]
 impl AppStore for PostgresStore {
     async fn insert_app(&self, app: App) -> Result<(), StoreError> {
         let sql = "INSERT INTO apps (id, settings, wrapped_key, created_at) VALUES ($1, $2, $3, $4)";
-        let values = values![app.id.to_string(), json(&app.settings)?, app.wrapped_key, app.created_at.0];
-        self.run(sql, values).await.map(|_| ())
+        let (settings, app) = (json(&app.settings)?, &app);
+        self.write(|tx| {
+            let values = values![app.id.to_string(), &*settings, &*app.wrapped_key, app.created_at.0];
+            Box::pin(async move {
+                run(tx.c, sql, values).await?;
+                app_key::insert(tx.c, app.id, &app.wrapped_key, app.created_at).await
+            })
+        })
+        .await
     }
 
     async fn get_app(&self, id: AppId) -> Result<Option<App>, StoreError> {

@@ -13,6 +13,7 @@ use sqlx::{
 
 use crate::{
     PostgresStore, agent,
+    app_key::refuse_retired,
     audit::append,
     column::{
         counter, json, optional_text, parsed, read, read_counter, read_json, read_optional_time, read_text,
@@ -199,9 +200,16 @@ async fn release_in(c: &mut PgConnection, release: &ReleaseCredential) -> Result
 /// Writes a grant: generation 1 is new, any other replaces the one before it.
 ///
 /// # Errors
-/// [`StoreError::Conflict`]: the account or the id is there already, or the generation has moved.
+/// [`StoreError::Conflict`]: the account or the id is there already, the generation has moved, or the key of a value was
+/// retired.
 pub(crate) async fn put(c: &mut PgConnection, grant: &Grant) -> Result<(), Fault> {
     let credential = &grant.credential;
+    let sealed = [
+        Some(&*credential.access_token),
+        credential.refresh_token.as_deref(),
+        credential.id_token.as_deref(),
+    ];
+    refuse_retired(c, grant.app_id, &sealed).await?;
     let values = values![
         grant.id.to_string(),
         grant.app_id.to_string(),

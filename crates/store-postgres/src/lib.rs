@@ -15,6 +15,7 @@
 
 mod agent;
 mod app;
+mod app_key;
 mod audit;
 mod column;
 mod connection;

@@ -22,6 +22,7 @@ use crate::{
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_connect.sql"),
     include_str!("../migrations/0002_users_and_agents.sql"),
+    include_str!("../migrations/0003_app_keys.sql"),
 ];
 
 /// Where the schema stands, and who may move it.

@@ -6,9 +6,10 @@ use sqlx::postgres::PgRow;
 
 use crate::{
     PostgresStore,
+    app_key::refuse_retired,
     column::{counter, json, parsed, read, read_counter, read_json, read_text, read_time, text},
     fault::Fault,
-    statement::values,
+    statement::{one, values},
 };
 
 macro_rules! columns {
@@ -37,13 +38,21 @@ impl ProviderStore for PostgresStore {
             text(&config.recipe.id)?,
             json(&config.recipe)?,
             text(&config.client_id)?,
-            config.client_secret,
+            config.client_secret.as_deref(),
             counter(config.generation)?,
             json(&config.scopes)?,
             config.created_at.0,
             config.updated_at.0,
         ];
-        self.one(sql, values, read_provider).await?.ok_or(StoreError::Corrupt("config_id"))
+        let config = &config;
+        self.write(|tx| {
+            let values = values.clone();
+            Box::pin(async move {
+                refuse_retired(tx.c, config.app_id, &[config.client_secret.as_deref()]).await?;
+                one(tx.c, sql, values, read_provider).await?.ok_or(Fault::corrupt("config_id"))
+            })
+        })
+        .await
     }
 
     async fn get_provider(&self, config_id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError> {

@@ -9,6 +9,7 @@ use sqlx::{PgConnection, postgres::PgRow};
 
 use crate::{
     PostgresStore,
+    app_key::refuse_retired,
     audit::append,
     column::{counter, optional_text, parsed, read, read_counter, read_time},
     delegation::revoke_all_of,
@@ -92,6 +93,7 @@ async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<bool, F
 }
 
 async fn insert(c: &mut PgConnection, r: &Revocation) -> Result<(), Fault> {
+    refuse_retired(c, r.app_id, &[Some(&r.token)]).await?;
     let sql =
         "INSERT INTO revocations (grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at,
                                         created_at)

@@ -13,6 +13,7 @@ use sqlx::{
 
 use crate::{
     PostgresStore,
+    app_key::refuse_retired,
     audit::append,
     column::{json, parsed, read, read_hash, read_json, read_text, read_time, text},
     delegation,
@@ -49,6 +50,7 @@ impl TransactionStore for PostgresStore {
                 if !saved.save(tx.c).await? {
                     return Ok(false);
                 }
+                refuse_retired(tx.c, transaction.app_id, &[Some(&transaction.verifier)]).await?;
                 insert(tx.c, transaction).await?;
                 Ok(true)
             })
@@ -85,8 +87,18 @@ impl TransactionStore for PostgresStore {
 
     async fn save_body(&self, id: TransactionId, sealed: Vec<u8>) -> Result<bool, StoreError> {
         // `status_at` stays: it tells since when the transaction has been `sent`.
-        let sql = "UPDATE transactions SET body = $2 WHERE id = $1 AND status = 'sent'";
-        Ok(self.run(sql, values![id.to_string(), sealed]).await? == 1)
+        let sql = "UPDATE transactions SET body = $2 WHERE id = $1 AND status = 'sent' RETURNING app_id";
+        let sealed = &sealed;
+        self.write(|tx| {
+            let values = values![id.to_string(), &**sealed];
+            Box::pin(async move {
+                let app = one(tx.c, sql, values, |row| parsed(row, "app_id", AppId::parse)).await?;
+                let Some(app) = app else { return Ok(false) };
+                refuse_retired(tx.c, app, &[Some(sealed)]).await?;
+                Ok(true)
+            })
+        })
+        .await
     }
 
     async fn complete_connect(&self, complete: CompleteConnect) -> Result<bool, StoreError> {

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, ToSql, named_params, params};
 
 use crate::{
     SqliteStore, agent,
+    app_key::refuse_retired,
     audit::append,
     column::{
         counter, json, optional_text, parsed, read_counter, read_json, read_optional_time, read_text,
@@ -210,9 +211,13 @@ fn release_in(c: &Connection, release: &ReleaseCredential) -> Result<bool, Fault
 /// Writes a grant: generation 1 is new, any other replaces the one before it.
 ///
 /// # Errors
-/// [`StoreError::Conflict`]: the account or the id is there already, or the generation has moved.
+/// [`StoreError::Conflict`]: the account or the id is there already, the generation has moved, or the key of a value was
+/// retired.
 pub(crate) fn put(c: &Connection, grant: &Grant) -> Result<(), Fault> {
     let credential = &grant.credential;
+    let sealed =
+        [Some(&credential.access_token), credential.refresh_token.as_ref(), credential.id_token.as_ref()];
+    refuse_retired(c, grant.app_id, sealed)?;
     let values = named_params! {
         ":id": grant.id.to_string(),
         ":app_id": grant.app_id.to_string(),

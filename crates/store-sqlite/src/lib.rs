@@ -12,7 +12,9 @@
 
 mod agent;
 mod app;
+mod app_key;
 mod audit;
+pub mod backup;
 mod column;
 mod connection;
 mod delegation;
@@ -64,6 +66,9 @@ pub enum OpenError {
     /// An SQLite file with tables of something else. Nothing was changed.
     #[error("{} is a database of another program", .0.display())]
     NotOurs(PathBuf),
+    /// Another process has it open.
+    #[error("{} is in use: stop the server and every command that works on it", .0.display())]
+    InUse(PathBuf),
     /// The file system does not give the write-ahead log; the journal mode that it gives.
     #[error("this file system gives journal mode {0} where WAL is needed")]
     NoLog(String),

@@ -12,6 +12,7 @@ use crate::OpenError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_connect.sql"),
     include_str!("../migrations/0002_users_and_agents.sql"),
+    include_str!("../migrations/0003_app_keys.sql"),
 ];
 
 /// The newest schema this program knows.

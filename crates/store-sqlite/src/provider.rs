@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::{
     SqliteStore,
+    app_key::refuse_retired,
     column::{counter, json, parsed, read_counter, read_json, read_text, read_time, text},
     fault::Fault,
     statement::{all, one, run},
@@ -47,6 +48,7 @@ fn save(
     recipe: &str,
     scopes: &str,
 ) -> Result<ProviderConfig, Fault> {
+    refuse_retired(c, config.app_id, [config.client_secret.as_ref()])?;
     let sql = concat!(
         "INSERT INTO providers (config_id, app_id, provider, recipe, client_id, client_secret, generation, scopes,
                                 created_at, updated_at)

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::{
     SqliteStore,
+    app_key::refuse_retired,
     audit::append,
     column::{counter, optional_text, parsed, read_time},
     delegation::revoke_all_of,
@@ -87,6 +88,7 @@ fn revoke_in(c: &Connection, revoke: &RevokeGrant) -> Result<bool, Fault> {
 }
 
 fn insert(c: &Connection, r: &Revocation) -> Result<(), Fault> {
+    refuse_retired(c, r.app_id, [Some(&r.token)])?;
     let sql =
         "INSERT INTO revocations (grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at,
                                         created_at)

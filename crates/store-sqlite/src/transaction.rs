@@ -10,6 +10,7 @@ use rusqlite::{Connection, Params, Row, params};
 
 use crate::{
     SqliteStore,
+    app_key::refuse_retired,
     audit::append,
     column::{json, parsed, read_hash, read_json, read_text, read_time, text},
     delegation,
@@ -42,6 +43,7 @@ impl TransactionStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let saved = Saved::of(session)?;
         self.write(move |c| {
+            refuse_retired(c, transaction.app_id, [Some(&transaction.verifier)])?;
             if !saved.save(c)? {
                 return Ok(false);
             }
@@ -76,8 +78,15 @@ impl TransactionStore for SqliteStore {
 
     async fn save_body(&self, id: TransactionId, sealed: Vec<u8>) -> Result<bool, StoreError> {
         // `status_at` stays: it tells since when the transaction has been `sent`.
-        let sql = "UPDATE transactions SET body = ?2 WHERE id = ?1 AND status = 'sent'";
-        self.write(move |c| Ok(run(c, sql, params![id.to_string(), sealed])? == 1)).await
+        let sql = "UPDATE transactions SET body = ?2 WHERE id = ?1 AND status = 'sent' RETURNING app_id";
+        self.write(move |c| {
+            let app =
+                one(c, sql, params![id.to_string(), sealed], |row| parsed(row, "app_id", AppId::parse))?;
+            let Some(app) = app else { return Ok(false) };
+            refuse_retired(c, app, [Some(&sealed)])?;
+            Ok(true)
+        })
+        .await
     }
 
     async fn complete_connect(&self, complete: CompleteConnect) -> Result<bool, StoreError> {

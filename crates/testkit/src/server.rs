@@ -174,6 +174,11 @@ impl TestServer {
         self.dir.join("alter.db")
     }
 
+    /// The root key: for the command line on the same data.
+    pub fn root_key(&self) -> &SecretString {
+        &self.root_key
+    }
+
     /// The folder with everything that is stored.
     pub fn dir(&self) -> &Path {
         &self.dir

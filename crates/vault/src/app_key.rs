@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
-use crate::envelope::{ALGORITHMS, Header, KEY_ID, Sealed, VERSION};
+use crate::envelope::{ALGORITHMS, AppKeyId, Header, KEY_ID, Sealed, VERSION};
 use crate::place::Fields;
 use crate::primitives::{KEY, Key, NONCE, decrypt, derive, encrypt, same, unwrap, wrap};
 use crate::{Fill, Place, VaultError, labels};
@@ -24,6 +24,11 @@ struct Inner {
 impl AppKey {
     pub(crate) fn new(app: &str, key_id: [u8; KEY_ID], key: Key) -> Self {
         Self(Arc::new(Inner { app: app.into(), key_id, key }))
+    }
+
+    /// Which key it is: not secret, and part of every value that it sealed.
+    pub fn id(&self) -> AppKeyId {
+        self.0.key_id
     }
 
     /// Encrypts `plaintext` for `place` under a fresh data key. The result is [`OVERHEAD`](crate::OVERHEAD) bytes
@@ -64,13 +69,7 @@ impl AppKey {
     /// [`VaultError::Refused`] when it was altered or comes from another place.
     pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<SecretSlice<u8>, VaultError> {
         let sealed = Sealed::read(sealed)?;
-        if *sealed.key_id != self.0.key_id {
-            return Err(VaultError::WrongKeyId);
-        }
-        let data_key = unwrap(&self.wrap_key(sealed.salt), self.wrap_place(place)?.bytes(), sealed.wrapped)?;
-        if !same(commitment(&data_key).as_slice(), sealed.commitment) {
-            return Err(VaultError::Refused);
-        }
+        let data_key = self.data_key(place, &sealed)?;
         // Exactly as long as the value: a vector that had to shrink would leave a copy behind.
         let mut plaintext = Zeroizing::new(vec![0; sealed.ciphertext.len()]);
         decrypt(
@@ -82,6 +81,51 @@ impl AppKey {
             &mut plaintext,
         )?;
         Ok(SecretSlice::from(std::mem::take(&mut *plaintext)))
+    }
+
+    /// The same value under `new`: its data key is wrapped again, the ciphertext stays as it is and the plaintext is
+    /// never seen.
+    ///
+    /// # Errors
+    /// As [`AppKey::open`]; [`VaultError::WrongApp`] when the place or `new` is another app's.
+    pub fn rewrap(
+        &self,
+        new: &AppKey,
+        place: &Place,
+        sealed: &[u8],
+        fill: Fill,
+    ) -> Result<Vec<u8>, VaultError> {
+        if *place.app != *self.0.app || new.0.app != self.0.app {
+            return Err(VaultError::WrongApp);
+        }
+        let old = Sealed::read(sealed)?;
+        let data_key = self.data_key(place, &old)?;
+        let mut salt = [0; KEY];
+        fill(&mut salt);
+        let wrapped = wrap(&new.wrap_key(&salt), new.wrap_place(place)?.bytes(), &data_key);
+        let header = Header {
+            key_id: &new.0.key_id,
+            salt: &salt,
+            wrapped: &wrapped,
+            commitment: old.commitment,
+            nonce: old.nonce,
+        };
+        let mut out = header.write(old.ciphertext.len());
+        out.extend_from_slice(old.ciphertext);
+        out.extend_from_slice(old.tag);
+        Ok(out)
+    }
+
+    /// The key that the value is encrypted with, which is the one it commits to.
+    fn data_key(&self, place: &Place, sealed: &Sealed) -> Result<Key, VaultError> {
+        if *sealed.key_id != self.0.key_id {
+            return Err(VaultError::WrongKeyId);
+        }
+        let data_key = unwrap(&self.wrap_key(sealed.salt), self.wrap_place(place)?.bytes(), sealed.wrapped)?;
+        match same(commitment(&data_key).as_slice(), sealed.commitment) {
+            true => Ok(data_key),
+            false => Err(VaultError::Refused),
+        }
     }
 
     fn wrap_key(&self, salt: &[u8; KEY]) -> Key {

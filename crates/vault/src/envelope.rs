@@ -10,6 +10,8 @@ pub(crate) const VERSION: u8 = 1;
 pub(crate) const ALGORITHMS: u8 = 1;
 /// Length of an app key's id, in bytes.
 pub(crate) const KEY_ID: usize = 16;
+/// Which app key: 16 random bytes, stored in the clear.
+pub type AppKeyId = [u8; KEY_ID];
 /// A key under a one-use key: itself and the tag.
 pub(crate) const WRAPPED: usize = KEY + TAG;
 
@@ -21,6 +23,22 @@ const VALUE_HEADER: usize = 6 + KEY_ID + KEY + WRAPPED + KEY + NONCE;
 
 /// How many bytes a sealed value is longer than its plaintext.
 pub const OVERHEAD: usize = VALUE_HEADER + TAG;
+
+/// Which app key a sealed value was sealed under.
+///
+/// # Errors
+/// [`VaultError::Corrupt`] when it is no sealed value.
+pub fn sealed_under(sealed: &[u8]) -> Result<AppKeyId, VaultError> {
+    Sealed::read(sealed).map(|sealed| *sealed.key_id)
+}
+
+/// Which app key a wrapped one is.
+///
+/// # Errors
+/// [`VaultError::Corrupt`] when it is no wrapped app key.
+pub fn wrapped_key_id(wrapped: &[u8]) -> Result<AppKeyId, VaultError> {
+    WrappedAppKey::read(wrapped).map(|record| *record.key_id)
+}
 
 /// Consumes a record from its front.
 struct Reader<'a>(&'a [u8]);

@@ -1,6 +1,9 @@
 //! What the root key is used for: proving that it is the right one, and wrapping the app keys.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use crate::envelope::{ALGORITHMS, KEY_ID, KeyCheck, VERSION, WrappedAppKey};
 use crate::place::Fields;
@@ -9,13 +12,28 @@ use crate::{AppKey, Fill, RootKey, VaultError, labels};
 
 /// The keyring. Holds the root key for as long as the program runs.
 pub struct Vault {
-    root: RootKey,
+    roots: Vec<RootKey>,
+    /// The root key that the database is under, as far as it was asked: what is wrapped is wrapped under this one.
+    active: AtomicUsize,
 }
 
 impl Vault {
     /// A keyring under `root`. Call [`Vault::verify_key_check`] before using it on an existing database.
     pub fn new(root: RootKey) -> Self {
-        Self { root }
+        Self { roots: vec![root], active: AtomicUsize::new(0) }
+    }
+
+    /// Accepts another root key too: what was wrapped under either opens. For the time in which a root key is replaced
+    /// while servers run.
+    #[must_use]
+    pub fn accepting(mut self, other: RootKey) -> Self {
+        self.roots.push(other);
+        self
+    }
+
+    /// Whether the database was last seen to be under another root key than the first.
+    pub fn is_under_other(&self) -> bool {
+        self.active.load(Ordering::Relaxed) != 0
     }
 
     /// The record to store once, when the database is created: it tells this root key from any other and reveals
@@ -23,21 +41,24 @@ impl Vault {
     pub fn key_check(&self, fill: Fill) -> Vec<u8> {
         let mut salt = [0; KEY];
         fill(&mut salt);
-        KeyCheck { salt: &salt, value: &self.check_value(&salt) }.write()
+        KeyCheck { salt: &salt, value: &check_value(self.root(), &salt) }.write()
     }
 
-    /// Whether this is the root key that `stored` was made with (T93). A server that gets an error must not start.
+    /// Whether this is the root key, or one that is accepted, that `stored` was made with (T93). A server that gets an
+    /// error must not start.
     ///
     /// # Errors
     /// [`VaultError::WrongRootKey`]; [`VaultError::Corrupt`] when `stored` is not a key check record.
     pub fn verify_key_check(&self, stored: &[u8]) -> Result<(), VaultError> {
         let record = KeyCheck::read(stored)?;
-        let matches = same(self.check_value(record.salt).as_slice(), record.value);
-        if matches { Ok(()) } else { Err(VaultError::WrongRootKey) }
+        let fits = |root| same(check_value(root, record.salt).as_slice(), record.value);
+        let active = self.roots.iter().position(fits).ok_or(VaultError::WrongRootKey)?;
+        self.active.store(active, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Makes a key for `app` and returns it wrapped, to be stored in the app's row. Deleting that row shreds every
-    /// value sealed under it.
+    /// Makes a key for `app` and returns it wrapped, to be stored with the app. Wiping it shreds every value sealed under
+    /// it.
     ///
     /// # Errors
     /// [`VaultError::TooLong`] for an app name past 4 GiB.
@@ -46,29 +67,66 @@ impl Vault {
         fill(&mut key_id);
         fill(&mut salt);
         fill(key.as_mut_slice());
-        let wrapped = wrap(&self.wrap_key(&salt), app_key_place(app, &key_id)?.bytes(), &key);
-        Ok(WrappedAppKey { key_id: &key_id, salt: &salt, wrapped: &wrapped }.write())
+        self.wrap_app_key(app, &key_id, &salt, &key)
     }
 
     /// Opens the key that [`Vault::new_app_key`] made for the same `app`.
     ///
     /// # Errors
     /// [`VaultError::Corrupt`] when the record is not one; [`VaultError::Refused`] when it is another app's, altered,
-    /// or made under another root key.
+    /// or made under a root key that is not accepted.
     pub fn app_key(&self, app: &str, wrapped: &[u8]) -> Result<AppKey, VaultError> {
         let record = WrappedAppKey::read(wrapped)?;
+        self.unwrap_app_key(app, &record).map(|key| AppKey::new(app, *record.key_id, key))
+    }
+
+    /// The same app key under the root key of `new`.
+    ///
+    /// # Errors
+    /// As [`Vault::app_key`].
+    pub fn rewrap_app_key(
+        &self,
+        new: &Vault,
+        app: &str,
+        wrapped: &[u8],
+        fill: Fill,
+    ) -> Result<Vec<u8>, VaultError> {
+        let record = WrappedAppKey::read(wrapped)?;
+        let key = self.unwrap_app_key(app, &record)?;
+        let mut salt = [0; KEY];
+        fill(&mut salt);
+        new.wrap_app_key(app, record.key_id, &salt, &key)
+    }
+
+    fn wrap_app_key(
+        &self,
+        app: &str,
+        key_id: &[u8; KEY_ID],
+        salt: &[u8; KEY],
+        key: &Key,
+    ) -> Result<Vec<u8>, VaultError> {
+        let wrapped = wrap(&wrap_key(self.root(), salt), app_key_place(app, key_id)?.bytes(), key);
+        Ok(WrappedAppKey { key_id, salt, wrapped: &wrapped }.write())
+    }
+
+    fn unwrap_app_key(&self, app: &str, record: &WrappedAppKey) -> Result<Key, VaultError> {
         let place = app_key_place(app, record.key_id)?;
-        let key = unwrap(&self.wrap_key(record.salt), place.bytes(), record.wrapped)?;
-        Ok(AppKey::new(app, *record.key_id, key))
+        let open = |root| unwrap(&wrap_key(root, record.salt), place.bytes(), record.wrapped);
+        let others = self.roots.iter().filter(|root| !std::ptr::eq(*root, self.root()));
+        others.fold(open(self.root()), |opened, root| opened.or_else(|_| open(root)))
     }
 
-    fn check_value(&self, salt: &[u8; KEY]) -> Key {
-        derive(&self.root.0, salt, labels::KEY_CHECK)
+    fn root(&self) -> &RootKey {
+        &self.roots[self.active.load(Ordering::Relaxed)]
     }
+}
 
-    fn wrap_key(&self, salt: &[u8; KEY]) -> Key {
-        derive(&self.root.0, salt, labels::WRAP_APP_KEY)
-    }
+fn check_value(root: &RootKey, salt: &[u8; KEY]) -> Key {
+    derive(&root.0, salt, labels::KEY_CHECK)
+}
+
+fn wrap_key(root: &RootKey, salt: &[u8; KEY]) -> Key {
+    derive(&root.0, salt, labels::WRAP_APP_KEY)
 }
 
 impl fmt::Debug for Vault {

@@ -62,6 +62,15 @@
 //! Randomness is asked for in this order, which the test vectors depend on: app key: id, salt, key; value: salt,
 //! data key, nonce.
 //!
+//! # Replacing keys
+//!
+//! - An app key: [`AppKey::rewrap`] value by value; bytes 6 to 101 change, the rest stays. Both keys are needed until the
+//!   last value is rewrapped.
+//! - The root key: [`Vault::rewrap_app_key`] for every app key, and a new key check. A vault may accept the other root
+//!   key beside its own ([`Vault::accepting`]), so that servers can be restarted one after the other.
+//!
+//! Randomness for a rewrap: the salt.
+//!
 //! # What this does not protect against
 //!
 //! Someone who writes the database can put an older row back whole, generation included. Only the audit log's head,
@@ -77,7 +86,7 @@ mod place;
 mod primitives;
 
 pub use app_key::AppKey;
-pub use envelope::OVERHEAD;
+pub use envelope::{AppKeyId, OVERHEAD, sealed_under, wrapped_key_id};
 pub use error::VaultError;
 pub use key::RootKey;
 pub use keyring::Vault;

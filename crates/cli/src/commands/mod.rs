@@ -2,13 +2,17 @@
 
 mod agent;
 mod app;
+mod audit;
+mod backup;
 mod doctor;
 mod grant;
 mod idp;
 mod init;
 mod key;
+mod key_ring;
 mod migrate;
 mod provider;
+mod restore;
 pub(crate) mod serve;
 
 use alter_core::{AppId, Store};
@@ -50,6 +54,19 @@ pub(crate) enum Command {
     /// Grants of an app.
     #[command(subcommand)]
     Grant(grant::GrantCommand),
+    /// The audit: what made, released, refused or revoked a credential.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Encryption keys: of apps, and the root key.
+    #[command(subcommand)]
+    KeyRing(key_ring::KeyRingCommand),
+    /// Copy the database into FILE, checked, while the server runs.
+    Backup {
+        /// A new file; what is in it goes into FILE.json.
+        file: std::path::PathBuf,
+    },
+    /// Put a backup in the database's place. No server may run.
+    Restore(restore::RestoreArgs),
     /// Bring the database to this version's schema.
     Migrate,
     /// Find and explain misconfigurations.
@@ -61,6 +78,8 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Demo(demo) => demo::run(demo, *output).await,
+        // A file can be checked on a machine that has no database.
+        Command::Audit(command) if command.is_offline() => audit::run_offline(command, *output),
         Command::Config => {
             output.answer(crate::config::DEFAULT, &serde_json::json!({ "default": crate::config::DEFAULT }));
             Ok(())
@@ -81,6 +100,10 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Provider(command) => provider::run(command, &config, *output).await,
         Command::Idp(command) => idp::run(command, &config, *output).await,
         Command::Grant(command) => grant::run(command, &config, *output).await,
+        Command::Audit(command) => audit::run(command, &config, *output).await,
+        Command::Backup { file } => backup::run(&file, &config, *output),
+        Command::Restore(args) => restore::run(&args, &config, *output),
+        Command::KeyRing(command) => key_ring::run(command, &config, *output).await,
         Command::Demo(_) | Command::Config => Ok(()),
     }
 }
@@ -99,6 +122,20 @@ pub(crate) async fn find_app(store: &dyn Store, given: &str) -> anyhow::Result<a
         }
         _ => anyhow::bail!("there is no app \"{given}\" (alter app list)"),
     }
+}
+
+/// A new file that its owner alone can read. What is there already is never overwritten.
+pub(crate) fn private_file(path: &std::path::Path) -> anyhow::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            anyhow::anyhow!("{} exists already: nothing was changed", path.display())
+        }
+        _ => anyhow::Error::new(error).context(format!("{} cannot be written", path.display())),
+    })
 }
 
 pub(crate) async fn store_of(config: &Config) -> anyhow::Result<std::sync::Arc<dyn Store>> {

@@ -20,6 +20,14 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
     forbid_core_dumps();
     let flows = wiring::flows(config).await?;
+    if config.root_key_old.is_some() {
+        match flows.is_under_old_root_key() {
+            true => tracing::warn!(
+                "the database is under ALTER_ROOT_KEY_FILE_OLD: alter key-ring rotate --new-root-key-file"
+            ),
+            false => tracing::warn!("ALTER_ROOT_KEY_FILE_OLD is not needed any more: take it away"),
+        }
+    }
     let shared = Shared::new(flows.clone()).map_err(Usage)?;
     warn_of_oddities(config, &shared);
     // Before the first request: from then on a signal must not find its default, which is to die at once.

@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) database: Database,
     pub(crate) root_key: RootKeySource,
+    /// Accepted beside it while it is replaced.
+    pub(crate) root_key_old: Option<RootKeySource>,
     pub(crate) log: String,
     pub(crate) egress_allow: Vec<IpNet>,
     /// `None` = no metrics.
@@ -40,6 +42,7 @@ struct Written {
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     root_key_file: Option<String>,
+    root_key_file_old: Option<String>,
     log: Option<String>,
     egress_allow: Option<Vec<String>>,
     metrics_listen: Option<String>,
@@ -92,11 +95,13 @@ impl Config {
         let database_url = secret_file("ALTER_DATABASE_URL", &env)?;
         let database_url = database_url.or(file.database_url).or(default.database_url).unwrap_or_default();
         let root_key_file = text("ALTER_ROOT_KEY_FILE", file.root_key_file, default.root_key_file);
+        let old = text("ALTER_ROOT_KEY_FILE_OLD", file.root_key_file_old, default.root_key_file_old);
         Ok(Self {
             listen: address("ALTER_LISTEN", &listen)?,
             public_url,
             database: Database::parse(&database_url, &data_dir)?,
             root_key: RootKeySource::new(env("ALTER_ROOT_KEY"), &root_key_file, &data_dir),
+            root_key_old: (!old.is_empty()).then(|| RootKeySource::File(old.into())),
             log: text("ALTER_LOG", file.log, default.log),
             egress_allow: list("ALTER_EGRESS_ALLOW", file.egress_allow, default.egress_allow)?,
             metrics_listen: match metrics_listen.as_str() {

@@ -115,6 +115,7 @@ fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
         public_url: format!("http://localhost:{port}"),
         database: Database::Sqlite(data.0.join("alter.db")),
         root_key: RootKeySource::File(data.0.join("root.key")),
+        root_key_old: None,
         log: String::new(),
         egress_allow: local_egress()?.allow,
         metrics_listen: None,

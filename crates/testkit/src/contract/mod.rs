@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod app;
+pub mod app_key;
 pub mod audit;
 pub mod grant;
 pub mod key;
@@ -32,6 +33,16 @@ macro_rules! store_contract_tests {
                 apps_are_listed_by_creation,
                 settings_are_replaced_and_nothing_else,
                 nul_in_settings_is_refused_and_nothing_is_stored,
+            ],
+            app_key: [
+                a_new_key_is_current_and_the_one_before_it_stays_for_reading,
+                of_many_new_keys_at_once_exactly_one_counts,
+                t92_a_value_in_any_column_is_counted_listed_and_put_under_another_key,
+                values_are_listed_by_row_in_pages,
+                t92_a_value_that_was_written_meanwhile_is_not_replaced,
+                t92_nothing_is_stored_under_a_retired_key,
+                t92_a_writer_that_races_the_retiring_is_never_left_under_a_retired_key,
+                f57_the_root_key_is_replaced_whole_or_not_at_all,
             ],
             key: [
                 a_key_is_found_by_its_hash_with_its_app,
@@ -174,6 +185,7 @@ mod tests {
         let files = [
             include_str!("agent.rs"),
             include_str!("app.rs"),
+            include_str!("app_key.rs"),
             include_str!("audit.rs"),
             include_str!("grant.rs"),
             include_str!("key.rs"),

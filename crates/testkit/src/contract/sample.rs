@@ -28,7 +28,12 @@ pub fn app() -> App {
     settings.allow_bearer = true;
     settings.session_ttl = 3600;
     settings.min_binding = Some(Level::L1);
-    App { id: AppId::new(&SystemRandom), settings, wrapped_key: vec![0, 255, 39, 0], created_at: T0 }
+    App { id: AppId::new(&SystemRandom), settings, wrapped_key: wrapped_key(), created_at: T0 }
+}
+
+/// What is as long as a wrapped app key, with an id of its own.
+pub fn wrapped_key() -> Vec<u8> {
+    [&b"ALTK\x01\x01"[..], &random_bytes::<96>(&SystemRandom)].concat()
 }
 
 /// An app that is stored.

@@ -1,0 +1,200 @@
+//! `alter key-ring list|rotate`.
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use alter_core::{App, Random, Store, SystemRandom, secret::hex};
+use alter_flows::{Flows, KeyState, RootKeyError, Rotated};
+use alter_vault::{RootKey, Vault};
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{find_app, store_of};
+use crate::{
+    config::{Config, RootKeySource},
+    output::Output,
+    wiring,
+};
+
+/// How often progress is told.
+const TELL: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyRingCommand {
+    /// Every app's encryption keys, and how many values are under each.
+    List {
+        /// App id, or its name; all apps when left out.
+        app: Option<String>,
+    },
+    /// Give apps a new encryption key, or replace the root key. Servers keep running.
+    Rotate(RotateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// Only this app: id, or name.
+    #[arg(long)]
+    app: Option<String>,
+    /// Values a commit: fewer hold up a busy server less.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    batch: u32,
+    /// Make a new key even when an earlier rotation is not finished.
+    #[arg(long)]
+    anew: bool,
+    /// Instead: put every app key under the root key in this file, which is made when it is not there.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["app", "batch", "anew"])]
+    new_root_key_file: Option<PathBuf>,
+}
+
+pub(crate) async fn run(command: KeyRingCommand, config: &Config, output: Output) -> anyhow::Result<()> {
+    let store = store_of(config).await?;
+    let flows = wiring::flows(config).await?;
+    match command {
+        KeyRingCommand::List { app } => list(app.as_deref(), store.as_ref(), &flows, output).await,
+        KeyRingCommand::Rotate(RotateArgs { new_root_key_file: Some(file), .. }) => {
+            replace_root_key(&file, &flows, output).await
+        }
+        KeyRingCommand::Rotate(args) => rotate(&args, store.as_ref(), &flows, output).await,
+    }
+}
+
+async fn chosen(app: Option<&str>, store: &dyn Store) -> anyhow::Result<Vec<App>> {
+    match app {
+        Some(app) => Ok(vec![find_app(store, app).await?]),
+        None => Ok(store.list_apps().await?),
+    }
+}
+
+async fn list(app: Option<&str>, store: &dyn Store, flows: &Flows, output: Output) -> anyhow::Result<()> {
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    for app in chosen(app, store).await? {
+        for state in flows.list_key_ring(&app).await? {
+            let what = describe(&state);
+            let (id, made) = (hex(&state.key.key_id), state.key.created_at.to_rfc3339());
+            lines.push(format!("{}  {id}  {made}  {what:<8} {} values", app.id, state.values));
+            rows.push(
+                json!({ "app_id": app.id.to_string(), "app_key": id, "created_at": made, "state": what,
+                "values": state.values }),
+            );
+        }
+    }
+    let text = if lines.is_empty() { "No apps yet.".to_owned() } else { lines.join("\n") };
+    output.answer(&text, &json!({ "keys": rows }));
+    Ok(())
+}
+
+fn describe(state: &KeyState) -> &'static str {
+    match (state.current, &state.key.wrapped) {
+        (true, _) => "current",
+        (false, Some(_)) => "old",
+        (false, None) => "retired",
+    }
+}
+
+async fn rotate(args: &RotateArgs, store: &dyn Store, flows: &Flows, output: Output) -> anyhow::Result<()> {
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    let (mut unreadable, mut left) = (Vec::new(), false);
+    for app in chosen(args.app.as_deref(), store).await? {
+        let rotated = flows.rotate_app_key(app.id, args.batch, args.anew, teller(&app, output)).await?;
+        // Keys that another run is at work on, or that a value keeps.
+        let app = store.get_app(app.id).await?.context("the app is gone")?;
+        let old = flows.list_key_ring(&app).await?.iter().filter(|s| describe(s) == "old").count();
+        lines.push(summary(&app, &rotated, old));
+        rows.push(
+            json!({ "app_id": app.id.to_string(), "resumed": rotated.resumed, "rewrapped": rotated.rewrapped,
+            "retired": rotated.retired, "old_keys_left": old, "unreadable": rotated.unreadable }),
+        );
+        unreadable.extend(rotated.unreadable);
+        left |= old > 0;
+    }
+    output.answer(&lines.join("\n"), &json!({ "apps": rows }));
+    if !unreadable.is_empty() {
+        bail!(
+            "{} values do not open under their own key, which is therefore kept: {}",
+            unreadable.len(),
+            unreadable.join(", ")
+        );
+    }
+    match left {
+        true => bail!("an old key is still in use: run this again"),
+        false => Ok(()),
+    }
+}
+
+fn summary(app: &App, rotated: &Rotated, left: usize) -> String {
+    let how = if rotated.resumed { "an earlier rotation was finished" } else { "a new key" };
+    let kept = if left > 0 { format!(", {left} old keys kept") } else { String::new() };
+    let name = &app.settings.name;
+    format!(
+        "{name}: {how}, {} values under it, {} old keys wiped{kept}",
+        thousands(rotated.rewrapped),
+        rotated.retired
+    )
+}
+
+/// A line a second, and the last one, where there is something to wait for.
+fn teller(app: &App, output: Output) -> impl FnMut(u64, u64) {
+    let name = app.settings.name.clone();
+    let (started, mut told) = (Instant::now(), Instant::now());
+    let every = if std::io::stderr().is_terminal() { TELL } else { 10 * TELL };
+    move |done, total| {
+        let last = done == total && started.elapsed() > TELL;
+        if told.elapsed() >= every || last {
+            told = Instant::now();
+            output.note(&format!("{name}: {} of {} values", thousands(done), thousands(total)));
+        }
+    }
+}
+
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let lead = digits.len() % 3;
+    let mut text = digits[..lead].to_owned();
+    for at in (lead..digits.len()).step_by(3) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&digits[at..at + 3]);
+    }
+    text
+}
+
+async fn replace_root_key(file: &Path, flows: &Flows, output: Output) -> anyhow::Result<()> {
+    let made = !file.exists();
+    if made {
+        let (_, text) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
+        RootKeySource::create(file, &text)?;
+    }
+    let new = Vault::new(RootKeySource::File(file.to_owned()).load()?);
+    let keys = match flows.replace_root_key(&new).await {
+        Err(RootKeyError::Same) => bail!("{} holds the root key that is in use already", file.display()),
+        replaced => replaced.context("nothing was changed")?,
+    };
+    let path = file.display().to_string();
+    let text = format!(
+        "{keys} app keys are under the root key in {path} now.\n\n\
+         Every server must be restarted with it: ALTER_ROOT_KEY_FILE={path}. Those that do not know it fail from now on, \
+         unless they were started with the new file and ALTER_ROOT_KEY_FILE_OLD beforehand.\n\
+         Back the new file up apart from the database. Keep the old one for as long as you keep backups made before today."
+    );
+    let value: Value = json!({ "app_keys": keys, "root_key_file": path, "made": made });
+    output.answer(&text, &value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thousands;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let cases = [(0, "0"), (999, "999"), (1200, "1,200"), (1_234_567, "1,234,567"), (100_000, "100,000")];
+        for (number, text) in cases {
+            assert_eq!(thousands(number), text);
+        }
+    }
+}

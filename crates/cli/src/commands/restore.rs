@@ -1,0 +1,211 @@
+//! `alter restore FILE`: a backup becomes the database. Everything that can be wrong is found before anything is changed;
+//! what it replaces is kept, and what was revoked there is revoked again (T94).
+
+use std::path::{Path, PathBuf};
+
+use alter_core::{Clock, Micros, SystemClock};
+use alter_store_sqlite::{
+    OpenError,
+    backup::{self, Difference},
+};
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    backup::{Manifest, on_postgres},
+    private_file,
+};
+use crate::{config::Config, output::Output, wiring};
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup; its FILE.json must lie beside it.
+    file: PathBuf,
+    /// Replace the database that is there. It is kept under another name.
+    #[arg(long)]
+    replace: bool,
+}
+
+pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow::Result<()> {
+    wiring::check_owner(&config.data_dir)?;
+    let Some(database) = config.database.file() else {
+        bail!(
+            "a PostgreSQL database is restored with its own tools, while no server runs:\n\n  {}\n\nWhat was revoked since \
+             the backup is then not revoked any more, and must be revoked again by hand.",
+            on_postgres(&format!(
+                "pg_restore --clean --if-exists --single-transaction {}",
+                args.file.display()
+            ))
+        )
+    };
+    let manifest = Manifest::check(&args.file)?;
+    let facts =
+        backup::inspect(&args.file).with_context(|| format!("{} cannot be restored", args.file.display()))?;
+    wiring::vault(config)?.verify_key_check(&facts.key_check).context(
+        "the root key does not fit this backup; a backup opens with the root key of the day on which it was made",
+    )?;
+    let replaced = replaced_database(database, args.replace)?;
+
+    let now = SystemClock.now();
+    let fresh = beside(database, "restoring");
+    let copy = private_file(&fresh)?;
+    let compared = replaced.comparable.then_some(database);
+    let moved = prepare(&args.file, copy, &fresh, compared, now)
+        .and_then(|differences| Ok((differences, put_in_place(&fresh, database, now)?)));
+    let (differences, kept) = match moved {
+        Ok(moved) => moved,
+        Err(error) => {
+            for file in backup::files_of(&fresh) {
+                let _nothing_half_done_stays = std::fs::remove_file(file);
+            }
+            return Err(error.context("the database is as it was"));
+        }
+    };
+    report(&manifest, &differences, kept.as_deref(), &replaced, output);
+    Ok(())
+}
+
+/// The backup under another name beside the database, with all that has to be done to it.
+fn prepare(
+    file: &Path,
+    mut copy: std::fs::File,
+    fresh: &Path,
+    replaced: Option<&Path>,
+    now: Micros,
+) -> anyhow::Result<Vec<Difference>> {
+    std::io::copy(&mut std::fs::File::open(file)?, &mut copy)?;
+    drop(copy);
+    Ok(backup::carry_over(fresh, replaced, now)?)
+}
+
+/// What is there before.
+struct Replaced {
+    /// It opened, so that the backup can be held against it.
+    comparable: bool,
+    /// Why not.
+    why: Option<String>,
+}
+
+fn replaced_database(database: &Path, replace: bool) -> anyhow::Result<Replaced> {
+    let [file, log, index] = backup::files_of(database);
+    if !file.exists() {
+        if let Some(stray) = [log, index].iter().find(|path| path.exists()) {
+            bail!(
+                "{} is left of a database that is gone, and would be applied to the restored one: move it away",
+                stray.display()
+            );
+        }
+        return Ok(Replaced { comparable: false, why: Some("there was no database here".into()) });
+    }
+    if !replace {
+        bail!("{} exists: nothing was changed (--replace puts the backup in its place)", file.display());
+    }
+    match backup::claim(database) {
+        Ok(()) => {}
+        Err(error @ OpenError::InUse(_)) => return Err(error.into()),
+        Err(error) => {
+            let why = format!("the database that was here could not be opened ({error})");
+            return Ok(Replaced { comparable: false, why: Some(why) });
+        }
+    }
+    match backup::inspect(database) {
+        Ok(_) => Ok(Replaced { comparable: true, why: None }),
+        Err(error @ OpenError::NewerSchema { .. }) => Err(error.into()),
+        Err(error) => {
+            let why = format!("the database that was here could not be read ({error})");
+            Ok(Replaced { comparable: false, why: Some(why) })
+        }
+    }
+}
+
+/// Two renames. Between them there is no database; a crash there leaves both files, under names that say what they are.
+fn put_in_place(fresh: &Path, database: &Path, now: Micros) -> anyhow::Result<Option<PathBuf>> {
+    let kept = beside(database, &format!("replaced-{}", now.to_rfc3339().replace([':', '-'], "")));
+    let there = database.exists();
+    for (from, to) in backup::files_of(database).iter().zip(backup::files_of(&kept)) {
+        if from.exists() {
+            std::fs::rename(from, &to).with_context(|| format!("{} cannot be moved", from.display()))?;
+        }
+    }
+    if let Err(error) = std::fs::rename(fresh, database) {
+        for (to, from) in backup::files_of(database).iter().zip(backup::files_of(&kept)) {
+            let _as_it_was = std::fs::rename(from, to);
+        }
+        return Err(error).with_context(|| format!("{} cannot be moved", fresh.display()));
+    }
+    backup::sync_directory(database)?;
+    Ok(there.then_some(kept))
+}
+
+fn beside(database: &Path, end: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".");
+    name.push(end);
+    PathBuf::from(name)
+}
+
+fn report(
+    manifest: &Manifest,
+    differences: &[Difference],
+    kept: Option<&Path>,
+    replaced: &Replaced,
+    output: Output,
+) {
+    let mut lines = vec![format!("Restored the backup of {}.", manifest.made_at)];
+    if let Some(kept) = kept {
+        lines.push(format!(
+            "What was there is kept as {}: delete it when you need it no more.",
+            kept.display()
+        ));
+    }
+    if let Some(why) = &replaced.why {
+        lines.push(format!(
+            "Not known here, because {why}: what was revoked or connected after the backup. Revocations since are undone by \
+             it; revoke again what you know of. `alter audit verify APP --head SEQ:HASH` with a head that you kept tells \
+             how much is missing."
+        ));
+    }
+    lines.extend(differences.iter().map(text_of));
+    let apps: Vec<_> = differences.iter().map(value_of).collect();
+    let value = json!({ "made_at": manifest.made_at, "kept": kept.map(|path| path.display().to_string()),
+        "not_compared": replaced.why, "apps": apps });
+    output.answer(&lines.join("\n"), &value);
+}
+
+fn text_of(d: &Difference) -> String {
+    let behind = d.replaced.seq - d.copy.seq;
+    let mut lines = vec![format!("\napp {}: {behind} audit entries behind what it replaced.", d.app)];
+    let list = |ids: &[alter_core::GrantId]| -> String {
+        ids.iter().map(|id| format!("\n    {id}")).collect::<Vec<_>>().concat()
+    };
+    let mut say = |there: bool, line: String| {
+        if there {
+            lines.push(line)
+        }
+    };
+    say(!d.revoked.is_empty(), format!("  grants revoked since, revoked again:{}", list(&d.revoked)));
+    say(d.delegations > 0, format!("  delegations revoked since, revoked again: {}", d.delegations));
+    say(d.keys > 0, format!("  API keys revoked since, revoked again: {}", d.keys));
+    say(d.agents > 0, format!("  agents deleted since, deleted again: {}", d.agents));
+    say(
+        !d.lost.is_empty(),
+        format!("  grants connected since, gone: their users must connect again:{}", list(&d.lost)),
+    );
+    say(
+        !d.older.is_empty(),
+        format!(
+            "  grants with an older credential than the provider last gave: verify, or have them connected again:{}",
+            list(&d.older)
+        ),
+    );
+    lines.join("\n")
+}
+
+fn value_of(d: &Difference) -> Value {
+    let ids = |ids: &[alter_core::GrantId]| json!(ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+    json!({ "app_id": d.app.to_string(), "backup_head": d.copy, "replaced_head": d.replaced,
+        "entries_behind": d.replaced.seq - d.copy.seq, "revoked_again": ids(&d.revoked),
+        "delegations_revoked_again": d.delegations, "keys_revoked_again": d.keys, "agents_deleted_again": d.agents,
+        "connected_since": ids(&d.lost), "verify": ids(&d.older) })
+}

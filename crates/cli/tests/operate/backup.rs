@@ -1,0 +1,239 @@
+//! `alter backup` and `alter restore`.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use alter_core::{GrantId, secret::hex};
+use alter_testkit::{TestBrowser, TestServer};
+use rusqlite::Connection;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::{
+    key_ring::{beside, load, with_grants},
+    place::{Place, answer, said},
+};
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn count(database: &Path, what: &str) -> i64 {
+    let sql = Connection::open(database).unwrap();
+    sql.query_row(&format!("SELECT COUNT(*) FROM {what}"), [], |row| row.get(0)).unwrap()
+}
+
+/// A data directory for the data of a server that runs elsewhere.
+struct Elsewhere<'a> {
+    server: &'a TestServer,
+    place: Place,
+}
+
+impl<'a> Elsewhere<'a> {
+    fn new(server: &'a TestServer, name: &str) -> Self {
+        let place = Place::new(name);
+        std::fs::create_dir(place.data()).unwrap();
+        Self { server, place }
+    }
+
+    fn backup(&self, name: &str) -> (PathBuf, Value) {
+        let file = self.place.path(name);
+        let args = ["backup", text(&file), "--json"];
+        let made = answer(beside(self.server, &args).output().unwrap(), &args);
+        (file, made)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.place.command(args);
+        command.env("ALTER_ROOT_KEY", self.server.root_key().expose_secret());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let args = [args, &["--json"]].concat();
+        answer(self.run(&args), &args)
+    }
+
+    fn refused(&self, args: &[&str], words: &str) {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", said(&output));
+        assert!(said(&output).contains(words), "{args:?}: {}", said(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_made_under_load_is_one_moment_private_and_checked() {
+    let (server, providers) = with_grants(4).await;
+    let elsewhere = Elsewhere::new(&server, "backup");
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let at_work = tokio::spawn(load(server.clone(), providers, stop.clone(), done.clone()));
+    while done.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let (file, made) = tokio::task::block_in_place(|| elsewhere.backup("under-load.db"));
+    stop.store(true, Ordering::Relaxed);
+    at_work.await.unwrap();
+    for path in [&file, &elsewhere.place.path("under-load.db.json")] {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(made["sha256"], hex(&alter_core::secret::sha256(&std::fs::read(&file).unwrap())));
+    let again = beside(&server, &["backup", text(&file)]).output().unwrap();
+    assert!(said(&again).contains("exists already"), "{}", said(&again));
+
+    // It is whole: restored where nothing was, its audit ends where the manifest says, and its values open.
+    let restored = elsewhere.json(&["restore", text(&file)]);
+    assert_eq!(restored["kept"], Value::Null);
+    assert!(restored["not_compared"].as_str().unwrap().contains("no database"), "{restored}");
+    let app = server.app.id.to_string();
+    let head = made["heads"][&app].as_str().unwrap();
+    let verified = elsewhere.json(&["audit", "verify", &app, "--head", head]);
+    let seq: i64 = head.split(':').next().unwrap().parse().unwrap();
+    assert_eq!(verified["apps"][0]["seq"], seq + 1, "one entry more: that it was restored");
+    assert_eq!(std::fs::metadata(elsewhere.place.database()).unwrap().permissions().mode() & 0o777, 0o600);
+    // Putting every value under a new key opens each of them.
+    let rotated = &elsewhere.json(&["key-ring", "rotate"])["apps"][0];
+    assert!(rotated["rewrapped"].as_u64().unwrap() >= 16 && rotated["unreadable"] == json!([]), "{rotated}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t94_a_restore_revokes_again_what_was_revoked_since_and_names_what_it_takes_back() {
+    let (server, _) = with_grants(4).await;
+    let app = server.app.id.to_string();
+    let elsewhere = Elsewhere::new(&server, "t94");
+    let key = tokio::task::block_in_place(|| {
+        let args = ["key", "create", &app, "--name", "leaked", "--json"];
+        answer(beside(&server, &args).output().unwrap(), &args)
+    });
+    let (backup, made) = tokio::task::block_in_place(|| elsewhere.backup("monday.db"));
+
+    let id_of = async |provider: &str| {
+        let grants = server.grants(server.app.id).await;
+        grants.into_iter().find(|g| g.provider == provider).unwrap().id
+    };
+    let (kept, revoked, reconnected): (GrantId, GrantId, GrantId) =
+        (id_of("p0").await, id_of("p1").await, id_of("p2").await);
+    let stored = server.store.get_app(server.app.id).await.unwrap().unwrap();
+    server.flows.revoke_grant_as_operator(stored, revoked, Some("left")).await.unwrap();
+    TestBrowser::new().attempt(&server, "p2").await.connection();
+    server.add_provider(&server.app, "new", |_| ()).await;
+    TestBrowser::new().attempt(&server, "new").await.connection();
+    let new = id_of("new").await;
+    let (today, later) = tokio::task::block_in_place(|| {
+        let args = ["key", "revoke", &app, key["key_id"].as_str().unwrap(), "--json"];
+        answer(beside(&server, &args).output().unwrap(), &args);
+        elsewhere.backup("tuesday.db")
+    });
+
+    let database = elsewhere.place.database();
+    std::fs::copy(&today, &database).unwrap();
+    elsewhere.refused(&["restore", text(&backup)], "--replace puts the backup");
+    let restored = elsewhere.json(&["restore", text(&backup), "--replace"]);
+    let report = &restored["apps"][0];
+    assert_eq!(report["revoked_again"], json!([revoked.to_string()]), "{restored}");
+    assert_eq!((&report["keys_revoked_again"], &report["agents_deleted_again"]), (&json!(1), &json!(0)));
+    assert_eq!(report["verify"], json!([reconnected.to_string()]));
+    assert_eq!(report["connected_since"], json!([new.to_string()]));
+    assert!(report["entries_behind"].as_i64().unwrap() >= 3, "{restored}");
+
+    let of =
+        |grant: GrantId, more: &str| count(&database, &format!("grants WHERE id = '{grant}' AND {more}"));
+    assert_eq!(of(revoked, "status = 'revoked' AND length(access_token) = 0 AND revoked_reason = 'left'"), 1);
+    assert_eq!(of(kept, "status = 'active' AND length(access_token) > 0"), 1);
+    assert_eq!(of(new, "1"), 0);
+    let leaked =
+        format!("api_keys WHERE id = '{}' AND revoked_at IS NOT NULL", key["key_id"].as_str().unwrap());
+    assert_eq!(count(&database, &leaked), 1);
+    // The chain goes on from the backup, and a head that was kept elsewhere shows that entries are missing.
+    let head = |made: &Value| made["heads"][&app].as_str().unwrap().to_owned();
+    assert!(elsewhere.run(&["audit", "verify", &app, "--head", &head(&made)]).status.success());
+    elsewhere.refused(&["audit", "verify", &app, "--head", &head(&later)], "entry");
+    let kept = PathBuf::from(restored["kept"].as_str().unwrap());
+    assert_eq!(count(&kept, &format!("grants WHERE id = '{new}'")), 1, "what was there is kept");
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    let said = said(&elsewhere.run(&["audit", "list", &app, "--limit", "2"]));
+    assert!(said.contains("database_restored") && said.contains("grant_revoked"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_that_cannot_be_right_changes_nothing() {
+    let (server, _) = with_grants(1).await;
+    let elsewhere = Elsewhere::new(&server, "refusals");
+    let (backup, _) = tokio::task::block_in_place(|| elsewhere.backup("good.db"));
+    let database = elsewhere.place.database();
+    let restore = ["restore", text(&backup), "--replace"];
+
+    // A server has it open.
+    std::fs::copy(&backup, &database).unwrap();
+    let mut running = elsewhere.command(&["serve"]).env("ALTER_LISTEN", "127.0.0.1:0").spawn().unwrap();
+    crate::key_ring::listening(&mut running);
+    elsewhere.refused(&restore, "is in use: stop the server");
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let before = std::fs::read(&database).unwrap();
+
+    // T93: another root key.
+    let other = elsewhere
+        .place
+        .command(&restore)
+        .env("ALTER_ROOT_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+        .output()
+        .unwrap();
+    assert!(said(&other).contains("the root key does not fit this backup"), "{}", said(&other));
+
+    // A newer schema, a damaged page, a missing manifest, another file.
+    let changed = |name: &str, change: &dyn Fn(&Path)| {
+        let file = elsewhere.place.path(name);
+        std::fs::copy(&backup, &file).unwrap();
+        change(&file);
+        let mut manifest: Value =
+            serde_json::from_slice(&std::fs::read(format!("{}.json", text(&backup))).unwrap()).unwrap();
+        manifest["sha256"] = json!(hex(&alter_core::secret::sha256(&std::fs::read(&file).unwrap())));
+        std::fs::write(format!("{}.json", text(&file)), manifest.to_string()).unwrap();
+        file
+    };
+    let newer = changed("newer.db", &|file| {
+        Connection::open(file).unwrap().pragma_update(None, "user_version", 9999).unwrap();
+    });
+    elsewhere.refused(&["restore", text(&newer), "--replace"], "use the newer program");
+    let damaged = changed("damaged.db", &|file| {
+        let mut bytes = std::fs::read(file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 4096].fill(0xa5);
+        std::fs::write(file, bytes).unwrap();
+    });
+    elsewhere.refused(&["restore", text(&damaged), "--replace"], "cannot be restored");
+    std::fs::write(&newer, "x").unwrap();
+    elsewhere.refused(&["restore", text(&newer), "--replace"], "damaged or changed");
+    std::fs::remove_file(format!("{}.json", text(&newer))).unwrap();
+    elsewhere.refused(&["restore", text(&newer), "--replace"], "a backup is two files");
+    assert_eq!(std::fs::read(&database).unwrap().len(), before.len());
+    assert_eq!(count(&database, "grants"), 1);
+
+    // The log of a database that is gone must not be applied to another one.
+    std::fs::remove_file(&database).unwrap();
+    let log = elsewhere.place.data().join("alter.db-wal");
+    std::fs::write(&log, "left over").unwrap();
+    elsewhere.refused(&["restore", text(&backup)], "move it away");
+    std::fs::remove_file(&log).unwrap();
+    for stray in ["alter.db-shm", "alter.db.restoring"] {
+        let _not_there = std::fs::remove_file(elsewhere.place.data().join(stray));
+    }
+    assert!(elsewhere.run(&["restore", text(&backup)]).status.success(), "positive control");
+
+    // A database that cannot even be opened is replaced too, and kept.
+    std::fs::write(&database, "no database at all".repeat(1000)).unwrap();
+    let restored = elsewhere.json(&restore);
+    assert!(restored["not_compared"].is_string() && restored["kept"].is_string(), "{restored}");
+    assert_eq!(count(&database, "grants"), 1);
+}

@@ -1,0 +1,167 @@
+//! The keys of an app, and the values sealed under them, as far as storage sees either: bytes.
+//!
+//! An app seals under one key, the current one ([`crate::App::wrapped_key`]). A key that was replaced stays for reading
+//! until no value is under it any more; then it is wiped, and its row remains as a mark: a writer that still holds it
+//! gets [`StoreError::Conflict`] and seals again (every command that stores sealed values checks this in its own
+//! transaction). So nothing can ever be stored under a key that is gone.
+//!
+//! Storage finds a value's key in its bytes: those from [`KEY_ID_AT`] on, the same in a sealed value and in a wrapped
+//! key. That much of the vault's format is part of this port; a wiped value (empty) is under no key.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+
+use crate::{AppId, AuditEntry, Micros, StoreError};
+
+/// The id of an app key: random, not secret.
+pub type AppKeyId = [u8; 16];
+
+/// Where the id of its key stands in a sealed value, and its own in a wrapped key.
+pub const KEY_ID_AT: Range<usize> = 6..22;
+
+/// An app key as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAppKey {
+    /// Whose.
+    pub app_id: AppId,
+    /// Which.
+    pub key_id: AppKeyId,
+    /// Wrapped by the root key; `None` when it was retired and wiped.
+    pub wrapped: Option<Vec<u8>>,
+    /// When it was made.
+    pub created_at: Micros,
+    /// When it was wiped.
+    pub retired_at: Option<Micros>,
+}
+
+macro_rules! columns {
+    ($($(#[$doc:meta])* $name:ident = $table:literal . $column:literal by $key:literal, $generation:literal;)*) => {
+        /// A column that holds sealed values. A new one is added here, and every rule about keys holds for it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum SealedColumn { $($(#[$doc])* $name,)* }
+
+        impl SealedColumn {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The table.
+            pub fn table(self) -> &'static str {
+                match self { $(Self::$name => $table,)* }
+            }
+
+            /// The column.
+            pub fn column(self) -> &'static str {
+                match self { $(Self::$name => $column,)* }
+            }
+
+            /// The column that names the row: part of the value's place.
+            pub fn row(self) -> &'static str {
+                match self { $(Self::$name => $key,)* }
+            }
+
+            /// What tells the value's generation in SQL: a column, or `0`.
+            pub fn generation(self) -> &'static str {
+                match self { $(Self::$name => $generation,)* }
+            }
+        }
+    };
+}
+
+columns! {
+    /// A client secret.
+    ClientSecret = "providers"."client_secret" by "config_id", "generation";
+    /// A PKCE verifier.
+    Verifier = "transactions"."verifier" by "id", "0";
+    /// A journalled token answer.
+    Body = "transactions"."body" by "id", "0";
+    /// An access token.
+    AccessToken = "grants"."access_token" by "id", "generation";
+    /// A refresh token.
+    RefreshToken = "grants"."refresh_token" by "id", "generation";
+    /// An id_token.
+    IdToken = "grants"."id_token" by "id", "generation";
+    /// A token that is still to be revoked at its provider.
+    RevocationToken = "revocations"."token" by "grant_id", "0";
+}
+
+/// One sealed value with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedValue {
+    /// Table and column.
+    pub column: SealedColumn,
+    /// The row.
+    pub row: String,
+    /// The generation.
+    pub generation: u64,
+    /// The value.
+    pub sealed: Vec<u8>,
+}
+
+/// A new current key of an app.
+#[derive(Debug, Clone)]
+pub struct AddAppKey {
+    /// Whose.
+    pub app_id: AppId,
+    /// The new key, wrapped.
+    pub wrapped: Vec<u8>,
+    /// The wrapped key that was current when the new one was made.
+    pub replaces: Vec<u8>,
+    /// When.
+    pub at: Micros,
+    /// What the audit records.
+    pub audit: AuditEntry,
+}
+
+/// Every app key under another root key, and the root key's check.
+#[derive(Debug, Clone)]
+pub struct ReplaceRootKey {
+    /// The check that is stored now.
+    pub old_check: Vec<u8>,
+    /// The new root key's.
+    pub new_check: Vec<u8>,
+    /// Every key that is not retired: as it is stored, and wrapped again.
+    pub keys: Vec<(StoredAppKey, Vec<u8>)>,
+    /// What the audits record.
+    pub audit: Vec<AuditEntry>,
+}
+
+/// What storage must be able to do for app keys.
+#[async_trait]
+pub trait AppKeyStore: Send + Sync {
+    /// All of an app, retired ones too, oldest first.
+    async fn list_app_keys(&self, app: AppId) -> Result<Vec<StoredAppKey>, StoreError>;
+    /// One of an app's.
+    async fn get_app_key(&self, app: AppId, key: AppKeyId) -> Result<Option<StoredAppKey>, StoreError>;
+    /// Makes a key the current one; `false` when another one has become so first.
+    async fn add_app_key(&self, add: AddAppKey) -> Result<bool, StoreError>;
+    /// How many values of an app are sealed under a key, over all [`SealedColumn`]s.
+    async fn count_sealed(&self, app: AppId, key: AppKeyId) -> Result<u64, StoreError>;
+    /// Values of one column of an app under a key, by row, of rows after `after`.
+    async fn list_sealed(
+        &self,
+        app: AppId,
+        key: AppKeyId,
+        column: SealedColumn,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<SealedValue>, StoreError>;
+    /// Puts the same values under another key, in one commit: each only where the row still holds those very bytes of
+    /// that generation. What a writer has changed meanwhile stays as the writer left it. Answers how many were put.
+    async fn replace_sealed(
+        &self,
+        app: AppId,
+        values: Vec<(SealedValue, Vec<u8>)>,
+    ) -> Result<u64, StoreError>;
+    /// Wipes a key; `false`, and nothing is changed, when it is the current one, wiped already, or a value is under it.
+    async fn retire_app_key(
+        &self,
+        app: AppId,
+        key: AppKeyId,
+        at: Micros,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError>;
+    /// Puts everything under another root key in one commit; `false`, and nothing is changed, when the stored check or
+    /// any key is not the one that was read, or there is one that is not named.
+    async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,197 @@
+//! Walking an app's audit chain: entries are fed in order, and the first bad one is named, with what is wrong with it
+//! (T96). Pure: where the entries come from (the database, an exported file) is the caller's business.
+//!
+//! What the chain alone cannot show: someone who rewrites everything from some entry on, or cuts the end off, and the
+//! head with it. An [`Anchor`] that was kept elsewhere shows that.
+
+use std::fmt;
+
+use crate::{
+    AppId, AuditHead, AuditRow, Hash,
+    audit::{CHAIN_START, chain},
+    secret::{from_hex, hex},
+};
+
+/// A point of the chain: the entry's number and the chain's value there. Written `SEQ:HASH`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    /// The entry.
+    pub seq: i64,
+    /// The chain's value at it; zeros where the entry is older than the chain.
+    pub hash: Hash,
+}
+
+impl Anchor {
+    /// Before the first entry.
+    pub const START: Self = Self { seq: 0, hash: CHAIN_START };
+
+    /// Reads `SEQ:HASH`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (seq, hash) = text.split_once(':')?;
+        let seq = seq.parse().ok().filter(|seq| *seq >= 0)?;
+        Some(Self { seq, hash: from_hex(hash)? })
+    }
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seq, hex(&self.hash))
+    }
+}
+
+impl From<AuditHead> for Anchor {
+    fn from(head: AuditHead) -> Self {
+        Self { seq: head.seq, hash: head.hash }
+    }
+}
+
+impl serde::Serialize for Anchor {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Anchor {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(d)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not SEQ:HASH"))
+    }
+}
+
+/// The last line of an exported log: everything that is needed to walk its entries without the database.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportEnd {
+    /// Whose.
+    pub app_id: AppId,
+    /// What stands before the first exported entry.
+    pub after: Anchor,
+    /// The last exported entry.
+    pub head: Anchor,
+    /// [`AuditHead::chained_after`].
+    pub chained_after: i64,
+}
+
+impl ExportEnd {
+    /// The walk along the exported entries.
+    pub fn walk(&self) -> ChainWalk {
+        ChainWalk::new(self.app_id, self.after, self.chained_after)
+    }
+}
+
+/// What is wrong with an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Tampering {
+    /// Its fields and the entry before it do not give its chain value.
+    #[error("was changed, or is not the one that stood here")]
+    Edited,
+    /// The next number is a higher one.
+    #[error("is missing")]
+    Missing,
+    /// Its number was there already, or is out of order.
+    #[error("stands there again or out of order")]
+    Repeated,
+    /// The chain had begun, and it has no value.
+    #[error("carries no chain value although the chain had begun")]
+    Unchained,
+    /// It has a value, and the head says that the chain began later: the head was changed.
+    #[error("carries a chain value although the head says that the chain begins later")]
+    BeforeTheChain,
+    /// Its value is not the one that was kept elsewhere: it and what stands before it were rewritten.
+    #[error("does not have the value that was kept elsewhere: the log was rewritten")]
+    NotAsKept,
+    /// The database's own head has another value.
+    #[error("does not have the value of the head")]
+    NotTheHead,
+    /// It stands after the head, or there is no head.
+    #[error("stands after the head")]
+    AfterTheHead,
+    /// The log ends before it, though it is known to have been there.
+    #[error("was cut off: the log ends before it")]
+    CutOff,
+}
+
+/// The first bad entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("entry {seq} {what}")]
+pub struct BadEntry {
+    /// Its number.
+    pub seq: i64,
+    /// What is wrong with it.
+    pub what: Tampering,
+}
+
+/// The walk. Entries go in with [`ChainWalk::feed`]; [`ChainWalk::finish`] says whether the end is the right one.
+#[derive(Debug)]
+pub struct ChainWalk {
+    app: AppId,
+    chained_after: i64,
+    at: Anchor,
+    kept: Vec<Anchor>,
+}
+
+impl ChainWalk {
+    /// From `start` on ([`Anchor::START`], or the anchor of the entry before the first that will come).
+    /// `chained_after`: [`AuditHead::chained_after`].
+    pub fn new(app: AppId, start: Anchor, chained_after: i64) -> Self {
+        Self { app, chained_after, at: start, kept: Vec::new() }
+    }
+
+    /// The chain must pass through this point.
+    pub fn must_pass(&mut self, anchor: Anchor) {
+        self.kept.push(anchor);
+    }
+
+    /// The last good entry.
+    pub fn at(&self) -> Anchor {
+        self.at
+    }
+
+    /// The next entry.
+    ///
+    /// # Errors
+    /// The first bad entry, which may be one that did not come. Nothing after it can be judged.
+    pub fn feed(&mut self, row: &AuditRow) -> Result<(), BadEntry> {
+        let due = self.at.seq + 1;
+        let bad = |seq, what| Err(BadEntry { seq, what });
+        match row.seq {
+            seq if seq > due => return bad(due, Tampering::Missing),
+            seq if seq < due => return bad(seq, Tampering::Repeated),
+            _ => {}
+        }
+        let hash = match (row.seq <= self.chained_after, &row.hash) {
+            (true, None) => CHAIN_START,
+            (true, Some(_)) => return bad(due, Tampering::BeforeTheChain),
+            (false, None) => return bad(due, Tampering::Unchained),
+            (false, Some(stored)) if chain(self.app, &self.at.hash, row) != *stored => {
+                return bad(due, Tampering::Edited);
+            }
+            (false, Some(stored)) => *stored,
+        };
+        self.at = Anchor { seq: due, hash };
+        match self.kept.iter().any(|kept| kept.seq == due && kept.hash != hash) {
+            true => bad(due, Tampering::NotAsKept),
+            false => Ok(()),
+        }
+    }
+
+    /// No more entries: is this where the log ends? Answers the last entry.
+    ///
+    /// # Errors
+    /// An entry that is known to have been there, or one that the head does not know.
+    pub fn finish(self, head: Option<Anchor>) -> Result<Anchor, BadEntry> {
+        let (last, head) = (self.at, head.unwrap_or(Anchor::START));
+        let newest = self.kept.iter().map(|kept| kept.seq).max().unwrap_or(0).max(head.seq);
+        let (seq, what) = match () {
+            () if newest > last.seq => (last.seq + 1, Tampering::CutOff),
+            () if head.seq < last.seq => (head.seq + 1, Tampering::AfterTheHead),
+            () if head.hash != last.hash => (last.seq, Tampering::NotTheHead),
+            () => return Ok(last),
+        };
+        Err(BadEntry { seq, what })
+    }
+}
+
+#[cfg(test)]
+#[path = "audit_chain_tests.rs"]
+mod tests;

@@ -1,0 +1,270 @@
+//! Replacing keys while servers run.
+//!
+//! An app's key:
+//! 1. A new key becomes the current one: from now on everything is sealed under it. When an earlier run was interrupted, its
+//!    key is current already, and this run goes on from there.
+//! 2. Every value under an older key is put under the current one, a batch per commit, by compare-and-swap: what a server
+//!    writes meanwhile stays. The ciphertexts are not touched and nothing is decrypted.
+//! 3. Again from 2 while a count finds values (a server that sealed with the older key at that moment); at none, the older
+//!    key is wiped, in the same commit as the count.
+//!
+//! It may be killed anywhere: each commit leaves every value readable. The root key: everything in one commit.
+
+use alter_core::{
+    AddAppKey, App, AppId, AppKeyId, AuditEntry, AuditKind, ReplaceRootKey, SealedColumn, SealedValue,
+    StoreError, StoredAppKey, secret::hex,
+};
+use alter_vault::{AppKey, Vault, VaultError, wrapped_key_id};
+
+use crate::{
+    Flows,
+    context::{FlowFault, SealedPlace},
+};
+
+/// Rounds over all columns before giving up: only a server that keeps sealing with an old key needs a second one.
+const ROUNDS: usize = 20;
+
+/// How a rotation went.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// An earlier run was finished; no new key was made.
+    pub resumed: bool,
+    /// Values put under the current key.
+    pub rewrapped: u64,
+    /// Keys that were wiped.
+    pub retired: u64,
+    /// Values that do not open under their own key: damaged or tampered with. Their key is kept.
+    pub unreadable: Vec<String>,
+}
+
+/// A key of an app, for people.
+#[derive(Debug, Clone)]
+pub struct KeyState {
+    /// As stored.
+    pub key: StoredAppKey,
+    /// It is the one that is sealed under.
+    pub current: bool,
+    /// Values under it.
+    pub values: u64,
+}
+
+/// Why a root key was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum RootKeyError {
+    /// It is the one that is in use.
+    #[error("this is the root key that is in use already")]
+    Same,
+    /// Ours.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+}
+
+impl From<StoreError> for RootKeyError {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<VaultError> for RootKeyError {
+    fn from(error: VaultError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl Flows {
+    /// Every key of an app, oldest first.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn list_key_ring(&self, app: &App) -> Result<Vec<KeyState>, FlowFault> {
+        let current = wrapped_key_id(&app.wrapped_key)?;
+        let mut states = Vec::new();
+        for key in self.store().list_app_keys(app.id).await? {
+            let values = self.store().count_sealed(app.id, key.key_id).await?;
+            states.push(KeyState { current: key.key_id == current, key, values });
+        }
+        Ok(states)
+    }
+
+    /// Gives an app a new key and puts everything under it; `batch` values a commit. While an older key is in use, the run
+    /// that made the current one was interrupted: it is finished, and a new key is made only when `anew` says so.
+    /// `progress` is told how many values are done of how many.
+    ///
+    /// # Errors
+    /// [`FlowFault`]; what was done stays done, and running it again goes on.
+    pub async fn rotate_app_key(
+        &self,
+        app: AppId,
+        batch: u32,
+        anew: bool,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Rotated, FlowFault> {
+        let resumed = !anew && !self.older_keys(app).await?.is_empty();
+        let mut rotated = Rotated { resumed, ..Rotated::default() };
+        if !rotated.resumed {
+            self.add_app_key(app).await?;
+        }
+        let older = self.older_keys(app).await?;
+        let mut total = 0;
+        for key in &older {
+            total += self.store().count_sealed(app, key.key_id).await?;
+        }
+        for key in older {
+            self.empty_and_retire(app, &key, batch, &mut rotated, &mut |done| {
+                progress(done, total.max(done));
+            })
+            .await?;
+        }
+        Ok(rotated)
+    }
+
+    /// Keys that are neither current nor wiped.
+    async fn older_keys(&self, app: AppId) -> Result<Vec<StoredAppKey>, FlowFault> {
+        let current = wrapped_key_id(&self.app_of(app).await?.wrapped_key)?;
+        let mut keys = self.store().list_app_keys(app).await?;
+        keys.retain(|key| key.wrapped.is_some() && key.key_id != current);
+        Ok(keys)
+    }
+
+    /// Step 1. When another run made one at this moment, that one counts.
+    async fn add_app_key(&self, app: AppId) -> Result<(), FlowFault> {
+        let replaces = self.app_of(app).await?.wrapped_key;
+        let fill = |buffer: &mut [u8]| self.random().fill(buffer);
+        let wrapped = self.inner.vault.new_app_key(&app.to_string(), &fill)?;
+        let audit = self.app_key_entry(app, AuditKind::AppKeyAdded, &wrapped_key_id(&wrapped)?);
+        self.store().add_app_key(AddAppKey { app_id: app, wrapped, replaces, at: self.now(), audit }).await?;
+        Ok(())
+    }
+
+    fn app_key_entry(&self, app: AppId, kind: AuditKind, key: &AppKeyId) -> AuditEntry {
+        AuditEntry::new(app, self.now(), kind, serde_json::json!({ "app_key": hex(key) }))
+    }
+
+    /// Steps 2 and 3.
+    async fn empty_and_retire(
+        &self,
+        app: AppId,
+        stored: &StoredAppKey,
+        batch: u32,
+        rotated: &mut Rotated,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<(), FlowFault> {
+        let Some(wrapped) = &stored.wrapped else { return Ok(()) };
+        let old = self.inner.vault.app_key(&app.to_string(), wrapped)?;
+        for _ in 0..ROUNDS {
+            // Another run may have made a newer key since: seal under what is current now.
+            let new = self.current_key(app).await?;
+            let before = rotated.unreadable.len();
+            for column in SealedColumn::ALL {
+                self.rewrap_column(app, *column, &old, &new, batch, rotated, progress).await?;
+            }
+            if rotated.unreadable.len() > before {
+                return Ok(());
+            }
+            let audit = self.app_key_entry(app, AuditKind::AppKeyRetired, &stored.key_id);
+            if self.store().retire_app_key(app, stored.key_id, self.now(), audit).await? {
+                rotated.retired += 1;
+                return Ok(());
+            }
+            let state = self.store().get_app_key(app, stored.key_id).await?;
+            if state.is_none_or(|key| key.wrapped.is_none()) {
+                // Another run has wiped it.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of the loop above, kept readable")]
+    async fn rewrap_column(
+        &self,
+        app: AppId,
+        column: SealedColumn,
+        old: &AppKey,
+        new: &AppKey,
+        batch: u32,
+        rotated: &mut Rotated,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<(), FlowFault> {
+        let mut after = String::new();
+        loop {
+            let values = self.store().list_sealed(app, old.id(), column, &after, batch).await?;
+            let Some(last) = values.last() else { return Ok(()) };
+            after.clone_from(&last.row);
+            let mut rewrapped = Vec::with_capacity(values.len());
+            for value in values {
+                match self.rewrap(app, old, new, &value) {
+                    Ok(sealed) => rewrapped.push((value, sealed)),
+                    Err(error) => {
+                        let what = format!("{}.{} of {}", column.table(), column.column(), value.row);
+                        tracing::error!(value = what, %error, "a sealed value does not open under its own key");
+                        rotated.unreadable.push(what);
+                    }
+                }
+            }
+            rotated.rewrapped += self.store().replace_sealed(app, rewrapped).await?;
+            progress(rotated.rewrapped);
+        }
+    }
+
+    fn rewrap(
+        &self,
+        app: AppId,
+        old: &AppKey,
+        new: &AppKey,
+        value: &SealedValue,
+    ) -> Result<Vec<u8>, VaultError> {
+        let place = SealedPlace {
+            app,
+            table: value.column.table(),
+            column: value.column.column(),
+            row: &value.row,
+            generation: value.generation,
+        };
+        let app = app.to_string();
+        old.rewrap(new, &place.as_place(&app), &value.sealed, &|buffer| self.random().fill(buffer))
+    }
+
+    /// Whether the database was last seen to be under the root key that is being replaced.
+    pub fn is_under_old_root_key(&self) -> bool {
+        self.inner.vault.is_under_other()
+    }
+
+    /// Puts every app key under the root key of `new`; answers how many. Servers that do not know that root key fail from
+    /// this moment on, and say so on `/readyz`.
+    ///
+    /// # Errors
+    /// [`RootKeyError`]; nothing was changed.
+    pub async fn replace_root_key(&self, new: &Vault) -> Result<u64, RootKeyError> {
+        // A key that is made at this moment makes the whole commit void: read again.
+        for _ in 0..8 {
+            let replace = self.under_root_of(new).await?;
+            let keys = replace.keys.len() as u64;
+            if self.store().replace_root_key(replace).await? {
+                return Ok(keys);
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    async fn under_root_of(&self, new: &Vault) -> Result<ReplaceRootKey, RootKeyError> {
+        let old_check = self.store().key_check().await?.ok_or(FlowFault::Broken("there is no key check"))?;
+        if new.verify_key_check(&old_check).is_ok() {
+            return Err(RootKeyError::Same);
+        }
+        let fill = |buffer: &mut [u8]| self.random().fill(buffer);
+        let (mut keys, mut audit) = (Vec::new(), Vec::new());
+        for app in self.store().list_apps().await? {
+            let name = app.id.to_string();
+            for key in self.store().list_app_keys(app.id).await? {
+                let Some(wrapped) = &key.wrapped else { continue };
+                let again = self.inner.vault.rewrap_app_key(new, &name, wrapped, &fill)?;
+                keys.push((key, again));
+            }
+            let entry =
+                AuditEntry::new(app.id, self.now(), AuditKind::RootKeyReplaced, serde_json::json!({}));
+            audit.push(entry);
+        }
+        Ok(ReplaceRootKey { old_check, new_check: new.key_check(&fill), keys, audit })
+    }
+}

@@ -1,0 +1,324 @@
+//! Keys of apps, and the values under them.
+//!
+//! Who stores a sealed value locks the row of its key against being retired (`FOR KEY SHARE`, which any number may hold);
+//! retiring waits for them (`FOR UPDATE`) and only then counts, so that it sees what they stored.
+
+use alter_core::{
+    AddAppKey, AppId, AppKeyId, AppKeyStore, AuditEntry, Micros, ReplaceRootKey, SealedColumn, SealedValue,
+    StoreError, StoredAppKey, app_key::KEY_ID_AT,
+};
+use async_trait::async_trait;
+use sqlx::{PgConnection, postgres::PgRow};
+
+use crate::{
+    PostgresStore,
+    audit::append,
+    column::{counter, parsed, read, read_counter, read_optional_time, read_text, read_time},
+    fault::Fault,
+    statement::{one, run, values},
+};
+
+macro_rules! columns {
+    () => {
+        "app_id, key_id, wrapped, created_at, retired_at"
+    };
+}
+
+/// The statements about one column of sealed values.
+struct Sql {
+    count: &'static str,
+    list: &'static str,
+    replace: &'static str,
+}
+
+/// Statements are fixed texts here, so the names in [`SealedColumn`] are repeated; a test holds the two together.
+macro_rules! sql {
+    ($table:literal, $column:literal, $row:literal, $generation:literal) => {
+        Sql {
+            count: concat!(
+                "SELECT COUNT(*) AS n FROM ",
+                $table,
+                " WHERE app_id = $1 AND substring(",
+                $column,
+                " FROM 7 FOR 16) = $2"
+            ),
+            list: concat!(
+                "SELECT ",
+                $row,
+                " AS row_id, ",
+                $generation,
+                "::BIGINT AS generation, ",
+                $column,
+                " AS sealed FROM ",
+                $table,
+                " WHERE ",
+                $row,
+                " > $3 AND app_id = $1 AND substring(",
+                $column,
+                " FROM 7 FOR 16) = $2 ORDER BY ",
+                $row,
+                " LIMIT $4"
+            ),
+            replace: concat!(
+                "UPDATE ",
+                $table,
+                " SET ",
+                $column,
+                " = $5 WHERE ",
+                $row,
+                " = $1 AND app_id = $2 AND ",
+                $generation,
+                "::BIGINT = $3 AND ",
+                $column,
+                " = $4"
+            ),
+        }
+    };
+}
+
+fn sql(column: SealedColumn) -> Sql {
+    match column {
+        SealedColumn::ClientSecret => sql!("providers", "client_secret", "config_id", "generation"),
+        SealedColumn::Verifier => sql!("transactions", "verifier", "id", "0"),
+        SealedColumn::Body => sql!("transactions", "body", "id", "0"),
+        SealedColumn::AccessToken => sql!("grants", "access_token", "id", "generation"),
+        SealedColumn::RefreshToken => sql!("grants", "refresh_token", "id", "generation"),
+        SealedColumn::IdToken => sql!("grants", "id_token", "id", "generation"),
+        SealedColumn::RevocationToken => sql!("revocations", "token", "grant_id", "0"),
+    }
+}
+
+#[async_trait]
+impl AppKeyStore for PostgresStore {
+    async fn list_app_keys(&self, app: AppId) -> Result<Vec<StoredAppKey>, StoreError> {
+        let sql =
+            concat!("SELECT ", columns!(), " FROM app_keys WHERE app_id = $1 ORDER BY created_at, key_id");
+        self.all(sql, values![app.to_string()], read_key).await
+    }
+
+    async fn get_app_key(&self, app: AppId, key: AppKeyId) -> Result<Option<StoredAppKey>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM app_keys WHERE app_id = $1 AND key_id = $2");
+        self.one(sql, values![app.to_string(), &key[..]], read_key).await
+    }
+
+    async fn add_app_key(&self, add: AddAppKey) -> Result<bool, StoreError> {
+        let add = &add;
+        self.write(|tx| Box::pin(add_in(tx.c, add))).await
+    }
+
+    async fn count_sealed(&self, app: AppId, key: AppKeyId) -> Result<u64, StoreError> {
+        self.write(|tx| Box::pin(count(tx.c, app, key))).await
+    }
+
+    async fn list_sealed(
+        &self,
+        app: AppId,
+        key: AppKeyId,
+        column: SealedColumn,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<SealedValue>, StoreError> {
+        let values = values![app.to_string(), &key[..], after, i64::from(limit)];
+        let found = self.all(sql(column).list, values, |row| {
+            Ok((read_text(row, "row_id")?, read_counter(row, "generation")?, read::<Vec<u8>>(row, "sealed")?))
+        });
+        let value = |(row, generation, sealed)| SealedValue { column, row, generation, sealed };
+        Ok(found.await?.into_iter().map(value).collect())
+    }
+
+    async fn replace_sealed(
+        &self,
+        app: AppId,
+        values: Vec<(SealedValue, Vec<u8>)>,
+    ) -> Result<u64, StoreError> {
+        let values = &values;
+        self.write(|tx| Box::pin(replace_in(tx.c, app, values))).await
+    }
+
+    async fn retire_app_key(
+        &self,
+        app: AppId,
+        key: AppKeyId,
+        at: Micros,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let audit = &audit;
+        self.write(|tx| Box::pin(retire_in(tx.c, app, key, at, audit))).await
+    }
+
+    async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<bool, StoreError> {
+        let replace = &replace;
+        match self.write(|tx| Box::pin(replace_root(tx.c, replace))).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Stores an app's key beside those that it has. Waits for a root key that is being replaced at this moment, so that the
+/// replacing counts every key.
+pub(crate) async fn insert(
+    c: &mut PgConnection,
+    app: AppId,
+    wrapped: &[u8],
+    at: Micros,
+) -> Result<(), Fault> {
+    one(c, "SELECT id FROM key_check WHERE id = 1 FOR SHARE", values![], |_| Ok(())).await?;
+    let sql = "INSERT INTO app_keys (app_id, key_id, wrapped, created_at)
+               VALUES ($1, substring($2::BYTEA FROM 7 FOR 16), $2, $3)";
+    run(c, sql, values![app.to_string(), wrapped, at.0]).await?;
+    Ok(())
+}
+
+/// Refuses to store a value under a key that is wiped: nobody could open it. Called by every command that stores sealed
+/// values, inside its transaction; the key cannot be retired until that ends.
+///
+/// # Errors
+/// [`StoreError::Conflict`]: seal again under the current key.
+pub(crate) async fn refuse_retired(
+    c: &mut PgConnection,
+    app: AppId,
+    sealed: &[Option<&[u8]>],
+) -> Result<(), Fault> {
+    let sql = "SELECT retired_at FROM app_keys WHERE app_id = $1 AND key_id = $2 FOR KEY SHARE";
+    let mut known = None;
+    for key in sealed.iter().flatten().filter_map(|value| value.get(KEY_ID_AT)) {
+        // The values of one command are nearly always under one key.
+        if known == Some(key) {
+            continue;
+        }
+        known = Some(key);
+        let retired =
+            one(c, sql, values![app.to_string(), key], |row| read_optional_time(row, "retired_at")).await?;
+        if retired.flatten().is_some() {
+            return Err(StoreError::Conflict.into());
+        }
+    }
+    Ok(())
+}
+
+async fn add_in(c: &mut PgConnection, add: &AddAppKey) -> Result<bool, Fault> {
+    let AddAppKey { app_id, wrapped, replaces, at, audit } = add;
+    let sql = "UPDATE apps SET wrapped_key = $2 WHERE id = $1 AND wrapped_key = $3";
+    if run(c, sql, values![app_id.to_string(), &**wrapped, &**replaces]).await? == 0 {
+        return Ok(false);
+    }
+    insert(c, *app_id, wrapped, *at).await?;
+    append(c, audit).await?;
+    Ok(true)
+}
+
+async fn count(c: &mut PgConnection, app: AppId, key: AppKeyId) -> Result<u64, Fault> {
+    let mut sum = 0;
+    for column in SealedColumn::ALL {
+        let values = values![app.to_string(), &key[..]];
+        sum += one(c, sql(*column).count, values, |row| read_counter(row, "n")).await?.unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+async fn replace_in(
+    c: &mut PgConnection,
+    app: AppId,
+    rewrapped: &[(SealedValue, Vec<u8>)],
+) -> Result<u64, Fault> {
+    let mut replaced = 0;
+    for (value, sealed) in rewrapped {
+        refuse_retired(c, app, &[Some(sealed)]).await?;
+        let values =
+            values![&*value.row, app.to_string(), counter(value.generation)?, &*value.sealed, &**sealed,];
+        replaced += run(c, sql(value.column).replace, values).await?;
+    }
+    Ok(replaced)
+}
+
+async fn retire_in(
+    c: &mut PgConnection,
+    app: AppId,
+    key: AppKeyId,
+    at: Micros,
+    audit: &AuditEntry,
+) -> Result<bool, Fault> {
+    let id = app.to_string();
+    let lock = "SELECT retired_at FROM app_keys WHERE app_id = $1 AND key_id = $2 FOR UPDATE";
+    let retired = one(c, lock, values![&*id, &key[..]], |row| read_optional_time(row, "retired_at")).await?;
+    if retired != Some(None) {
+        return Ok(false);
+    }
+    let current = "SELECT id FROM apps WHERE id = $1 AND substring(wrapped_key FROM 7 FOR 16) = $2";
+    if one(c, current, values![&*id, &key[..]], |_| Ok(())).await?.is_some() || count(c, app, key).await? > 0
+    {
+        return Ok(false);
+    }
+    let sql = r"UPDATE app_keys SET wrapped = '\x', retired_at = $3 WHERE app_id = $1 AND key_id = $2";
+    run(c, sql, values![&*id, &key[..], at.0]).await?;
+    append(c, audit).await?;
+    Ok(true)
+}
+
+/// # Errors
+/// [`StoreError::Conflict`]: something is not as it was read, so everything is undone.
+async fn replace_root(c: &mut PgConnection, replace: &ReplaceRootKey) -> Result<(), Fault> {
+    let must = |changed: u64| if changed == 1 { Ok(()) } else { Err(Fault::from(StoreError::Conflict)) };
+    let check = "UPDATE key_check SET value = $2 WHERE id = 1 AND value = $1";
+    must(run(c, check, values![&*replace.old_check, &*replace.new_check]).await?)?;
+    let mut current = 0;
+    for (key, wrapped) in &replace.keys {
+        let app = key.app_id.to_string();
+        let kept = "UPDATE app_keys SET wrapped = $4
+                    WHERE app_id = $1 AND key_id = $2 AND wrapped = $3 AND retired_at IS NULL";
+        let values = values![&*app, &key.key_id[..], key.wrapped.as_deref(), &**wrapped];
+        must(run(c, kept, values).await?)?;
+        let in_use = "UPDATE apps SET wrapped_key = $3 WHERE id = $1 AND wrapped_key = $2";
+        current += run(c, in_use, values![&*app, key.wrapped.as_deref(), &**wrapped]).await?;
+    }
+    let keys = "SELECT COUNT(*) AS n FROM app_keys WHERE retired_at IS NULL";
+    let keys = one(c, keys, values![], |row| read_counter(row, "n")).await?;
+    let apps = one(c, "SELECT COUNT(*) AS n FROM apps", values![], |row| read_counter(row, "n")).await?;
+    if (keys, apps) != (Some(replace.keys.len() as u64), Some(current)) {
+        return Err(StoreError::Conflict.into());
+    }
+    for entry in &replace.audit {
+        append(c, entry).await?;
+    }
+    Ok(())
+}
+
+fn read_key(row: &PgRow) -> Result<StoredAppKey, Fault> {
+    let retired_at = read_optional_time(row, "retired_at")?;
+    let key_id = read::<&[u8]>(row, "key_id")?.try_into();
+    Ok(StoredAppKey {
+        app_id: parsed(row, "app_id", AppId::parse)?,
+        key_id: key_id.map_err(|_| Fault::corrupt("key_id"))?,
+        wrapped: if retired_at.is_some() { None } else { Some(read(row, "wrapped")?) },
+        created_at: read_time(row, "created_at")?,
+        retired_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statement_names_the_column_it_is_about() {
+        for column in SealedColumn::ALL {
+            let (table, name, row, generation) =
+                (column.table(), column.column(), column.row(), column.generation());
+            let Sql { count, list, replace } = sql(*column);
+            let cell = format!("substring({name} FROM 7 FOR 16) = $2");
+            assert!(count.contains(&format!("FROM {table} WHERE")) && count.ends_with(&cell), "{count}");
+            assert!(list.contains(&format!("SELECT {row} AS row_id, {generation}::BIGINT")), "{list}");
+            assert!(
+                list.contains(&format!("{name} AS sealed FROM {table} ")) && list.contains(&cell),
+                "{list}"
+            );
+            assert!(
+                replace.starts_with(&format!("UPDATE {table} SET {name} = $5 WHERE {row} = $1")),
+                "{replace}"
+            );
+            assert!(replace.ends_with(&format!("{generation}::BIGINT = $3 AND {name} = $4")), "{replace}");
+        }
+    }
+}

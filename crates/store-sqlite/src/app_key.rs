@@ -1,0 +1,243 @@
+//! Keys of apps, and the values under them.
+
+use alter_core::{
+    AddAppKey, AppId, AppKeyId, AppKeyStore, AuditEntry, Micros, ReplaceRootKey, SealedColumn, SealedValue,
+    StoreError, StoredAppKey, app_key::KEY_ID_AT,
+};
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+
+use crate::{
+    SqliteStore,
+    audit::append,
+    column::{counter, parsed, read_counter, read_optional_time, read_text, read_time},
+    fault::Fault,
+    statement::{all, one, run},
+};
+
+macro_rules! columns {
+    () => {
+        "app_id, key_id, wrapped, created_at, retired_at"
+    };
+}
+
+#[async_trait]
+impl AppKeyStore for SqliteStore {
+    async fn list_app_keys(&self, app: AppId) -> Result<Vec<StoredAppKey>, StoreError> {
+        let sql =
+            concat!("SELECT ", columns!(), " FROM app_keys WHERE app_id = ?1 ORDER BY created_at, key_id");
+        self.read(|c| all(c, sql, [app.to_string()], read_key)).await
+    }
+
+    async fn get_app_key(&self, app: AppId, key: AppKeyId) -> Result<Option<StoredAppKey>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM app_keys WHERE app_id = ?1 AND key_id = ?2");
+        self.read(|c| one(c, sql, params![app.to_string(), key], read_key)).await
+    }
+
+    async fn add_app_key(&self, add: AddAppKey) -> Result<bool, StoreError> {
+        self.write(move |c| {
+            let AddAppKey { app_id, wrapped, replaces, at, audit } = &add;
+            let sql = "UPDATE apps SET wrapped_key = ?2 WHERE id = ?1 AND wrapped_key = ?3";
+            if run(c, sql, params![app_id.to_string(), wrapped, replaces])? == 0 {
+                return Ok(false);
+            }
+            insert(c, *app_id, wrapped, *at)?;
+            append(c, audit)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn count_sealed(&self, app: AppId, key: AppKeyId) -> Result<u64, StoreError> {
+        self.read(|c| count(c, app, key)).await
+    }
+
+    async fn list_sealed(
+        &self,
+        app: AppId,
+        key: AppKeyId,
+        column: SealedColumn,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<SealedValue>, StoreError> {
+        self.read(|c| {
+            all(c, &list_sql(column), params![app.to_string(), key, after, limit], |row| {
+                Ok(SealedValue {
+                    column,
+                    row: read_text(row, "row")?,
+                    generation: read_counter(row, "generation")?,
+                    sealed: row.get("sealed")?,
+                })
+            })
+        })
+        .await
+    }
+
+    async fn replace_sealed(
+        &self,
+        app: AppId,
+        values: Vec<(SealedValue, Vec<u8>)>,
+    ) -> Result<u64, StoreError> {
+        self.write(move |c| {
+            let mut replaced = 0;
+            for (value, sealed) in &values {
+                refuse_retired(c, app, [Some(sealed)])?;
+                replaced += replace(c, app, value, sealed)?;
+            }
+            Ok(replaced)
+        })
+        .await
+    }
+
+    async fn retire_app_key(
+        &self,
+        app: AppId,
+        key: AppKeyId,
+        at: Micros,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        self.write(move |c| {
+            if is_current(c, app, key)? || count(c, app, key)? > 0 {
+                return Ok(false);
+            }
+            let sql = "UPDATE app_keys SET wrapped = X'', retired_at = ?3
+                       WHERE app_id = ?1 AND key_id = ?2 AND retired_at IS NULL";
+            if run(c, sql, params![app.to_string(), key, at.0])? == 0 {
+                return Ok(false);
+            }
+            append(c, &audit)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<bool, StoreError> {
+        let done = self.write(move |c| replace_root(c, &replace)).await;
+        match done {
+            Ok(()) => Ok(true),
+            Err(StoreError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Stores an app's key beside those that it has.
+pub(crate) fn insert(c: &Connection, app: AppId, wrapped: &[u8], at: Micros) -> Result<(), Fault> {
+    let sql =
+        "INSERT INTO app_keys (app_id, key_id, wrapped, created_at) VALUES (?1, substr(?2, 7, 16), ?2, ?3)";
+    run(c, sql, params![app.to_string(), wrapped, at.0])?;
+    Ok(())
+}
+
+/// Refuses to store a value under a key that is wiped: nobody could open it. Called by every command that stores sealed
+/// values, inside its transaction: the retiring of a key comes before or after, never between.
+///
+/// # Errors
+/// [`StoreError::Conflict`]: seal again under the current key.
+pub(crate) fn refuse_retired<'a>(
+    c: &Connection,
+    app: AppId,
+    values: impl IntoIterator<Item = Option<&'a Vec<u8>>>,
+) -> Result<(), Fault> {
+    let sql = "SELECT retired_at FROM app_keys WHERE app_id = ?1 AND key_id = ?2 AND retired_at IS NOT NULL";
+    let mut known = None;
+    for key in values.into_iter().flatten().filter_map(|value| value.get(KEY_ID_AT)) {
+        // The values of one command are nearly always under one key.
+        if known == Some(key) {
+            continue;
+        }
+        known = Some(key);
+        if one(c, sql, params![app.to_string(), key], |_| Ok(()))?.is_some() {
+            return Err(StoreError::Conflict.into());
+        }
+    }
+    Ok(())
+}
+
+fn is_current(c: &Connection, app: AppId, key: AppKeyId) -> Result<bool, Fault> {
+    let sql = "SELECT id FROM apps WHERE id = ?1 AND substr(wrapped_key, 7, 16) = ?2";
+    Ok(one(c, sql, params![app.to_string(), key], |_| Ok(()))?.is_some())
+}
+
+fn count(c: &Connection, app: AppId, key: AppKeyId) -> Result<u64, Fault> {
+    let mut sum = 0;
+    for column in SealedColumn::ALL {
+        let (table, name) = (column.table(), column.column());
+        let sql =
+            format!("SELECT COUNT(*) AS n FROM {table} WHERE app_id = ?1 AND substr({name}, 7, 16) = ?2");
+        sum += one(c, &sql, params![app.to_string(), key], |row| read_counter(row, "n"))?.unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+/// Along the primary key, so that a page goes on where the one before ended: `+` keeps SQLite from an index by app, whose
+/// rows it would have to sort for every page.
+fn list_sql(column: SealedColumn) -> String {
+    let (table, name, row) = (column.table(), column.column(), column.row());
+    format!(
+        "SELECT {row} AS row, {} AS generation, {name} AS sealed FROM {table}
+         WHERE {row} > ?3 AND +app_id = ?1 AND substr({name}, 7, 16) = ?2 ORDER BY {row} LIMIT ?4",
+        column.generation()
+    )
+}
+
+fn replace(c: &Connection, app: AppId, value: &SealedValue, sealed: &[u8]) -> Result<u64, Fault> {
+    let SealedValue { column, row, generation, sealed: old } = value;
+    let (table, name, key) = (column.table(), column.column(), column.row());
+    let sql = format!(
+        "UPDATE {table} SET {name} = ?5
+         WHERE {key} = ?1 AND app_id = ?2 AND {} = ?3 AND {name} = ?4",
+        column.generation()
+    );
+    let values = params![row, app.to_string(), counter(*generation)?, old, sealed];
+    Ok(run(c, &sql, values)? as u64)
+}
+
+/// # Errors
+/// [`StoreError::Conflict`]: something is not as it was read, so everything is undone.
+fn replace_root(c: &Connection, replace: &ReplaceRootKey) -> Result<(), Fault> {
+    let must = |changed: usize| if changed == 1 { Ok(()) } else { Err(Fault::from(StoreError::Conflict)) };
+    let check = "UPDATE key_check SET value = ?2 WHERE id = 1 AND value = ?1";
+    must(run(c, check, params![replace.old_check, replace.new_check])?)?;
+    let mut current = 0;
+    for (key, wrapped) in &replace.keys {
+        let app = key.app_id.to_string();
+        let kept = "UPDATE app_keys SET wrapped = ?4
+                    WHERE app_id = ?1 AND key_id = ?2 AND wrapped = ?3 AND retired_at IS NULL";
+        must(run(c, kept, params![app, key.key_id, key.wrapped, wrapped])?)?;
+        let in_use = "UPDATE apps SET wrapped_key = ?3 WHERE id = ?1 AND wrapped_key = ?2";
+        current += run(c, in_use, params![app, key.wrapped, wrapped])?;
+    }
+    let how_many = |sql| one(c, sql, [], |row| read_counter(row, "n")).map(Option::unwrap_or_default);
+    let keys = how_many("SELECT COUNT(*) AS n FROM app_keys WHERE retired_at IS NULL")?;
+    let apps = how_many("SELECT COUNT(*) AS n FROM apps")?;
+    if (keys, apps) != (replace.keys.len() as u64, current as u64) {
+        return Err(StoreError::Conflict.into());
+    }
+    replace.audit.iter().try_for_each(|entry| append(c, entry))
+}
+
+fn read_key(row: &Row<'_>) -> Result<StoredAppKey, Fault> {
+    let retired_at = read_optional_time(row, "retired_at")?;
+    let key_id = row.get_ref("key_id")?.as_blob().ok().and_then(|id| id.try_into().ok());
+    Ok(StoredAppKey {
+        app_id: parsed(row, "app_id", AppId::parse)?,
+        key_id: key_id.ok_or(Fault::corrupt("key_id"))?,
+        wrapped: if retired_at.is_some() { None } else { Some(row.get("wrapped")?) },
+        created_at: read_time(row, "created_at")?,
+        retired_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_under_a_key_are_listed_along_the_primary_key_without_sorting() {
+        for column in SealedColumn::ALL {
+            let plan = crate::migrate::plan(&list_sql(*column));
+            assert!(plan.contains("sqlite_autoindex") && !plan.contains("TEMP B-TREE"), "{column:?}: {plan}");
+        }
+    }
+}

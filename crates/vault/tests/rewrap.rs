@@ -1,0 +1,112 @@
+//! Keys replaced: the values stay readable, stay in their place, and their ciphertexts are not touched.
+
+use std::cell::Cell;
+
+use alter_vault::{AppKey, Place, RootKey, Vault, VaultError, sealed_under, wrapped_key_id};
+use secrecy::ExposeSecret;
+
+const PLACE: Place = Place { app: "app", table: "grants", column: "access_token", row: "row", generation: 3 };
+
+/// Different bytes every time.
+fn filler() -> impl Fn(&mut [u8]) {
+    let next = Cell::new(0_u8);
+    move |buffer: &mut [u8]| {
+        next.set(next.get().wrapping_add(1));
+        buffer.fill(next.get());
+    }
+}
+
+fn root(byte: u8) -> RootKey {
+    RootKey::generate(&|buffer| buffer.fill(byte)).0
+}
+
+fn keys(vault: &Vault, fill: &dyn Fn(&mut [u8])) -> (AppKey, AppKey) {
+    let make = || vault.app_key("app", &vault.new_app_key("app", fill).expect("short")).expect("its own");
+    (make(), make())
+}
+
+#[test]
+fn t92_a_rewrapped_value_opens_under_the_new_key_alone_and_keeps_its_ciphertext() {
+    let fill = filler();
+    let (old, new) = keys(&Vault::new(root(7)), &fill);
+    for length in [0, 1, 16, 5000] {
+        let plaintext = vec![0x5a; length];
+        let before = old.seal(&PLACE, &plaintext, &fill).expect("short");
+        let after = old.rewrap(&new, &PLACE, &before, &fill).expect("its own value");
+        assert_eq!(new.open(&PLACE, &after).expect("it opens").expose_secret(), plaintext);
+        assert_eq!(old.open(&PLACE, &after).err(), Some(VaultError::WrongKeyId));
+        assert_eq!((before.len(), &before[102..]), (after.len(), &after[102..]), "from the commitment on");
+        assert_ne!(before[22..102], after[22..102], "another salt and wrap");
+        assert_eq!((sealed_under(&before), sealed_under(&after)), (Ok(old.id()), Ok(new.id())));
+        let back = new.rewrap(&old, &PLACE, &after, &fill).expect("and back");
+        assert_eq!(old.open(&PLACE, &back).expect("it opens").expose_secret(), plaintext);
+    }
+}
+
+#[test]
+fn t92_a_value_that_was_moved_or_altered_is_not_rewrapped() {
+    let fill = filler();
+    let (vault, other) = (Vault::new(root(7)), "other");
+    let (old, new) = keys(&vault, &fill);
+    let foreign = vault.app_key(other, &vault.new_app_key(other, &fill).expect("short")).expect("its own");
+    let sealed = old.seal(&PLACE, b"value", &fill).expect("short");
+    let refused = |place: Place, bytes: &[u8]| old.rewrap(&new, &place, bytes, &fill).err();
+    for place in [
+        Place { row: "another", ..PLACE },
+        Place { column: "refresh_token", ..PLACE },
+        Place { generation: 4, ..PLACE },
+    ] {
+        assert_eq!(refused(place, &sealed), Some(VaultError::Refused));
+    }
+    for at in (22..134).step_by(7) {
+        let mut bytes = sealed.clone();
+        bytes[at] ^= 1;
+        assert_eq!(refused(PLACE, &bytes), Some(VaultError::Refused), "byte {at}");
+    }
+    assert_eq!(refused(Place { app: other, ..PLACE }, &sealed), Some(VaultError::WrongApp));
+    assert_eq!(old.rewrap(&foreign, &PLACE, &sealed, &fill).err(), Some(VaultError::WrongApp));
+    assert_eq!(new.rewrap(&old, &PLACE, &sealed, &fill).err(), Some(VaultError::WrongKeyId));
+    assert!(matches!(refused(PLACE, b"short"), Some(VaultError::Corrupt(_))));
+    // What the wrap does not cover is refused where it is opened, before and after.
+    let mut bytes = sealed.clone();
+    bytes[147] ^= 1;
+    let rewrapped = old.rewrap(&new, &PLACE, &bytes, &fill).expect("the wrap is sound");
+    assert_eq!(new.open(&PLACE, &rewrapped).err(), Some(VaultError::Refused));
+}
+
+#[test]
+fn f57_an_app_key_under_a_new_root_key_is_the_same_key() {
+    let fill = filler();
+    let (before, after) = (Vault::new(root(7)), Vault::new(root(8)));
+    let wrapped = before.new_app_key("app", &fill).expect("short");
+    let sealed = before.app_key("app", &wrapped).expect("its own").seal(&PLACE, b"v", &fill).expect("short");
+    let moved = before.rewrap_app_key(&after, "app", &wrapped, &fill).expect("its own");
+    assert_eq!(wrapped_key_id(&moved), wrapped_key_id(&wrapped));
+    let opened = after.app_key("app", &moved).expect("under the new root key").open(&PLACE, &sealed);
+    assert_eq!(opened.expect("it opens").expose_secret(), b"v");
+    assert_eq!(before.app_key("app", &moved).err(), Some(VaultError::Refused));
+    assert_eq!(after.rewrap_app_key(&before, "app", &wrapped, &fill).err(), Some(VaultError::Refused));
+    assert_eq!(before.rewrap_app_key(&after, "other", &wrapped, &fill).err(), Some(VaultError::Refused));
+}
+
+#[test]
+fn f57_a_vault_that_accepts_the_other_root_key_works_before_and_after_the_change() {
+    let fill = filler();
+    let (before, after) = (Vault::new(root(7)), Vault::new(root(8)));
+    let both = Vault::new(root(8)).accepting(root(7));
+    let wrapped = before.new_app_key("app", &fill).expect("short");
+    let moved = before.rewrap_app_key(&after, "app", &wrapped, &fill).expect("its own");
+    assert!(both.app_key("app", &wrapped).is_ok() && both.app_key("app", &moved).is_ok());
+
+    assert_eq!(both.verify_key_check(&before.key_check(&fill)), Ok(()));
+    assert!(both.is_under_other());
+    // What it makes now must open for servers that know the old root key alone.
+    assert!(before.app_key("app", &both.new_app_key("app", &fill).expect("short")).is_ok());
+
+    assert_eq!(both.verify_key_check(&after.key_check(&fill)), Ok(()));
+    assert!(!both.is_under_other());
+    assert!(after.app_key("app", &both.new_app_key("app", &fill).expect("short")).is_ok());
+
+    let neither = Vault::new(root(9)).key_check(&fill);
+    assert_eq!(both.verify_key_check(&neither), Err(VaultError::WrongRootKey), "T93 stays");
+}
