@@ -108,7 +108,7 @@ pub struct GrantItem {
     pub binding: &'static str,
     /// RFC 3339: when it was revoked.
     pub revoked_at: Option<String>,
-    /// What became of it at the provider: `pending`, `confirmed`, `given_up` or `not_offered`.
+    /// What became of it at the provider: `pending`, `confirmed`, `given_up`, `shared` or `not_offered`.
     pub revocation: Option<&'static str>,
 }
 
@@ -133,6 +133,6 @@ pub struct RevokedGrantAnswer {
     pub grant_id: String,
     /// RFC 3339: the first time.
     pub revoked_at: String,
-    /// `pending`, `confirmed`, `given_up` or `not_offered`.
+    /// `pending`, `confirmed`, `given_up`, `shared` or `not_offered`.
     pub revocation: &'static str,
 }

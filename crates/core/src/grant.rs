@@ -177,6 +177,13 @@ pub trait GrantStore: Send + Sync {
     ) -> Result<Vec<ListedGrant>, StoreError>;
     /// How many [`Self::list_grants`] would find in all.
     async fn count_grants(&self, app: AppId, filter: &GrantFilter) -> Result<u64, StoreError>;
+    /// Whether an active grant of this account is there, whosever it is.
+    async fn has_grant_of_account(
+        &self,
+        app: AppId,
+        provider: &str,
+        subject: &str,
+    ) -> Result<bool, StoreError>;
     /// Before a credential leaves (T97, T98): the nonce, the checks, `last_used_at` and the audit entry, in one durable
     /// commit. `false` when the grant is gone, revoked or has moved, or the agent has no live delegation: read again.
     ///

@@ -19,6 +19,8 @@ pub enum RevocationOutcome {
     Confirmed,
     /// It was asked for a day and did not confirm.
     GivenUp,
+    /// It was not asked: other active grants here are of the same account, and it would end them all.
+    Shared,
     /// It offers no way to revoke, or the operator removed it: end the access in the account's own settings there.
     NotOffered,
 }
@@ -30,13 +32,14 @@ impl RevocationOutcome {
             Self::Pending => "pending",
             Self::Confirmed => "confirmed",
             Self::GivenUp => "given_up",
+            Self::Shared => "shared",
             Self::NotOffered => "not_offered",
         }
     }
 
     /// The reverse of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Pending, Self::Confirmed, Self::GivenUp, Self::NotOffered]
+        [Self::Pending, Self::Confirmed, Self::GivenUp, Self::Shared, Self::NotOffered]
             .into_iter()
             .find(|o| o.as_str() == text)
     }
@@ -79,8 +82,8 @@ pub struct RevokeGrant {
     pub at: Micros,
     /// Why, in the app's words.
     pub reason: Option<String>,
-    /// What is to be asked of the provider; `None` = it offers no way.
-    pub request: Option<Revocation>,
+    /// What is to be asked of the provider, or why nothing is.
+    pub request: Result<Revocation, RevocationOutcome>,
     /// What the audit records.
     pub audit: AuditEntry,
 }

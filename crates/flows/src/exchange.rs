@@ -446,7 +446,7 @@ impl Flows {
         let delegation = session.data.agent.as_ref().map(|agent| Delegation {
             grant_id: id,
             agent_id: agent.id,
-            scopes: grant.scopes.clone(),
+            scopes: shown_and_granted(&transaction.scopes, &grant.scopes),
             created_at: now,
         });
         let details = serde_json::json!({ "provider": recipe.id, "level": level.as_str() });
@@ -569,6 +569,11 @@ fn token_stop(refused: TokenRefused) -> Stop {
         TokenRefused::ServerError { status } => (FailureKind::Provider, format!("token_endpoint_{status}")),
     };
     Stop::Provider { kind, provider_error: Some(code), why }
+}
+
+/// What an agent is given: no scope that the consent page did not name, whatever the provider granted beside (T13).
+fn shown_and_granted(asked: &[String], granted: &[String]) -> Vec<String> {
+    granted.iter().filter(|scope| asked.contains(scope)).cloned().collect()
 }
 
 /// Asked for against granted (T27). A provider that names no scopes granted what was asked (RFC 6749 section 5.1).

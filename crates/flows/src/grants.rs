@@ -14,8 +14,9 @@ use std::{collections::HashMap, time::Duration};
 use alter_core::{
     AgentId, AuditEntry, AuditKind, Grant, GrantFilter, GrantId, GrantStatus, ListedGrant, Micros, Principal,
     ProviderConfig, Revocation, RevocationOutcome, RevokeGrant, RevokedGrant, StoreError,
+    provider::{RevokeEnds, RevokeToken},
 };
-use alter_oauth::{Client, RevokeError};
+use alter_oauth::{Client, RevokeError, RevokedToken};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::Instrument;
 
@@ -274,27 +275,30 @@ impl Flows {
                 Err(error) => return Err(error.into()),
             }
             let outcome = match request {
-                Some(request) => self.ask_and_wait(request).await,
-                None => RevocationOutcome::NotOffered,
+                Ok(request) => self.ask_and_wait(request).await,
+                Err(outcome) => outcome,
             };
             return Ok((RevokedGrant { at, reason: reason.map(str::to_owned), outcome }, true));
         }
         Err(StoreError::Conflict.into())
     }
 
-    /// Step 2; `None` when the provider offers no way to revoke or is not configured any more.
-    async fn revocation_of(&self, grant: &Grant) -> Result<Option<Revocation>, FlowFault> {
+    /// Step 2: what is to be asked of the provider, or why nothing is.
+    async fn revocation_of(&self, grant: &Grant) -> Result<Result<Revocation, RevocationOutcome>, FlowFault> {
         let config = self.store().get_provider(&grant.config_id).await?;
-        if !config.is_some_and(|config| alter_oauth::offers_revocation(&config.recipe)) {
-            return Ok(None);
-        }
+        let Some(how) = config.and_then(|config| config.recipe.revocation()) else {
+            return Ok(Err(RevocationOutcome::NotOffered));
+        };
         let key = self.current_key(grant.app_id).await?;
         let row = grant.id.to_string();
         let credential = &grant.credential;
-        // Ending the refresh token ends the whole grant (RFC 7009 section 2.1).
-        let (column, sealed) = match &credential.refresh_token {
-            Some(sealed) => ("refresh_token", sealed),
-            None => ("access_token", &credential.access_token),
+        // Ending the refresh token ends the whole grant (RFC 7009 section 2.1), where there is one.
+        let (column, sealed) = match (how.token, &credential.refresh_token) {
+            (RevokeToken::Access, _) | (RevokeToken::Strongest, None) => {
+                ("access_token", &credential.access_token)
+            }
+            (RevokeToken::Strongest | RevokeToken::Refresh, Some(sealed)) => ("refresh_token", sealed),
+            (RevokeToken::Refresh, None) => return Ok(Err(RevocationOutcome::NotOffered)),
         };
         let place = |table, column, generation| SealedPlace {
             app: grant.app_id,
@@ -303,18 +307,19 @@ impl Flows {
             row: &row,
             generation,
         };
-        let token = match self.open_text(&key, &place("grants", column, credential.generation), sealed).await
-        {
+        let opened = self.open_text(&key, &place("grants", column, credential.generation), sealed).await;
+        let token = match opened {
             Ok(token) => token,
+            Err(fault) if fault.is_conflict() => return Err(fault),
             Err(error) => {
                 // A value that cannot be opened cannot be revoked at the provider either; here it can.
                 tracing::error!(grant_id = %grant.id, %error, "a grant is revoked without asking its provider");
-                return Ok(None);
+                return Ok(Err(RevocationOutcome::GivenUp));
             }
         };
         let token = self.seal(&key, &place("revocations", "token", 0), token.expose_secret().as_bytes())?;
         let now = self.now();
-        Ok(Some(Revocation {
+        Ok(Ok(Revocation {
             grant_id: grant.id,
             app_id: grant.app_id,
             config_id: grant.config_id.clone(),
@@ -359,6 +364,7 @@ impl Flows {
         }
         let outcome = match self.store().get_provider(&request.config_id).await? {
             None => RevocationOutcome::NotOffered,
+            Some(config) if self.is_shared(request, &config).await? => RevocationOutcome::Shared,
             Some(config) => match self.request_revocation(request, &config).await {
                 Ok(Ok(())) => RevocationOutcome::Confirmed,
                 Ok(Err(RevokeError::NotOffered)) => RevocationOutcome::NotOffered,
@@ -386,6 +392,17 @@ impl Flows {
         Ok(outcome)
     }
 
+    /// Whether asking would end more than what was revoked: most providers end everything that the account gave our
+    /// client, and another user's grant, or one connected since, may be of the same account.
+    async fn is_shared(&self, request: &Revocation, config: &ProviderConfig) -> Result<bool, StoreError> {
+        let ends_all = config.recipe.revocation().is_some_and(|how| how.ends == RevokeEnds::Grant);
+        let Some(grant) = self.store().get_grant(request.app_id, request.grant_id).await? else {
+            return Ok(false);
+        };
+        Ok(ends_all
+            && self.store().has_grant_of_account(grant.app_id, &grant.provider, &grant.subject).await?)
+    }
+
     async fn request_revocation(
         &self,
         request: &Revocation,
@@ -403,13 +420,13 @@ impl Flows {
         let token = self.open_text(&key, &place, &request.token).await?;
         let secret = self.client_secret(&key, config).await?;
         let client = Client { id: &config.client_id, secret: secret.as_ref() };
-        let asked = alter_oauth::revoke(
-            &self.inner.egress,
-            &config.recipe,
-            &client,
-            &token,
-            request.is_refresh_token,
-        );
+        let grant = self.store().get_grant(request.app_id, request.grant_id).await?;
+        let what = RevokedToken {
+            token: &token,
+            is_refresh_token: request.is_refresh_token,
+            subject: grant.as_ref().map_or("", |grant| &grant.subject),
+        };
+        let asked = alter_oauth::revoke(&self.inner.egress, &config.recipe, &client, &what);
         Ok(asked.await)
     }
 

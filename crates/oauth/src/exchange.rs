@@ -101,7 +101,7 @@ fn token_request<'a>(
     // Ours win: a recipe can add a parameter and not replace one.
     let extra = recipe.token_params.iter().filter(|(name, _)| !OURS.contains(&name.as_str()));
     fields.extend(extra.map(|(name, value)| (name.as_str(), value.as_str())));
-    Ok(authenticated(recipe, client, url, fields, recipe.token_body))
+    Ok(client_request(Some(recipe.client_auth), client, url, fields, recipe.token_body))
 }
 
 /// Parameters of a token request that no recipe can set.
@@ -116,18 +116,9 @@ const OURS: [&str; 8] = [
     "scope",
 ];
 
-/// A form POST that authenticates our client as the recipe says (RFC 6749 section 2.3.1).
+/// A POST that authenticates our client (RFC 6749 section 2.3.1); `None`: something else authenticates it.
 pub(crate) fn client_request<'a>(
-    recipe: &Recipe,
-    client: &'a Client<'_>,
-    url: Url,
-    fields: Vec<(&'a str, &'a str)>,
-) -> Request {
-    authenticated(recipe, client, url, fields, BodyFormat::Form)
-}
-
-fn authenticated<'a>(
-    recipe: &Recipe,
+    client_auth: Option<ClientAuth>,
     client: &'a Client<'_>,
     url: Url,
     mut fields: Vec<(&'a str, &'a str)>,
@@ -140,14 +131,15 @@ fn authenticated<'a>(
         BodyFormat::Json => "application/json",
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    match (recipe.client_auth, client.secret) {
-        (ClientAuth::Basic, Some(secret)) => {
+    match (client_auth, client.secret) {
+        (None, _) => {}
+        (Some(ClientAuth::Basic), Some(secret)) => {
             headers.insert(AUTHORIZATION, basic(client.id, secret));
         }
-        (ClientAuth::Post, Some(secret)) => {
+        (Some(ClientAuth::Post), Some(secret)) => {
             fields.extend([("client_id", client.id), ("client_secret", secret.expose_secret())]);
         }
-        (ClientAuth::None, _) | (_, None) => fields.push(("client_id", client.id)),
+        (Some(ClientAuth::None), _) | (_, None) => fields.push(("client_id", client.id)),
     }
     let body = Zeroizing::new(match format {
         BodyFormat::Form => {

@@ -56,7 +56,7 @@ pub use jwks::JwksError;
 pub use jwks_cache::{AppKeys, JwksCache};
 pub use pkce::Pkce;
 pub use raw_answer::{BadRawAnswer, RawAnswer};
-pub use revoke::{RevokeError, offers_revocation, revoke};
+pub use revoke::{RevokeError, RevokedToken, revoke};
 pub use token_answer::{TokenRefused, TokenSet, parse_token_answer};
 pub use user_claims::{BadUserClaim, UserClaims};
 pub use user_token::{

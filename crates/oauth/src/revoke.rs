@@ -1,8 +1,11 @@
-//! Ending a grant at the provider (RFC 7009).
+//! Ending a grant at the provider: RFC 7009, and what providers do instead, as the recipe's [`Revoke`] says.
 
-use alter_core::Recipe;
-use alter_egress::{Egress, EgressError};
-use http::StatusCode;
+use alter_core::{
+    Recipe,
+    provider::{Revoke, RevokeAuth, RevokeMethod},
+};
+use alter_egress::{Egress, EgressError, Request};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -11,10 +14,10 @@ use crate::{Client, exchange::client_request};
 /// Why the provider did not confirm. No text carries a token or a secret.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RevokeError {
-    /// The recipe names no way to revoke.
+    /// The recipe names no way to revoke, or one that cannot be used.
     #[error("the provider offers no revocation")]
     NotOffered,
-    /// It answered with another status than 200.
+    /// It answered with another status than 2xx, or said that it failed.
     #[error("the revocation endpoint answered {0}")]
     Status(u16),
     /// There was no whole answer.
@@ -22,9 +25,15 @@ pub enum RevokeError {
     Egress(#[from] EgressError),
 }
 
-/// Whether a recipe names a way to revoke.
-pub fn offers_revocation(recipe: &Recipe) -> bool {
-    recipe.revoke_url.is_some()
+/// What is to be ended.
+#[derive(Debug, Clone, Copy)]
+pub struct RevokedToken<'a> {
+    /// The token.
+    pub token: &'a SecretString,
+    /// Which kind it is.
+    pub is_refresh_token: bool,
+    /// The account's id at the provider.
+    pub subject: &'a str,
 }
 
 /// Asks the provider to end what the token stands for. 200 says that it is over, for a token that it does not know too
@@ -36,23 +45,144 @@ pub async fn revoke(
     egress: &Egress,
     recipe: &Recipe,
     client: &Client<'_>,
-    token: &SecretString,
-    is_refresh_token: bool,
+    what: &RevokedToken<'_>,
 ) -> Result<(), RevokeError> {
-    let url = recipe.revoke_url.as_deref().and_then(|url| Url::parse(url).ok());
-    let url = url.ok_or(RevokeError::NotOffered)?;
-    let hint = if is_refresh_token { "refresh_token" } else { "access_token" };
-    let fields = vec![("token", token.expose_secret()), ("token_type_hint", hint)];
-    let response = egress.send(client_request(recipe, client, url, fields)).await?;
-    match response.status {
-        StatusCode::OK => Ok(()),
+    let how = recipe.revocation().ok_or(RevokeError::NotOffered)?;
+    let response = egress.send(request(recipe, &how, client, what)?).await?;
+    let (status, answer) = (response.status, Answer::read(&response.body, recipe));
+    match status {
+        // A 2xx that says `ok: false` (Slack) is none.
+        _ if status.is_success() && !answer.failed => Ok(()),
         // Some answer so (Google) where the RFC wants 200: the token is over already, which is what was asked for.
-        StatusCode::BAD_REQUEST if says_invalid_token(&response.body) => Ok(()),
+        StatusCode::BAD_REQUEST | StatusCode::OK if answer.is_over_already => Ok(()),
+        // The grant is a resource, and it is not there (GitHub).
+        StatusCode::NOT_FOUND if how.method == RevokeMethod::Delete => Ok(()),
         other => Err(RevokeError::Status(other.as_u16())),
     }
 }
 
-fn says_invalid_token(body: &[u8]) -> bool {
-    let answer = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
-    answer["error"] == "invalid_token"
+struct Answer {
+    failed: bool,
+    is_over_already: bool,
+}
+
+impl Answer {
+    fn read(body: &[u8], recipe: &Recipe) -> Self {
+        let answer = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+        let ok = recipe.token.ok.as_deref().and_then(|path| answer.pointer(path));
+        let over = ["invalid_token", "token_revoked", "invalid_auth"];
+        let is_over_already = answer["error"].as_str().is_some_and(|code| over.contains(&code));
+        Self { failed: ok == Some(&serde_json::Value::Bool(false)), is_over_already }
+    }
+}
+
+fn request(
+    recipe: &Recipe,
+    how: &Revoke,
+    client: &Client<'_>,
+    what: &RevokedToken<'_>,
+) -> Result<Request, RevokeError> {
+    let id: String = form_urlencoded::byte_serialize(client.id.as_bytes()).collect();
+    let url = Url::parse(&how.url.replace("{client_id}", &id)).map_err(|_| RevokeError::NotOffered)?;
+    let filled = |value: &str| value.replace("{client_id}", client.id).replace("{subject}", what.subject);
+    let params: Vec<(&str, String)> =
+        how.params.iter().map(|(name, value)| (name.as_str(), filled(value))).collect();
+    let mut fields: Vec<(&str, &str)> = params.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    if !how.token_field.is_empty() {
+        fields.push((&how.token_field, what.token.expose_secret()));
+    }
+    if how.hint {
+        let kind = if what.is_refresh_token { "refresh_token" } else { "access_token" };
+        fields.push(("token_type_hint", kind));
+    }
+    let client_auth = match how.auth {
+        RevokeAuth::Client => Some(how.client_auth.unwrap_or(recipe.client_auth)),
+        RevokeAuth::Token => None,
+    };
+    let mut request = client_request(client_auth, client, url, fields, how.body);
+    if how.auth == RevokeAuth::Token {
+        let (name, value) = bearer(recipe, what.token)?;
+        request.headers.insert(name, value);
+    }
+    request.method = match how.method {
+        RevokeMethod::Post => Method::POST,
+        RevokeMethod::Delete => Method::DELETE,
+    };
+    Ok(request)
+}
+
+/// The token where the provider's API wants it.
+fn bearer(recipe: &Recipe, token: &SecretString) -> Result<(HeaderName, HeaderValue), RevokeError> {
+    let name: HeaderName = recipe.api_auth.header.parse().map_err(|_| RevokeError::NotOffered)?;
+    let text = recipe.api_auth.format.replacen("{token}", token.expose_secret(), 1);
+    let mut value = HeaderValue::from_str(&text).map_err(|_| RevokeError::NotOffered)?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn recipe(more: serde_json::Value, revoke: serde_json::Value) -> Recipe {
+        let mut recipe = json!({ "id": "a", "name": "A", "authorize_url": "https://a.example/a",
+            "token_url": "https://a.example/t", "client_auth": "post", "revoke": { "url": "https://a.example/r" } });
+        let merge = |to: &mut serde_json::Value, from: serde_json::Value| {
+            to.as_object_mut().expect("an object").extend(from.as_object().expect("an object").clone());
+        };
+        merge(&mut recipe["revoke"], revoke);
+        merge(&mut recipe, more);
+        serde_json::from_value(recipe).expect("a recipe")
+    }
+
+    fn sent(recipe: &Recipe) -> (String, String, Option<String>, String) {
+        let (secret, token) = (SecretString::from("pw"), SecretString::from("t&1"));
+        let client = Client { id: "c/1", secret: Some(&secret) };
+        let what = RevokedToken { token: &token, is_refresh_token: true, subject: "7" };
+        let how = recipe.revocation().expect("a way");
+        let request = request(recipe, &how, &client, &what).expect("usable");
+        let header = request.headers.get("authorization").map(|v| v.to_str().expect("ASCII").to_owned());
+        let body = String::from_utf8(request.body.to_vec()).expect("ASCII");
+        (request.method.to_string(), request.url.to_string(), header, body)
+    }
+
+    #[test]
+    fn without_more_it_is_rfc_7009() {
+        let (method, url, header, body) = sent(&recipe(json!({}), json!({})));
+        assert_eq!((method.as_str(), url.as_str(), header), ("POST", "https://a.example/r", None));
+        assert_eq!(body, "token=t%261&token_type_hint=refresh_token&client_id=c%2F1&client_secret=pw");
+    }
+
+    #[test]
+    fn a_recipe_says_what_is_different() {
+        let github = json!({ "url": "https://a.example/applications/{client_id}/grant", "method": "delete",
+            "client_auth": "basic", "body": "json", "token_field": "access_token", "hint": false });
+        let (method, url, header, body) = sent(&recipe(json!({}), github));
+        assert_eq!((method.as_str(), url.as_str()), ("DELETE", "https://a.example/applications/c%2F1/grant"));
+        assert!(header.is_some_and(|h| h.starts_with("Basic ")));
+        assert_eq!(body, r#"{"access_token":"t&1"}"#);
+        let slack =
+            json!({ "auth": "token", "token_field": "", "hint": false, "params": { "who": "{subject}" } });
+        let (_, _, header, body) = sent(&recipe(json!({ "api_auth": { "format": "Token {token}" } }), slack));
+        assert_eq!((header.as_deref(), body.as_str()), (Some("Token t&1"), "who=7"));
+    }
+
+    #[test]
+    fn an_answer_that_says_no_is_no_confirmation() {
+        let recipe = recipe(json!({ "token": { "ok": "/ok" } }), json!({}));
+        let read = |text: &str| Answer::read(text.as_bytes(), &recipe);
+        assert!(read(r#"{"ok":false,"error":"fatal_error"}"#).failed);
+        assert!(!read(r#"{"ok":true}"#).failed && !read("").failed && !read("not json").failed);
+        assert!(read(r#"{"error":"invalid_token"}"#).is_over_already);
+        assert!(!read(r#"{"error":"invalid_client"}"#).is_over_already);
+    }
+
+    #[test]
+    fn nothing_shows_the_token() {
+        let token = SecretString::from("canary-4711");
+        let what = RevokedToken { token: &token, is_refresh_token: false, subject: "7" };
+        assert!(!format!("{what:?}").contains("canary"));
+    }
 }

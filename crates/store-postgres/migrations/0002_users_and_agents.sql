@@ -49,7 +49,8 @@ ALTER TABLE grants
 ALTER TABLE grants
     ALTER COLUMN principal DROP DEFAULT,
     ALTER COLUMN status DROP DEFAULT;
-CREATE UNIQUE INDEX grants_by_account ON grants (app_id, principal, provider, subject) WHERE status = 'active';
+-- Led by the account: whether others here have it too is asked when one of them revokes.
+CREATE UNIQUE INDEX grants_by_account ON grants (app_id, provider, subject, principal) WHERE status = 'active';
 CREATE INDEX grants_by_principal ON grants (app_id, principal, created_at, id);
 
 -- Led by the agent: an agent's list is what is asked for most.

@@ -128,6 +128,21 @@ impl GrantStore for PostgresStore {
         Ok(found.unwrap_or_default())
     }
 
+    async fn has_grant_of_account(
+        &self,
+        app: AppId,
+        provider: &str,
+        subject: &str,
+    ) -> Result<bool, StoreError> {
+        if !(storable(provider) && storable(subject)) {
+            return Ok(false);
+        }
+        let sql = "SELECT id FROM grants
+                   WHERE app_id = $1 AND provider = $2 AND subject = $3 AND status = 'active' LIMIT 1";
+        let values = values![app.to_string(), provider.to_owned(), subject.to_owned()];
+        Ok(self.one(sql, values, |_| Ok(())).await?.is_some())
+    }
+
     async fn release_credential(&self, release: ReleaseCredential) -> Result<bool, StoreError> {
         self.write(|tx| Box::pin(release_in(tx.c, &release))).await
     }

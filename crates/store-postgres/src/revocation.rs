@@ -68,8 +68,8 @@ async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<bool, F
                        updated_at = $4, access_token = '\x', refresh_token = NULL, id_token = NULL
                 WHERE id = $1 AND app_id = $2 AND generation = $3 AND status = 'active'";
     let outcome = match &revoke.request {
-        Some(_) => RevocationOutcome::Pending,
-        None => RevocationOutcome::NotOffered,
+        Ok(_) => RevocationOutcome::Pending,
+        Err(outcome) => *outcome,
     };
     let values = values![
         revoke.grant_id.to_string(),
@@ -85,7 +85,7 @@ async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<bool, F
     }
     record_nonce(c, revoke.call).await?;
     revoke_all_of(c, revoke.grant_id, revoke.at).await?;
-    if let Some(request) = &revoke.request {
+    if let Ok(request) = &revoke.request {
         insert(c, request).await?;
     }
     append(c, &revoke.audit).await?;

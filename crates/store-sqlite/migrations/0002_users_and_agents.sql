@@ -71,7 +71,8 @@ INSERT INTO new_grants (id, app_id, principal, provider, config_id, subject, acc
     FROM grants;
 DROP TABLE grants;
 ALTER TABLE new_grants RENAME TO grants;
-CREATE UNIQUE INDEX grants_by_account ON grants (app_id, principal, provider, subject) WHERE status = 'active';
+-- Led by the account: whether others here have it too is asked when one of them revokes.
+CREATE UNIQUE INDEX grants_by_account ON grants (app_id, provider, subject, principal) WHERE status = 'active';
 CREATE INDEX grants_by_app ON grants (app_id, created_at, id);
 CREATE INDEX grants_by_principal ON grants (app_id, principal, created_at, id);
 

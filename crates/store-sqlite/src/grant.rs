@@ -87,6 +87,8 @@ const LIST: [&str; 3] =
     lookup!(columns!(), " ORDER BY g.created_at DESC, g.id DESC LIMIT :limit OFFSET :offset");
 const COUNT: [&str; 3] = lookup!("COUNT(*) AS n", "");
 
+const OF_ACCOUNT: &str = "SELECT id FROM grants WHERE app_id = ?1 AND provider = ?2 AND subject = ?3 AND status = 'active' LIMIT 1";
+
 #[async_trait]
 impl GrantStore for SqliteStore {
     async fn get_grant(&self, app: AppId, id: GrantId) -> Result<Option<Grant>, StoreError> {
@@ -131,6 +133,19 @@ impl GrantStore for SqliteStore {
     async fn count_grants(&self, app: AppId, filter: &GrantFilter) -> Result<u64, StoreError> {
         let count = |c: &Connection| looked_up(c, &COUNT, app, filter, &[], |row| read_counter(row, "n"));
         self.read(|c| Ok(count(c)?.first().copied().unwrap_or_default())).await
+    }
+
+    async fn has_grant_of_account(
+        &self,
+        app: AppId,
+        provider: &str,
+        subject: &str,
+    ) -> Result<bool, StoreError> {
+        self.read(|c| {
+            let values = params![app.to_string(), provider, subject];
+            Ok(one(c, OF_ACCOUNT, values, |_| Ok(()))?.is_some())
+        })
+        .await
     }
 
     async fn release_credential(&self, release: ReleaseCredential) -> Result<bool, StoreError> {
@@ -294,6 +309,8 @@ mod tests {
             let plan = crate::migrate::plan(sql);
             assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
         }
+        let plan = crate::migrate::plan(OF_ACCOUNT);
+        assert!(plan.contains("grants_by_account (app_id=? AND provider=? AND subject=?)"), "{plan}");
         let plan = crate::migrate::plan(LIST[2]);
         assert!(plan.contains("SEARCH d USING PRIMARY KEY (agent_id=?)"), "{plan}");
     }

@@ -63,8 +63,8 @@ fn revoke_in(c: &Connection, revoke: &RevokeGrant) -> Result<bool, Fault> {
                       updated_at = ?4, access_token = X'', refresh_token = NULL, id_token = NULL
                WHERE id = ?1 AND app_id = ?2 AND generation = ?3 AND status = 'active'";
     let outcome = match &revoke.request {
-        Some(_) => RevocationOutcome::Pending,
-        None => RevocationOutcome::NotOffered,
+        Ok(_) => RevocationOutcome::Pending,
+        Err(outcome) => *outcome,
     };
     let values = params![
         revoke.grant_id.to_string(),
@@ -80,7 +80,7 @@ fn revoke_in(c: &Connection, revoke: &RevokeGrant) -> Result<bool, Fault> {
     }
     record_nonce(c, revoke.call)?;
     revoke_all_of(c, revoke.grant_id, revoke.at)?;
-    if let Some(request) = &revoke.request {
+    if let Ok(request) = &revoke.request {
         insert(c, request)?;
     }
     append(c, &revoke.audit)?;

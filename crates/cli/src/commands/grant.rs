@@ -54,6 +54,9 @@ pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) 
                 RevocationOutcome::Pending => {
                     "the provider has not confirmed yet; `alter serve` asks it again for a day"
                 }
+                RevocationOutcome::Shared => {
+                    "the provider was not asked: it would end other active grants of this account"
+                }
                 RevocationOutcome::GivenUp => "the provider did not confirm within a day",
                 RevocationOutcome::NotOffered => "the provider offers no revocation",
             };

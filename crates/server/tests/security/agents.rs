@@ -443,3 +443,12 @@ async fn an_agent_cannot_say_that_it_is_another_and_no_caller_fills_the_audit() 
     is(&ask(&server.app.key, &"x".repeat(255)).await, 200, "");
     is(&ask(&server.app.key, &"x".repeat(256)).await, 400, "invalid_request");
 }
+
+#[tokio::test]
+async fn t13_what_the_page_did_not_show_is_not_delegated() {
+    let scene = Scene::new().await;
+    scene.server.mock.set(|s| s.granted_scopes = Some("openid email profile admin".into()));
+    let grant = scene.delegated().await;
+    is(&scene.ask(&scene.key, json!({ "grant_id": grant })).await, 403, "agent_scope_not_allowed");
+    is(&scene.ask(&scene.server.app.key, json!({ "grant_id": grant })).await, 200, "");
+}

@@ -462,3 +462,33 @@ async fn t77_a_provider_that_is_slow_to_revoke_does_not_hold_up_the_tidying() {
     server.mock.set(|s| s.delays.push(("/revoke".into(), Duration::from_secs(20))));
     assert!(tokio::time::timeout(Duration::from_secs(2), server.flows.reap()).await.is_ok());
 }
+
+#[tokio::test]
+async fn t98_revoking_does_not_end_another_grant_of_the_same_account_at_the_provider() {
+    let server = server().await;
+    let mine = id_of(&connect(&server, USER, "acme-1001", None).await);
+    let theirs = id_of(&connect(&server, OTHER_USER, "acme-1001", None).await);
+    assert_eq!(revoke(&server, &mine, json!({})).await.json()["revocation"], "shared");
+    assert!(server.mock.seen().revoke.is_empty(), "the provider would end both");
+    is(&ask(&server, json!({ "grant_id": mine })).await, 403, "grant_revoked");
+    is(&ask(&server, json!({ "grant_id": theirs })).await, 200, "");
+    assert_eq!(revoke(&server, &theirs, json!({})).await.json()["revocation"], "confirmed", "the last one");
+    assert_eq!(server.mock.seen().revoke.len(), 1);
+}
+
+#[tokio::test]
+async fn t98_a_late_retry_does_not_end_what_was_connected_since() {
+    let server = server().await;
+    let first = id_of(&connect(&server, USER, "acme-1001", None).await);
+    server.clock.freeze();
+    server.mock.set(|s| s.revoke = Some(Raw::new(503, "text/plain", "busy")));
+    assert_eq!(revoke(&server, &first, json!({})).await.json()["revocation"], "pending");
+    let second = id_of(&connect(&server, USER, "acme-1001", None).await);
+    server.mock.set(|s| s.revoke = None);
+    server.clock.advance_seconds(61);
+    server.flows.retry_revocations().await.unwrap();
+    assert_eq!(server.mock.seen().revoke.len(), 1, "not asked again");
+    is(&ask(&server, json!({ "grant_id": second })).await, 200, "");
+    let revoked = server.call("/sdk/grants/list", &json!({ "status": "revoked" })).await.json();
+    assert_eq!(revoked["grants"][0]["revocation"], "shared");
+}

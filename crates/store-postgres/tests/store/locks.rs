@@ -129,7 +129,7 @@ fn revoke(grant: &Grant) -> RevokeGrant {
         generation: 1,
         at: T0,
         reason: None,
-        request: None,
+        request: Err(alter_core::RevocationOutcome::NotOffered),
         audit: audit(grant.app_id, AuditKind::GrantRevoked),
     }
 }

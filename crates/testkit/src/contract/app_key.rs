@@ -140,7 +140,7 @@ fn revoke(app_id: AppId, grant_id: GrantId, token: Vec<u8>) -> RevokeGrant {
         generation: 1,
         at: T0,
         reason: None,
-        request: Some(request),
+        request: Ok(request),
         audit: audit(app_id, AuditKind::GrantRevoked),
     }
 }

@@ -147,7 +147,8 @@ macro_rules! store_contract_tests {
                 t97_a_revocation_without_its_audit_entry_is_not_stored,
                 the_same_account_connected_after_a_revocation_is_a_new_grant,
                 due_requests_are_taken_once_and_end_with_the_grant_knowing,
-                without_a_way_to_revoke_nothing_is_asked,
+                where_nothing_is_asked_the_grant_says_why,
+                an_account_is_found_whoever_has_a_grant_of_it_while_one_is_active,
             ],
             audit: [
                 entries_are_listed_newest_first_and_of_one_app,

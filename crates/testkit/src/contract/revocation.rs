@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use alter_core::{
-    AppId, AuditKind, Grant, GrantFilter, GrantStatus, Revocation, RevocationOutcome, RevokeGrant,
+    AppId, AuditKind, Grant, GrantFilter, GrantStatus, Principal, Revocation, RevocationOutcome, RevokeGrant,
     RevokedGrant, Store, StoreError,
 };
 
 use super::sample::{
     T0, assert_same, audit, call, complete, count_true, delegated_grant, found, grant, listed, release, sent,
-    store_grant, stored_agent, stored_app, stored_grant, unwritable_audit,
+    store_grant, stored_agent, stored_app, stored_grant, stored_user, unwritable_audit,
 };
 
 fn request(grant: &Grant) -> Revocation {
@@ -34,7 +34,7 @@ fn revoke(grant: &Grant) -> RevokeGrant {
         generation: 1,
         at: T0.plus_seconds(20),
         reason: Some("left the company".into()),
-        request: Some(request(grant)),
+        request: Ok(request(grant)),
         audit: audit(grant.app_id, AuditKind::GrantRevoked),
     }
 }
@@ -78,7 +78,11 @@ pub async fn revoking_counts_once_and_only_for_the_generation_that_was_read(
     for wrong in [
         RevokeGrant { generation: 2, ..right.clone() },
         RevokeGrant { app_id: other, ..right.clone() },
-        RevokeGrant { grant_id: super::sample::grant(app).id, request: None, ..right.clone() },
+        RevokeGrant {
+            grant_id: super::sample::grant(app).id,
+            request: Err(RevocationOutcome::NotOffered),
+            ..right.clone()
+        },
     ] {
         assert!(!store.revoke_grant(wrong).await?);
     }
@@ -175,12 +179,40 @@ pub async fn due_requests_are_taken_once_and_end_with_the_grant_knowing(
     Ok(())
 }
 
-pub async fn without_a_way_to_revoke_nothing_is_asked(store: Arc<dyn Store>) -> Result<(), StoreError> {
+pub async fn where_nothing_is_asked_the_grant_says_why(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let grant = stored_grant(&*store, app).await?;
-    assert!(store.revoke_grant(RevokeGrant { request: None, reason: None, ..revoke(&grant) }).await?);
+    assert!(
+        store
+            .revoke_grant(RevokeGrant {
+                request: Err(RevocationOutcome::Shared),
+                reason: None,
+                ..revoke(&grant)
+            })
+            .await?
+    );
     let revoked = found(found(store.get_grant(app, grant.id).await?).revoked);
-    assert_eq!((revoked.outcome, revoked.reason), (RevocationOutcome::NotOffered, None));
+    assert_eq!((revoked.outcome, revoked.reason), (RevocationOutcome::Shared, None));
     assert!(store.list_due_revocations(T0.plus_seconds(999), 9).await?.is_empty());
+    Ok(())
+}
+
+pub async fn an_account_is_found_whoever_has_a_grant_of_it_while_one_is_active(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    let user = Principal::User(stored_user(&*store, app).await?.id);
+    let theirs = Grant { principal: user, ..grant(app) };
+    store_grant(&*store, &theirs).await?;
+    let has = async |app: AppId, provider: &str, subject: &str| {
+        store.has_grant_of_account(app, provider, subject).await
+    };
+    assert!(has(app, &theirs.provider, &theirs.subject).await?);
+    assert!(!has(other, &theirs.provider, &theirs.subject).await?);
+    assert!(!has(app, "slack", &theirs.subject).await?);
+    assert!(!has(app, &theirs.provider, "somebody").await?);
+    assert!(!has(app, &theirs.provider, "nul\0").await?);
+    assert!(store.revoke_grant(revoke(&theirs)).await?);
+    assert!(!has(app, &theirs.provider, &theirs.subject).await?);
     Ok(())
 }

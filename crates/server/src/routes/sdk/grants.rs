@@ -134,6 +134,9 @@ fn sentence(outcome: RevocationOutcome) -> &'static str {
         RevocationOutcome::Pending => {
             "The grant is revoked here; the provider has not confirmed yet and is asked again for a day."
         }
+        RevocationOutcome::Shared => {
+            "The grant is revoked here; the provider was not asked, because it would end other active grants of the account."
+        }
         RevocationOutcome::GivenUp => "The grant is revoked here; the provider did not confirm within a day.",
         RevocationOutcome::NotOffered => {
             "The grant is revoked here; the provider offers no revocation: the user ends it in the account's settings."
