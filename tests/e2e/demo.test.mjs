@@ -20,7 +20,7 @@ after(async () => {
   await demo?.stop('SIGINT');
 });
 
-test('the button connects an account and the page shows what the backend read with the grant', async () => {
+test('the button connects an account, backend and agent read with it, and Disconnect ends it', async () => {
   const context = await person(browser);
   const page = await context.newPage();
   await page.goto(urls.app);
@@ -34,8 +34,16 @@ test('the button connects an account and the page shows what the backend read wi
   const notes = JSON.parse(await page.textContent('#result'));
   assert.ok(JSON.stringify(notes).length > 20);
   assert.match(await page.textContent('#connection'), /Acme Notes/);
+  await page.click('#agent');
+  await page.locator('#reader:text("What the agent read")').waitFor();
+  await page.locator('#result:has-text("{")').waitFor();
+  assert.deepEqual(JSON.parse(await page.textContent('#result')), notes);
   assert.deepEqual(await axe(page), []);
   await look(page, 'demo-result');
+  await page.click('#disconnect');
+  await page.locator('#result:has-text("revoked")').waitFor();
+  await page.click('#agent');
+  await page.locator('#result:has-text("no_delegated_grant")').waitFor();
   assert.deepEqual(context.faults, []);
   await context.close();
 });

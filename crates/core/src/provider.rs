@@ -518,9 +518,12 @@ impl Recipe {
         scheme_ok && self.api_hosts.iter().any(|entry| host_matches(entry, host, port, url.scheme()))
     }
 
-    /// The words for a scope; the scope itself where the catalogue has none.
-    pub fn scope_words<'a>(&'a self, scope: &'a str) -> &'a str {
-        self.scopes.get(scope).map_or(scope, |known| known.description.as_str())
+    /// The words for a scope: the recipe's own, or at an OpenID provider those of the standard's scopes.
+    pub fn scope_words(&self, scope: &str) -> Option<&str> {
+        let own = self.scopes.get(scope).map(|known| known.description.as_str());
+        own.or_else(|| {
+            standard_words(scope).filter(|_| self.issuer.is_some() || self.issuer_template.is_some())
+        })
     }
 
     /// How a grant is ended at the provider, whichever way the recipe says it; `None` where it offers nothing.
@@ -588,6 +591,19 @@ fn is_host_label(text: &str) -> bool {
         && !text.starts_with('-')
         && !text.ends_with('-')
         && !text.starts_with("xn--")
+}
+
+/// OpenID Connect Core sections 3.1.2.1, 5.4 and 11.
+fn standard_words(scope: &str) -> Option<&'static str> {
+    Some(match scope {
+        "openid" => "Know which account this is",
+        "profile" => "See your name and your profile",
+        "email" => "See your e-mail address",
+        "address" => "See your postal address",
+        "phone" => "See your telephone number",
+        "offline_access" => "Keep working while you are away",
+        _ => return None,
+    })
 }
 
 /// Visible ASCII, no backslash, the same scheme and authority as the parsed URL (a default port may be written out), and
@@ -733,6 +749,17 @@ mod tests {
     fn recipe(hosts: &[&str]) -> Recipe {
         let text = serde_json::json!({"id":"x","name":"X","authorize_url":"https://x/a","token_url":"https://x/t","api_hosts":hosts});
         serde_json::from_value(text).expect("a recipe needs no more than this")
+    }
+
+    #[test]
+    fn standard_scopes_have_words_at_openid_providers_and_the_recipes_own_words_win() {
+        let mut r = recipe(&[]);
+        assert_eq!(r.scope_words("email"), None, "another protocol may mean anything by it");
+        r.issuer = Some("https://x".into());
+        assert_eq!(r.scope_words("email"), Some("See your e-mail address"));
+        assert_eq!(r.scope_words("notes.read"), None);
+        r.scopes.insert("email".into(), "Know your address".into());
+        assert_eq!(r.scope_words("email"), Some("Know your address"));
     }
 
     #[test]

@@ -50,9 +50,9 @@ export function startAlter(env, args, log, onLine = () => {}) {
 
 /**
  * A server with an empty database. `tls` puts the tests' own TLS in front of it; without, it is plain http on
- * loopback. Both go through the same recording proxy.
+ * loopback. Both go through the same recording proxy. `database` is a URL, without it SQLite.
  */
-export async function startServer({ tls, log }) {
+export async function startServer({ tls, log, database }) {
   const proxy = await startProxy({ tls });
   proxy.backend = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'alter-e2e-'));
@@ -63,6 +63,7 @@ export async function startServer({ tls, log }) {
     ALTER_EGRESS_ALLOW: '127.0.0.0/8,::1/128',
     ALTER_LOG: process.env.ALTER_LOG || 'info',
   };
+  if (database) env.ALTER_DATABASE_URL = database;
   const cli = async (...args) => JSON.parse(await alter(env, [...args, '--json']));
   const withSecret = async (secret, ...args) => JSON.parse(await alter(env, [...args, '--json'], secret));
   await alter(env, ['init']);

@@ -65,22 +65,26 @@ export class Backend {
   }
 
   /** A signed POST: `{status, headers, body, json}`. */
-  async post(target, payload) {
-    const body = JSON.stringify(payload);
+  post(target, payload) {
+    return this.send('POST', target, JSON.stringify(payload));
+  }
+
+  /** Any signed call. `json` is null when the answer has no body. */
+  async send(method, target, body = '') {
     const { headers } = sign({
       key: this.key,
-      method: 'POST',
+      method,
       target,
       body,
       timestamp: String(Math.floor(Date.now() / 1000)),
       nonce: randomBytes(16).toString('hex'),
     });
     const answer = await request(this.origin + target, {
-      method: 'POST',
+      method,
       headers: { 'x-api-key': this.key, 'Content-Type': 'application/json', ...headers },
       body,
     });
-    return { ...answer, json: JSON.parse(answer.body) };
+    return { ...answer, json: answer.body ? JSON.parse(answer.body) : null };
   }
 
   async #expect(status, target, payload) {

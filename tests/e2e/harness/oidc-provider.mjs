@@ -1,24 +1,37 @@
 // A certified OpenID provider (npm `oidc-provider`) in this process, with its own login and consent pages.
 import http from 'node:http';
-import { listen, shut } from './net.mjs';
+import { listen, request, shut } from './net.mjs';
 
 export const OIDC_CLIENT = { id: 'alter-e2e', secret: 'a-secret-that-only-the-tests-know-0123456789' };
 
-/** Starts one. Its client needs the callback URL, which exists only after `alter provider set`: `register` it then. */
-export async function startOidcProvider() {
+/**
+ * Starts one. Its client needs the callback URL, which exists only after `alter provider set`: `register` it then.
+ * `extra` goes over its configuration.
+ */
+export async function startOidcProvider(extra = {}) {
   const { default: Provider } = await quietly(() => import('oidc-provider'));
   let handler;
   const server = http.createServer((incoming, answer) => handler(incoming, answer));
   const issuer = `http://127.0.0.1:${await listen(server)}`;
   const redirects = [];
   const rebuild = () => {
-    handler = new Provider(issuer, configuration(redirects)).callback();
+    handler = new Provider(issuer, { ...configuration(redirects), ...extra }).callback();
   };
   quietly(rebuild);
   return {
     issuer,
     host: new URL(issuer).host,
     userinfo: `${issuer}/me`,
+    /** Whether the provider still knows an access token, by its own introspection (RFC 7662). */
+    async knows(token) {
+      const credentials = Buffer.from(`${OIDC_CLIENT.id}:${OIDC_CLIENT.secret}`).toString('base64');
+      const answer = await request(`${issuer}/token/introspection`, {
+        method: 'POST',
+        headers: { Authorization: `Basic ${credentials}`, 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ token }).toString(),
+      });
+      return JSON.parse(answer.body).active;
+    },
     register(callback) {
       redirects.push(callback);
       quietly(rebuild);
@@ -27,12 +40,18 @@ export async function startOidcProvider() {
   };
 }
 
+const isTheClients = (_, client, token) => token.clientId === client.clientId;
+
 const configuration = (redirects) => ({
   clients: redirects.length
     ? [{ client_id: OIDC_CLIENT.id, client_secret: OIDC_CLIENT.secret, redirect_uris: redirects, response_types: ['code'], grant_types: ['authorization_code'] }]
     : [],
   pkce: { required: () => true },
-  features: { devInteractions: { enabled: true } },
+  features: {
+    devInteractions: { enabled: true },
+    revocation: { enabled: true, allowedPolicy: isTheClients },
+    introspection: { enabled: true, allowedPolicy: isTheClients },
+  },
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
   ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: 600, IdToken: 600 },
   cookies: { keys: ['only-for-these-tests'] },

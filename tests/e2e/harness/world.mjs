@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startServer } from './alter.mjs';
 import { launch } from './browser.mjs';
+import { startIdentityProvider } from './identity.mjs';
 import { OIDC_CLIENT, startOidcProvider } from './oidc-provider.mjs';
 import { CLIENT, startRawProvider } from './raw-provider.mjs';
 import { startSite } from './site.mjs';
 
 /** Starts a server and a browser. Everything started through it ends with `stop()`. */
-export async function startWorld({ tls = true, log }) {
-  const [server, browser] = await Promise.all([startServer({ tls, log }), launch()]);
+export async function startWorld({ tls = true, log, database }) {
+  const [server, browser] = await Promise.all([startServer({ tls, log, database }), launch()]);
   const ends = [() => browser.close(), () => server.stop()];
   const own = async (starting) => {
     const thing = await starting;
@@ -25,6 +26,7 @@ export async function startWorld({ tls = true, log }) {
     site: (host) => own(startSite(host)),
     raw: (host) => own(startRawProvider(host)),
     oidc: () => own(startOidcProvider()),
+    idp: () => own(startIdentityProvider()),
     stop: async () => {
       for (const end of ends) await end();
     },

@@ -155,8 +155,8 @@ async fn create(name: String, flags: Flags, config: &Config, output: Output) -> 
 fn show(app: &App, output: Output) {
     let value = described(app);
     let lines = value.as_object().into_iter().flatten().map(|(name, v)| match v {
-        Value::String(text) => format!("{name:<20}{text}"),
-        other => format!("{name:<20}{other}"),
+        Value::String(text) => format!("{name:<30}{text}"),
+        other => format!("{name:<30}{other}"),
     });
     output.answer(&lines.collect::<Vec<_>>().join("\n"), &value);
 }

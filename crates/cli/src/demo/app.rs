@@ -1,4 +1,9 @@
-//! The demo app: one page with a Connect button, and the two endpoints that any app has: mint a session, use a grant.
+//! The demo app: one page with a Connect button, and what any app's backend does: mint a session for the user who is
+//! signed in, use the account for the user, let an agent use it, disconnect it.
+
+use std::sync::Arc;
+
+use alter_mock_provider::MockProvider;
 
 use axum::{
     Json, Router,
@@ -11,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::client::AlterClient;
+use super::{AGENT, APP, PROVIDER, client::AlterClient};
 
 const PAGE: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -20,15 +25,29 @@ const SCRIPT: &str = include_str!("page/app.js");
 #[derive(Clone)]
 struct DemoApp {
     client: AlterClient,
+    /// With the agent's own key: a real one runs elsewhere.
+    agent: AlterClient,
     origin: String,
-    server: String,
-    provider: String,
+    /// Also the app's identity provider.
+    provider: Arc<MockProvider>,
 }
 
-pub(super) async fn serve(listener: TcpListener, client: AlterClient, provider: String) {
+impl DemoApp {
+    /// Who is signed in. A real app has this from its login.
+    fn user_token(&self) -> String {
+        let claims = json!({ "name": "Robin Vale" });
+        self.provider.user_token_with("reader-7", APP, Value::Null, claims)
+    }
+}
+
+pub(super) async fn serve(
+    listener: TcpListener,
+    client: AlterClient,
+    agent: AlterClient,
+    provider: Arc<MockProvider>,
+) {
     let origin = listener.local_addr().map(|a| format!("http://127.0.0.1:{}", a.port())).unwrap_or_default();
-    let server = client.base().to_owned();
-    let app = DemoApp { client, origin, server, provider };
+    let app = DemoApp { client, agent, origin, provider };
     let router = Router::new()
         .route("/", get(page))
         .route("/style.css", get(|| async { ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE) }))
@@ -38,6 +57,8 @@ pub(super) async fn serve(listener: TcpListener, client: AlterClient, provider: 
         )
         .route("/api/session", post(session))
         .route("/api/notes", post(notes))
+        .route("/api/agent", post(agent_notes))
+        .route("/api/disconnect", post(disconnect))
         .with_state(app);
     alter_server::serve(listener, router, alter_server::Limits::default(), std::future::pending()).await;
 }
@@ -47,9 +68,9 @@ async fn page(State(app): State<DemoApp>) -> impl IntoResponse {
     let policy = format!(
         "default-src 'none'; script-src 'self' {0}; style-src 'self'; img-src 'self' data:; connect-src 'self' {0}; \
          form-action {0}; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-        app.server
+        app.client.base()
     );
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE.replace("{{server}}", &app.server)))
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE.replace("{{server}}", app.client.base())))
 }
 
 /// What a form or an image on another page cannot send: our own origin. A real app has its users' sessions here.
@@ -61,9 +82,32 @@ async fn session(State(app): State<DemoApp>, headers: HeaderMap) -> Response {
     if !is_own_page(&headers, &app.origin) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    match app.client.create_session(&app.origin).await {
+    match app.client.create_session(&app.origin, &app.user_token(), AGENT).await {
         Ok(session) => Json(json!({ "sessionToken": session["session_token"] })).into_response(),
         Err(error) => failed(&error),
+    }
+}
+
+/// The backend asks by provider and user: it has stored nothing.
+async fn notes(State(app): State<DemoApp>, headers: HeaderMap) -> Response {
+    let token = app.user_token();
+    read(&app, &headers, &app.client, Some(&token)).await
+}
+
+/// The agent asks with its own key, and knows no user.
+async fn agent_notes(State(app): State<DemoApp>, headers: HeaderMap) -> Response {
+    read(&app, &headers, &app.agent, None).await
+}
+
+async fn read(app: &DemoApp, headers: &HeaderMap, client: &AlterClient, user: Option<&str>) -> Response {
+    if !is_own_page(headers, &app.origin) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let issuer = app.provider.issuer();
+    let (me, notes) = (format!("{issuer}/api/me"), format!("{issuer}/api/notes"));
+    match tokio::join!(client.call_api(PROVIDER, user, &me), client.call_api(PROVIDER, user, &notes)) {
+        (Ok(me), Ok(notes)) => Json(json!({ "me": me, "notes": notes })).into_response(),
+        (Err(error), _) | (_, Err(error)) => failed(&error),
     }
 }
 
@@ -72,16 +116,14 @@ struct WithGrant {
     grant_id: String,
 }
 
-async fn notes(State(app): State<DemoApp>, headers: HeaderMap, Json(body): Json<WithGrant>) -> Response {
+/// The user's token is sent along: a grant that is not this user's is not found.
+async fn disconnect(State(app): State<DemoApp>, headers: HeaderMap, Json(body): Json<WithGrant>) -> Response {
     if !is_own_page(&headers, &app.origin) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let (me, notes) = (format!("{}/api/me", app.provider), format!("{}/api/notes", app.provider));
-    let (me, notes) =
-        tokio::join!(app.client.call_api(&body.grant_id, &me), app.client.call_api(&body.grant_id, &notes),);
-    match (me, notes) {
-        (Ok(me), Ok(notes)) => Json(json!({ "me": me, "notes": notes })).into_response(),
-        (Err(error), _) | (_, Err(error)) => failed(&error),
+    match app.client.revoke(&body.grant_id, &app.user_token()).await {
+        Ok(revoked) => Json(json!({ "message": revoked["message"] })).into_response(),
+        Err(error) => failed(&error),
     }
 }
 

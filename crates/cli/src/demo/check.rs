@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::client::{json_of, send};
+use super::{
+    PROVIDER,
+    client::{json_of, send},
+};
 use crate::output::Output;
 
 /// A browser without a screen: one cookie jar for the server, no redirects by itself.
@@ -33,7 +36,7 @@ impl Walker<'_> {
     async fn connect(&mut self, output: Output) -> anyhow::Result<String> {
         let session = self.post_json(self.app, "/api/session", self.app, &json!({})).await?;
         let token = session["sessionToken"].as_str().context("no session token")?.to_owned();
-        output.note("1  the app's backend minted a session");
+        output.note("1  the app's backend minted a session for its user and an agent");
 
         let verifier = random_bytes::<32>(&SystemRandom);
         let cb = secret::base64url(&secret::sha256(&verifier));
@@ -56,12 +59,17 @@ impl Walker<'_> {
         let page = page.split('?').next().unwrap_or_default().to_owned();
         let consent = self.get(&format!("{}{page}", self.server)).await?;
         ensure!(consent.status.is_success(), "the consent page answered {}", consent.status);
+        let text = String::from_utf8_lossy(&consent.body);
+        ensure!(
+            text.contains("Robin Vale") && text.contains("Notes helper"),
+            "the consent page names nobody"
+        );
         let sid = page.rsplit('/').next().unwrap_or_default();
         let approve = format!("/connect/api/s/{sid}/approve");
         let approved =
-            self.post_json(self.server, &approve, self.server, &json!({ "provider": "acme-notes" })).await?;
+            self.post_json(self.server, &approve, self.server, &json!({ "provider": PROVIDER })).await?;
         let authorize = approved["location"].as_str().context("no authorization URL")?.to_owned();
-        output.note("3  the consent page was shown and approved");
+        output.note("3  the consent page named user and agent, and was approved");
 
         let callback = self.approve_at_provider(&authorize).await?;
         output.note("4  the provider's page was shown and approved");
@@ -74,10 +82,22 @@ impl Walker<'_> {
         let grant = done["connections"][0]["grant_id"].as_str().context("no grant id")?.to_owned();
         output.note("6  the status channel told the app page");
 
-        let read = self.post_json(self.app, "/api/notes", self.app, &json!({ "grant_id": grant })).await?;
-        ensure!(!read["me"].is_null() && !read["notes"].is_null(), "the API answered nothing");
-        output.note("7  the app's backend read the provider's API with the grant");
+        self.read("/api/notes").await?;
+        output.note("7  the app's backend read the provider's API for its user");
+        self.read("/api/agent").await?;
+        output.note("8  the agent read it with its own key");
+
+        self.post_json(self.app, "/api/disconnect", self.app, &json!({ "grant_id": grant })).await?;
+        let Err(refused) = self.read("/api/agent").await else { bail!("the agent reads on after the end") };
+        ensure!(format!("{refused:#}").contains("no_delegated_grant"), "the agent was told {refused:#}");
+        output.note("9  the user disconnected the account, and the agent is refused");
         Ok(grant)
+    }
+
+    async fn read(&self, path: &str) -> anyhow::Result<()> {
+        let read = self.post_json(self.app, path, self.app, &json!({})).await?;
+        ensure!(!read["me"].is_null() && !read["notes"].is_null(), "the API answered nothing");
+        Ok(())
     }
 
     async fn approve_at_provider(&self, authorize: &str) -> anyhow::Result<String> {

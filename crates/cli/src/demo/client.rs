@@ -34,15 +34,28 @@ impl AlterClient {
         &self.base
     }
 
-    /// A session for `origin`; the token goes to the browser.
-    pub(super) async fn create_session(&self, origin: &str) -> anyhow::Result<Value> {
-        self.signed("/sdk/oauth/connect/session", &json!({ "allowed_origin": origin })).await
+    /// A session in which this user connects an account for the app and for an agent; the token goes to the browser.
+    pub(super) async fn create_session(
+        &self,
+        origin: &str,
+        user_token: &str,
+        agent: &str,
+    ) -> anyhow::Result<Value> {
+        let body = json!({ "allowed_origin": origin, "user_token": user_token, "agent": agent });
+        self.signed("/sdk/oauth/connect/session", &body).await
     }
 
-    /// Calls the provider's API with the grant.
-    pub(super) async fn call_api(&self, grant_id: &str, url: &str) -> anyhow::Result<Value> {
-        let body =
-            json!({ "grant_id": grant_id, "reason": "demo", "request": { "method": "GET", "url": url } });
+    /// Calls the provider's API: as the app for this user, or as an agent (no user) with what was delegated to it.
+    pub(super) async fn call_api(
+        &self,
+        provider: &str,
+        user_token: Option<&str>,
+        url: &str,
+    ) -> anyhow::Result<Value> {
+        let body = json!({
+            "provider_id": provider, "user_token": user_token, "reason": "demo",
+            "request": { "method": "GET", "url": url },
+        });
         let released = self.signed("/sdk/token", &body).await?;
         let token = released["access_token"].as_str().context("the answer has no access_token")?;
         let mut headers = HeaderMap::new();
@@ -51,6 +64,12 @@ impl AlterClient {
         headers.insert(http::header::AUTHORIZATION, value);
         let answer = send(&self.http, Method::GET, url, headers, Vec::new()).await?;
         json_of(&answer)
+    }
+
+    /// Ends a grant, here and at the provider.
+    pub(super) async fn revoke(&self, grant_id: &str, user_token: &str) -> anyhow::Result<Value> {
+        let body = json!({ "user_token": user_token, "reason": "The user pressed Disconnect." });
+        self.signed(&format!("/sdk/oauth/grants/{grant_id}/revoke"), &body).await
     }
 
     async fn signed(&self, path: &str, body: &Value) -> anyhow::Result<Value> {

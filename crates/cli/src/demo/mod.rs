@@ -8,9 +8,9 @@ mod client;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use alter_core::{AppSettings, ClientAuth, Level, Random, Recipe, SystemRandom};
+use alter_core::{AppSettings, ClientAuth, IdentityProvider, Level, Random, Recipe, SystemRandom};
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, ProviderSetting};
+use alter_flows::{Flows, NewAgent, ProviderSetting};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
 use alter_vault::{RootKey, Vault};
@@ -28,6 +28,11 @@ use crate::{
     output::Output,
     wiring,
 };
+
+/// The app at its identity provider, and its client at the mock provider: the same in the demo.
+const APP: &str = "demo-reader";
+const PROVIDER: &str = "acme-notes";
+const AGENT: &str = "notes-helper";
 
 /// Everything in one process with throw-away data.
 #[derive(Debug, Args)]
@@ -55,20 +60,21 @@ pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
     let next = |offset: u16| if port == 0 { 0 } else { port.saturating_add(offset) };
     let server = listen(port).await?;
     let app = listen(next(1)).await?;
-    let provider =
-        MockProvider::start_on(loopback(next(2))).await.context("the mock provider did not start")?;
+    let provider = MockProvider::start_on(loopback(next(2))).await;
+    let provider = Arc::new(provider.context("the mock provider did not start")?);
 
     let data = TempDir(temp_dir()?);
     let config = demo_config(&data, server.local_addr()?.port())?;
     let flows = initialise(&config).await?;
     let app_origin = format!("http://127.0.0.1:{}", app.local_addr()?.port());
-    let api_key = set_up(&flows, &provider, &app_origin).await?;
+    let (app_key, agent_key) = set_up(&flows, &provider, &app_origin).await?;
 
     let router = alter_server::router(Shared::new(flows.clone()).map_err(anyhow::Error::msg)?);
     tokio::spawn(flows.clone().reap_forever());
     tokio::spawn(alter_server::serve(server, router, Limits::default(), std::future::pending()));
-    let client = client::AlterClient::new(Egress::new(local_egress()?)?, &config.public_url, api_key);
-    tokio::spawn(app::serve(app, client, provider.issuer()));
+    let http = Egress::new(local_egress()?)?;
+    let client = |key| client::AlterClient::new(http.clone(), &config.public_url, key);
+    tokio::spawn(app::serve(app, client(app_key), client(agent_key), Arc::clone(&provider)));
 
     if demo.check {
         return check::walk(&config.public_url, &app_origin, output).await;
@@ -126,14 +132,18 @@ async fn initialise(config: &Config) -> anyhow::Result<Flows> {
     Ok(flows)
 }
 
+/// The app with its agent, and the key of each.
 async fn set_up(
     flows: &Flows,
     provider: &MockProvider,
     app_origin: &str,
-) -> anyhow::Result<Arc<SecretString>> {
+) -> anyhow::Result<(Arc<SecretString>, Arc<SecretString>)> {
     let mut settings = AppSettings::named("Demo Reader");
     settings.website_url = Some(app_origin.to_owned());
     settings.min_binding = Some(Level::L2);
+    let jwks_url = Some(format!("{}/jwks", provider.issuer()));
+    settings.identity_provider =
+        Some(IdentityProvider { issuer: provider.issuer(), audience: Some(APP.to_owned()), jwks_url });
     let made = flows.create_app(settings).await?;
     let secret = SecretString::from(alter_core::id::base32_text(&SystemRandom, 32));
     let config = flows
@@ -141,26 +151,27 @@ async fn set_up(
             made.app.id,
             ProviderSetting {
                 recipe: acme_notes(&provider.issuer())?,
-                client_id: "demo-reader".into(),
+                client_id: APP.into(),
                 client_secret: Some(secret.clone()),
                 scopes: None,
             },
         )
         .await?;
     let callback = flows.callback_url(&config);
-    provider.register_client(
-        "demo-reader",
-        Some(secrecy::ExposeSecret::expose_secret(&secret)),
-        &[&callback],
-    );
-    Ok(Arc::new(made.key.secret))
+    provider.register_client(APP, Some(secrecy::ExposeSecret::expose_secret(&secret)), &[&callback]);
+    let agent =
+        NewAgent { name: AGENT.into(), display_name: Some("Notes helper".into()), ..NewAgent::default() };
+    let agent = flows.create_agent_as_operator(made.app, agent).await?;
+    let agent_key = agent.key.context("a new agent has a key")?;
+    Ok((Arc::new(made.key.secret), Arc::new(agent_key.secret)))
 }
 
 fn acme_notes(issuer: &str) -> anyhow::Result<Recipe> {
     let mut recipe: Recipe = serde_json::from_value(json!({
-        "id": "acme-notes", "name": "Acme Notes", "issuer": issuer, "iss_parameter": true,
+        "id": PROVIDER, "name": "Acme Notes", "issuer": issuer, "iss_parameter": true,
         "authorize_url": format!("{issuer}/authorize"), "token_url": format!("{issuer}/token"),
         "userinfo_url": format!("{issuer}/userinfo"), "jwks_url": format!("{issuer}/jwks"),
+        "revoke_url": format!("{issuer}/revoke"),
         "default_scopes": ["openid", "email", "profile", "notes.read"],
         "scopes": {
             "openid": "Know who you are at Acme Notes", "email": "See your e-mail address",

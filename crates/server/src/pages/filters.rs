@@ -21,8 +21,11 @@ pub(super) fn mark(name: impl Display, _: &dyn Values) -> Result<String> {
     Ok(super::tile::mark(&name.to_string()))
 }
 
-/// A scope or address, cut after each slash, so that a line may break there and not inside a word.
+/// A scope, an address or a name, cut after what parts its words, so that a line may break there and not inside one.
 #[askama::filter_fn]
 pub(super) fn steps(code: impl Display, _: &dyn Values) -> Result<Vec<String>> {
-    Ok(super::clean::clean(&code.to_string()).split_inclusive('/').map(str::to_owned).collect())
+    Ok(super::clean::clean(&code.to_string())
+        .split_inclusive(['/', '.', '_', ':'])
+        .map(str::to_owned)
+        .collect())
 }

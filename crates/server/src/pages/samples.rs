@@ -41,6 +41,10 @@ const SOME_CONNECTED: &[ProviderChoice<'static>] = &[
     choice("slack", "Slack", None),
     choice("github", "GitHub", None),
 ];
+const LONG_CONNECTED: &[ProviderChoice<'static>] = &[
+    choice("slack", "Slack", Some(LONG_USER)),
+    choice("github", "GitHub", Some("محمد بن عبد الله الخوارزمي (Ops) 👩‍💻")),
+];
 const MANY: &[ProviderChoice<'static>] = &[
     choice("asana", "Asana", None),
     choice("dropbox", "Dropbox", None),
@@ -74,6 +78,31 @@ const MIXED: &[ScopeLine<'static>] = &[
     scope("gist", Some("Create gists")),
     scope("offline_access", Some("Keep working while you are away")),
 ];
+const TWENTY: &[ScopeLine<'static>] = &[
+    scope("channels:history", Some("Read messages in public channels")),
+    scope("channels:read", Some("See the list of public channels")),
+    scope("channels:write", Some("Create, rename and close public channels")),
+    scope("chat:write", Some("Send messages as you")),
+    scope("emoji:read", Some("See custom emoji")),
+    scope("files:read", Some("See files that were shared with you")),
+    scope("files:write", Some("Add, edit and delete files as you")),
+    scope("groups:history", Some("Read messages in private channels that you are in")),
+    scope("groups:read", Some("See the list of private channels that you are in")),
+    scope("im:history", Some("Read your direct messages")),
+    scope("im:read", Some("See the list of your direct messages")),
+    scope("links:read", Some("See links in messages")),
+    scope("pins:read", Some("See what is pinned")),
+    scope("pins:write", Some("Pin and unpin messages")),
+    scope("reactions:read", Some("See reactions")),
+    scope("reactions:write", Some("Add and remove reactions as you")),
+    scope("search:read", Some("Search everything that you can see")),
+    scope("team:read", Some("See the name and address of the workspace")),
+    scope("admin.conversations:write", None),
+    scope("https://api.example/auth/conversations.connect.invitations.approve.everywhere", None),
+];
+/// The longest that each may be: 80 characters of an agent, 200 shown of a user.
+const LONG_AGENT: &str = "Quarterly revenue reconciliation and customer-correspondence assistant (Europe)!";
+const LONG_USER: &str = "Maria-Magdalena von Hohenlohe-Waldenburg-Schillingsfürst zu Sayn-Wittgenstein-Berleburg, head of the department for interdepartmental correspondence and records, second deputy of the works council, Vienna";
 
 const CONSENT: ConsentView<'static> = ConsentView {
     provider_id: "google",
@@ -85,6 +114,8 @@ const CONSENT: ConsentView<'static> = ConsentView {
     connected_account: None,
     can_go_back: false,
 };
+const BY_AGENT: ConsentView<'static> =
+    ConsentView { user: Some("Ada Lovelace"), agent: Some("Mail helper"), ..CONSENT };
 const ONE_DONE: &[ConnectionLine<'static>] = &[ConnectionLine {
     provider_id: "google",
     provider_name: "Google",
@@ -99,6 +130,8 @@ const THREE_DONE: &[ConnectionLine<'static>] = &[
     },
     ConnectionLine { provider_id: "github", provider_name: "GitHub", account: None },
 ];
+const LONG_DONE: &[ConnectionLine<'static>] =
+    &[ConnectionLine { provider_id: "slack", provider_name: "Slack", account: Some(LONG_USER) }, ONE_DONE[0]];
 const LEGACY: Legacy<'static> = Legacy {
     message_json: r#"{"type":"alter_connect_success","grants":[{"grant_id":"g1","provider":"google"}]}"#,
     target_origin: "https://notes.acme.example",
@@ -146,8 +179,43 @@ fn choosing() -> Vec<Sample> {
         sample("picker", picker(FEW, false, None), FLOW),
         sample("picker-declined", picker(FEW, false, Some("Google")), FLOW),
         sample("picker-connected", picker(SOME_CONNECTED, true, None), FLOW),
+        sample("picker-long", picker(LONG_CONNECTED, true, None), FLOW),
         sample("picker-many", picker(MANY, false, None), FLOW),
         sample("consent", consent(CONSENT), FLOW),
+        sample("consent-agent", consent(BY_AGENT), FLOW),
+        sample(
+            "consent-agent-long",
+            consent(ConsentView {
+                provider_id: "slack",
+                provider_name: "Slack",
+                scopes: TWENTY,
+                user: Some(LONG_USER),
+                agent: Some(LONG_AGENT),
+                can_go_back: true,
+                ..CONSENT
+            }),
+            FLOW,
+        ),
+        sample(
+            "consent-agent-unbroken",
+            consent(ConsentView {
+                user: Some(
+                    "oauth2|a7c1f0e94b5d4f0f9c2e8d7b6a5948372615fedcba98765432100123456789abcdefa7c1f0e94b5d4f0f9c2e8d7b6a59",
+                ),
+                agent: Some("revenue_reconciliation_and_correspondence_assistant_production_eu_west_1_v2"),
+                ..CONSENT
+            }),
+            FLOW,
+        ),
+        sample(
+            "consent-agent-scripts",
+            consent(ConsentView {
+                user: Some("محمد بن عبد الله الخوارزمي (Ops) 👩‍💻"),
+                agent: Some("🤖 עוזר המחקר"),
+                ..CONSENT
+            }),
+            FLOW,
+        ),
         sample(
             "consent-link-agent",
             consent(ConsentView {
@@ -191,6 +259,7 @@ fn ending() -> Vec<Sample> {
         sample("done", done(ONE_DONE, None), FLOW),
         sample("done-legacy", done(ONE_DONE, Some(LEGACY)), FLOW),
         sample("done-several", done(THREE_DONE, None), FLOW),
+        sample("done-long", done(LONG_DONE, None), FLOW),
         sample("done-none", done(&[], None), FLOW),
         sample("denied", denied(FINAL), FLOW),
         sample("denied-several", denied(BOTH), FLOW),

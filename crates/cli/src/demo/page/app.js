@@ -5,6 +5,7 @@
   const connect = AlterConnect.create();
   const events = byId('events');
   let first = true;
+  let grant;
 
   const note = (text) => {
     if (first) events.replaceChildren();
@@ -25,7 +26,7 @@
     return json;
   };
 
-  const show = async (connection) => {
+  const show = (connection) => {
     const rows = [['Grant', connection.grant_id], ['Account', connection.account_identifier],
       ['Provider', connection.provider_name], ['Operation', connection.operation], ['Scopes', connection.scopes.join(' ')]];
     byId('connection').replaceChildren(...rows.flatMap(([name, value]) => {
@@ -36,14 +37,31 @@
       return [dt, dd];
     }));
     byId('connected').hidden = false;
+    grant = connection.grant_id;
+    read('/api/notes', 'backend');
+  };
+
+  const read = async (path, who) => {
+    byId('reader').textContent = 'What the ' + who + ' read';
     byId('result').textContent = 'Calling…';
     try {
-      byId('result').textContent = JSON.stringify(await post('/api/notes', { grant_id: connection.grant_id }), null, 2);
-      note('The backend called the provider’s API with the grant.');
+      byId('result').textContent = JSON.stringify(await post(path), null, 2);
+      note('The ' + who + ' called the provider’s API.');
     } catch (error) {
       byId('result').textContent = 'The call failed: ' + error.message;
     }
   };
+
+  byId('agent').addEventListener('click', () => read('/api/agent', 'agent'));
+  byId('disconnect').addEventListener('click', async () => {
+    byId('reader').textContent = 'Disconnected';
+    try {
+      byId('result').textContent = (await post('/api/disconnect', { grant_id: grant })).message;
+      note('The backend revoked the grant. Let the agent try again.');
+    } catch (error) {
+      byId('result').textContent = 'It did not work: ' + error.message;
+    }
+  });
 
   byId('connect').addEventListener('click', () => {
     say('');

@@ -122,14 +122,11 @@ fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
 fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
     let (provider_id, provider_name) = name_of(view, Some(provider));
     let config = view.providers.iter().find(|c| c.recipe.id == provider);
-    let line = |config: &'_ ProviderConfig, scope: &String| {
-        config.recipe.scopes.get(scope).map(|s| s.description.clone())
-    };
-    let scopes: Vec<(String, Option<String>)> = config
-        .map(|config| config.scopes.iter().map(|scope| (scope.clone(), line(config, scope))).collect())
-        .unwrap_or_default();
-    let scopes: Vec<_> =
-        scopes.iter().map(|(code, text)| ScopeLine { code, text: text.as_deref() }).collect();
+    let scopes: Vec<_> = config
+        .iter()
+        .flat_map(|config| config.scopes.iter().map(|code| (code, config.recipe.scope_words(code))))
+        .map(|(code, text)| ScopeLine { code, text })
+        .collect();
     let consent = ConsentView {
         provider_id,
         provider_name,
