@@ -79,6 +79,26 @@ impl Database {
         Ok(store)
     }
 
+    /// Refuses what opening would migrate: only `serve` and `migrate` change a schema.
+    ///
+    /// # Errors
+    /// In words for the operator.
+    pub(crate) async fn refuse_older_schema(&self) -> anyhow::Result<()> {
+        let context = || format!("the database {self} did not open");
+        let (found, known) = match self {
+            Self::Sqlite(path) => SqliteStore::schema_of(path).with_context(context)?,
+            Self::Postgres(url) => {
+                PostgresStore::schema_of(url.expose_secret()).await.with_context(context)?
+            }
+        };
+        anyhow::ensure!(
+            found >= known,
+            "the database has schema {found}, this program {known}: nothing was changed. Back up, then alter migrate, \
+             or start alter serve, which does it"
+        );
+        Ok(())
+    }
+
     /// Whether there is something already that `alter init` must leave alone.
     ///
     /// # Errors

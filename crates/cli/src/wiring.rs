@@ -10,14 +10,27 @@ use anyhow::{Context, bail};
 
 use crate::{config::Config, database::Open};
 
-/// The flows over an existing, initialised data directory; the root key has been checked against it (T93).
+/// The flows over an existing, initialised data directory of this version's schema; the root key has been checked
+/// against it (T93).
 ///
 /// # Errors
 /// In words for the operator.
 pub(crate) async fn flows(config: &Config) -> anyhow::Result<Flows> {
     check_owner(&config.data_dir)?;
+    config.database.refuse_older_schema().await?;
+    migrated_flows(config).await
+}
+
+/// The same, and an older schema is migrated: for the server.
+///
+/// # Errors
+/// In words for the operator.
+pub(crate) async fn migrated_flows(config: &Config) -> anyhow::Result<Flows> {
+    check_owner(&config.data_dir)?;
+    // The root key first: without one, nothing is migrated.
+    let vault = vault(config)?;
     let store = config.database.open(Open::Existing).await?;
-    let flows = assemble(config, store, vault(config)?)?;
+    let flows = assemble(config, store, vault)?;
     flows.check_root_key().await?;
     Ok(flows)
 }

@@ -163,6 +163,9 @@ fn a_database_that_is_missing_older_newer_or_broken_is_told_apart_and_not_touche
     std::fs::write(place.data().join("alter.db"), "").unwrap();
     offline(&place).has("schema-older", "warn");
     assert_eq!(version(&place), 0, "looking does not migrate");
+    let listed = place.command(&["app", "list"]).output().unwrap();
+    assert!(!listed.status.success() && said(&listed).contains("alter migrate"), "{}", said(&listed));
+    assert_eq!(version(&place), 0, "nor does any command that is not asked to");
     std::fs::write(place.data().join("alter.db"), "no database at all, but long enough to be read as one")
         .unwrap();
     offline(&place).has("database-unusable", "mend");
