@@ -293,16 +293,35 @@ fn read_revoked(row: &PgRow) -> Result<Option<RevokedGrant>, Fault> {
 mod tests {
     use super::*;
 
+    /// One user has few of an app's grants, the app itself half of them.
+    const FILL: &str = "INSERT INTO grants (id, app_id, principal, provider, config_id, subject, account_identifier, scopes,
+            missing_scopes, level, created_at, updated_at, status, generation, token_type, access_token)
+        SELECT n, 'app', CASE n % 2 WHEN 0 THEN 'app' ELSE 'user' || n / 4 END, 'google', 'c', n, n || '@example.com',
+            '[]', '[]', 'L2', n, n, 'active', 1, 'bearer', ''
+        FROM generate_series(1, 5000) n";
+
     #[tokio::test]
     async fn every_list_goes_along_its_index_without_sorting_where_there_may_be_many() {
         let any =
             ["'app'", "NULL::text", "NULL::text", "NULL::text", "NULL::text", "'app'", "'agent'", "9", "0"];
         for (sql, index) in LIST.iter().zip(["grants_by_app", "grants_by_principal"]) {
-            let plan = crate::migrate::plan(sql, &any).await;
+            let plan = crate::migrate::plan(FILL, sql, &any).await;
             let along = plan.contains(&format!("Index Scan Backward using {index}"));
             assert!(along && !plan.contains("Sort"), "{plan}");
         }
-        let plan = crate::migrate::plan(LIST[2], &any).await;
+        for (provider, status) in
+            [("NULL::text", "NULL::text"), ("'google'", "NULL::text"), ("'google'", "'active'")]
+        {
+            let (mut of_app, app) = (any, 5);
+            (of_app[1], of_app[2], of_app[app]) = (provider, status, "NULL::text");
+            let plan = crate::migrate::plan(FILL, COUNT[0], &of_app).await;
+            assert!(plan.contains("Index Only Scan using grants_by_app"), "{plan}");
+        }
+        let mut account = any;
+        (account[1], account[3]) = ("'google'", "'17@example.com'");
+        let plan = crate::migrate::plan(FILL, COUNT[1], &account).await;
+        assert!(plan.contains("grants_by_identifier"), "{plan}");
+        let plan = crate::migrate::plan("", LIST[2], &any).await;
         assert!(plan.contains("using delegations_pkey"), "{plan}");
     }
 }

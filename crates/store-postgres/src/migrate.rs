@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_connect.sql"),
     include_str!("../migrations/0002_users_and_agents.sql"),
     include_str!("../migrations/0003_app_keys.sql"),
+    include_str!("../migrations/0004_grant_lookups.sql"),
 ];
 
 /// Where the schema stands, and who may move it.
@@ -206,13 +207,18 @@ impl From<Fault> for OpenError {
 }
 
 /// How PostgreSQL would run a statement against the newest schema if it had to avoid reading whole tables and sorting.
-/// `values` stand for `$1`, `$2`, ...
+/// `values` stand for `$1`, `$2`, ... Without rows it cannot tell indexes with the same first columns apart: `fill` makes
+/// some.
 #[cfg(test)]
-pub(crate) async fn plan(sql: &str, values: &[&str]) -> String {
+pub(crate) async fn plan(fill: &str, sql: &str, values: &[&str]) -> String {
     let database = alter_testkit::postgres::database();
     crate::PostgresStore::open(&database.url, Open::Create).await.unwrap();
     let with_values = values.iter().enumerate().rev();
     let sql = with_values.fold(sql.to_owned(), |sql, (i, value)| sql.replace(&format!("${}", i + 1), value));
+    if !fill.is_empty() {
+        database.sql(&format!("SET session_replication_role = replica; {fill}"));
+        database.sql("VACUUM ANALYZE");
+    }
     database.sql(&format!(
         "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; EXPLAIN {sql}"
     ))

@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn due_revocations_are_found_by_their_index_without_sorting() {
-        let plan = crate::migrate::plan(DUE, &["0", "9"]).await;
+        let plan = crate::migrate::plan("", DUE, &["0", "9"]).await;
         assert!(plan.contains("Index Scan using revocations_due") && !plan.contains("Sort"), "{plan}");
     }
 }

@@ -150,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn lapsed_sessions_are_found_by_their_index_without_sorting() {
-        let plan = crate::migrate::plan(LAPSED, &["0", "9"]).await;
+        let plan = crate::migrate::plan("", LAPSED, &["0", "9"]).await;
         assert!(plan.contains("Index Scan using sessions_open") && !plan.contains("Sort"), "{plan}");
     }
 }

@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn stuck_transactions_are_found_by_their_index_without_sorting() {
-        let plan = crate::migrate::plan(STUCK, &["0", "9"]).await;
+        let plan = crate::migrate::plan("", STUCK, &["0", "9"]).await;
         assert!(plan.contains("Index Scan using transactions_stuck") && !plan.contains("Sort"), "{plan}");
     }
 }

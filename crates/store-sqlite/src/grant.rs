@@ -48,45 +48,6 @@ const REPLACE: &str = "UPDATE grants SET
     WHERE id = :id AND app_id = :app_id AND principal = :principal AND provider = :provider
       AND subject = :subject AND generation = :generation - 1 AND status = 'active'";
 
-/// What every list has in common; `NULL` = any.
-macro_rules! filtered {
-    () => {
-        "g.app_id = :app AND (:provider IS NULL OR g.provider = :provider)
-         AND (:status IS NULL OR g.status = :status) AND (:account IS NULL OR g.account_identifier = :account)
-         AND (:label IS NULL OR g.label = :label)"
-    };
-}
-
-/// The three ways to look, each along an index of its own: an app's, a principal's, an agent's. CROSS JOIN tells SQLite
-/// to begin with the agent's delegations, which are few, rather than with the app's grants.
-macro_rules! lookup {
-    ($what:expr, $order:expr) => {
-        [
-            concat!("SELECT ", $what, " FROM grants g WHERE ", filtered!(), $order),
-            concat!(
-                "SELECT ",
-                $what,
-                " FROM grants g WHERE g.principal = :principal AND ",
-                filtered!(),
-                $order
-            ),
-            concat!(
-                "SELECT ",
-                $what,
-                " FROM delegations d CROSS JOIN grants g ON g.id = d.grant_id
-                 WHERE d.agent_id = :agent AND d.revoked_at IS NULL AND g.status = 'active'
-                   AND (:principal IS NULL OR g.principal = :principal) AND ",
-                filtered!(),
-                $order
-            ),
-        ]
-    };
-}
-
-const LIST: [&str; 3] =
-    lookup!(columns!(), " ORDER BY g.created_at DESC, g.id DESC LIMIT :limit OFFSET :offset");
-const COUNT: [&str; 3] = lookup!("COUNT(*) AS n", "");
-
 const OF_ACCOUNT: &str = "SELECT id FROM grants WHERE app_id = ?1 AND provider = ?2 AND subject = ?3 AND status = 'active' LIMIT 1";
 
 #[async_trait]
@@ -124,14 +85,15 @@ impl GrantStore for SqliteStore {
     ) -> Result<Vec<ListedGrant>, StoreError> {
         self.read(|c| {
             let page: [(&str, &dyn ToSql); 2] = [(":limit", &limit), (":offset", &offset)];
-            let grants = looked_up(c, &LIST, app, filter, &page, read_grant)?;
+            let grants = looked_up(c, &list_sql(filter), app, filter, &page, read_grant)?;
             grants.into_iter().map(|grant| listed(c, grant, filter.agent)).collect()
         })
         .await
     }
 
     async fn count_grants(&self, app: AppId, filter: &GrantFilter) -> Result<u64, StoreError> {
-        let count = |c: &Connection| looked_up(c, &COUNT, app, filter, &[], |row| read_counter(row, "n"));
+        let count =
+            |c: &Connection| looked_up(c, &count_sql(filter), app, filter, &[], |row| read_counter(row, "n"));
         self.read(|c| Ok(count(c)?.first().copied().unwrap_or_default())).await
     }
 
@@ -153,35 +115,59 @@ impl GrantStore for SqliteStore {
     }
 }
 
+fn list_sql(filter: &GrantFilter) -> String {
+    let columns = columns!();
+    let order = "ORDER BY g.created_at DESC, g.id DESC LIMIT :limit OFFSET :offset";
+    format!("SELECT {columns} {} {order}", lookup(filter))
+}
+
+fn count_sql(filter: &GrantFilter) -> String {
+    format!("SELECT COUNT(*) AS n {}", lookup(filter))
+}
+
+/// Where to look. A condition that was not asked for is not in the statement: with `:status IS NULL OR ...` in it, a count
+/// would read every row where an index is enough.
+fn lookup(filter: &GrantFilter) -> String {
+    let from = match filter.agent {
+        // CROSS JOIN begins with the agent's delegations, which are few, rather than with the app's grants.
+        Some(_) => {
+            "FROM delegations d CROSS JOIN grants g ON g.id = d.grant_id
+             WHERE d.agent_id = :agent AND d.revoked_at IS NULL AND g.status = 'active' AND g.app_id = :app"
+        }
+        None => "FROM grants g WHERE g.app_id = :app",
+    };
+    let asked = [
+        (filter.principal.is_some(), " AND g.principal = :principal"),
+        (filter.provider.is_some(), " AND g.provider = :provider"),
+        (filter.status.is_some(), " AND g.status = :status"),
+        (filter.account.is_some(), " AND g.account_identifier = :account"),
+        (filter.label.is_some(), " AND g.label = :label"),
+    ];
+    std::iter::once(from).chain(asked.into_iter().filter_map(|(is, sql)| is.then_some(sql))).collect()
+}
+
 fn looked_up<T>(
     c: &Connection,
-    lookup: &[&'static str; 3],
+    sql: &str,
     app: AppId,
     filter: &GrantFilter,
     more: &[(&str, &dyn ToSql)],
     read: impl Fn(&Row<'_>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
-    let (app, principal) = (app.to_string(), filter.principal.map(Principal::to_text));
-    let (agent, status) = (filter.agent.map(|id| id.to_string()), filter.status.map(|s| s.as_str()));
-    let mut values: Vec<(&str, &dyn ToSql)> = vec![
-        (":app", &app),
-        (":provider", &filter.provider),
-        (":status", &status),
-        (":account", &filter.account),
-        (":label", &filter.label),
+    let GrantFilter { principal, agent, provider, status, account, label } = filter;
+    let (app, principal) = (app.to_string(), principal.map(Principal::to_text));
+    let (agent, status) = (agent.map(|id| id.to_string()), status.map(|s| s.as_str()));
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":app", &app)];
+    let asked: [(&str, Option<&dyn ToSql>); 6] = [
+        (":agent", agent.as_ref().map(|v| v as &dyn ToSql)),
+        (":principal", principal.as_ref().map(|v| v as &dyn ToSql)),
+        (":provider", provider.as_ref().map(|v| v as &dyn ToSql)),
+        (":status", status.as_ref().map(|v| v as &dyn ToSql)),
+        (":account", account.as_ref().map(|v| v as &dyn ToSql)),
+        (":label", label.as_ref().map(|v| v as &dyn ToSql)),
     ];
+    values.extend(asked.into_iter().filter_map(|(name, value)| Some((name, value?))));
     values.extend(more);
-    let sql = match (&agent, &principal) {
-        (None, None) => lookup[0],
-        (None, Some(_)) => lookup[1],
-        (Some(_), _) => lookup[2],
-    };
-    if agent.is_some() || principal.is_some() {
-        values.push((":principal", &principal));
-    }
-    if agent.is_some() {
-        values.push((":agent", &agent));
-    }
     all(c, sql, values.as_slice(), read)
 }
 
@@ -301,17 +287,43 @@ fn read_revoked(row: &Row<'_>) -> Result<Option<RevokedGrant>, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use alter_core::{GrantStatus, SystemRandom};
+
     use super::*;
 
     #[test]
     fn every_list_goes_along_its_index_without_sorting_where_there_may_be_many() {
-        for (sql, index) in LIST.iter().zip(["grants_by_app", "grants_by_principal"]) {
-            let plan = crate::migrate::plan(sql);
+        let of_app = GrantFilter { principal: Some(Principal::App), ..GrantFilter::default() };
+        for (filter, index) in
+            [(GrantFilter::default(), "grants_by_app"), (of_app.clone(), "grants_by_principal")]
+        {
+            let plan = crate::migrate::plan(&list_sql(&filter));
             assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
         }
+        for status in [None, Some(GrantStatus::Active)] {
+            for provider in [None, Some("google".to_owned())] {
+                let plan = crate::migrate::plan(&count_sql(&GrantFilter {
+                    status,
+                    provider,
+                    ..GrantFilter::default()
+                }));
+                assert!(plan.contains("COVERING INDEX"), "{plan}");
+            }
+        }
+        let filter = GrantFilter {
+            provider: Some("google".to_owned()),
+            account: Some("ada@example.com".to_owned()),
+            ..of_app
+        };
+        let plan = crate::migrate::plan(&list_sql(&filter));
+        assert!(
+            plan.contains("grants_by_identifier (app_id=? AND account_identifier=? AND provider=?)"),
+            "{plan}"
+        );
         let plan = crate::migrate::plan(OF_ACCOUNT);
         assert!(plan.contains("grants_by_account (app_id=? AND provider=? AND subject=?)"), "{plan}");
-        let plan = crate::migrate::plan(LIST[2]);
+        let filter = GrantFilter { agent: Some(AgentId::new(&SystemRandom)), ..GrantFilter::default() };
+        let plan = crate::migrate::plan(&list_sql(&filter));
         assert!(plan.contains("SEARCH d USING PRIMARY KEY (agent_id=?)"), "{plan}");
     }
 }
