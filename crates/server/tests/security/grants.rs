@@ -253,6 +253,8 @@ async fn t98_a_revoked_grant_is_over_here_and_at_the_provider() {
     let grant = id_of(&connect(&server, USER, "acme-1001", None).await);
     let token =
         ask(&server, json!({ "grant_id": grant })).await.json()["access_token"].as_str().unwrap().to_owned();
+    // A user that is known here, not a stranger: both get the same answer.
+    connect(&server, OTHER_USER, "acme-1002", None).await;
     let wrong_user = revoke(&server, &grant, json!({ "user_token": token_of(&server, OTHER_USER) })).await;
     is(&wrong_user, 404, "grant_not_found");
     let revoked = revoke(&server, &grant, json!({ "reason": "bye" })).await;
