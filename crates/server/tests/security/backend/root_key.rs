@@ -81,11 +81,15 @@ fn t93_serve_has_no_way_around_the_check() {
         std::fs::read_to_string(format!("{}/../cli/src/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
     };
     let wiring = source("wiring.rs");
-    let flows =
-        wiring.split("pub(crate) async fn flows(").nth(1).and_then(|f| f.split("\n}").next()).unwrap();
+    let flows = wiring
+        .split("pub(crate) async fn migrated_flows(")
+        .nth(1)
+        .and_then(|f| f.split("\n}").next())
+        .unwrap();
     assert!(flows.contains("check_root_key().await?"), "{flows}");
+    assert!(!wiring.replace(flows, "").contains(".database.open("), "{wiring}");
     let serve = source("commands/serve.rs");
-    assert!(serve.contains("wiring::flows(") && !serve.contains("assemble("), "{serve}");
+    assert!(serve.contains("wiring::migrated_flows(") && !serve.contains("assemble("), "{serve}");
     assert!(
         !serve.contains("generate(") && !wiring.contains("RootKey::generate("),
         "a key is never made up at start"
