@@ -19,7 +19,13 @@ fn in_its_words(statement: &str) -> String {
 /// Runs one statement; answers the rows changed. With values on SQLite alone.
 pub(crate) fn run(server: &TestServer, statement: &str, values: impl Params) -> usize {
     if let Some(database) = server.postgres() {
-        return database.sql(&in_its_words(statement)).len();
+        let statement = in_its_words(statement);
+        if statement.starts_with("UPDATE") || statement.starts_with("DELETE") {
+            let counted = format!("WITH changed AS ({statement} RETURNING 1) SELECT count(*) FROM changed");
+            return database.sql(&counted).trim().parse().unwrap();
+        }
+        database.sql(&statement);
+        return 0;
     }
     open(server).execute(statement, values).unwrap()
 }
