@@ -99,6 +99,20 @@ impl Database {
         Ok(())
     }
 
+    /// The key-check value, whatever the schema; `None` before `alter init` wrote one. Changes nothing.
+    ///
+    /// # Errors
+    /// In words for the operator.
+    pub(crate) async fn key_check(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let context = || format!("the database {self} did not open");
+        match self {
+            Self::Sqlite(path) => SqliteStore::key_check_of(path).with_context(context),
+            Self::Postgres(url) => {
+                PostgresStore::key_check_of(url.expose_secret()).await.with_context(context)
+            }
+        }
+    }
+
     /// Whether there is something already that `alter init` must leave alone.
     ///
     /// # Errors

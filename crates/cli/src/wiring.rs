@@ -4,35 +4,40 @@ use std::{path::Path, sync::Arc};
 
 use alter_core::{Store, SystemClock, SystemRandom};
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, FlowsConfig};
+use alter_flows::{Flows, FlowsConfig, StartError};
 use alter_vault::Vault;
 use anyhow::{Context, bail};
 
 use crate::{config::Config, database::Open};
 
-/// The flows over an existing, initialised data directory of this version's schema; the root key has been checked
-/// against it (T93).
+/// An existing, initialised database of this version's schema and the flows over it, for a command; the root key has
+/// been checked against it (T93): a command must not write beside a server that holds another.
 ///
 /// # Errors
 /// In words for the operator.
-pub(crate) async fn flows(config: &Config) -> anyhow::Result<Flows> {
+pub(crate) async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Flows)> {
     check_owner(&config.data_dir)?;
     config.database.refuse_older_schema().await?;
-    migrated_flows(config).await
+    checked(config, vault(config)?).await
 }
 
-/// The same, and an older schema is migrated: for the server.
+/// The same for the server, which migrates an older schema, once the root key has been found to be this database's.
 ///
 /// # Errors
 /// In words for the operator.
-pub(crate) async fn migrated_flows(config: &Config) -> anyhow::Result<Flows> {
+pub(crate) async fn open_migrating(config: &Config) -> anyhow::Result<Flows> {
     check_owner(&config.data_dir)?;
-    // The root key first: without one, nothing is migrated.
     let vault = vault(config)?;
+    let key_check = config.database.key_check().await?.ok_or(StartError::NotInitialised)?;
+    vault.verify_key_check(&key_check).map_err(StartError::RootKey)?;
+    Ok(checked(config, vault).await?.1)
+}
+
+async fn checked(config: &Config, vault: Vault) -> anyhow::Result<(Arc<dyn Store>, Flows)> {
     let store = config.database.open(Open::Existing).await?;
-    let flows = assemble(config, store, vault)?;
+    let flows = assemble(config, store.clone(), vault)?;
     flows.check_root_key().await?;
-    Ok(flows)
+    Ok((store, flows))
 }
 
 /// The root key, and the one that is being replaced where there is one.

@@ -262,6 +262,15 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
     refused("truncated", "is not a root key");
     std::fs::write(&path, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
     refused("another key", "does not fit this database");
+    // The schema of the version before: a wrong key finds out before anything is migrated.
+    let database = rusqlite::Connection::open(place.data().join("alter.db")).unwrap();
+    let version = || -> i64 { database.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap() };
+    let newest = version();
+    let back = "DROP INDEX grants_by_app; DROP INDEX grants_by_identifier;
+                CREATE INDEX grants_by_app ON grants (app_id, created_at, id);";
+    database.execute_batch(&format!("{back} PRAGMA user_version = {};", newest - 1)).unwrap();
+    refused("another key, older schema", "does not fit this database");
+    assert_eq!(version(), newest - 1, "migrated with a wrong key");
     std::fs::remove_file(&path).unwrap();
     refused("missing", "cannot be read");
     assert!(!path.exists(), "no new key was made");
@@ -275,6 +284,7 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(serving);
+    assert_eq!(version(), newest, "and it migrates");
 }
 
 #[test]

@@ -124,6 +124,26 @@ impl PostgresStore {
         Ok((found, migrate::known()))
     }
 
+    /// The key-check value of a database of any schema that this program knows; `None` before `alter init` wrote one.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], as for [`Open::Existing`].
+    pub async fn key_check_of(url: &str) -> Result<Option<Vec<u8>>, OpenError> {
+        let address = Address::parse(url)?;
+        let mut connection = address.connect().await?;
+        migrate::refuse_unknown(&mut connection, address.place(), Open::Existing).await?;
+        if migrate::version(&mut connection).await? == 0 {
+            return Ok(None);
+        }
+        let found = statement::one(&mut connection, store::KEY_CHECK, PgArguments::default(), |row| {
+            column::read(row, "value")
+        });
+        let found = found.await.map_err(|fault| OpenError::Engine(StoreError::from(fault).to_string()))?;
+        connection.close().await?;
+        Ok(found)
+    }
+
     /// The database server's clock.
     ///
     /// # Errors

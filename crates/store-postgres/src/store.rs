@@ -11,6 +11,9 @@ use crate::{
     statement::{one, run, values},
 };
 
+/// The value that tells the root key; no row before `alter init` wrote one.
+pub(crate) const KEY_CHECK: &str = "SELECT value FROM key_check WHERE id = 1";
+
 #[async_trait]
 impl Store for PostgresStore {
     async fn record_call(&self, call: CallNonce) -> Result<(), StoreError> {
@@ -22,8 +25,7 @@ impl Store for PostgresStore {
     }
 
     async fn key_check(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT value FROM key_check WHERE id = 1";
-        self.one(sql, values![], |row| read(row, "value")).await
+        self.one(KEY_CHECK, values![], |row| read(row, "value")).await
     }
 
     async fn insert_key_check(&self, value: Vec<u8>) -> Result<(), StoreError> {

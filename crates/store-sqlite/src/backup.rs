@@ -20,7 +20,8 @@ use crate::{
     connection,
     fault::Fault,
     migrate,
-    statement::{all, one, run},
+    statement::{all, run},
+    store,
 };
 
 /// What a file holds, read without opening it for writing.
@@ -94,8 +95,7 @@ pub fn inspect(file: &Path) -> Result<Facts, OpenError> {
     if verdict != "ok" {
         return Err(OpenError::Engine(format!("it is damaged: {verdict}")));
     }
-    let key_check = one(&c, "SELECT value FROM key_check WHERE id = 1", [], |row| Ok(row.get("value")?));
-    let key_check = key_check.map_err(engine)?;
+    let key_check = store::key_check(&c).map_err(engine)?;
     Ok(Facts {
         schema: c.query_row("PRAGMA user_version", [], |row| row.get(0))?,
         key_check: key_check.ok_or_else(|| OpenError::Engine("it was never initialised".into()))?,

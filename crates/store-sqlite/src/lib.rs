@@ -123,6 +123,21 @@ impl SqliteStore {
         Ok((migrate::version(&connection)?, migrate::known()))
     }
 
+    /// The key-check value of a file of any schema that this program knows; `None` before `alter init` wrote one.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], as opening would have it.
+    pub fn key_check_of(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
+        connection::ensure_file(path, Open::Existing)?;
+        let connection = connection::open_reader(path)?;
+        migrate::refuse_unknown(&connection, path)?;
+        if migrate::version(&connection)? == 0 {
+            return Ok(None);
+        }
+        store::key_check(&connection).map_err(|fault| OpenError::Engine(StoreError::from(fault).to_string()))
+    }
+
     /// The schema that [`SqliteStore::open`] brings a file to.
     pub fn schema_version() -> i64 {
         migrate::known()

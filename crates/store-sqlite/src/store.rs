@@ -10,6 +10,11 @@ use crate::{
     statement::{one, run},
 };
 
+/// The value that tells the root key; `None` before `alter init` wrote one.
+pub(crate) fn key_check(c: &Connection) -> Result<Option<Vec<u8>>, Fault> {
+    one(c, "SELECT value FROM key_check WHERE id = 1", [], |row| Ok(row.get("value")?))
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn record_call(&self, call: CallNonce) -> Result<(), StoreError> {
@@ -22,8 +27,7 @@ impl Store for SqliteStore {
     }
 
     async fn key_check(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT value FROM key_check WHERE id = 1";
-        self.read(|c| one(c, sql, [], |row| Ok(row.get("value")?))).await
+        self.read(key_check).await
     }
 
     async fn insert_key_check(&self, value: Vec<u8>) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{find_app, store_of};
+use super::find_app;
 use crate::{config::Config, output::Output, wiring};
 
 #[derive(Debug, Subcommand)]
@@ -54,7 +54,7 @@ pub(crate) enum AgentCommand {
 }
 
 pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let (store, flows) = (store_of(config).await?, wiring::flows(config).await?);
+    let (store, flows) = wiring::open(config).await?;
     let store = store.as_ref();
     match command {
         AgentCommand::Create { app, name, display_name } => {

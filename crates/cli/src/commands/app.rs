@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{find_app, store_of};
+use super::find_app;
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -106,7 +106,8 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
     match command {
         AppCommand::Create { name, flags } => create(name, flags, config, output).await,
         AppCommand::List => {
-            let apps = store_of(config).await?.list_apps().await?;
+            let (store, _) = wiring::open(config).await?;
+            let apps = store.list_apps().await?;
             let lines: Vec<_> = apps.iter().map(|a| format!("{}  {}", a.id, a.settings.name)).collect();
             let text = if lines.is_empty() {
                 "No apps yet: alter app create NAME".to_owned()
@@ -117,14 +118,16 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
             Ok(())
         }
         AppCommand::Show { app } => {
-            let app = find_app(store_of(config).await?.as_ref(), &app).await?;
+            let (store, _) = wiring::open(config).await?;
+            let app = find_app(store.as_ref(), &app).await?;
             show(&app, output);
             Ok(())
         }
         AppCommand::Set { app, flags } => {
-            let mut app = find_app(store_of(config).await?.as_ref(), &app).await?;
+            let (store, flows) = wiring::open(config).await?;
+            let mut app = find_app(store.as_ref(), &app).await?;
             flags.apply(&mut app.settings)?;
-            wiring::flows(config).await?.change_app(app.id, app.settings.clone()).await?;
+            flows.change_app(app.id, app.settings.clone()).await?;
             show(&app, output);
             Ok(())
         }
@@ -134,7 +137,8 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
 async fn create(name: String, flags: Flags, config: &Config, output: Output) -> anyhow::Result<()> {
     let mut settings = AppSettings::named(name);
     flags.apply(&mut settings)?;
-    let made = wiring::flows(config).await?.create_app(settings).await?;
+    let (_, flows) = wiring::open(config).await?;
+    let made = flows.create_app(settings).await?;
     let (id, key) = (made.app.id, made.key.secret.expose_secret());
     let mut text = format!(
         "app_id   {id}\napi_key  {key}\n\nThe key is shown this once. Keep it where your backend keeps secrets."

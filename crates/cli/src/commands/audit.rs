@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{find_app, private_file, store_of};
+use super::{find_app, private_file};
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -99,8 +99,7 @@ pub(crate) fn run_offline(command: AuditCommand, output: Output) -> anyhow::Resu
 }
 
 pub(crate) async fn run(command: AuditCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let store = store_of(config).await?;
-    let flows = wiring::flows(config).await?;
+    let (store, flows) = wiring::open(config).await?;
     match command {
         AuditCommand::List { app, limit, kind, grant } => {
             let app = find_app(store.as_ref(), &app).await?;

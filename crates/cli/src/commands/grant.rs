@@ -5,7 +5,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{find_app, store_of};
+use super::find_app;
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -38,7 +38,7 @@ pub(crate) enum GrantCommand {
 }
 
 pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let store = store_of(config).await?;
+    let (store, flows) = wiring::open(config).await?;
     match command {
         GrantCommand::List { app, limit, offset } => {
             list(store.as_ref(), &app, (limit, offset), output).await
@@ -47,7 +47,6 @@ pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) 
             let app = find_app(store.as_ref(), &app).await?;
             let id = GrantId::parse(&grant_id)
                 .ok_or_else(|| Usage(format!("{grant_id} is not a grant id (alter grant list)")))?;
-            let flows = wiring::flows(config).await?;
             let revoked = flows.revoke_grant_as_operator(app, id, reason.as_deref()).await?;
             let provider = match revoked.outcome {
                 RevocationOutcome::Confirmed => "the provider has confirmed it",

@@ -5,7 +5,7 @@ use alter_oauth::{DiscoveryError, IdpUnreachable, look_at_idp};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{find_app, store_of};
+use super::find_app;
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -57,7 +57,8 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
     match command {
         IdpCommand::Set(args) => set(args, config, output).await,
         IdpCommand::Show { app } => {
-            let app = find_app(store_of(config).await?.as_ref(), &app).await?;
+            let (store, _) = wiring::open(config).await?;
+            let app = find_app(store.as_ref(), &app).await?;
             let Some(idp) = &app.settings.identity_provider else {
                 anyhow::bail!("the app has no identity provider (alter idp set {} --issuer URL ...)", app.id);
             };
@@ -65,10 +66,11 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
             Ok(())
         }
         IdpCommand::Remove { app } => {
-            let app = find_app(store_of(config).await?.as_ref(), &app).await?;
+            let (store, flows) = wiring::open(config).await?;
+            let app = find_app(store.as_ref(), &app).await?;
             let had = app.settings.identity_provider.is_some();
             let settings = AppSettings { identity_provider: None, ..app.settings };
-            wiring::flows(config).await?.change_app(app.id, settings).await?;
+            flows.change_app(app.id, settings).await?;
             let text = if had { "Removed." } else { "The app had no identity provider." };
             output.answer(text, &json!({ "app_id": app.id.to_string(), "removed": had }));
             Ok(())
@@ -77,8 +79,8 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
 }
 
 async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<()> {
-    let flows = wiring::flows(config).await?;
-    let app = find_app(store_of(config).await?.as_ref(), &args.app).await?;
+    let (store, flows) = wiring::open(config).await?;
+    let app = find_app(store.as_ref(), &args.app).await?;
     let idp =
         IdentityProvider { issuer: args.issuer, audience: args.audience.audience, jwks_url: args.jwks_url };
     idp.check().map_err(Usage)?;

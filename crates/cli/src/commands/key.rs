@@ -5,7 +5,7 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::{find_app, store_of};
+use super::find_app;
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -37,11 +37,11 @@ pub(crate) enum KeyCommand {
 }
 
 pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let store = store_of(config).await?;
+    let (store, flows) = wiring::open(config).await?;
     match command {
         KeyCommand::Create { app, name } => {
             let app = find_app(store.as_ref(), &app).await?;
-            let made = wiring::flows(config).await?.create_key(app.id, &name).await?;
+            let made = flows.create_key(app.id, &name).await?;
             let (id, key) = (made.key.id, made.secret.expose_secret());
             let value = json!({ "app_id": app.id.to_string(), "key_id": id.to_string(), "api_key": key });
             output.answer(&format!("key_id   {id}\napi_key  {key}\n\nThe key is shown this once."), &value);
@@ -64,8 +64,7 @@ pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) ->
             let app = find_app(store.as_ref(), &app).await?;
             let id = KeyId::parse(&key_id)
                 .ok_or_else(|| Usage(format!("{key_id} is not a key id (alter key list)")))?;
-            let now = wiring::flows(config).await?.now();
-            if !store.revoke_key(app.id, id, now).await? {
+            if !store.revoke_key(app.id, id, flows.now()).await? {
                 anyhow::bail!("the app has no key {id} (alter key list)");
             }
             output.answer("Revoked.", &json!({ "key_id": id.to_string(), "state": "revoked" }));

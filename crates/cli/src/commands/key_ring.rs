@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{find_app, store_of};
+use super::find_app;
 use crate::{
     config::{Config, RootKeySource},
     output::Output,
@@ -51,8 +51,7 @@ pub(crate) struct RotateArgs {
 }
 
 pub(crate) async fn run(command: KeyRingCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let store = store_of(config).await?;
-    let flows = wiring::flows(config).await?;
+    let (store, flows) = wiring::open(config).await?;
     match command {
         KeyRingCommand::List { app } => list(app.as_deref(), store.as_ref(), &flows, output).await,
         KeyRingCommand::Rotate(RotateArgs { new_root_key_file: Some(file), .. }) => {

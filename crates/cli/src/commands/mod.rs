@@ -21,10 +21,8 @@ use clap::Subcommand;
 
 use crate::{
     config::Config,
-    database::Open,
     demo,
     output::{Output, Usage},
-    wiring,
 };
 
 /// Everything that `alter` does.
@@ -136,10 +134,4 @@ pub(crate) fn private_file(path: &std::path::Path) -> anyhow::Result<std::fs::Fi
         }
         _ => anyhow::Error::new(error).context(format!("{} cannot be written", path.display())),
     })
-}
-
-pub(crate) async fn store_of(config: &Config) -> anyhow::Result<std::sync::Arc<dyn Store>> {
-    // The key check comes first: a command must not write beside a server that holds another key.
-    wiring::flows(config).await?;
-    config.database.open(Open::Existing).await
 }

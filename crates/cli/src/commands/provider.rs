@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{find_app, store_of};
+use super::find_app;
 use crate::{
     config::Config,
     output::{Output, Usage, secret_from_stdin},
@@ -121,7 +121,7 @@ pub(crate) async fn run(command: ProviderCommand, config: &Config, output: Outpu
         ProviderCommand::List { app, .. } => list(&app.unwrap_or_default(), config, output).await,
         ProviderCommand::Set(args) => set(*args, config, output).await,
         ProviderCommand::Remove { app, id } => {
-            let store = store_of(config).await?;
+            let (store, _) = wiring::open(config).await?;
             let app = find_app(store.as_ref(), &app).await?;
             if !store.delete_provider(app.id, &id).await? {
                 anyhow::bail!("the app has no provider {id} (alter provider list APP)");
@@ -165,7 +165,7 @@ fn word(status: &impl serde::Serialize) -> String {
 }
 
 async fn list(app: &str, config: &Config, output: Output) -> anyhow::Result<()> {
-    let store = store_of(config).await?;
+    let (store, _) = wiring::open(config).await?;
     let app = find_app(store.as_ref(), app).await?;
     let configs = store.list_providers(app.id).await?;
     let rows: Vec<_> = configs.iter().map(|c| described(c, &config.public_url)).collect();
@@ -183,8 +183,8 @@ async fn list(app: &str, config: &Config, output: Output) -> anyhow::Result<()> 
 }
 
 async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<()> {
-    let flows = wiring::flows(config).await?;
-    let app = find_app(store_of(config).await?.as_ref(), &args.app).await?;
+    let (store, flows) = wiring::open(config).await?;
+    let app = find_app(store.as_ref(), &args.app).await?;
     let recipe = recipe_of(&args, config, output).await?;
     let setting = ProviderSetting {
         recipe,

@@ -19,7 +19,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
     forbid_core_dumps();
-    let flows = wiring::migrated_flows(config).await?;
+    let flows = wiring::open_migrating(config).await?;
     if config.root_key_old.is_some() {
         match flows.is_under_old_root_key() {
             true => tracing::warn!(

@@ -56,6 +56,18 @@ async fn what_was_stored_is_there_after_opening_again() {
 }
 
 #[tokio::test]
+async fn t93_the_key_check_of_an_older_schema_is_read_and_nothing_is_migrated() {
+    let database = database();
+    let store = create(&database).await.unwrap();
+    let older = PostgresStore::schema_version() - 1;
+    database.sql(&format!("UPDATE schema_version SET version = {older}"));
+    assert_eq!(PostgresStore::key_check_of(&database.url).await.unwrap(), None, "before alter init");
+    store.insert_key_check(vec![7; 40]).await.unwrap();
+    assert_eq!(PostgresStore::key_check_of(&database.url).await.unwrap(), Some(vec![7; 40]));
+    assert_eq!(version(&database), older);
+}
+
+#[tokio::test]
 async fn f38_a_newer_schema_is_refused_and_left_as_it_is() {
     let database = database();
     create(&database).await.unwrap();

@@ -81,15 +81,18 @@ fn t93_serve_has_no_way_around_the_check() {
         std::fs::read_to_string(format!("{}/../cli/src/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
     };
     let wiring = source("wiring.rs");
-    let flows = wiring
-        .split("pub(crate) async fn migrated_flows(")
-        .nth(1)
-        .and_then(|f| f.split("\n}").next())
-        .unwrap();
-    assert!(flows.contains("check_root_key().await?"), "{flows}");
-    assert!(!wiring.replace(flows, "").contains(".database.open("), "{wiring}");
+    let body = |name: &str| {
+        let after = wiring.split(&format!("async fn {name}(")).nth(1);
+        after.and_then(|f| f.split("\n}").next()).unwrap_or_else(|| panic!("{name}: {wiring}"))
+    };
+    let checked = body("checked");
+    assert!(checked.contains("check_root_key().await?"), "{checked}");
+    assert!(!wiring.replace(checked, "").contains(".database.open("), "{wiring}");
+    let migrating = body("open_migrating");
+    let compared = migrating.find("verify_key_check(").expect("compared");
+    assert!(compared < migrating.find("checked(").expect("opened"), "{migrating}");
     let serve = source("commands/serve.rs");
-    assert!(serve.contains("wiring::migrated_flows(") && !serve.contains("assemble("), "{serve}");
+    assert!(serve.contains("wiring::open_migrating(") && !serve.contains("assemble("), "{serve}");
     assert!(
         !serve.contains("generate(") && !wiring.contains("RootKey::generate("),
         "a key is never made up at start"
