@@ -222,7 +222,7 @@ pub struct Refresh {
     pub url: Option<String>,
 }
 
-/// How a grant is ended at the provider. Every default together is RFC 7009. Data alone: `oauth` speaks it.
+/// How a grant is ended at the provider. Every default together is RFC 7009.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
