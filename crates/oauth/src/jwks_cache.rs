@@ -61,7 +61,7 @@ impl AppKeys<'_> {
         url: &str,
         now: Micros,
     ) -> Result<Arc<KeySet>, JwksError> {
-        self.cache.keys.entry(self.app, url).get(now, KeySet::fetch(egress, url)).await
+        self.cache.keys.entry(self.app, url).get(now, || keys(egress, url)).await
     }
 
     /// Another key set than `seen`, for a token that `seen` does not verify; `None` when there is none to be had now.
@@ -72,7 +72,7 @@ impl AppKeys<'_> {
         seen: &Arc<KeySet>,
         now: Micros,
     ) -> Option<Arc<KeySet>> {
-        self.cache.keys.entry(self.app, url).newer(seen, now, KeySet::fetch(egress, url)).await
+        self.cache.keys.entry(self.app, url).newer(seen, now, || keys(egress, url)).await
     }
 
     /// Where the keys of this issuer are, from memory where that is fresh.
@@ -82,8 +82,18 @@ impl AppKeys<'_> {
         issuer: &str,
         now: Micros,
     ) -> Result<Arc<String>, DiscoveryError> {
-        self.cache.metadata.entry(self.app, issuer).get(now, discovery::jwks_url(egress, issuer)).await
+        let read = || {
+            let (egress, issuer) = (egress.clone(), issuer.to_owned());
+            async move { discovery::jwks_url(&egress, &issuer).await }
+        };
+        self.cache.metadata.entry(self.app, issuer).get(now, read).await
     }
+}
+
+/// The read goes on when its caller is gone, so that it has everything itself.
+fn keys(egress: &Egress, url: &str) -> impl Future<Output = Result<KeySet, JwksError>> + Send + 'static {
+    let (egress, url) = (egress.clone(), url.to_owned());
+    async move { KeySet::fetch(&egress, &url).await }
 }
 
 /// What is kept, by app and URL.
@@ -97,7 +107,11 @@ impl<T, E> Default for Table<T, E> {
     }
 }
 
-impl<T, E: Clone + std::fmt::Display> Table<T, E> {
+impl<T, E> Table<T, E>
+where
+    T: Send + Sync + 'static,
+    E: Clone + std::fmt::Display + Send + 'static,
+{
     fn entry(&self, app: AppId, url: &str) -> Arc<Kept<T, E>> {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (app, url.to_owned());
@@ -112,7 +126,11 @@ impl<T, E: Clone + std::fmt::Display> Table<T, E> {
 }
 
 /// An app makes room among its own first: it cannot drive out another's.
-fn make_room<T, E: Clone + std::fmt::Display>(entries: &mut Entries<T, E>, app: AppId) {
+fn make_room<T, E>(entries: &mut Entries<T, E>, app: AppId)
+where
+    T: Send + Sync + 'static,
+    E: Clone + std::fmt::Display + Send + 'static,
+{
     let own = entries.keys().filter(|(of, _)| *of == app).count();
     let crowded = own >= URLS_PER_APP;
     if !crowded && entries.len() < URLS_MAX {

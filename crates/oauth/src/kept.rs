@@ -2,11 +2,13 @@
 //! call does not cost a request for it.
 //!
 //! It is good for an hour. A token may give reason to read it again at once, but at most once a minute: tokens are
-//! anybody's. When it cannot be read, what is there stays good for a day.
+//! anybody's. When it cannot be read, what is there stays good for a day. A read goes to its end though the caller
+//! hangs up: else his going would make the next one wait for a minute, or ask anew each time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alter_core::Micros;
+use tokio::{sync::OwnedMutexGuard, task::JoinError};
 
 /// Seconds for which it is used without asking again.
 const FRESH_S: i64 = 3600;
@@ -22,7 +24,7 @@ const PAUSE_S: i64 = 60;
 pub(crate) struct Kept<T, E> {
     url: String,
     known: Mutex<Known<T, E>>,
-    gate: tokio::sync::Mutex<()>,
+    gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Known<T, E> {
@@ -33,36 +35,42 @@ struct Known<T, E> {
     provoked_at: Option<Micros>,
 }
 
-impl<T, E: Clone + std::fmt::Display> Kept<T, E> {
+impl<T, E> Kept<T, E>
+where
+    T: Send + Sync + 'static,
+    E: Clone + std::fmt::Display + Send + 'static,
+{
     pub(crate) fn new(url: &str) -> Self {
         let known = Known { value: None, failed: None, provoked_at: None };
-        Self { url: url.to_owned(), known: Mutex::new(known), gate: tokio::sync::Mutex::new(()) }
+        Self { url: url.to_owned(), known: Mutex::new(known), gate: Arc::default() }
     }
 
-    /// From memory where it is fresh, else by `read`, which is not started when it is not needed.
-    pub(crate) async fn get(
-        &self,
-        now: Micros,
-        read: impl Future<Output = Result<T, E>>,
-    ) -> Result<Arc<T>, E> {
+    /// From memory where it is fresh, else by `read`.
+    pub(crate) async fn get<R>(self: &Arc<Self>, now: Micros, read: impl FnOnce() -> R) -> Result<Arc<T>, E>
+    where
+        R: Future<Output = Result<T, E>> + Send + 'static,
+    {
         if let Some(value) = self.look(|known| known.fresh(now)) {
             return Ok(value);
         }
-        let _gate = self.gate.lock().await;
+        let gate = self.gate.clone().lock_owned().await;
         if let Some(answer) = self.look(|known| known.fresh(now).map(Ok).or_else(|| known.in_pause(now))) {
             return answer;
         }
-        self.read(now, read).await
+        self.read(gate, now, read()).await
     }
 
     /// Another value than `seen`, for a token to which `seen` does not fit; `None` when there is none to be had now.
-    pub(crate) async fn newer(
-        &self,
+    pub(crate) async fn newer<R>(
+        self: &Arc<Self>,
         seen: &Arc<T>,
         now: Micros,
-        read: impl Future<Output = Result<T, E>>,
-    ) -> Option<Arc<T>> {
-        let _gate = self.gate.lock().await;
+        read: impl FnOnce() -> R,
+    ) -> Option<Arc<T>>
+    where
+        R: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let gate = self.gate.clone().lock_owned().await;
         let meanwhile = self.look(|known| known.value.as_ref().map(|(value, _)| value.clone()));
         if let Some(value) = meanwhile.filter(|value| !Arc::ptr_eq(value, seen)) {
             return Some(value);
@@ -71,7 +79,7 @@ impl<T, E: Clone + std::fmt::Display> Kept<T, E> {
             return None;
         }
         self.look(|known| known.provoked_at = Some(now));
-        let value = self.read(now, read).await.ok()?;
+        let value = self.read(gate, now, read()).await.ok()?;
         (!Arc::ptr_eq(&value, seen)).then_some(value)
     }
 
@@ -84,9 +92,27 @@ impl<T, E: Clone + std::fmt::Display> Kept<T, E> {
         f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks; falls back to what is there. The gate is held.
-    async fn read(&self, now: Micros, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
-        match read.await {
+    /// Asks, in a task of its own that holds the gate.
+    async fn read<R>(self: &Arc<Self>, gate: OwnedMutexGuard<()>, now: Micros, read: R) -> Result<Arc<T>, E>
+    where
+        R: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let kept = self.clone();
+        let task = tokio::spawn(async move {
+            let _gate = gate;
+            kept.keep(now, read.await)
+        });
+        match task.await.map_err(JoinError::try_into_panic) {
+            Ok(answer) => answer,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // Nobody aborts it: the process is ending, and nobody waits for this any more.
+            Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
+    /// What was read, or what is there in its place.
+    fn keep(&self, now: Micros, read: Result<T, E>) -> Result<Arc<T>, E> {
+        match read {
             Ok(value) => {
                 let value = Arc::new(value);
                 self.look(|known| {
@@ -136,6 +162,8 @@ fn within(at: Micros, now: Micros, seconds: i64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -154,6 +182,21 @@ mod tests {
             assert_eq!(known.fresh(now).is_some(), fresh, "{after}");
             assert_eq!(known.fallback(now).is_some(), fallback, "{after}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_hangs_up_stops_no_read_and_takes_nobodys_turn() {
+        let kept: Arc<Kept<u8, String>> = Arc::new(Kept::new("https://a.example/jwks"));
+        let now = Micros(1_000_000_000_000_000);
+        let old = kept.get(now, || async { Ok(1) }).await.unwrap();
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let read = async { Ok(answered.await.unwrap()) };
+        let hung_up = tokio::time::timeout(Duration::from_millis(20), kept.newer(&old, now, || read)).await;
+        assert!(hung_up.is_err(), "it was under way");
+        answer.send(2).unwrap();
+        let again = || async { panic!("it was read already") };
+        assert_eq!(*kept.newer(&old, now, again).await.expect("what the other provoked"), 2);
+        assert_eq!(*kept.get(now, again).await.unwrap(), 2);
     }
 
     #[test]
