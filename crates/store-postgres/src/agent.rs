@@ -104,12 +104,15 @@ impl AgentStore for PostgresStore {
         key: ApiKey,
         audit: AuditEntry,
     ) -> Result<bool, StoreError> {
+        let app = key.app_id;
         let agent = key.agent_id.ok_or(StoreError::Unavailable("the key is no agent's".into()))?;
         let (key, audit) = (&key_values(&key)?, &audit);
         self.write(|tx| {
             Box::pin(async move {
                 record_nonce(tx.c, call).await?;
-                if lock(tx.c, agent).await? || live_keys(tx.c, agent).await? >= u64::from(AGENT_KEYS_MAX) {
+                if !lock(tx.c, app, agent).await?
+                    || live_keys(tx.c, agent).await? >= u64::from(AGENT_KEYS_MAX)
+                {
                     return Ok(false);
                 }
                 run(tx.c, key::INSERT, key.clone()).await?;
@@ -270,12 +273,12 @@ async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result
     Ok(true)
 }
 
-/// One command at a time counts the agent's keys. Whether it is revoked.
-async fn lock(c: &mut PgConnection, agent: AgentId) -> Result<bool, Fault> {
-    let sql = "SELECT status FROM agents WHERE id = $1 FOR UPDATE";
-    let status =
-        one(c, sql, values![agent.to_string()], |row| parsed(row, "status", AgentStatus::parse)).await?;
-    Ok(status == Some(AgentStatus::Revoked))
+/// One command at a time counts the agent's keys. Whether it is the app's and not revoked.
+async fn lock(c: &mut PgConnection, app: AppId, agent: AgentId) -> Result<bool, Fault> {
+    let sql = "SELECT status FROM agents WHERE id = $1 AND app_id = $2 FOR UPDATE";
+    let values = values![agent.to_string(), app.to_string()];
+    let status = one(c, sql, values, |row| parsed(row, "status", AgentStatus::parse)).await?;
+    Ok(status.is_some_and(|status| status != AgentStatus::Revoked))
 }
 
 async fn live_keys(c: &mut PgConnection, agent: AgentId) -> Result<u64, Fault> {
@@ -293,7 +296,7 @@ async fn revoke_key(
     let find =
         concat!("SELECT ", key_columns!(), " FROM api_keys WHERE id = $3 AND agent_id = $2 AND app_id = $1");
     let values = values![app.to_string(), agent.to_string(), key.to_string()];
-    lock(c, agent).await?;
+    lock(c, app, agent).await?;
     let Some(mut found) = one(c, find, values, read_key).await? else { return Ok(KeyRevoked::NotFound) };
     if found.revoked_at.is_some() {
         return Ok(KeyRevoked::Already(Box::new(found)));
@@ -309,18 +312,21 @@ async fn revoke_key(
 
 /// The agent may be given what is being delegated: it is the app's and not revoked, and stays so until the commit.
 pub(crate) async fn is_live(c: &mut PgConnection, app: AppId, id: AgentId) -> Result<bool, Fault> {
-    let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND status <> 'revoked' FOR SHARE";
+    let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND status <> 'revoked' FOR NO KEY UPDATE";
     Ok(one(c, sql, values![id.to_string(), app.to_string()], |_| Ok(())).await?.is_some())
 }
 
-/// The agent's keys work, and nothing about it changes between this version and the commit.
+/// The agent's keys work, and nothing about it changes between this version and the commit. Not FOR SHARE: a share lock
+/// does not queue behind a waiting UPDATE, so that an agent whose calls overlap would keep its suspension away (T98).
+/// Its releases stand in line at the app's audit head anyway.
 pub(crate) async fn is_active(
     c: &mut PgConnection,
     app: AppId,
     id: AgentId,
     version: u64,
 ) -> Result<bool, Fault> {
-    let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND version = $3 AND status = 'active' FOR SHARE";
+    let sql = "SELECT id FROM agents
+               WHERE id = $1 AND app_id = $2 AND version = $3 AND status = 'active' FOR NO KEY UPDATE";
     let values = values![id.to_string(), app.to_string(), counter(version)?];
     Ok(one(c, sql, values, |_| Ok(())).await?.is_some())
 }

@@ -126,9 +126,10 @@ async fn keep_books(c: &mut PgConnection) -> Result<(), OpenError> {
         let mut transaction = c.begin().await?;
         match transaction.execute(BOOKKEEPING).await {
             Ok(_) => transaction.commit().await?,
-            // unique_violation, duplicate_table: somebody else's have just appeared.
+            // unique_violation, duplicate_table, duplicate_object (the table's type): somebody else's have just
+            // appeared.
             Err(sqlx::Error::Database(error))
-                if matches!(error.code().as_deref(), Some("23505" | "42P07")) =>
+                if matches!(error.code().as_deref(), Some("23505" | "42P07" | "42710")) =>
             {
                 transaction.rollback().await?;
             }

@@ -162,6 +162,50 @@ async fn t98_nothing_is_released_after_the_revocation() {
     }
 }
 
+/// Releases of several grants overlap without a gap: whoever changes the agent must get in between all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t98_an_agent_that_never_stops_asking_cannot_keep_its_suspension_away() {
+    let (database, one) = make().await;
+    let other = open(&database).await;
+    let app = stored_app(&*one).await.unwrap();
+    let (mut agent, _) = stored_agent(&*one, app).await.unwrap();
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut asking = tokio::task::JoinSet::new();
+    for n in 0..6 {
+        let grant = Grant { subject: format!("account-{n}"), ..grant(app) };
+        let (session, transaction) = sent(&*one, app).await.unwrap();
+        let mut connect = complete(&session, &transaction, &grant);
+        connect.delegation = Some(delegation(&grant, agent.id));
+        assert!(one.complete_connect(connect).await.unwrap());
+        for store in [one.clone(), other.clone()] {
+            let mut asked = release(&grant, None);
+            asked.agent = Some((agent.id, agent.version));
+            let stop = stop.clone();
+            asking.spawn(async move {
+                let mut released = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed)
+                    && store.release_credential(asked.clone()).await.unwrap()
+                {
+                    released += 1;
+                }
+                (n, released)
+            });
+        }
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    agent.status = AgentStatus::Inactive;
+    let entry = audit(app, AuditKind::AgentChanged);
+    let saving = other.save_agent(None, &agent, entry);
+    let saved = tokio::time::timeout(std::time::Duration::from_secs(3), saving).await;
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let counts = asking.join_all().await;
+    assert!(saved.expect("suspending an agent waits for its releases under way alone").unwrap());
+    assert!(
+        counts.iter().map(|(_, n)| n).sum::<usize>() > 12,
+        "control: it was asking all the time: {counts:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t98_an_agent_gets_nothing_after_its_delegation_was_revoked() {
     let (database, one) = make().await;

@@ -220,6 +220,13 @@ pub async fn an_agent_has_so_many_keys_and_no_more(store: Arc<dyn Store>) -> Res
     assert!(save(&*store, &gone).await?);
     let late = store.insert_agent_key(None, agent_key(&gone), audit(app, AuditKind::KeyCreated)).await?;
     assert!(!late, "a deleted agent gets no key");
+    let entry = || audit(app, AuditKind::KeyCreated);
+    let foreign = ApiKey { app_id: stored_app(&*store).await?, ..agent_key(&agent) };
+    let foreign =
+        store.insert_agent_key(None, foreign.clone(), audit(foreign.app_id, AuditKind::KeyCreated)).await?;
+    assert!(!foreign, "another app's agent gets none (T72)");
+    let unknown = ApiKey { agent_id: Some(AgentId::new(&SystemRandom)), ..agent_key(&agent) };
+    assert!(!store.insert_agent_key(None, unknown, entry()).await?, "one that is not there gets none");
     assert_eq!(store.list_agent_keys(app, gone.id).await?.len(), 1);
     Ok(())
 }
