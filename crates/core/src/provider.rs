@@ -300,7 +300,7 @@ pub enum RevokeEnds {
     /// Everything that the user gave our client.
     #[default]
     Grant,
-    /// The named token alone.
+    /// The named token and what was made from it; the account's other grants live on.
     Token,
 }
 

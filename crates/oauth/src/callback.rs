@@ -19,7 +19,8 @@ const STATE_LEN: usize = 43;
 
 /// The codes by which providers say that the user said no: the standard one, and the two that LinkedIn documents.
 /// Any other code is a failure, not a decision.
-const DENIALS: [&str; 3] = ["access_denied", "user_cancelled_login", "user_cancelled_authorize"];
+const DENIALS: [&str; 4] =
+    ["access_denied", "access-denied", "user_cancelled_login", "user_cancelled_authorize"];
 
 /// A response that can be read in one way only.
 pub struct Callback {

@@ -28,6 +28,8 @@ fn a_code_and_its_state_are_read_as_they_came() {
 fn a_denial_is_told_from_a_failure_and_the_description_is_not_read() {
     for (error, denied) in [
         ("access_denied", true),
+        // Salesforce's documentation writes it so.
+        ("access-denied", true),
         ("user_cancelled_login", true),
         ("user_cancelled_authorize", true),
         ("Access_Denied", false),

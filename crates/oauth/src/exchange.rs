@@ -8,7 +8,7 @@ use alter_core::{BodyFormat, ClientAuth, Recipe};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -116,6 +116,9 @@ const OURS: [&str; 8] = [
     "scope",
 ];
 
+/// Who asks. GitHub's API answers 403 to whoever does not say, and Discord's edge may block him.
+pub(crate) const NAME: &str = "alter-connect";
+
 /// A POST that authenticates our client (RFC 6749 section 2.3.1); `None`: something else authenticates it.
 pub(crate) fn client_request<'a>(
     client_auth: Option<ClientAuth>,
@@ -126,11 +129,7 @@ pub(crate) fn client_request<'a>(
 ) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let content_type = match format {
-        BodyFormat::Form => "application/x-www-form-urlencoded",
-        BodyFormat::Json => "application/json",
-    };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
     match (client_auth, client.secret) {
         (None, _) => {}
         (Some(ClientAuth::Basic), Some(secret)) => {
@@ -140,6 +139,15 @@ pub(crate) fn client_request<'a>(
             fields.extend([("client_id", client.id), ("client_secret", secret.expose_secret())]);
         }
         (Some(ClientAuth::None), _) | (_, None) => fields.push(("client_id", client.id)),
+    }
+    // A form without fields is no body, and has no type: Dropbox refuses one that has.
+    let content_type = match format {
+        BodyFormat::Form if fields.is_empty() => None,
+        BodyFormat::Form => Some("application/x-www-form-urlencoded"),
+        BodyFormat::Json => Some("application/json"),
+    };
+    if let Some(content_type) = content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     let body = Zeroizing::new(match format {
         BodyFormat::Form => {

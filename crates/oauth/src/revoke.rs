@@ -137,6 +137,24 @@ mod tests {
         serde_json::from_value(recipe).expect("a recipe")
     }
 
+    #[test]
+    fn whoever_asks_says_who_he_is_and_no_body_has_no_type() {
+        let headers = |revoke: serde_json::Value| {
+            let recipe = recipe(json!({}), revoke);
+            let how = recipe.revocation().expect("one");
+            let client = Client { id: "c", secret: Some(&SecretString::from("s")) };
+            let token = SecretString::from("t");
+            let what = RevokedToken { token: &token, is_refresh_token: false, subject: "u" };
+            request(&recipe, &how, &client, &what).expect("usable").headers
+        };
+        let plain = headers(json!({}));
+        assert_eq!(plain["user-agent"], "alter-connect");
+        assert_eq!(plain["content-type"], "application/x-www-form-urlencoded");
+        let empty = headers(json!({"auth": "token", "token_field": "", "hint": false}));
+        assert_eq!(empty["user-agent"], "alter-connect");
+        assert!(!empty.contains_key("content-type"), "{empty:?}");
+    }
+
     fn sent(recipe: &Recipe) -> (String, String, Option<String>, String) {
         let (secret, token) = (SecretString::from("pw"), SecretString::from("t&1"));
         let client = Client { id: "c/1", secret: Some(&secret) };

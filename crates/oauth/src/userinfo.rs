@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::strict_json;
+use crate::{exchange::NAME, strict_json};
 
 /// For one answer, all of it.
 const TOTAL: Duration = Duration::from_secs(15);
@@ -88,8 +88,7 @@ fn headers(recipe: &Recipe, access_token: &SecretString) -> Option<HeaderMap> {
     value.set_sensitive(true);
     headers.insert(HeaderName::try_from(&auth.header).ok()?, value);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    // GitHub's API answers 403 to whoever does not say who he is.
-    headers.insert(USER_AGENT, HeaderValue::from_static("alter-connect"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
     // A POST without a body has no type: Dropbox refuses one that claims to be JSON.
     if recipe.userinfo.method == UserinfoMethod::Post && recipe.userinfo.body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

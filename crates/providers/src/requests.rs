@@ -1,6 +1,6 @@
 //! What our client sends besides the standards' requests: extra parameters, headers, bodies, revocations.
 
-use alter_core::provider::{Recipe, RevokeAuth, UserinfoMethod};
+use alter_core::provider::{ClientAuth, Recipe, RevokeAuth, UserinfoMethod};
 
 use crate::urls::endpoint;
 use crate::validate::{Findings, OWN_PARAMETERS, is_name};
@@ -66,10 +66,14 @@ pub(crate) fn revocation(recipe: &Recipe, found: &mut Findings) {
     let Some(revoke) = &recipe.revoke else { return };
     found.need("revoke", recipe.revoke_url.is_none(), "and `revoke_url` say the same twice; keep one");
     found.check("revoke.url", endpoint(&with_client(&revoke.url)).map(drop));
+    // Basic alone keeps our id out of the body.
+    let sends_client_id = revoke.auth == RevokeAuth::Client
+        && revoke.client_auth.unwrap_or(recipe.client_auth) != ClientAuth::Basic;
     let named = revoke.token_field.is_empty() || is_name(&revoke.token_field);
     found.need("revoke.token_field", named, "is not a parameter name");
     for (name, value) in &revoke.params {
-        let taken = revoke.token_field == *name || name == "client_secret";
+        let taken =
+            revoke.token_field == *name || name == "client_secret" || sends_client_id && name == "client_id";
         found.need(&format!("revoke.params.{name}"), is_name(name) && !taken, "is not a free parameter name");
         let rest = value.replace("{client_id}", "").replace("{subject}", "");
         let plain = !rest.contains(['{', '}']) && !rest.chars().any(char::is_control);
