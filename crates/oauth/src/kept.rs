@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alter_core::Micros;
 use tokio::{sync::OwnedMutexGuard, task::JoinError};
+use tracing::Instrument as _;
 
 /// Seconds for which it is used without asking again.
 const FRESH_S: i64 = 3600;
@@ -98,11 +99,11 @@ where
         R: Future<Output = Result<T, E>> + Send + 'static,
     {
         let kept = self.clone();
-        let task = tokio::spawn(async move {
+        let reading = async move {
             let _gate = gate;
             kept.keep(now, read.await)
-        });
-        match task.await.map_err(JoinError::try_into_panic) {
+        };
+        match tokio::spawn(reading.in_current_span()).await.map_err(JoinError::try_into_panic) {
             Ok(answer) => answer,
             Err(Ok(panic)) => std::panic::resume_unwind(panic),
             // Nobody aborts it: the process is ending, and nobody waits for this any more.
