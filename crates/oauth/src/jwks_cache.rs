@@ -125,7 +125,7 @@ where
     }
 }
 
-/// An app makes room among its own first: it cannot drive out another's.
+/// An app makes room among its own first; another's goes only when the places of all are taken.
 fn make_room<T, E>(entries: &mut Entries<T, E>, app: AppId)
 where
     T: Send + Sync + 'static,
