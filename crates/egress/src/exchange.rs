@@ -1,7 +1,7 @@
 //! One request and its answer: what is ours in the head, the clock over everything, the cap on the body, and the
 //! naming of what went wrong.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
@@ -29,6 +29,9 @@ const OURS: [&str; 12] = [
     "http2-settings",
 ];
 
+/// Who asks. GitHub's API answers 403 to whoever does not say, and Discord's edge may block him.
+const NAME: &str = "alter-connect";
+
 /// Read at most this much room ahead on the word of a `Content-Length`.
 const FIRST_RESERVE_MAX: usize = 64 * 1024;
 
@@ -44,6 +47,7 @@ pub(crate) async fn run(
     *outgoing.method_mut() = request.method;
     *outgoing.uri_mut() = uri.clone();
     *outgoing.headers_mut() = without_ours(request.headers);
+    outgoing.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(NAME));
     let connection = capture_connection(&mut outgoing);
 
     let exchange = async {

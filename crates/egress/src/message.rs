@@ -31,7 +31,7 @@ pub struct Request {
     pub method: Method,
     /// `https`, or `http` to a range the operator allowed. No userinfo; a fragment is not sent.
     pub url: Url,
-    /// Sent as given, but for the fields that frame or route the message: those are ours.
+    /// Sent as given, but for `User-Agent` and the fields that frame or route the message: those are ours.
     pub headers: HeaderMap,
     /// Sent with a `Content-Length`.
     pub body: Bytes,

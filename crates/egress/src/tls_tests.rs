@@ -116,7 +116,10 @@ async fn tls_asks_for_the_host_of_the_url_and_speaks_http_1_1_inside() {
     assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"ok"[..]));
     let (server_name, plaintext) = reports.recv().unwrap();
     assert_eq!(server_name.as_deref(), Some("api.provider.example"));
-    assert!(plaintext.starts_with("GET /me?x=1 HTTP/1.1\r\nhost: api.provider.example\r\n"), "{plaintext}");
+    assert!(plaintext.starts_with("GET /me?x=1 HTTP/1.1\r\n"), "{plaintext}");
+    for field in ["host: api.provider.example", "user-agent: alter-connect"] {
+        assert!(plaintext.contains(&format!("\r\n{field}\r\n")), "{plaintext}");
+    }
 }
 
 #[tokio::test]

@@ -6,36 +6,23 @@
 //! 2. Its refresh token, or else its access token, is opened and sealed for the queue of revocations.
 //! 3. Grant, delegations, queue and audit in one commit: from here on nothing can be released, and the grant's own
 //!    values are gone.
-//! 4. The provider is asked, in a task of its own; the call waits a moment for the answer. What it does not answer is
-//!    asked again by `reap`, for a day.
+//! 4. The provider is asked ([`crate::revocation`]); the call waits a moment for the answer.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use alter_core::{
     AgentId, AuditEntry, AuditKind, Grant, GrantFilter, GrantId, GrantStatus, ListedGrant, Micros, Principal,
     ProviderConfig, Revocation, RevocationOutcome, RevokeGrant, RevokedGrant, StoreError,
-    provider::{RevokeEnds, RevokeToken},
+    provider::RevokeToken,
 };
-use alter_oauth::{Client, RevokeError, RevokedToken};
 use secrecy::{ExposeSecret, SecretString};
-use tracing::Instrument;
 
 use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError, VerifyUserError,
     actor::Actor,
     choose::Whose,
     context::{FlowFault, SealedPlace},
-    metrics,
 };
-
-/// How long a call waits for the provider's answer.
-const WAIT: Duration = Duration::from_secs(5);
-/// How long a provider is asked again, seconds.
-const ASKED_FOR: i64 = 24 * 3600;
-/// The first pause between two requests, seconds; each is twice the one before.
-const FIRST_PAUSE: i64 = 60;
-/// The longest pause, seconds.
-const LONGEST_PAUSE: i64 = 3600;
 
 /// What the backend asks for.
 #[derive(Debug, Default)]
@@ -336,105 +323,6 @@ impl Flows {
         }))
     }
 
-    async fn ask_and_wait(&self, request: Revocation) -> RevocationOutcome {
-        let flows = self.clone();
-        let task =
-            self.inner.tasks.spawn(async move { flows.ask_to_revoke(&request).await }.in_current_span());
-        match tokio::time::timeout(WAIT, task).await {
-            Ok(Ok(outcome)) => outcome,
-            // Still asking, or it broke off: the queue has it.
-            Err(_) | Ok(Err(_)) => RevocationOutcome::Pending,
-        }
-    }
-
-    /// One request to the provider, if its time has come and nobody else makes it. Never fails outwards: what is not
-    /// answered stays in the queue.
-    pub(crate) async fn ask_to_revoke(&self, request: &Revocation) -> RevocationOutcome {
-        match self.try_to_revoke(request).await {
-            Ok(outcome) => {
-                metrics::revocation_asked(outcome);
-                outcome
-            }
-            Err(error) => {
-                tracing::error!(grant_id = %request.grant_id, %error, "a revocation could not be handled");
-                RevocationOutcome::Pending
-            }
-        }
-    }
-
-    async fn try_to_revoke(&self, request: &Revocation) -> Result<RevocationOutcome, FlowFault> {
-        let now = self.now();
-        if !self.store().claim_revocation(request, now.plus_seconds(pause(request.attempts))).await? {
-            return Ok(RevocationOutcome::Pending);
-        }
-        let outcome = match self.store().get_provider(&request.config_id).await? {
-            None => RevocationOutcome::NotOffered,
-            Some(config) if self.is_shared(request, &config).await? => RevocationOutcome::Shared,
-            Some(config) => match self.request_revocation(request, &config).await {
-                Ok(Ok(())) => RevocationOutcome::Confirmed,
-                Ok(Err(RevokeError::NotOffered)) => RevocationOutcome::NotOffered,
-                Ok(Err(error)) => {
-                    tracing::warn!(grant_id = %request.grant_id, %error, attempt = request.attempts + 1, "the provider did not revoke");
-                    match now >= request.created_at.plus_seconds(ASKED_FOR) {
-                        true => RevocationOutcome::GivenUp,
-                        false => return Ok(RevocationOutcome::Pending),
-                    }
-                }
-                // What cannot be opened today is tried again like what was not answered: a day, and no longer.
-                Err(fault) if now < request.created_at.plus_seconds(ASKED_FOR) => return Err(fault),
-                Err(fault) => {
-                    tracing::error!(grant_id = %request.grant_id, error = %fault, "a revocation is given up");
-                    RevocationOutcome::GivenUp
-                }
-            },
-        };
-        let details = serde_json::json!({ "outcome": outcome.as_str(), "attempts": (request.attempts + 1).to_string() });
-        let entry = AuditEntry {
-            grant_id: Some(request.grant_id),
-            ..AuditEntry::new(request.app_id, self.now(), AuditKind::RevocationEnded, details)
-        };
-        self.store().end_revocation(request.grant_id, outcome, entry).await?;
-        Ok(outcome)
-    }
-
-    /// Whether asking would end more than what was revoked: most providers end everything that the account gave our
-    /// client, and another user's grant, or one connected since, may be of the same account.
-    async fn is_shared(&self, request: &Revocation, config: &ProviderConfig) -> Result<bool, StoreError> {
-        let ends_all = config.recipe.revocation().is_some_and(|how| how.ends == RevokeEnds::Grant);
-        let Some(grant) = self.store().get_grant(request.app_id, request.grant_id).await? else {
-            return Ok(false);
-        };
-        Ok(ends_all
-            && self.store().has_grant_of_account(grant.app_id, &grant.provider, &grant.subject).await?)
-    }
-
-    async fn request_revocation(
-        &self,
-        request: &Revocation,
-        config: &ProviderConfig,
-    ) -> Result<Result<(), RevokeError>, FlowFault> {
-        let key = self.current_key(request.app_id).await?;
-        let row = request.grant_id.to_string();
-        let place = SealedPlace {
-            app: request.app_id,
-            table: "revocations",
-            column: "token",
-            row: &row,
-            generation: 0,
-        };
-        let token = self.open_text(&key, &place, &request.token).await?;
-        let secret = self.client_secret(&key, config).await?;
-        let client = Client { id: &config.client_id, secret: secret.as_ref() };
-        let grant = self.store().get_grant(request.app_id, request.grant_id).await?;
-        let what = RevokedToken {
-            token: &token,
-            is_refresh_token: request.is_refresh_token,
-            subject: grant.as_ref().map_or("", |grant| &grant.subject),
-        };
-        let asked = alter_oauth::revoke(&self.inner.egress, &config.recipe, &client, &what);
-        Ok(asked.await)
-    }
-
     /// The app ends a delegation to an agent. Ending it again changes nothing.
     ///
     /// # Errors
@@ -516,11 +404,6 @@ pub fn visible_scopes(caller: &Caller, listed: &ListedGrant) -> Vec<String> {
     }
 }
 
-/// Seconds after attempt number `attempts` (from 0).
-fn pause(attempts: u32) -> i64 {
-    FIRST_PAUSE.saturating_mul(1 << attempts.min(10)).min(LONGEST_PAUSE)
-}
-
 fn api_bases(configs: &[ProviderConfig]) -> HashMap<String, String> {
     let base = |config: &ProviderConfig| {
         let host = config.recipe.api_hosts.iter().find(|h| !h.starts_with('.') && !h.contains(':'))?;
@@ -532,14 +415,4 @@ fn api_bases(configs: &[ProviderConfig]) -> HashMap<String, String> {
 /// Whether a grant's access token has run out. Refresh is not built: then the user has to connect again.
 pub fn needs_reconnect(grant: &Grant, now: Micros) -> bool {
     grant.revoked.is_none() && grant.credential.expires_at.is_some_and(|at| at <= now)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_provider_that_does_not_answer_is_asked_less_and_less_often() {
-        assert_eq!([0, 1, 2, 5, 6, 7, 40].map(pause), [60, 120, 240, 1920, 3600, 3600, 3600]);
-    }
 }

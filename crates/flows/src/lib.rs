@@ -27,6 +27,7 @@ mod ready;
 mod reap;
 mod release;
 mod report;
+mod revocation;
 mod status;
 mod user_token;
 

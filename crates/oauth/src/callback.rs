@@ -17,7 +17,8 @@ const VALUE_MAX: usize = 4 * 1024;
 /// Characters of our own states: 32 bytes as base64url.
 const STATE_LEN: usize = 43;
 
-/// The codes by which providers say that the user said no: the standard one, and the two that LinkedIn documents.
+/// The codes by which providers say that the user said no: the standard one, as Salesforce writes it, and the two
+/// that LinkedIn documents.
 /// Any other code is a failure, not a decision.
 const DENIALS: [&str; 4] =
     ["access_denied", "access-denied", "user_cancelled_login", "user_cancelled_authorize"];

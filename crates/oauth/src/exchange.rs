@@ -8,7 +8,7 @@ use alter_core::{BodyFormat, ClientAuth, Recipe};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -116,9 +116,6 @@ const OURS: [&str; 8] = [
     "scope",
 ];
 
-/// Who asks. GitHub's API answers 403 to whoever does not say, and Discord's edge may block him.
-pub(crate) const NAME: &str = "alter-connect";
-
 /// A POST that authenticates our client (RFC 6749 section 2.3.1); `None`: something else authenticates it.
 pub(crate) fn client_request<'a>(
     client_auth: Option<ClientAuth>,
@@ -129,7 +126,6 @@ pub(crate) fn client_request<'a>(
 ) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
     match (client_auth, client.secret) {
         (None, _) => {}
         (Some(ClientAuth::Basic), Some(secret)) => {

@@ -107,11 +107,7 @@ impl<T, E> Default for Table<T, E> {
     }
 }
 
-impl<T, E> Table<T, E>
-where
-    T: Send + Sync + 'static,
-    E: Clone + std::fmt::Display + Send + 'static,
-{
+impl<T, E> Table<T, E> {
     fn entry(&self, app: AppId, url: &str) -> Arc<Kept<T, E>> {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (app, url.to_owned());
@@ -126,11 +122,7 @@ where
 }
 
 /// An app makes room among its own first; another's goes only when the places of all are taken.
-fn make_room<T, E>(entries: &mut Entries<T, E>, app: AppId)
-where
-    T: Send + Sync + 'static,
-    E: Clone + std::fmt::Display + Send + 'static,
-{
+fn make_room<T, E>(entries: &mut Entries<T, E>, app: AppId) {
     let own = entries.keys().filter(|(of, _)| *of == app).count();
     let crowded = own >= URLS_PER_APP;
     if !crowded && entries.len() < URLS_MAX {

@@ -36,16 +36,27 @@ struct Known<T, E> {
     provoked_at: Option<Micros>,
 }
 
-impl<T, E> Kept<T, E>
-where
-    T: Send + Sync + 'static,
-    E: Clone + std::fmt::Display + Send + 'static,
-{
+impl<T, E> Kept<T, E> {
     pub(crate) fn new(url: &str) -> Self {
         let known = Known { value: None, failed: None, provoked_at: None };
         Self { url: url.to_owned(), known: Mutex::new(known), gate: Arc::default() }
     }
 
+    /// When it was last read with success; the smallest time for never.
+    pub(crate) fn read_at(&self) -> Micros {
+        self.look(|known| known.value.as_ref().map_or(Micros(i64::MIN), |(_, at)| *at))
+    }
+
+    fn look<R>(&self, f: impl FnOnce(&mut Known<T, E>) -> R) -> R {
+        f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<T, E> Kept<T, E>
+where
+    T: Send + Sync + 'static,
+    E: Clone + std::fmt::Display + Send + 'static,
+{
     /// From memory where it is fresh, else by `read`.
     pub(crate) async fn get<R>(self: &Arc<Self>, now: Micros, read: impl FnOnce() -> R) -> Result<Arc<T>, E>
     where
@@ -82,15 +93,6 @@ where
         self.look(|known| known.provoked_at = Some(now));
         let value = self.read(gate, now, read()).await.ok()?;
         (!Arc::ptr_eq(&value, seen)).then_some(value)
-    }
-
-    /// When it was last read with success; the epoch for never.
-    pub(crate) fn read_at(&self) -> Micros {
-        self.look(|known| known.value.as_ref().map_or(Micros(i64::MIN), |(_, at)| *at))
-    }
-
-    fn look<R>(&self, f: impl FnOnce(&mut Known<T, E>) -> R) -> R {
-        f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks, in a task of its own that holds the gate.

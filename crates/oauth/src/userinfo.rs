@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use alter_core::{Recipe, UserinfoMethod};
 use alter_egress::{Egress, EgressError, Limits, Request};
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::{exchange::NAME, strict_json};
+use crate::strict_json;
 
 /// For one answer, all of it.
 const TOTAL: Duration = Duration::from_secs(15);
@@ -88,7 +88,6 @@ fn headers(recipe: &Recipe, access_token: &SecretString) -> Option<HeaderMap> {
     value.set_sensitive(true);
     headers.insert(HeaderName::try_from(&auth.header).ok()?, value);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
     // A POST without a body has no type: Dropbox refuses one that claims to be JSON.
     if recipe.userinfo.method == UserinfoMethod::Post && recipe.userinfo.body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -262,6 +262,13 @@ fn a_revocation_says_what_to_end_once_and_over_https() {
         with("url = \"https://id.example.com/r\"\nparams = { x = \"{secret}\" }"),
         ["revoke.params.x"]
     );
+    let twice = "url = \"https://id.example.com/r\"\nparams = { client_id = \"{client_id}\" }";
+    assert_eq!(
+        with(&format!("client_auth = \"post\"\n{twice}")),
+        ["revoke.params.client_id"],
+        "it is in the body"
+    );
+    assert!(with(&format!("client_auth = \"basic\"\n{twice}")).is_empty());
     assert_eq!(fields(&format!("{GOOD}\n[revoke]\nurl = \"https://id.example.com/r\"\n")), ["revoke"]);
 }
 

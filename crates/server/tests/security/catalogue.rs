@@ -44,7 +44,8 @@ async fn userinfo(sample: &Value, recipe: &Recipe) -> String {
             && request.headers.iter().all(|(name, value)| has(name, value))
             && method == if request.method == UserinfoMethod::Post { Method::POST } else { Method::GET }
             && sent == request.body.clone().unwrap_or_default()
-            && headers.contains_key("content-type") == request.body.is_some();
+            && headers.contains_key("content-type") == request.body.is_some()
+            && has("user-agent", "alter-connect");
         let leaked = uri.to_string().contains(&token);
         let status = if right && !leaked { 200 } else { 401 };
         (axum::http::StatusCode::from_u16(status).unwrap(), body.to_string())
@@ -131,6 +132,7 @@ fn check_requests(server: &TestServer, recipe: &Recipe, attempt: &Attempt) {
     assert_eq!(request.field("client_secret"), in_body, "{id}");
     assert_eq!(request.field("code_verifier").is_some(), recipe.pkce, "{id}");
     assert_eq!(request.header("accept"), Some("application/json"), "{id}: GitHub answers forms otherwise");
+    assert_eq!(request.header("user-agent"), Some("alter-connect"), "{id}");
     let kind = match recipe.token_body {
         BodyFormat::Form => "application/x-www-form-urlencoded",
         BodyFormat::Json => "application/json",

@@ -196,7 +196,7 @@ async fn t98_an_agent_that_never_stops_asking_cannot_keep_its_suspension_away() 
     agent.status = AgentStatus::Inactive;
     let entry = audit(app, AuditKind::AgentChanged);
     let saving = other.save_agent(None, &agent, entry);
-    let saved = tokio::time::timeout(std::time::Duration::from_secs(3), saving).await;
+    let saved = tokio::time::timeout(std::time::Duration::from_secs(8), saving).await;
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     let counts = asking.join_all().await;
     assert!(saved.expect("suspending an agent waits for its releases under way alone").unwrap());
