@@ -263,12 +263,14 @@ async fn a_request_arrives_with_its_own_fields_and_framing_of_ours() {
     request.headers.insert("host", "evil.example".parse().unwrap());
     request.headers.insert("content-length", "1".parse().unwrap());
     request.headers.insert("transfer-encoding", "chunked".parse().unwrap());
+    request.headers.insert("user-agent", "somebody else".parse().unwrap());
     request.body = Bytes::from(vec![b'x'; 3 << 20]);
     let answer = loopback().send(request).await.unwrap();
     assert_eq!(
         std::str::from_utf8(&answer.body).unwrap(),
         format!(
-            "POST /token?a=1&b=%20\nauthorization: Bearer t\ncontent-length: 3145728\nhost: {server}\nbody: 3145728"
+            "POST /token?a=1&b=%20\nauthorization: Bearer t\ncontent-length: 3145728\nhost: {server}\n\
+             user-agent: alter-connect\nbody: 3145728"
         )
     );
 }
