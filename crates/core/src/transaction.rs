@@ -139,7 +139,8 @@ pub trait TransactionStore: Send + Sync {
     /// same account exists, or when the delegation's agent is revoked: read again, seal again, try again.
     async fn complete_connect(&self, complete: CompleteConnect) -> Result<bool, StoreError>;
     /// `started | consumed | sent -> status` (denied, failed or interrupted), with the session's rule
-    /// [`Session::attempt_failed`] and audit; verifier and body are wiped. `false` when it had ended already.
+    /// [`Session::attempt_failed`] and audit; verifier and body are wiped. `false` when it had ended already, and for
+    /// `interrupted` when the answer is in the journal: then there is something to go on with.
     async fn fail_transaction(
         &self,
         id: TransactionId,

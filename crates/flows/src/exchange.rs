@@ -7,7 +7,7 @@
 //! 5. Seal the tokens for the grant's row.
 //! 6. Grant, session, audit and transaction in one commit.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alter_core::{
     AgentStatus, AuditEntry, AuditKind, CompleteConnect, Connection, Credential, Delegation, Failure,
@@ -28,14 +28,12 @@ use crate::{
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
 
-/// Pauses before writing the answer down again, together well below the minute after which the reaper gives it up: the
-/// code is spent, so a full disk or a database that restarts must not cost the user the consent either.
-const JOURNAL_PAUSES: [Duration; 4] = [
-    Duration::from_millis(300),
-    Duration::from_millis(1000),
-    Duration::from_millis(3000),
-    Duration::from_millis(5000),
-];
+/// Between two tries to write the answer down. The reaper waits longer than this before it gives up an attempt without an
+/// answer, so that after an outage the answer is first.
+pub(crate) const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
+/// How long that is tried: the code is spent, so a full disk or a database that is away must not cost the user the consent
+/// either. Nobody waits for a session that is older.
+const JOURNAL_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Why an exchange did not end in a grant.
 #[derive(Debug, thiserror::Error)]
@@ -129,11 +127,11 @@ impl Flows {
         journalled: bool,
         request_id: &str,
     ) {
-        let (kind, provider_error) = match outcome {
+        let (status, kind, provider_error) = match outcome {
             Ok(()) | Err(Stop::Moved) => return,
             Err(Stop::Provider { kind, provider_error, why }) => {
                 tracing::warn!(sid = %transaction.sid, request_id, provider_error, why, "exchange refused");
-                (kind, provider_error)
+                (TransactionStatus::Failed, kind, provider_error)
             }
             Err(Stop::Later(why)) => {
                 tracing::warn!(sid = %transaction.sid, request_id, why, "the answer cannot be judged yet");
@@ -144,15 +142,11 @@ impl Flows {
                 if journalled {
                     return;
                 }
-                (FailureKind::Server, None)
+                // Not `failed`: a write that was reported lost may have been done, and then the answer is in the journal.
+                (TransactionStatus::Interrupted, FailureKind::Server, None)
             }
         };
-        let end = Ending {
-            status: TransactionStatus::Failed,
-            kind,
-            provider_error,
-            audit: AuditKind::ConnectFailed,
-        };
+        let end = Ending { status, kind, provider_error, audit: AuditKind::ConnectFailed };
         if let Err(error) = self.end_failed(transaction, end, request_id).await {
             tracing::error!(sid = %transaction.sid, request_id, %error, "the failure could not be stored");
         }
@@ -259,16 +253,26 @@ impl Flows {
 
     /// Step 3. May be done twice: it is the same answer.
     async fn journal(&self, transaction: &Transaction, sealed: Vec<u8>) -> Result<bool, StoreError> {
-        for pause in JOURNAL_PAUSES {
+        let begun = Instant::now();
+        let mut tries = 0;
+        loop {
+            tries += 1;
             match self.store().save_body(transaction.id, sealed.clone()).await {
-                Err(StoreError::Unavailable(why)) => {
-                    tracing::warn!(sid = %transaction.sid, why, "the answer could not be written down, trying again");
+                Err(StoreError::Unavailable(why)) if begun.elapsed() < JOURNAL_FOR => {
+                    if tries == 1 {
+                        tracing::warn!(sid = %transaction.sid, why, "the answer could not be written down, trying again");
+                    }
                 }
-                saved => return saved,
+                saved => {
+                    if tries > 1 {
+                        let (seconds, written) = (begun.elapsed().as_secs(), matches!(saved, Ok(true)));
+                        tracing::warn!(sid = %transaction.sid, tries, seconds, written, "the answer waited for the database");
+                    }
+                    return saved;
+                }
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(JOURNAL_PAUSE).await;
         }
-        self.store().save_body(transaction.id, sealed).await
     }
 
     async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {

@@ -8,7 +8,12 @@ use std::{collections::HashMap, time::Duration};
 
 use alter_core::{AuditKind, FailureKind, Micros, StoreError, TransactionStatus};
 
-use crate::{Flows, exchange::Ending, metrics, status::settle};
+use crate::{
+    Flows,
+    exchange::{Ending, JOURNAL_PAUSE},
+    metrics,
+    status::settle,
+};
 
 /// How often, seconds.
 const PERIOD: u32 = 5;
@@ -90,7 +95,7 @@ impl Flows {
 
     async fn reap_transactions(&self, now: Micros) -> Result<(), StoreError> {
         let mut result = Ok(());
-        let mut replays = tokio::task::JoinSet::new();
+        let (mut replays, mut lost) = (tokio::task::JoinSet::new(), Vec::new());
         let lost_after = alter_failpoint::seconds("ALTER_LOST_AFTER", LOST_AFTER);
         let before = now.plus_seconds(-i64::from(lost_after));
         for transaction in self.store().list_stuck_transactions(before, BATCH).await? {
@@ -104,17 +109,24 @@ impl Flows {
                     let flows = self.clone();
                     replays.spawn(async move { flows.replay(transaction).await });
                 }
-                _ => {
-                    let end = Ending {
-                        status: TransactionStatus::Interrupted,
-                        kind: FailureKind::Server,
-                        provider_error: Some("interrupted".to_owned()),
-                        audit: AuditKind::ConnectFailed,
-                    };
-                    let ended = self.end_failed(&transaction, end, "reaper").await;
-                    result = result.and(ended.map(drop));
-                }
+                // What is `interrupted` keeps an answer that came into the journal meanwhile.
+                (_, None) => lost.push((transaction, TransactionStatus::Interrupted)),
+                (_, Some(_)) => lost.push((transaction, TransactionStatus::Failed)),
             }
+        }
+        if !lost.is_empty() {
+            // The database may have been away until now, and the exchange that waits for it tries once in a while.
+            tokio::time::sleep(2 * JOURNAL_PAUSE).await;
+        }
+        for (transaction, status) in lost {
+            let end = Ending {
+                status,
+                kind: FailureKind::Server,
+                provider_error: Some("interrupted".to_owned()),
+                audit: AuditKind::ConnectFailed,
+            };
+            let ended = self.end_failed(&transaction, end, "reaper").await;
+            result = result.and(ended.map(drop));
         }
         replays.join_all().await;
         result

@@ -119,6 +119,7 @@ impl TransactionStore for PostgresStore {
         }
         let sql = r"UPDATE transactions SET status = $2, status_at = $3, verifier = '\x', body = NULL
                     WHERE id = $1 AND status IN ('started', 'consumed', 'sent')
+                          AND ($2 <> 'interrupted' OR body IS NULL)
                     RETURNING sid";
         let (failure, audit) = (&failure, &audit);
         self.write(|tx| {

@@ -107,6 +107,7 @@ impl TransactionStore for SqliteStore {
         }
         let sql = "UPDATE transactions SET status = ?2, status_at = ?3, verifier = X'', body = NULL
                    WHERE id = ?1 AND status IN ('started', 'consumed', 'sent')
+                         AND (?2 <> 'interrupted' OR body IS NULL)
                    RETURNING sid";
         self.write(move |c| {
             let Some(sid) = moved(c, sql, params![id.to_string(), status.as_str(), now.0])? else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alter_mock_provider::Gate;
 use alter_testkit::postgres::Cluster;
 
-use crate::harness::{Alter, Database, End, Visit, check_truth};
+use crate::harness::{Alter, Database, End, HURRY, Visit, check_truth};
 
 /// A server of this test's own, which it may kill. It goes with the process.
 fn cluster() -> &'static Cluster {
@@ -30,6 +30,29 @@ async fn f28_a_database_that_dies_and_comes_back_within_an_exchange_costs_nothin
     assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
     assert!(alter.log().contains("could not be written down"), "it had to wait: {}", alter.log());
     check_truth(&alter, &mut visit, End::Connected).await;
+    assert_eq!(alter.mock.seen().token.len(), 1);
+}
+
+/// Longer than anything else waits, and longer than an attempt may take before it counts as lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f28_an_answer_waits_for_its_database_as_long_as_that_is_away_and_no_reaper_ends_it_first() {
+    let cluster = cluster();
+    let mut alter = Alter::new(Database::Postgres(cluster.database())).await;
+    let gate = Gate::closed();
+    alter.mock.set(|s| s.token_gate = Some(gate.clone()));
+    alter.serve(HURRY).await;
+    let _peer = alter.peer(HURRY).await;
+    let mut visit = Visit::up_to_callback(&alter, "mock").await;
+    let (answer, ()) = tokio::join!(visit.try_callback(&alter), async {
+        alter.mock.wait_for(|seen| seen.token.len() == 1).await;
+        cluster.crash();
+        gate.open();
+        tokio::time::sleep(Duration::from_secs(16)).await;
+        cluster.start();
+    });
+    assert!(!answer.is_empty(), "{}", alter.log());
+    check_truth(&alter, &mut visit, End::Connected).await;
+    assert!(alter.log().contains("the answer waited for the database"), "{}", alter.log());
     assert_eq!(alter.mock.seen().token.len(), 1);
 }
 

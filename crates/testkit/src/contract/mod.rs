@@ -98,6 +98,7 @@ macro_rules! store_contract_tests {
                 what_was_not_sent_does_not_complete,
                 a_session_that_ended_meanwhile_keeps_its_end_and_gets_the_connection,
                 failing_ends_whatever_is_open_and_wipes,
+                f28_an_attempt_whose_answer_is_in_the_journal_is_not_interrupted,
                 what_has_failed_does_not_complete_and_what_completed_does_not_fail,
                 an_open_status_is_no_way_to_fail,
                 t97_a_failure_without_its_audit_entry_is_not_stored,

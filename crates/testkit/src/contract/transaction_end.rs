@@ -243,6 +243,25 @@ pub async fn failing_ends_whatever_is_open_and_wipes(store: Arc<dyn Store>) -> R
     Ok(())
 }
 
+/// Whoever gives an attempt up for lost may have looked before its answer came.
+pub async fn f28_an_attempt_whose_answer_is_in_the_journal_is_not_interrupted(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (session, t) = sent(&*store, app).await?;
+    assert!(store.save_body(t.id, vec![1, 2, 3]).await?);
+    let before = picture(&*store, &session, &t).await?;
+    assert!(!fail(&*store, &t, Status::Interrupted).await?);
+    assert_eq!(picture(&*store, &session, &t).await?, before);
+    assert_eq!(found(store.find_transaction(&t.state_hash).await?).body, Some(vec![1, 2, 3]));
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?, "it goes on");
+
+    let (_, refused) = sent(&*store, app).await?;
+    assert!(store.save_body(refused.id, vec![1, 2, 3]).await?);
+    assert!(fail(&*store, &refused, Status::Failed).await?, "an answer that is no use ends it");
+    assert_wiped(&*store, &refused, Status::Failed).await
+}
+
 pub async fn what_has_failed_does_not_complete_and_what_completed_does_not_fail(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {
