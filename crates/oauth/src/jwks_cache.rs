@@ -121,14 +121,16 @@ impl<T, E> Table<T, E> {
     }
 }
 
-/// An app makes room among its own first; another's goes only when the places of all are taken.
+/// An app makes room among its own first; another's goes only when the places of all are taken. What somebody is reading or
+/// waiting for stays: its first read would be thrown away, and asked for again.
 fn make_room<T, E>(entries: &mut Entries<T, E>, app: AppId) {
     let own = entries.keys().filter(|(of, _)| *of == app).count();
     let crowded = own >= URLS_PER_APP;
     if !crowded && entries.len() < URLS_MAX {
         return;
     }
-    let leaving = entries.iter().filter(|((of, _), _)| !crowded || *of == app);
+    let idle = entries.iter().filter(|(_, entry)| Arc::strong_count(entry) == 1);
+    let leaving = idle.filter(|((of, _), _)| !crowded || *of == app);
     let oldest = leaving.min_by_key(|(_, entry)| entry.read_at()).map(|(key, _)| key.clone());
     if let Some(key) = oldest {
         entries.remove(&key);
@@ -150,6 +152,18 @@ mod tests {
         }
         assert_eq!(cache.keys.0.lock().unwrap().len(), URLS_PER_APP + 1);
         assert!(Arc::ptr_eq(&kept, &cache.keys.entry(mine, "https://a.example/jwks")));
+    }
+
+    #[test]
+    fn what_is_being_read_does_not_make_room() {
+        let (cache, app) = (JwksCache::new(), AppId::new(&SystemRandom));
+        let reading = cache.keys.entry(app, "https://a.example/jwks");
+        for n in 0..100 {
+            cache.keys.entry(app, &format!("https://{n}.example/jwks"));
+        }
+        assert!(Arc::ptr_eq(&reading, &cache.keys.entry(app, "https://a.example/jwks")));
+        drop(reading);
+        assert_eq!(cache.keys.0.lock().unwrap().len(), URLS_PER_APP);
     }
 
     #[test]

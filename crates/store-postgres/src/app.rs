@@ -19,6 +19,7 @@ impl AppStore for PostgresStore {
         self.write(|tx| {
             let values = values![app.id.to_string(), &*settings, &*app.wrapped_key, app.created_at.0];
             Box::pin(async move {
+                app_key::hold_root(tx.c).await?;
                 run(tx.c, sql, values).await?;
                 app_key::insert(tx.c, app.id, &app.wrapped_key, app.created_at).await
             })

@@ -156,15 +156,20 @@ impl AppKeyStore for PostgresStore {
     }
 }
 
-/// Stores an app's key beside those that it has. Waits for a root key that is being replaced at this moment, so that the
-/// replacing counts every key.
+/// Waits for a root key that is being replaced at this moment, and keeps it from being replaced until the transaction ends,
+/// so that the replacing counts every key. The first lock of a transaction that stores a key: the replacing takes it first.
+pub(crate) async fn hold_root(c: &mut PgConnection) -> Result<(), Fault> {
+    one(c, "SELECT id FROM key_check WHERE id = 1 FOR SHARE", values![], |_| Ok(())).await?;
+    Ok(())
+}
+
+/// Stores an app's key beside those that it has, under [`hold_root`].
 pub(crate) async fn insert(
     c: &mut PgConnection,
     app: AppId,
     wrapped: &[u8],
     at: Micros,
 ) -> Result<(), Fault> {
-    one(c, "SELECT id FROM key_check WHERE id = 1 FOR SHARE", values![], |_| Ok(())).await?;
     let sql = "INSERT INTO app_keys (app_id, key_id, wrapped, created_at)
                VALUES ($1, substring($2::BYTEA FROM 7 FOR 16), $2, $3)";
     run(c, sql, values![app.to_string(), wrapped, at.0]).await?;
@@ -200,6 +205,7 @@ pub(crate) async fn refuse_retired(
 
 async fn add_in(c: &mut PgConnection, add: &AddAppKey) -> Result<bool, Fault> {
     let AddAppKey { app_id, wrapped, replaces, at, audit } = add;
+    hold_root(c).await?;
     let sql = "UPDATE apps SET wrapped_key = $2 WHERE id = $1 AND wrapped_key = $3";
     if run(c, sql, values![app_id.to_string(), &**wrapped, &**replaces]).await? == 0 {
         return Ok(false);
