@@ -67,7 +67,7 @@ pub async fn of_many_concurrent_ends_exactly_one_counts(store: Arc<dyn Store>) -
         async move {
             match completes {
                 true => store.complete_connect(complete(&session, &t, &grant(app))).await,
-                false => fail(&*store, &t, Status::Interrupted).await,
+                false => fail(&*store, &t, Status::Failed).await,
             }
         }
     })
@@ -222,15 +222,14 @@ pub async fn a_session_that_ended_meanwhile_keeps_its_end_and_gets_the_connectio
 
 pub async fn failing_ends_whatever_is_open_and_wipes(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
-    for (reached, status) in [(0, Status::Denied), (1, Status::Failed), (2, Status::Interrupted)] {
-        let (mut session, t) = match reached {
-            2 => sent(&*store, app).await?,
-            _ => started(&*store, app).await?,
-        };
-        if reached == 1 {
-            assert!(store.consume_transaction(t.id, T0).await?);
-            session = found(store.get_session(&session.sid).await?);
-        }
+    for (reached, status) in
+        [(0, Status::Denied), (1, Status::Failed), (2, Status::Interrupted), (3, Status::Failed)]
+    {
+        let (session, t) = started(&*store, app).await?;
+        assert!(reached < 1 || store.consume_transaction(t.id, T0).await?);
+        assert!(reached < 2 || store.mark_sent(t.id, T0).await?);
+        assert!(reached < 3 || store.save_body(t.id, vec![9; 300]).await?);
+        let mut session = found(store.get_session(&session.sid).await?);
         assert!(fail(&*store, &t, status).await?);
         assert_wiped(&*store, &t, status).await?;
         session.transaction_failed(t.id, denied(), T0.plus_seconds(6));
@@ -239,7 +238,7 @@ pub async fn failing_ends_whatever_is_open_and_wipes(store: Arc<dyn Store>) -> R
         assert_eq!(session.state_name(), "failed");
     }
     let kinds: Vec<_> = store.list_audit(app, 9).await?.into_iter().map(|(kind, _)| kind).collect();
-    assert_eq!(kinds, ["connect_failed"; 3]);
+    assert_eq!(kinds, ["connect_failed"; 4]);
     Ok(())
 }
 
@@ -249,15 +248,14 @@ pub async fn f28_an_attempt_whose_answer_is_in_the_journal_is_not_interrupted(
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let (session, t) = sent(&*store, app).await?;
-    assert!(store.save_body(t.id, vec![1, 2, 3]).await?);
+    let answer = found(store.find_transaction(&t.state_hash).await?).body;
     let before = picture(&*store, &session, &t).await?;
     assert!(!fail(&*store, &t, Status::Interrupted).await?);
     assert_eq!(picture(&*store, &session, &t).await?, before);
-    assert_eq!(found(store.find_transaction(&t.state_hash).await?).body, Some(vec![1, 2, 3]));
+    assert_eq!(found(store.find_transaction(&t.state_hash).await?).body, answer);
     assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?, "it goes on");
 
     let (_, refused) = sent(&*store, app).await?;
-    assert!(store.save_body(refused.id, vec![1, 2, 3]).await?);
     assert!(fail(&*store, &refused, Status::Failed).await?, "an answer that is no use ends it");
     assert_wiped(&*store, &refused, Status::Failed).await
 }
