@@ -316,21 +316,6 @@ pub(crate) async fn is_live(c: &mut PgConnection, app: AppId, id: AgentId) -> Re
     Ok(one(c, sql, values![id.to_string(), app.to_string()], |_| Ok(())).await?.is_some())
 }
 
-/// The agent's keys work, and nothing about it changes between this version and the commit. Not FOR SHARE: a share lock
-/// does not queue behind a waiting UPDATE, so that an agent whose calls overlap would keep its suspension away (T98).
-/// Its releases stand in line at the app's audit head anyway.
-pub(crate) async fn is_active(
-    c: &mut PgConnection,
-    app: AppId,
-    id: AgentId,
-    version: u64,
-) -> Result<bool, Fault> {
-    let sql = "SELECT id FROM agents
-               WHERE id = $1 AND app_id = $2 AND version = $3 AND status = 'active' FOR NO KEY UPDATE";
-    let values = values![id.to_string(), app.to_string(), counter(version)?];
-    Ok(one(c, sql, values, |_| Ok(())).await?.is_some())
-}
-
 pub(crate) fn read_agent(row: &PgRow) -> Result<Agent, Fault> {
     Ok(Agent {
         id: parsed(row, "id", AgentId::parse)?,

@@ -50,10 +50,39 @@ impl AuditStore for PostgresStore {
 /// head's row stays locked until the commit, so nothing comes between reading the head and moving it; it is the last
 /// lock that any command takes, so that nobody waits for it in a circle.
 pub(crate) async fn append(c: &mut PgConnection, entry: &AuditEntry) -> Result<(), Fault> {
-    let app = entry.app_id.to_string();
-    let before = locked_head(c, &app).await?;
-    let mut row = AuditRow {
-        seq: before.seq + 1,
+    append_all(c, entry.app_id, vec![row(entry)?]).await
+}
+
+/// [`append`] of several entries of one app, in their order.
+pub(crate) async fn append_all(
+    c: &mut PgConnection,
+    app: AppId,
+    mut rows: Vec<AuditRow>,
+) -> Result<(), Fault> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let id = app.to_string();
+    let AuditHead { mut seq, mut hash, .. } = locked_head(c, &id).await?;
+    for row in &mut rows {
+        seq += 1;
+        row.seq = seq;
+        hash = chain(app, &hash, row);
+        row.hash = Some(hash);
+    }
+    let moved = "UPDATE audit_heads SET seq = $2, hash = $3 WHERE app_id = $1";
+    run(c, moved, values![&*id, seq, &hash[..]]).await?;
+    rows.iter().for_each(|row| alter_failpoint::pass(&row.kind));
+    insert(c, &id, &rows).await
+}
+
+/// An entry as it is stored, without its place in the chain.
+///
+/// # Errors
+/// [`StoreError::Unstorable`].
+pub(crate) fn row(entry: &AuditEntry) -> Result<AuditRow, StoreError> {
+    Ok(AuditRow {
+        seq: 0,
         at: entry.at.0,
         kind: entry.kind.as_str().to_owned(),
         grant_id: entry.grant_id.map(|id| id.to_string()),
@@ -64,13 +93,7 @@ pub(crate) async fn append(c: &mut PgConnection, entry: &AuditEntry) -> Result<(
         request_id: optional_text(entry.request_id.as_deref())?.map(str::to_owned),
         details: json(&entry.details)?,
         hash: None,
-    };
-    let hash = chain(entry.app_id, &before.hash, &row);
-    row.hash = Some(hash);
-    let moved = "UPDATE audit_heads SET seq = $2, hash = $3 WHERE app_id = $1";
-    run(c, moved, values![&*app, row.seq, &hash[..]]).await?;
-    alter_failpoint::pass(&row.kind);
-    insert(c, &app, &row).await
+    })
 }
 
 /// The head, locked; made where the app has no entry yet.
@@ -86,24 +109,25 @@ async fn locked_head(c: &mut PgConnection, app: &str) -> Result<AuditHead, Fault
     one(c, locked, values![app], read_head).await?.ok_or(Fault::corrupt("seq"))
 }
 
-async fn insert(c: &mut PgConnection, app: &str, row: &AuditRow) -> Result<(), Fault> {
+async fn insert(c: &mut PgConnection, app: &str, rows: &[AuditRow]) -> Result<(), Fault> {
     let sql =
-        "INSERT INTO audit (app_id, seq, at, kind, grant_id, sid, key_id, user_id, agent_id, request_id,
-                                  details, hash)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        "INSERT INTO audit (app_id, seq, at, kind, grant_id, sid, key_id, user_id, agent_id, request_id, details, hash)
+               SELECT $1, * FROM unnest($2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[],
+                                        $8::TEXT[], $9::TEXT[], $10::TEXT[], $11::TEXT[], $12::BYTEA[])";
+    let texts = |of: fn(&AuditRow) -> Option<&str>| rows.iter().map(of).collect::<Vec<_>>();
     let values = values![
         app,
-        row.seq,
-        row.at,
-        &*row.kind,
-        row.grant_id.as_deref(),
-        row.sid.as_deref(),
-        row.key_id.as_deref(),
-        row.user_id.as_deref(),
-        row.agent_id.as_deref(),
-        row.request_id.as_deref(),
-        &*row.details,
-        row.hash.as_ref().map(|hash| &hash[..]),
+        rows.iter().map(|row| row.seq).collect::<Vec<_>>(),
+        rows.iter().map(|row| row.at).collect::<Vec<_>>(),
+        texts(|row| Some(&row.kind)),
+        texts(|row| row.grant_id.as_deref()),
+        texts(|row| row.sid.as_deref()),
+        texts(|row| row.key_id.as_deref()),
+        texts(|row| row.user_id.as_deref()),
+        texts(|row| row.agent_id.as_deref()),
+        texts(|row| row.request_id.as_deref()),
+        texts(|row| Some(&row.details)),
+        rows.iter().map(|row| row.hash.as_ref().map(|hash| &hash[..])).collect::<Vec<_>>(),
     ];
     run(c, sql, values).await?;
     Ok(())

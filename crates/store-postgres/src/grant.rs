@@ -2,8 +2,7 @@
 
 use alter_core::{
     AgentId, AppId, ConfigId, Credential, Delegation, Grant, GrantFilter, GrantId, GrantStore, Level,
-    ListedGrant, Principal, ReleaseCredential, RevocationOutcome, RevokedGrant, StoreError,
-    grant::LAST_USED_STEP, store::storable,
+    ListedGrant, Principal, ReleaseCredential, RevocationOutcome, RevokedGrant, StoreError, store::storable,
 };
 use async_trait::async_trait;
 use sqlx::{
@@ -12,17 +11,16 @@ use sqlx::{
 };
 
 use crate::{
-    PostgresStore, agent,
+    PostgresStore,
     app_key::refuse_retired,
-    audit::append,
     column::{
         counter, json, optional_text, parsed, read, read_counter, read_json, read_optional_time, read_text,
         read_time, text,
     },
-    delegation::{self, read_delegation},
+    delegation::read_delegation,
     fault::Fault,
-    statement::{one, run, values},
-    store::{record_nonce, refuse_known_nonce},
+    release,
+    statement::{run, values},
 };
 
 macro_rules! columns {
@@ -144,7 +142,7 @@ impl GrantStore for PostgresStore {
     }
 
     async fn release_credential(&self, release: ReleaseCredential) -> Result<bool, StoreError> {
-        self.write(|tx| Box::pin(release_in(tx.c, &release))).await
+        release::stand_in_line(&self.releases, &self.pool, release).await
     }
 }
 
@@ -181,35 +179,6 @@ fn listed(grant: Grant, delegations: &[Delegation], agent: Option<AgentId>) -> L
     let agents = of_grant().map(|d| d.agent_id).collect();
     let delegation = of_grant().find(|d| Some(d.agent_id) == agent).cloned();
     ListedGrant { agents, delegation, grant }
-}
-
-/// A moved grant records nothing, the nonce neither: the caller reads again and asks again with the same nonce. Grant,
-/// agent and delegation stay locked as they were found until the commit: nothing is released after its revocation was
-/// acknowledged.
-async fn release_in(c: &mut PgConnection, release: &ReleaseCredential) -> Result<bool, Fault> {
-    let ReleaseCredential { call, app_id, grant_id, generation, agent, at, audit } = release;
-    let sql = "SELECT last_used_at FROM grants
-               WHERE id = $1 AND app_id = $2 AND generation = $3 AND status = 'active' FOR UPDATE";
-    let values = values![grant_id.to_string(), app_id.to_string(), counter(*generation)?];
-    let last_used = one(c, sql, values, |row| read_optional_time(row, "last_used_at")).await?;
-    let delegated = match agent {
-        None => true,
-        Some((agent, version)) => {
-            agent::is_active(c, *app_id, *agent, *version).await?
-                && delegation::is_live(c, *app_id, *grant_id, *agent).await?
-        }
-    };
-    let Some(last_used) = last_used.filter(|_| delegated) else {
-        refuse_known_nonce(c, *call).await?;
-        return Ok(false);
-    };
-    record_nonce(c, *call).await?;
-    if last_used.is_none_or(|used| used.plus_seconds(LAST_USED_STEP) <= *at) {
-        let sql = "UPDATE grants SET last_used_at = $2 WHERE id = $1";
-        run(c, sql, values![grant_id.to_string(), at.0]).await?;
-    }
-    append(c, audit).await?;
-    Ok(true)
 }
 
 /// Writes a grant: generation 1 is new, any other replaces the one before it.

@@ -27,6 +27,7 @@ pub mod metrics;
 mod migrate;
 mod pool;
 mod provider;
+mod release;
 mod revocation;
 mod session;
 mod statement;
@@ -34,12 +35,15 @@ mod store;
 mod transaction;
 mod user;
 
+use std::sync::Arc;
+
 use alter_core::{Micros, StoreError};
 use sqlx::{Connection as _, postgres::PgArguments};
 
 use crate::{
     connection::Address,
     pool::{Form, Pool, Step, Tx},
+    release::Line,
     statement::Read,
 };
 
@@ -93,7 +97,8 @@ impl From<sqlx::Error> for OpenError {
 pub struct PostgresStore {
     /// Host and database, for people.
     place: String,
-    pool: Pool,
+    pool: Arc<Pool>,
+    releases: Arc<Line>,
 }
 
 impl PostgresStore {
@@ -108,7 +113,11 @@ impl PostgresStore {
         migrate::refuse_unknown(&mut connection, address.place(), mode).await?;
         migrate::forward(&mut connection).await?;
         connection.close().await?;
-        Ok(Self { place: address.place().to_owned(), pool: Pool::new(address) })
+        Ok(Self {
+            place: address.place().to_owned(),
+            pool: Arc::new(Pool::new(address)),
+            releases: Arc::default(),
+        })
     }
 
     /// The schema that a database has and the one this program knows. Changes nothing.

@@ -36,7 +36,7 @@ const LIFETIME: Duration = Duration::from_secs(30 * 60);
 const FRESH: Duration = Duration::from_secs(5);
 /// How long a transaction may take, its statements' ten seconds each notwithstanding: a network that swallows packets
 /// answers nothing at all.
-const LIMIT: Duration = Duration::from_secs(15);
+pub(crate) const LIMIT: Duration = Duration::from_secs(15);
 /// How often a transaction is tried.
 const TRIES: u32 = 10;
 /// READ COMMITTED, said aloud: another default of the server must not change what our statements mean. Their

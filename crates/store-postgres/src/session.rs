@@ -12,7 +12,6 @@ use crate::{
     column::{counter, json, parsed, read_counter, read_hash, read_json, read_time},
     fault::Fault,
     statement::{one, run, values},
-    store::record_nonce,
 };
 
 macro_rules! columns {
@@ -33,11 +32,15 @@ const LAPSED: &str = concat!(
 #[async_trait]
 impl SessionStore for PostgresStore {
     async fn insert_session(&self, call: Option<CallNonce>, session: Session) -> Result<(), StoreError> {
-        let sql =
-            "INSERT INTO sessions (sid, app_id, token_hash, state, created_at, expires_at, version, data)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        // One statement, so one journey to the server and back: minting is what apps do most beside releasing.
+        let sql = "WITH call AS (INSERT INTO call_nonces (key_id, second, nonce)
+                           SELECT $9::TEXT, $10::BIGINT, $11::BYTEA WHERE $9 IS NOT NULL
+                           ON CONFLICT (key_id, second, nonce) DO NOTHING RETURNING key_id)
+             INSERT INTO sessions (sid, app_id, token_hash, state, created_at, expires_at, version, data)
+             SELECT $1::TEXT, $2::TEXT, $3::BYTEA, $4::TEXT, $5::BIGINT, $6::BIGINT, $7::BIGINT, $8::TEXT
+             WHERE $9 IS NULL OR EXISTS (SELECT key_id FROM call)";
         let saved = Saved::of(&session)?;
-        let values = &values![
+        let values = values![
             saved.sid,
             session.app_id.to_string(),
             &session.token_hash[..],
@@ -46,15 +49,14 @@ impl SessionStore for PostgresStore {
             session.expires_at.0,
             saved.version,
             saved.data,
+            call.map(|call| call.key_id.to_string()),
+            call.map(|call| call.at.as_seconds()),
+            call.map(|call| call.nonce.to_vec()),
         ];
-        self.write(|tx| {
-            Box::pin(async move {
-                record_nonce(tx.c, call).await?;
-                run(tx.c, sql, values.clone()).await?;
-                Ok(())
-            })
-        })
-        .await
+        match self.run(sql, values).await? {
+            0 => Err(StoreError::NonceReplayed),
+            _ => Ok(()),
+        }
     }
 
     async fn get_session(&self, sid: &SessionId) -> Result<Option<Session>, StoreError> {

@@ -1,14 +1,19 @@
 //! What belongs to no noun: nonces of signed calls, the key check, the probe.
 
+use std::collections::{BTreeSet, HashSet};
+
 use alter_core::{CallNonce, Micros, Store, StoreError};
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgArguments};
+use sqlx::{
+    PgConnection,
+    postgres::{PgArguments, PgRow},
+};
 
 use crate::{
     PostgresStore,
-    column::read,
+    column::{read, read_text},
     fault::Fault,
-    statement::{one, run, values},
+    statement::{all, one, run, values},
 };
 
 /// The value that tells the root key; no row before `alter init` wrote one.
@@ -69,4 +74,52 @@ pub(crate) async fn refuse_known_nonce(c: &mut PgConnection, call: Option<CallNo
     let Some(call) = call else { return Ok(()) };
     let sql = "SELECT second FROM call_nonces WHERE second = $3 AND key_id = $1 AND nonce = $2";
     Ok(replayed_unless(one(c, sql, nonce_values(call), |_| Ok(())).await?.is_none())?)
+}
+
+/// A nonce as it is stored: key, second, nonce.
+pub(crate) type Nonce = (String, i64, Vec<u8>);
+
+pub(crate) fn nonce_of(call: CallNonce) -> Nonce {
+    (call.key_id.to_string(), call.at.as_seconds(), call.nonce.to_vec())
+}
+
+/// Records many, and answers those that were new. In their order, so that two processes never wait for each other.
+pub(crate) async fn record_nonces(
+    c: &mut PgConnection,
+    nonces: BTreeSet<Nonce>,
+) -> Result<HashSet<Nonce>, Fault> {
+    let sql = "INSERT INTO call_nonces (key_id, second, nonce)
+               SELECT * FROM unnest($1::TEXT[], $2::BIGINT[], $3::BYTEA[])
+               ON CONFLICT (key_id, second, nonce) DO NOTHING RETURNING key_id, second, nonce";
+    nonces_by(c, sql, nonces).await
+}
+
+/// Those that are recorded already.
+pub(crate) async fn known_nonces(
+    c: &mut PgConnection,
+    nonces: BTreeSet<Nonce>,
+) -> Result<HashSet<Nonce>, Fault> {
+    let sql = "SELECT n.key_id, n.second, n.nonce FROM call_nonces n
+               JOIN unnest($1::TEXT[], $2::BIGINT[], $3::BYTEA[]) AS asked(key_id, second, nonce)
+                   ON n.key_id = asked.key_id AND n.second = asked.second AND n.nonce = asked.nonce";
+    nonces_by(c, sql, nonces).await
+}
+
+async fn nonces_by(
+    c: &mut PgConnection,
+    sql: &'static str,
+    nonces: BTreeSet<Nonce>,
+) -> Result<HashSet<Nonce>, Fault> {
+    if nonces.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (mut keys, mut seconds, mut values_of) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, second, nonce) in nonces {
+        keys.push(key);
+        seconds.push(second);
+        values_of.push(nonce);
+    }
+    let read: fn(&PgRow) -> _ =
+        |row| Ok((read_text(row, "key_id")?, read(row, "second")?, read(row, "nonce")?));
+    Ok(all(c, sql, values![keys, seconds, values_of], read).await?.into_iter().collect())
 }

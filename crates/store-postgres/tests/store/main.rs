@@ -7,5 +7,6 @@ mod contract;
 mod durability;
 mod locks;
 mod outage;
+mod releases;
 mod repetition;
 mod schema;

@@ -1,0 +1,297 @@
+//! Releases of credentials: those of one app that come while a transaction of its releases is under way go together in
+//! the next one.
+//!
+//! They would stand in line at the head of the app's audit chain anyway, each for a commit of its own. Nobody waits for
+//! others to come: the first goes alone. In a transaction each is judged by itself, as if it had come after those before
+//! it; what the engine fails, it fails for all of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use alter_core::{AppId, Micros, ReleaseCredential, StoreError, grant::LAST_USED_STEP};
+use sqlx::PgConnection;
+use tokio::sync::oneshot;
+
+use crate::{
+    audit::{self, append_all},
+    column::{read_counter, read_optional_time, read_text},
+    fault::Fault,
+    pool::{Form, LIMIT, Pool},
+    statement::{all, run, values},
+    store::{known_nonces, nonce_of, record_nonces},
+};
+
+/// Releases in one transaction at most.
+const BATCH: usize = 256;
+
+/// Who waits, by app. An app is in it while a transaction of its releases is under way.
+#[derive(Default)]
+pub(crate) struct Line(Mutex<HashMap<AppId, Vec<Waiting>>>);
+
+struct Waiting {
+    release: ReleaseCredential,
+    answer: oneshot::Sender<Result<bool, StoreError>>,
+}
+
+/// Stands in line and waits for the commit. A caller who stops waiting is left out when his turn comes; once it has, the
+/// release may be committed without him.
+pub(crate) async fn stand_in_line(
+    line: &Arc<Line>,
+    pool: &Arc<Pool>,
+    release: ReleaseCredential,
+) -> Result<bool, StoreError> {
+    let (app, (answer, answered)) = (release.app_id, oneshot::channel());
+    let waiting = Waiting { release, answer };
+    let first = {
+        let mut apps = line.apps();
+        let first = !apps.contains_key(&app);
+        apps.entry(app).or_default().push(waiting);
+        first
+    };
+    if first {
+        // A task of its own: whoever asked first may hang up, and the others go on.
+        tokio::spawn(serve(Serving { line: line.clone(), app, over: false }, pool.clone()));
+    }
+    match tokio::time::timeout(LIMIT, answered).await {
+        Ok(answered) => {
+            answered.unwrap_or_else(|_| Err(StoreError::Unavailable("the release broke off".into())))
+        }
+        Err(_) => Err(Fault::Late.into()),
+    }
+}
+
+/// Until nobody of the app waits.
+async fn serve(mut serving: Serving, pool: Arc<Pool>) {
+    while let Some(batch) = serving.next() {
+        let (releases, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|waiting| (waiting.release, waiting.answer)).unzip();
+        let (app, releases) = (serving.app, &releases);
+        let done = pool.run(Form::Transaction, |tx| Box::pin(release_all(tx.c, app, releases))).await;
+        match done {
+            Ok(verdicts) => answers.into_iter().zip(verdicts).for_each(|(answer, verdict)| {
+                // Who does not wait any more needs no answer.
+                let _ = answer.send(verdict);
+            }),
+            Err(error) => {
+                let why = match error {
+                    StoreError::Unavailable(why) => why,
+                    other => other.to_string(),
+                };
+                for answer in answers {
+                    let _ = answer.send(Err(StoreError::Unavailable(why.clone())));
+                }
+            }
+        }
+    }
+}
+
+impl Line {
+    fn apps(&self) -> MutexGuard<'_, HashMap<AppId, Vec<Waiting>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The app's place in the line. However the serving ends, the next release begins a new one.
+struct Serving {
+    line: Arc<Line>,
+    app: AppId,
+    /// Nobody waited, and the app's next release has begun, or will begin, another serving.
+    over: bool,
+}
+
+impl Serving {
+    /// Whose turn it is; `None` when nobody waits, and then the app is out of the line.
+    fn next(&mut self) -> Option<Vec<Waiting>> {
+        let mut apps = self.line.apps();
+        let waiting = apps.get_mut(&self.app)?;
+        waiting.retain(|waiting| !waiting.answer.is_closed());
+        if waiting.is_empty() {
+            apps.remove(&self.app);
+            self.over = true;
+            return None;
+        }
+        let rest = waiting.split_off(waiting.len().min(BATCH));
+        Some(mem::replace(waiting, rest))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // After a panic: those who wait are told by their senders' end.
+        if !self.over {
+            self.line.apps().remove(&self.app);
+        }
+    }
+}
+
+/// A verdict for each, in their order. A moved grant records nothing, the nonce neither: the caller reads again and asks
+/// again with the same nonce. Grants, agents and delegations stay locked as they were found until the commit: nothing is
+/// released after its revocation was acknowledged.
+async fn release_all(
+    c: &mut PgConnection,
+    app: AppId,
+    releases: &[ReleaseCredential],
+) -> Result<Vec<Result<bool, StoreError>>, Fault> {
+    let mut grants = lock_grants(c, app, releases).await?;
+    let fitting = |release: &&ReleaseCredential| {
+        grants.get(&release.grant_id.to_string()).is_some_and(|grant| grant.generation == release.generation)
+    };
+    let delegated = lock_delegations(c, app, releases.iter().filter(fitting)).await?;
+    let may = |release: &ReleaseCredential| {
+        fitting(&release)
+            && release.agent.is_none_or(|(agent, version)| {
+                delegated.contains(&(agent.to_string(), version, release.grant_id.to_string()))
+            })
+    };
+    let judged: Vec<_> =
+        releases.iter().map(|release| may(release).then(|| audit::row(&release.audit))).collect();
+
+    let nonces = |good: bool| {
+        let calls =
+            releases.iter().zip(&judged).filter(move |(_, judged)| matches!(judged, Some(Ok(_))) == good);
+        calls.filter_map(|(release, _)| release.call.map(nonce_of)).collect()
+    };
+    let mut new = record_nonces(c, nonces(true)).await?;
+    let known = known_nonces(c, nonces(false)).await?;
+
+    let (mut verdicts, mut rows, mut used) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (release, judged) in releases.iter().zip(judged) {
+        verdicts.push(match judged {
+            // The first of those that carry the same nonce has it.
+            Some(Ok(_)) if release.call.is_some_and(|call| !new.remove(&nonce_of(call))) => {
+                Err(StoreError::NonceReplayed)
+            }
+            Some(Ok(row)) => {
+                rows.push(row);
+                if let Some(grant) = grants.get_mut(&release.grant_id.to_string())
+                    && grant.last_used.is_none_or(|used| used.plus_seconds(LAST_USED_STEP) <= release.at)
+                {
+                    grant.last_used = Some(release.at);
+                    used.insert(release.grant_id.to_string(), release.at.0);
+                }
+                Ok(true)
+            }
+            _ if release.call.is_some_and(|call| known.contains(&nonce_of(call))) => {
+                Err(StoreError::NonceReplayed)
+            }
+            Some(Err(unstorable)) => Err(unstorable),
+            None => Ok(false),
+        });
+    }
+    if !used.is_empty() {
+        let sql = "UPDATE grants g SET last_used_at = used.at
+                   FROM unnest($1::TEXT[], $2::BIGINT[]) AS used(id, at) WHERE g.id = used.id";
+        let (ids, times): (Vec<_>, Vec<_>) = used.into_iter().unzip();
+        run(c, sql, values![ids, times]).await?;
+    }
+    append_all(c, app, rows).await?;
+    Ok(verdicts)
+}
+
+/// A grant as it was found, and locked.
+struct Locked {
+    generation: u64,
+    last_used: Option<Micros>,
+}
+
+/// The active ones of the app, by id. In the order of their ids, so that two processes never wait for each other.
+async fn lock_grants(
+    c: &mut PgConnection,
+    app: AppId,
+    releases: &[ReleaseCredential],
+) -> Result<HashMap<String, Locked>, Fault> {
+    let sql = "SELECT id, generation, last_used_at FROM grants
+               WHERE id = ANY($1) AND app_id = $2 AND status = 'active' ORDER BY id FOR UPDATE";
+    let ids: BTreeSet<_> = releases.iter().map(|release| release.grant_id.to_string()).collect();
+    let ids: Vec<_> = ids.into_iter().collect();
+    let found = all(c, sql, values![ids, app.to_string()], |row| {
+        let (generation, last_used) =
+            (read_counter(row, "generation")?, read_optional_time(row, "last_used_at")?);
+        Ok((read_text(row, "id")?, Locked { generation, last_used }))
+    });
+    Ok(found.await?.into_iter().collect())
+}
+
+/// Agent, its version and grant of every live delegation to an active agent of the app; each locked.
+///
+/// Agents not FOR SHARE: a share lock does not queue behind a waiting UPDATE, so that an agent whose calls overlap would
+/// keep its suspension away (T98).
+async fn lock_delegations(
+    c: &mut PgConnection,
+    app: AppId,
+    releases: impl Iterator<Item = &ReleaseCredential>,
+) -> Result<HashSet<(String, u64, String)>, Fault> {
+    let asked: BTreeSet<_> = releases
+        .filter_map(|release| Some((release.agent?.0.to_string(), release.grant_id.to_string())))
+        .collect();
+    if asked.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let agents: BTreeSet<_> = asked.iter().map(|(agent, _)| agent.clone()).collect();
+    let sql = "SELECT id, version FROM agents
+               WHERE id = ANY($1) AND app_id = $2 AND status = 'active' ORDER BY id FOR NO KEY UPDATE";
+    let active = all(c, sql, values![Vec::from_iter(agents), app.to_string()], |row| {
+        Ok((read_text(row, "id")?, read_counter(row, "version")?))
+    });
+    let active: HashMap<_, _> = active.await?.into_iter().collect();
+    // Those of an agent that was ended meanwhile are not locked: the ending goes along them in an order of its own.
+    let (agents, grants): (Vec<_>, Vec<_>) =
+        asked.into_iter().filter(|(agent, _)| active.contains_key(agent)).unzip();
+    let sql = "SELECT d.agent_id, d.grant_id FROM delegations d
+               JOIN unnest($1::TEXT[], $2::TEXT[]) AS asked(agent_id, grant_id)
+                   ON d.agent_id = asked.agent_id AND d.grant_id = asked.grant_id
+               WHERE d.revoked_at IS NULL ORDER BY d.agent_id, d.grant_id FOR UPDATE OF d";
+    let live = all(c, sql, values![&agents, &grants], |row| {
+        Ok((read_text(row, "agent_id")?, read_text(row, "grant_id")?))
+    });
+    let live = live.await?.into_iter();
+    Ok(live
+        .filter_map(|(agent, grant)| Some((active.get(&agent).copied()?, agent, grant)))
+        .map(|(version, agent, grant)| (agent, version, grant))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use alter_testkit::contract::sample::{grant, release};
+
+    use super::*;
+
+    fn waiting(app: AppId) -> (Waiting, oneshot::Receiver<Result<bool, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        (Waiting { release: release(&grant(app), None), answer }, answered)
+    }
+
+    #[test]
+    fn a_serving_that_breaks_off_ends_the_waiting_and_one_that_is_over_touches_no_other() {
+        let (line, app) = (Arc::new(Line::default()), AppId::new(&alter_core::SystemRandom));
+        let serving = || Serving { line: line.clone(), app, over: false };
+        let (waits, mut answered) = waiting(app);
+        line.apps().insert(app, vec![waits]);
+        drop(serving());
+        assert!(answered.try_recv().is_err() && line.apps().is_empty());
+
+        let mut over = serving();
+        line.apps().insert(app, Vec::new());
+        assert!(over.next().is_none());
+        let (waits, mut answered) = waiting(app);
+        line.apps().insert(app, vec![waits]);
+        drop(over);
+        assert!(matches!(answered.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+        assert_eq!(serving().next().map(|batch| batch.len()), Some(1));
+    }
+
+    #[test]
+    fn a_batch_has_256_at_most_and_none_who_hung_up() {
+        let (line, app) = (Arc::new(Line::default()), AppId::new(&alter_core::SystemRandom));
+        let (waits, mut answered): (Vec<_>, Vec<_>) = (0..300).map(|_| waiting(app)).unzip();
+        line.apps().insert(app, waits);
+        answered.truncate(290);
+        let mut serving = Serving { line, app, over: false };
+        let batches = [serving.next(), serving.next(), serving.next()];
+        assert_eq!(batches.map(|batch| batch.map(|b| b.len())), [Some(256), Some(34), None]);
+    }
+}
