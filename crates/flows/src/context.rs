@@ -1,10 +1,14 @@
 //! What every story needs: storage, keys, the way out, time and randomness; and the few private steps that more than
 //! one story takes.
 
-use std::sync::{Arc, OnceLock, atomic::AtomicI64};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicI64},
+};
 
 use alter_core::{
-    App, AppId, Clock, Hash, Micros, Random, Session, SessionId, Store, StoreError, secret, token,
+    App, AppId, Clock, Hash, Micros, Random, Session, SessionId, Store, StoreError, TransactionId, secret,
+    token,
 };
 use alter_egress::Egress;
 use alter_oauth::JwksCache;
@@ -37,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     /// Exchanges in flight: shutdown waits for them, a client that disconnects does not stop them.
     pub(crate) tasks: TaskTracker,
+    /// Transactions whose answer is here and not in the journal yet.
+    pub(crate) in_hand: Mutex<HashSet<TransactionId>>,
     /// Which installation this is: known once the root key was checked.
     pub(crate) instance: OnceLock<String>,
     pub(crate) quotas: Quotas,
@@ -72,6 +78,7 @@ impl Flows {
                 clock,
                 random,
                 tasks,
+                in_hand: Mutex::default(),
                 instance,
                 quotas,
                 ready_until,

@@ -7,12 +7,16 @@
 //! 5. Seal the tokens for the grant's row.
 //! 6. Grant, session, audit and transaction in one commit.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use alter_core::{
     AgentStatus, AuditEntry, AuditKind, CompleteConnect, Connection, Credential, Delegation, Failure,
     FailureKind, Grant, GrantId, Level, Micros, Operation, ProviderConfig, Session, StoreError, Transaction,
-    TransactionStatus,
+    TransactionId, TransactionStatus,
 };
 use alter_oauth::{Client, IdTokenRefused, Identity, RawAnswer, TokenRefused, TokenSet};
 use alter_vault::AppKey;
@@ -28,9 +32,8 @@ use crate::{
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
 
-/// Between two tries to write the answer down. The reaper waits longer than this before it gives up an attempt without an
-/// answer, so that after an outage the answer is first.
-pub(crate) const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
+/// Between two tries to write the answer down.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 /// How long that is tried: the code is spent, so a full disk or a database that is away must not cost the user the consent
 /// either. Nobody waits for a session that is older.
 const JOURNAL_FOR: Duration = Duration::from_secs(15 * 60);
@@ -83,6 +86,22 @@ fn label(outcome: &Result<(), Stop>) -> &'static str {
     }
 }
 
+/// Marks a transaction whose answer is in this process's hand: its reaper does not give it up.
+struct InHand<'a>(&'a Mutex<HashSet<TransactionId>>, TransactionId);
+
+impl<'a> InHand<'a> {
+    fn new(all: &'a Mutex<HashSet<TransactionId>>, id: TransactionId) -> Self {
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        Self(all, id)
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
+
 /// How a transaction ends without a grant.
 pub(crate) struct Ending {
     /// Denied, failed or interrupted.
@@ -99,7 +118,9 @@ impl Flows {
         let exchanging = Exchanging::begin();
         let journalled = self.request_token(&transaction, &code).await;
         let (journalled, outcome) = match journalled {
-            Ok(answer) => (true, self.finish_exchange(&transaction, &answer, self.now(), request_id).await),
+            Ok((answer, received_at)) => {
+                (true, self.finish_exchange(&transaction, &answer, received_at, request_id).await)
+            }
             Err(stop) => (false, Err(stop)),
         };
         let label = label(&outcome);
@@ -176,8 +197,12 @@ impl Flows {
         ended
     }
 
-    /// Steps 1 to 3.
-    async fn request_token(&self, transaction: &Transaction, code: &SecretString) -> Result<RawAnswer, Stop> {
+    /// Steps 1 to 3: the answer, and when it came.
+    async fn request_token(
+        &self,
+        transaction: &Transaction,
+        code: &SecretString,
+    ) -> Result<(RawAnswer, Micros), Stop> {
         let Opened { config, key, verifier, secret } = self.opened(transaction).await?;
         if !self.store().mark_sent(transaction.id, self.now()).await? {
             return Err(Stop::Moved);
@@ -194,13 +219,15 @@ impl Flows {
         )
         .await
         .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
-        // From here to the end of `seal_and_journal` is the window in which a crash loses what the provider has given away.
+        // Now: the journal may have to wait, and what the answer says of its own end counts from its coming.
+        let received_at = self.now();
+        // From here to the end of `journal` is the window in which a crash loses what the provider has given away.
         let window = alter_failpoint::Stopwatch::start();
         alter_failpoint::pass("answered");
-        let journalled = self.seal_and_journal(transaction, key, &answer).await?;
+        let journalled = self.journal(transaction, key, &answer).await?;
         window.stop("crash_window");
         alter_failpoint::pass("journalled");
-        if journalled { Ok(answer) } else { Err(Stop::Moved) }
+        if journalled { Ok((answer, received_at)) } else { Err(Stop::Moved) }
     }
 
     /// What the request needs. What is put under another key between being read and being opened is read again.
@@ -232,47 +259,55 @@ impl Flows {
         Ok(Opened { config, key, verifier, secret })
     }
 
-    /// The provider has answered: nothing but the end of the transaction may keep the answer from the journal. A key that
-    /// was retired since the request left is a reason to seal again.
-    async fn seal_and_journal(
+    /// Step 3. The provider has answered: nothing but the end of the transaction may keep the answer from the journal. A key
+    /// that was retired since the request left is a reason to seal again, a database that is away a reason to wait.
+    async fn journal(
         &self,
         transaction: &Transaction,
-        mut key: AppKey,
+        key: AppKey,
         answer: &RawAnswer,
     ) -> Result<bool, FlowFault> {
-        let row = transaction.id.to_string();
-        for _ in 0..4 {
-            let sealed = self.seal(&key, &place(transaction, &row, "body"), &answer.to_bytes())?;
-            match self.journal(transaction, sealed).await {
-                Err(StoreError::Conflict) => key = self.current_key(transaction.app_id).await?,
-                saved => return Ok(saved?),
-            }
-        }
-        Err(StoreError::Conflict.into())
-    }
-
-    /// Step 3. May be done twice: it is the same answer.
-    async fn journal(&self, transaction: &Transaction, sealed: Vec<u8>) -> Result<bool, StoreError> {
-        let begun = Instant::now();
-        let mut tries = 0;
+        let _in_hand = InHand::new(&self.inner.in_hand, transaction.id);
+        let (mut key, mut tries, begun) = (Some(key), 0, Instant::now());
         loop {
             tries += 1;
-            match self.store().save_body(transaction.id, sealed.clone()).await {
-                Err(StoreError::Unavailable(why)) if begun.elapsed() < JOURNAL_FOR => {
+            match self.write_down(transaction, &mut key, answer).await {
+                Err(fault) if fault.is_conflict() && tries < 4 => {}
+                Err(FlowFault::Store(StoreError::Unavailable(why))) if begun.elapsed() < JOURNAL_FOR => {
                     if tries == 1 {
                         tracing::warn!(sid = %transaction.sid, why, "the answer could not be written down, trying again");
                     }
+                    tokio::time::sleep(JOURNAL_PAUSE).await;
                 }
-                saved => {
+                written => {
                     if tries > 1 {
-                        let (seconds, written) = (begun.elapsed().as_secs(), matches!(saved, Ok(true)));
-                        tracing::warn!(sid = %transaction.sid, tries, seconds, written, "the answer waited for the database");
+                        let (seconds, written) = (begun.elapsed().as_secs(), matches!(written, Ok(true)));
+                        tracing::warn!(sid = %transaction.sid, tries, seconds, written, "the answer had to wait");
                     }
-                    return saved;
+                    return written;
                 }
             }
-            tokio::time::sleep(JOURNAL_PAUSE).await;
         }
+    }
+
+    /// Once. It may have been done before: it is the same answer.
+    async fn write_down(
+        &self,
+        transaction: &Transaction,
+        key: &mut Option<AppKey>,
+        answer: &RawAnswer,
+    ) -> Result<bool, FlowFault> {
+        let current = match key {
+            Some(key) => key,
+            None => key.insert(self.current_key(transaction.app_id).await?),
+        };
+        let row = transaction.id.to_string();
+        let sealed = self.seal(current, &place(transaction, &row, "body"), &answer.to_bytes())?;
+        let saved = self.store().save_body(transaction.id, sealed).await;
+        if matches!(saved, Err(StoreError::Conflict)) {
+            *key = None;
+        }
+        Ok(saved?)
     }
 
     async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {

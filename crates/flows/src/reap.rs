@@ -4,21 +4,19 @@
 //! Safe to run in several processes at once: every move is a compare-and-set. A transaction counts as lost by
 //! its deadline, not at start-up: another process may be at work on it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::PoisonError, time::Duration};
 
-use alter_core::{AuditKind, FailureKind, Micros, StoreError, TransactionStatus};
+use alter_core::{AuditKind, FailureKind, Micros, StoreError, Transaction, TransactionStatus};
 
-use crate::{
-    Flows,
-    exchange::{Ending, JOURNAL_PAUSE},
-    metrics,
-    status::settle,
-};
+use crate::{Flows, exchange::Ending, metrics, status::settle};
 
 /// How often, seconds.
 const PERIOD: u32 = 5;
 /// `consumed` or `sent` for longer than this is lost, seconds.
 const LOST_AFTER: u32 = 60;
+/// How long an exchange of another process that waits for the database has to go before the reaper ends what it has
+/// found lost: it tries every second, and opening a connection again takes up to a second more.
+const PRECEDENCE: Duration = Duration::from_secs(4);
 /// A journalled answer that could not be replayed for this long never will be (a sealed value that was damaged), seconds.
 const REPLAYED_FOR: i64 = 24 * 3600;
 /// How long nonces are kept, seconds: twice the signature window.
@@ -54,11 +52,15 @@ impl Flows {
         let now = self.now();
         // Transactions first: after a long outage an answer in the journal still makes its session `done`, and not a
         // session that was told to have expired with a grant beside it.
-        let transactions = self.reap_transactions(now).await;
+        let lost = self.replay_transactions(now).await;
         let sessions = self.reap_sessions(now).await;
         let nonces = self.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
         let old = self.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
-        sessions.and(transactions).and(nonces.map(drop)).and(old.map(drop))
+        let ended = match lost {
+            Ok(lost) => self.end_lost(lost).await,
+            Err(error) => Err(error),
+        };
+        sessions.and(ended).and(nonces.map(drop)).and(old.map(drop))
     }
 
     /// One round of what providers did not answer when grants were revoked: those of one provider configuration one after
@@ -93,8 +95,11 @@ impl Flows {
         result
     }
 
-    async fn reap_transactions(&self, now: Micros) -> Result<(), StoreError> {
-        let mut result = Ok(());
+    /// Goes on with what is in the journal; answers what is lost, and as what it ends.
+    async fn replay_transactions(
+        &self,
+        now: Micros,
+    ) -> Result<Vec<(Transaction, TransactionStatus)>, StoreError> {
         let (mut replays, mut lost) = (tokio::task::JoinSet::new(), Vec::new());
         let lost_after = alter_failpoint::seconds("ALTER_LOST_AFTER", LOST_AFTER);
         let before = now.plus_seconds(-i64::from(lost_after));
@@ -109,16 +114,26 @@ impl Flows {
                     let flows = self.clone();
                     replays.spawn(async move { flows.replay(transaction).await });
                 }
-                // What is `interrupted` keeps an answer that came into the journal meanwhile.
-                (_, None) => lost.push((transaction, TransactionStatus::Interrupted)),
                 (_, Some(_)) => lost.push((transaction, TransactionStatus::Failed)),
+                // An answer that comes into the journal meanwhile keeps it from being interrupted.
+                (_, None) => lost.push((transaction, TransactionStatus::Interrupted)),
             }
         }
-        if !lost.is_empty() {
-            // The database may have been away until now, and the exchange that waits for it tries once in a while.
-            tokio::time::sleep(2 * JOURNAL_PAUSE).await;
+        replays.join_all().await;
+        Ok(lost)
+    }
+
+    async fn end_lost(&self, lost: Vec<(Transaction, TransactionStatus)>) -> Result<(), StoreError> {
+        if lost.is_empty() {
+            return Ok(());
         }
+        // The database may have been away until now, and an exchange in another process may be waiting to go on.
+        tokio::time::sleep(PRECEDENCE).await;
+        let mut result = Ok(());
         for (transaction, status) in lost {
+            if self.inner.in_hand.lock().unwrap_or_else(PoisonError::into_inner).contains(&transaction.id) {
+                continue;
+            }
             let end = Ending {
                 status,
                 kind: FailureKind::Server,
@@ -126,9 +141,12 @@ impl Flows {
                 audit: AuditKind::ConnectFailed,
             };
             let ended = self.end_failed(&transaction, end, "reaper").await;
+            if let Err(StoreError::Unavailable(_)) = ended {
+                // Away again: whoever has an answer goes first again.
+                return ended.map(drop);
+            }
             result = result.and(ended.map(drop));
         }
-        replays.join_all().await;
         result
     }
 }

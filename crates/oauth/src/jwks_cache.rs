@@ -124,16 +124,17 @@ impl<T, E> Table<T, E> {
 /// An app makes room among its own first; another's goes only when the places of all are taken. What somebody is reading or
 /// waiting for stays: its first read would be thrown away, and asked for again.
 fn make_room<T, E>(entries: &mut Entries<T, E>, app: AppId) {
-    let own = entries.keys().filter(|(of, _)| *of == app).count();
-    let crowded = own >= URLS_PER_APP;
-    if !crowded && entries.len() < URLS_MAX {
-        return;
-    }
-    let idle = entries.iter().filter(|(_, entry)| Arc::strong_count(entry) == 1);
-    let leaving = idle.filter(|((of, _), _)| !crowded || *of == app);
-    let oldest = leaving.min_by_key(|(_, entry)| entry.read_at()).map(|(key, _)| key.clone());
-    if let Some(key) = oldest {
-        entries.remove(&key);
+    loop {
+        let own = entries.keys().filter(|(of, _)| *of == app).count();
+        let crowded = own >= URLS_PER_APP;
+        if !crowded && entries.len() < URLS_MAX {
+            return;
+        }
+        let idle = entries.iter().filter(|(_, entry)| Arc::strong_count(entry) == 1);
+        let leaving = idle.filter(|((of, _), _)| !crowded || *of == app);
+        let Some((oldest, _)) = leaving.min_by_key(|(_, entry)| entry.read_at()) else { return };
+        let oldest = oldest.clone();
+        entries.remove(&oldest);
     }
 }
 
