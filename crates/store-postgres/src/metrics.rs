@@ -19,7 +19,11 @@ static REPEATS: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// Puts this crate's metrics into the registry.
 pub fn register(registry: &mut Registry) {
-    registry.register("alter_postgres_commands", "Storage commands by outcome; releases that share a transaction are one", COMMANDS.clone());
+    registry.register(
+        "alter_postgres_commands",
+        "Storage commands by outcome; releases that share a transaction are one",
+        COMMANDS.clone(),
+    );
     registry.register_with_unit(
         "alter_postgres_command_duration",
         "Of one storage command, from asking for a connection to its commit",
