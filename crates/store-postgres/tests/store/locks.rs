@@ -200,7 +200,7 @@ async fn t98_an_agent_that_never_stops_asking_cannot_keep_its_suspension_away() 
     for _ in 0..3 {
         processes.push(open(&database).await);
     }
-    for (n, store) in processes.iter().cycle().cloned().take(12).enumerate() {
+    for (n, store) in processes.iter().cycle().take(12).cloned().enumerate() {
         let grant = Grant { subject: format!("account-{n}"), ..grant(app) };
         let (session, transaction) = sent(&*one, app).await.unwrap();
         let mut connect = complete(&session, &transaction, &grant);
