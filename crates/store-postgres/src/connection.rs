@@ -5,7 +5,7 @@
 //! (0 behind a pooler that hands every transaction to another server process). Where the URL has no password, the driver
 //! takes it from `PGPASSWORD` or `~/.pgpass`.
 
-use std::{str::FromStr as _, time::Duration};
+use std::{io::ErrorKind, str::FromStr as _, time::Duration};
 
 use sqlx::{
     ConnectOptions as _, PgConnection, Row as _,
@@ -130,6 +130,16 @@ fn is_local(url: &Url) -> bool {
 pub(crate) async fn prepare_and_judge(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let facts = prepare(connection).await?;
     facts.judge().map_err(|why| sqlx::Error::Configuration(why.into()))
+}
+
+/// Whether connecting may succeed a moment later: nobody listens, or the server is starting, stopping or full (`57P03`,
+/// `53300`).
+pub(crate) fn will_pass(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| ["57P03", "53300"].contains(&&*code)),
+        _ => false,
+    }
 }
 
 async fn prepare(connection: &mut PgConnection) -> Result<Facts, sqlx::Error> {

@@ -2,6 +2,7 @@
 //! (SQLSTATE, appendix A of its manual).
 
 use alter_core::StoreError;
+use deadpool::managed::PoolError;
 
 /// Either our own verdict, or something that the engine said.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) enum Fault {
     Engine(sqlx::Error),
     /// No answer in time.
     Late,
+    /// No connection in time.
+    NoConnection,
 }
 
 impl Fault {
@@ -54,6 +57,15 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+impl From<PoolError<sqlx::Error>> for Fault {
+    fn from(error: PoolError<sqlx::Error>) -> Self {
+        match error {
+            PoolError::Backend(error) => Self::Engine(error),
+            _ => Self::NoConnection,
+        }
+    }
+}
+
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         // A unique row that exists, or a referenced row that does not: another write came first.
@@ -61,10 +73,10 @@ impl From<Fault> for StoreError {
         match fault {
             Fault::Refused(error) => error,
             Fault::Engine(_) if is_taken_or_gone => Self::Conflict,
-            Fault::Engine(sqlx::Error::PoolTimedOut) => {
+            Fault::Engine(error) => Self::Unavailable(error.to_string()),
+            Fault::NoConnection => {
                 Self::Unavailable("no connection to the database could be had in time".into())
             }
-            Fault::Engine(error) => Self::Unavailable(error.to_string()),
             Fault::Late => Self::Unavailable("the database did not answer in time".into()),
         }
     }

@@ -5,22 +5,21 @@
 //!
 //! A connection whose work was cut off, by time or because nobody waits any more, is closed: that undoes a transaction.
 //! (A single statement that had reached the server may still be done; nobody was told that it was.)
-//! After a failure of the server every connection that was idle then is tried before it is lent again, so that a server that came
-//! back is used without a restart of ours.
+//! After a failure of the server every idle connection is closed too, so that a server that came back is used without a
+//! restart of ours.
 
 use std::{
     marker::PhantomData,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use alter_core::{StoreError, SystemRandom, time::random_bytes};
-use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool, Postgres,
-    pool::{PoolConnection, PoolConnectionMetadata},
-    postgres::PgPoolOptions,
+use deadpool::{
+    Runtime,
+    managed::{self, Metrics, Object, QueueMode, RecycleError, RecycleResult},
 };
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
 use crate::{
     connection::{self, Address, CONNECT},
@@ -29,11 +28,15 @@ use crate::{
 };
 
 /// Connections at most, of each of our processes. PostgreSQL allows 100 in all unless told otherwise.
-const CONNECTIONS: u32 = 16;
+const CONNECTIONS: usize = 16;
 /// A connection's age at most: what was changed for a role or database takes effect within that.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// Idle for longer than this, a connection is tried before it is lent: a firewall may have dropped it.
+/// Last lent longer ago than this, a connection is tried before it is lent again: a firewall may have dropped it.
 const FRESH: Duration = Duration::from_secs(5);
+/// How long trying one may take before it is given up.
+const TRIAL: Duration = Duration::from_secs(1);
+/// Between two tries to connect to a server that refuses or is starting.
+const RETRY: Duration = Duration::from_millis(100);
 /// How long a transaction may take, its statements' ten seconds each notwithstanding: a network that swallows packets
 /// answers nothing at all.
 pub(crate) const LIMIT: Duration = Duration::from_secs(15);
@@ -62,27 +65,56 @@ pub(crate) enum Form {
 }
 
 pub(crate) struct Pool {
-    pool: PgPool,
-    failed: Failed,
+    pool: managed::Pool<Server>,
+}
+
+/// Makes and tries the pool's connections. Not the driver's own pool: that one asks the server after every use whether it is
+/// still there, which doubles the journeys of a read, and waits for the answer without end, which costs the connection's
+/// place when the network swallows packets.
+struct Server {
+    address: Address,
+}
+
+impl managed::Manager for Server {
+    type Type = PgConnection;
+    type Error = sqlx::Error;
+
+    /// The caller's patience ends it: a server that is being started again is waited for.
+    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+        loop {
+            match self.address.options().connect().await {
+                Ok(mut connection) => {
+                    connection::prepare_and_judge(&mut connection).await?;
+                    return Ok(connection);
+                }
+                Err(error) if connection::will_pass(&error) => tokio::time::sleep(RETRY).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn recycle(&self, connection: &mut PgConnection, lent: &Metrics) -> RecycleResult<sqlx::Error> {
+        if lent.age() > LIFETIME {
+            return Err(RecycleError::message("old"));
+        }
+        if lent.last_used() > FRESH {
+            connection.ping().await?;
+        }
+        Ok(())
+    }
 }
 
 impl Pool {
     /// Connects when it is first used.
     pub(crate) fn new(address: Address) -> Self {
-        let failed = Failed::default();
-        let known = failed.clone();
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .max_lifetime(LIFETIME)
-            .acquire_timeout(CONNECT)
-            .after_connect(|c, _| Box::pin(connection::prepare_and_judge(c)))
-            .test_before_acquire(false)
-            .before_acquire(move |c, lent| {
-                let sound = lent.idle_for < FRESH && !known.since(&lent);
-                Box::pin(async move { if sound { Ok(true) } else { c.ping().await.map(|()| true) } })
-            })
-            .connect_lazy_with(address.options());
-        Self { pool, failed }
+        let pool = managed::Pool::builder(Server { address })
+            .max_size(CONNECTIONS)
+            .queue_mode(QueueMode::Lifo) // the one that was used last is the surest to be there
+            .recycle_timeout(Some(TRIAL))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("the runtime that its time limit needs is given");
+        Self { pool }
     }
 
     /// Runs `work`, again when the server asks for that.
@@ -113,14 +145,30 @@ impl Pool {
         form: Form,
         work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>,
     ) -> Result<T, Fault> {
-        let mut lent = Lent(Some(self.pool.acquire().await?));
+        let mut lent = self.lend().await?;
         let done = tokio::time::timeout(LIMIT, perform(form, lent.connection(), work)).await;
         let outcome = done.unwrap_or(Err(Fault::Late));
         match &outcome {
-            Err(fault) if !fault.spares_the_connection() => self.failed.now(),
+            Err(fault) if !fault.spares_the_connection() => self.close_idle(),
             _ => lent.give_back(),
         }
         outcome
+    }
+
+    async fn lend(&self) -> Result<Lent, Fault> {
+        let lent = tokio::time::timeout(CONNECT, self.pool.get()).await.map_err(|_| Fault::NoConnection);
+        match lent.and_then(|lent| Ok(lent?)) {
+            Ok(connection) => Ok(Lent(Some(connection))),
+            Err(fault) => {
+                // Trying those that are silent one after another may be what took so long.
+                self.close_idle();
+                Err(fault)
+            }
+        }
+    }
+
+    fn close_idle(&self) {
+        drop(self.pool.retain(|_, _| false));
     }
 }
 
@@ -151,7 +199,7 @@ fn pause(tries: u32) -> Duration {
 
 /// A connection that is closed unless it is given back. Taken out of the pool first, which needs no farewell of a
 /// server that may not answer.
-struct Lent(Option<PoolConnection<Postgres>>);
+struct Lent(Option<Object<Server>>);
 
 impl Lent {
     fn connection(&mut self) -> &mut PgConnection {
@@ -165,22 +213,6 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        drop(self.0.take().map(PoolConnection::detach));
-    }
-}
-
-/// When the server last failed.
-#[derive(Clone, Default)]
-struct Failed(Arc<Mutex<Option<Instant>>>);
-
-impl Failed {
-    fn now(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Whether it has, since this connection was last used.
-    fn since(&self, connection: &PoolConnectionMetadata) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|at| at.elapsed() < connection.idle_for)
+        drop(self.0.take().map(Object::take));
     }
 }
