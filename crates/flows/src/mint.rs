@@ -154,8 +154,7 @@ impl Flows {
             let registered: Vec<&str> = own.chain([allowed_origin.as_str()]).collect();
             check_return_url(url, &registered).map_err(MintError::InvalidReturnUrl)?;
         }
-        let configured = self.store().list_providers(app.id).await?;
-        let configured: Vec<String> = configured.into_iter().map(|c| c.recipe.id).collect();
+        let configured = self.store().list_provider_ids(app.id).await?;
         let providers = choose_providers(request.allowed_providers, configured)?;
         if request.agent.is_some() && request.user_token.is_none() {
             return Err(MintError::AgentRequiresUserToken);

@@ -60,6 +60,11 @@ impl ProviderStore for PostgresStore {
         self.one(sql, values![config_id.as_str()], read_provider).await
     }
 
+    async fn list_provider_ids(&self, app: AppId) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT provider FROM providers WHERE app_id = $1 ORDER BY provider";
+        self.all(sql, values![app.to_string()], |row| read_text(row, "provider")).await
+    }
+
     async fn list_providers(&self, app: AppId) -> Result<Vec<ProviderConfig>, StoreError> {
         let sql = concat!("SELECT ", columns!(), " FROM providers WHERE app_id = $1 ORDER BY provider");
         self.all(sql, values![app.to_string()], read_provider).await

@@ -63,6 +63,7 @@ pub async fn providers_are_listed_in_byte_order(store: Arc<dyn Store>) -> Result
         store.save_provider(config(app, id)).await?;
     }
     let ids: Vec<_> = store.list_providers(app).await?.into_iter().map(|c| c.recipe.id).collect();
+    assert_eq!(store.list_provider_ids(app).await?, ids);
     assert_eq!(ids, ["B", "_", "a", "a-b", "ab", "z", "é"]);
     Ok(())
 }
@@ -73,6 +74,7 @@ pub async fn t72_a_configuration_of_another_app_is_neither_listed_nor_deleted(
     let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
     let mine = store.save_provider(config(app, "google")).await?;
     assert!(store.list_providers(other).await?.is_empty());
+    assert!(store.list_provider_ids(other).await?.is_empty());
     assert!(!store.delete_provider(other, "google").await?);
     assert!(!store.delete_provider(app, "GOOGLE").await?);
     assert!(!store.delete_provider(app, "google\0").await?);
