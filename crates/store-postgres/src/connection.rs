@@ -136,7 +136,7 @@ pub(crate) async fn prepare_and_judge(connection: &mut PgConnection) -> Result<(
 /// `53300`).
 pub(crate) fn will_pass(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(error) => matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
+        sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| ["57P03", "53300"].contains(&&*code)),
         _ => false,
     }

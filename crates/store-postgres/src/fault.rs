@@ -3,6 +3,7 @@
 
 use alter_core::StoreError;
 use deadpool::managed::PoolError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// Either our own verdict, or something that the engine said.
 #[derive(Debug)]
@@ -34,7 +35,14 @@ impl Fault {
     /// no longer fits).
     pub(crate) fn spares_the_connection(&self) -> bool {
         let about_the_request = |code: String| ["22", "23", "40"].iter().any(|class| code.starts_with(class));
-        matches!(self, Self::Refused(_)) || self.code().is_some_and(about_the_request)
+        matches!(self, Self::Refused(_)) || !self.is_fatal() && self.code().is_some_and(about_the_request)
+    }
+
+    /// The server ended the connection with it.
+    fn is_fatal(&self) -> bool {
+        let Self::Engine(sqlx::Error::Database(error)) = self else { return false };
+        let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+        matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
     }
 
     fn code(&self) -> Option<String> {

@@ -5,12 +5,13 @@
 //!
 //! A connection whose work was cut off, by time or because nobody waits any more, is closed: that undoes a transaction.
 //! (A single statement that had reached the server may still be done; nobody was told that it was.)
-//! After a failure of the server every idle connection is closed too, so that a server that came back is used without a
-//! restart of ours.
+//! After a failure of the server every connection that was idle then is tried before it is lent again, and when one is
+//! silent the others are given up with it, so that a server that came back is used without a restart of ours.
 
 use std::{
     marker::PhantomData,
     pin::Pin,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -31,6 +32,9 @@ use crate::{
 const CONNECTIONS: usize = 16;
 /// A connection's age at most: what was changed for a role or database takes effect within that.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// How long a call stands in line for one. Half of what it has in all: making one on what little time is left to those at the
+/// head of a long line would succeed for none of them.
+const IN_LINE: Duration = Duration::from_millis(2500);
 /// Last lent longer ago than this, a connection is tried before it is lent again: a firewall may have dropped it.
 const FRESH: Duration = Duration::from_secs(5);
 /// How long trying one may take before it is given up.
@@ -73,6 +77,10 @@ pub(crate) struct Pool {
 /// place when the network swallows packets.
 struct Server {
     address: Address,
+    /// When a call failed in a way that speaks against connections.
+    fault: Last,
+    /// When one that was tried was gone.
+    gone: Last,
 }
 
 impl managed::Manager for Server {
@@ -81,24 +89,36 @@ impl managed::Manager for Server {
 
     /// The caller's patience ends it: a server that is being started again is waited for.
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+        let mut told = false;
         loop {
             match self.address.options().connect().await {
                 Ok(mut connection) => {
                     connection::prepare_and_judge(&mut connection).await?;
                     return Ok(connection);
                 }
-                Err(error) if connection::will_pass(&error) => tokio::time::sleep(RETRY).await,
+                Err(error) if connection::will_pass(&error) => {
+                    if !told {
+                        tracing::warn!(%error, "no connection to the database, trying again");
+                        told = true;
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
                 Err(error) => return Err(error),
             }
         }
     }
 
     async fn recycle(&self, connection: &mut PgConnection, lent: &Metrics) -> RecycleResult<sqlx::Error> {
-        if lent.age() > LIFETIME {
-            return Err(RecycleError::message("old"));
+        let passed = lent.last_used();
+        if lent.age() > LIFETIME || self.gone.within(passed) {
+            return Err(RecycleError::message("too old to be trusted"));
         }
-        if lent.last_used() > FRESH {
-            connection.ping().await?;
+        if passed > FRESH || self.fault.within(passed) {
+            let tried = tokio::time::timeout(TRIAL, connection.ping()).await;
+            if !matches!(tried, Ok(Ok(()))) {
+                self.gone.now();
+                return Err(RecycleError::message("it is gone"));
+            }
         }
         Ok(())
     }
@@ -107,10 +127,10 @@ impl managed::Manager for Server {
 impl Pool {
     /// Connects when it is first used.
     pub(crate) fn new(address: Address) -> Self {
-        let pool = managed::Pool::builder(Server { address })
+        let pool = managed::Pool::builder(Server { address, fault: Last::default(), gone: Last::default() })
             .max_size(CONNECTIONS)
             .queue_mode(QueueMode::Lifo) // the one that was used last is the surest to be there
-            .recycle_timeout(Some(TRIAL))
+            .wait_timeout(Some(IN_LINE))
             .runtime(Runtime::Tokio1)
             .build()
             .expect("the runtime that its time limit needs is given");
@@ -149,26 +169,15 @@ impl Pool {
         let done = tokio::time::timeout(LIMIT, perform(form, lent.connection(), work)).await;
         let outcome = done.unwrap_or(Err(Fault::Late));
         match &outcome {
-            Err(fault) if !fault.spares_the_connection() => self.close_idle(),
+            Err(fault) if !fault.spares_the_connection() => self.pool.manager().fault.now(),
             _ => lent.give_back(),
         }
         outcome
     }
 
     async fn lend(&self) -> Result<Lent, Fault> {
-        let lent = tokio::time::timeout(CONNECT, self.pool.get()).await.map_err(|_| Fault::NoConnection);
-        match lent.and_then(|lent| Ok(lent?)) {
-            Ok(connection) => Ok(Lent(Some(connection))),
-            Err(fault) => {
-                // Trying those that are silent one after another may be what took so long.
-                self.close_idle();
-                Err(fault)
-            }
-        }
-    }
-
-    fn close_idle(&self) {
-        drop(self.pool.retain(|_, _| false));
+        let lent = tokio::time::timeout(CONNECT, self.pool.get()).await.map_err(|_| Fault::NoConnection)?;
+        Ok(Lent(Some(lent?)))
     }
 }
 
@@ -214,5 +223,21 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         drop(self.0.take().map(Object::take));
+    }
+}
+
+/// When something last happened.
+#[derive(Default)]
+struct Last(Mutex<Option<Instant>>);
+
+impl Last {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether it has, in the time that has passed.
+    fn within(&self, passed: Duration) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|at| at.elapsed() < passed)
     }
 }
