@@ -1,14 +1,10 @@
 //! What every story needs: storage, keys, the way out, time and randomness; and the few private steps that more than
 //! one story takes.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, OnceLock, atomic::AtomicI64},
-};
+use std::sync::{Arc, OnceLock, atomic::AtomicI64};
 
 use alter_core::{
-    App, AppId, Clock, Hash, Micros, Random, Session, SessionId, Store, StoreError, TransactionId, secret,
-    token,
+    App, AppId, Clock, Hash, Micros, Random, Session, SessionId, Store, StoreError, secret, token,
 };
 use alter_egress::Egress;
 use alter_oauth::JwksCache;
@@ -16,7 +12,7 @@ use alter_vault::{AppKey, Place, Vault, VaultError};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio_util::task::TaskTracker;
 
-use crate::{metrics, quota::Quotas};
+use crate::{journal::InHand, metrics, quota::Quotas};
 
 /// What the wiring hands in.
 #[derive(Debug)]
@@ -41,8 +37,7 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     /// Exchanges in flight: shutdown waits for them, a client that disconnects does not stop them.
     pub(crate) tasks: TaskTracker,
-    /// Transactions whose answer is here and not in the journal yet.
-    pub(crate) in_hand: Mutex<HashSet<TransactionId>>,
+    pub(crate) in_hand: InHand,
     /// Which installation this is: known once the root key was checked.
     pub(crate) instance: OnceLock<String>,
     pub(crate) quotas: Quotas,
@@ -78,7 +73,7 @@ impl Flows {
                 clock,
                 random,
                 tasks,
-                in_hand: Mutex::default(),
+                in_hand: InHand::default(),
                 instance,
                 quotas,
                 ready_until,

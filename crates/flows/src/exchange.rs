@@ -7,16 +7,12 @@
 //! 5. Seal the tokens for the grant's row.
 //! 6. Grant, session, audit and transaction in one commit.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use alter_core::{
     AgentStatus, AuditEntry, AuditKind, CompleteConnect, Connection, Credential, Delegation, Failure,
     FailureKind, Grant, GrantId, Level, Micros, Operation, ProviderConfig, Session, StoreError, Transaction,
-    TransactionId, TransactionStatus,
+    TransactionStatus,
 };
 use alter_oauth::{Client, IdTokenRefused, Identity, RawAnswer, TokenRefused, TokenSet};
 use alter_vault::AppKey;
@@ -31,12 +27,6 @@ use crate::{
 
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
-
-/// Between two tries to write the answer down.
-const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
-/// How long that is tried: the code is spent, so a full disk or a database that is away must not cost the user the consent
-/// either. Nobody waits for a session that is older.
-const JOURNAL_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Why an exchange did not end in a grant.
 #[derive(Debug, thiserror::Error)]
@@ -83,22 +73,6 @@ fn label(outcome: &Result<(), Stop>) -> &'static str {
         Err(Stop::Fault(_)) => "fault",
         Err(Stop::Later(_)) => "later",
         Err(Stop::Moved) => "moved",
-    }
-}
-
-/// Marks a transaction whose answer is in this process's hand: its reaper does not give it up.
-struct InHand<'a>(&'a Mutex<HashSet<TransactionId>>, TransactionId);
-
-impl<'a> InHand<'a> {
-    fn new(all: &'a Mutex<HashSet<TransactionId>>, id: TransactionId) -> Self {
-        all.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        Self(all, id)
-    }
-}
-
-impl Drop for InHand<'_> {
-    fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }
 }
 
@@ -257,66 +231,6 @@ impl Flows {
         let verifier = self.open_text(&key, &place(transaction, &row, "verifier"), verifier).await?;
         let secret = self.client_secret(&key, &config).await?;
         Ok(Opened { config, key, verifier, secret })
-    }
-
-    /// Step 3. The provider has answered: nothing but the end of the transaction may keep the answer from the journal. A key
-    /// that was retired since the request left is a reason to seal again, a database that is away a reason to wait.
-    async fn journal(
-        &self,
-        transaction: &Transaction,
-        key: AppKey,
-        answer: &RawAnswer,
-    ) -> Result<bool, FlowFault> {
-        let _in_hand = InHand::new(&self.inner.in_hand, transaction.id);
-        let (mut key, mut tries, begun) = (Some(key), 0, Instant::now());
-        loop {
-            tries += 1;
-            match self.write_down(transaction, &mut key, answer).await {
-                Err(fault) if fault.is_conflict() && tries < 4 => {}
-                Err(FlowFault::Store(StoreError::Unavailable(why))) if begun.elapsed() < JOURNAL_FOR => {
-                    if tries == 1 {
-                        tracing::warn!(sid = %transaction.sid, why, "the answer could not be written down, trying again");
-                    }
-                    tokio::time::sleep(JOURNAL_PAUSE).await;
-                }
-                written => {
-                    if tries > 1 {
-                        let (seconds, written) = (begun.elapsed().as_secs(), matches!(written, Ok(true)));
-                        tracing::warn!(sid = %transaction.sid, tries, seconds, written, "the answer had to wait");
-                    }
-                    return written;
-                }
-            }
-        }
-    }
-
-    /// Once. It may have been done before: it is the same answer.
-    async fn write_down(
-        &self,
-        transaction: &Transaction,
-        key: &mut Option<AppKey>,
-        answer: &RawAnswer,
-    ) -> Result<bool, FlowFault> {
-        let current = match key {
-            Some(key) => key,
-            None => key.insert(self.current_key(transaction.app_id).await?),
-        };
-        let row = transaction.id.to_string();
-        let sealed = self.seal(current, &place(transaction, &row, "body"), &answer.to_bytes())?;
-        let saved = self.store().save_body(transaction.id, sealed).await;
-        if matches!(saved, Err(StoreError::Conflict)) {
-            *key = None;
-        }
-        Ok(saved?)
-    }
-
-    async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {
-        let sealed = transaction.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
-        let key = self.current_key(transaction.app_id).await?;
-        let row = transaction.id.to_string();
-        let bytes = self.open(&key, &place(transaction, &row, "body"), sealed).await?;
-        RawAnswer::from_bytes(bytes.expose_secret())
-            .map_err(|_| FlowFault::Broken("the journal cannot be read"))
     }
 
     /// Steps 4 to 6. May run again on the same answer: the last commit succeeds once.
@@ -573,7 +487,7 @@ struct Opened {
 }
 
 /// Where a transaction's sealed values live.
-fn place<'a>(transaction: &Transaction, row: &'a str, column: &'static str) -> SealedPlace<'a> {
+pub(crate) fn place<'a>(transaction: &Transaction, row: &'a str, column: &'static str) -> SealedPlace<'a> {
     SealedPlace { app: transaction.app_id, table: "transactions", column, row, generation: 0 }
 }
 

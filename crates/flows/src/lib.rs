@@ -16,6 +16,7 @@ mod claim;
 mod context;
 mod exchange;
 mod grants;
+mod journal;
 mod key_ring;
 pub mod metrics;
 mod mint;

@@ -4,7 +4,7 @@
 //! Safe to run in several processes at once: every move is a compare-and-set. A transaction counts as lost by
 //! its deadline, not at start-up: another process may be at work on it.
 
-use std::{collections::HashMap, sync::PoisonError, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use alter_core::{AuditKind, FailureKind, Micros, StoreError, Transaction, TransactionStatus};
 
@@ -131,7 +131,7 @@ impl Flows {
         tokio::time::sleep(PRECEDENCE).await;
         let mut result = Ok(());
         for (transaction, status) in lost {
-            if self.inner.in_hand.lock().unwrap_or_else(PoisonError::into_inner).contains(&transaction.id) {
+            if self.inner.in_hand.holds(transaction.id) {
                 continue;
             }
             let end = Ending {

@@ -337,3 +337,28 @@ async fn t92_an_exchange_that_outlasts_a_whole_rotation_still_ends_in_a_grant() 
     assert_eq!(grant.credential.generation, 2);
     assert_eq!(server.token(&grant.id.to_string()).await.status, 200);
 }
+
+/// The database takes no answer for longer than four tries, and the key is gone when it does again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t92_an_answer_that_waited_for_its_database_through_a_rotation_still_ends_in_a_grant() {
+    let (server, _) = with_grants(1).await;
+    let sql = Connection::open(server.db_path()).unwrap();
+    sql.execute_batch(
+        "CREATE TRIGGER refuse BEFORE UPDATE OF body ON transactions
+         WHEN OLD.body IS NULL AND NEW.body NOT NULL BEGIN SELECT RAISE(FAIL, 'away'); END",
+    )
+    .unwrap();
+    let slow = tokio::spawn({
+        let server = server.clone();
+        async move {
+            TestBrowser::new().attempt(&server, "p0").await.connection();
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(5500)).await;
+    let rotated = &finish(&server, &["key-ring", "rotate"]).await["apps"][0];
+    assert_eq!((&rotated["retired"], live_keys(&server)), (&json!(1), 1));
+    assert!(!slow.is_finished(), "it was refused all the time");
+    sql.execute_batch("DROP TRIGGER refuse").unwrap();
+    slow.await.unwrap();
+    assert_eq!(server.grants(server.app.id).await[0].credential.generation, 2);
+}

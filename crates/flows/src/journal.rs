@@ -1,0 +1,113 @@
+//! The journal of token answers: written before an answer is looked at, so that a crash after it loses nothing; read again
+//! by whoever goes on.
+//!
+//! The code is spent, so neither a full disk nor a database that is away, nor a key that was retired since the request
+//! left, may cost the user the consent: the answer waits here, in memory.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use alter_core::{StoreError, Transaction, TransactionId};
+use alter_oauth::RawAnswer;
+use alter_vault::AppKey;
+use secrecy::ExposeSecret;
+
+use crate::{Flows, context::FlowFault, exchange::place};
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long it is tried. Nobody waits for a session that is older.
+const TRIED_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// Transactions whose answer is in this process's hand and not in the journal yet: its reaper leaves them alone.
+#[derive(Default)]
+pub(crate) struct InHand(Mutex<HashSet<TransactionId>>);
+
+impl InHand {
+    pub(crate) fn holds(&self, id: TransactionId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    /// Holds it until what is answered is dropped.
+    fn take(&self, id: TransactionId) -> Held<'_> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        Held(self, id)
+    }
+}
+
+struct Held<'a>(&'a InHand, TransactionId);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
+
+impl Flows {
+    /// Writes the answer down, durable; `false` when the transaction was ended meanwhile. `key` is the app's as it was
+    /// before the request.
+    pub(crate) async fn journal(
+        &self,
+        transaction: &Transaction,
+        key: AppKey,
+        answer: &RawAnswer,
+    ) -> Result<bool, FlowFault> {
+        let _held = self.inner.in_hand.take(transaction.id);
+        let (mut key, mut waited, begun) = (Some(key), false, Instant::now());
+        loop {
+            let key_is_new = key.is_none();
+            let written = self.write_down(transaction, &mut key, answer).await;
+            match &written {
+                // The key was retired since the request left: sealed again, under the one that there is now.
+                Err(FlowFault::Store(StoreError::Conflict)) if !key_is_new => continue,
+                Err(FlowFault::Store(StoreError::Conflict | StoreError::Unavailable(_)))
+                    if begun.elapsed() < TRIED_FOR => {}
+                _ => {
+                    if waited {
+                        let (seconds, written) = (begun.elapsed().as_secs(), matches!(written, Ok(true)));
+                        tracing::warn!(sid = %transaction.sid, seconds, written, "the answer had to wait");
+                    }
+                    return written;
+                }
+            }
+            if let (false, Err(error)) = (waited, &written) {
+                tracing::warn!(sid = %transaction.sid, %error, "the answer could not be written down, trying again");
+                waited = true;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Once. It may have been done before: it is the same answer. A key that was retired is forgotten.
+    async fn write_down(
+        &self,
+        transaction: &Transaction,
+        key: &mut Option<AppKey>,
+        answer: &RawAnswer,
+    ) -> Result<bool, FlowFault> {
+        let current = match key {
+            Some(key) => key,
+            None => key.insert(self.current_key(transaction.app_id).await?),
+        };
+        let row = transaction.id.to_string();
+        let sealed = self.seal(current, &place(transaction, &row, "body"), &answer.to_bytes())?;
+        let saved = self.store().save_body(transaction.id, sealed).await;
+        if matches!(saved, Err(StoreError::Conflict)) {
+            *key = None;
+        }
+        Ok(saved?)
+    }
+
+    /// What was written down.
+    pub(crate) async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {
+        let sealed = transaction.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
+        let key = self.current_key(transaction.app_id).await?;
+        let row = transaction.id.to_string();
+        let bytes = self.open(&key, &place(transaction, &row, "body"), sealed).await?;
+        RawAnswer::from_bytes(bytes.expose_secret())
+            .map_err(|_| FlowFault::Broken("the journal cannot be read"))
+    }
+}
