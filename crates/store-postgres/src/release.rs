@@ -6,18 +6,18 @@
 //! it; what the engine fails, it fails for all of them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use alter_core::{AppId, Micros, ReleaseCredential, StoreError, grant::LAST_USED_STEP};
+use alter_core::{AgentId, AppId, GrantId, Micros, ReleaseCredential, StoreError, grant::LAST_USED_STEP};
 use sqlx::PgConnection;
 use tokio::sync::oneshot;
 
 use crate::{
     audit::{self, append_all},
-    column::{read_counter, read_optional_time, read_text},
+    column::{parsed, read_counter, read_optional_time},
     fault::Fault,
     pool::{Form, LIMIT, Pool},
     statement::{all, run, values},
@@ -136,18 +136,16 @@ async fn release_all(
     releases: &[ReleaseCredential],
 ) -> Result<Vec<Result<bool, StoreError>>, Fault> {
     let mut grants = lock_grants(c, app, releases).await?;
-    let fitting = |release: &&ReleaseCredential| {
-        grants.get(&release.grant_id.to_string()).is_some_and(|grant| grant.generation == release.generation)
+    let fits = |release: &&ReleaseCredential| {
+        grants.get(&release.grant_id).is_some_and(|grant| grant.generation == release.generation)
     };
-    let delegated = lock_delegations(c, app, releases.iter().filter(fitting)).await?;
-    let may = |release: &ReleaseCredential| {
-        fitting(&release)
-            && release.agent.is_none_or(|(agent, version)| {
-                delegated.contains(&(agent.to_string(), version, release.grant_id.to_string()))
-            })
+    let delegated = lock_delegations(c, app, releases.iter().filter(fits)).await?;
+    let may = |release: &&ReleaseCredential| {
+        let is_live = |(agent, version)| delegated.contains(&(agent, version, release.grant_id));
+        fits(release) && release.agent.is_none_or(is_live)
     };
     let judged: Vec<_> =
-        releases.iter().map(|release| may(release).then(|| audit::row(&release.audit))).collect();
+        releases.iter().map(|release| may(&release).then(|| audit::row(&release.audit))).collect();
 
     let nonces = |good: bool| {
         let calls =
@@ -166,7 +164,7 @@ async fn release_all(
             }
             Some(Ok(row)) => {
                 rows.push(row);
-                if let Some(grant) = grants.get_mut(&release.grant_id.to_string())
+                if let Some(grant) = grants.get_mut(&release.grant_id)
                     && grant.last_used.is_none_or(|used| used.plus_seconds(LAST_USED_STEP) <= release.at)
                 {
                     grant.last_used = Some(release.at);
@@ -202,15 +200,14 @@ async fn lock_grants(
     c: &mut PgConnection,
     app: AppId,
     releases: &[ReleaseCredential],
-) -> Result<HashMap<String, Locked>, Fault> {
+) -> Result<HashMap<GrantId, Locked>, Fault> {
     let sql = "SELECT id, generation, last_used_at FROM grants
                WHERE id = ANY($1) AND app_id = $2 AND status = 'active' ORDER BY id FOR UPDATE";
-    let ids: BTreeSet<_> = releases.iter().map(|release| release.grant_id.to_string()).collect();
-    let ids: Vec<_> = ids.into_iter().collect();
+    let ids: Vec<_> = releases.iter().map(|release| release.grant_id.to_string()).collect();
     let found = all(c, sql, values![ids, app.to_string()], |row| {
         let (generation, last_used) =
             (read_counter(row, "generation")?, read_optional_time(row, "last_used_at")?);
-        Ok((read_text(row, "id")?, Locked { generation, last_used }))
+        Ok((parsed(row, "id", GrantId::parse)?, Locked { generation, last_used }))
     });
     Ok(found.await?.into_iter().collect())
 }
@@ -223,35 +220,32 @@ async fn lock_delegations(
     c: &mut PgConnection,
     app: AppId,
     releases: impl Iterator<Item = &ReleaseCredential>,
-) -> Result<HashSet<(String, u64, String)>, Fault> {
-    let asked: BTreeSet<_> = releases
-        .filter_map(|release| Some((release.agent?.0.to_string(), release.grant_id.to_string())))
-        .collect();
+) -> Result<HashSet<(AgentId, u64, GrantId)>, Fault> {
+    let asked: HashSet<_> =
+        releases.filter_map(|release| Some((release.agent?.0, release.grant_id))).collect();
     if asked.is_empty() {
         return Ok(HashSet::new());
     }
-    let agents: BTreeSet<_> = asked.iter().map(|(agent, _)| agent.clone()).collect();
+    let agents: Vec<_> = asked.iter().map(|(agent, _)| agent.to_string()).collect();
     let sql = "SELECT id, version FROM agents
                WHERE id = ANY($1) AND app_id = $2 AND status = 'active' ORDER BY id FOR NO KEY UPDATE";
-    let active = all(c, sql, values![Vec::from_iter(agents), app.to_string()], |row| {
-        Ok((read_text(row, "id")?, read_counter(row, "version")?))
+    let active = all(c, sql, values![agents, app.to_string()], |row| {
+        Ok((parsed(row, "id", AgentId::parse)?, read_counter(row, "version")?))
     });
     let active: HashMap<_, _> = active.await?.into_iter().collect();
     // Those of an agent that was ended meanwhile are not locked: the ending goes along them in an order of its own.
+    let asked = asked.iter().filter(|(agent, _)| active.contains_key(agent));
     let (agents, grants): (Vec<_>, Vec<_>) =
-        asked.into_iter().filter(|(agent, _)| active.contains_key(agent)).unzip();
+        asked.map(|(agent, grant)| (agent.to_string(), grant.to_string())).unzip();
     let sql = "SELECT d.agent_id, d.grant_id FROM delegations d
                JOIN unnest($1::TEXT[], $2::TEXT[]) AS asked(agent_id, grant_id)
                    ON d.agent_id = asked.agent_id AND d.grant_id = asked.grant_id
                WHERE d.revoked_at IS NULL ORDER BY d.agent_id, d.grant_id FOR UPDATE OF d";
-    let live = all(c, sql, values![&agents, &grants], |row| {
-        Ok((read_text(row, "agent_id")?, read_text(row, "grant_id")?))
+    let live = all(c, sql, values![agents, grants], |row| {
+        Ok((parsed(row, "agent_id", AgentId::parse)?, parsed(row, "grant_id", GrantId::parse)?))
     });
     let live = live.await?.into_iter();
-    Ok(live
-        .filter_map(|(agent, grant)| Some((active.get(&agent).copied()?, agent, grant)))
-        .map(|(version, agent, grant)| (agent, version, grant))
-        .collect())
+    Ok(live.filter_map(|(agent, grant)| Some((agent, *active.get(&agent)?, grant))).collect())
 }
 
 #[cfg(test)]

@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use alter_core::{CallNonce, Micros, Store, StoreError};
+use alter_core::{CallNonce, KeyId, Micros, Store, StoreError};
 use async_trait::async_trait;
-use sqlx::{
-    PgConnection,
-    postgres::{PgArguments, PgRow},
-};
+use sqlx::{PgConnection, postgres::PgArguments};
 
 use crate::{
     PostgresStore,
-    column::{read, read_text},
+    column::{parsed, read},
     fault::Fault,
     statement::{all, one, run, values},
 };
@@ -77,10 +74,10 @@ pub(crate) async fn refuse_known_nonce(c: &mut PgConnection, call: Option<CallNo
 }
 
 /// A nonce as it is stored: key, second, nonce.
-pub(crate) type Nonce = (String, i64, Vec<u8>);
+pub(crate) type Nonce = (KeyId, i64, [u8; 16]);
 
 pub(crate) fn nonce_of(call: CallNonce) -> Nonce {
-    (call.key_id.to_string(), call.at.as_seconds(), call.nonce.to_vec())
+    (call.key_id, call.at.as_seconds(), call.nonce)
 }
 
 /// Records many, and answers those that were new. In their order, so that two processes never wait for each other.
@@ -113,13 +110,12 @@ async fn nonces_by(
     if nonces.is_empty() {
         return Ok(HashSet::new());
     }
-    let (mut keys, mut seconds, mut values_of) = (Vec::new(), Vec::new(), Vec::new());
-    for (key, second, nonce) in nonces {
-        keys.push(key);
-        seconds.push(second);
-        values_of.push(nonce);
-    }
-    let read: fn(&PgRow) -> _ =
-        |row| Ok((read_text(row, "key_id")?, read(row, "second")?, read(row, "nonce")?));
-    Ok(all(c, sql, values![keys, seconds, values_of], read).await?.into_iter().collect())
+    let keys: Vec<_> = nonces.iter().map(|(key, _, _)| key.to_string()).collect();
+    let seconds: Vec<_> = nonces.iter().map(|(_, second, _)| *second).collect();
+    let bytes: Vec<_> = nonces.iter().map(|(_, _, nonce)| &nonce[..]).collect();
+    let found = all(c, sql, values![keys, seconds, bytes], |row| {
+        let nonce = read::<&[u8]>(row, "nonce")?.try_into().map_err(|_| Fault::corrupt("nonce"))?;
+        Ok((parsed(row, "key_id", KeyId::parse)?, read(row, "second")?, nonce))
+    });
+    Ok(found.await?.into_iter().collect())
 }

@@ -10,9 +10,11 @@ use alter_testkit::contract::sample::{
     T0, agent_key, app, audit, complete, count_true, delegated_grant, delegation, found, grant, release,
     sent, session, started, stored_agent, stored_app, stored_grant, wrapped_key,
 };
-use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use crate::contract::{make, open};
+use crate::{
+    contract::{make, open},
+    held::{Held, until_blocked},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_processes_one_wins_a_compare_and_set() {
@@ -77,19 +79,14 @@ async fn who_adds_an_app_key_holds_nothing_that_the_replacing_of_the_root_key_ne
     store.insert_app(app.clone()).await.unwrap();
     store.insert_key_check(vec![7; 40]).await.unwrap();
     // The steps of the replacing, in its order.
-    let mut replacing = PgConnection::connect(&database.url).await.unwrap();
-    replacing.execute("BEGIN").await.unwrap();
-    replacing.execute("UPDATE key_check SET value = value").await.unwrap();
+    let mut replacing = Held::by(&database, "UPDATE key_check SET value = value").await;
     let audit = audit(app.id, AuditKind::AppKeyAdded);
     let add = AddAppKey { app_id: app.id, wrapped: wrapped_key(), replaces: app.wrapped_key, at: T0, audit };
     let adding = tokio::spawn(async move { store.add_app_key(add).await });
-    let waits = "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while database.sql(waits) != "1" {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    replacing.execute("SELECT 1 FROM app_keys, apps FOR UPDATE NOWAIT").await.expect("nobody holds them");
-    replacing.execute("COMMIT").await.unwrap();
+    until_blocked(&database, 1).await;
+    // Nobody holds them.
+    replacing.and("SELECT 1 FROM app_keys, apps FOR UPDATE NOWAIT").await;
+    replacing.let_go().await;
     assert!(adding.await.unwrap().unwrap());
 }
 

@@ -5,6 +5,7 @@
 mod connecting;
 mod contract;
 mod durability;
+mod held;
 mod locks;
 mod outage;
 mod releases;

@@ -8,27 +8,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alter_core::{AppSettings, Store, StoreError};
+use alter_core::{AppId, AppSettings, Store, StoreError};
 use alter_store_postgres::{Open, PostgresStore};
 use alter_testkit::{
     contract::sample::{T0, app, stored_app},
     postgres::{Cluster, Database, database},
 };
-use sqlx::{Connection as _, Executor as _, PgConnection};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::{
+    net::{TcpListener, UnixStream},
+    task::JoinSet,
+};
 
-use crate::contract::{make, open};
-
-/// How many wait for a row that somebody holds.
-const BLOCKED: &str = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+use crate::{
+    contract::{make, open},
+    held::{Held, blocked, until_blocked},
+};
 
 fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Unavailable(_)))
 }
 
 /// Stores apps until that fails; answers those that were acknowledged, and the error.
-async fn store_apps(store: Arc<dyn Store>) -> (Vec<alter_core::AppId>, StoreError) {
+async fn store_apps(store: Arc<dyn Store>) -> (Vec<AppId>, StoreError) {
     let mut acknowledged = Vec::new();
     loop {
         let app = app();
@@ -39,12 +40,27 @@ async fn store_apps(store: Arc<dyn Store>) -> (Vec<alter_core::AppId>, StoreErro
     }
 }
 
+/// As many calls as the pool has connections, each with its own and waiting for the app's row.
+async fn sixteen_waiting(
+    database: &Database<'_>,
+    store: &Arc<dyn Store>,
+    id: AppId,
+) -> JoinSet<Result<bool, StoreError>> {
+    let mut waiting = JoinSet::new();
+    for _ in 0..16 {
+        let store = store.clone();
+        waiting.spawn(async move { store.save_app_settings(id, AppSettings::named("New")).await });
+    }
+    until_blocked(database, 16).await;
+    waiting
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f28_a_killed_server_is_unavailable_and_used_again_when_it_is_back() {
     let cluster = Cluster::new();
     let database = cluster.database();
     let store = open(&database).await;
-    let mut writers = tokio::task::JoinSet::new();
+    let mut writers = JoinSet::new();
     for _ in 0..8 {
         writers.spawn(store_apps(store.clone()));
     }
@@ -126,18 +142,9 @@ async fn f28_connections_that_went_silent_cost_one_call_at_most_and_no_place_in_
     let url = network.to(&database).await;
     let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&url, Open::Create).await.unwrap());
     let id = stored_app(&*store).await.unwrap();
-    let mut holder = PgConnection::connect(&database.url).await.unwrap();
-    holder.execute("BEGIN").await.unwrap();
-    holder.execute("SELECT id FROM apps FOR UPDATE").await.unwrap();
-    let mut all = tokio::task::JoinSet::new();
-    for _ in 0..16 {
-        let store = store.clone();
-        all.spawn(async move { store.save_app_settings(id, AppSettings::named("New")).await });
-    }
-    while database.sql(BLOCKED) != "16" {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    holder.execute("COMMIT").await.unwrap();
+    let held = Held::by(&database, "SELECT id FROM apps FOR UPDATE").await;
+    let all = sixteen_waiting(&database, &store, id).await;
+    held.let_go().await;
     assert!(all.join_all().await.into_iter().all(|saved| saved.unwrap()), "sixteen connections are idle");
     // Long enough ago that they are tried before they are lent.
     tokio::time::sleep(Duration::from_millis(5100)).await;
@@ -146,7 +153,7 @@ async fn f28_connections_that_went_silent_cost_one_call_at_most_and_no_place_in_
     let first = store.probe(T0).await;
     assert!(first.is_ok() || is_unavailable(&first), "{first:?}");
     let started = Instant::now();
-    let mut calls = tokio::task::JoinSet::new();
+    let mut calls = JoinSet::new();
     for _ in 0..32 {
         let store = store.clone();
         calls.spawn(async move { store.probe(T0).await });
@@ -159,24 +166,15 @@ async fn f28_connections_that_went_silent_cost_one_call_at_most_and_no_place_in_
 async fn f30_without_a_free_connection_a_call_fails_in_time_and_works_when_there_is_one() {
     let (database, store) = make().await;
     let id = stored_app(&*store).await.unwrap();
-    let mut holder = PgConnection::connect(&database.url).await.unwrap();
-    holder.execute("BEGIN").await.unwrap();
-    holder.execute("SELECT id FROM apps FOR UPDATE").await.unwrap();
-    let mut waiting = tokio::task::JoinSet::new();
-    for _ in 0..16 {
-        let store = store.clone();
-        waiting.spawn(async move { store.save_app_settings(id, AppSettings::named("New")).await });
-    }
-    while database.sql(BLOCKED) != "16" {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let held = Held::by(&database, "SELECT id FROM apps FOR UPDATE").await;
+    let waiting = sixteen_waiting(&database, &store, id).await;
 
     let started = Instant::now();
     let refused = store.probe(T0).await;
     assert!(is_unavailable(&refused), "{refused:?}");
     assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
 
-    holder.execute("COMMIT").await.unwrap();
+    held.let_go().await;
     assert!(waiting.join_all().await.into_iter().all(|saved| saved.unwrap()));
     store.probe(T0).await.unwrap();
 }
@@ -185,9 +183,7 @@ async fn f30_without_a_free_connection_a_call_fails_in_time_and_works_when_there
 async fn f30_a_call_that_nobody_waits_for_any_more_frees_its_connection_here_and_there() {
     let (database, store) = make().await;
     let id = stored_app(&*store).await.unwrap();
-    let mut holder = PgConnection::connect(&database.url).await.unwrap();
-    holder.execute("BEGIN").await.unwrap();
-    holder.execute("SELECT id FROM apps FOR UPDATE").await.unwrap();
+    let held = Held::by(&database, "SELECT id FROM apps FOR UPDATE").await;
     for _ in 0..40 {
         let save = store.save_app_settings(id, AppSettings::named("New"));
         assert!(tokio::time::timeout(Duration::from_millis(20), save).await.is_err());
@@ -195,11 +191,11 @@ async fn f30_a_call_that_nobody_waits_for_any_more_frees_its_connection_here_and
     store.probe(T0).await.unwrap();
     // The server notices too, long before the statements' ten seconds have passed.
     let started = Instant::now();
-    while database.sql(BLOCKED) != "0" {
-        assert!(started.elapsed() < Duration::from_secs(8), "{} still wait", database.sql(BLOCKED));
+    while blocked(&database) != 0 {
+        assert!(started.elapsed() < Duration::from_secs(8), "{} still wait", blocked(&database));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    holder.execute("COMMIT").await.unwrap();
+    held.let_go().await;
 }
 
 /// Errors cannot be cloned; what matters here is which one it is.

@@ -1,7 +1,7 @@
 //! Releases of one app share transactions. That each is judged by itself is the contract's business too; here they are
 //! made to come together.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use alter_core::{
     AppId, AuditKind, CallNonce, Grant, ReleaseCredential, Store, StoreError,
@@ -14,27 +14,18 @@ use alter_testkit::{
     },
     postgres::Database,
 };
-use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinHandle;
 
-use crate::contract::make;
+use crate::{
+    contract::make,
+    held::{Held, until_blocked},
+};
 
 type Answer = JoinHandle<Result<bool, StoreError>>;
 
 /// Keeps the releases of every app that is there from being committed.
-struct Held(PgConnection);
-
-impl Held {
-    async fn new(database: &Database<'_>) -> Self {
-        let mut holder = PgConnection::connect(&database.url).await.unwrap();
-        holder.execute("BEGIN").await.unwrap();
-        holder.execute("SELECT app_id FROM audit_heads FOR UPDATE").await.unwrap();
-        Self(holder)
-    }
-
-    async fn let_go(mut self) {
-        self.0.execute("COMMIT").await.unwrap();
-    }
+async fn hold(database: &Database<'_>) -> Held {
+    Held::by(database, "SELECT app_id FROM audit_heads FOR UPDATE").await
 }
 
 /// Asks. The first look at the future puts the release in line.
@@ -44,14 +35,6 @@ async fn ask(store: &Arc<dyn Store>, release: ReleaseCredential) -> Answer {
     let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
     assert!(first.is_pending());
     tokio::spawn(answer)
-}
-
-async fn wait_until_blocked(database: &Database<'_>) {
-    let waits = "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while database.sql(waits) != "1" {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// How many transactions wrote the app's last `n` entries.
@@ -109,9 +92,9 @@ async fn t96_releases_that_come_together_share_a_commit_and_each_has_its_own_ver
         ..release(&second, Some(call()))
     };
 
-    let held = Held::new(&database).await;
+    let held = hold(&database).await;
     let first = ask(&store, named("first", release(&plain, None))).await;
-    wait_until_blocked(&database).await;
+    until_blocked(&database, 1).await;
     let asked = [
         named("plain", release(&plain, Some(call()))),
         with(used, release(&second, None)),
@@ -176,9 +159,9 @@ async fn who_hangs_up_in_line_releases_nothing_and_takes_nobody_with_him() {
     let (database, store) = make().await;
     let app = stored_app(&*store).await.unwrap();
     let grant = stored_grant(&*store, app).await.unwrap();
-    let held = Held::new(&database).await;
+    let held = hold(&database).await;
     let first = ask(&store, named("first", release(&grant, None))).await;
-    wait_until_blocked(&database).await;
+    until_blocked(&database, 1).await;
     let gone = ask(&store, named("gone", release(&grant, None))).await;
     let stays = ask(&store, named("stays", release(&grant, None))).await;
     first.abort();
@@ -197,9 +180,9 @@ async fn t98_a_grant_that_is_revoked_while_its_release_stands_in_line_is_not_rel
     let (agent, _) = stored_agent(&*store, app).await.unwrap();
     let first = stored_grant(&*store, app).await.unwrap();
     let delegated = delegated_grant(&*store, app, agent.id).await.unwrap();
-    let held = Held::new(&database).await;
+    let held = hold(&database).await;
     let under_way = ask(&store, release(&first, None)).await;
-    wait_until_blocked(&database).await;
+    until_blocked(&database, 1).await;
     let mut by_agent = release(&delegated, None);
     by_agent.agent = Some((agent.id, 1));
     let by_app = ask(&store, release(&delegated, None)).await;
@@ -217,9 +200,9 @@ async fn f28_a_commit_that_fails_fails_for_all_who_shared_it_and_for_nobody_afte
     let app = stored_app(&*store).await.unwrap();
     let grant = stored_grant(&*store, app).await.unwrap();
     let before = assert_unbroken(&*store, app).await.len();
-    let held = Held::new(&database).await;
+    let held = hold(&database).await;
     let mut answers = vec![ask(&store, release(&grant, None)).await];
-    wait_until_blocked(&database).await;
+    until_blocked(&database, 1).await;
     for _ in 0..5 {
         answers.push(ask(&store, release(&grant, Some(call()))).await);
     }
@@ -249,9 +232,9 @@ async fn an_app_that_waits_for_its_commit_keeps_no_other_app_waiting() {
     let (database, store) = make().await;
     let app = stored_app(&*store).await.unwrap();
     let grant = stored_grant(&*store, app).await.unwrap();
-    let held = Held::new(&database).await;
+    let held = hold(&database).await;
     let waiting = ask(&store, release(&grant, None)).await;
-    wait_until_blocked(&database).await;
+    until_blocked(&database, 1).await;
     // Made after the lock was taken: its head is free.
     let other = stored_app(&*store).await.unwrap();
     let others = stored_grant(&*store, other).await.unwrap();

@@ -9,7 +9,10 @@ use alter_testkit::{
 };
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use crate::contract::{make, open};
+use crate::{
+    contract::{make, open},
+    held::until_blocked,
+};
 
 /// The first `n` transactions that write to the audit fail with `code`; `deferred`: not before their COMMIT. A
 /// sequence counts them, because nothing undoes it.
@@ -103,11 +106,7 @@ async fn f35_a_deadlock_ends_with_both_done() {
     other.execute("SELECT sid FROM sessions FOR UPDATE").await.unwrap();
     let consume = store.consume_transaction(transaction.id, T0);
     let cross = async {
-        let waiting = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        while database.sql(waiting) != "1" {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        until_blocked(&database, 1).await;
         other.execute("UPDATE transactions SET nonce = 'other'").await.unwrap();
         other.execute("COMMIT").await.unwrap();
     };
