@@ -12,6 +12,15 @@ fn cluster() -> &'static Cluster {
     Box::leak(Box::new(Cluster::new()))
 }
 
+/// The database dies once the provider has the code, before it answers, and comes back some time later.
+async fn be_away(alter: &Alter, cluster: &Cluster, gate: &Gate, time: Duration) {
+    alter.mock.wait_for(|seen| seen.token.len() == 1).await;
+    cluster.crash();
+    gate.open();
+    tokio::time::sleep(time).await;
+    cluster.start();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f28_a_database_that_dies_and_comes_back_within_an_exchange_costs_nothing() {
     let cluster = cluster();
@@ -20,13 +29,8 @@ async fn f28_a_database_that_dies_and_comes_back_within_an_exchange_costs_nothin
     alter.mock.set(|s| s.token_gate = Some(gate.clone()));
     alter.serve(&[]).await;
     let mut visit = Visit::up_to_callback(&alter, "mock").await;
-    let (answer, ()) = tokio::join!(visit.try_callback(&alter), async {
-        alter.mock.wait_for(|seen| seen.token.len() == 1).await;
-        cluster.crash();
-        gate.open();
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        cluster.start();
-    });
+    let away = Duration::from_millis(500);
+    let (answer, ()) = tokio::join!(visit.try_callback(&alter), be_away(&alter, cluster, &gate, away));
     assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
     assert!(alter.log().contains("could not be written down"), "it had to wait: {}", alter.log());
     check_truth(&alter, &mut visit, End::Connected).await;
@@ -43,13 +47,8 @@ async fn f28_an_answer_waits_for_its_database_as_long_as_that_is_away_and_no_rea
     alter.serve(HURRY).await;
     let _peer = alter.peer(HURRY).await;
     let mut visit = Visit::up_to_callback(&alter, "mock").await;
-    let (answer, ()) = tokio::join!(visit.try_callback(&alter), async {
-        alter.mock.wait_for(|seen| seen.token.len() == 1).await;
-        cluster.crash();
-        gate.open();
-        tokio::time::sleep(Duration::from_secs(16)).await;
-        cluster.start();
-    });
+    let away = Duration::from_secs(16);
+    let (answer, ()) = tokio::join!(visit.try_callback(&alter), be_away(&alter, cluster, &gate, away));
     assert!(!answer.is_empty(), "{}", alter.log());
     check_truth(&alter, &mut visit, End::Connected).await;
     assert!(alter.log().contains("the answer had to wait"), "{}", alter.log());
