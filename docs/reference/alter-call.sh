@@ -1,6 +1,6 @@
 # Signed calls from a shell, to try things:   . docs/reference/alter-call.sh
 #
-#   export ALTER_BASE_URL=https://connect.example.com ALTER_API_KEY=alter_key_...
+#   export ALTER_BASE_URL=https://connect.example.com ALTER_API_KEY=alter_rk_...
 #   alter_call POST /sdk/grants/list '{"limit": 5}'
 #
 # Needs bash or another POSIX shell, curl and openssl. The key shows in the process list for a moment: for a backend,
