@@ -58,22 +58,22 @@ def key_check(root, random):
     return start(b"ALTC") + salt + derive(root, salt, b"key-check")
 
 
-def new_app_key(root, app, random):
+def new_data_key(root, app, random):
     key_id, salt, key = random.take(16), random.take(32), random.take(32)
     aad = fields(b"wrap-app-key", key_id, app.encode())
     wrapped = AESGCM(derive(root, salt, b"wrap-app-key")).encrypt(ZERO_NONCE, key, aad)
     return (key_id, key), start(b"ALTK") + key_id + salt + wrapped
 
 
-def seal(app_key, place, plaintext, random, *, commit_to=None, value_place=None, label=b"value"):
+def seal(data_key, place, plaintext, random, *, commit_to=None, value_place=None, label=b"value"):
     """The keyword arguments make values that are wrong in one respect."""
-    key_id, key = app_key
-    salt, data_key, nonce = random.take(32), random.take(32), random.take(12)
+    key_id, key = data_key
+    salt, content_key, nonce = random.take(32), random.take(32), random.take(12)
     wrap_aad = fields(b"wrap-data-key", key_id, *place_fields(place))
-    wrapped = AESGCM(derive(key, salt, b"wrap-data-key")).encrypt(ZERO_NONCE, data_key, wrap_aad)
-    commitment = derive(commit_to or data_key, None, b"commit")
+    wrapped = AESGCM(derive(key, salt, b"wrap-data-key")).encrypt(ZERO_NONCE, content_key, wrap_aad)
+    commitment = derive(commit_to or content_key, None, b"commit")
     value_aad = fields(b"value", *place_fields(value_place or place))
-    ciphertext = AESGCM(derive(data_key, None, label)).encrypt(nonce, plaintext, value_aad)
+    ciphertext = AESGCM(derive(content_key, None, label)).encrypt(nonce, plaintext, value_aad)
     return start(b"ALTV") + key_id + salt + wrapped + commitment + nonce + ciphertext
 
 
@@ -104,11 +104,11 @@ def refused(keys):
         return good[:offset] + value + good[offset + len(value):]
 
     return [
-        case("the commitment is to another data key", "Refused",
+        case("the commitment is to another content key", "Refused",
              seal(one, at(), b"token", Recorded("refused"), commit_to=other)),
         case("the wrap is of this place, the value of another row", "Refused",
              seal(one, at(), b"token", Recorded("refused"), value_place=at(row="other"))),
-        case("the data key itself was not separated by purpose", "Refused",
+        case("the content key itself was not separated by purpose", "Refused",
              seal(one, at(), b"token", Recorded("refused"), label=b"commit")),
         case("sealed for another generation", "Refused",
              seal(one, at(generation=1), b"token", Recorded("refused"))),
@@ -131,14 +131,14 @@ def generate():
         "about": "Made by scripts/vault_vectors.py; binary in hex, root_key in base64. Do not edit.",
         "root_key": base64.b64encode(root).decode(),
         "key_check": {"random": random.taken.hex(), "stored": stored.hex()},
-        "app_keys": [],
+        "data_keys": [],
         "values": [],
     }
     keys = {}
     for app in ("app-one", "app-two"):
         random = Recorded(f"key of {app}")
-        keys[app], wrapped = new_app_key(root, app, random)
-        all_vectors["app_keys"].append({"app": app, "random": random.taken.hex(), "wrapped": wrapped.hex()})
+        keys[app], wrapped = new_data_key(root, app, random)
+        all_vectors["data_keys"].append({"app": app, "random": random.taken.hex(), "wrapped": wrapped.hex()})
     for number, (place, plaintext) in enumerate(VALUES):
         random = Recorded(f"value {number}")
         sealed = seal(keys[place["app"]], place, plaintext, random)

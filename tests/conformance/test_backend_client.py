@@ -242,8 +242,8 @@ class Load(Case):
         self.assertEqual({answer.status_code for answer in answers}, {200})
 
 
-class Catalogue(Case):
-    async def test_the_catalogue_has_the_apps_own_provider_and_those_that_could_be_configured(self):
+class Catalog(Case):
+    async def test_the_catalog_has_the_apps_own_provider_and_those_that_could_be_configured(self):
         async with self.client() as app:
             listed = (await app.oauth_providers.list()).providers
         self.assertEqual(listed["acme"].status, "configured")

@@ -4,7 +4,7 @@
 //! Not here: routes, headers, how a value comes about.
 
 pub mod agent;
-pub mod catalogue;
+pub mod catalog;
 pub mod connect;
 pub mod error;
 pub mod grant;

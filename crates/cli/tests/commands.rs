@@ -266,8 +266,9 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
     let database = rusqlite::Connection::open(place.data().join("alter.db")).unwrap();
     let version = || -> i64 { database.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap() };
     let newest = version();
-    let back = "DROP INDEX grants_by_app; DROP INDEX grants_by_identifier;
-                CREATE INDEX grants_by_app ON grants (app_id, created_at, id);";
+    let back = "ALTER TABLE data_keys RENAME TO app_keys; ALTER TABLE attempts RENAME TO transactions;
+                DROP INDEX attempts_by_session; CREATE INDEX transactions_by_session ON transactions (sid);
+                DROP INDEX attempts_stuck; CREATE INDEX transactions_stuck ON transactions (status_at, id);";
     database.execute_batch(&format!("{back} PRAGMA user_version = {};", newest - 1)).unwrap();
     refused("another key, older schema", "does not fit this database");
     assert_eq!(version(), newest - 1, "migrated with a wrong key");

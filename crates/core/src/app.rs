@@ -131,7 +131,7 @@ pub struct App {
     pub id: AppId,
     /// The operator's decisions.
     pub settings: AppSettings,
-    /// Its own encryption key, wrapped by the root key.
+    /// Its current data key, wrapped by the root key.
     pub wrapped_key: Vec<u8>,
     /// When it was made.
     pub created_at: Micros,

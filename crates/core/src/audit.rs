@@ -40,7 +40,7 @@ kinds! {
     GrantConnected = "grant_connected",
     /// An attempt was denied, failed or was interrupted.
     ConnectFailed = "connect_failed",
-    /// A callback came without, or with another, browser's cookie: the transaction was burned (T02).
+    /// A callback came without, or with another, browser's cookie: the attempt was burned (T02).
     BrowserMismatch = "browser_mismatch",
     /// An access token was released.
     TokenReleased = "token_released",
@@ -64,11 +64,11 @@ kinds! {
     KeyDeprecated = "key_deprecated",
     /// A key of an agent was revoked.
     KeyRevoked = "key_revoked",
-    /// The app seals under a new key.
-    AppKeyAdded = "app_key_added",
-    /// A key that nothing is sealed under any more was wiped.
-    AppKeyRetired = "app_key_retired",
-    /// The app's keys were wrapped under another root key.
+    /// The app seals under a new data key.
+    DataKeyAdded = "data_key_added",
+    /// A data key that nothing is sealed under any more was wiped.
+    DataKeyRetired = "data_key_retired",
+    /// The app's data keys were wrapped under another root key.
     RootKeyReplaced = "root_key_replaced",
     /// The database was replaced by a backup: entries after `copy` in the details are in the replaced one alone.
     DatabaseRestored = "database_restored",

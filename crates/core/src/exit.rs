@@ -33,7 +33,7 @@ pub fn place(session: &Session) -> Place {
     match &session.data.state {
         State::Minted => Place::NotClaimed,
         State::Ended { .. } => Place::Over,
-        State::Claimed(_) => match &session.data.attempt {
+        State::Claimed(_) => match &session.data.underway {
             Some(a) if a.exchanging => Place::Exchanging,
             // A page of ours that was served after the user left means that the user came back.
             Some(a) if session.data.signals.page_at.is_none_or(|at| at <= a.started_at) => {
@@ -58,7 +58,7 @@ pub fn is_left(session: &Session, now: Micros) -> bool {
         }
         Place::Provider(Coop::Keeps) => {
             // Closed before the user left for the provider: some other page severed the opener earlier.
-            let left = session.data.attempt.as_ref().map(|a| a.started_at);
+            let left = session.data.underway.as_ref().map(|a| a.started_at);
             left.is_some_and(|left| closed >= left) && closed_for(AT_PROVIDER)
         }
         Place::Provider(Coop::Unknown | Coop::Severs) | Place::Exchanging | Place::Over => false,

@@ -60,7 +60,7 @@ uuid_id!(
 );
 uuid_id!(
     /// One attempt to connect one provider inside a session.
-    TransactionId
+    AttemptId
 );
 
 uuid_id!(

@@ -6,10 +6,11 @@
 
 pub mod agent;
 pub mod app;
-pub mod app_key;
+pub mod attempt;
 pub mod audit;
 pub mod audit_chain;
 pub mod column;
+pub mod data_key;
 pub mod delegation;
 pub mod exit;
 pub mod grant;
@@ -27,23 +28,23 @@ pub mod store;
 pub mod text;
 pub mod time;
 pub mod token;
-pub mod transaction;
 pub mod user;
 
 pub use agent::{
     Agent, AgentCreated, AgentData, AgentKind, AgentStatus, AgentStore, Idempotency, KeyRevoked,
 };
 pub use app::{App, AppSettings, AppStore, Level};
-pub use app_key::{
-    AddAppKey, AppKeyId, AppKeyStore, ReplaceRootKey, SealedColumn, SealedValue, StoredAppKey,
-};
+pub use attempt::{Attempt, AttemptStatus, AttemptStore, CompleteConnect};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
 pub use audit_chain::{Anchor, BadEntry, ChainWalk, Tampering};
+pub use data_key::{
+    AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, SealedColumn, SealedValue, StoredDataKey,
+};
 pub use delegation::{Delegation, DelegationStore};
 pub use grant::{
     Credential, Grant, GrantFilter, GrantStatus, GrantStore, ListedGrant, ReleaseCredential, RevokedGrant,
 };
-pub use id::{AgentId, AppId, ConfigId, GrantId, KeyId, SessionId, TransactionId, UserId};
+pub use id::{AgentId, AppId, AttemptId, ConfigId, GrantId, KeyId, SessionId, UserId};
 pub use idp::IdentityProvider;
 pub use key::{ApiKey, FoundKey, KeyStore, KeyType};
 pub use outcome::{Connection, Declined, Event, EventName, Failure, FailureKind, Operation};
@@ -54,10 +55,9 @@ pub use provider::{
 pub use revocation::{Revocation, RevocationOutcome, RevocationStore, RevokeGrant};
 pub use secret::Hash;
 pub use session::{
-    Attempt, Claim, ClaimRefused, End, EndKind, Session, SessionAgent, SessionData, SessionStore,
-    SessionUser, State,
+    Claim, ClaimRefused, End, EndKind, Session, SessionAgent, SessionData, SessionStore, SessionUser, State,
+    Underway,
 };
 pub use store::{CallNonce, Store, StoreError};
 pub use time::{Clock, Micros, Random, SystemClock, SystemRandom};
-pub use transaction::{CompleteConnect, Transaction, TransactionStatus, TransactionStore};
 pub use user::{Principal, User, UserStore};

@@ -1,4 +1,4 @@
-//! A provider: what is true of it (the recipe, data from the catalogue or the operator) and what one app
+//! A provider: what is true of it (the recipe, data from the catalog or the operator) and what one app
 //! configured of it (the configuration, with its own callback path).
 //!
 //! Not here: reading TOML files (`providers`), speaking OAuth (`oauth`). To add a fact about a provider, add a

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AppId, CallNonce, Connection, Coop, Declined, Event, EventName, Failure, FailureKind, Hash,
-    Level, Micros, Principal, SessionId, StoreError, TransactionId, UserId,
+    AgentId, AppId, AttemptId, CallNonce, Connection, Coop, Declined, Event, EventName, Failure, FailureKind,
+    Hash, Level, Micros, Principal, SessionId, StoreError, UserId,
 };
 
-/// How long a started transaction may take, seconds: it may outlive the session (protocol section 3).
+/// How long a started attempt may take, seconds: it may outlive the session (protocol section 3).
 pub const TRANSACTION_TTL: i64 = 600;
 /// How long an exchange may take until the reaper has given it up, seconds.
 pub const EXCHANGE_MAX: i64 = 90;
@@ -66,7 +66,8 @@ pub struct SessionData {
     /// The provider on the consent page.
     pub selected: Option<String>,
     /// The attempt under way.
-    pub attempt: Option<Attempt>,
+    #[serde(rename = "attempt")]
+    pub underway: Option<Underway>,
     /// How the latest attempt failed while the session went on.
     pub last_failure: Option<Failure>,
     /// What was connected.
@@ -92,7 +93,7 @@ impl SessionData {
             label: None,
             state: State::Minted,
             selected: None,
-            attempt: None,
+            underway: None,
             last_failure: None,
             connections: Vec::new(),
             declined: Vec::new(),
@@ -191,9 +192,10 @@ impl EndKind {
 
 /// The attempt under way, as far as the session needs to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Which transaction.
-    pub transaction: TransactionId,
+pub struct Underway {
+    /// Which attempt.
+    #[serde(rename = "attempt")]
+    pub attempt: AttemptId,
     /// Which provider.
     pub provider: String,
     /// Its pages' effect on the popup.
@@ -265,7 +267,7 @@ impl Session {
 
     /// When it ends at the latest: its own end, or that of the attempt under way (T54).
     pub fn deadline(&self) -> Micros {
-        self.data.attempt.as_ref().map_or(self.expires_at, |a| self.expires_at.max(a.expires_at))
+        self.data.underway.as_ref().map_or(self.expires_at, |a| self.expires_at.max(a.expires_at))
     }
 
     /// Whose the grants will be.
@@ -338,34 +340,34 @@ impl Session {
 
     /// A code has arrived and its exchange decides: nothing else may end the flow meanwhile.
     pub fn is_exchanging(&self) -> bool {
-        self.data.attempt.as_ref().is_some_and(|a| a.exchanging)
+        self.data.underway.as_ref().is_some_and(|a| a.exchanging)
     }
 
     /// The user approved: `attempt` is under way.
-    pub fn start(&mut self, attempt: Attempt) {
+    pub fn start(&mut self, attempt: Underway) {
         let (provider, at) = (attempt.provider.clone(), attempt.started_at);
-        self.data.attempt = Some(attempt);
+        self.data.underway = Some(attempt);
         self.data.last_failure = None;
         self.push_event(EventName::OauthStarted, &provider, at);
     }
 
-    /// The code of `transaction` has arrived. A code that came in the last second still gets its exchange.
-    pub fn exchanging(&mut self, transaction: TransactionId, now: Micros) {
-        if let Some(attempt) = self.data.attempt.as_mut().filter(|a| a.transaction == transaction) {
+    /// The code of `attempt` has arrived. A code that came in the last second still gets its exchange.
+    pub fn exchanging(&mut self, attempt: AttemptId, now: Micros) {
+        if let Some(attempt) = self.data.underway.as_mut().filter(|a| a.attempt == attempt) {
             attempt.exchanging = true;
             attempt.expires_at = attempt.expires_at.max(now.plus_seconds(EXCHANGE_MAX));
         }
     }
 
-    /// The connection of `transaction` was made. With one provider offered the session is done. A session that ended meanwhile keeps
+    /// The connection of `attempt` was made. With one provider offered the session is done. A session that ended meanwhile keeps
     /// its end; the connection is recorded all the same.
-    pub fn connected(&mut self, transaction: TransactionId, connection: Connection) {
+    pub fn connected(&mut self, attempt: AttemptId, connection: Connection) {
         let (provider, at) = (connection.provider.clone(), connection.at);
         self.data.connections.retain(|c| c.grant_id != connection.grant_id);
         self.data.connections.push(connection);
         self.back_from_provider(at);
         // Another attempt may be under way in a second tab: it goes on.
-        self.data.attempt.take_if(|a| a.transaction == transaction);
+        self.data.underway.take_if(|a| a.attempt == attempt);
         self.data.selected = None;
         self.data.last_failure = None;
         self.data.declined.retain(|d| d.provider != provider);
@@ -375,16 +377,16 @@ impl Session {
         }
     }
 
-    /// The attempt of `transaction` failed. When the user has started another one since, that one decides.
-    pub fn transaction_failed(&mut self, transaction: TransactionId, failure: Failure, at: Micros) {
-        if self.data.attempt.as_ref().is_none_or(|a| a.transaction == transaction) {
+    /// The attempt of `attempt` failed. When the user has started another one since, that one decides.
+    pub fn attempt_ended(&mut self, attempt: AttemptId, failure: Failure, at: Micros) {
+        if self.data.underway.as_ref().is_none_or(|a| a.attempt == attempt) {
             self.attempt_failed(failure, at);
         }
     }
 
     /// An attempt failed. The last or only provider ends the session; with others left the user may choose again.
     pub fn attempt_failed(&mut self, failure: Failure, at: Micros) {
-        self.data.attempt = None;
+        self.data.underway = None;
         self.back_from_provider(at);
         if let (FailureKind::Denied, Some(provider)) = (failure.kind, &failure.provider) {
             self.data.declined.retain(|d| d.provider != *provider);
@@ -461,7 +463,7 @@ pub trait SessionStore: Send + Sync {
     async fn save_session(&self, session: &Session) -> Result<bool, StoreError>;
     /// Sessions that have not ended although `expires_at` passed, oldest first.
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError>;
-    /// Removes sessions (with their transactions) that expired before `before`; answers how many.
+    /// Removes sessions (with their attempts) that expired before `before`; answers how many.
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError>;
 }
 

@@ -31,9 +31,9 @@ fn claimed(providers: &[&str]) -> Session {
     s
 }
 
-fn attempt(coop: Coop, at: Micros) -> Attempt {
-    Attempt {
-        transaction: TransactionId::new(&SystemRandom),
+fn attempt(coop: Coop, at: Micros) -> Underway {
+    Underway {
+        attempt: AttemptId::new(&SystemRandom),
         provider: "a".into(),
         coop,
         started_at: at,
@@ -88,7 +88,7 @@ fn t55_a_session_that_ended_cannot_be_claimed_again() {
     for end in ["done", "failed", "cancelled", "expired"] {
         let mut s = claimed(&["a"]);
         match end {
-            "done" => s.connected(TransactionId::new(&SystemRandom), connection(T0)),
+            "done" => s.connected(AttemptId::new(&SystemRandom), connection(T0)),
             "failed" => s.attempt_failed(denied(), T0),
             "cancelled" => s.finish(T0),
             _ => assert!(s.expire(T0.plus_seconds(600))),
@@ -115,22 +115,22 @@ fn a_denied_provider_among_several_leads_back_to_the_picker_and_the_last_one_end
 
 #[test]
 fn an_older_attempt_that_fails_or_succeeds_leaves_the_newer_one_alone() {
-    let older = TransactionId::new(&SystemRandom);
+    let older = AttemptId::new(&SystemRandom);
     let mut s = claimed(&["a", "b"]);
     let newer = attempt(Coop::Unknown, T0);
     s.start(newer.clone());
-    s.transaction_failed(older, denied(), T0);
-    assert_eq!((s.data.attempt.as_ref(), s.state_name()), (Some(&newer), "claimed"));
+    s.attempt_ended(older, denied(), T0);
+    assert_eq!((s.data.underway.as_ref(), s.state_name()), (Some(&newer), "claimed"));
     s.connected(older, connection(T0));
-    assert_eq!(s.data.attempt.as_ref(), Some(&newer));
-    s.transaction_failed(newer.transaction, denied(), T0);
-    assert_eq!(s.data.attempt, None);
+    assert_eq!(s.data.underway.as_ref(), Some(&newer));
+    s.attempt_ended(newer.attempt, denied(), T0);
+    assert_eq!(s.data.underway, None);
 }
 
 #[test]
 fn what_was_connected_counts_when_the_user_just_closes_the_window() {
     let mut s = claimed(&["a", "b"]);
-    s.connected(TransactionId::new(&SystemRandom), connection(T0));
+    s.connected(AttemptId::new(&SystemRandom), connection(T0));
     assert_eq!(s.state_name(), "claimed");
     s.finish(T0);
     assert_eq!(s.end().unwrap().kind, EndKind::Done);
@@ -163,8 +163,8 @@ fn t36_coming_back_from_a_severing_provider_is_no_exit() {
     s.start(attempt(Coop::Severs, T0));
     s.window_reported(Some(true), T0.plus_seconds(1));
     let mut failed = s.clone();
-    s.connected(TransactionId::new(&SystemRandom), connection(T0.plus_seconds(30)));
-    s.data.attempt = None;
+    s.connected(AttemptId::new(&SystemRandom), connection(T0.plus_seconds(30)));
+    s.data.underway = None;
     assert!(!exit::is_left(&s, T0.plus_seconds(31)));
     failed.attempt_failed(denied(), T0.plus_seconds(30));
     assert!(!exit::is_left(&failed, T0.plus_seconds(31)));
@@ -198,7 +198,7 @@ fn while_a_code_is_exchanged_nothing_new_starts_and_the_deadline_waits() {
     let mut s = claimed(&["a"]);
     let under_way = attempt(Coop::Unknown, T0);
     s.start(under_way.clone());
-    s.exchanging(under_way.transaction, T0.plus_seconds(599));
+    s.exchanging(under_way.attempt, T0.plus_seconds(599));
     assert!(!s.can_start(T0.plus_seconds(599)));
     assert!(!s.expire(T0.plus_seconds(688)));
     assert!(s.expire(T0.plus_seconds(689)));
@@ -245,7 +245,7 @@ proptest! {
                 0 => { let _ = s.claim_by(claim(Level::L2, now)); }
                 1 => { s.select("a", now); }
                 2 if s.can_start(now) => s.start(attempt(Coop::Keeps, now)),
-                3 => { s.connected(TransactionId::new(&SystemRandom), connection(now)); made += 1; }
+                3 => { s.connected(AttemptId::new(&SystemRandom), connection(now)); made += 1; }
                 4 => s.attempt_failed(denied(), now),
                 5 => s.finish(now),
                 6 => { s.expire(now); }

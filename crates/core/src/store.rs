@@ -6,8 +6,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    AgentStore, AppKeyStore, AppStore, AuditStore, DelegationStore, GrantStore, KeyId, KeyStore, Micros,
-    ProviderStore, RevocationStore, SessionStore, TransactionStore, UserStore,
+    AgentStore, AppStore, AttemptStore, AuditStore, DataKeyStore, DelegationStore, GrantStore, KeyId,
+    KeyStore, Micros, ProviderStore, RevocationStore, SessionStore, UserStore,
 };
 
 /// Why a storage command failed.
@@ -51,11 +51,11 @@ pub fn storable(text: &str) -> bool {
 #[async_trait]
 pub trait Store:
     AppStore
-    + AppKeyStore
+    + DataKeyStore
     + KeyStore
     + ProviderStore
     + SessionStore
-    + TransactionStore
+    + AttemptStore
     + GrantStore
     + UserStore
     + AgentStore

@@ -6,7 +6,7 @@ use std::fmt;
 /// Why a request was not answered. Cloneable because the connection pool may report one failure to several waiters.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EgressError {
-    /// The URL is not one we send to. The caller's (or the provider catalogue's) fault.
+    /// The URL is not one we send to. The caller's (or the provider catalog's) fault.
     #[error("the URL cannot be used: {reason}")]
     BadUrl {
         /// What is wrong with it.

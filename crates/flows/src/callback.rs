@@ -3,11 +3,11 @@
 //! Order: parse, find by the hash of `state`, path id equals the stored one, cookie, `iss`, consume by
 //! conditional update; then the exchange in a task of its own. The browser waits at most ten seconds for it.
 //! A duplicate callback gets the same answer and has no effect. A `code` without the cookie burns the
-//! transaction; an `error` without the cookie is ignored.
+//! attempt; an `error` without the cookie is ignored.
 
 use std::time::Duration;
 
-use alter_core::{AuditKind, FailureKind, SessionId, Transaction, TransactionStatus, secret};
+use alter_core::{Attempt, AttemptStatus, AuditKind, FailureKind, SessionId, secret};
 use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
 use secrecy::SecretString;
 use tracing::Instrument;
@@ -55,15 +55,15 @@ impl Flows {
         alter_failpoint::pass("read");
         let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
         let state = secret::sha256(callback.state.as_bytes());
-        let Some(transaction) = self.store().find_transaction(&state).await? else {
+        let Some(attempt) = self.store().find_attempt(&state).await? else {
             return Ok(CallbackEnd::NotOurs);
         };
-        let Some(session) = self.store().get_session(&transaction.sid).await? else {
+        let Some(session) = self.store().get_session(&attempt.sid).await? else {
             return Ok(CallbackEnd::NotOurs);
         };
 
         let same_browser = cookie(&session.sid).is_some_and(|key| session.is_browser(&hash_secret(&key)));
-        let same_path = transaction.config_id.as_str() == request.config_id;
+        let same_path = attempt.config_id.as_str() == request.config_id;
         let refuse = |kind, provider_error: Option<&str>, audit| {
             let end = Ending {
                 status: ending_status(kind),
@@ -71,7 +71,7 @@ impl Flows {
                 provider_error: provider_error.map(str::to_owned),
                 audit,
             };
-            self.refuse(&transaction, end, request.request_id)
+            self.refuse(&attempt, end, request.request_id)
         };
         match (&callback.outcome, same_browser, same_path) {
             (_, false, false) => return Ok(CallbackEnd::NotOurs),
@@ -87,7 +87,7 @@ impl Flows {
             }
             (_, true, true) => {}
         }
-        let config = self.store().get_provider(&transaction.config_id).await?;
+        let config = self.store().get_provider(&attempt.config_id).await?;
         let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
         match callback.outcome {
             _ if config.is_none() => {
@@ -103,54 +103,47 @@ impl Flows {
             CallbackOutcome::Error { code, .. } => {
                 refuse(FailureKind::Provider, Some(&code), AuditKind::ConnectFailed).await?;
             }
-            CallbackOutcome::Code(code) => {
-                self.exchange_and_wait(&transaction, code, request.request_id).await?
-            }
+            CallbackOutcome::Code(code) => self.exchange_and_wait(&attempt, code, request.request_id).await?,
         }
         Ok(CallbackEnd::ToSession(session.sid))
     }
 
-    /// Ends the transaction unless it has ended already, or the exchange has it.
-    async fn refuse(
-        &self,
-        transaction: &Transaction,
-        end: Ending,
-        request_id: &str,
-    ) -> Result<(), FlowFault> {
-        if transaction.status != TransactionStatus::Started {
+    /// Ends the attempt unless it has ended already, or the exchange has it.
+    async fn refuse(&self, attempt: &Attempt, end: Ending, request_id: &str) -> Result<(), FlowFault> {
+        if attempt.status != AttemptStatus::Started {
             return Ok(());
         }
-        let (flows, transaction, request_id) = (self.clone(), transaction.clone(), request_id.to_owned());
+        let (flows, attempt, request_id) = (self.clone(), attempt.clone(), request_id.to_owned());
         // A task of its own, as for the exchange: a request that is dropped half-way must not leave `consumed` behind.
         let work = async move {
             // What was read may be old by now: whoever consumes it has it, and an exchange under way is not torn down.
             // One that has expired cannot be consumed by anybody.
             let now = flows.now();
-            let taken = flows.store().consume_transaction(transaction.id, now).await?;
-            if taken || now >= transaction.expires_at {
-                flows.end_failed(&transaction, end, &request_id).await?;
+            let taken = flows.store().consume_attempt(attempt.id, now).await?;
+            if taken || now >= attempt.expires_at {
+                flows.end_failed(&attempt, end, &request_id).await?;
             }
             Ok::<_, FlowFault>(())
         };
         let task = self.inner.tasks.spawn(work.in_current_span());
-        // A panic was reported by the runtime; the reaper ends the transaction.
+        // A panic was reported by the runtime; the reaper ends the attempt.
         task.await.unwrap_or(Ok(()))
     }
 
     async fn exchange_and_wait(
         &self,
-        transaction: &Transaction,
+        attempt: &Attempt,
         code: SecretString,
         request_id: &str,
     ) -> Result<(), FlowFault> {
-        let (flows, transaction, request_id) = (self.clone(), transaction.clone(), request_id.to_owned());
+        let (flows, attempt, request_id) = (self.clone(), attempt.clone(), request_id.to_owned());
         // A task of its own, from the consumption on: the browser may hang up at any moment, and then this request is
         // dropped, but the code must not be lost with it (fault 26).
         let work = async move {
-            let first = flows.store().consume_transaction(transaction.id, flows.now()).await?;
+            let first = flows.store().consume_attempt(attempt.id, flows.now()).await?;
             if first {
                 alter_failpoint::pass("consumed");
-                flows.exchange(transaction, code, &request_id).await;
+                flows.exchange(attempt, code, &request_id).await;
             }
             Ok::<_, FlowFault>(())
         };
@@ -163,9 +156,9 @@ impl Flows {
     }
 }
 
-fn ending_status(kind: FailureKind) -> TransactionStatus {
+fn ending_status(kind: FailureKind) -> AttemptStatus {
     match kind {
-        FailureKind::Denied => TransactionStatus::Denied,
-        _ => TransactionStatus::Failed,
+        FailureKind::Denied => AttemptStatus::Denied,
+        _ => AttemptStatus::Failed,
     }
 }

@@ -8,7 +8,7 @@ use alter_core::{
 };
 use alter_egress::Egress;
 use alter_oauth::JwksCache;
-use alter_vault::{AppKey, Place, Vault, VaultError};
+use alter_vault::{DataKey, Place, Vault, VaultError};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio_util::task::TaskTracker;
 
@@ -115,13 +115,13 @@ impl Flows {
         SecretString::from(secret::base64url(&alter_core::time::random_bytes::<32>(self.random())))
     }
 
-    pub(crate) fn app_key(&self, app: &App) -> Result<AppKey, VaultError> {
-        self.inner.vault.app_key(&app.id.to_string(), &app.wrapped_key)
+    pub(crate) fn data_key(&self, app: &App) -> Result<DataKey, VaultError> {
+        self.inner.vault.data_key(&app.id.to_string(), &app.wrapped_key)
     }
 
     pub(crate) fn seal(
         &self,
-        key: &AppKey,
+        key: &DataKey,
         place: &SealedPlace<'_>,
         plaintext: &[u8],
     ) -> Result<Vec<u8>, VaultError> {
@@ -130,18 +130,18 @@ impl Flows {
     }
 
     /// The key that the app seals under at this moment.
-    pub(crate) async fn current_key(&self, app: AppId) -> Result<AppKey, FlowFault> {
-        Ok(self.app_key(&self.app_of(app).await?)?)
+    pub(crate) async fn current_key(&self, app: AppId) -> Result<DataKey, FlowFault> {
+        Ok(self.data_key(&self.app_of(app).await?)?)
     }
 
-    /// Opens a value. While keys are replaced it may be under another of the app's keys than `key`: then that one is read,
+    /// Opens a value. While keys are replaced it may be under another of the app's data keys than `key`: then that one is read,
     /// and only then.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it has been put under another key since it was read and its own is wiped: read again.
     pub(crate) async fn open(
         &self,
-        key: &AppKey,
+        key: &DataKey,
         place: &SealedPlace<'_>,
         sealed: &[u8],
     ) -> Result<SecretSlice<u8>, FlowFault> {
@@ -155,17 +155,17 @@ impl Flows {
         }
     }
 
-    async fn key_of(&self, app: AppId, sealed: &[u8]) -> Result<AppKey, FlowFault> {
+    async fn key_of(&self, app: AppId, sealed: &[u8]) -> Result<DataKey, FlowFault> {
         let id = alter_vault::sealed_under(sealed)?;
-        let key = self.store().get_app_key(app, id).await?.ok_or(VaultError::WrongKeyId)?;
+        let key = self.store().get_data_key(app, id).await?.ok_or(VaultError::WrongKeyId)?;
         let wrapped = key.wrapped.ok_or(StoreError::Conflict)?;
-        Ok(self.inner.vault.app_key(&app.to_string(), &wrapped)?)
+        Ok(self.inner.vault.data_key(&app.to_string(), &wrapped)?)
     }
 
     /// As [`Self::open`].
     pub(crate) async fn open_text(
         &self,
-        key: &AppKey,
+        key: &DataKey,
         place: &SealedPlace<'_>,
         sealed: &[u8],
     ) -> Result<SecretString, FlowFault> {

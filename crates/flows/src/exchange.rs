@@ -5,17 +5,17 @@
 //! 3. The raw answer, sealed, durable.
 //! 4. Parse; verify the id_token; ask userinfo where the recipe needs it; read the identity.
 //! 5. Seal the tokens for the grant's row.
-//! 6. Grant, session, audit and transaction in one commit.
+//! 6. Grant, session, audit and attempt in one commit.
 
 use std::time::Duration;
 
 use alter_core::{
-    AgentStatus, AuditEntry, AuditKind, CompleteConnect, Connection, Credential, Delegation, Failure,
-    FailureKind, Grant, GrantId, Level, Micros, Operation, ProviderConfig, Session, StoreError, Transaction,
-    TransactionStatus,
+    AgentStatus, Attempt, AttemptStatus, AuditEntry, AuditKind, CompleteConnect, Connection, Credential,
+    Delegation, Failure, FailureKind, Grant, GrantId, Level, Micros, Operation, ProviderConfig, Session,
+    StoreError,
 };
 use alter_oauth::{Client, IdTokenRefused, Identity, RawAnswer, TokenRefused, TokenSet};
-use alter_vault::AppKey;
+use alter_vault::DataKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -31,17 +31,17 @@ const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::fr
 /// Why an exchange did not end in a grant.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
-    /// The provider's doing: tell the user, end the transaction.
+    /// The provider's doing: tell the user, end the attempt.
     #[error("{why}")]
     Provider { kind: FailureKind, provider_error: Option<String>, why: String },
-    /// Ours. When the answer is in the journal, the transaction stays and the reaper tries again.
+    /// Ours. When the answer is in the journal, the attempt stays and the reaper tries again.
     #[error(transparent)]
     Fault(#[from] FlowFault),
     /// The provider cannot be asked what is needed to judge the answer: the journal keeps it, the reaper tries again.
     #[error("{0}")]
     Later(String),
-    /// Somebody else has the transaction.
-    #[error("the transaction has moved")]
+    /// Somebody else has the attempt.
+    #[error("the attempt has moved")]
     Moved,
 }
 
@@ -76,10 +76,10 @@ fn label(outcome: &Result<(), Stop>) -> &'static str {
     }
 }
 
-/// How a transaction ends without a grant.
+/// How an attempt ends without a grant.
 pub(crate) struct Ending {
     /// Denied, failed or interrupted.
-    pub(crate) status: TransactionStatus,
+    pub(crate) status: AttemptStatus,
     pub(crate) kind: FailureKind,
     /// The provider's error code, or ours for what it did.
     pub(crate) provider_error: Option<String>,
@@ -87,98 +87,92 @@ pub(crate) struct Ending {
 }
 
 impl Flows {
-    /// The whole exchange. Never fails outwards: every end is written to the transaction and logged once.
-    pub(crate) async fn exchange(&self, transaction: Transaction, code: SecretString, request_id: &str) {
+    /// The whole exchange. Never fails outwards: every end is written to the attempt and logged once.
+    pub(crate) async fn exchange(&self, attempt: Attempt, code: SecretString, request_id: &str) {
         let exchanging = Exchanging::begin();
-        let journalled = self.request_token(&transaction, &code).await;
+        let journalled = self.request_token(&attempt, &code).await;
         let (journalled, outcome) = match journalled {
             Ok((answer, received_at)) => {
-                (true, self.finish_exchange(&transaction, &answer, received_at, request_id).await)
+                (true, self.finish_exchange(&attempt, &answer, received_at, request_id).await)
             }
             Err(stop) => (false, Err(stop)),
         };
         let label = label(&outcome);
-        self.settle(&transaction, outcome, journalled, request_id).await;
+        self.settle(&attempt, outcome, journalled, request_id).await;
         exchanging.done(label);
     }
 
-    /// Ends a transaction whose answer is in the journal (after a crash, or after a fault of ours).
-    pub(crate) async fn replay(&self, transaction: Transaction) {
+    /// Ends an attempt whose answer is in the journal (after a crash, or after a fault of ours).
+    pub(crate) async fn replay(&self, attempt: Attempt) {
         let exchanging = Exchanging::begin();
-        let outcome = match self.open_journal(&transaction).await {
+        let outcome = match self.open_journal(&attempt).await {
             // `status_at` of a stored `sent` is when the request left: an old answer is judged by the time it came.
-            Ok(answer) => self.finish_exchange(&transaction, &answer, transaction.status_at, "replay").await,
+            Ok(answer) => self.finish_exchange(&attempt, &answer, attempt.status_at, "replay").await,
             Err(fault) => Err(fault.into()),
         };
         let label = label(&outcome);
-        self.settle(&transaction, outcome, true, "replay").await;
+        self.settle(&attempt, outcome, true, "replay").await;
         exchanging.done(label);
     }
 
-    async fn settle(
-        &self,
-        transaction: &Transaction,
-        outcome: Result<(), Stop>,
-        journalled: bool,
-        request_id: &str,
-    ) {
+    async fn settle(&self, attempt: &Attempt, outcome: Result<(), Stop>, journalled: bool, request_id: &str) {
         let (status, kind, provider_error) = match outcome {
             Ok(()) | Err(Stop::Moved) => return,
             Err(Stop::Provider { kind, provider_error, why }) => {
-                tracing::warn!(sid = %transaction.sid, request_id, provider_error, why, "exchange refused");
-                (TransactionStatus::Failed, kind, provider_error)
+                tracing::warn!(sid = %attempt.sid, request_id, provider_error, why, "exchange refused");
+                (AttemptStatus::Failed, kind, provider_error)
             }
             Err(Stop::Later(why)) => {
-                tracing::warn!(sid = %transaction.sid, request_id, why, "the answer cannot be judged yet");
+                tracing::warn!(sid = %attempt.sid, request_id, why, "the answer cannot be judged yet");
                 return;
             }
             Err(Stop::Fault(fault)) => {
-                tracing::error!(sid = %transaction.sid, request_id, error = %fault, journalled, "exchange failed");
+                tracing::error!(sid = %attempt.sid, request_id, error = %fault, journalled, "exchange failed");
                 if journalled {
                     return;
                 }
                 // Not `failed`: a write that was reported lost may have been done, and then the answer is in the journal.
-                (TransactionStatus::Interrupted, FailureKind::Server, None)
+                (AttemptStatus::Interrupted, FailureKind::Server, None)
             }
         };
         let end = Ending { status, kind, provider_error, audit: AuditKind::ConnectFailed };
-        if let Err(error) = self.end_failed(transaction, end, request_id).await {
-            tracing::error!(sid = %transaction.sid, request_id, %error, "the failure could not be stored");
+        if let Err(error) = self.end_failed(attempt, end, request_id).await {
+            tracing::error!(sid = %attempt.sid, request_id, %error, "the failure could not be stored");
         }
     }
 
-    /// Writes the end of a transaction that made no grant; `false` when it had ended already.
+    /// Writes the end of an attempt that made no grant; `false` when it had ended already.
     pub(crate) async fn end_failed(
         &self,
-        transaction: &Transaction,
+        attempt: &Attempt,
         end: Ending,
         request_id: &str,
     ) -> Result<bool, StoreError> {
         let Ending { status, kind, provider_error, audit } = end;
-        let config = self.store().get_provider(&transaction.config_id).await?;
+        let config = self.store().get_provider(&attempt.config_id).await?;
         let provider = config.map(|c| c.recipe.id);
         let now = self.now();
         let details = serde_json::json!({ "provider": provider, "provider_error": provider_error, "status": status.as_str() });
         let entry = AuditEntry {
-            sid: Some(transaction.sid.clone()),
+            sid: Some(attempt.sid.clone()),
             request_id: Some(request_id.to_owned()),
-            ..AuditEntry::new(transaction.app_id, now, audit, details)
+            ..AuditEntry::new(attempt.app_id, now, audit, details)
         };
         let failure = Failure { kind, provider, provider_error, request_id: Some(request_id.to_owned()) };
-        let open = self.is_open(&transaction.sid).await;
-        let ended = self.store().fail_transaction(transaction.id, status, failure, entry, now).await;
-        self.count_end(open, &transaction.sid).await;
+        let open = self.is_open(&attempt.sid).await;
+        let ended = self.store().fail_attempt(attempt.id, status, failure, entry, now).await;
+        self.count_end(open, &attempt.sid).await;
         ended
     }
 
     /// Steps 1 to 3: the answer, and when it came.
     async fn request_token(
         &self,
-        transaction: &Transaction,
+        attempt: &Attempt,
         code: &SecretString,
     ) -> Result<(RawAnswer, Micros), Stop> {
-        let Opened { config, key, verifier, secret } = self.opened(transaction).await?;
-        if !self.store().mark_sent(transaction.id, self.now()).await? {
+        let Opened { config, key, verifier, secret } = self.opened(attempt).await?;
+        if !self.store().mark_sent(attempt.id, self.now()).await? {
             return Err(Stop::Moved);
         }
         alter_failpoint::pass("sent");
@@ -189,7 +183,7 @@ impl Flows {
             &client,
             code,
             &verifier,
-            &transaction.redirect_uri,
+            &attempt.redirect_uri,
         )
         .await
         .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
@@ -198,20 +192,20 @@ impl Flows {
         // From here to the end of `journal` is the window in which a crash loses what the provider has given away.
         let window = alter_failpoint::Stopwatch::start();
         alter_failpoint::pass("answered");
-        let journalled = self.journal(transaction, key, &answer).await?;
+        let journalled = self.journal(attempt, key, &answer).await?;
         window.stop("crash_window");
         alter_failpoint::pass("journalled");
         if journalled { Ok((answer, received_at)) } else { Err(Stop::Moved) }
     }
 
     /// What the request needs. What is put under another key between being read and being opened is read again.
-    async fn opened(&self, transaction: &Transaction) -> Result<Opened, Stop> {
-        let mut sealed = transaction.verifier.clone();
+    async fn opened(&self, attempt: &Attempt) -> Result<Opened, Stop> {
+        let mut sealed = attempt.verifier.clone();
         for _ in 0..4 {
-            let config = self.config_of(transaction).await?;
-            match self.try_opened(transaction, &sealed, config).await {
+            let config = self.config_of(attempt).await?;
+            match self.try_opened(attempt, &sealed, config).await {
                 Err(fault) if fault.is_conflict() => {
-                    let again = self.store().find_transaction(&transaction.state_hash).await?;
+                    let again = self.store().find_attempt(&attempt.state_hash).await?;
                     sealed = again.ok_or(Stop::Moved)?.verifier;
                 }
                 opened => return Ok(opened?),
@@ -222,13 +216,13 @@ impl Flows {
 
     async fn try_opened(
         &self,
-        transaction: &Transaction,
+        attempt: &Attempt,
         verifier: &[u8],
         config: ProviderConfig,
     ) -> Result<Opened, FlowFault> {
-        let key = self.current_key(transaction.app_id).await?;
-        let row = transaction.id.to_string();
-        let verifier = self.open_text(&key, &place(transaction, &row, "verifier"), verifier).await?;
+        let key = self.current_key(attempt.app_id).await?;
+        let row = attempt.id.to_string();
+        let verifier = self.open_text(&key, &place(attempt, &row, "verifier"), verifier).await?;
         let secret = self.client_secret(&key, &config).await?;
         Ok(Opened { config, key, verifier, secret })
     }
@@ -236,30 +230,30 @@ impl Flows {
     /// Steps 4 to 6. May run again on the same answer: the last commit succeeds once.
     async fn finish_exchange(
         &self,
-        transaction: &Transaction,
+        attempt: &Attempt,
         answer: &RawAnswer,
         received_at: Micros,
         request_id: &str,
     ) -> Result<(), Stop> {
-        let config = self.config_of(transaction).await?;
+        let config = self.config_of(attempt).await?;
         let tokens = alter_oauth::parse_token_answer(&config.recipe, answer).map_err(token_stop)?;
-        let identity = self.read_identity(transaction, &config, &tokens, received_at).await?;
-        let session = self.store().get_session(&transaction.sid).await?.ok_or(Stop::Moved)?;
+        let identity = self.read_identity(attempt, &config, &tokens, received_at).await?;
+        let session = self.store().get_session(&attempt.sid).await?.ok_or(Stop::Moved)?;
         let source =
             Source { session: &session, config: &config, tokens: &tokens, identity: &identity, received_at };
-        // A conflict means that the same account was connected in another window at this moment, or that the app's key was
+        // A conflict means that the same account was connected in another window at this moment, or that the app's data key was
         // replaced: read and seal again.
         for _ in 0..4 {
-            let key = self.current_key(transaction.app_id).await?;
-            let complete = match self.completion(transaction, &source, &key, request_id).await {
+            let key = self.current_key(attempt.app_id).await?;
+            let complete = match self.completion(attempt, &source, &key, request_id).await {
                 Err(Stop::Fault(fault)) if fault.is_conflict() => continue,
                 complete => complete?,
             };
             match self.store().complete_connect(complete).await {
                 Ok(true) => {
                     alter_failpoint::pass("committed");
-                    self.count_end(session.end().is_none(), &transaction.sid).await;
-                    tracing::info!(sid = %transaction.sid, request_id, provider = config.recipe.id, "connected");
+                    self.count_end(session.end().is_none(), &attempt.sid).await;
+                    tracing::info!(sid = %attempt.sid, request_id, provider = config.recipe.id, "connected");
                     return Ok(());
                 }
                 Ok(false) => return Err(Stop::Moved),
@@ -272,13 +266,13 @@ impl Flows {
 
     async fn read_identity(
         &self,
-        transaction: &Transaction,
+        attempt: &Attempt,
         config: &ProviderConfig,
         tokens: &TokenSet,
         received_at: Micros,
     ) -> Result<Identity, Stop> {
         let recipe = &config.recipe;
-        let asked_openid = transaction.scopes.iter().any(|s| s == "openid");
+        let asked_openid = attempt.scopes.iter().any(|s| s == "openid");
         let claims = match &tokens.id_token {
             Some(id_token) if asked_openid && recipe.jwks_url.is_some() => {
                 let verified = self.inner.jwks.of(config.app_id).verify_id_token(
@@ -286,7 +280,7 @@ impl Flows {
                     recipe,
                     id_token,
                     &config.client_id,
-                    &transaction.nonce,
+                    &attempt.nonce,
                     Some(&tokens.access_token),
                     received_at,
                     self.now(),
@@ -329,25 +323,23 @@ impl Flows {
 
     async fn completion(
         &self,
-        transaction: &Transaction,
+        attempt: &Attempt,
         source: &Source<'_>,
-        key: &AppKey,
+        key: &DataKey,
         request_id: &str,
     ) -> Result<CompleteConnect, Stop> {
         let Source { session, config, tokens, identity, .. } = *source;
         let (now, recipe) = (self.now(), &config.recipe);
         let (principal, level) = (session.principal(), session.claim().map_or(Level::L0, |c| c.level));
         self.agent_is_still_there(session).await?;
-        let known =
-            self.store().find_grant(transaction.app_id, principal, &recipe.id, &identity.subject).await?;
+        let known = self.store().find_grant(attempt.app_id, principal, &recipe.id, &identity.subject).await?;
         let (id, created_at, generation, operation) = match &known {
             Some(grant) => (grant.id, grant.created_at, grant.credential.generation + 1, Operation::Reauth),
             None => (GrantId::new(self.random()), now, 1, Operation::Creation),
         };
         let row = id.to_string();
         let seal = |column, value: &SecretString| {
-            let place =
-                SealedPlace { app: transaction.app_id, table: "grants", column, row: &row, generation };
+            let place = SealedPlace { app: attempt.app_id, table: "grants", column, row: &row, generation };
             self.seal(key, &place, value.expose_secret().as_bytes())
         };
         let seal_some =
@@ -361,7 +353,7 @@ impl Flows {
             refresh_token: seal_some("refresh_token", &kept_refresh)?,
             id_token: seal_some("id_token", &tokens.id_token)?,
         };
-        let scopes = ScopeResult::of(&transaction.scopes, tokens.scopes.as_deref());
+        let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
         let connection = Connection {
             grant_id: id,
             provider: recipe.id.clone(),
@@ -375,7 +367,7 @@ impl Flows {
         };
         let grant = Grant {
             id,
-            app_id: transaction.app_id,
+            app_id: attempt.app_id,
             principal,
             provider: recipe.id.clone(),
             config_id: config.config_id.clone(),
@@ -399,21 +391,21 @@ impl Flows {
         let delegation = session.data.agent.as_ref().map(|agent| Delegation {
             grant_id: id,
             agent_id: agent.id,
-            scopes: shown_and_granted(&transaction.scopes, &grant.scopes),
+            scopes: shown_and_granted(&attempt.scopes, &grant.scopes),
             created_at: now,
         });
         let details = serde_json::json!({ "provider": recipe.id, "level": level.as_str() });
         let audit = AuditEntry {
             grant_id: Some(id),
-            sid: Some(transaction.sid.clone()),
+            sid: Some(attempt.sid.clone()),
             user_id: principal.user(),
             agent_id: delegation.as_ref().map(|d| d.agent_id),
             request_id: Some(request_id.to_owned()),
-            ..AuditEntry::new(transaction.app_id, now, AuditKind::GrantConnected, details)
+            ..AuditEntry::new(attempt.app_id, now, AuditKind::GrantConnected, details)
         };
         Ok(CompleteConnect {
-            transaction: transaction.id,
-            sid: transaction.sid.clone(),
+            attempt: attempt.id,
+            sid: attempt.sid.clone(),
             grant,
             delegation,
             connection,
@@ -438,7 +430,7 @@ impl Flows {
         &self,
         known: Option<&Grant>,
         tokens: &TokenSet,
-        key: &AppKey,
+        key: &DataKey,
     ) -> Result<Option<SecretString>, FlowFault> {
         let (Some(grant), None) = (known, &tokens.refresh_token) else {
             return Ok(tokens.refresh_token.clone());
@@ -455,14 +447,14 @@ impl Flows {
         self.open_text(key, &place, sealed).await.map(Some)
     }
 
-    async fn config_of(&self, transaction: &Transaction) -> Result<ProviderConfig, Stop> {
-        let config = self.store().get_provider(&transaction.config_id).await?;
+    async fn config_of(&self, attempt: &Attempt) -> Result<ProviderConfig, Stop> {
+        let config = self.store().get_provider(&attempt.config_id).await?;
         config.ok_or_else(|| provider_stop("provider_not_configured", "the operator removed the provider"))
     }
 
     pub(crate) async fn client_secret(
         &self,
-        key: &AppKey,
+        key: &DataKey,
         config: &ProviderConfig,
     ) -> Result<Option<SecretString>, FlowFault> {
         let Some(sealed) = &config.client_secret else { return Ok(None) };
@@ -481,14 +473,14 @@ impl Flows {
 struct Opened {
     config: ProviderConfig,
     /// The app's current key, for the answer.
-    key: AppKey,
+    key: DataKey,
     verifier: SecretString,
     secret: Option<SecretString>,
 }
 
-/// Where a transaction's sealed values live.
-pub(crate) fn place<'a>(transaction: &Transaction, row: &'a str, column: &'static str) -> SealedPlace<'a> {
-    SealedPlace { app: transaction.app_id, table: "transactions", column, row, generation: 0 }
+/// Where an attempt's sealed values live.
+pub(crate) fn place<'a>(attempt: &Attempt, row: &'a str, column: &'static str) -> SealedPlace<'a> {
+    SealedPlace { app: attempt.app_id, table: "attempts", column, row, generation: 0 }
 }
 
 /// What a grant is made from.

@@ -10,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alter_core::{StoreError, Transaction, TransactionId};
+use alter_core::{Attempt, AttemptId, StoreError};
 use alter_oauth::RawAnswer;
-use alter_vault::AppKey;
+use alter_vault::DataKey;
 use secrecy::ExposeSecret;
 
 use crate::{Flows, context::FlowFault, exchange::place};
@@ -22,23 +22,23 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long it is tried. Nobody waits for a session that is older.
 const TRIED_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// Transactions whose answer is in this process's hand and not in the journal yet: its reaper leaves them alone.
+/// Attempts whose answer is in this process's hand and not in the journal yet: its reaper leaves them alone.
 #[derive(Default)]
-pub(crate) struct InHand(Mutex<HashSet<TransactionId>>);
+pub(crate) struct InHand(Mutex<HashSet<AttemptId>>);
 
 impl InHand {
-    pub(crate) fn holds(&self, id: TransactionId) -> bool {
+    pub(crate) fn holds(&self, id: AttemptId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
     /// Holds it until what is answered is dropped.
-    fn take(&self, id: TransactionId) -> Held<'_> {
+    fn take(&self, id: AttemptId) -> Held<'_> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         Held(self, id)
     }
 }
 
-struct Held<'a>(&'a InHand, TransactionId);
+struct Held<'a>(&'a InHand, AttemptId);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
@@ -47,19 +47,19 @@ impl Drop for Held<'_> {
 }
 
 impl Flows {
-    /// Writes the answer down, durable; `false` when the transaction was ended meanwhile. `key` is the app's as it was
+    /// Writes the answer down, durable; `false` when the attempt was ended meanwhile. `key` is the app's as it was
     /// before the request.
     pub(crate) async fn journal(
         &self,
-        transaction: &Transaction,
-        key: AppKey,
+        attempt: &Attempt,
+        key: DataKey,
         answer: &RawAnswer,
     ) -> Result<bool, FlowFault> {
-        let _held = self.inner.in_hand.take(transaction.id);
+        let _held = self.inner.in_hand.take(attempt.id);
         let (mut key, mut waited, begun) = (Some(key), false, Instant::now());
         loop {
             let key_is_new = key.is_none();
-            let written = self.write_down(transaction, &mut key, answer).await;
+            let written = self.write_down(attempt, &mut key, answer).await;
             match &written {
                 // The key was retired since the request left: sealed again, under the one that there is now.
                 Err(FlowFault::Store(StoreError::Conflict)) if !key_is_new => continue,
@@ -68,13 +68,13 @@ impl Flows {
                 _ => {
                     if waited {
                         let (seconds, written) = (begun.elapsed().as_secs(), matches!(written, Ok(true)));
-                        tracing::warn!(sid = %transaction.sid, seconds, written, "the answer had to wait");
+                        tracing::warn!(sid = %attempt.sid, seconds, written, "the answer had to wait");
                     }
                     return written;
                 }
             }
             if let (false, Err(error)) = (waited, &written) {
-                tracing::warn!(sid = %transaction.sid, %error, "the answer could not be written down, trying again");
+                tracing::warn!(sid = %attempt.sid, %error, "the answer could not be written down, trying again");
                 waited = true;
             }
             tokio::time::sleep(PAUSE).await;
@@ -84,17 +84,17 @@ impl Flows {
     /// Once. It may have been done before: it is the same answer. A key that was retired is forgotten.
     async fn write_down(
         &self,
-        transaction: &Transaction,
-        key: &mut Option<AppKey>,
+        attempt: &Attempt,
+        key: &mut Option<DataKey>,
         answer: &RawAnswer,
     ) -> Result<bool, FlowFault> {
         let current = match key {
             Some(key) => key,
-            None => key.insert(self.current_key(transaction.app_id).await?),
+            None => key.insert(self.current_key(attempt.app_id).await?),
         };
-        let row = transaction.id.to_string();
-        let sealed = self.seal(current, &place(transaction, &row, "body"), &answer.to_bytes())?;
-        let saved = self.store().save_body(transaction.id, sealed).await;
+        let row = attempt.id.to_string();
+        let sealed = self.seal(current, &place(attempt, &row, "body"), &answer.to_bytes())?;
+        let saved = self.store().save_body(attempt.id, sealed).await;
         if matches!(saved, Err(StoreError::Conflict)) {
             *key = None;
         }
@@ -102,11 +102,11 @@ impl Flows {
     }
 
     /// What was written down.
-    pub(crate) async fn open_journal(&self, transaction: &Transaction) -> Result<RawAnswer, FlowFault> {
-        let sealed = transaction.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
-        let key = self.current_key(transaction.app_id).await?;
-        let row = transaction.id.to_string();
-        let bytes = self.open(&key, &place(transaction, &row, "body"), sealed).await?;
+    pub(crate) async fn open_journal(&self, attempt: &Attempt) -> Result<RawAnswer, FlowFault> {
+        let sealed = attempt.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
+        let key = self.current_key(attempt.app_id).await?;
+        let row = attempt.id.to_string();
+        let bytes = self.open(&key, &place(attempt, &row, "body"), sealed).await?;
         RawAnswer::from_bytes(bytes.expose_secret())
             .map_err(|_| FlowFault::Broken("the journal cannot be read"))
     }

@@ -1,6 +1,6 @@
 //! Replacing keys while servers run.
 //!
-//! An app's key:
+//! A data key:
 //! 1. A new key becomes the current one: from now on everything is sealed under it. When an earlier run was interrupted, its
 //!    key is current already, and this run goes on from there.
 //! 2. Every value under an older key is put under the current one, a batch per commit, by compare-and-swap: what a server
@@ -11,10 +11,10 @@
 //! It may be killed anywhere: each commit leaves every value readable. The root key: everything in one commit.
 
 use alter_core::{
-    AddAppKey, App, AppId, AppKeyId, AuditEntry, AuditKind, ReplaceRootKey, SealedColumn, SealedValue,
-    StoreError, StoredAppKey, secret::hex,
+    AddDataKey, App, AppId, AuditEntry, AuditKind, DataKeyId, ReplaceRootKey, SealedColumn, SealedValue,
+    StoreError, StoredDataKey, secret::hex,
 };
-use alter_vault::{AppKey, Vault, VaultError, wrapped_key_id};
+use alter_vault::{DataKey, Vault, VaultError, wrapped_key_id};
 
 use crate::{
     Flows,
@@ -41,7 +41,7 @@ pub struct Rotated {
 #[derive(Debug, Clone)]
 pub struct KeyState {
     /// As stored.
-    pub key: StoredAppKey,
+    pub key: StoredDataKey,
     /// It is the one that is sealed under.
     pub current: bool,
     /// Values under it.
@@ -79,7 +79,7 @@ impl Flows {
     pub async fn list_key_ring(&self, app: &App) -> Result<Vec<KeyState>, FlowFault> {
         let current = wrapped_key_id(&app.wrapped_key)?;
         let mut states = Vec::new();
-        for key in self.store().list_app_keys(app.id).await? {
+        for key in self.store().list_data_keys(app.id).await? {
             let values = self.store().count_sealed(app.id, key.key_id).await?;
             states.push(KeyState { current: key.key_id == current, key, values });
         }
@@ -92,7 +92,7 @@ impl Flows {
     ///
     /// # Errors
     /// [`FlowFault`]; what was done stays done, and running it again goes on.
-    pub async fn rotate_app_key(
+    pub async fn rotate_data_key(
         &self,
         app: AppId,
         batch: u32,
@@ -102,7 +102,7 @@ impl Flows {
         let resumed = !anew && !self.older_keys(app).await?.is_empty();
         let mut rotated = Rotated { resumed, ..Rotated::default() };
         if !rotated.resumed {
-            self.add_app_key(app).await?;
+            self.add_data_key(app).await?;
         }
         let older = self.older_keys(app).await?;
         let mut total = 0;
@@ -119,38 +119,40 @@ impl Flows {
     }
 
     /// Keys that are neither current nor wiped.
-    async fn older_keys(&self, app: AppId) -> Result<Vec<StoredAppKey>, FlowFault> {
+    async fn older_keys(&self, app: AppId) -> Result<Vec<StoredDataKey>, FlowFault> {
         let current = wrapped_key_id(&self.app_of(app).await?.wrapped_key)?;
-        let mut keys = self.store().list_app_keys(app).await?;
+        let mut keys = self.store().list_data_keys(app).await?;
         keys.retain(|key| key.wrapped.is_some() && key.key_id != current);
         Ok(keys)
     }
 
     /// Step 1. When another run made one at this moment, that one counts.
-    async fn add_app_key(&self, app: AppId) -> Result<(), FlowFault> {
+    async fn add_data_key(&self, app: AppId) -> Result<(), FlowFault> {
         let replaces = self.app_of(app).await?.wrapped_key;
         let fill = |buffer: &mut [u8]| self.random().fill(buffer);
-        let wrapped = self.inner.vault.new_app_key(&app.to_string(), &fill)?;
-        let audit = self.app_key_entry(app, AuditKind::AppKeyAdded, &wrapped_key_id(&wrapped)?);
-        self.store().add_app_key(AddAppKey { app_id: app, wrapped, replaces, at: self.now(), audit }).await?;
+        let wrapped = self.inner.vault.new_data_key(&app.to_string(), &fill)?;
+        let audit = self.data_key_entry(app, AuditKind::DataKeyAdded, &wrapped_key_id(&wrapped)?);
+        self.store()
+            .add_data_key(AddDataKey { app_id: app, wrapped, replaces, at: self.now(), audit })
+            .await?;
         Ok(())
     }
 
-    fn app_key_entry(&self, app: AppId, kind: AuditKind, key: &AppKeyId) -> AuditEntry {
-        AuditEntry::new(app, self.now(), kind, serde_json::json!({ "app_key": hex(key) }))
+    fn data_key_entry(&self, app: AppId, kind: AuditKind, key: &DataKeyId) -> AuditEntry {
+        AuditEntry::new(app, self.now(), kind, serde_json::json!({ "data_key": hex(key) }))
     }
 
     /// Steps 2 and 3.
     async fn empty_and_retire(
         &self,
         app: AppId,
-        stored: &StoredAppKey,
+        stored: &StoredDataKey,
         batch: u32,
         rotated: &mut Rotated,
         progress: &mut impl FnMut(u64),
     ) -> Result<(), FlowFault> {
         let Some(wrapped) = &stored.wrapped else { return Ok(()) };
-        let old = self.inner.vault.app_key(&app.to_string(), wrapped)?;
+        let old = self.inner.vault.data_key(&app.to_string(), wrapped)?;
         for _ in 0..ROUNDS {
             // Another run may have made a newer key since: seal under what is current now.
             let new = self.current_key(app).await?;
@@ -161,12 +163,12 @@ impl Flows {
             if rotated.unreadable.len() > before {
                 return Ok(());
             }
-            let audit = self.app_key_entry(app, AuditKind::AppKeyRetired, &stored.key_id);
-            if self.store().retire_app_key(app, stored.key_id, self.now(), audit).await? {
+            let audit = self.data_key_entry(app, AuditKind::DataKeyRetired, &stored.key_id);
+            if self.store().retire_data_key(app, stored.key_id, self.now(), audit).await? {
                 rotated.retired += 1;
                 return Ok(());
             }
-            let state = self.store().get_app_key(app, stored.key_id).await?;
+            let state = self.store().get_data_key(app, stored.key_id).await?;
             if state.is_none_or(|key| key.wrapped.is_none()) {
                 // Another run has wiped it.
                 return Ok(());
@@ -180,8 +182,8 @@ impl Flows {
         &self,
         app: AppId,
         column: SealedColumn,
-        old: &AppKey,
-        new: &AppKey,
+        old: &DataKey,
+        new: &DataKey,
         batch: u32,
         rotated: &mut Rotated,
         progress: &mut impl FnMut(u64),
@@ -210,8 +212,8 @@ impl Flows {
     fn rewrap(
         &self,
         app: AppId,
-        old: &AppKey,
-        new: &AppKey,
+        old: &DataKey,
+        new: &DataKey,
         value: &SealedValue,
     ) -> Result<Vec<u8>, VaultError> {
         let place = SealedPlace {
@@ -230,7 +232,7 @@ impl Flows {
         self.inner.vault.is_under_other()
     }
 
-    /// Puts every app key under the root key of `new`; answers how many. Servers that do not know that root key fail from
+    /// Puts every data key under the root key of `new`; answers how many. Servers that do not know that root key fail from
     /// this moment on, and say so on `/readyz`.
     ///
     /// # Errors
@@ -256,9 +258,9 @@ impl Flows {
         let (mut keys, mut audit) = (Vec::new(), Vec::new());
         for app in self.store().list_apps().await? {
             let name = app.id.to_string();
-            for key in self.store().list_app_keys(app.id).await? {
+            for key in self.store().list_data_keys(app.id).await? {
                 let Some(wrapped) = &key.wrapped else { continue };
-                let again = self.inner.vault.rewrap_app_key(new, &name, wrapped, &fill)?;
+                let again = self.inner.vault.rewrap_data_key(new, &name, wrapped, &fill)?;
                 keys.push((key, again));
             }
             let entry =

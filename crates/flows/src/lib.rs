@@ -6,13 +6,13 @@
 
 mod actor;
 mod agents;
-mod approve;
 mod audit;
 mod authenticate;
 mod callback;
-mod catalogue;
+mod catalog;
 mod choose;
 mod claim;
+mod consent;
 mod context;
 mod exchange;
 mod grants;
@@ -34,13 +34,13 @@ mod user_token;
 
 pub use agents::{AgentChange, AgentError, MadeAgent, NewAgent};
 pub use alter_oauth::UserClaims;
-pub use approve::{ApproveError, StepError};
 pub use audit::{AuditChecked, AuditError, AuditFilter};
 pub use authenticate::{AppKeyRequired, AuthError, Caller, PresentedCall};
 pub use callback::{CallbackEnd, CallbackRequest};
-pub use catalogue::CatalogueEntry;
+pub use catalog::CatalogEntry;
 pub use choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
 pub use claim::{ClaimError, Claimed, Marks, Peek, Proof};
+pub use consent::{ApproveError, StepError};
 pub use context::{FlowFault, Flows, FlowsConfig};
 pub use grants::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,

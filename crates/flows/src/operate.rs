@@ -72,7 +72,7 @@ impl Flows {
         let wrapped_key = self
             .inner
             .vault
-            .new_app_key(&id.to_string(), &|buffer| self.random().fill(buffer))
+            .new_data_key(&id.to_string(), &|buffer| self.random().fill(buffer))
             .map_err(FlowFault::from)?;
         let app = App { id, settings, wrapped_key, created_at: self.now() };
         self.store().insert_app(app.clone()).await?;
@@ -81,7 +81,7 @@ impl Flows {
         Ok(NewApp { app, key })
     }
 
-    /// A root key that was replaced between wrapping the app's key and storing it leaves an app that no server can use.
+    /// A root key that was replaced between wrapping the app's data key and storing it leaves an app that no server can use.
     async fn root_key_stays(&self, app: &App) -> Result<(), OperateError> {
         let before = self.inner.vault.is_under_other();
         let fits = self.check_root_key().await.is_ok() && self.inner.vault.is_under_other() == before;
@@ -162,7 +162,7 @@ impl Flows {
             Some(config) => (config.config_id, config.generation + 1, config.created_at),
             None => (ConfigId::new(self.random()), 1, now),
         };
-        let key = self.app_key(&app).map_err(FlowFault::from)?;
+        let key = self.data_key(&app).map_err(FlowFault::from)?;
         let place = SealedPlace {
             app: app.id,
             table: "providers",

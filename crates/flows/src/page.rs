@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use crate::{
     Flows,
-    approve::{AppReach, app_reach},
+    consent::{AppReach, app_reach},
     context::hash_secret,
 };
 
@@ -133,7 +133,7 @@ fn screen(session: &Session, now: alter_core::Micros) -> Screen {
             _ => Screen::Cancelled,
         },
         State::Claimed(_) => {
-            let exchanging = data.attempt.as_ref().filter(|a| a.exchanging);
+            let exchanging = data.underway.as_ref().filter(|a| a.exchanging);
             match (exchanging, &data.last_failure, &data.selected) {
                 (Some(attempt), _, _) => Screen::Waiting(Some(attempt.provider.clone())),
                 _ if !session.can_start(now) => Screen::Expired,

@@ -1,12 +1,12 @@
-//! Tidying up, every few seconds: sessions that ran out, transactions that were lost, revocations that a provider has
+//! Tidying up, every few seconds: sessions that ran out, attempts that were lost, revocations that a provider has
 //! not confirmed, nonces that are old.
 //!
-//! Safe to run in several processes at once: every move is a compare-and-set. A transaction counts as lost by
+//! Safe to run in several processes at once: every move is a compare-and-set. An attempt counts as lost by
 //! its deadline, not at start-up: another process may be at work on it.
 
 use std::{collections::HashMap, time::Duration};
 
-use alter_core::{AuditKind, FailureKind, Micros, StoreError, Transaction, TransactionStatus};
+use alter_core::{Attempt, AttemptStatus, AuditKind, FailureKind, Micros, StoreError};
 
 use crate::{Flows, exchange::Ending, metrics, status::settle};
 
@@ -50,9 +50,9 @@ impl Flows {
     /// The first failure; the rest of the round was done all the same.
     pub async fn reap(&self) -> Result<(), StoreError> {
         let now = self.now();
-        // Transactions first: after a long outage an answer in the journal still makes its session `done`, and not a
+        // Attempts first: after a long outage an answer in the journal still makes its session `done`, and not a
         // session that was told to have expired with a grant beside it.
-        let lost = self.replay_transactions(now).await;
+        let lost = self.replay_attempts(now).await;
         let sessions = self.reap_sessions(now).await;
         let nonces = self.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
         let old = self.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
@@ -96,42 +96,39 @@ impl Flows {
     }
 
     /// Goes on with what is in the journal; answers what is lost, and as what it ends.
-    async fn replay_transactions(
-        &self,
-        now: Micros,
-    ) -> Result<Vec<(Transaction, TransactionStatus)>, StoreError> {
+    async fn replay_attempts(&self, now: Micros) -> Result<Vec<(Attempt, AttemptStatus)>, StoreError> {
         let (mut replays, mut lost) = (tokio::task::JoinSet::new(), Vec::new());
         let lost_after = alter_failpoint::seconds("ALTER_LOST_AFTER", LOST_AFTER);
         let before = now.plus_seconds(-i64::from(lost_after));
-        for transaction in self.store().list_stuck_transactions(before, BATCH).await? {
-            let hopeless = now >= transaction.created_at.plus_seconds(REPLAYED_FOR);
-            match (&transaction.status, &transaction.body) {
-                (TransactionStatus::Sent, Some(_)) if !hopeless => {
+        for attempt in self.store().list_stuck_attempts(before, BATCH).await? {
+            let hopeless = now >= attempt.created_at.plus_seconds(REPLAYED_FOR);
+            match (&attempt.status, &attempt.body) {
+                (AttemptStatus::Sent, Some(_)) if !hopeless => {
                     // A provider that does not answer must not hold up the others; a few at a time are enough.
                     if replays.len() >= REPLAYS_AT_ONCE {
                         replays.join_next().await;
                     }
                     let flows = self.clone();
-                    replays.spawn(async move { flows.replay(transaction).await });
+                    replays.spawn(async move { flows.replay(attempt).await });
                 }
-                (_, Some(_)) => lost.push((transaction, TransactionStatus::Failed)),
+                (_, Some(_)) => lost.push((attempt, AttemptStatus::Failed)),
                 // An answer that comes into the journal meanwhile keeps it from being interrupted.
-                (_, None) => lost.push((transaction, TransactionStatus::Interrupted)),
+                (_, None) => lost.push((attempt, AttemptStatus::Interrupted)),
             }
         }
         replays.join_all().await;
         Ok(lost)
     }
 
-    async fn end_lost(&self, lost: Vec<(Transaction, TransactionStatus)>) -> Result<(), StoreError> {
+    async fn end_lost(&self, lost: Vec<(Attempt, AttemptStatus)>) -> Result<(), StoreError> {
         if lost.is_empty() {
             return Ok(());
         }
         // The database may have been away until now, and an exchange in another process may be waiting to go on.
         tokio::time::sleep(PRECEDENCE).await;
         let mut result = Ok(());
-        for (transaction, status) in lost {
-            if self.inner.in_hand.holds(transaction.id) {
+        for (attempt, status) in lost {
+            if self.inner.in_hand.holds(attempt.id) {
                 continue;
             }
             let end = Ending {
@@ -140,7 +137,7 @@ impl Flows {
                 provider_error: Some("interrupted".to_owned()),
                 audit: AuditKind::ConnectFailed,
             };
-            let ended = self.end_failed(&transaction, end, "reaper").await;
+            let ended = self.end_failed(&attempt, end, "reaper").await;
             if let Err(StoreError::Unavailable(_)) = ended {
                 // Away again: whoever has an answer goes first again.
                 return ended.map(drop);

@@ -198,7 +198,7 @@ impl Flows {
     }
 
     async fn open_access_token(&self, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
-        let key = self.app_key(&caller.app)?;
+        let key = self.data_key(&caller.app)?;
         let row = grant.id.to_string();
         let place = SealedPlace {
             app: grant.app_id,

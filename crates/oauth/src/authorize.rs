@@ -5,7 +5,7 @@ use alter_core::Recipe;
 use alter_core::origin::is_loopback;
 use url::Url;
 
-/// What one request says. All of it is stored with the transaction and compared with what comes back. No `Debug`: the
+/// What one request says. All of it is stored with the attempt and compared with what comes back. No `Debug`: the
 /// state is the browser's.
 #[derive(Clone, Copy)]
 pub struct AuthorizationRequest<'a> {
@@ -25,7 +25,7 @@ pub struct AuthorizationRequest<'a> {
     pub challenge: &'a str,
 }
 
-/// The recipe cannot be spoken with. The operator's (or the catalogue's) fault.
+/// The recipe cannot be spoken with. The operator's (or the catalog's) fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OauthError {
     /// `authorize_url` is no absolute https URL (or http on a loopback host), or carries user name or fragment.

@@ -41,19 +41,19 @@ impl JwksCache {
     }
 
     /// The part of one app.
-    pub fn of(&self, app: AppId) -> AppKeys<'_> {
-        AppKeys { cache: self, app }
+    pub fn of(&self, app: AppId) -> DataKeys<'_> {
+        DataKeys { cache: self, app }
     }
 }
 
 /// What is kept for one app.
 #[derive(Debug, Clone, Copy)]
-pub struct AppKeys<'a> {
+pub struct DataKeys<'a> {
     cache: &'a JwksCache,
     app: AppId,
 }
 
-impl AppKeys<'_> {
+impl DataKeys<'_> {
     /// The key set of this URL, from memory where it is fresh.
     pub(crate) async fn get(
         &self,

@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
 use crate::jwks::{Candidates, JwksError, KeySet};
-use crate::jwks_cache::AppKeys;
+use crate::jwks_cache::DataKeys;
 use crate::strict_json;
 
 /// Bytes of a `kid`.
@@ -93,7 +93,7 @@ pub(crate) fn take_apart<'a>(token: &'a str, rules: &Rules<'_>) -> Result<Parts<
 /// key that is not known makes the key set be read again, at most once a minute.
 pub(crate) async fn verified_claims(
     parts: &Parts<'_>,
-    keys_of: AppKeys<'_>,
+    keys_of: DataKeys<'_>,
     egress: &Egress,
     jwks_url: &str,
     now: Micros,

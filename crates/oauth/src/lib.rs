@@ -29,7 +29,6 @@ mod callback;
 mod claims;
 mod clean;
 mod discovery;
-mod exchange;
 mod id_token;
 mod identity;
 mod jwks;
@@ -41,6 +40,7 @@ mod raw_answer;
 mod revoke;
 mod strict_json;
 mod token_answer;
+mod token_request;
 mod user_claims;
 mod user_token;
 mod userinfo;
@@ -49,15 +49,15 @@ pub use authorize::{AuthorizationRequest, OauthError, asks_for_openid, authorize
 pub use callback::{BadCallback, Callback, CallbackOutcome, MixUp, check_iss, parse_callback};
 pub use claims::BadClaim;
 pub use discovery::{Discovered, DiscoveryError, discover};
-pub use exchange::{Client, ExchangeError, exchange};
 pub use id_token::IdTokenRefused;
 pub use identity::{Identity, IdentityUnreadable, identity, needs_userinfo};
 pub use jwks::JwksError;
-pub use jwks_cache::{AppKeys, JwksCache};
+pub use jwks_cache::{DataKeys, JwksCache};
 pub use pkce::Pkce;
 pub use raw_answer::{BadRawAnswer, RawAnswer};
 pub use revoke::{RevokeError, RevokedToken, revoke};
 pub use token_answer::{TokenRefused, TokenSet, parse_token_answer};
+pub use token_request::{Client, ExchangeError, exchange};
 pub use user_claims::{BadUserClaim, UserClaims};
 pub use user_token::{
     BadUserToken, IdpFound, IdpUnreachable, UserTokenRefused, look_at_idp, verify_user_token,

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::{Client, exchange::client_request};
+use crate::{Client, token_request::client_request};
 
 /// Why the provider did not confirm. No text carries a token or a secret.
 #[derive(Debug, Clone, thiserror::Error)]

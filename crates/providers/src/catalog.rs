@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_the_catalogue_is_built_in_and_valid_and_named_after_its_id() {
+    fn every_file_of_the_catalog_is_built_in_and_valid_and_named_after_its_id() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/catalog");
         let mut names: Vec<_> = std::fs::read_dir(folder)
             .expect("the folder")

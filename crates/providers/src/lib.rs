@@ -1,4 +1,4 @@
-//! The catalogue: one data file per provider (`catalog/*.toml`), the parser and the validation.
+//! The catalog: one data file per provider (`catalog/*.toml`), the parser and the validation.
 //!
 //! The format is [`Recipe`], field for field, and is documented there. Operators write the same format for providers
 //! of their own (`alter provider set --spec FILE.toml`). Not here: speaking OAuth (`oauth`), what an app configured

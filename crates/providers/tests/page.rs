@@ -1,4 +1,4 @@
-//! `docs/reference/catalogue.md` names every field and shows every provider, or these tests are red.
+//! `docs/reference/catalog.md` names every field and shows every provider, or these tests are red.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 const MARK: &str = "<!-- providers -->\n";
 
 fn page() -> (PathBuf, String) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/catalogue.md");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/catalog.md");
     let text = std::fs::read_to_string(&path).expect("the page");
     (path, text)
 }

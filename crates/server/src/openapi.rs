@@ -17,7 +17,7 @@ use crate::routes;
         routes::sdk::token::retrieve,
         routes::sdk::report::api_call,
         routes::sdk::auth::verify_token,
-        routes::sdk::catalogue::show,
+        routes::sdk::catalog::show,
         routes::sdk::grants::list,
         routes::sdk::grants::revoke,
         routes::sdk::grants::revoke_delegation,

@@ -11,7 +11,7 @@ use std::{
 use alter_core::{AppSettings, signing::SignedParts, time::Random};
 use alter_mock_provider::{IdTokenFault, Raw, ResponseParam, TokenFault};
 use alter_testkit::{
-    Attempt, Sent, TestBrowser, TestServer,
+    Sent, TestAttempt, TestBrowser, TestServer,
     canary::{encodings, hits},
     server::CLIENT_SECRET,
 };
@@ -68,7 +68,7 @@ impl Secrets {
         self.0.push((what.to_owned(), secret.into()));
     }
 
-    fn of(&mut self, attempt: &Attempt, browser: &TestBrowser) {
+    fn of(&mut self, attempt: &TestAttempt, browser: &TestBrowser) {
         self.add("session token", &attempt.token);
         self.add("state", attempt.param("state"));
         if attempt.authorize.contains("nonce=") {
@@ -90,7 +90,7 @@ fn sql(server: &TestServer, statements: &str) {
 const BLOCK: &str = "CREATE TRIGGER blocked BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'blocked'); END";
 const UNBLOCK: &str = "DROP TRIGGER blocked";
 
-async fn attempt(server: &TestServer, secrets: &mut Secrets, provider: &str) -> Attempt {
+async fn attempt(server: &TestServer, secrets: &mut Secrets, provider: &str) -> TestAttempt {
     let mut browser = TestBrowser::new();
     let attempt = browser.attempt(server, provider).await;
     secrets.of(&attempt, &browser);
@@ -299,8 +299,8 @@ async fn own_failures(server: &mut TestServer, secrets: &mut Secrets, grant: &st
     secrets.of(&replayed, &browser);
     secrets.of(&interrupted, &browser);
     let state = alter_core::secret::sha256(interrupted.param("state").as_bytes());
-    let stuck = server.store.find_transaction(&state).await.unwrap().unwrap();
-    server.store.consume_transaction(stuck.id, server.flows.now()).await.unwrap();
+    let stuck = server.store.find_attempt(&state).await.unwrap().unwrap();
+    server.store.consume_attempt(stuck.id, server.flows.now()).await.unwrap();
     server.clock.advance_seconds(61);
     server.flows.reap().await.unwrap();
 

@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
 use crate::{
-    PostgresStore, app_key,
+    PostgresStore,
     column::{json, parsed, read, read_json, read_time},
+    data_key,
     fault::Fault,
     statement::{run, values},
 };
@@ -19,9 +20,9 @@ impl AppStore for PostgresStore {
         self.write(|tx| {
             let values = values![app.id.to_string(), &*settings, &*app.wrapped_key, app.created_at.0];
             Box::pin(async move {
-                app_key::hold_root(tx.c).await?;
+                data_key::hold_root(tx.c).await?;
                 run(tx.c, sql, values).await?;
-                app_key::insert(tx.c, app.id, &app.wrapped_key, app.created_at).await
+                data_key::insert(tx.c, app.id, &app.wrapped_key, app.created_at).await
             })
         })
         .await

@@ -12,11 +12,11 @@ use sqlx::{
 
 use crate::{
     PostgresStore,
-    app_key::refuse_retired,
     column::{
         counter, json, optional_text, parsed, read, read_counter, read_json, read_optional_time, read_text,
         read_time, text,
     },
+    data_key::refuse_retired,
     delegation::read_delegation,
     fault::Fault,
     release,

@@ -15,10 +15,11 @@
 
 mod agent;
 mod app;
-mod app_key;
+mod attempt;
 mod audit;
 mod column;
 mod connection;
+mod data_key;
 mod delegation;
 mod fault;
 mod grant;
@@ -32,7 +33,6 @@ mod revocation;
 mod session;
 mod statement;
 mod store;
-mod transaction;
 mod user;
 
 use std::sync::Arc;

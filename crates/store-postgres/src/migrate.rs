@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_users_and_agents.sql"),
     include_str!("../migrations/0003_app_keys.sql"),
     include_str!("../migrations/0004_grant_lookups.sql"),
+    include_str!("../migrations/0005_words.sql"),
 ];
 
 /// Where the schema stands, and who may move it.

@@ -6,8 +6,8 @@ use sqlx::postgres::PgRow;
 
 use crate::{
     PostgresStore,
-    app_key::refuse_retired,
     column::{counter, json, parsed, read, read_counter, read_json, read_text, read_time, text},
+    data_key::refuse_retired,
     fault::Fault,
     statement::{one, values},
 };

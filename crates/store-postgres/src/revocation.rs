@@ -9,9 +9,9 @@ use sqlx::{PgConnection, postgres::PgRow};
 
 use crate::{
     PostgresStore,
-    app_key::refuse_retired,
     audit::append,
     column::{counter, optional_text, parsed, read, read_counter, read_time},
+    data_key::refuse_retired,
     delegation::revoke_all_of,
     fault::Fault,
     statement::{run, values},

@@ -77,7 +77,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError> {
-        // Their transactions go with them: ON DELETE CASCADE. Several processes tidy up at once: each takes others. An
+        // Their attempts go with them: ON DELETE CASCADE. Several processes tidy up at once: each takes others. An
         // array is looked up once; a joined subquery might be for every row, and its limit would not hold.
         let sql = "DELETE FROM sessions WHERE sid = ANY(ARRAY(
                        SELECT sid FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2

@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use rusqlite::{Row, params};
 
 use crate::{
-    SqliteStore, app_key,
+    SqliteStore,
     column::{json, parsed, read_json, read_time},
+    data_key,
     fault::Fault,
     statement::{all, one, run},
 };
@@ -21,7 +22,7 @@ impl AppStore for SqliteStore {
                 "INSERT INTO apps (id, settings, wrapped_key, created_at) VALUES (?1, ?2, ?3, ?4)",
                 params![app.id.to_string(), settings, app.wrapped_key, app.created_at.0],
             )?;
-            app_key::insert(c, app.id, &app.wrapped_key, app.created_at)
+            data_key::insert(c, app.id, &app.wrapped_key, app.created_at)
         })
         .await
     }

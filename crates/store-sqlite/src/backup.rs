@@ -212,7 +212,7 @@ const ASK_AGAIN: &str = "INSERT OR IGNORE INTO main.revocations
         (grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at, created_at)
     SELECT q.grant_id, q.app_id, q.config_id, q.is_refresh_token, q.token, q.attempts, q.next_at, q.created_at
     FROM replaced.revocations q
-    JOIN main.app_keys k ON k.app_id = q.app_id AND k.key_id = substr(q.token, 7, 16) AND k.retired_at IS NULL
+    JOIN main.data_keys k ON k.app_id = q.app_id AND k.key_id = substr(q.token, 7, 16) AND k.retired_at IS NULL
     WHERE q.grant_id = ?1";
 const END_ITS_DELEGATIONS: &str =
     "UPDATE main.delegations SET revoked_at = ?2 WHERE grant_id = ?1 AND revoked_at IS NULL";

@@ -9,12 +9,12 @@ use rusqlite::{Connection, Row, ToSql, named_params, params};
 
 use crate::{
     SqliteStore, agent,
-    app_key::refuse_retired,
     audit::append,
     column::{
         counter, json, optional_text, parsed, read_counter, read_json, read_optional_time, read_text,
         read_time, text,
     },
+    data_key::refuse_retired,
     delegation,
     fault::Fault,
     statement::{all, one, run},

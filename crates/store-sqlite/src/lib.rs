@@ -12,11 +12,12 @@
 
 mod agent;
 mod app;
-mod app_key;
+mod attempt;
 mod audit;
 pub mod backup;
 mod column;
 mod connection;
+mod data_key;
 mod delegation;
 mod fault;
 mod grant;
@@ -29,7 +30,6 @@ mod revocation;
 mod session;
 mod statement;
 mod store;
-mod transaction;
 mod user;
 mod writer;
 

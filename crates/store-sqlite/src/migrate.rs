@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_users_and_agents.sql"),
     include_str!("../migrations/0003_app_keys.sql"),
     include_str!("../migrations/0004_grant_lookups.sql"),
+    include_str!("../migrations/0005_words.sql"),
 ];
 
 /// The newest schema this program knows.

@@ -6,8 +6,8 @@ use rusqlite::{Connection, Row, params};
 
 use crate::{
     SqliteStore,
-    app_key::refuse_retired,
     column::{counter, json, parsed, read_counter, read_json, read_text, read_time, text},
+    data_key::refuse_retired,
     fault::Fault,
     statement::{all, one, run},
 };

@@ -9,9 +9,9 @@ use rusqlite::{Connection, Row, params};
 
 use crate::{
     SqliteStore,
-    app_key::refuse_retired,
     audit::append,
     column::{counter, optional_text, parsed, read_time},
+    data_key::refuse_retired,
     delegation::revoke_all_of,
     fault::Fault,
     statement::{all, run},

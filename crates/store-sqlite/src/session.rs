@@ -70,7 +70,7 @@ impl SessionStore for SqliteStore {
     }
 
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError> {
-        // Their transactions go with them: ON DELETE CASCADE.
+        // Their attempts go with them: ON DELETE CASCADE.
         let sql = "DELETE FROM sessions WHERE sid IN
                        (SELECT sid FROM sessions WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
         self.write(move |c| Ok(run(c, sql, params![before.0, limit])? as u64)).await

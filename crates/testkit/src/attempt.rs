@@ -6,7 +6,7 @@ use crate::{Reply, TestApp, TestBrowser, TestServer};
 
 /// An attempt, up to the provider or to its end.
 #[derive(Debug, Clone)]
-pub struct Attempt {
+pub struct TestAttempt {
     /// The session's token.
     pub token: String,
     /// The session's public id.
@@ -21,7 +21,7 @@ pub struct Attempt {
     pub status: Value,
 }
 
-impl Attempt {
+impl TestAttempt {
     /// A parameter of the authorization URL.
     ///
     /// # Panics
@@ -57,15 +57,15 @@ impl Attempt {
 
 impl TestBrowser {
     /// Mints a session for this provider alone, claims it and approves: the user is about to leave for the provider.
-    pub async fn leave_for(&mut self, server: &TestServer, app: &TestApp, provider: &str) -> Attempt {
+    pub async fn leave_for(&mut self, server: &TestServer, app: &TestApp, provider: &str) -> TestAttempt {
         let token = server.mint_for(app, &json!({ "allowed_providers": [provider] })).await;
         let sid = self.claim(server, app, &token).await;
         let authorize = self.approve(server, &sid, provider).await;
-        Attempt { token, sid, authorize, callback: String::new(), reply: None, status: Value::Null }
+        TestAttempt { token, sid, authorize, callback: String::new(), reply: None, status: Value::Null }
     }
 
     /// Through the provider and the callback, to whatever end.
-    pub async fn come_back(&mut self, server: &TestServer, app: &TestApp, attempt: &mut Attempt) {
+    pub async fn come_back(&mut self, server: &TestServer, app: &TestApp, attempt: &mut TestAttempt) {
         if attempt.callback.is_empty() {
             attempt.callback = self.at_provider(&attempt.authorize).await;
         }
@@ -74,7 +74,7 @@ impl TestBrowser {
     }
 
     /// One whole attempt of the test app, to whatever end.
-    pub async fn attempt(&mut self, server: &TestServer, provider: &str) -> Attempt {
+    pub async fn attempt(&mut self, server: &TestServer, provider: &str) -> TestAttempt {
         let mut attempt = self.leave_for(server, &server.app, provider).await;
         self.come_back(server, &server.app, &mut attempt).await;
         attempt

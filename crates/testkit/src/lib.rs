@@ -14,7 +14,7 @@ pub mod http;
 pub mod postgres;
 pub mod server;
 
-pub use attempt::Attempt;
+pub use attempt::TestAttempt;
 pub use browser::TestBrowser;
 pub use clock::TestClock;
 pub use http::{Reply, Sent};

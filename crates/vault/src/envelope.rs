@@ -8,15 +8,15 @@ use crate::primitives::{KEY, NONCE, TAG};
 pub(crate) const VERSION: u8 = 1;
 /// HKDF-SHA256 and AES-256-GCM.
 pub(crate) const ALGORITHMS: u8 = 1;
-/// Length of an app key's id, in bytes.
+/// Length of a data key's id, in bytes.
 pub(crate) const KEY_ID: usize = 16;
-/// Which app key: 16 random bytes, stored in the clear.
-pub type AppKeyId = [u8; KEY_ID];
+/// Which data key: 16 random bytes, stored in the clear.
+pub type DataKeyId = [u8; KEY_ID];
 /// A key under a one-use key: itself and the tag.
 pub(crate) const WRAPPED: usize = KEY + TAG;
 
 const VALUE: [u8; 4] = *b"ALTV";
-const APP_KEY: [u8; 4] = *b"ALTK";
+const DATA_KEY: [u8; 4] = *b"ALTK";
 const KEY_CHECK: [u8; 4] = *b"ALTC";
 
 const VALUE_HEADER: usize = 6 + KEY_ID + KEY + WRAPPED + KEY + NONCE;
@@ -24,20 +24,20 @@ const VALUE_HEADER: usize = 6 + KEY_ID + KEY + WRAPPED + KEY + NONCE;
 /// How many bytes a sealed value is longer than its plaintext.
 pub const OVERHEAD: usize = VALUE_HEADER + TAG;
 
-/// Which app key a sealed value was sealed under.
+/// Which data key a sealed value was sealed under.
 ///
 /// # Errors
 /// [`VaultError::Corrupt`] when it is no sealed value.
-pub fn sealed_under(sealed: &[u8]) -> Result<AppKeyId, VaultError> {
+pub fn sealed_under(sealed: &[u8]) -> Result<DataKeyId, VaultError> {
     Sealed::read(sealed).map(|sealed| *sealed.key_id)
 }
 
-/// Which app key a wrapped one is.
+/// Which data key a wrapped one is.
 ///
 /// # Errors
-/// [`VaultError::Corrupt`] when it is no wrapped app key.
-pub fn wrapped_key_id(wrapped: &[u8]) -> Result<AppKeyId, VaultError> {
-    WrappedAppKey::read(wrapped).map(|record| *record.key_id)
+/// [`VaultError::Corrupt`] when it is no wrapped data key.
+pub fn wrapped_key_id(wrapped: &[u8]) -> Result<DataKeyId, VaultError> {
+    WrappedDataKey::read(wrapped).map(|record| *record.key_id)
 }
 
 /// Consumes a record from its front.
@@ -119,25 +119,25 @@ impl Header<'_> {
     }
 }
 
-/// An app key under the root key.
-pub(crate) struct WrappedAppKey<'a> {
+/// A data key under the root key.
+pub(crate) struct WrappedDataKey<'a> {
     pub(crate) key_id: &'a [u8; KEY_ID],
     pub(crate) salt: &'a [u8; KEY],
     pub(crate) wrapped: &'a [u8; WRAPPED],
 }
 
-impl<'a> WrappedAppKey<'a> {
+impl<'a> WrappedDataKey<'a> {
     /// # Errors
     /// [`VaultError::Corrupt`].
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, VaultError> {
-        let mut reader = Reader::start(bytes, APP_KEY)?;
+        let mut reader = Reader::start(bytes, DATA_KEY)?;
         let record = Self { key_id: reader.take()?, salt: reader.take()?, wrapped: reader.take()? };
         reader.end()?;
         Ok(record)
     }
 
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut out = start(APP_KEY, 6 + KEY_ID + KEY + WRAPPED);
+        let mut out = start(DATA_KEY, 6 + KEY_ID + KEY + WRAPPED);
         out.extend_from_slice(self.key_id);
         out.extend_from_slice(self.salt);
         out.extend_from_slice(self.wrapped);

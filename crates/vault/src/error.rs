@@ -19,11 +19,11 @@ pub enum VaultError {
     /// happen by itself.
     #[error("a sealed record failed authentication: it was altered or moved")]
     Refused,
-    /// Sealed under another app key (another app's, or a replaced one) than the one it was opened with.
-    #[error("a sealed record belongs to another app key")]
+    /// Sealed under another data key (another app's, or a replaced one) than the one it was opened with.
+    #[error("a sealed record belongs to another data key")]
     WrongKeyId,
-    /// The app key was asked to seal into another app's place: a mistake of the caller's.
-    #[error("an app key may only seal values of its own app")]
+    /// The data key was asked to seal into another app's place: a mistake of the caller's.
+    #[error("a data key may only seal values of its own app")]
     WrongApp,
     /// Too long to seal: a field of the place past 4 GiB or a plaintext past what AES-GCM takes (64 GiB).
     #[error("too long to seal")]

@@ -1,4 +1,4 @@
-//! Bytes in, sealed bytes out: the keyring and the envelope that every secret at rest lives in.
+//! Bytes in, sealed bytes out: the key ring and the envelope that every secret at rest lives in.
 //!
 //! Not here: which nouns are secret and where their rows are (`flows`, `store-*`), reading the root key's file or
 //! variable (`cli`), randomness (an argument, [`Fill`]). This crate knows no noun of the product. There is no way
@@ -8,8 +8,8 @@
 //!
 //! ```text
 //! root key (32 bytes, kept apart from the database)
-//!   └─ app key, one per app (32 bytes, wrapped under the root key; its row deleted = the app's values shredded)
-//!        └─ data key, one per sealed value version (32 bytes, wrapped under the app key; encrypts exactly once)
+//!   └─ data key, one per app (32 bytes, wrapped under the root key; its row deleted = the app's values shredded)
+//!        └─ content key, one per sealed value version (32 bytes, wrapped under the data key; encrypts exactly once)
 //! ```
 //!
 //! No key does two things: each use derives its own key with HKDF-SHA256 and a label of its own (RFC 5869; the
@@ -22,51 +22,51 @@
 //! | 0 | 4 | magic `ALTV` |
 //! | 4 | 1 | format version, 1 |
 //! | 5 | 1 | algorithms, 1 = HKDF-SHA256 and AES-256-GCM for wrapping and for the value |
-//! | 6 | 16 | id of the app key |
+//! | 6 | 16 | id of the data key |
 //! | 22 | 32 | wrap salt, random |
-//! | 54 | 48 | the data key, wrapped: 32 bytes and the 16-byte tag |
-//! | 102 | 32 | commitment to the data key |
+//! | 54 | 48 | the content key, wrapped: 32 bytes and the 16-byte tag |
+//! | 102 | 32 | commitment to the content key |
 //! | 134 | 12 | nonce, random |
 //! | 146 | n | ciphertext, as long as the plaintext |
 //! | 146 + n | 16 | tag |
 //!
-//! - wrap key = HKDF(salt = wrap salt, key = app key, info = `alter-vault/1/wrap-data-key`). It wraps one data key
+//! - wrap key = HKDF(salt = wrap salt, key = data key, info = `alter-vault/1/wrap-data-key`). It wraps one content key
 //!   and nothing else ever, so its AES-GCM nonce is twelve zero bytes and there is no nonce budget to run out of.
-//! - value key = HKDF(no salt, key = data key, info = `alter-vault/1/value`).
-//! - commitment = HKDF(no salt, key = data key, info = `alter-vault/1/commit`). AES-GCM does not commit to its key:
+//! - value key = HKDF(no salt, key = content key, info = `alter-vault/1/value`).
+//! - commitment = HKDF(no salt, key = content key, info = `alter-vault/1/commit`). AES-GCM does not commit to its key:
 //!   a ciphertext can be made that opens under two. The commitment is compared, in constant time, before anything
-//!   is decrypted with the data key.
+//!   is decrypted with the content key.
 //!
 //! # Its place (additional authenticated data)
 //!
 //! A sealed value opens only where it was sealed. Each field is preceded by its length (four bytes, big-endian);
 //! numbers are big-endian, version and algorithm one byte, the generation eight:
 //!
-//! - wrapping the data key: label, version, algorithm, app key id, app, table, column, row, generation;
-//! - the value: the same with its own label, and without the app key id, so that an app key can be replaced by
-//!   wrapping the data keys again, leaving the ciphertexts untouched. The id is still authenticated: by the wrap.
+//! - wrapping the content key: label, version, algorithm, data key id, app, table, column, row, generation;
+//! - the value: the same with its own label, and without the data key id, so that a data key can be replaced by
+//!   wrapping the content keys again, leaving the ciphertexts untouched. The id is still authenticated: by the wrap.
 //!
 //! # The two small records
 //!
-//! | wrapped app key | key check |
+//! | wrapped data key | key check |
 //! |---|---|
 //! | magic `ALTK`, version, algorithm | magic `ALTC`, version, algorithm |
-//! | app key id (16) | salt (32, random) |
+//! | data key id (16) | salt (32, random) |
 //! | wrap salt (32, random) | HKDF(salt, root key, `alter-vault/1/key-check`) (32) |
-//! | app key, wrapped (32 + 16) | |
+//! | data key, wrapped (32 + 16) | |
 //! | 102 bytes | 70 bytes |
 //!
-//! The app key's wrap key is HKDF(wrap salt, root key, `alter-vault/1/wrap-app-key`), nonce zero as above, and
-//! authenticates label, version, algorithm, app key id and app.
+//! The data key's wrap key is HKDF(wrap salt, root key, `alter-vault/1/wrap-app-key`), nonce zero as above, and
+//! authenticates label, version, algorithm, data key id and app.
 //!
-//! Randomness is asked for in this order, which the test vectors depend on: app key: id, salt, key; value: salt,
-//! data key, nonce.
+//! Randomness is asked for in this order, which the test vectors depend on: data key: id, salt, key; value: salt,
+//! content key, nonce.
 //!
 //! # Replacing keys
 //!
-//! - An app key: [`AppKey::rewrap`] value by value; bytes 6 to 101 change, the rest stays. Both keys are needed until the
+//! - A data key: [`DataKey::rewrap`] value by value; bytes 6 to 101 change, the rest stays. Both keys are needed until the
 //!   last value is rewrapped.
-//! - The root key: [`Vault::rewrap_app_key`] for every app key, and a new key check. A vault may accept the other root
+//! - The root key: [`Vault::rewrap_data_key`] for every data key, and a new key check. A vault may accept the other root
 //!   key beside its own ([`Vault::accepting`]), so that servers can be restarted one after the other.
 //!
 //! Randomness for a rewrap: the salt.
@@ -76,20 +76,20 @@
 //! Someone who writes the database can put an older row back whole, generation included. Only the audit log's head,
 //! kept elsewhere, shows that.
 
-mod app_key;
+mod data_key;
 mod envelope;
 mod error;
 mod key;
-mod keyring;
+mod key_ring;
 mod labels;
 mod place;
 mod primitives;
 
-pub use app_key::AppKey;
-pub use envelope::{AppKeyId, OVERHEAD, sealed_under, wrapped_key_id};
+pub use data_key::DataKey;
+pub use envelope::{DataKeyId, OVERHEAD, sealed_under, wrapped_key_id};
 pub use error::VaultError;
 pub use key::RootKey;
-pub use keyring::Vault;
+pub use key_ring::Vault;
 pub use place::Place;
 
 /// Fills a buffer with random bytes: the caller's generator. In production it must be the operating system's, asked

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use alter_vault::{AppKey, Fill, OVERHEAD, Place, RootKey, Vault, VaultError};
+use alter_vault::{DataKey, Fill, OVERHEAD, Place, RootKey, Vault, VaultError};
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
@@ -25,17 +25,17 @@ fn vault() -> Vault {
     Vault::new(RootKey::generate(&random).0)
 }
 
-fn app_key(vault: &Vault, app: &str) -> AppKey {
-    vault.app_key(app, &vault.new_app_key(app, &random).expect("short name")).expect("just made")
+fn data_key(vault: &Vault, app: &str) -> DataKey {
+    vault.data_key(app, &vault.new_data_key(app, &random).expect("short name")).expect("just made")
 }
 
-fn opened(key: &AppKey, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+fn opened(key: &DataKey, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
     key.open(place, sealed).map(|plain| plain.expose_secret().to_vec())
 }
 
 #[test]
 fn what_is_sealed_opens_again_and_is_as_long_as_documented() {
-    let key = app_key(&vault(), "app-a");
+    let key = data_key(&vault(), "app-a");
     for plain in [&b""[..], b"x", b"gho_16C7e42F292c6912E7710c838347Ae178B4a", &[0; 100_000]] {
         let sealed = key.seal(&HOME, plain, &random).expect("sealed");
         assert_eq!(sealed.len(), plain.len() + OVERHEAD);
@@ -46,8 +46,8 @@ fn what_is_sealed_opens_again_and_is_as_long_as_documented() {
 }
 
 #[test]
-fn a_clone_of_an_app_key_opens_what_the_original_sealed() {
-    let key = app_key(&vault(), "app-a");
+fn a_clone_of_an_data_key_opens_what_the_original_sealed() {
+    let key = data_key(&vault(), "app-a");
     let sealed = key.seal(&HOME, b"token", &random).expect("sealed");
     let twin = key.clone();
     drop(key);
@@ -56,7 +56,7 @@ fn a_clone_of_an_app_key_opens_what_the_original_sealed() {
 
 /// How many of `count` seals of one plaintext in one place repeat a salt, a wrapped key, a commitment, a nonce or a
 /// ciphertext.
-fn collisions(key: &AppKey, count: usize, fill: Fill) -> usize {
+fn collisions(key: &DataKey, count: usize, fill: Fill) -> usize {
     let plain = [b't'; 40];
     let mut seen: [HashSet<Vec<u8>>; 5] = Default::default();
     let mut repeated = 0;
@@ -72,14 +72,14 @@ fn collisions(key: &AppKey, count: usize, fill: Fill) -> usize {
 
 #[test]
 fn t89_no_salt_key_nonce_or_ciphertext_repeats_in_a_hundred_thousand_seals() {
-    let key = app_key(&vault(), "app-a");
+    let key = data_key(&vault(), "app-a");
     assert_eq!(collisions(&key, 100_000, &random), 0);
     assert_eq!(collisions(&key, 2, &|buffer| buffer.fill(5)), 5, "the detector sees a stuck generator");
 }
 
 #[test]
 fn t89_every_seal_asks_the_generator_for_salt_key_and_nonce() {
-    let key = app_key(&vault(), "app-a");
+    let key = data_key(&vault(), "app-a");
     let asked = Cell::new(0);
     let fill = |buffer: &mut [u8]| {
         asked.set(asked.get() + buffer.len());
@@ -114,7 +114,7 @@ fn places() -> Vec<Place<'static>> {
 #[test]
 fn t90_a_value_opens_in_its_own_place_and_in_no_other() {
     let vault = vault();
-    let keys = [app_key(&vault, "app-a"), app_key(&vault, "app-b")];
+    let keys = [data_key(&vault, "app-a"), data_key(&vault, "app-b")];
     let key_of = |place: &Place| &keys[usize::from(place.app == "app-b")];
     for from in places() {
         let sealed = key_of(&from).seal(&from, b"token", &random).expect("sealed");
@@ -133,9 +133,9 @@ fn t90_a_value_opens_in_its_own_place_and_in_no_other() {
 }
 
 #[test]
-fn t90_relabelling_a_value_with_another_app_keys_id_does_not_help() {
+fn t90_relabelling_a_value_with_another_data_keys_id_does_not_help() {
     let vault = vault();
-    let (a, b) = (app_key(&vault, "app-a"), app_key(&vault, "app-b"));
+    let (a, b) = (data_key(&vault, "app-a"), data_key(&vault, "app-b"));
     let there = Place { app: "app-b", ..HOME };
     let mut moved = a.seal(&HOME, b"token", &random).expect("sealed");
     let native = b.seal(&there, b"token", &random).expect("sealed");
@@ -146,7 +146,7 @@ fn t90_relabelling_a_value_with_another_app_keys_id_does_not_help() {
 
 #[test]
 fn t90_parts_of_two_values_of_one_place_do_not_combine() {
-    let key = app_key(&vault(), "app-a");
+    let key = data_key(&vault(), "app-a");
     let one = key.seal(&HOME, b"token-1", &random).expect("sealed");
     let two = key.seal(&HOME, b"token-2", &random).expect("sealed");
     for part in [
@@ -166,19 +166,19 @@ fn t90_parts_of_two_values_of_one_place_do_not_combine() {
 }
 
 #[test]
-fn t90_an_app_key_does_not_seal_into_another_apps_place() {
-    let key = app_key(&vault(), "app-a");
+fn t90_an_data_key_does_not_seal_into_another_apps_place() {
+    let key = data_key(&vault(), "app-a");
     let there = Place { app: "app-b", ..HOME };
     assert_eq!(key.seal(&there, b"token", &random), Err(VaultError::WrongApp));
     assert!(key.seal(&HOME, b"token", &random).is_ok(), "positive control");
 }
 
 #[test]
-fn t90_a_wrapped_app_key_opens_for_its_own_app_alone() {
+fn t90_a_wrapped_data_key_opens_for_its_own_app_alone() {
     let vault = vault();
-    let wrapped = vault.new_app_key("app-a", &random).expect("short name");
-    assert!(vault.app_key("app-a", &wrapped).is_ok(), "positive control");
-    assert_eq!(vault.app_key("app-b", &wrapped).err(), Some(VaultError::Refused));
+    let wrapped = vault.new_data_key("app-a", &random).expect("short name");
+    assert!(vault.data_key("app-a", &wrapped).is_ok(), "positive control");
+    assert_eq!(vault.data_key("app-b", &wrapped).err(), Some(VaultError::Refused));
 }
 
 #[test]
@@ -186,13 +186,13 @@ fn t93_a_wrong_root_key_is_told_from_the_right_one() {
     let (root, text) = RootKey::generate(&random);
     let right = Vault::new(root);
     let stored = right.key_check(&random);
-    let wrapped = right.new_app_key("app-a", &random).expect("short name");
+    let wrapped = right.new_data_key("app-a", &random).expect("short name");
     let again = Vault::new(RootKey::from_base64(text.expose_secret()).expect("its own text"));
     assert_eq!(again.verify_key_check(&stored), Ok(()), "positive control");
-    assert!(again.app_key("app-a", &wrapped).is_ok(), "positive control");
+    assert!(again.data_key("app-a", &wrapped).is_ok(), "positive control");
     let wrong = vault();
     assert_eq!(wrong.verify_key_check(&stored), Err(VaultError::WrongRootKey));
-    assert_eq!(wrong.app_key("app-a", &wrapped).err(), Some(VaultError::Refused));
+    assert_eq!(wrong.data_key("app-a", &wrapped).err(), Some(VaultError::Refused));
     assert_ne!(right.key_check(&random), stored, "two databases under one key do not show it");
 }
 
@@ -221,7 +221,7 @@ fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
 
 #[test]
 fn every_flipped_bit_and_every_truncation_of_a_sealed_value_is_refused() {
-    let key = app_key(&vault(), "app-a");
+    let key = data_key(&vault(), "app-a");
     let sealed = key.seal(&HOME, b"a token of some length", &random).expect("sealed");
     assert!(opened(&key, &HOME, &sealed).is_ok(), "positive control");
     for bit in 0..sealed.len() * 8 {
@@ -244,27 +244,27 @@ fn every_flipped_bit_and_every_truncation_of_a_sealed_value_is_refused() {
 }
 
 #[test]
-fn every_flipped_bit_and_every_truncation_of_a_wrapped_app_key_is_refused() {
+fn every_flipped_bit_and_every_truncation_of_a_wrapped_data_key_is_refused() {
     let vault = vault();
-    let wrapped = vault.new_app_key("app-a", &random).expect("short name");
-    assert!(vault.app_key("app-a", &wrapped).is_ok(), "positive control");
+    let wrapped = vault.new_data_key("app-a", &random).expect("short name");
+    assert!(vault.data_key("app-a", &wrapped).is_ok(), "positive control");
     for bit in 0..wrapped.len() * 8 {
-        assert!(vault.app_key("app-a", &flipped(&wrapped, bit)).is_err(), "bit {bit}");
+        assert!(vault.data_key("app-a", &flipped(&wrapped, bit)).is_err(), "bit {bit}");
     }
     for length in 0..wrapped.len() {
-        assert!(vault.app_key("app-a", &wrapped[..length]).is_err(), "{length} bytes");
+        assert!(vault.data_key("app-a", &wrapped[..length]).is_err(), "{length} bytes");
     }
-    assert!(vault.app_key("app-a", &[&wrapped[..], &[0]].concat()).is_err());
+    assert!(vault.data_key("app-a", &[&wrapped[..], &[0]].concat()).is_err());
 }
 
 #[test]
 fn records_of_one_kind_are_not_read_as_another() {
     let vault = vault();
-    let key = app_key(&vault, "app-a");
-    let wrapped = vault.new_app_key("app-a", &random).expect("short name");
+    let key = data_key(&vault, "app-a");
+    let wrapped = vault.new_data_key("app-a", &random).expect("short name");
     assert!(matches!(key.open(&HOME, &wrapped), Err(VaultError::Corrupt(_))));
     assert!(matches!(vault.verify_key_check(&wrapped), Err(VaultError::Corrupt(_))));
-    assert!(matches!(vault.app_key("app-a", &vault.key_check(&random)), Err(VaultError::Corrupt(_))));
+    assert!(matches!(vault.data_key("app-a", &vault.key_check(&random)), Err(VaultError::Corrupt(_))));
 }
 
 proptest! {
@@ -273,7 +273,7 @@ proptest! {
         table in ".{0,20}", column in ".{0,20}", row in ".{0,40}", generation: u64,
         plain in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        let key = app_key(&vault(), "app-a");
+        let key = data_key(&vault(), "app-a");
         let place = Place { app: "app-a", table: &table, column: &column, row: &row, generation };
         let sealed = key.seal(&place, &plain, &random).expect("sealed");
         prop_assert_eq!(opened(&key, &place, &sealed), Ok(plain));
@@ -281,7 +281,7 @@ proptest! {
 
     #[test]
     fn bytes_that_were_never_sealed_are_refused(junk in prop::collection::vec(any::<u8>(), 0..400)) {
-        let key = app_key(&vault(), "app-a");
+        let key = data_key(&vault(), "app-a");
         prop_assert!(key.open(&HOME, &junk).is_err());
         let dressed = [b"ALTV\x01\x01".as_slice(), &junk].concat();
         prop_assert!(key.open(&HOME, &dressed).is_err());
@@ -298,8 +298,8 @@ fn debug_output_shows_no_key_byte_and_no_plaintext() {
     let (root, text) = RootKey::generate(&|buffer| buffer.fill(0xAB));
     let root_shown = format!("{root:?} {root:#?}");
     let vault = Vault::new(root);
-    let wrapped = vault.new_app_key("app-a", &|buffer| buffer.fill(0xAB)).expect("short name");
-    let key = vault.app_key("app-a", &wrapped).expect("just made");
+    let wrapped = vault.new_data_key("app-a", &|buffer| buffer.fill(0xAB)).expect("short name");
+    let key = vault.data_key("app-a", &wrapped).expect("just made");
     let plain = key.open(&HOME, &key.seal(&HOME, &[0xAB; 32], &random).expect("sealed")).expect("opened");
     let shown = format!("{root_shown} {vault:?} {vault:#?} {key:?} {key:#?} {text:?} {plain:?}");
     for trace in traces(0xAB) {

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use alter_vault::{AppKey, Place, RootKey, Vault, VaultError, sealed_under, wrapped_key_id};
+use alter_vault::{DataKey, Place, RootKey, Vault, VaultError, sealed_under, wrapped_key_id};
 use secrecy::ExposeSecret;
 
 const PLACE: Place = Place { app: "app", table: "grants", column: "access_token", row: "row", generation: 3 };
@@ -20,8 +20,8 @@ fn root(byte: u8) -> RootKey {
     RootKey::generate(&|buffer| buffer.fill(byte)).0
 }
 
-fn keys(vault: &Vault, fill: &dyn Fn(&mut [u8])) -> (AppKey, AppKey) {
-    let make = || vault.app_key("app", &vault.new_app_key("app", fill).expect("short")).expect("its own");
+fn keys(vault: &Vault, fill: &dyn Fn(&mut [u8])) -> (DataKey, DataKey) {
+    let make = || vault.data_key("app", &vault.new_data_key("app", fill).expect("short")).expect("its own");
     (make(), make())
 }
 
@@ -48,7 +48,7 @@ fn t92_a_value_that_was_moved_or_altered_is_not_rewrapped() {
     let fill = filler();
     let (vault, other) = (Vault::new(root(7)), "other");
     let (old, new) = keys(&vault, &fill);
-    let foreign = vault.app_key(other, &vault.new_app_key(other, &fill).expect("short")).expect("its own");
+    let foreign = vault.data_key(other, &vault.new_data_key(other, &fill).expect("short")).expect("its own");
     let sealed = old.seal(&PLACE, b"value", &fill).expect("short");
     let refused = |place: Place, bytes: &[u8]| old.rewrap(&new, &place, bytes, &fill).err();
     for place in [
@@ -75,18 +75,18 @@ fn t92_a_value_that_was_moved_or_altered_is_not_rewrapped() {
 }
 
 #[test]
-fn f57_an_app_key_under_a_new_root_key_is_the_same_key() {
+fn f57_an_data_key_under_a_new_root_key_is_the_same_key() {
     let fill = filler();
     let (before, after) = (Vault::new(root(7)), Vault::new(root(8)));
-    let wrapped = before.new_app_key("app", &fill).expect("short");
-    let sealed = before.app_key("app", &wrapped).expect("its own").seal(&PLACE, b"v", &fill).expect("short");
-    let moved = before.rewrap_app_key(&after, "app", &wrapped, &fill).expect("its own");
+    let wrapped = before.new_data_key("app", &fill).expect("short");
+    let sealed = before.data_key("app", &wrapped).expect("its own").seal(&PLACE, b"v", &fill).expect("short");
+    let moved = before.rewrap_data_key(&after, "app", &wrapped, &fill).expect("its own");
     assert_eq!(wrapped_key_id(&moved), wrapped_key_id(&wrapped));
-    let opened = after.app_key("app", &moved).expect("under the new root key").open(&PLACE, &sealed);
+    let opened = after.data_key("app", &moved).expect("under the new root key").open(&PLACE, &sealed);
     assert_eq!(opened.expect("it opens").expose_secret(), b"v");
-    assert_eq!(before.app_key("app", &moved).err(), Some(VaultError::Refused));
-    assert_eq!(after.rewrap_app_key(&before, "app", &wrapped, &fill).err(), Some(VaultError::Refused));
-    assert_eq!(before.rewrap_app_key(&after, "other", &wrapped, &fill).err(), Some(VaultError::Refused));
+    assert_eq!(before.data_key("app", &moved).err(), Some(VaultError::Refused));
+    assert_eq!(after.rewrap_data_key(&before, "app", &wrapped, &fill).err(), Some(VaultError::Refused));
+    assert_eq!(before.rewrap_data_key(&after, "other", &wrapped, &fill).err(), Some(VaultError::Refused));
 }
 
 #[test]
@@ -94,18 +94,18 @@ fn f57_a_vault_that_accepts_the_other_root_key_works_before_and_after_the_change
     let fill = filler();
     let (before, after) = (Vault::new(root(7)), Vault::new(root(8)));
     let both = Vault::new(root(8)).accepting(root(7));
-    let wrapped = before.new_app_key("app", &fill).expect("short");
-    let moved = before.rewrap_app_key(&after, "app", &wrapped, &fill).expect("its own");
-    assert!(both.app_key("app", &wrapped).is_ok() && both.app_key("app", &moved).is_ok());
+    let wrapped = before.new_data_key("app", &fill).expect("short");
+    let moved = before.rewrap_data_key(&after, "app", &wrapped, &fill).expect("its own");
+    assert!(both.data_key("app", &wrapped).is_ok() && both.data_key("app", &moved).is_ok());
 
     assert_eq!(both.verify_key_check(&before.key_check(&fill)), Ok(()));
     assert!(both.is_under_other());
     // What it makes now must open for servers that know the old root key alone.
-    assert!(before.app_key("app", &both.new_app_key("app", &fill).expect("short")).is_ok());
+    assert!(before.data_key("app", &both.new_data_key("app", &fill).expect("short")).is_ok());
 
     assert_eq!(both.verify_key_check(&after.key_check(&fill)), Ok(()));
     assert!(!both.is_under_other());
-    assert!(after.app_key("app", &both.new_app_key("app", &fill).expect("short")).is_ok());
+    assert!(after.data_key("app", &both.new_data_key("app", &fill).expect("short")).is_ok());
 
     let neither = Vault::new(root(9)).key_check(&fill);
     assert_eq!(both.verify_key_check(&neither), Err(VaultError::WrongRootKey), "T93 stays");

@@ -56,7 +56,7 @@ fn with_recorded<T>(case: &Value, make: impl FnOnce(&dyn Fn(&mut [u8])) -> T) ->
 
 fn wrapped_key_of(all: &Value, app: &str) -> Vec<u8> {
     let case =
-        cases(all, "app_keys").iter().find(|c| text(c, "app") == app).expect("a key for every app used");
+        cases(all, "data_keys").iter().find(|c| text(c, "app") == app).expect("a key for every app used");
     bytes(case, "wrapped")
 }
 
@@ -69,13 +69,13 @@ fn the_other_implementations_key_check_is_accepted_and_ours_is_the_same() {
 }
 
 #[test]
-fn the_other_implementations_app_keys_open_and_ours_are_the_same() {
+fn the_other_implementations_data_keys_open_and_ours_are_the_same() {
     let all = vectors();
     let vault = vault(&all);
-    for case in cases(&all, "app_keys") {
+    for case in cases(&all, "data_keys") {
         let (app, wrapped) = (text(case, "app"), bytes(case, "wrapped"));
-        assert!(vault.app_key(app, &wrapped).is_ok());
-        assert_eq!(with_recorded(case, |fill| vault.new_app_key(app, fill)), Ok(wrapped));
+        assert!(vault.data_key(app, &wrapped).is_ok());
+        assert_eq!(with_recorded(case, |fill| vault.new_data_key(app, fill)), Ok(wrapped));
     }
 }
 
@@ -85,7 +85,7 @@ fn the_other_implementations_values_open_and_ours_are_the_same() {
     let vault = vault(&all);
     for case in cases(&all, "values") {
         let (place, plain, sealed) = (place(case), bytes(case, "plaintext"), bytes(case, "sealed"));
-        let key = vault.app_key(place.app, &wrapped_key_of(&all, place.app)).expect("its wrapped key");
+        let key = vault.data_key(place.app, &wrapped_key_of(&all, place.app)).expect("its wrapped key");
         assert_eq!(key.open(&place, &sealed).expect("opens").expose_secret(), plain);
         assert_eq!(with_recorded(case, |fill| key.seal(&place, &plain, fill)), Ok(sealed));
     }
@@ -99,7 +99,7 @@ fn values_that_the_other_implementation_made_wrong_are_refused() {
     let vault = vault(&all);
     for case in cases(&all, "refused") {
         let place = place(case);
-        let key = vault.app_key(place.app, &wrapped_key_of(&all, place.app)).expect("its wrapped key");
+        let key = vault.data_key(place.app, &wrapped_key_of(&all, place.app)).expect("its wrapped key");
         let error = key.open(&place, &bytes(case, "sealed")).expect_err(text(case, "why"));
         let name = match error {
             VaultError::Corrupt(_) => "Corrupt",

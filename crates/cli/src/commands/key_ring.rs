@@ -25,12 +25,12 @@ const TELL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyRingCommand {
-    /// Every app's encryption keys, and how many values are under each.
+    /// Every app's data keys, and how many values are under each.
     List {
         /// App id, or its name; all apps when left out.
         app: Option<String>,
     },
-    /// Give apps a new encryption key, or replace the root key. Servers keep running.
+    /// Give apps a new data key, or replace the root key. Servers keep running.
     Rotate(RotateArgs),
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct RotateArgs {
     /// Make a new key even when an earlier rotation is not finished.
     #[arg(long)]
     anew: bool,
-    /// Instead: put every app key under the root key in this file, which is made when it is not there.
+    /// Instead: put every data key under the root key in this file, which is made when it is not there.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["app", "batch", "anew"])]
     new_root_key_file: Option<PathBuf>,
 }
@@ -76,7 +76,7 @@ async fn list(app: Option<&str>, store: &dyn Store, flows: &Flows, output: Outpu
             let (id, made) = (hex(&state.key.key_id), state.key.created_at.to_rfc3339());
             lines.push(format!("{}  {id}  {made}  {what:<8} {} values", app.id, state.values));
             rows.push(
-                json!({ "app_id": app.id.to_string(), "app_key": id, "created_at": made, "state": what,
+                json!({ "app_id": app.id.to_string(), "data_key": id, "created_at": made, "state": what,
                 "values": state.values }),
             );
         }
@@ -98,7 +98,7 @@ async fn rotate(args: &RotateArgs, store: &dyn Store, flows: &Flows, output: Out
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     let (mut unreadable, mut left) = (Vec::new(), false);
     for app in chosen(args.app.as_deref(), store).await? {
-        let rotated = flows.rotate_app_key(app.id, args.batch, args.anew, teller(&app, output)).await?;
+        let rotated = flows.rotate_data_key(app.id, args.batch, args.anew, teller(&app, output)).await?;
         // Keys that another run is at work on, or that a value keeps.
         let app = store.get_app(app.id).await?.context("the app is gone")?;
         let old = flows.list_key_ring(&app).await?.iter().filter(|s| describe(s) == "old").count();
@@ -175,12 +175,12 @@ async fn replace_root_key(file: &Path, flows: &Flows, output: Output) -> anyhow:
     };
     let path = file.display().to_string();
     let text = format!(
-        "{keys} app keys are under the root key in {path} now.\n\n\
+        "{keys} data keys are under the root key in {path} now.\n\n\
          Every server must be restarted with it: ALTER_ROOT_KEY_FILE={path}. Those that do not know it fail from now on, \
          unless they were started with the new file and ALTER_ROOT_KEY_FILE_OLD beforehand.\n\
          Back the new file up apart from the database. Keep the old one for as long as you keep backups made before today."
     );
-    let value: Value = json!({ "app_keys": keys, "root_key_file": path, "made": made });
+    let value: Value = json!({ "data_keys": keys, "root_key_file": path, "made": made });
     output.answer(&text, &value);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `alter provider list|set|remove`. A provider is a catalogue entry, a `--spec` file, or endpoints given here; flags
+//! `alter provider list|set|remove`. A provider is a catalog entry, a `--spec` file, or endpoints given here; flags
 //! override whichever it is.
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -20,7 +20,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProviderCommand {
-    /// Providers of an app, or the catalogue.
+    /// Providers of an app, or the catalog.
     List {
         /// App id, or its name; not with --catalog.
         #[arg(required_unless_present = "catalog")]
@@ -44,7 +44,7 @@ pub(crate) enum ProviderCommand {
 pub(crate) struct SetArgs {
     /// App id, or its name.
     app: String,
-    /// Provider id: from the catalogue, or your own ([a-z0-9-]).
+    /// Provider id: from the catalog, or your own ([a-z0-9-]).
     id: String,
     /// Your client at the provider.
     #[arg(long, value_name = "ID")]
@@ -79,10 +79,10 @@ pub(crate) struct SetArgs {
     /// request (repeatable).
     #[arg(long = "param", value_name = "K=V")]
     params: Vec<String>,
-    /// The catalogue entry to take, where ID is your own: a second shop, a second client.
+    /// The catalog entry to take, where ID is your own: a second shop, a second client.
     #[arg(long, value_name = "CATALOGUE_ID", conflicts_with = "spec")]
     from: Option<String>,
-    /// A file in the catalogue's format.
+    /// A file in the catalog's format.
     #[arg(long, value_name = "FILE.toml")]
     spec: Option<PathBuf>,
 }
@@ -207,7 +207,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
     Ok(())
 }
 
-/// The facts: spec file, catalogue or blank, then discovery, then the flags.
+/// The facts: spec file, catalog or blank, then discovery, then the flags.
 async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::Result<Recipe> {
     let known = Catalog::builtin().get(args.from.as_ref().unwrap_or(&args.id));
     let mut recipe = match (&args.spec, known) {
@@ -218,10 +218,9 @@ async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::R
         }
         (None, Some(known)) => Recipe { id: args.id.clone(), ..known.clone() },
         (None, None) if args.from.is_some() => {
-            return Err(Usage(
-                "--from names no entry of the catalogue (alter provider list --catalog)".into(),
-            )
-            .into());
+            return Err(
+                Usage("--from names no entry of the catalog (alter provider list --catalog)".into()).into()
+            );
         }
         (None, None) => blank(args)?,
     };
@@ -239,7 +238,7 @@ async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::R
 fn blank(args: &SetArgs) -> Result<Recipe, Usage> {
     if args.issuer.is_none() && (args.authorize_url.is_none() || args.token_url.is_none()) {
         return Err(Usage(format!(
-            "\"{}\" is not in the catalogue (alter provider list --catalog): give --issuer, or --authorize-url and --token-url",
+            "\"{}\" is not in the catalog (alter provider list --catalog): give --issuer, or --authorize-url and --token-url",
             args.id
         )));
     }

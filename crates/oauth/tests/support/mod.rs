@@ -27,7 +27,7 @@ pub(crate) struct World {
     pub(crate) app: AppId,
 }
 
-/// What a transaction keeps between the request and the response.
+/// What an attempt keeps between the request and the response.
 pub(crate) struct Flow {
     pub(crate) state: String,
     pub(crate) nonce: String,

@@ -129,7 +129,7 @@ pub struct ConsentView<'a> {
 pub struct ScopeLine<'a> {
     /// The scope as the provider writes it.
     pub code: &'a str,
-    /// The same in plain words ("Read your calendar"), where the catalogue has them.
+    /// The same in plain words ("Read your calendar"), where the catalog has them.
     pub text: Option<&'a str>,
 }
 

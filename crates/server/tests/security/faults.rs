@@ -1,8 +1,8 @@
 //! Crashes at the numbered points of the fault list, seen from outside, and the reaper that ends what they left.
 
-use alter_core::{Transaction, secret::sha256};
+use alter_core::{Attempt, secret::sha256};
 use alter_mock_provider::{Gate, Raw};
-use alter_testkit::{Attempt, Sent, TestBrowser, TestServer};
+use alter_testkit::{Sent, TestAttempt, TestBrowser, TestServer};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
@@ -16,17 +16,17 @@ async fn poll(server: &TestServer, token: &str) -> Value {
     server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await.json()
 }
 
-async fn status(server: &TestServer, attempt: &Attempt) -> Value {
+async fn status(server: &TestServer, attempt: &TestAttempt) -> Value {
     server.status(&attempt.token, &server.app.origin, json!({})).await.json()
 }
 
-async fn transaction(server: &TestServer, attempt: &Attempt) -> Transaction {
+async fn stored_attempt(server: &TestServer, attempt: &TestAttempt) -> Attempt {
     let state = sha256(attempt.param("state").as_bytes());
-    server.store.find_transaction(&state).await.unwrap().unwrap()
+    server.store.find_attempt(&state).await.unwrap().unwrap()
 }
 
 /// An attempt whose answer is in the journal and whose last commit failed.
-async fn journalled(server: &TestServer, browser: &mut TestBrowser) -> Attempt {
+async fn journalled(server: &TestServer, browser: &mut TestBrowser) -> TestAttempt {
     let mut attempt = browser.leave_for(server, &server.app, "mock").await;
     sql::block(server, "INSERT ON grants");
     browser.come_back(server, &server.app, &mut attempt).await;
@@ -37,7 +37,7 @@ async fn journalled(server: &TestServer, browser: &mut TestBrowser) -> Attempt {
         "neither success nor failure is claimed: {}",
         attempt.status
     );
-    assert_eq!(transaction(server, &attempt).await.status.as_str(), "sent");
+    assert_eq!(stored_attempt(server, &attempt).await.status.as_str(), "sent");
     attempt
 }
 
@@ -75,7 +75,7 @@ async fn a_user_at_the_provider_may_come_back_after_the_sessions_end() {
     server.clock.advance_seconds(120);
     reap(&server).await;
     let mut attempt =
-        Attempt { token, sid, authorize, callback: String::new(), reply: None, status: Value::Null };
+        TestAttempt { token, sid, authorize, callback: String::new(), reply: None, status: Value::Null };
     browser.come_back(&server, &server.app, &mut attempt).await;
     attempt.connection();
 }
@@ -86,15 +86,19 @@ async fn f02_a_crash_after_the_code_was_taken_is_told_as_interrupted_and_nothing
     let mut browser = TestBrowser::new();
     let mut attempt = browser.leave_for(&server, &server.app, "mock").await;
     attempt.callback = browser.at_provider(&attempt.authorize).await;
-    let id = transaction(&server, &attempt).await.id;
-    assert!(server.store.consume_transaction(id, server.flows.now()).await.unwrap());
+    let id = stored_attempt(&server, &attempt).await.id;
+    assert!(server.store.consume_attempt(id, server.flows.now()).await.unwrap());
 
     server.clock.advance_seconds(55);
     reap(&server).await;
-    assert_eq!(transaction(&server, &attempt).await.status.as_str(), "consumed", "somebody may be at work");
+    assert_eq!(
+        stored_attempt(&server, &attempt).await.status.as_str(),
+        "consumed",
+        "somebody may be at work"
+    );
     server.clock.advance_seconds(6);
     reap(&server).await;
-    let lost = transaction(&server, &attempt).await;
+    let lost = stored_attempt(&server, &attempt).await;
     assert_eq!(lost.status.as_str(), "interrupted");
     assert!(lost.verifier.is_empty() && lost.body.is_none());
     let told = status(&server, &attempt).await;
@@ -123,7 +127,7 @@ async fn f02_after_an_interruption_the_same_session_can_start_again_when_more_th
     let (target, body) = select("mock");
     assert!(browser.post(&server, &target, &body).await.status < 300);
     let authorize = browser.approve(&server, &sid, "mock").await;
-    let mut attempt = Attempt {
+    let mut attempt = TestAttempt {
         token,
         sid: sid.clone(),
         authorize,
@@ -131,8 +135,8 @@ async fn f02_after_an_interruption_the_same_session_can_start_again_when_more_th
         reply: None,
         status: Value::Null,
     };
-    let id = transaction(&server, &attempt).await.id;
-    assert!(server.store.consume_transaction(id, server.flows.now()).await.unwrap());
+    let id = stored_attempt(&server, &attempt).await.id;
+    assert!(server.store.consume_attempt(id, server.flows.now()).await.unwrap());
     server.clock.advance_seconds(61);
     reap(&server).await;
     assert_eq!(status(&server, &attempt).await["status"], "open");
@@ -155,12 +159,12 @@ async fn f04_a_crash_between_request_and_answer_is_interrupted_and_the_code_is_n
     let mut browser = TestBrowser::new();
     let mut attempt = browser.leave_for(&server, &server.app, "mock").await;
     attempt.callback = browser.at_provider(&attempt.authorize).await;
-    let (id, now) = (transaction(&server, &attempt).await.id, server.flows.now());
-    assert!(server.store.consume_transaction(id, now).await.unwrap());
+    let (id, now) = (stored_attempt(&server, &attempt).await.id, server.flows.now());
+    assert!(server.store.consume_attempt(id, now).await.unwrap());
     assert!(server.store.mark_sent(id, now).await.unwrap());
     server.clock.advance_seconds(61);
     reap(&server).await;
-    assert_eq!(transaction(&server, &attempt).await.status.as_str(), "interrupted");
+    assert_eq!(stored_attempt(&server, &attempt).await.status.as_str(), "interrupted");
     assert_eq!(status(&server, &attempt).await["error"], "server_error");
     browser.come_back(&server, &server.app, &mut attempt).await;
     assert_eq!(server.mock.seen().token.len(), 0, "it may have been sent before the crash: never twice (I3)");
@@ -188,7 +192,7 @@ async fn f06_a_journalled_answer_becomes_exactly_one_grant() {
         (1, 1)
     );
     assert_eq!(sql::count(&server, "audit WHERE kind = 'grant_connected'"), 1);
-    assert_eq!(sql::count(&server, "transactions WHERE body IS NOT NULL OR verifier <> X''"), 0);
+    assert_eq!(sql::count(&server, "attempts WHERE body IS NOT NULL OR verifier <> X''"), 0);
     assert_eq!(server.mock.seen().token.len(), 1, "the code was sent once (I3)");
     assert_eq!(poll(&server, &attempt.token).await["grants"][0]["grant_id"], attempt.grant_id());
     assert_eq!(server.token(attempt.grant_id()).await.status, 200, "I1");
@@ -212,7 +216,7 @@ async fn f06_a_journalled_answer_survives_a_restart() {
 async fn f06_hours_of_outage_neither_lose_a_journalled_answer_nor_make_its_token_younger() {
     let server = TestServer::start_sqlite().await;
     let attempt = journalled(&server, &mut TestBrowser::new()).await;
-    let sent_at = sql::number(&server, "SELECT status_at FROM transactions");
+    let sent_at = sql::number(&server, "SELECT status_at FROM attempts");
     server.clock.advance_seconds(2 * 3600);
     reap(&server).await;
     assert_eq!(sql::count(&server, "grants"), 1, "the id_token was good when it came");
@@ -334,7 +338,7 @@ async fn old_nonces_and_old_sessions_are_forgotten_and_not_too_early() {
     assert_eq!(poll(&server, &attempt.token).await["status"], "completed");
     server.clock.advance_seconds(300);
     reap(&server).await;
-    assert_eq!((sql::count(&server, "sessions"), sql::count(&server, "transactions")), (0, 0));
+    assert_eq!((sql::count(&server, "sessions"), sql::count(&server, "attempts")), (0, 0));
     assert_eq!(sql::count(&server, "grants"), grants, "what was connected stays");
     assert_eq!(poll(&server, &attempt.token).await["error"], "invalid_token");
 }

@@ -6,7 +6,7 @@ mod agents;
 mod backend;
 mod binding;
 mod callback;
-mod catalogue;
+mod catalog;
 mod faults;
 mod flow;
 mod grants;

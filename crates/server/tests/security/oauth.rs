@@ -4,13 +4,13 @@ use alter_core::secret::{base64url, sha256};
 use alter_egress::{Egress, EgressConfig};
 use alter_mock_provider::{IdTokenFault, MockProvider, ResponseParam};
 use alter_oauth::{DiscoveryError, discover};
-use alter_testkit::{Attempt, TestBrowser, TestServer};
+use alter_testkit::{TestAttempt, TestBrowser, TestServer};
 use serde_json::json;
 
 use crate::sql;
 
 /// Nothing was made of the attempt: the page and the backend are told so, and the database has nothing.
-async fn refused(server: &TestServer, attempt: &Attempt, provider_error: &str, what: &str) {
+async fn refused(server: &TestServer, attempt: &TestAttempt, provider_error: &str, what: &str) {
     assert_eq!(attempt.status["status"], "failed", "{what}: {}", attempt.status);
     assert_eq!(attempt.status["error"], "oauth_provider_error", "{what}: {}", attempt.status);
     assert_eq!(attempt.provider_error(), provider_error, "{what}");
@@ -19,7 +19,7 @@ async fn refused(server: &TestServer, attempt: &Attempt, provider_error: &str, w
         server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": attempt.token })).await;
     assert_eq!(polled.json()["status"], "error", "{what}: {}", polled.text());
     assert_eq!(polled.json()["error"]["error_code"], "connect_flow_error", "{what}: {}", polled.text());
-    assert_eq!(sql::count(server, "transactions WHERE body IS NOT NULL"), 0, "{what}: the answer was kept");
+    assert_eq!(sql::count(server, "attempts WHERE body IS NOT NULL"), 0, "{what}: the answer was kept");
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn t19_two_issuers_in_one_response_are_none() {
     server.mock.set(|s| s.extra_response_params = extra);
     let attempt = TestBrowser::new().attempt(&server, "mock").await;
     assert_eq!(attempt.reply.as_ref().map(|r| r.status), Some(400));
-    assert_eq!(attempt.status["status"], "open", "the transaction is still alive");
+    assert_eq!(attempt.status["status"], "open", "the attempt is still alive");
     assert_eq!(server.mock.seen().token.len(), 0);
 }
 
@@ -164,7 +164,7 @@ async fn t22_a_transaction_without_its_verifier_does_not_reach_the_exchange() {
     let server = TestServer::start().await;
     let mut browser = TestBrowser::new();
     let mut attempt = browser.leave_for(&server, &server.app, "mock").await;
-    assert_eq!(sql::run(&server, "UPDATE transactions SET verifier = X''", []), 1);
+    assert_eq!(sql::run(&server, "UPDATE attempts SET verifier = X''", []), 1);
     browser.come_back(&server, &server.app, &mut attempt).await;
     assert_eq!(attempt.status["error"], "server_error", "{}", attempt.status);
     assert_eq!(server.mock.seen().token.len(), 0);
@@ -174,7 +174,7 @@ async fn t22_a_transaction_without_its_verifier_does_not_reach_the_exchange() {
 }
 
 /// The attacker has the victim's code and puts it into the callback of his own flow.
-async fn inject(server: &TestServer) -> (Attempt, TestBrowser, Attempt) {
+async fn inject(server: &TestServer) -> (TestAttempt, TestBrowser, TestAttempt) {
     let mut victim = TestBrowser::new();
     let mut theirs = victim.leave_for(server, &server.app, "mock").await;
     theirs.callback = victim.at_provider(&theirs.authorize).await;

@@ -2,7 +2,7 @@
 //! code (I3); nothing half-made is kept; and the next attempt works.
 
 use alter_mock_provider::{Raw, TokenFault};
-use alter_testkit::{Attempt, TestBrowser, TestServer};
+use alter_testkit::{TestAttempt, TestBrowser, TestServer};
 use serde_json::{Value, json};
 
 use crate::sql;
@@ -12,7 +12,7 @@ async fn poll(server: &TestServer, token: &str) -> Value {
 }
 
 /// The end of an attempt that the provider's illness cost.
-async fn lost(server: &TestServer, attempt: &Attempt, browser: &mut TestBrowser, what: &str) {
+async fn lost(server: &TestServer, attempt: &TestAttempt, browser: &mut TestBrowser, what: &str) {
     assert_eq!(attempt.reply.as_ref().map(|r| r.status), Some(303), "{what}");
     assert_eq!(attempt.status["status"], "failed", "{what}: {}", attempt.status);
     assert_eq!(attempt.status["error"], "oauth_provider_error", "{what}: {}", attempt.status);
@@ -21,8 +21,8 @@ async fn lost(server: &TestServer, attempt: &Attempt, browser: &mut TestBrowser,
     let text = page.text();
     assert!(text.contains("Mock Provider") && !text.contains("alex@acme.example"), "{what}: {text}");
     assert_eq!(sql::count(server, "grants"), 0, "{what}");
-    assert_eq!(sql::count(server, "transactions WHERE status <> 'failed'"), 0, "{what}: all have ended (I6)");
-    assert_eq!(sql::count(server, "transactions WHERE body IS NOT NULL OR verifier <> X''"), 0, "{what}");
+    assert_eq!(sql::count(server, "attempts WHERE status <> 'failed'"), 0, "{what}: all have ended (I6)");
+    assert_eq!(sql::count(server, "attempts WHERE body IS NOT NULL OR verifier <> X''"), 0, "{what}");
 }
 
 #[tokio::test]

@@ -39,8 +39,8 @@ fn sealed(server: &TestServer) -> Vec<(Cell, Vec<u8>)> {
         ("grants", "id", "refresh_token"),
         ("grants", "id", "id_token"),
         ("providers", "config_id", "client_secret"),
-        ("transactions", "id", "verifier"),
-        ("transactions", "id", "body"),
+        ("attempts", "id", "verifier"),
+        ("attempts", "id", "body"),
         ("apps", "id", "wrapped_key"),
         ("key_check", "id", "value"),
     ];
@@ -205,9 +205,8 @@ async fn t90_a_foreign_verifier_or_client_secret_is_never_sent_to_a_provider() {
             }
             let mut browser = TestBrowser::new();
             let mut attempt = browser.leave_for(server, &server.app, "mock").await;
-            let id = sql::text(server, &format!("SELECT id FROM transactions WHERE sid = '{}'", attempt.sid));
-            let target =
-                if is_verifier { cell("transactions", "verifier", "id", &id) } else { secret.clone() };
+            let id = sql::text(server, &format!("SELECT id FROM attempts WHERE sid = '{}'", attempt.sid));
+            let target = if is_verifier { cell("attempts", "verifier", "id", &id) } else { secret.clone() };
             target.write(server, value);
             browser.come_back(server, &server.app, &mut attempt).await;
             secret.write(server, &right);
@@ -244,8 +243,8 @@ async fn t90_a_foreign_refresh_token_is_not_carried_into_the_next_version() {
 async fn t90_a_foreign_answer_in_the_journal_is_not_replayed() {
     let stage = stage().await;
     let server = &stage.server;
-    let id = sql::text(server, "SELECT id FROM transactions WHERE status = 'sent'");
-    let target = cell("transactions", "body", "id", &id);
+    let id = sql::text(server, "SELECT id FROM attempts WHERE status = 'sent'");
+    let target = cell("attempts", "body", "id", &id);
     let right = target.read(server).unwrap();
     let connected = || sql::count(server, "audit WHERE kind = 'grant_connected'");
     let before = connected();
@@ -273,7 +272,7 @@ async fn t89_two_connections_with_the_same_answer_share_no_key_no_nonce_and_no_c
         sql::block(&server, "INSERT ON audit");
         browser.come_back(&server, &server.app, &mut attempt).await;
         sql::unblock(&server);
-        let under_way = sealed(&server).into_iter().filter(|(cell, _)| cell.table == "transactions");
+        let under_way = sealed(&server).into_iter().filter(|(cell, _)| cell.table == "attempts");
         values.extend(under_way.map(|(cell, value)| (format!("{round} {cell:?}"), value)));
         server.clock.advance_seconds(61);
         server.flows.reap().await.unwrap();

@@ -71,7 +71,7 @@ async fn t91_no_file_holds_a_secret_at_any_moment_of_a_flow() {
     // The last commit fails: the answer stays in the journal.
     sql::block(&server, "INSERT ON audit");
     browser.come_back(&server, &server.app, &mut attempt).await;
-    assert_eq!(sql::count(&server, "transactions WHERE status = 'sent' AND body IS NOT NULL"), 1);
+    assert_eq!(sql::count(&server, "attempts WHERE status = 'sent' AND body IS NOT NULL"), 1);
     files.extend(snapshot("with the answer in the journal", server.dir()));
     assert!(files.iter().any(|(name, _)| name.contains("alter.db-wal")), "the log is scanned too");
     sql::unblock(&server);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alter_core::{
-    AddAppKey, AgentStatus, AppId, AuditKind, Grant, RevocationOutcome, RevokeGrant, Store,
+    AddDataKey, AgentStatus, AppId, AuditKind, Grant, RevocationOutcome, RevokeGrant, Store,
     audit::{CHAIN_START, chain},
 };
 use alter_testkit::contract::sample::{
@@ -36,7 +36,7 @@ async fn a_callback_is_not_refused_because_a_page_says_that_it_is_alive() {
     let other = open(&database).await;
     let app = stored_app(&*one).await.unwrap();
     for _ in 0..10 {
-        let (session, transaction) = started(&*one, app).await.unwrap();
+        let (session, attempt) = started(&*one, app).await.unwrap();
         let alive = |store: Arc<dyn Store>| {
             let sid = session.sid.clone();
             async move {
@@ -46,7 +46,7 @@ async fn a_callback_is_not_refused_because_a_page_says_that_it_is_alive() {
             }
         };
         let (saved, consumed) =
-            tokio::join!(count_true(&other, 10, alive), one.consume_transaction(transaction.id, T0));
+            tokio::join!(count_true(&other, 10, alive), one.consume_attempt(attempt.id, T0));
         assert!(consumed.unwrap());
         let after = found(one.get_session(&session.sid).await.unwrap());
         assert_eq!(after.version, session.version + 1 + saved as u64, "every save counts once");
@@ -73,19 +73,19 @@ async fn t96_two_processes_write_one_unbroken_chain() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_adds_an_app_key_holds_nothing_that_the_replacing_of_the_root_key_needs() {
+async fn who_adds_an_data_key_holds_nothing_that_the_replacing_of_the_root_key_needs() {
     let (database, store) = make().await;
     let app = app();
     store.insert_app(app.clone()).await.unwrap();
     store.insert_key_check(vec![7; 40]).await.unwrap();
     // The steps of the replacing, in its order.
     let mut replacing = Held::by(&database, "UPDATE key_check SET value = value").await;
-    let audit = audit(app.id, AuditKind::AppKeyAdded);
-    let add = AddAppKey { app_id: app.id, wrapped: wrapped_key(), replaces: app.wrapped_key, at: T0, audit };
-    let adding = tokio::spawn(async move { store.add_app_key(add).await });
+    let audit = audit(app.id, AuditKind::DataKeyAdded);
+    let add = AddDataKey { app_id: app.id, wrapped: wrapped_key(), replaces: app.wrapped_key, at: T0, audit };
+    let adding = tokio::spawn(async move { store.add_data_key(add).await });
     until_blocked(&database, 1).await;
     // Nobody holds them.
-    replacing.and("SELECT 1 FROM app_keys, apps FOR UPDATE NOWAIT").await;
+    replacing.and("SELECT 1 FROM data_keys, apps FOR UPDATE NOWAIT").await;
     replacing.let_go().await;
     assert!(adding.await.unwrap().unwrap());
 }
@@ -130,9 +130,9 @@ async fn no_delegation_outlives_an_agent_that_is_revoked_while_it_is_made() {
     let app = stored_app(&*one).await.unwrap();
     for _ in 0..20 {
         let (mut agent, _) = stored_agent(&*one, app).await.unwrap();
-        let (session, transaction) = sent(&*one, app).await.unwrap();
+        let (session, attempt) = sent(&*one, app).await.unwrap();
         let grant = grant(app);
-        let mut connect = complete(&session, &transaction, &grant);
+        let mut connect = complete(&session, &attempt, &grant);
         connect.delegation = Some(delegation(&grant, agent.id));
         agent.status = AgentStatus::Revoked;
         let revoke = other.save_agent(None, &agent, audit(app, AuditKind::AgentRevoked));
@@ -199,8 +199,8 @@ async fn t98_an_agent_that_never_stops_asking_cannot_keep_its_suspension_away() 
     }
     for (n, store) in processes.iter().cycle().take(12).cloned().enumerate() {
         let grant = Grant { subject: format!("account-{n}"), ..grant(app) };
-        let (session, transaction) = sent(&*one, app).await.unwrap();
-        let mut connect = complete(&session, &transaction, &grant);
+        let (session, attempt) = sent(&*one, app).await.unwrap();
+        let mut connect = complete(&session, &attempt, &grant);
         connect.delegation = Some(delegation(&grant, agent.id));
         assert!(one.complete_connect(connect).await.unwrap());
         let mut asked = release(&grant, None);

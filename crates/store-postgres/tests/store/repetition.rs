@@ -56,10 +56,10 @@ async fn f35_a_transaction_that_is_undone_by_others_is_repeated_and_counts_once(
 async fn f35_a_connection_completes_once_however_often_it_is_repeated() {
     let (database, store) = make().await;
     let app = stored_app(&*store).await.unwrap();
-    let (session, transaction) = sent(&*store, app).await.unwrap();
+    let (session, attempt) = sent(&*store, app).await.unwrap();
     let grant = grant(app);
     inject(&database, 5, "40001", true);
-    let done = complete(&session, &transaction, &grant);
+    let done = complete(&session, &attempt, &grant);
     assert!(store.complete_connect(done.clone()).await.unwrap());
     assert_eq!(tries(&database), "6");
     let after = found(store.get_session(&session.sid).await.unwrap());
@@ -98,16 +98,16 @@ async fn f35_a_deadlock_ends_with_both_done() {
     database.sql(&format!("ALTER DATABASE {} SET deadlock_timeout = '3s'", database.name()));
     let store = open(&database).await;
     let app = stored_app(&*store).await.unwrap();
-    let (session, transaction) = started(&*store, app).await.unwrap();
+    let (session, attempt) = started(&*store, app).await.unwrap();
     let mut other = PgConnection::connect(&database.url).await.unwrap();
     other.execute("SET deadlock_timeout = '60s'").await.unwrap();
     other.execute("BEGIN").await.unwrap();
     // Ours waits for this row before the other asks for the one that ours holds.
     other.execute("SELECT sid FROM sessions FOR UPDATE").await.unwrap();
-    let consume = store.consume_transaction(transaction.id, T0);
+    let consume = store.consume_attempt(attempt.id, T0);
     let cross = async {
         until_blocked(&database, 1).await;
-        other.execute("UPDATE transactions SET nonce = 'other'").await.unwrap();
+        other.execute("UPDATE attempts SET nonce = 'other'").await.unwrap();
         other.execute("COMMIT").await.unwrap();
     };
     let (consumed, ()) = tokio::join!(consume, cross);
@@ -116,7 +116,7 @@ async fn f35_a_deadlock_ends_with_both_done() {
         database.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"),
         "1"
     );
-    let after = found(store.find_transaction(&transaction.state_hash).await.unwrap());
+    let after = found(store.find_attempt(&attempt.state_hash).await.unwrap());
     assert_eq!((after.status.as_str(), &*after.nonce), ("consumed", "other"));
     assert_eq!(found(store.get_session(&session.sid).await.unwrap()).version, session.version + 1);
 }

@@ -1,9 +1,9 @@
 //! What was wiped is gone from the files, not only from the answers.
 
-use alter_core::{AuditKind, Store, TransactionStatus, TransactionStore as _};
+use alter_core::{AttemptStatus, AttemptStore as _, AuditKind, Store};
 use alter_store_sqlite::{Open, SqliteStore};
 use alter_testkit::contract::sample::{
-    T0, attempt, audit, claim, complete, denied, found, grant, session, stored_app, transaction,
+    T0, attempt, audit, claim, complete, denied, found, grant, session, stored_app, underway,
 };
 use rusqlite::Connection;
 
@@ -27,21 +27,21 @@ fn checkpoint(directory: &Directory) {
     assert_eq!(busy, 0);
 }
 
-/// A transaction that is `sent`, with sealed values of these lengths that carry the markers.
+/// An attempt that is `sent`, with sealed values of these lengths that carry the markers.
 async fn planted(
     store: &dyn Store,
     app: alter_core::AppId,
     verifier: usize,
     body: usize,
-) -> (alter_core::Session, alter_core::Transaction) {
+) -> (alter_core::Session, alter_core::Attempt) {
     let mut session = session(app);
     session.claim_by(claim()).unwrap();
     store.insert_session(None, session.clone()).await.unwrap();
-    let mut t = transaction(&session);
+    let mut t = attempt(&session);
     t.verifier = VERIFIER.iter().copied().cycle().take(verifier).collect();
-    session.start(attempt(&t));
-    assert!(store.start_transaction(&session, t.clone()).await.unwrap());
-    assert!(store.consume_transaction(t.id, T0).await.unwrap());
+    session.start(underway(&t));
+    assert!(store.start_attempt(&session, t.clone()).await.unwrap());
+    assert!(store.consume_attempt(t.id, T0).await.unwrap());
     assert!(store.mark_sent(t.id, T0).await.unwrap());
     let body = BODY.iter().copied().cycle().take(body).collect();
     assert!(store.save_body(t.id, body).await.unwrap());
@@ -69,7 +69,7 @@ async fn t91_sealed_values_of_a_finished_transaction_leave_the_files() {
             store.complete_connect(complete(&session, &t, &grant(app))).await
         } else {
             let audit = audit(app, AuditKind::ConnectFailed);
-            store.fail_transaction(t.id, TransactionStatus::Failed, denied(), audit, T0).await
+            store.fail_attempt(t.id, AttemptStatus::Failed, denied(), audit, T0).await
         };
         assert!(ended.unwrap());
     }

@@ -290,13 +290,13 @@ pub async fn t13_a_delegation_is_written_with_its_grant_or_not_at_all(
     let (foreign, _) = stored_agent(&*store, other).await?;
     for agent in [revoked.id, foreign.id, AgentId::new(&SystemRandom)] {
         let grant = grant(app);
-        let (session, transaction) = sent(&*store, app).await?;
-        let mut complete = complete(&session, &transaction, &grant);
+        let (session, attempt) = sent(&*store, app).await?;
+        let mut complete = complete(&session, &attempt, &grant);
         complete.delegation = Some(delegation(&grant, agent));
         assert!(matches!(store.complete_connect(complete.clone()).await, Err(StoreError::Conflict)));
         assert!(store.get_grant(app, grant.id).await?.is_none(), "no grant without its delegation");
         complete.delegation = Some(delegation(&grant, mine.id));
-        assert!(store.complete_connect(complete).await?, "control: the transaction is untouched");
+        assert!(store.complete_connect(complete).await?, "control: the attempt is untouched");
         assert_eq!(store.find_delegation(app, grant.id, mine.id).await?, Some(delegation(&grant, mine.id)));
     }
     Ok(())
@@ -323,8 +323,8 @@ pub async fn a_revoked_delegation_is_gone_until_it_is_approved_again(
     assert!(listed(&*store, app, &delegated).await?.is_empty());
 
     grant.credential.generation = 2;
-    let (session, transaction) = sent(&*store, app).await?;
-    let mut again = complete(&session, &transaction, &grant);
+    let (session, attempt) = sent(&*store, app).await?;
+    let mut again = complete(&session, &attempt, &grant);
     let mut fewer = delegation(&grant, agent.id);
     fewer.scopes = vec!["mail".into()];
     again.delegation = Some(fewer.clone());

@@ -7,8 +7,10 @@
 
 pub mod agent;
 pub mod app;
-pub mod app_key;
+pub mod attempt;
+pub mod attempt_end;
 pub mod audit;
+pub mod data_key;
 pub mod grant;
 pub mod key;
 pub mod provider;
@@ -16,8 +18,6 @@ pub mod revocation;
 pub mod sample;
 pub mod session;
 pub mod store;
-pub mod transaction;
-pub mod transaction_end;
 pub mod user;
 
 /// Makes one `#[tokio::test]` of every case. The argument is the full path of an `async fn` without arguments that
@@ -34,7 +34,7 @@ macro_rules! store_contract_tests {
                 settings_are_replaced_and_nothing_else,
                 nul_in_settings_is_refused_and_nothing_is_stored,
             ],
-            app_key: [
+            data_key: [
                 a_new_key_is_current_and_the_one_before_it_stays_for_reading,
                 of_many_new_keys_at_once_exactly_one_counts,
                 t92_a_value_in_any_column_is_counted_listed_and_put_under_another_key,
@@ -59,7 +59,7 @@ macro_rules! store_contract_tests {
                 a_config_id_belongs_to_one_configuration,
                 providers_are_listed_in_byte_order,
                 t72_a_configuration_of_another_app_is_neither_listed_nor_deleted,
-                deleting_a_provider_leaves_its_grants_and_transactions,
+                deleting_a_provider_leaves_its_grants_and_attempts,
                 nul_in_a_configuration_is_refused,
             ],
             session: [
@@ -71,22 +71,22 @@ macro_rules! store_contract_tests {
                 t61_a_replayed_nonce_stores_no_session,
                 a_session_that_is_refused_leaves_its_nonce_unused,
                 lapsed_sessions_are_the_open_ones_past_their_time_oldest_first,
-                old_sessions_are_deleted_with_their_transactions,
+                old_sessions_are_deleted_with_their_attempts,
                 a_large_document_with_every_script_is_kept,
                 nul_in_a_session_is_refused,
             ],
-            transaction: [
-                starting_saves_the_session_and_the_transaction,
+            attempt: [
+                starting_saves_the_session_and_the_attempt,
                 starting_from_a_session_that_has_moved_stores_nothing,
                 a_state_that_exists_is_a_conflict_and_stores_nothing,
                 t17_of_fifty_concurrent_callbacks_exactly_one_consumes,
-                a_transaction_is_consumed_until_the_microsecond_it_expires,
+                an_attempt_is_consumed_until_the_microsecond_it_expires,
                 what_is_unknown_moves_nowhere,
                 sent_comes_after_consumed_alone,
                 a_body_is_kept_while_sent_alone,
-                stuck_transactions_are_consumed_or_sent_oldest_first,
+                stuck_attempts_are_consumed_or_sent_oldest_first,
             ],
-            transaction_end: [
+            attempt_end: [
                 completing_stores_grant_session_audit_and_wipes,
                 completing_twice_counts_once,
                 of_many_concurrent_ends_exactly_one_counts,
@@ -187,7 +187,7 @@ mod tests {
         let files = [
             include_str!("agent.rs"),
             include_str!("app.rs"),
-            include_str!("app_key.rs"),
+            include_str!("data_key.rs"),
             include_str!("audit.rs"),
             include_str!("grant.rs"),
             include_str!("key.rs"),
@@ -195,8 +195,8 @@ mod tests {
             include_str!("revocation.rs"),
             include_str!("session.rs"),
             include_str!("store.rs"),
-            include_str!("transaction.rs"),
-            include_str!("transaction_end.rs"),
+            include_str!("attempt.rs"),
+            include_str!("attempt_end.rs"),
             include_str!("user.rs"),
         ];
         let cases = files.iter().flat_map(|file| file.split("pub async fn ").skip(1));

@@ -86,16 +86,16 @@ pub async fn t72_a_configuration_of_another_app_is_neither_listed_nor_deleted(
     Ok(())
 }
 
-pub async fn deleting_a_provider_leaves_its_grants_and_transactions(
+pub async fn deleting_a_provider_leaves_its_grants_and_attempts(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     store.save_provider(config(app, "google")).await?;
     let grant = stored_grant(&*store, app).await?;
-    let (_, transaction) = started(&*store, app).await?;
+    let (_, attempt) = started(&*store, app).await?;
     assert!(store.delete_provider(app, "google").await?);
     assert!(store.get_grant(app, grant.id).await?.is_some());
-    assert!(store.find_transaction(&transaction.state_hash).await?.is_some());
+    assert!(store.find_attempt(&attempt.state_hash).await?.is_some());
     Ok(())
 }
 

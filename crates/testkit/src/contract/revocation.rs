@@ -133,10 +133,10 @@ pub async fn the_same_account_connected_after_a_revocation_is_a_new_grant(
     let first = stored_grant(&*store, app).await?;
     assert!(store.revoke_grant(revoke(&first)).await?);
     // What was read before the revocation may not be written back.
-    let (session, transaction) = sent(&*store, app).await?;
+    let (session, attempt) = sent(&*store, app).await?;
     let mut stale = first.clone();
     stale.credential.generation = 2;
-    let refused = store.complete_connect(complete(&session, &transaction, &stale)).await;
+    let refused = store.complete_connect(complete(&session, &attempt, &stale)).await;
     assert!(matches!(refused, Err(StoreError::Conflict)));
     let second = Grant { subject: first.subject.clone(), ..grant(app) };
     store_grant(&*store, &second).await?;

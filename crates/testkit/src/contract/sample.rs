@@ -4,11 +4,11 @@ use std::{fmt::Debug, sync::Arc};
 
 use alter_core::{
     Agent, AgentCreated, AgentData, AgentId, AgentStatus, ApiKey, App, AppId, AppSettings, Attempt,
-    AuditEntry, AuditKind, CallNonce, Claim, ClientAuth, CompleteConnect, ConfigId, Connection, Coop,
-    Credential, Delegation, Failure, FailureKind, Grant, GrantFilter, GrantId, Hash, KeyId, Level, Micros,
-    Operation, Principal, ProviderConfig, Recipe, ReleaseCredential, Session, SessionAgent, SessionData,
-    SessionId, SessionUser, Store, StoreError, SystemRandom, Transaction, TransactionId, TransactionStatus,
-    User, UserId, time::random_bytes,
+    AttemptId, AttemptStatus, AuditEntry, AuditKind, CallNonce, Claim, ClientAuth, CompleteConnect, ConfigId,
+    Connection, Coop, Credential, Delegation, Failure, FailureKind, Grant, GrantFilter, GrantId, Hash, KeyId,
+    Level, Micros, Operation, Principal, ProviderConfig, Recipe, ReleaseCredential, Session, SessionAgent,
+    SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom, Underway, User, UserId,
+    time::random_bytes,
 };
 use serde_json::json;
 
@@ -31,7 +31,7 @@ pub fn app() -> App {
     App { id: AppId::new(&SystemRandom), settings, wrapped_key: wrapped_key(), created_at: T0 }
 }
 
-/// What is as long as a wrapped app key, with an id of its own.
+/// What is as long as a wrapped data key, with an id of its own.
 pub fn wrapped_key() -> Vec<u8> {
     [&b"ALTK\x01\x01"[..], &random_bytes::<96>(&SystemRandom)].concat()
 }
@@ -130,8 +130,8 @@ pub fn delegation(grant: &Grant, agent: AgentId) -> Delegation {
 /// The store's.
 pub async fn delegated_grant(store: &dyn Store, app: AppId, agent: AgentId) -> Result<Grant, StoreError> {
     let grant = grant(app);
-    let (session, transaction) = sent(store, app).await?;
-    let mut complete = complete(&session, &transaction, &grant);
+    let (session, attempt) = sent(store, app).await?;
+    let mut complete = complete(&session, &attempt, &grant);
     complete.delegation = Some(delegation(&grant, agent));
     assert!(store.complete_connect(complete).await?);
     Ok(grant)
@@ -209,10 +209,10 @@ pub fn claim() -> Claim {
     Claim { level: Level::L2, cb: Some("flow".into()), browser: hash(), marker: Some(hash()), at: T0 }
 }
 
-/// A transaction of the session, as started; it expires at `T0` + 600 s.
-pub fn transaction(session: &Session) -> Transaction {
-    Transaction {
-        id: TransactionId::new(&SystemRandom),
+/// An attempt of the session, as started; it expires at `T0` + 600 s.
+pub fn attempt(session: &Session) -> Attempt {
+    Attempt {
+        id: AttemptId::new(&SystemRandom),
         sid: session.sid.clone(),
         app_id: session.app_id,
         config_id: ConfigId::new(&SystemRandom),
@@ -223,35 +223,35 @@ pub fn transaction(session: &Session) -> Transaction {
         scopes: vec!["mail".into()],
         created_at: T0,
         expires_at: T0.plus_seconds(600),
-        status: TransactionStatus::Started,
+        status: AttemptStatus::Started,
         status_at: T0,
         body: None,
     }
 }
 
-/// A session that is stored, claimed, and has `transaction` under way.
+/// A session that is stored, claimed, and has `attempt` under way.
 ///
 /// # Errors
 /// The store's.
-pub async fn started(store: &dyn Store, app: AppId) -> Result<(Session, Transaction), StoreError> {
+pub async fn started(store: &dyn Store, app: AppId) -> Result<(Session, Attempt), StoreError> {
     let mut session = session(app);
     session.claim_by(claim()).expect("a claim at this level is let in");
     store.insert_session(None, session.clone()).await?;
-    let transaction = transaction(&session);
-    session.start(attempt(&transaction));
-    assert!(store.start_transaction(&session, transaction.clone()).await?);
+    let attempt = attempt(&session);
+    session.start(underway(&attempt));
+    assert!(store.start_attempt(&session, attempt.clone()).await?);
     session.version += 1;
-    Ok((session, transaction))
+    Ok((session, attempt))
 }
 
-/// What the session records of a transaction under way.
-pub fn attempt(transaction: &Transaction) -> Attempt {
-    Attempt {
-        transaction: transaction.id,
+/// What the session records of an attempt under way.
+pub fn underway(attempt: &Attempt) -> Underway {
+    Underway {
+        attempt: attempt.id,
         provider: "google".into(),
         coop: Coop::Severs,
-        started_at: transaction.created_at,
-        expires_at: transaction.expires_at,
+        started_at: attempt.created_at,
+        expires_at: attempt.expires_at,
         exchanging: false,
     }
 }
@@ -260,13 +260,13 @@ pub fn attempt(transaction: &Transaction) -> Attempt {
 ///
 /// # Errors
 /// The store's.
-pub async fn sent(store: &dyn Store, app: AppId) -> Result<(Session, Transaction), StoreError> {
-    let (session, transaction) = started(store, app).await?;
-    assert!(store.consume_transaction(transaction.id, T0).await?);
-    assert!(store.mark_sent(transaction.id, T0).await?);
-    assert!(store.save_body(transaction.id, vec![9; 300]).await?);
+pub async fn sent(store: &dyn Store, app: AppId) -> Result<(Session, Attempt), StoreError> {
+    let (session, attempt) = started(store, app).await?;
+    assert!(store.consume_attempt(attempt.id, T0).await?);
+    assert!(store.mark_sent(attempt.id, T0).await?);
+    assert!(store.save_body(attempt.id, vec![9; 300]).await?);
     let session = found(store.get_session(&session.sid).await?);
-    Ok((session, transaction))
+    Ok((session, attempt))
 }
 
 /// A grant of generation 1 for an account of its own.
@@ -315,16 +315,16 @@ pub async fn stored_grant(store: &dyn Store, app: AppId) -> Result<Grant, StoreE
 /// # Errors
 /// The store's.
 pub async fn store_grant(store: &dyn Store, grant: &Grant) -> Result<(), StoreError> {
-    let (session, transaction) = sent(store, grant.app_id).await?;
-    assert!(store.complete_connect(complete(&session, &transaction, grant)).await?);
+    let (session, attempt) = sent(store, grant.app_id).await?;
+    assert!(store.complete_connect(complete(&session, &attempt, grant)).await?);
     Ok(())
 }
 
-/// What completes a transaction with a grant.
-pub fn complete(session: &Session, transaction: &Transaction, grant: &Grant) -> CompleteConnect {
+/// What completes an attempt with a grant.
+pub fn complete(session: &Session, attempt: &Attempt, grant: &Grant) -> CompleteConnect {
     let operation = if grant.credential.generation == 1 { Operation::Creation } else { Operation::Reauth };
     CompleteConnect {
-        transaction: transaction.id,
+        attempt: attempt.id,
         sid: session.sid.clone(),
         grant: grant.clone(),
         delegation: None,
@@ -395,13 +395,13 @@ pub fn assert_same<T: Debug>(left: &T, right: &T) {
 ///
 /// # Errors
 /// The store's.
-pub async fn picture(store: &dyn Store, session: &Session, t: &Transaction) -> Result<String, StoreError> {
+pub async fn picture(store: &dyn Store, session: &Session, t: &Attempt) -> Result<String, StoreError> {
     let app = session.app_id;
     Ok(format!(
         "{:#?}",
         (
             store.get_session(&session.sid).await?,
-            store.find_transaction(&t.state_hash).await?,
+            store.find_attempt(&t.state_hash).await?,
             store.list_grants(app, &GrantFilter::default(), 100, 0).await?,
             store.list_audit(app, 100).await?,
         )

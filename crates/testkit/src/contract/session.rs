@@ -127,12 +127,10 @@ pub async fn lapsed_sessions_are_the_open_ones_past_their_time_oldest_first(
     Ok(())
 }
 
-pub async fn old_sessions_are_deleted_with_their_transactions(
-    store: Arc<dyn Store>,
-) -> Result<(), StoreError> {
+pub async fn old_sessions_are_deleted_with_their_attempts(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
-    let (old, old_transaction) = sent(&*store, app).await?;
-    let (older, older_transaction) = started(&*store, app).await?;
+    let (old, old_attempt) = sent(&*store, app).await?;
+    let (older, older_attempt) = started(&*store, app).await?;
     let mut young = session(app);
     young.expires_at = Micros(old.expires_at.0 + 1);
     store.insert_session(None, young.clone()).await?;
@@ -141,9 +139,9 @@ pub async fn old_sessions_are_deleted_with_their_transactions(
     assert_eq!(store.delete_old_sessions(young.expires_at, 1).await?, 1);
     assert_eq!(store.delete_old_sessions(young.expires_at, 10).await?, 1);
     assert_eq!(store.delete_old_sessions(young.expires_at, 10).await?, 0);
-    for (session, transaction) in [(old, old_transaction), (older, older_transaction)] {
+    for (session, attempt) in [(old, old_attempt), (older, older_attempt)] {
         assert!(store.get_session(&session.sid).await?.is_none());
-        assert!(store.find_transaction(&transaction.state_hash).await?.is_none());
+        assert!(store.find_attempt(&attempt.state_hash).await?.is_none());
     }
     assert!(store.get_session(&young.sid).await?.is_some());
     Ok(())

@@ -72,7 +72,7 @@ fn interrupted(status: &Value, poll: &Value, page: &str) {
 
 /// I6.
 async fn nothing_is_left(alter: &Alter) {
-    let stuck = alter.store().await.list_stuck_transactions(SystemClock.now(), 10).await.unwrap();
+    let stuck = alter.store().await.list_stuck_attempts(SystemClock.now(), 10).await.unwrap();
     assert!(stuck.is_empty(), "I6: {stuck:?}");
 }
 

@@ -3,7 +3,7 @@
 pub(crate) mod agent_keys;
 pub(crate) mod agents;
 pub(crate) mod auth;
-pub(crate) mod catalogue;
+pub(crate) mod catalog;
 pub(crate) mod files;
 pub(crate) mod grants;
 pub(crate) mod report;

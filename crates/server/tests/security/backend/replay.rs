@@ -24,7 +24,7 @@ async fn calls(server: &TestServer) -> Vec<(&'static str, Sent)> {
         ("token", server.signed(key, "/sdk/token", &wanted(server, &grant))),
         ("verify-token", server.signed(key, "/sdk/auth/verify-token", &json!({ "token": user }))),
         ("list", server.signed(key, "/sdk/grants/list", &json!({}))),
-        ("catalogue", server.signed_raw(key, "GET", "/sdk/oauth/provider-catalog", b"")),
+        ("catalog", server.signed_raw(key, "GET", "/sdk/oauth/provider-catalog", b"")),
         ("agents", server.signed_raw(key, "GET", "/sdk/agents", b"")),
         ("agent", server.signed(key, "/sdk/agents", &json!({ "name": "once" }))),
         ("revoke", server.signed(key, &format!("/sdk/oauth/grants/{grant}/revoke"), &json!({}))),

@@ -1,4 +1,4 @@
-//! Which app, provider and session an answer belongs to is known from the stored transaction and from nothing else.
+//! Which app, provider and session an answer belongs to is known from the stored attempt and from nothing else.
 
 use alter_core::AppSettings;
 use alter_mock_provider::MockProvider;

@@ -1,11 +1,10 @@
-//! Cases for how transactions end: completed or failed.
+//! Cases for how attempts end: completed or failed.
 #![expect(missing_docs, reason = "the name of a case is its sentence")]
 
 use std::sync::Arc;
 
 use alter_core::{
-    AuditKind, EndKind, GrantFilter, Principal, Session, Store, StoreError, Transaction,
-    TransactionStatus as Status,
+    Attempt, AttemptStatus as Status, AuditKind, EndKind, GrantFilter, Principal, Session, Store, StoreError,
 };
 
 use super::sample::{
@@ -14,15 +13,15 @@ use super::sample::{
 };
 
 /// Nothing sealed is left, and it stands at `status`.
-async fn assert_wiped(store: &dyn Store, t: &Transaction, status: Status) -> Result<(), StoreError> {
-    let t = found(store.find_transaction(&t.state_hash).await?);
+async fn assert_wiped(store: &dyn Store, t: &Attempt, status: Status) -> Result<(), StoreError> {
+    let t = found(store.find_attempt(&t.state_hash).await?);
     assert_eq!((t.status, t.verifier.as_slice(), t.body.as_deref()), (status, &[][..], None));
     Ok(())
 }
 
-async fn fail(store: &dyn Store, t: &Transaction, status: Status) -> Result<bool, StoreError> {
+async fn fail(store: &dyn Store, t: &Attempt, status: Status) -> Result<bool, StoreError> {
     let audit = audit(t.app_id, AuditKind::ConnectFailed);
-    store.fail_transaction(t.id, status, denied(), audit, T0.plus_seconds(6)).await
+    store.fail_attempt(t.id, status, denied(), audit, T0.plus_seconds(6)).await
 }
 
 pub async fn completing_stores_grant_session_audit_and_wipes(
@@ -36,7 +35,7 @@ pub async fn completing_stores_grant_session_audit_and_wipes(
 
     assert_same(&found(store.get_grant(app, grant.id).await?), &grant);
     assert_wiped(&*store, &t, Status::Succeeded).await?;
-    assert_eq!(found(store.find_transaction(&t.state_hash).await?).status_at, done.at);
+    assert_eq!(found(store.find_attempt(&t.state_hash).await?).status_at, done.at);
     let mut expected = session.clone();
     expected.connected(t.id, done.connection);
     expected.version += 1;
@@ -198,7 +197,7 @@ pub async fn what_was_not_sent_does_not_complete(store: Arc<dyn Store>) -> Resul
         Ok(())
     };
     unsent(&session).await?;
-    assert!(store.consume_transaction(t.id, T0).await?);
+    assert!(store.consume_attempt(t.id, T0).await?);
     unsent(&session).await?;
     assert!(store.mark_sent(t.id, T0).await?);
     assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
@@ -226,13 +225,13 @@ pub async fn failing_ends_whatever_is_open_and_wipes(store: Arc<dyn Store>) -> R
         [(0, Status::Denied), (1, Status::Failed), (2, Status::Interrupted), (3, Status::Failed)]
     {
         let (session, t) = started(&*store, app).await?;
-        assert!(reached < 1 || store.consume_transaction(t.id, T0).await?);
+        assert!(reached < 1 || store.consume_attempt(t.id, T0).await?);
         assert!(reached < 2 || store.mark_sent(t.id, T0).await?);
         assert!(reached < 3 || store.save_body(t.id, vec![9; 300]).await?);
         let mut session = found(store.get_session(&session.sid).await?);
         assert!(fail(&*store, &t, status).await?);
         assert_wiped(&*store, &t, status).await?;
-        session.transaction_failed(t.id, denied(), T0.plus_seconds(6));
+        session.attempt_ended(t.id, denied(), T0.plus_seconds(6));
         session.version += 1;
         assert_eq!(found(store.get_session(&session.sid).await?), session);
         assert_eq!(session.state_name(), "failed");
@@ -248,11 +247,11 @@ pub async fn f28_an_attempt_whose_answer_is_in_the_journal_is_not_interrupted(
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let (session, t) = sent(&*store, app).await?;
-    let answer = found(store.find_transaction(&t.state_hash).await?).body;
+    let answer = found(store.find_attempt(&t.state_hash).await?).body;
     let before = picture(&*store, &session, &t).await?;
     assert!(!fail(&*store, &t, Status::Interrupted).await?);
     assert_eq!(picture(&*store, &session, &t).await?, before);
-    assert_eq!(found(store.find_transaction(&t.state_hash).await?).body, answer);
+    assert_eq!(found(store.find_attempt(&t.state_hash).await?).body, answer);
     assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?, "it goes on");
 
     let (_, refused) = sent(&*store, app).await?;
@@ -275,8 +274,8 @@ pub async fn what_has_failed_does_not_complete_and_what_completed_does_not_fail(
     assert!(!fail(&*store, &failed, Status::Denied).await?);
     assert!(!store.complete_connect(complete(&failed_session, &failed, &grant(app))).await?);
     assert!(!store.save_body(failed.id, vec![1]).await?);
-    assert!(!store.consume_transaction(failed.id, T0).await?);
-    assert!(!fail(&*store, &super::sample::transaction(&done_session), Status::Failed).await?);
+    assert!(!store.consume_attempt(failed.id, T0).await?);
+    assert!(!fail(&*store, &super::sample::attempt(&done_session), Status::Failed).await?);
     let after =
         (picture(&*store, &done_session, &done).await?, picture(&*store, &failed_session, &failed).await?);
     assert_eq!(after, before);
@@ -299,7 +298,7 @@ pub async fn t97_a_failure_without_its_audit_entry_is_not_stored(
     let (session, t) = sent(&*store, stored_app(&*store).await?).await?;
     let before = picture(&*store, &session, &t).await?;
     let audit = unwritable_audit(t.app_id, AuditKind::ConnectFailed);
-    let refused = store.fail_transaction(t.id, Status::Failed, denied(), audit, T0).await;
+    let refused = store.fail_attempt(t.id, Status::Failed, denied(), audit, T0).await;
     assert!(matches!(refused, Err(StoreError::Unstorable)));
     assert_eq!(picture(&*store, &session, &t).await?, before);
     assert!(fail(&*store, &t, Status::Failed).await?);

@@ -2,9 +2,9 @@
 
 use alter_api::{
     ErrorBody,
-    catalogue::{CatalogProvider, CatalogScope, ProviderCatalog},
+    catalog::{CatalogProvider, CatalogScope, ProviderCatalog},
 };
-use alter_flows::CatalogueEntry;
+use alter_flows::CatalogEntry;
 use axum::{
     Json,
     extract::State,
@@ -18,12 +18,12 @@ use crate::{Shared, error::ApiError, extract::SignedEmpty};
     (status = 200, body = ProviderCatalog), (status = 401, body = ErrorBody),
 ))]
 pub(crate) async fn show(State(shared): State<Shared>, signed: SignedEmpty) -> Result<Response, ApiError> {
-    let entries = shared.flows.provider_catalogue(&signed.caller).await?;
+    let entries = shared.flows.provider_catalog(&signed.caller).await?;
     let providers = entries.into_iter().map(|entry| (entry.recipe.id.clone(), provider(entry))).collect();
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(ProviderCatalog { providers })).into_response())
 }
 
-fn provider(CatalogueEntry { recipe, scopes }: CatalogueEntry) -> CatalogProvider {
+fn provider(CatalogEntry { recipe, scopes }: CatalogEntry) -> CatalogProvider {
     let status = if scopes.is_some() { "configured" } else { "available" };
     let default_scopes = scopes.unwrap_or(recipe.default_scopes);
     let required_scopes =

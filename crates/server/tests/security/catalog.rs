@@ -1,10 +1,10 @@
-//! Every provider of the catalogue, through the whole flow: its recipe with the endpoints on loopback, and the answers
+//! Every provider of the catalog, through the whole flow: its recipe with the endpoints on loopback, and the answers
 //! that its documentation shows (`crates/providers/tests/replay`).
 
 use alter_core::{BodyFormat, ClientAuth, Recipe, UserinfoMethod};
 use alter_mock_provider::{Alg, Raw, ResponseParam};
 use alter_providers::Catalog;
-use alter_testkit::{Attempt, TestBrowser, TestServer, server::CLIENT_SECRET};
+use alter_testkit::{TestAttempt, TestBrowser, TestServer, server::CLIENT_SECRET};
 use axum::{
     Router,
     http::{HeaderMap, Method, Uri},
@@ -56,7 +56,7 @@ async fn userinfo(sample: &Value, recipe: &Recipe) -> String {
     url
 }
 
-/// A server with this provider of the catalogue, whose endpoints alone are moved.
+/// A server with this provider of the catalog, whose endpoints alone are moved.
 async fn start(id: &str, sample: &Value) -> TestServer {
     let server = TestServer::start().await;
     let account = userinfo(sample, &recipe(id)).await;
@@ -88,7 +88,12 @@ async fn start(id: &str, sample: &Value) -> TestServer {
 }
 
 /// The documented answer, with the id_token of this very flow where there is one; `change` may spoil its claims.
-fn answer(server: &TestServer, sample: &Value, attempt: &Attempt, change: impl FnOnce(&mut Value)) -> Raw {
+fn answer(
+    server: &TestServer,
+    sample: &Value,
+    attempt: &TestAttempt,
+    change: impl FnOnce(&mut Value),
+) -> Raw {
     let mut body = sample["token_response"]["body"].clone();
     if let Some(claims) = sample.get("id_token_claims") {
         let mut claims = claims.clone();
@@ -104,7 +109,7 @@ fn answer(server: &TestServer, sample: &Value, attempt: &Attempt, change: impl F
     Raw::new(200, content_type, body.to_string())
 }
 
-async fn connect(server: &TestServer, id: &str, answer: impl FnOnce(&Attempt) -> Raw) -> Attempt {
+async fn connect(server: &TestServer, id: &str, answer: impl FnOnce(&TestAttempt) -> Raw) -> TestAttempt {
     let mut browser = TestBrowser::new();
     let mut attempt = browser.leave_for(server, &server.app, id).await;
     let answer = answer(&attempt);
@@ -113,7 +118,7 @@ async fn connect(server: &TestServer, id: &str, answer: impl FnOnce(&Attempt) ->
     attempt
 }
 
-fn check_requests(server: &TestServer, recipe: &Recipe, attempt: &Attempt) {
+fn check_requests(server: &TestServer, recipe: &Recipe, attempt: &TestAttempt) {
     let id = &recipe.id;
     match recipe.default_scopes.as_slice() {
         [] => assert!(!attempt.authorize.contains("scope="), "{id}: {}", attempt.authorize),
@@ -144,7 +149,7 @@ fn check_requests(server: &TestServer, recipe: &Recipe, attempt: &Attempt) {
 }
 
 #[tokio::test]
-async fn every_provider_of_the_catalogue_connects_with_the_answers_of_its_documentation() {
+async fn every_provider_of_the_catalog_connects_with_the_answers_of_its_documentation() {
     for id in ids() {
         let (sample, recipe) = (sample(id), recipe(id));
         let server = start(id, &sample).await;
@@ -274,7 +279,7 @@ async fn t81_a_token_of_a_provider_with_a_host_per_customer_goes_below_its_domai
 }
 
 #[tokio::test]
-async fn the_catalogue_lists_what_can_be_configured_and_an_apps_own_providers_to_that_app_alone() {
+async fn the_catalog_lists_what_can_be_configured_and_an_apps_own_providers_to_that_app_alone() {
     let server = TestServer::start().await;
     let other = crate::backend::second_app(&server).await;
     server.add_provider(&server.app, "acme", |place| place.name = "Acme".into()).await;

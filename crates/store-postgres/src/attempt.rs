@@ -1,9 +1,9 @@
-//! Transactions. Every move is one conditional UPDATE that names the status it starts from: the first caller gets the
+//! Attempts. Every move is one conditional UPDATE that names the status it starts from: the first caller gets the
 //! row, every other waits for the first one's commit, gets `false` and changes nothing.
 
 use alter_core::{
-    AppId, AuditEntry, CompleteConnect, ConfigId, Failure, Hash, Micros, Session, SessionId, StoreError,
-    Transaction, TransactionId, TransactionStatus, TransactionStore,
+    AppId, Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, ConfigId, Failure,
+    Hash, Micros, Session, SessionId, StoreError,
 };
 use async_trait::async_trait;
 use sqlx::{
@@ -13,9 +13,9 @@ use sqlx::{
 
 use crate::{
     PostgresStore,
-    app_key::refuse_retired,
     audit::append,
     column::{json, parsed, read, read_hash, read_json, read_text, read_time, text},
+    data_key::refuse_retired,
     delegation,
     fault::Fault,
     grant,
@@ -30,41 +30,37 @@ macro_rules! columns {
     };
 }
 
-/// With the words of the index `transactions_stuck`: otherwise it is not used.
+/// With the words of the index `attempts_stuck`: otherwise it is not used.
 const STUCK: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM transactions WHERE status IN ('consumed', 'sent') AND status_at < $1 ORDER BY status_at, id LIMIT $2"
+    " FROM attempts WHERE status IN ('consumed', 'sent') AND status_at < $1 ORDER BY status_at, id LIMIT $2"
 );
 
 #[async_trait]
-impl TransactionStore for PostgresStore {
-    async fn start_transaction(
-        &self,
-        session: &Session,
-        transaction: Transaction,
-    ) -> Result<bool, StoreError> {
-        let (saved, transaction) = (&Saved::of(session)?, &transaction);
+impl AttemptStore for PostgresStore {
+    async fn start_attempt(&self, session: &Session, attempt: Attempt) -> Result<bool, StoreError> {
+        let (saved, attempt) = (&Saved::of(session)?, &attempt);
         self.write(|tx| {
             Box::pin(async move {
                 if !saved.save(tx.c).await? {
                     return Ok(false);
                 }
-                refuse_retired(tx.c, transaction.app_id, &[Some(&transaction.verifier)]).await?;
-                insert(tx.c, transaction).await?;
+                refuse_retired(tx.c, attempt.app_id, &[Some(&attempt.verifier)]).await?;
+                insert(tx.c, attempt).await?;
                 Ok(true)
             })
         })
         .await
     }
 
-    async fn find_transaction(&self, state_hash: &Hash) -> Result<Option<Transaction>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM transactions WHERE state_hash = $1");
-        self.one(sql, values![&state_hash[..]], read_transaction).await
+    async fn find_attempt(&self, state_hash: &Hash) -> Result<Option<Attempt>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM attempts WHERE state_hash = $1");
+        self.one(sql, values![&state_hash[..]], read_attempt).await
     }
 
-    async fn consume_transaction(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError> {
-        let sql = "UPDATE transactions SET status = 'consumed', status_at = $2
+    async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError> {
+        let sql = "UPDATE attempts SET status = 'consumed', status_at = $2
                    WHERE id = $1 AND status = 'started' AND expires_at > $2
                    RETURNING sid";
         self.write(|tx| {
@@ -79,15 +75,14 @@ impl TransactionStore for PostgresStore {
         .await
     }
 
-    async fn mark_sent(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError> {
-        let sql =
-            "UPDATE transactions SET status = 'sent', status_at = $2 WHERE id = $1 AND status = 'consumed'";
+    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError> {
+        let sql = "UPDATE attempts SET status = 'sent', status_at = $2 WHERE id = $1 AND status = 'consumed'";
         Ok(self.run(sql, values![id.to_string(), now.0]).await? == 1)
     }
 
-    async fn save_body(&self, id: TransactionId, sealed: Vec<u8>) -> Result<bool, StoreError> {
-        // `status_at` stays: it tells since when the transaction has been `sent`.
-        let sql = "UPDATE transactions SET body = $2 WHERE id = $1 AND status = 'sent' RETURNING app_id";
+    async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<bool, StoreError> {
+        // `status_at` stays: it tells since when the attempt has been `sent`.
+        let sql = "UPDATE attempts SET body = $2 WHERE id = $1 AND status = 'sent' RETURNING app_id";
         let sealed = &sealed;
         self.write(|tx| {
             let values = values![id.to_string(), &**sealed];
@@ -105,19 +100,19 @@ impl TransactionStore for PostgresStore {
         self.write(|tx| Box::pin(complete_in(tx.c, &complete))).await
     }
 
-    async fn fail_transaction(
+    async fn fail_attempt(
         &self,
-        id: TransactionId,
-        status: TransactionStatus,
+        id: AttemptId,
+        status: AttemptStatus,
         failure: Failure,
         audit: AuditEntry,
         now: Micros,
     ) -> Result<bool, StoreError> {
-        use TransactionStatus as S;
+        use AttemptStatus as S;
         if !matches!(status, S::Denied | S::Failed | S::Interrupted) {
-            return Err(StoreError::Unavailable(format!("no transaction fails as {}", status.as_str())));
+            return Err(StoreError::Unavailable(format!("no attempt fails as {}", status.as_str())));
         }
-        let sql = r"UPDATE transactions SET status = $2, status_at = $3, verifier = '\x', body = NULL
+        let sql = r"UPDATE attempts SET status = $2, status_at = $3, verifier = '\x', body = NULL
                     WHERE id = $1 AND status IN ('started', 'consumed', 'sent')
                           AND ($2 <> 'interrupted' OR body IS NULL)
                     RETURNING sid";
@@ -126,7 +121,7 @@ impl TransactionStore for PostgresStore {
             Box::pin(async move {
                 let values = values![id.to_string(), status.as_str(), now.0];
                 let Some(sid) = moved(tx.c, sql, values).await? else { return Ok(false) };
-                change(tx.c, &sid, |session| session.transaction_failed(id, failure.clone(), now)).await?;
+                change(tx.c, &sid, |session| session.attempt_ended(id, failure.clone(), now)).await?;
                 append(tx.c, audit).await?;
                 Ok(true)
             })
@@ -134,22 +129,18 @@ impl TransactionStore for PostgresStore {
         .await
     }
 
-    async fn list_stuck_transactions(
-        &self,
-        before: Micros,
-        limit: u32,
-    ) -> Result<Vec<Transaction>, StoreError> {
-        self.all(STUCK, values![before.0, i64::from(limit)], read_transaction).await
+    async fn list_stuck_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        self.all(STUCK, values![before.0, i64::from(limit)], read_attempt).await
     }
 }
 
 /// The row must be the session's and the app's own: ids of others change nothing (T72).
 async fn complete_in(c: &mut PgConnection, complete: &CompleteConnect) -> Result<bool, Fault> {
-    let CompleteConnect { transaction, sid, grant, delegation, connection, audit, at } = complete;
-    let sql = r"UPDATE transactions SET status = 'succeeded', status_at = $4, verifier = '\x', body = NULL
+    let CompleteConnect { attempt, sid, grant, delegation, connection, audit, at } = complete;
+    let sql = r"UPDATE attempts SET status = 'succeeded', status_at = $4, verifier = '\x', body = NULL
                 WHERE id = $1 AND sid = $2 AND app_id = $3 AND status = 'sent'
                 RETURNING sid";
-    let values = values![transaction.to_string(), sid.as_str(), grant.app_id.to_string(), at.0];
+    let values = values![attempt.to_string(), sid.as_str(), grant.app_id.to_string(), at.0];
     if moved(c, sql, values).await?.is_none() {
         return Ok(false);
     }
@@ -157,12 +148,12 @@ async fn complete_in(c: &mut PgConnection, complete: &CompleteConnect) -> Result
     if let Some(delegation) = delegation {
         delegation::put(c, grant.app_id, delegation).await?;
     }
-    change(c, sid, |session| session.connected(*transaction, connection.clone())).await?;
+    change(c, sid, |session| session.connected(*attempt, connection.clone())).await?;
     append(c, audit).await?;
     Ok(true)
 }
 
-/// Moves a transaction by a statement that answers its session.
+/// Moves an attempt by a statement that answers its session.
 async fn moved(
     c: &mut PgConnection,
     sql: &'static str,
@@ -171,9 +162,9 @@ async fn moved(
     one(c, sql, values, |row| parsed(row, "sid", SessionId::parse)).await
 }
 
-async fn insert(c: &mut PgConnection, t: &Transaction) -> Result<(), Fault> {
+async fn insert(c: &mut PgConnection, t: &Attempt) -> Result<(), Fault> {
     let sql = concat!(
-        "INSERT INTO transactions (",
+        "INSERT INTO attempts (",
         columns!(),
         ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     );
@@ -197,9 +188,9 @@ async fn insert(c: &mut PgConnection, t: &Transaction) -> Result<(), Fault> {
     Ok(())
 }
 
-fn read_transaction(row: &PgRow) -> Result<Transaction, Fault> {
-    Ok(Transaction {
-        id: parsed(row, "id", TransactionId::parse)?,
+fn read_attempt(row: &PgRow) -> Result<Attempt, Fault> {
+    Ok(Attempt {
+        id: parsed(row, "id", AttemptId::parse)?,
         sid: parsed(row, "sid", SessionId::parse)?,
         app_id: parsed(row, "app_id", AppId::parse)?,
         config_id: parsed(row, "config_id", ConfigId::parse)?,
@@ -210,7 +201,7 @@ fn read_transaction(row: &PgRow) -> Result<Transaction, Fault> {
         scopes: read_json(row, "scopes")?,
         created_at: read_time(row, "created_at")?,
         expires_at: read_time(row, "expires_at")?,
-        status: parsed(row, "status", TransactionStatus::parse)?,
+        status: parsed(row, "status", AttemptStatus::parse)?,
         status_at: read_time(row, "status_at")?,
         body: read(row, "body")?,
     })
@@ -221,8 +212,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn stuck_transactions_are_found_by_their_index_without_sorting() {
+    async fn stuck_attempts_are_found_by_their_index_without_sorting() {
         let plan = crate::migrate::plan("", STUCK, &["0", "9"]).await;
-        assert!(plan.contains("Index Scan using transactions_stuck") && !plan.contains("Sort"), "{plan}");
+        assert!(plan.contains("Index Scan using attempts_stuck") && !plan.contains("Sort"), "{plan}");
     }
 }

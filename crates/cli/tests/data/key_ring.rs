@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alter_core::{AppKeyId, SealedColumn};
+use alter_core::{DataKeyId, SealedColumn};
 use alter_testkit::{Sent, TestBrowser, TestServer, http};
 use alter_vault::{Place as Cell, RootKey, Vault, sealed_under};
 use rusqlite::{Connection, params};
@@ -46,14 +46,15 @@ fn readable(server: &TestServer, root: &SecretString) -> usize {
             let key = sealed_under(&sealed).unwrap();
             let wrapped: Vec<u8> = snapshot
                 .query_row(
-                    "SELECT wrapped FROM app_keys WHERE app_id = ?1 AND key_id = ?2",
+                    "SELECT wrapped FROM data_keys WHERE app_id = ?1 AND key_id = ?2",
                     params![app, key],
                     |row| row.get(0),
                 )
                 .unwrap();
             let generation = found.get::<_, i64>(2).unwrap().unsigned_abs();
             let place = Cell { app: &app, table, column: name, row: &id, generation };
-            let key = vault.app_key(&app, &wrapped).unwrap_or_else(|e| panic!("{table}.{name} of {id}: {e}"));
+            let key =
+                vault.data_key(&app, &wrapped).unwrap_or_else(|e| panic!("{table}.{name} of {id}: {e}"));
             key.open(&place, &sealed).unwrap_or_else(|e| panic!("{table}.{name} of {id}: {e}"));
             opened += 1;
         }
@@ -64,7 +65,7 @@ fn readable(server: &TestServer, root: &SecretString) -> usize {
 /// Keys of the test app that are there and not wiped.
 fn live_keys(server: &TestServer) -> i64 {
     let sql = Connection::open(server.db_path()).unwrap();
-    let query = "SELECT COUNT(*) FROM app_keys WHERE app_id = ?1 AND retired_at IS NULL";
+    let query = "SELECT COUNT(*) FROM data_keys WHERE app_id = ?1 AND retired_at IS NULL";
     sql.query_row(query, [server.app.id.to_string()], |row| row.get(0)).unwrap()
 }
 
@@ -72,9 +73,9 @@ fn live_keys(server: &TestServer) -> i64 {
 fn left(sql: &Connection, app: &str) -> usize {
     let snapshot = sql.unchecked_transaction().unwrap();
     let query =
-        "SELECT key_id FROM app_keys WHERE app_id = ?1 AND retired_at IS NULL ORDER BY created_at DESC";
+        "SELECT key_id FROM data_keys WHERE app_id = ?1 AND retired_at IS NULL ORDER BY created_at DESC";
     let mut statement = snapshot.prepare(query).unwrap();
-    let live: Vec<AppKeyId> =
+    let live: Vec<DataKeyId> =
         statement.query_map([app], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let newest = (live.len() > 1).then(|| live[0]);
     let mut left = 0;
@@ -205,7 +206,7 @@ async fn t92_a_rotation_killed_at_random_under_load_leaves_every_value_readable_
     let kept: i64 = Connection::open(server.db_path())
         .unwrap()
         .query_row(
-            "SELECT COUNT(*) FROM app_keys WHERE retired_at IS NOT NULL AND length(wrapped) > 0",
+            "SELECT COUNT(*) FROM data_keys WHERE retired_at IS NOT NULL AND length(wrapped) > 0",
             [],
             |r| r.get(0),
         )
@@ -258,7 +259,7 @@ async fn f57_servers_that_accept_both_root_keys_work_before_during_and_after_the
     let file = place.path("new.key");
     let path = file.to_str().unwrap();
     let made = finish(&server, &["key-ring", "rotate", "--new-root-key-file", path]).await;
-    assert_eq!((&made["made"], &made["app_keys"]), (&json!(true), &json!(1)));
+    assert_eq!((&made["made"], &made["data_keys"]), (&json!(true), &json!(1)));
     let new = SecretString::from(std::fs::read_to_string(&file).unwrap().trim().to_owned());
     assert!(readable(&server, &new) >= 4);
 
@@ -344,7 +345,7 @@ async fn t92_an_answer_that_waited_for_its_database_through_a_rotation_still_end
     let (server, _) = with_grants(1).await;
     let sql = Connection::open(server.db_path()).unwrap();
     sql.execute_batch(
-        "CREATE TRIGGER refuse BEFORE UPDATE OF body ON transactions
+        "CREATE TRIGGER refuse BEFORE UPDATE OF body ON attempts
          WHEN OLD.body IS NULL AND NEW.body NOT NULL BEGIN SELECT RAISE(FAIL, 'away'); END",
     )
     .unwrap();

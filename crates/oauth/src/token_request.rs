@@ -81,7 +81,7 @@ pub async fn exchange(
     ];
     if recipe.pkce {
         if verifier.expose_secret().is_empty() {
-            return Err(ExchangeError::Configuration("the transaction has no PKCE verifier"));
+            return Err(ExchangeError::Configuration("the attempt has no PKCE verifier"));
         }
         fields.push(("code_verifier", verifier.expose_secret()));
     }

@@ -4,36 +4,36 @@
 use std::sync::Arc;
 
 use alter_core::{
-    AddAppKey, App, AppId, AppKeyId, AuditKind, ConfigId, GrantId, ReplaceRootKey, Revocation, RevokeGrant,
-    SealedColumn, SealedValue, Store, StoreError, StoredAppKey, SystemRandom, app_key::KEY_ID_AT,
+    AddDataKey, App, AppId, AuditKind, ConfigId, DataKeyId, GrantId, ReplaceRootKey, Revocation, RevokeGrant,
+    SealedColumn, SealedValue, Store, StoreError, StoredDataKey, SystemRandom, data_key::KEY_ID_AT,
     time::random_bytes,
 };
 
 use super::sample::{
     T0, app, attempt, audit, claim, complete, config, count_true, found, grant, sent, session, store_grant,
-    stored_app, transaction, unwritable_audit, wrapped_key,
+    stored_app, underway, unwritable_audit, wrapped_key,
 };
 
-fn id_of(bytes: &[u8]) -> AppKeyId {
+fn id_of(bytes: &[u8]) -> DataKeyId {
     bytes[KEY_ID_AT].try_into().expect("sixteen bytes")
 }
 
 /// What is as long as a sealed value, under a key.
-fn sealed(key: AppKeyId, mark: u8) -> Vec<u8> {
+fn sealed(key: DataKeyId, mark: u8) -> Vec<u8> {
     [&b"ALTV\x01\x01"[..], &key, &[mark; 140]].concat()
 }
 
-fn add(app: &App, wrapped: Vec<u8>) -> AddAppKey {
-    AddAppKey {
+fn add(app: &App, wrapped: Vec<u8>) -> AddDataKey {
+    AddDataKey {
         app_id: app.id,
         wrapped,
         replaces: app.wrapped_key.clone(),
         at: T0.plus_seconds(1),
-        audit: audit(app.id, AuditKind::AppKeyAdded),
+        audit: audit(app.id, AuditKind::DataKeyAdded),
     }
 }
 
-async fn stored(store: &dyn Store) -> Result<(App, AppKeyId), StoreError> {
+async fn stored(store: &dyn Store) -> Result<(App, DataKeyId), StoreError> {
     let app = app();
     store.insert_app(app.clone()).await?;
     let key = id_of(&app.wrapped_key);
@@ -41,15 +41,15 @@ async fn stored(store: &dyn Store) -> Result<(App, AppKeyId), StoreError> {
 }
 
 /// The app with another current key; answers that key's id.
-async fn replaced(store: &dyn Store, app: &mut App) -> Result<AppKeyId, StoreError> {
+async fn replaced(store: &dyn Store, app: &mut App) -> Result<DataKeyId, StoreError> {
     let wrapped = wrapped_key();
-    assert!(store.add_app_key(add(app, wrapped.clone())).await?);
+    assert!(store.add_data_key(add(app, wrapped.clone())).await?);
     app.wrapped_key = wrapped;
     Ok(id_of(&app.wrapped_key))
 }
 
-async fn retire(store: &dyn Store, app: AppId, key: AppKeyId) -> Result<bool, StoreError> {
-    store.retire_app_key(app, key, T0.plus_seconds(9), audit(app, AuditKind::AppKeyRetired)).await
+async fn retire(store: &dyn Store, app: AppId, key: DataKeyId) -> Result<bool, StoreError> {
+    store.retire_data_key(app, key, T0.plus_seconds(9), audit(app, AuditKind::DataKeyRetired)).await
 }
 
 pub async fn a_new_key_is_current_and_the_one_before_it_stays_for_reading(
@@ -60,7 +60,7 @@ pub async fn a_new_key_is_current_and_the_one_before_it_stays_for_reading(
     let old = app.wrapped_key.clone();
     let second = replaced(&*store, &mut app).await?;
     assert_eq!(found(store.get_app(app.id).await?).wrapped_key, app.wrapped_key);
-    let key = |key_id, wrapped: &Vec<u8>, created_at| StoredAppKey {
+    let key = |key_id, wrapped: &Vec<u8>, created_at| StoredDataKey {
         app_id: app.id,
         key_id,
         wrapped: Some(wrapped.clone()),
@@ -68,17 +68,17 @@ pub async fn a_new_key_is_current_and_the_one_before_it_stays_for_reading(
         retired_at: None,
     };
     let expected = [key(first, &old, T0), key(second, &app.wrapped_key, T0.plus_seconds(1))];
-    assert_eq!(store.list_app_keys(app.id).await?, expected);
-    assert_eq!(store.get_app_key(app.id, first).await?.as_ref(), Some(&expected[0]));
-    assert_eq!(store.get_app_key(other, first).await?, None, "T72");
-    assert_eq!(store.list_audit(app.id, 9).await?[0].0, "app_key_added");
+    assert_eq!(store.list_data_keys(app.id).await?, expected);
+    assert_eq!(store.get_data_key(app.id, first).await?.as_ref(), Some(&expected[0]));
+    assert_eq!(store.get_data_key(other, first).await?, None, "T72");
+    assert_eq!(store.list_audit(app.id, 9).await?[0].0, "data_key_added");
 
-    let late = AddAppKey { replaces: old, ..add(&app, wrapped_key()) };
-    assert!(!store.add_app_key(late).await?, "made from what is not current any more");
+    let late = AddDataKey { replaces: old, ..add(&app, wrapped_key()) };
+    assert!(!store.add_data_key(late).await?, "made from what is not current any more");
     let unwritable =
-        AddAppKey { audit: unwritable_audit(app.id, AuditKind::AppKeyAdded), ..add(&app, wrapped_key()) };
-    assert!(store.add_app_key(unwritable).await.is_err());
-    assert_eq!(store.list_app_keys(app.id).await?.len(), 2);
+        AddDataKey { audit: unwritable_audit(app.id, AuditKind::DataKeyAdded), ..add(&app, wrapped_key()) };
+    assert!(store.add_data_key(unwritable).await.is_err());
+    assert_eq!(store.list_data_keys(app.id).await?.len(), 2);
     Ok(())
 }
 
@@ -86,15 +86,15 @@ pub async fn of_many_new_keys_at_once_exactly_one_counts(store: Arc<dyn Store>) 
     let (app, _) = stored(&*store).await?;
     let added = count_true(&store, 10, |store| {
         let add = add(&app, wrapped_key());
-        async move { store.add_app_key(add).await }
+        async move { store.add_data_key(add).await }
     })
     .await;
-    assert_eq!((added, store.list_app_keys(app.id).await?.len()), (1, 2));
+    assert_eq!((added, store.list_data_keys(app.id).await?.len()), (1, 2));
     Ok(())
 }
 
 /// One value in every column that holds sealed ones, all under `key`.
-async fn one_in_every_column(store: &dyn Store, app: AppId, key: AppKeyId) -> Result<(), StoreError> {
+async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> Result<(), StoreError> {
     let mut config = config(app, "google");
     (config.client_secret, config.generation) = (Some(sealed(key, 1)), 7);
     store.save_provider(config).await?;
@@ -102,11 +102,11 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: AppKeyId) -> Re
     let mut session = session(app);
     session.claim_by(claim()).expect("a claim at this level is let in");
     store.insert_session(None, session.clone()).await?;
-    let mut t = transaction(&session);
+    let mut t = attempt(&session);
     t.verifier = sealed(key, 2);
-    session.start(attempt(&t));
-    assert!(store.start_transaction(&session, t.clone()).await?);
-    assert!(store.consume_transaction(t.id, T0).await? && store.mark_sent(t.id, T0).await?);
+    session.start(underway(&t));
+    assert!(store.start_attempt(&session, t.clone()).await?);
+    assert!(store.consume_attempt(t.id, T0).await? && store.mark_sent(t.id, T0).await?);
     assert!(store.save_body(t.id, sealed(key, 3)).await?);
 
     let mut kept = grant(app);
@@ -145,7 +145,7 @@ fn revoke(app_id: AppId, grant_id: GrantId, token: Vec<u8>) -> RevokeGrant {
     }
 }
 
-async fn all_under(store: &dyn Store, app: AppId, key: AppKeyId) -> Result<Vec<SealedValue>, StoreError> {
+async fn all_under(store: &dyn Store, app: AppId, key: DataKeyId) -> Result<Vec<SealedValue>, StoreError> {
     let mut values = Vec::new();
     for column in SealedColumn::ALL {
         values.extend(store.list_sealed(app, key, *column, "", 100).await?);
@@ -184,9 +184,9 @@ pub async fn t92_a_value_in_any_column_is_counted_listed_and_put_under_another_k
     }
     assert_eq!((all_under(&*store, app.id, new).await?.len(), store.count_sealed(other, old).await?), (7, 7));
     assert!(retire(&*store, app.id, old).await?);
-    let retired = found(store.get_app_key(app.id, old).await?);
+    let retired = found(store.get_data_key(app.id, old).await?);
     assert_eq!((retired.wrapped, retired.retired_at), (None, Some(T0.plus_seconds(9))));
-    assert_eq!(store.list_audit(app.id, 1).await?[0].0, "app_key_retired");
+    assert_eq!(store.list_audit(app.id, 1).await?[0].0, "data_key_retired");
     assert!(!retire(&*store, app.id, old).await?, "once");
     assert!(!retire(&*store, app.id, new).await?, "the current one is not");
     Ok(())
@@ -271,15 +271,15 @@ pub async fn t92_nothing_is_stored_under_a_retired_key(store: Arc<dyn Store>) ->
     let mut session = session(app.id);
     session.claim_by(claim()).expect("a claim at this level is let in");
     store.insert_session(None, session.clone()).await?;
-    let mut t = transaction(&session);
+    let mut t = attempt(&session);
     t.verifier = sealed(old, 1);
-    session.start(attempt(&t));
-    conflict(store.start_transaction(&session, t.clone()).await.err());
+    session.start(underway(&t));
+    conflict(store.start_attempt(&session, t.clone()).await.err());
     assert_eq!(store.count_sealed(app.id, old).await?, 0);
 
     // Sealed again under the current key, everything is stored.
     t.verifier = sealed(new, 1);
-    assert!(store.start_transaction(&session, t).await?);
+    assert!(store.start_attempt(&session, t).await?);
     provider.client_secret = Some(sealed(new, 1));
     store.save_provider(provider).await?;
     assert!(store.save_body(first.id, sealed(new, 1)).await?);
@@ -319,11 +319,11 @@ pub async fn f57_the_root_key_is_replaced_whole_or_not_at_all(
     let second = replaced(&*store, &mut app).await?;
     assert!(retire(&*store, app.id, retired).await?);
     store.insert_key_check(vec![1]).await?;
-    let mut keys = store.list_app_keys(app.id).await?;
-    keys.extend(store.list_app_keys(other.id).await?);
+    let mut keys = store.list_data_keys(app.id).await?;
+    keys.extend(store.list_data_keys(other.id).await?);
     keys.retain(|key| key.wrapped.is_some());
     assert_eq!(keys.len(), 4);
-    let again = |key: &StoredAppKey| {
+    let again = |key: &StoredDataKey| {
         let wrapped = [&b"ALTK\x01\x01"[..], &key.key_id, &random_bytes::<80>(&SystemRandom)].concat();
         (key.clone(), wrapped)
     };
@@ -340,19 +340,19 @@ pub async fn f57_the_root_key_is_replaced_whole_or_not_at_all(
     for part in [another_check, one_missing, one_changed] {
         assert!(!store.replace_root_key(part).await?);
         assert_eq!(store.key_check().await?, Some(vec![1]));
-        assert_eq!(found(store.get_app_key(app.id, first).await?).wrapped, keys[0].wrapped);
+        assert_eq!(found(store.get_data_key(app.id, first).await?).wrapped, keys[0].wrapped);
         assert_eq!(found(store.get_app(app.id).await?).wrapped_key, app.wrapped_key);
     }
     assert!(store.replace_root_key(whole.clone()).await?);
     assert_eq!(store.key_check().await?, Some(vec![2]));
     for (key, wrapped) in &whole.keys {
-        let now = found(store.get_app_key(key.app_id, key.key_id).await?);
+        let now = found(store.get_data_key(key.app_id, key.key_id).await?);
         assert_eq!(now.wrapped.as_ref(), Some(wrapped));
     }
     let current = found(store.get_app(app.id).await?).wrapped_key;
     assert_eq!(id_of(&current), second);
-    assert_eq!(found(store.get_app_key(app.id, second).await?).wrapped, Some(current));
-    assert_eq!(found(store.get_app_key(app.id, retired).await?).wrapped, None);
+    assert_eq!(found(store.get_data_key(app.id, second).await?).wrapped, Some(current));
+    assert_eq!(found(store.get_data_key(app.id, retired).await?).wrapped, None);
     assert_eq!(store.list_audit(other.id, 9).await?[0].0, "root_key_replaced");
     assert!(!store.replace_root_key(whole).await?, "once");
     Ok(())

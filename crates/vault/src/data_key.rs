@@ -6,14 +6,14 @@ use std::sync::Arc;
 use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
-use crate::envelope::{ALGORITHMS, AppKeyId, Header, KEY_ID, Sealed, VERSION};
+use crate::envelope::{ALGORITHMS, DataKeyId, Header, KEY_ID, Sealed, VERSION};
 use crate::place::Fields;
 use crate::primitives::{KEY, Key, NONCE, decrypt, derive, encrypt, same, unwrap, wrap};
 use crate::{Fill, Place, VaultError, labels};
 
 /// The key of one app, opened. Cloning shares it; it is wiped when the last clone is dropped.
 #[derive(Clone)]
-pub struct AppKey(Arc<Inner>);
+pub struct DataKey(Arc<Inner>);
 
 struct Inner {
     app: Box<str>,
@@ -21,17 +21,17 @@ struct Inner {
     key: Key,
 }
 
-impl AppKey {
+impl DataKey {
     pub(crate) fn new(app: &str, key_id: [u8; KEY_ID], key: Key) -> Self {
         Self(Arc::new(Inner { app: app.into(), key_id, key }))
     }
 
     /// Which key it is: not secret, and part of every value that it sealed.
-    pub fn id(&self) -> AppKeyId {
+    pub fn id(&self) -> DataKeyId {
         self.0.key_id
     }
 
-    /// Encrypts `plaintext` for `place` under a fresh data key. The result is [`OVERHEAD`](crate::OVERHEAD) bytes
+    /// Encrypts `plaintext` for `place` under a fresh content key. The result is [`OVERHEAD`](crate::OVERHEAD) bytes
     /// longer.
     ///
     /// # Errors
@@ -40,12 +40,12 @@ impl AppKey {
         if *place.app != *self.0.app {
             return Err(VaultError::WrongApp);
         }
-        let (mut salt, mut data_key, mut nonce) = ([0; KEY], Key::default(), [0; NONCE]);
+        let (mut salt, mut content_key, mut nonce) = ([0; KEY], Key::default(), [0; NONCE]);
         fill(&mut salt);
-        fill(data_key.as_mut_slice());
+        fill(content_key.as_mut_slice());
         fill(&mut nonce);
-        let wrapped = wrap(&self.wrap_key(&salt), self.wrap_place(place)?.bytes(), &data_key);
-        let commitment = commitment(&data_key);
+        let wrapped = wrap(&self.wrap_key(&salt), self.wrap_place(place)?.bytes(), &content_key);
+        let commitment = commitment(&content_key);
         let header = Header {
             key_id: &self.0.key_id,
             salt: &salt,
@@ -57,23 +57,23 @@ impl AppKey {
         let header_length = out.len();
         out.extend_from_slice(plaintext);
         let tag =
-            encrypt(&value_key(&data_key), nonce, value_place(place)?.bytes(), &mut out[header_length..])?;
+            encrypt(&value_key(&content_key), nonce, value_place(place)?.bytes(), &mut out[header_length..])?;
         out.extend_from_slice(&tag);
         Ok(out)
     }
 
-    /// Decrypts what [`AppKey::seal`] made for the same `place`.
+    /// Decrypts what [`DataKey::seal`] made for the same `place`.
     ///
     /// # Errors
-    /// [`VaultError::Corrupt`] when it is no sealed value; [`VaultError::WrongKeyId`] when another app key sealed it;
+    /// [`VaultError::Corrupt`] when it is no sealed value; [`VaultError::WrongKeyId`] when another data key sealed it;
     /// [`VaultError::Refused`] when it was altered or comes from another place.
     pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<SecretSlice<u8>, VaultError> {
         let sealed = Sealed::read(sealed)?;
-        let data_key = self.data_key(place, &sealed)?;
+        let content_key = self.content_key(place, &sealed)?;
         // Exactly as long as the value: a vector that had to shrink would leave a copy behind.
         let mut plaintext = Zeroizing::new(vec![0; sealed.ciphertext.len()]);
         decrypt(
-            &value_key(&data_key),
+            &value_key(&content_key),
             *sealed.nonce,
             value_place(place)?.bytes(),
             sealed.ciphertext,
@@ -83,14 +83,14 @@ impl AppKey {
         Ok(SecretSlice::from(std::mem::take(&mut *plaintext)))
     }
 
-    /// The same value under `new`: its data key is wrapped again, the ciphertext stays as it is and the plaintext is
+    /// The same value under `new`: its content key is wrapped again, the ciphertext stays as it is and the plaintext is
     /// never seen.
     ///
     /// # Errors
-    /// As [`AppKey::open`]; [`VaultError::WrongApp`] when the place or `new` is another app's.
+    /// As [`DataKey::open`]; [`VaultError::WrongApp`] when the place or `new` is another app's.
     pub fn rewrap(
         &self,
-        new: &AppKey,
+        new: &DataKey,
         place: &Place,
         sealed: &[u8],
         fill: Fill,
@@ -99,10 +99,10 @@ impl AppKey {
             return Err(VaultError::WrongApp);
         }
         let old = Sealed::read(sealed)?;
-        let data_key = self.data_key(place, &old)?;
+        let content_key = self.content_key(place, &old)?;
         let mut salt = [0; KEY];
         fill(&mut salt);
-        let wrapped = wrap(&new.wrap_key(&salt), new.wrap_place(place)?.bytes(), &data_key);
+        let wrapped = wrap(&new.wrap_key(&salt), new.wrap_place(place)?.bytes(), &content_key);
         let header = Header {
             key_id: &new.0.key_id,
             salt: &salt,
@@ -117,39 +117,40 @@ impl AppKey {
     }
 
     /// The key that the value is encrypted with, which is the one it commits to.
-    fn data_key(&self, place: &Place, sealed: &Sealed) -> Result<Key, VaultError> {
+    fn content_key(&self, place: &Place, sealed: &Sealed) -> Result<Key, VaultError> {
         if *sealed.key_id != self.0.key_id {
             return Err(VaultError::WrongKeyId);
         }
-        let data_key = unwrap(&self.wrap_key(sealed.salt), self.wrap_place(place)?.bytes(), sealed.wrapped)?;
-        match same(commitment(&data_key).as_slice(), sealed.commitment) {
-            true => Ok(data_key),
+        let content_key =
+            unwrap(&self.wrap_key(sealed.salt), self.wrap_place(place)?.bytes(), sealed.wrapped)?;
+        match same(commitment(&content_key).as_slice(), sealed.commitment) {
+            true => Ok(content_key),
             false => Err(VaultError::Refused),
         }
     }
 
     fn wrap_key(&self, salt: &[u8; KEY]) -> Key {
-        derive(&self.0.key, salt, labels::WRAP_DATA_KEY)
+        derive(&self.0.key, salt, labels::WRAP_CONTENT_KEY)
     }
 
     fn wrap_place(&self, place: &Place) -> Result<Fields, VaultError> {
-        Fields::new(labels::WRAP_DATA_KEY, VERSION, ALGORITHMS)?.add(&self.0.key_id)?.add_place(place)
+        Fields::new(labels::WRAP_CONTENT_KEY, VERSION, ALGORITHMS)?.add(&self.0.key_id)?.add_place(place)
     }
 }
 
-impl fmt::Debug for AppKey {
+impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppKey").field("app", &self.0.app).finish_non_exhaustive()
+        f.debug_struct("DataKey").field("app", &self.0.app).finish_non_exhaustive()
     }
 }
 
-fn value_key(data_key: &Key) -> Key {
-    derive(data_key, &[], labels::VALUE)
+fn value_key(content_key: &Key) -> Key {
+    derive(content_key, &[], labels::VALUE)
 }
 
 /// Not secret: it is stored in the clear.
-fn commitment(data_key: &Key) -> Key {
-    derive(data_key, &[], labels::COMMIT)
+fn commitment(content_key: &Key) -> Key {
+    derive(content_key, &[], labels::COMMIT)
 }
 
 fn value_place(place: &Place) -> Result<Fields, VaultError> {

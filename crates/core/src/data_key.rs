@@ -1,4 +1,4 @@
-//! The keys of an app, and the values sealed under them, as far as storage sees either: bytes.
+//! The data keys of an app, and the values sealed under them, as far as storage sees either: bytes.
 //!
 //! An app seals under one key, the current one ([`crate::App::wrapped_key`]). A key that was replaced stays for reading
 //! until no value is under it any more; then it is wiped, and its row remains as a mark: a writer that still holds it
@@ -14,19 +14,19 @@ use async_trait::async_trait;
 
 use crate::{AppId, AuditEntry, Micros, StoreError};
 
-/// The id of an app key: random, not secret.
-pub type AppKeyId = [u8; 16];
+/// The id of a data key: random, not secret.
+pub type DataKeyId = [u8; 16];
 
 /// Where the id of its key stands in a sealed value, and its own in a wrapped key.
 pub const KEY_ID_AT: Range<usize> = 6..22;
 
-/// An app key as stored.
+/// A data key as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredAppKey {
+pub struct StoredDataKey {
     /// Whose.
     pub app_id: AppId,
     /// Which.
-    pub key_id: AppKeyId,
+    pub key_id: DataKeyId,
     /// Wrapped by the root key; `None` when it was retired and wiped.
     pub wrapped: Option<Vec<u8>>,
     /// When it was made.
@@ -72,9 +72,9 @@ columns! {
     /// A client secret.
     ClientSecret = "providers"."client_secret" by "config_id", "generation";
     /// A PKCE verifier.
-    Verifier = "transactions"."verifier" by "id", "0";
+    Verifier = "attempts"."verifier" by "id", "0";
     /// A journalled token answer.
-    Body = "transactions"."body" by "id", "0";
+    Body = "attempts"."body" by "id", "0";
     /// An access token.
     AccessToken = "grants"."access_token" by "id", "generation";
     /// A refresh token.
@@ -100,7 +100,7 @@ pub struct SealedValue {
 
 /// A new current key of an app.
 #[derive(Debug, Clone)]
-pub struct AddAppKey {
+pub struct AddDataKey {
     /// Whose.
     pub app_id: AppId,
     /// The new key, wrapped.
@@ -113,7 +113,7 @@ pub struct AddAppKey {
     pub audit: AuditEntry,
 }
 
-/// Every app key under another root key, and the root key's check.
+/// Every data key under another root key, and the root key's check.
 #[derive(Debug, Clone)]
 pub struct ReplaceRootKey {
     /// The check that is stored now.
@@ -121,27 +121,27 @@ pub struct ReplaceRootKey {
     /// The new root key's.
     pub new_check: Vec<u8>,
     /// Every key that is not retired: as it is stored, and wrapped again.
-    pub keys: Vec<(StoredAppKey, Vec<u8>)>,
+    pub keys: Vec<(StoredDataKey, Vec<u8>)>,
     /// What the audits record.
     pub audit: Vec<AuditEntry>,
 }
 
-/// What storage must be able to do for app keys.
+/// What storage must be able to do for data keys.
 #[async_trait]
-pub trait AppKeyStore: Send + Sync {
+pub trait DataKeyStore: Send + Sync {
     /// All of an app, retired ones too, oldest first.
-    async fn list_app_keys(&self, app: AppId) -> Result<Vec<StoredAppKey>, StoreError>;
+    async fn list_data_keys(&self, app: AppId) -> Result<Vec<StoredDataKey>, StoreError>;
     /// One of an app's.
-    async fn get_app_key(&self, app: AppId, key: AppKeyId) -> Result<Option<StoredAppKey>, StoreError>;
+    async fn get_data_key(&self, app: AppId, key: DataKeyId) -> Result<Option<StoredDataKey>, StoreError>;
     /// Makes a key the current one; `false` when another one has become so first.
-    async fn add_app_key(&self, add: AddAppKey) -> Result<bool, StoreError>;
+    async fn add_data_key(&self, add: AddDataKey) -> Result<bool, StoreError>;
     /// How many values of an app are sealed under a key, over all [`SealedColumn`]s.
-    async fn count_sealed(&self, app: AppId, key: AppKeyId) -> Result<u64, StoreError>;
+    async fn count_sealed(&self, app: AppId, key: DataKeyId) -> Result<u64, StoreError>;
     /// Values of one column of an app under a key, by row, of rows after `after`.
     async fn list_sealed(
         &self,
         app: AppId,
-        key: AppKeyId,
+        key: DataKeyId,
         column: SealedColumn,
         after: &str,
         limit: u32,
@@ -154,10 +154,10 @@ pub trait AppKeyStore: Send + Sync {
         values: Vec<(SealedValue, Vec<u8>)>,
     ) -> Result<u64, StoreError>;
     /// Wipes a key; `false`, and nothing is changed, when it is the current one, wiped already, or a value is under it.
-    async fn retire_app_key(
+    async fn retire_data_key(
         &self,
         app: AppId,
-        key: AppKeyId,
+        key: DataKeyId,
         at: Micros,
         audit: AuditEntry,
     ) -> Result<bool, StoreError>;

@@ -33,7 +33,7 @@ pub struct CatalogProvider {
     pub supports_pkce: bool,
     /// Scopes that are known, with their words.
     pub available_scopes: BTreeMap<String, CatalogScope>,
-    /// Asked for when a session says nothing: the app's configuration, or the catalogue's default.
+    /// Asked for when a session says nothing: the app's configuration, or the catalog's default.
     pub default_scopes: Vec<String>,
     /// Without these the provider refuses.
     pub required_scopes: Vec<String>,

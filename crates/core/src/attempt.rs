@@ -1,4 +1,4 @@
-//! A transaction: one attempt to connect one provider, from the authorization request to the grant.
+//! An attempt: one attempt to connect one provider, from the authorization request to the grant.
 //!
 //! `started -> consumed -> sent -> succeeded | denied | failed | interrupted`. `state` is 256 random bits, stored
 //! hashed, and consumed by one conditional update: a callback that comes twice exchanges once (T17). The raw token
@@ -7,15 +7,15 @@
 use async_trait::async_trait;
 
 use crate::{
-    AppId, AuditEntry, ConfigId, Connection, Delegation, Failure, Grant, Hash, Micros, Session, SessionId,
-    StoreError, TransactionId,
+    AppId, AttemptId, AuditEntry, ConfigId, Connection, Delegation, Failure, Grant, Hash, Micros, Session,
+    SessionId, StoreError,
 };
 
-/// A transaction as stored.
+/// An attempt as stored.
 #[derive(Debug, Clone)]
-pub struct Transaction {
+pub struct Attempt {
     /// Its id.
-    pub id: TransactionId,
+    pub id: AttemptId,
     /// Its session.
     pub sid: SessionId,
     /// Its app.
@@ -24,7 +24,7 @@ pub struct Transaction {
     pub config_id: ConfigId,
     /// SHA-256 of `state`.
     pub state_hash: Hash,
-    /// Sealed PKCE verifier; every transaction has one (T22).
+    /// Sealed PKCE verifier; every attempt has one (T22).
     pub verifier: Vec<u8>,
     /// OIDC nonce; sent only with the `openid` scope.
     pub nonce: String,
@@ -37,16 +37,16 @@ pub struct Transaction {
     /// Until when the callback is accepted.
     pub expires_at: Micros,
     /// Where it stands.
-    pub status: TransactionStatus,
+    pub status: AttemptStatus,
     /// When it entered that status.
     pub status_at: Micros,
     /// The sealed raw token answer, once there is one.
     pub body: Option<Vec<u8>>,
 }
 
-/// Where a transaction stands.
+/// Where an attempt stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransactionStatus {
+pub enum AttemptStatus {
     /// The user is at the provider.
     Started,
     /// The callback took it.
@@ -63,7 +63,7 @@ pub enum TransactionStatus {
     Interrupted,
 }
 
-impl TransactionStatus {
+impl AttemptStatus {
     /// The name in storage.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl TransactionStatus {
 
     /// The reverse of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        use TransactionStatus as S;
+        use AttemptStatus as S;
         [S::Started, S::Consumed, S::Sent, S::Succeeded, S::Denied, S::Failed, S::Interrupted]
             .into_iter()
             .find(|s| s.as_str() == text)
@@ -90,7 +90,7 @@ impl TransactionStatus {
 #[derive(Debug, Clone)]
 pub struct CompleteConnect {
     /// Moves `sent -> succeeded`.
-    pub transaction: TransactionId,
+    pub attempt: AttemptId,
     /// Its session, which gets the connection.
     pub sid: SessionId,
     /// The grant to write. `grant.credential.generation` is 1 for a new grant, or one more than the stored one.
@@ -105,34 +105,30 @@ pub struct CompleteConnect {
     pub at: Micros,
 }
 
-/// What storage must be able to do for transactions. Each command is one atomic transaction; each that changes the
+/// What storage must be able to do for attempts. Each command is one atomic transaction; each that changes the
 /// session loads it, applies the rule of `core::session`, and saves it inside.
 #[async_trait]
-pub trait TransactionStore: Send + Sync {
-    /// Saves `session` (compare-and-set as [`crate::SessionStore::save_session`]) and stores the transaction; `false` when
+pub trait AttemptStore: Send + Sync {
+    /// Saves `session` (compare-and-set as [`crate::SessionStore::save_session`]) and stores the attempt; `false` when
     /// the session has moved: nothing is stored.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the verifier's key was retired: seal again.
-    async fn start_transaction(
-        &self,
-        session: &Session,
-        transaction: Transaction,
-    ) -> Result<bool, StoreError>;
+    async fn start_attempt(&self, session: &Session, attempt: Attempt) -> Result<bool, StoreError>;
     /// By the hash of `state`, in any status.
-    async fn find_transaction(&self, state_hash: &Hash) -> Result<Option<Transaction>, StoreError>;
+    async fn find_attempt(&self, state_hash: &Hash) -> Result<Option<Attempt>, StoreError>;
     /// `started -> consumed` when not expired, by one conditional update; the session's attempt becomes `exchanging`.
     /// `false` when someone else was first or time is up.
-    async fn consume_transaction(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError>;
+    async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError>;
     /// `consumed -> sent`, durable before the request leaves; `false` when it was not `consumed`.
-    async fn mark_sent(&self, id: TransactionId, now: Micros) -> Result<bool, StoreError>;
-    /// Stores the sealed raw token answer of a `sent` transaction; `false` when it is not `sent`.
+    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError>;
+    /// Stores the sealed raw token answer of a `sent` attempt; `false` when it is not `sent`.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when its key was retired: seal again.
-    async fn save_body(&self, id: TransactionId, sealed: Vec<u8>) -> Result<bool, StoreError>;
+    async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<bool, StoreError>;
     /// `sent -> succeeded`, with grant, delegation, session and audit; the verifier and the body are wiped. `false` when the
-    /// transaction was not `sent` (it was completed already, or given up).
+    /// attempt was not `sent` (it was completed already, or given up).
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the grant's generation has moved or it was revoked, when another active grant of the
@@ -141,18 +137,14 @@ pub trait TransactionStore: Send + Sync {
     /// `started | consumed | sent -> status` (denied, failed or interrupted), with the session's rule
     /// [`Session::attempt_failed`] and audit; verifier and body are wiped. `false` when it had ended already, and for
     /// `interrupted` when the answer is in the journal: then there is something to go on with.
-    async fn fail_transaction(
+    async fn fail_attempt(
         &self,
-        id: TransactionId,
-        status: TransactionStatus,
+        id: AttemptId,
+        status: AttemptStatus,
         failure: Failure,
         audit: AuditEntry,
         now: Micros,
     ) -> Result<bool, StoreError>;
     /// `consumed` or `sent` since before `before`, oldest first.
-    async fn list_stuck_transactions(
-        &self,
-        before: Micros,
-        limit: u32,
-    ) -> Result<Vec<Transaction>, StoreError>;
+    async fn list_stuck_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError>;
 }

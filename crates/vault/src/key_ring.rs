@@ -1,16 +1,16 @@
-//! What the root key is used for: proving that it is the right one, and wrapping the app keys.
+//! What the root key is used for: proving that it is the right one, and wrapping the data keys.
 
 use std::{
     fmt,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use crate::envelope::{ALGORITHMS, KEY_ID, KeyCheck, VERSION, WrappedAppKey};
+use crate::envelope::{ALGORITHMS, KEY_ID, KeyCheck, VERSION, WrappedDataKey};
 use crate::place::Fields;
 use crate::primitives::{KEY, Key, derive, same, unwrap, wrap};
-use crate::{AppKey, Fill, RootKey, VaultError, labels};
+use crate::{DataKey, Fill, RootKey, VaultError, labels};
 
-/// The keyring. Holds the root key for as long as the program runs.
+/// The key ring. Holds the root key for as long as the program runs.
 pub struct Vault {
     roots: Vec<RootKey>,
     /// The root key that the database is under, as far as it was asked: what is wrapped is wrapped under this one.
@@ -18,7 +18,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// A keyring under `root`. Call [`Vault::verify_key_check`] before using it on an existing database.
+    /// A key ring under `root`. Call [`Vault::verify_key_check`] before using it on an existing database.
     pub fn new(root: RootKey) -> Self {
         Self { roots: vec![root], active: AtomicUsize::new(0) }
     }
@@ -62,55 +62,55 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::TooLong`] for an app name past 4 GiB.
-    pub fn new_app_key(&self, app: &str, fill: Fill) -> Result<Vec<u8>, VaultError> {
+    pub fn new_data_key(&self, app: &str, fill: Fill) -> Result<Vec<u8>, VaultError> {
         let (mut key_id, mut salt, mut key) = ([0; KEY_ID], [0; KEY], Key::default());
         fill(&mut key_id);
         fill(&mut salt);
         fill(key.as_mut_slice());
-        self.wrap_app_key(app, &key_id, &salt, &key)
+        self.wrap_data_key(app, &key_id, &salt, &key)
     }
 
-    /// Opens the key that [`Vault::new_app_key`] made for the same `app`.
+    /// Opens the key that [`Vault::new_data_key`] made for the same `app`.
     ///
     /// # Errors
     /// [`VaultError::Corrupt`] when the record is not one; [`VaultError::Refused`] when it is another app's, altered,
     /// or made under a root key that is not accepted.
-    pub fn app_key(&self, app: &str, wrapped: &[u8]) -> Result<AppKey, VaultError> {
-        let record = WrappedAppKey::read(wrapped)?;
-        self.unwrap_app_key(app, &record).map(|key| AppKey::new(app, *record.key_id, key))
+    pub fn data_key(&self, app: &str, wrapped: &[u8]) -> Result<DataKey, VaultError> {
+        let record = WrappedDataKey::read(wrapped)?;
+        self.unwrap_data_key(app, &record).map(|key| DataKey::new(app, *record.key_id, key))
     }
 
-    /// The same app key under the root key of `new`.
+    /// The same data key under the root key of `new`.
     ///
     /// # Errors
-    /// As [`Vault::app_key`].
-    pub fn rewrap_app_key(
+    /// As [`Vault::data_key`].
+    pub fn rewrap_data_key(
         &self,
         new: &Vault,
         app: &str,
         wrapped: &[u8],
         fill: Fill,
     ) -> Result<Vec<u8>, VaultError> {
-        let record = WrappedAppKey::read(wrapped)?;
-        let key = self.unwrap_app_key(app, &record)?;
+        let record = WrappedDataKey::read(wrapped)?;
+        let key = self.unwrap_data_key(app, &record)?;
         let mut salt = [0; KEY];
         fill(&mut salt);
-        new.wrap_app_key(app, record.key_id, &salt, &key)
+        new.wrap_data_key(app, record.key_id, &salt, &key)
     }
 
-    fn wrap_app_key(
+    fn wrap_data_key(
         &self,
         app: &str,
         key_id: &[u8; KEY_ID],
         salt: &[u8; KEY],
         key: &Key,
     ) -> Result<Vec<u8>, VaultError> {
-        let wrapped = wrap(&wrap_key(self.root(), salt), app_key_place(app, key_id)?.bytes(), key);
-        Ok(WrappedAppKey { key_id, salt, wrapped: &wrapped }.write())
+        let wrapped = wrap(&wrap_key(self.root(), salt), data_key_place(app, key_id)?.bytes(), key);
+        Ok(WrappedDataKey { key_id, salt, wrapped: &wrapped }.write())
     }
 
-    fn unwrap_app_key(&self, app: &str, record: &WrappedAppKey) -> Result<Key, VaultError> {
-        let place = app_key_place(app, record.key_id)?;
+    fn unwrap_data_key(&self, app: &str, record: &WrappedDataKey) -> Result<Key, VaultError> {
+        let place = data_key_place(app, record.key_id)?;
         let open = |root| unwrap(&wrap_key(root, record.salt), place.bytes(), record.wrapped);
         let others = self.roots.iter().filter(|root| !std::ptr::eq(*root, self.root()));
         others.fold(open(self.root()), |opened, root| opened.or_else(|_| open(root)))
@@ -126,7 +126,7 @@ fn check_value(root: &RootKey, salt: &[u8; KEY]) -> Key {
 }
 
 fn wrap_key(root: &RootKey, salt: &[u8; KEY]) -> Key {
-    derive(&root.0, salt, labels::WRAP_APP_KEY)
+    derive(&root.0, salt, labels::WRAP_DATA_KEY)
 }
 
 impl fmt::Debug for Vault {
@@ -135,6 +135,6 @@ impl fmt::Debug for Vault {
     }
 }
 
-fn app_key_place(app: &str, key_id: &[u8; KEY_ID]) -> Result<Fields, VaultError> {
-    Fields::new(labels::WRAP_APP_KEY, VERSION, ALGORITHMS)?.add(key_id)?.add(app.as_bytes())
+fn data_key_place(app: &str, key_id: &[u8; KEY_ID]) -> Result<Fields, VaultError> {
+    Fields::new(labels::WRAP_DATA_KEY, VERSION, ALGORITHMS)?.add(key_id)?.add(app.as_bytes())
 }

@@ -4,8 +4,8 @@
 //! retiring waits for them (`FOR UPDATE`) and only then counts, so that it sees what they stored.
 
 use alter_core::{
-    AddAppKey, AppId, AppKeyId, AppKeyStore, AuditEntry, Micros, ReplaceRootKey, SealedColumn, SealedValue,
-    StoreError, StoredAppKey, app_key::KEY_ID_AT,
+    AddDataKey, AppId, AuditEntry, DataKeyId, DataKeyStore, Micros, ReplaceRootKey, SealedColumn,
+    SealedValue, StoreError, StoredDataKey, data_key::KEY_ID_AT,
 };
 use async_trait::async_trait;
 use sqlx::{PgConnection, postgres::PgRow};
@@ -79,8 +79,8 @@ macro_rules! sql {
 fn sql(column: SealedColumn) -> Sql {
     match column {
         SealedColumn::ClientSecret => sql!("providers", "client_secret", "config_id", "generation"),
-        SealedColumn::Verifier => sql!("transactions", "verifier", "id", "0"),
-        SealedColumn::Body => sql!("transactions", "body", "id", "0"),
+        SealedColumn::Verifier => sql!("attempts", "verifier", "id", "0"),
+        SealedColumn::Body => sql!("attempts", "body", "id", "0"),
         SealedColumn::AccessToken => sql!("grants", "access_token", "id", "generation"),
         SealedColumn::RefreshToken => sql!("grants", "refresh_token", "id", "generation"),
         SealedColumn::IdToken => sql!("grants", "id_token", "id", "generation"),
@@ -89,31 +89,31 @@ fn sql(column: SealedColumn) -> Sql {
 }
 
 #[async_trait]
-impl AppKeyStore for PostgresStore {
-    async fn list_app_keys(&self, app: AppId) -> Result<Vec<StoredAppKey>, StoreError> {
+impl DataKeyStore for PostgresStore {
+    async fn list_data_keys(&self, app: AppId) -> Result<Vec<StoredDataKey>, StoreError> {
         let sql =
-            concat!("SELECT ", columns!(), " FROM app_keys WHERE app_id = $1 ORDER BY created_at, key_id");
+            concat!("SELECT ", columns!(), " FROM data_keys WHERE app_id = $1 ORDER BY created_at, key_id");
         self.all(sql, values![app.to_string()], read_key).await
     }
 
-    async fn get_app_key(&self, app: AppId, key: AppKeyId) -> Result<Option<StoredAppKey>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM app_keys WHERE app_id = $1 AND key_id = $2");
+    async fn get_data_key(&self, app: AppId, key: DataKeyId) -> Result<Option<StoredDataKey>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM data_keys WHERE app_id = $1 AND key_id = $2");
         self.one(sql, values![app.to_string(), &key[..]], read_key).await
     }
 
-    async fn add_app_key(&self, add: AddAppKey) -> Result<bool, StoreError> {
+    async fn add_data_key(&self, add: AddDataKey) -> Result<bool, StoreError> {
         let add = &add;
         self.write(|tx| Box::pin(add_in(tx.c, add))).await
     }
 
-    async fn count_sealed(&self, app: AppId, key: AppKeyId) -> Result<u64, StoreError> {
+    async fn count_sealed(&self, app: AppId, key: DataKeyId) -> Result<u64, StoreError> {
         self.write(|tx| Box::pin(count(tx.c, app, key))).await
     }
 
     async fn list_sealed(
         &self,
         app: AppId,
-        key: AppKeyId,
+        key: DataKeyId,
         column: SealedColumn,
         after: &str,
         limit: u32,
@@ -135,10 +135,10 @@ impl AppKeyStore for PostgresStore {
         self.write(|tx| Box::pin(replace_in(tx.c, app, values))).await
     }
 
-    async fn retire_app_key(
+    async fn retire_data_key(
         &self,
         app: AppId,
-        key: AppKeyId,
+        key: DataKeyId,
         at: Micros,
         audit: AuditEntry,
     ) -> Result<bool, StoreError> {
@@ -163,14 +163,14 @@ pub(crate) async fn hold_root(c: &mut PgConnection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Stores an app's key beside those that it has, under [`hold_root`].
+/// Stores a data key beside those that it has, under [`hold_root`].
 pub(crate) async fn insert(
     c: &mut PgConnection,
     app: AppId,
     wrapped: &[u8],
     at: Micros,
 ) -> Result<(), Fault> {
-    let sql = "INSERT INTO app_keys (app_id, key_id, wrapped, created_at)
+    let sql = "INSERT INTO data_keys (app_id, key_id, wrapped, created_at)
                VALUES ($1, substring($2::BYTEA FROM 7 FOR 16), $2, $3)";
     run(c, sql, values![app.to_string(), wrapped, at.0]).await?;
     Ok(())
@@ -186,7 +186,7 @@ pub(crate) async fn refuse_retired(
     app: AppId,
     sealed: &[Option<&[u8]>],
 ) -> Result<(), Fault> {
-    let sql = "SELECT retired_at FROM app_keys WHERE app_id = $1 AND key_id = $2 FOR KEY SHARE";
+    let sql = "SELECT retired_at FROM data_keys WHERE app_id = $1 AND key_id = $2 FOR KEY SHARE";
     let mut known = None;
     for key in sealed.iter().flatten().filter_map(|value| value.get(KEY_ID_AT)) {
         // The values of one command are nearly always under one key.
@@ -203,8 +203,8 @@ pub(crate) async fn refuse_retired(
     Ok(())
 }
 
-async fn add_in(c: &mut PgConnection, add: &AddAppKey) -> Result<bool, Fault> {
-    let AddAppKey { app_id, wrapped, replaces, at, audit } = add;
+async fn add_in(c: &mut PgConnection, add: &AddDataKey) -> Result<bool, Fault> {
+    let AddDataKey { app_id, wrapped, replaces, at, audit } = add;
     hold_root(c).await?;
     let sql = "UPDATE apps SET wrapped_key = $2 WHERE id = $1 AND wrapped_key = $3";
     if run(c, sql, values![app_id.to_string(), &**wrapped, &**replaces]).await? == 0 {
@@ -215,7 +215,7 @@ async fn add_in(c: &mut PgConnection, add: &AddAppKey) -> Result<bool, Fault> {
     Ok(true)
 }
 
-async fn count(c: &mut PgConnection, app: AppId, key: AppKeyId) -> Result<u64, Fault> {
+async fn count(c: &mut PgConnection, app: AppId, key: DataKeyId) -> Result<u64, Fault> {
     let mut sum = 0;
     for column in SealedColumn::ALL {
         let values = values![app.to_string(), &key[..]];
@@ -242,12 +242,12 @@ async fn replace_in(
 async fn retire_in(
     c: &mut PgConnection,
     app: AppId,
-    key: AppKeyId,
+    key: DataKeyId,
     at: Micros,
     audit: &AuditEntry,
 ) -> Result<bool, Fault> {
     let id = app.to_string();
-    let lock = "SELECT retired_at FROM app_keys WHERE app_id = $1 AND key_id = $2 FOR UPDATE";
+    let lock = "SELECT retired_at FROM data_keys WHERE app_id = $1 AND key_id = $2 FOR UPDATE";
     let retired = one(c, lock, values![&*id, &key[..]], |row| read_optional_time(row, "retired_at")).await?;
     if retired != Some(None) {
         return Ok(false);
@@ -257,7 +257,7 @@ async fn retire_in(
     {
         return Ok(false);
     }
-    let sql = r"UPDATE app_keys SET wrapped = '\x', retired_at = $3 WHERE app_id = $1 AND key_id = $2";
+    let sql = r"UPDATE data_keys SET wrapped = '\x', retired_at = $3 WHERE app_id = $1 AND key_id = $2";
     run(c, sql, values![&*id, &key[..], at.0]).await?;
     append(c, audit).await?;
     Ok(true)
@@ -272,14 +272,14 @@ async fn replace_root(c: &mut PgConnection, replace: &ReplaceRootKey) -> Result<
     let mut current = 0;
     for (key, wrapped) in &replace.keys {
         let app = key.app_id.to_string();
-        let kept = "UPDATE app_keys SET wrapped = $4
+        let kept = "UPDATE data_keys SET wrapped = $4
                     WHERE app_id = $1 AND key_id = $2 AND wrapped = $3 AND retired_at IS NULL";
         let values = values![&*app, &key.key_id[..], key.wrapped.as_deref(), &**wrapped];
         must(run(c, kept, values).await?)?;
         let in_use = "UPDATE apps SET wrapped_key = $3 WHERE id = $1 AND wrapped_key = $2";
         current += run(c, in_use, values![&*app, key.wrapped.as_deref(), &**wrapped]).await?;
     }
-    let keys = "SELECT COUNT(*) AS n FROM app_keys WHERE retired_at IS NULL";
+    let keys = "SELECT COUNT(*) AS n FROM data_keys WHERE retired_at IS NULL";
     let keys = one(c, keys, values![], |row| read_counter(row, "n")).await?;
     let apps = one(c, "SELECT COUNT(*) AS n FROM apps", values![], |row| read_counter(row, "n")).await?;
     if (keys, apps) != (Some(replace.keys.len() as u64), Some(current)) {
@@ -291,10 +291,10 @@ async fn replace_root(c: &mut PgConnection, replace: &ReplaceRootKey) -> Result<
     Ok(())
 }
 
-fn read_key(row: &PgRow) -> Result<StoredAppKey, Fault> {
+fn read_key(row: &PgRow) -> Result<StoredDataKey, Fault> {
     let retired_at = read_optional_time(row, "retired_at")?;
     let key_id = read::<&[u8]>(row, "key_id")?.try_into();
-    Ok(StoredAppKey {
+    Ok(StoredDataKey {
         app_id: parsed(row, "app_id", AppId::parse)?,
         key_id: key_id.map_err(|_| Fault::corrupt("key_id"))?,
         wrapped: if retired_at.is_some() { None } else { Some(read(row, "wrapped")?) },

@@ -5,12 +5,12 @@
 //! 1. the session may start something
 //! 2. the app page has been heard of (or the SDK could never learn the result)
 //! 3. state, nonce and PKCE verifier are made
-//! 4. transaction and session are stored in one commit
+//! 4. attempt and session are stored in one commit
 //! 5. the browser gets the authorization URL.
 
 use alter_core::{
-    App, Attempt, Failure, FailureKind, Hash, Micros, ProviderConfig, Session, SessionId, StoreError,
-    Transaction, TransactionId, TransactionStatus, secret,
+    App, Attempt, AttemptId, AttemptStatus, Failure, FailureKind, Hash, Micros, ProviderConfig, Session,
+    SessionId, StoreError, Underway, secret,
     session::{STATUS_WAIT, TRANSACTION_TTL},
 };
 use alter_oauth::{AuthorizationRequest, Pkce};
@@ -186,17 +186,17 @@ impl Flows {
         let config =
             configs.into_iter().find(|c| c.recipe.id == provider).ok_or(ApproveError::ProviderGone)?;
         let app = self.app_of(session.app_id).await?;
-        let (transaction, location) = self.new_transaction(&session, &app, &config, now)?;
-        session.start(Attempt {
-            transaction: transaction.id,
+        let (attempt, location) = self.new_attempt(&session, &app, &config, now)?;
+        session.start(Underway {
+            attempt: attempt.id,
             provider: provider.to_owned(),
             coop: config.recipe.coop,
             started_at: now,
-            expires_at: transaction.expires_at,
+            expires_at: attempt.expires_at,
             exchanging: false,
         });
-        match self.store().start_transaction(&session, transaction).await {
-            // The app's key was replaced at this moment.
+        match self.store().start_attempt(&session, attempt).await {
+            // The app's data key was replaced at this moment.
             Err(StoreError::Conflict) => Ok(None),
             stored => Ok(stored?.then_some(location)),
         }
@@ -222,15 +222,15 @@ impl Flows {
         }
     }
 
-    fn new_transaction(
+    fn new_attempt(
         &self,
         session: &Session,
         app: &App,
         config: &ProviderConfig,
         now: Micros,
-    ) -> Result<(Transaction, url::Url), FlowFault> {
+    ) -> Result<(Attempt, url::Url), FlowFault> {
         let (state, nonce, pkce) = (self.fresh_secret(), self.fresh_secret(), Pkce::new(self.random()));
-        let id = TransactionId::new(self.random());
+        let id = AttemptId::new(self.random());
         let redirect_uri = self.callback_url(config);
         let location = alter_oauth::authorize_url(&AuthorizationRequest {
             recipe: &config.recipe,
@@ -244,9 +244,9 @@ impl Flows {
         .map_err(|_| FlowFault::Broken("a stored provider configuration has no usable authorize_url"))?;
         let row = id.to_string();
         let place =
-            SealedPlace { app: app.id, table: "transactions", column: "verifier", row: &row, generation: 0 };
-        let verifier = self.seal(&self.app_key(app)?, &place, pkce.verifier.expose_secret().as_bytes())?;
-        let transaction = Transaction {
+            SealedPlace { app: app.id, table: "attempts", column: "verifier", row: &row, generation: 0 };
+        let verifier = self.seal(&self.data_key(app)?, &place, pkce.verifier.expose_secret().as_bytes())?;
+        let attempt = Attempt {
             id,
             sid: session.sid.clone(),
             app_id: app.id,
@@ -258,11 +258,11 @@ impl Flows {
             scopes: config.scopes.clone(),
             created_at: now,
             expires_at: now.plus_seconds(TRANSACTION_TTL),
-            status: TransactionStatus::Started,
+            status: AttemptStatus::Started,
             status_at: now,
             body: None,
         };
-        Ok((transaction, location))
+        Ok((attempt, location))
     }
 
     /// `/oauth/callback/{config_id}`: one path per configuration (T09), the same bytes in both requests (T30).

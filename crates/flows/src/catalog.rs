@@ -1,4 +1,4 @@
-//! The providers that an app can offer: what it configured, and what the catalogue could add.
+//! The providers that an app can offer: what it configured, and what the catalog could add.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{Caller, Flows};
 
 /// One provider as an app sees it.
 #[derive(Debug)]
-pub struct CatalogueEntry {
+pub struct CatalogEntry {
     /// Its facts: the configured ones where it is configured.
     pub recipe: Recipe,
     /// Asked for in every flow; `None`: not configured on this app.
@@ -17,20 +17,20 @@ pub struct CatalogueEntry {
 }
 
 impl Flows {
-    /// The catalogue, and over it what the caller's app configured, by provider id.
+    /// The catalog, and over it what the caller's app configured, by provider id.
     ///
     /// # Errors
     /// Ours alone.
-    pub async fn provider_catalogue(&self, caller: &Caller) -> Result<Vec<CatalogueEntry>, StoreError> {
+    pub async fn provider_catalog(&self, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
         self.spend_nonce(caller).await?;
-        let known = Catalog::builtin().iter().cloned().map(|recipe| CatalogueEntry { recipe, scopes: None });
+        let known = Catalog::builtin().iter().cloned().map(|recipe| CatalogEntry { recipe, scopes: None });
         let configured = self
             .store()
             .list_providers(caller.app.id)
             .await?
             .into_iter()
-            .map(|ProviderConfig { recipe, scopes, .. }| CatalogueEntry { recipe, scopes: Some(scopes) });
-        let by_id: BTreeMap<String, CatalogueEntry> =
+            .map(|ProviderConfig { recipe, scopes, .. }| CatalogEntry { recipe, scopes: Some(scopes) });
+        let by_id: BTreeMap<String, CatalogEntry> =
             known.chain(configured).map(|entry| (entry.recipe.id.clone(), entry)).collect();
         Ok(by_id.into_values().collect())
     }

@@ -1,8 +1,8 @@
 //! Keys of apps, and the values under them.
 
 use alter_core::{
-    AddAppKey, AppId, AppKeyId, AppKeyStore, AuditEntry, Micros, ReplaceRootKey, SealedColumn, SealedValue,
-    StoreError, StoredAppKey, app_key::KEY_ID_AT,
+    AddDataKey, AppId, AuditEntry, DataKeyId, DataKeyStore, Micros, ReplaceRootKey, SealedColumn,
+    SealedValue, StoreError, StoredDataKey, data_key::KEY_ID_AT,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -22,21 +22,21 @@ macro_rules! columns {
 }
 
 #[async_trait]
-impl AppKeyStore for SqliteStore {
-    async fn list_app_keys(&self, app: AppId) -> Result<Vec<StoredAppKey>, StoreError> {
+impl DataKeyStore for SqliteStore {
+    async fn list_data_keys(&self, app: AppId) -> Result<Vec<StoredDataKey>, StoreError> {
         let sql =
-            concat!("SELECT ", columns!(), " FROM app_keys WHERE app_id = ?1 ORDER BY created_at, key_id");
+            concat!("SELECT ", columns!(), " FROM data_keys WHERE app_id = ?1 ORDER BY created_at, key_id");
         self.read(|c| all(c, sql, [app.to_string()], read_key)).await
     }
 
-    async fn get_app_key(&self, app: AppId, key: AppKeyId) -> Result<Option<StoredAppKey>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM app_keys WHERE app_id = ?1 AND key_id = ?2");
+    async fn get_data_key(&self, app: AppId, key: DataKeyId) -> Result<Option<StoredDataKey>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM data_keys WHERE app_id = ?1 AND key_id = ?2");
         self.read(|c| one(c, sql, params![app.to_string(), key], read_key)).await
     }
 
-    async fn add_app_key(&self, add: AddAppKey) -> Result<bool, StoreError> {
+    async fn add_data_key(&self, add: AddDataKey) -> Result<bool, StoreError> {
         self.write(move |c| {
-            let AddAppKey { app_id, wrapped, replaces, at, audit } = &add;
+            let AddDataKey { app_id, wrapped, replaces, at, audit } = &add;
             let sql = "UPDATE apps SET wrapped_key = ?2 WHERE id = ?1 AND wrapped_key = ?3";
             if run(c, sql, params![app_id.to_string(), wrapped, replaces])? == 0 {
                 return Ok(false);
@@ -48,14 +48,14 @@ impl AppKeyStore for SqliteStore {
         .await
     }
 
-    async fn count_sealed(&self, app: AppId, key: AppKeyId) -> Result<u64, StoreError> {
+    async fn count_sealed(&self, app: AppId, key: DataKeyId) -> Result<u64, StoreError> {
         self.read(|c| count(c, app, key)).await
     }
 
     async fn list_sealed(
         &self,
         app: AppId,
-        key: AppKeyId,
+        key: DataKeyId,
         column: SealedColumn,
         after: &str,
         limit: u32,
@@ -89,10 +89,10 @@ impl AppKeyStore for SqliteStore {
         .await
     }
 
-    async fn retire_app_key(
+    async fn retire_data_key(
         &self,
         app: AppId,
-        key: AppKeyId,
+        key: DataKeyId,
         at: Micros,
         audit: AuditEntry,
     ) -> Result<bool, StoreError> {
@@ -100,7 +100,7 @@ impl AppKeyStore for SqliteStore {
             if is_current(c, app, key)? || count(c, app, key)? > 0 {
                 return Ok(false);
             }
-            let sql = "UPDATE app_keys SET wrapped = X'', retired_at = ?3
+            let sql = "UPDATE data_keys SET wrapped = X'', retired_at = ?3
                        WHERE app_id = ?1 AND key_id = ?2 AND retired_at IS NULL";
             if run(c, sql, params![app.to_string(), key, at.0])? == 0 {
                 return Ok(false);
@@ -121,10 +121,10 @@ impl AppKeyStore for SqliteStore {
     }
 }
 
-/// Stores an app's key beside those that it has.
+/// Stores a data key beside those that it has.
 pub(crate) fn insert(c: &Connection, app: AppId, wrapped: &[u8], at: Micros) -> Result<(), Fault> {
     let sql =
-        "INSERT INTO app_keys (app_id, key_id, wrapped, created_at) VALUES (?1, substr(?2, 7, 16), ?2, ?3)";
+        "INSERT INTO data_keys (app_id, key_id, wrapped, created_at) VALUES (?1, substr(?2, 7, 16), ?2, ?3)";
     run(c, sql, params![app.to_string(), wrapped, at.0])?;
     Ok(())
 }
@@ -139,7 +139,7 @@ pub(crate) fn refuse_retired<'a>(
     app: AppId,
     values: impl IntoIterator<Item = Option<&'a Vec<u8>>>,
 ) -> Result<(), Fault> {
-    let sql = "SELECT retired_at FROM app_keys WHERE app_id = ?1 AND key_id = ?2 AND retired_at IS NOT NULL";
+    let sql = "SELECT retired_at FROM data_keys WHERE app_id = ?1 AND key_id = ?2 AND retired_at IS NOT NULL";
     let mut known = None;
     for key in values.into_iter().flatten().filter_map(|value| value.get(KEY_ID_AT)) {
         // The values of one command are nearly always under one key.
@@ -154,12 +154,12 @@ pub(crate) fn refuse_retired<'a>(
     Ok(())
 }
 
-fn is_current(c: &Connection, app: AppId, key: AppKeyId) -> Result<bool, Fault> {
+fn is_current(c: &Connection, app: AppId, key: DataKeyId) -> Result<bool, Fault> {
     let sql = "SELECT id FROM apps WHERE id = ?1 AND substr(wrapped_key, 7, 16) = ?2";
     Ok(one(c, sql, params![app.to_string(), key], |_| Ok(()))?.is_some())
 }
 
-fn count(c: &Connection, app: AppId, key: AppKeyId) -> Result<u64, Fault> {
+fn count(c: &Connection, app: AppId, key: DataKeyId) -> Result<u64, Fault> {
     let mut sum = 0;
     for column in SealedColumn::ALL {
         let (table, name) = (column.table(), column.column());
@@ -202,14 +202,14 @@ fn replace_root(c: &Connection, replace: &ReplaceRootKey) -> Result<(), Fault> {
     let mut current = 0;
     for (key, wrapped) in &replace.keys {
         let app = key.app_id.to_string();
-        let kept = "UPDATE app_keys SET wrapped = ?4
+        let kept = "UPDATE data_keys SET wrapped = ?4
                     WHERE app_id = ?1 AND key_id = ?2 AND wrapped = ?3 AND retired_at IS NULL";
         must(run(c, kept, params![app, key.key_id, key.wrapped, wrapped])?)?;
         let in_use = "UPDATE apps SET wrapped_key = ?3 WHERE id = ?1 AND wrapped_key = ?2";
         current += run(c, in_use, params![app, key.wrapped, wrapped])?;
     }
     let how_many = |sql| one(c, sql, [], |row| read_counter(row, "n")).map(Option::unwrap_or_default);
-    let keys = how_many("SELECT COUNT(*) AS n FROM app_keys WHERE retired_at IS NULL")?;
+    let keys = how_many("SELECT COUNT(*) AS n FROM data_keys WHERE retired_at IS NULL")?;
     let apps = how_many("SELECT COUNT(*) AS n FROM apps")?;
     if (keys, apps) != (replace.keys.len() as u64, current as u64) {
         return Err(StoreError::Conflict.into());
@@ -217,10 +217,10 @@ fn replace_root(c: &Connection, replace: &ReplaceRootKey) -> Result<(), Fault> {
     replace.audit.iter().try_for_each(|entry| append(c, entry))
 }
 
-fn read_key(row: &Row<'_>) -> Result<StoredAppKey, Fault> {
+fn read_key(row: &Row<'_>) -> Result<StoredDataKey, Fault> {
     let retired_at = read_optional_time(row, "retired_at")?;
     let key_id = row.get_ref("key_id")?.as_blob().ok().and_then(|id| id.try_into().ok());
-    Ok(StoredAppKey {
+    Ok(StoredDataKey {
         app_id: parsed(row, "app_id", AppId::parse)?,
         key_id: key_id.ok_or(Fault::corrupt("key_id"))?,
         wrapped: if retired_at.is_some() { None } else { Some(row.get("wrapped")?) },
