@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 
-use crate::{AppId, AuditEntry, Micros, StoreError};
+use crate::{AppId, AuditEntry, Micros, SealedColumn, SealedValue, StoreError};
 
 /// The id of a data key: random, not secret.
 pub type DataKeyId = [u8; 16];
@@ -33,69 +33,6 @@ pub struct StoredDataKey {
     pub created_at: Micros,
     /// When it was wiped.
     pub retired_at: Option<Micros>,
-}
-
-macro_rules! columns {
-    ($($(#[$doc:meta])* $name:ident = $table:literal . $column:literal by $key:literal, $generation:literal;)*) => {
-        /// A column that holds sealed values. A new one is added here, and every rule about keys holds for it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum SealedColumn { $($(#[$doc])* $name,)* }
-
-        impl SealedColumn {
-            /// Every one.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// The table.
-            pub fn table(self) -> &'static str {
-                match self { $(Self::$name => $table,)* }
-            }
-
-            /// The column.
-            pub fn column(self) -> &'static str {
-                match self { $(Self::$name => $column,)* }
-            }
-
-            /// The column that names the row: part of the value's place.
-            pub fn row(self) -> &'static str {
-                match self { $(Self::$name => $key,)* }
-            }
-
-            /// What tells the value's generation in SQL: a column, or `0`.
-            pub fn generation(self) -> &'static str {
-                match self { $(Self::$name => $generation,)* }
-            }
-        }
-    };
-}
-
-columns! {
-    /// A client secret.
-    ClientSecret = "providers"."client_secret" by "config_id", "generation";
-    /// A PKCE verifier.
-    Verifier = "attempts"."verifier" by "id", "0";
-    /// A journalled token answer.
-    Body = "attempts"."body" by "id", "0";
-    /// An access token.
-    AccessToken = "grants"."access_token" by "id", "generation";
-    /// A refresh token.
-    RefreshToken = "grants"."refresh_token" by "id", "generation";
-    /// An id_token.
-    IdToken = "grants"."id_token" by "id", "generation";
-    /// A token that is still to be revoked at its provider.
-    RevocationToken = "revocations"."token" by "grant_id", "0";
-}
-
-/// One sealed value with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedValue {
-    /// Table and column.
-    pub column: SealedColumn,
-    /// The row.
-    pub row: String,
-    /// The generation.
-    pub generation: u64,
-    /// The value.
-    pub sealed: Vec<u8>,
 }
 
 /// A new current key of an app.

@@ -21,6 +21,7 @@ pub mod origin;
 pub mod outcome;
 pub mod provider;
 pub mod revocation;
+pub mod sealed;
 pub mod secret;
 pub mod session;
 pub mod signing;
@@ -37,9 +38,7 @@ pub use app::{App, AppSettings, AppStore, Level};
 pub use attempt::{Attempt, AttemptStatus, AttemptStore, CompleteConnect};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
 pub use audit_chain::{Anchor, BadEntry, ChainWalk, Tampering};
-pub use data_key::{
-    AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, SealedColumn, SealedValue, StoredDataKey,
-};
+pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, StoredDataKey};
 pub use delegation::{Delegation, DelegationStore};
 pub use grant::{
     Credential, Grant, GrantFilter, GrantStatus, GrantStore, ListedGrant, ReleaseCredential, RevokedGrant,
@@ -53,6 +52,7 @@ pub use provider::{
     Recipe, Scope, UserinfoMethod,
 };
 pub use revocation::{Revocation, RevocationOutcome, RevocationStore, RevokeGrant};
+pub use sealed::{AttemptSecret, CredentialPlace, GrantSecret, SealedColumn, SealedPlace, SealedValue};
 pub use secret::Hash;
 pub use session::{
     Claim, ClaimRefused, End, EndKind, Session, SessionAgent, SessionData, SessionStore, SessionUser, State,

@@ -11,7 +11,7 @@ use alter_core::{
 };
 use secrecy::SecretString;
 
-use crate::{Caller, Flows, UserTokenError, VerifyUserError, context::FlowFault};
+use crate::{Caller, Flows, UserTokenError, VerifyUserError, fault::FlowFault};
 
 /// Candidates that an ambiguous choice names at most.
 const CANDIDATES: usize = 10;

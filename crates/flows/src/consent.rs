@@ -9,17 +9,14 @@
 //! 5. the browser gets the authorization URL.
 
 use alter_core::{
-    App, Attempt, AttemptId, AttemptStatus, Failure, FailureKind, Hash, Micros, ProviderConfig, Session,
-    SessionId, StoreError, Underway, secret,
+    App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Failure, FailureKind, Hash, Micros,
+    ProviderConfig, Session, SessionId, StoreError, Underway, secret,
     session::{STATUS_WAIT, TRANSACTION_TTL},
 };
 use alter_oauth::{AuthorizationRequest, Pkce};
 use secrecy::ExposeSecret;
 
-use crate::{
-    Flows,
-    context::{FlowFault, SealedPlace},
-};
+use crate::{Flows, fault::FlowFault};
 
 /// Why a step on a page is refused.
 #[derive(Debug, thiserror::Error)]
@@ -242,10 +239,8 @@ impl Flows {
             challenge: &pkce.challenge,
         })
         .map_err(|_| FlowFault::Broken("a stored provider configuration has no usable authorize_url"))?;
-        let row = id.to_string();
-        let place =
-            SealedPlace { app: app.id, table: "attempts", column: "verifier", row: &row, generation: 0 };
-        let verifier = self.seal(&self.data_key(app)?, &place, pkce.verifier.expose_secret().as_bytes())?;
+        let place = Attempt::place_of(app.id, id, AttemptSecret::Verifier);
+        let verifier = self.sealer().seal_text(&self.sealer().data_key(app)?, &place, &pkce.verifier)?;
         let attempt = Attempt {
             id,
             sid: session.sid.clone(),

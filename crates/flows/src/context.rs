@@ -8,11 +8,11 @@ use alter_core::{
 };
 use alter_egress::Egress;
 use alter_oauth::JwksCache;
-use alter_vault::{DataKey, Place, Vault, VaultError};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use alter_vault::Vault;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
-use crate::{journal::InHand, metrics, quota::Quotas};
+use crate::{journal::InHand, metrics, quota::Quotas, sealed::Sealer};
 
 /// What the wiring hands in.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Flows {
 pub(crate) struct Inner {
     pub(crate) config: FlowsConfig,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) vault: Vault,
+    pub(crate) sealer: Sealer,
     pub(crate) egress: Egress,
     pub(crate) jwks: JwksCache,
     pub(crate) clock: Arc<dyn Clock>,
@@ -62,12 +62,13 @@ impl Flows {
         random: Arc<dyn Random>,
     ) -> Self {
         let (jwks, tasks) = (JwksCache::new(), TaskTracker::new());
+        let sealer = Sealer::new(vault, Arc::clone(&store), Arc::clone(&random));
         let (quotas, instance, ready_until) = (Quotas::default(), OnceLock::new(), AtomicI64::new(0));
         Self {
             inner: Arc::new(Inner {
                 config,
                 store,
-                vault,
+                sealer,
                 egress,
                 jwks,
                 clock,
@@ -115,63 +116,8 @@ impl Flows {
         SecretString::from(secret::base64url(&alter_core::time::random_bytes::<32>(self.random())))
     }
 
-    pub(crate) fn data_key(&self, app: &App) -> Result<DataKey, VaultError> {
-        self.inner.vault.data_key(&app.id.to_string(), &app.wrapped_key)
-    }
-
-    pub(crate) fn seal(
-        &self,
-        key: &DataKey,
-        place: &SealedPlace<'_>,
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, VaultError> {
-        let app = place.app.to_string();
-        key.seal(&place.as_place(&app), plaintext, &|buffer| self.random().fill(buffer))
-    }
-
-    /// The key that the app seals under at this moment.
-    pub(crate) async fn current_key(&self, app: AppId) -> Result<DataKey, FlowFault> {
-        Ok(self.data_key(&self.app_of(app).await?)?)
-    }
-
-    /// Opens a value. While keys are replaced it may be under another of the app's data keys than `key`: then that one is read,
-    /// and only then.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when it has been put under another key since it was read and its own is wiped: read again.
-    pub(crate) async fn open(
-        &self,
-        key: &DataKey,
-        place: &SealedPlace<'_>,
-        sealed: &[u8],
-    ) -> Result<SecretSlice<u8>, FlowFault> {
-        let app = place.app.to_string();
-        match key.open(&place.as_place(&app), sealed) {
-            Err(VaultError::WrongKeyId) => {
-                let other = self.key_of(place.app, sealed).await?;
-                Ok(other.open(&place.as_place(&app), sealed)?)
-            }
-            opened => Ok(opened?),
-        }
-    }
-
-    async fn key_of(&self, app: AppId, sealed: &[u8]) -> Result<DataKey, FlowFault> {
-        let id = alter_vault::sealed_under(sealed)?;
-        let key = self.store().get_data_key(app, id).await?.ok_or(VaultError::WrongKeyId)?;
-        let wrapped = key.wrapped.ok_or(StoreError::Conflict)?;
-        Ok(self.inner.vault.data_key(&app.to_string(), &wrapped)?)
-    }
-
-    /// As [`Self::open`].
-    pub(crate) async fn open_text(
-        &self,
-        key: &DataKey,
-        place: &SealedPlace<'_>,
-        sealed: &[u8],
-    ) -> Result<SecretString, FlowFault> {
-        let bytes = self.open(key, place, sealed).await?;
-        let text = std::str::from_utf8(bytes.expose_secret()).map_err(|_| FlowFault::NotText)?;
-        Ok(SecretString::from(text.to_owned()))
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.inner.sealer
     }
 
     /// The session of a token; `None` for malformed and unknown alike (T57).
@@ -217,46 +163,6 @@ impl Flows {
     pub(crate) async fn app_of(&self, id: AppId) -> Result<App, StoreError> {
         self.store().get_app(id).await?.ok_or(StoreError::Corrupt("a row names an app that is not there"))
     }
-}
-
-/// Where a sealed value lives; the vault binds the ciphertext to it (T90).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SealedPlace<'a> {
-    pub(crate) app: AppId,
-    pub(crate) table: &'static str,
-    pub(crate) column: &'static str,
-    pub(crate) row: &'a str,
-    pub(crate) generation: u64,
-}
-
-impl<'a> SealedPlace<'a> {
-    pub(crate) fn as_place(&self, app: &'a str) -> Place<'a> {
-        Place { app, table: self.table, column: self.column, row: self.row, generation: self.generation }
-    }
-}
-
-impl FlowFault {
-    /// Something was written between reading and acting: read again.
-    pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Conflict))
-    }
-}
-
-/// Our own failure inside a story: storage or vault. Always `server_error` outside, with the cause in the log.
-#[derive(Debug, thiserror::Error)]
-pub enum FlowFault {
-    /// Storage.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The vault refused: wrong key, or a row that was tampered with.
-    #[error("the vault refused a stored value: {0}")]
-    Vault(#[from] VaultError),
-    /// A sealed value that should be text is not.
-    #[error("a sealed value is not text")]
-    NotText,
-    /// Something that was checked when it was stored does not hold any more.
-    #[error("{0}")]
-    Broken(&'static str),
 }
 
 /// The hash of a bearer value that a browser presented.

@@ -10,20 +10,16 @@
 use std::time::Duration;
 
 use alter_core::{
-    AgentStatus, Attempt, AttemptStatus, AuditEntry, AuditKind, CompleteConnect, Connection, Credential,
-    Delegation, Failure, FailureKind, Grant, GrantId, Level, Micros, Operation, ProviderConfig, Session,
-    StoreError,
+    AgentStatus, Attempt, AttemptSecret, AttemptStatus, AuditEntry, AuditKind, CompleteConnect, Connection,
+    CredentialPlace, Delegation, Failure, FailureKind, Grant, GrantId, GrantSecret, Level, Micros, Operation,
+    ProviderConfig, Session, StoreError,
 };
 use alter_oauth::{Client, IdTokenRefused, Identity, RawAnswer, TokenRefused, TokenSet};
 use alter_vault::DataKey;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::{
-    Flows,
-    context::{FlowFault, SealedPlace},
-    metrics::Exchanging,
-};
+use crate::{Flows, fault::FlowFault, metrics::Exchanging};
 
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
@@ -220,10 +216,10 @@ impl Flows {
         verifier: &[u8],
         config: ProviderConfig,
     ) -> Result<Opened, FlowFault> {
-        let key = self.current_key(attempt.app_id).await?;
-        let row = attempt.id.to_string();
-        let verifier = self.open_text(&key, &place(attempt, &row, "verifier"), verifier).await?;
-        let secret = self.client_secret(&key, &config).await?;
+        let key = self.sealer().current_key(attempt.app_id).await?;
+        let verifier =
+            self.sealer().open_text(&key, &attempt.place(AttemptSecret::Verifier), verifier).await?;
+        let secret = self.sealer().client_secret(&key, &config).await?;
         Ok(Opened { config, key, verifier, secret })
     }
 
@@ -244,7 +240,7 @@ impl Flows {
         // A conflict means that the same account was connected in another window at this moment, or that the app's data key was
         // replaced: read and seal again.
         for _ in 0..4 {
-            let key = self.current_key(attempt.app_id).await?;
+            let key = self.sealer().current_key(attempt.app_id).await?;
             let complete = match self.completion(attempt, &source, &key, request_id).await {
                 Err(Stop::Fault(fault)) if fault.is_conflict() => continue,
                 complete => complete?,
@@ -337,22 +333,10 @@ impl Flows {
             Some(grant) => (grant.id, grant.created_at, grant.credential.generation + 1, Operation::Reauth),
             None => (GrantId::new(self.random()), now, 1, Operation::Creation),
         };
-        let row = id.to_string();
-        let seal = |column, value: &SecretString| {
-            let place = SealedPlace { app: attempt.app_id, table: "grants", column, row: &row, generation };
-            self.seal(key, &place, value.expose_secret().as_bytes())
-        };
-        let seal_some =
-            |column, value: &Option<SecretString>| value.as_ref().map(|v| seal(column, v)).transpose();
-        let kept_refresh = self.keep_refresh_token(known.as_ref(), tokens, key).await?;
-        let credential = Credential {
-            generation,
-            token_type: tokens.token_type.clone(),
-            expires_at: tokens.expires_in.map(|s| source.received_at.plus_seconds(i64::from(s))),
-            access_token: seal("access_token", &tokens.access_token)?,
-            refresh_token: seal_some("refresh_token", &kept_refresh)?,
-            id_token: seal_some("id_token", &tokens.id_token)?,
-        };
+        let refresh = self.keep_refresh_token(known.as_ref(), tokens, key).await?;
+        let place = CredentialPlace { app: attempt.app_id, grant: id, generation };
+        let credential =
+            self.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
         let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
         let connection = Connection {
             grant_id: id,
@@ -436,36 +420,12 @@ impl Flows {
             return Ok(tokens.refresh_token.clone());
         };
         let Some(sealed) = &grant.credential.refresh_token else { return Ok(None) };
-        let row = grant.id.to_string();
-        let place = SealedPlace {
-            app: grant.app_id,
-            table: "grants",
-            column: "refresh_token",
-            row: &row,
-            generation: grant.credential.generation,
-        };
-        self.open_text(key, &place, sealed).await.map(Some)
+        self.sealer().open_text(key, &grant.place(GrantSecret::RefreshToken), sealed).await.map(Some)
     }
 
     async fn config_of(&self, attempt: &Attempt) -> Result<ProviderConfig, Stop> {
         let config = self.store().get_provider(&attempt.config_id).await?;
         config.ok_or_else(|| provider_stop("provider_not_configured", "the operator removed the provider"))
-    }
-
-    pub(crate) async fn client_secret(
-        &self,
-        key: &DataKey,
-        config: &ProviderConfig,
-    ) -> Result<Option<SecretString>, FlowFault> {
-        let Some(sealed) = &config.client_secret else { return Ok(None) };
-        let place = SealedPlace {
-            app: config.app_id,
-            table: "providers",
-            column: "client_secret",
-            row: config.config_id.as_str(),
-            generation: config.generation,
-        };
-        self.open_text(key, &place, sealed).await.map(Some)
     }
 }
 
@@ -476,11 +436,6 @@ struct Opened {
     key: DataKey,
     verifier: SecretString,
     secret: Option<SecretString>,
-}
-
-/// Where an attempt's sealed values live.
-pub(crate) fn place<'a>(attempt: &Attempt, row: &'a str, column: &'static str) -> SealedPlace<'a> {
-    SealedPlace { app: attempt.app_id, table: "attempts", column, row, generation: 0 }
 }
 
 /// What a grant is made from.

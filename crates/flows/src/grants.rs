@@ -11,17 +11,15 @@
 use std::collections::HashMap;
 
 use alter_core::{
-    AgentId, AuditEntry, AuditKind, Grant, GrantFilter, GrantId, GrantStatus, ListedGrant, Micros, Principal,
-    ProviderConfig, Revocation, RevocationOutcome, RevokeGrant, RevokedGrant, StoreError,
+    AgentId, AuditEntry, AuditKind, Grant, GrantFilter, GrantId, GrantSecret, GrantStatus, ListedGrant,
+    Micros, Principal, ProviderConfig, Revocation, RevocationOutcome, RevokeGrant, RevokedGrant, StoreError,
     provider::RevokeToken,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::{
-    AppKeyRequired, Caller, Flows, UserTokenError, VerifyUserError,
-    actor::Actor,
-    choose::Whose,
-    context::{FlowFault, SealedPlace},
+    AppKeyRequired, Caller, Flows, UserTokenError, VerifyUserError, actor::Actor, choose::Whose,
+    fault::FlowFault,
 };
 
 /// What the backend asks for.
@@ -281,25 +279,19 @@ impl Flows {
         let Some(how) = config.and_then(|config| config.recipe.revocation()) else {
             return Ok(Err(RevocationOutcome::NotOffered));
         };
-        let key = self.current_key(grant.app_id).await?;
-        let row = grant.id.to_string();
+        let key = self.sealer().current_key(grant.app_id).await?;
         let credential = &grant.credential;
         // Ending the refresh token ends the whole grant (RFC 7009 section 2.1), where there is one.
-        let (column, sealed) = match (how.token, &credential.refresh_token) {
+        let (secret, sealed) = match (how.token, &credential.refresh_token) {
             (RevokeToken::Access, _) | (RevokeToken::Strongest, None) => {
-                ("access_token", &credential.access_token)
+                (GrantSecret::AccessToken, &credential.access_token)
             }
-            (RevokeToken::Strongest | RevokeToken::Refresh, Some(sealed)) => ("refresh_token", sealed),
+            (RevokeToken::Strongest | RevokeToken::Refresh, Some(sealed)) => {
+                (GrantSecret::RefreshToken, sealed)
+            }
             (RevokeToken::Refresh, None) => return Ok(Err(RevocationOutcome::NotOffered)),
         };
-        let place = |table, column, generation| SealedPlace {
-            app: grant.app_id,
-            table,
-            column,
-            row: &row,
-            generation,
-        };
-        let opened = self.open_text(&key, &place("grants", column, credential.generation), sealed).await;
+        let opened = self.sealer().open_text(&key, &grant.place(secret), sealed).await;
         let token = match opened {
             Ok(token) => token,
             Err(fault) if fault.is_conflict() => return Err(fault),
@@ -309,13 +301,14 @@ impl Flows {
                 return Ok(Err(RevocationOutcome::GivenUp));
             }
         };
-        let token = self.seal(&key, &place("revocations", "token", 0), token.expose_secret().as_bytes())?;
+        let place = Revocation::place_of(grant.app_id, grant.id);
+        let token = self.sealer().seal_text(&key, &place, &token)?;
         let now = self.now();
         Ok(Ok(Revocation {
             grant_id: grant.id,
             app_id: grant.app_id,
             config_id: grant.config_id.clone(),
-            is_refresh_token: column == "refresh_token",
+            is_refresh_token: secret == GrantSecret::RefreshToken,
             token,
             attempts: 0,
             next_at: now,

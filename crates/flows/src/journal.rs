@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alter_core::{Attempt, AttemptId, StoreError};
+use alter_core::{Attempt, AttemptId, AttemptSecret, StoreError};
 use alter_oauth::RawAnswer;
 use alter_vault::DataKey;
 use secrecy::ExposeSecret;
 
-use crate::{Flows, context::FlowFault, exchange::place};
+use crate::{Flows, fault::FlowFault};
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -90,10 +90,9 @@ impl Flows {
     ) -> Result<bool, FlowFault> {
         let current = match key {
             Some(key) => key,
-            None => key.insert(self.current_key(attempt.app_id).await?),
+            None => key.insert(self.sealer().current_key(attempt.app_id).await?),
         };
-        let row = attempt.id.to_string();
-        let sealed = self.seal(current, &place(attempt, &row, "body"), &answer.to_bytes())?;
+        let sealed = self.sealer().seal(current, &attempt.place(AttemptSecret::Body), &answer.to_bytes())?;
         let saved = self.store().save_body(attempt.id, sealed).await;
         if matches!(saved, Err(StoreError::Conflict)) {
             *key = None;
@@ -104,9 +103,8 @@ impl Flows {
     /// What was written down.
     pub(crate) async fn open_journal(&self, attempt: &Attempt) -> Result<RawAnswer, FlowFault> {
         let sealed = attempt.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
-        let key = self.current_key(attempt.app_id).await?;
-        let row = attempt.id.to_string();
-        let bytes = self.open(&key, &place(attempt, &row, "body"), sealed).await?;
+        let key = self.sealer().current_key(attempt.app_id).await?;
+        let bytes = self.sealer().open(&key, &attempt.place(AttemptSecret::Body), sealed).await?;
         RawAnswer::from_bytes(bytes.expose_secret())
             .map_err(|_| FlowFault::Broken("the journal cannot be read"))
     }

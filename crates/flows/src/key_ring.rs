@@ -11,15 +11,12 @@
 //! It may be killed anywhere: each commit leaves every value readable. The root key: everything in one commit.
 
 use alter_core::{
-    AddDataKey, App, AppId, AuditEntry, AuditKind, DataKeyId, ReplaceRootKey, SealedColumn, SealedValue,
-    StoreError, StoredDataKey, secret::hex,
+    AddDataKey, App, AppId, AuditEntry, AuditKind, DataKeyId, ReplaceRootKey, SealedColumn, StoreError,
+    StoredDataKey, secret::hex,
 };
 use alter_vault::{DataKey, Vault, VaultError, wrapped_key_id};
 
-use crate::{
-    Flows,
-    context::{FlowFault, SealedPlace},
-};
+use crate::{Flows, fault::FlowFault};
 
 /// Rounds over all columns before giving up: only a server that keeps sealing with an old key needs a second one.
 const ROUNDS: usize = 20;
@@ -130,7 +127,7 @@ impl Flows {
     async fn add_data_key(&self, app: AppId) -> Result<(), FlowFault> {
         let replaces = self.app_of(app).await?.wrapped_key;
         let fill = |buffer: &mut [u8]| self.random().fill(buffer);
-        let wrapped = self.inner.vault.new_data_key(&app.to_string(), &fill)?;
+        let wrapped = self.sealer().vault().new_data_key(&app.to_string(), &fill)?;
         let audit = self.data_key_entry(app, AuditKind::DataKeyAdded, &wrapped_key_id(&wrapped)?);
         self.store()
             .add_data_key(AddDataKey { app_id: app, wrapped, replaces, at: self.now(), audit })
@@ -152,10 +149,10 @@ impl Flows {
         progress: &mut impl FnMut(u64),
     ) -> Result<(), FlowFault> {
         let Some(wrapped) = &stored.wrapped else { return Ok(()) };
-        let old = self.inner.vault.data_key(&app.to_string(), wrapped)?;
+        let old = self.sealer().vault().data_key(&app.to_string(), wrapped)?;
         for _ in 0..ROUNDS {
             // Another run may have made a newer key since: seal under what is current now.
-            let new = self.current_key(app).await?;
+            let new = self.sealer().current_key(app).await?;
             let before = rotated.unreadable.len();
             for column in SealedColumn::ALL {
                 self.rewrap_column(app, *column, &old, &new, batch, rotated, progress).await?;
@@ -195,10 +192,11 @@ impl Flows {
             after.clone_from(&last.row);
             let mut rewrapped = Vec::with_capacity(values.len());
             for value in values {
-                match self.rewrap(app, old, new, &value) {
+                let place = value.place(app);
+                match self.sealer().rewrap(old, new, &place, &value.sealed) {
                     Ok(sealed) => rewrapped.push((value, sealed)),
                     Err(error) => {
-                        let what = format!("{}.{} of {}", column.table(), column.column(), value.row);
+                        let what = place.to_string();
                         tracing::error!(value = what, %error, "a sealed value does not open under its own key");
                         rotated.unreadable.push(what);
                     }
@@ -209,27 +207,9 @@ impl Flows {
         }
     }
 
-    fn rewrap(
-        &self,
-        app: AppId,
-        old: &DataKey,
-        new: &DataKey,
-        value: &SealedValue,
-    ) -> Result<Vec<u8>, VaultError> {
-        let place = SealedPlace {
-            app,
-            table: value.column.table(),
-            column: value.column.column(),
-            row: &value.row,
-            generation: value.generation,
-        };
-        let app = app.to_string();
-        old.rewrap(new, &place.as_place(&app), &value.sealed, &|buffer| self.random().fill(buffer))
-    }
-
     /// Whether the database was last seen to be under the root key that is being replaced.
     pub fn is_under_old_root_key(&self) -> bool {
-        self.inner.vault.is_under_other()
+        self.sealer().vault().is_under_other()
     }
 
     /// Puts every data key under the root key of `new`; answers how many. Servers that do not know that root key fail from
@@ -260,7 +240,7 @@ impl Flows {
             let name = app.id.to_string();
             for key in self.store().list_data_keys(app.id).await? {
                 let Some(wrapped) = &key.wrapped else { continue };
-                let again = self.inner.vault.rewrap_data_key(new, &name, wrapped, &fill)?;
+                let again = self.sealer().vault().rewrap_data_key(new, &name, wrapped, &fill)?;
                 keys.push((key, again));
             }
             let entry =

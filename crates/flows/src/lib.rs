@@ -15,6 +15,7 @@ mod claim;
 mod consent;
 mod context;
 mod exchange;
+mod fault;
 mod grants;
 mod journal;
 mod key_ring;
@@ -29,6 +30,7 @@ mod reap;
 mod release;
 mod report;
 mod revocation;
+mod sealed;
 mod status;
 mod user_token;
 
@@ -41,7 +43,8 @@ pub use catalog::CatalogEntry;
 pub use choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
 pub use claim::{ClaimError, Claimed, Marks, Peek, Proof};
 pub use consent::{ApproveError, StepError};
-pub use context::{FlowFault, Flows, FlowsConfig};
+pub use context::{Flows, FlowsConfig};
+pub use fault::FlowFault;
 pub use grants::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
     visible_scopes,

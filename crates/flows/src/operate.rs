@@ -5,10 +5,7 @@ use alter_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{
-    Flows,
-    context::{FlowFault, SealedPlace},
-};
+use crate::{Flows, fault::FlowFault};
 
 /// An app just made, with its first key.
 #[derive(Debug)]
@@ -70,8 +67,8 @@ impl Flows {
         settings.check().map_err(OperateError::Invalid)?;
         let id = AppId::new(self.random());
         let wrapped_key = self
-            .inner
-            .vault
+            .sealer()
+            .vault()
             .new_data_key(&id.to_string(), &|buffer| self.random().fill(buffer))
             .map_err(FlowFault::from)?;
         let app = App { id, settings, wrapped_key, created_at: self.now() };
@@ -83,8 +80,8 @@ impl Flows {
 
     /// A root key that was replaced between wrapping the app's data key and storing it leaves an app that no server can use.
     async fn root_key_stays(&self, app: &App) -> Result<(), OperateError> {
-        let before = self.inner.vault.is_under_other();
-        let fits = self.check_root_key().await.is_ok() && self.inner.vault.is_under_other() == before;
+        let before = self.sealer().vault().is_under_other();
+        let fits = self.check_root_key().await.is_ok() && self.sealer().vault().is_under_other() == before;
         match fits {
             true => Ok(()),
             false => Err(OperateError::Invalid(format!(
@@ -162,15 +159,9 @@ impl Flows {
             Some(config) => (config.config_id, config.generation + 1, config.created_at),
             None => (ConfigId::new(self.random()), 1, now),
         };
-        let key = self.data_key(&app).map_err(FlowFault::from)?;
-        let place = SealedPlace {
-            app: app.id,
-            table: "providers",
-            column: "client_secret",
-            row: config_id.as_str(),
-            generation,
-        };
-        let seal = |secret: &SecretString| self.seal(&key, &place, secret.expose_secret().as_bytes());
+        let key = self.sealer().data_key(&app).map_err(FlowFault::from)?;
+        let place = ProviderConfig::place_of(app.id, &config_id, generation);
+        let seal = |secret| self.sealer().seal_text(&key, &place, secret);
         let client_secret = setting.client_secret.as_ref().map(seal).transpose().map_err(FlowFault::from)?;
         let config = ProviderConfig {
             config_id,

@@ -44,7 +44,7 @@ impl Flows {
     /// [`StartError`]: do not serve.
     pub async fn check_root_key(&self) -> Result<(), StartError> {
         let stored = self.store().key_check().await?.ok_or(StartError::NotInitialised)?;
-        self.inner.vault.verify_key_check(&stored).map_err(StartError::RootKey)?;
+        self.sealer().vault().verify_key_check(&stored).map_err(StartError::RootKey)?;
         self.inner.instance.get_or_init(|| instance_of(&stored));
         Ok(())
     }
@@ -61,7 +61,7 @@ impl Flows {
     /// # Errors
     /// [`StoreError::Conflict`] when it has one.
     pub async fn initialise(&self) -> Result<(), StoreError> {
-        let value = self.inner.vault.key_check(&|buffer| self.random().fill(buffer));
+        let value = self.sealer().vault().key_check(&|buffer| self.random().fill(buffer));
         self.inner.instance.get_or_init(|| instance_of(&value));
         self.store().insert_key_check(value).await
     }

@@ -8,15 +8,15 @@
 //! 6. Nonce, generation, delegation and audit entry in one durable commit; only then does it leave (T97, T98).
 
 use alter_core::{
-    AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, Grant, Micros, ProviderConfig, ReleaseCredential,
-    StoreError,
+    AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, Grant, GrantSecret, Micros, ProviderConfig,
+    ReleaseCredential, StoreError,
 };
 use secrecy::SecretString;
 
 use crate::{
     Caller, ChoiceError, Flows, GrantChoice, VerifyUserError,
     choose::{Chosen, Whose},
-    context::{FlowFault, SealedPlace},
+    fault::FlowFault,
     metrics,
 };
 
@@ -198,16 +198,9 @@ impl Flows {
     }
 
     async fn open_access_token(&self, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
-        let key = self.data_key(&caller.app)?;
-        let row = grant.id.to_string();
-        let place = SealedPlace {
-            app: grant.app_id,
-            table: "grants",
-            column: "access_token",
-            row: &row,
-            generation: grant.credential.generation,
-        };
-        self.open_text(&key, &place, &grant.credential.access_token).await
+        let key = self.sealer().data_key(&caller.app)?;
+        let place = grant.place(GrantSecret::AccessToken);
+        self.sealer().open_text(&key, &place, &grant.credential.access_token).await
     }
 }
 

@@ -9,11 +9,7 @@ use alter_core::{
 use alter_oauth::{Client, RevokeError, RevokedToken};
 use tracing::Instrument;
 
-use crate::{
-    Flows,
-    context::{FlowFault, SealedPlace},
-    metrics,
-};
+use crate::{Flows, fault::FlowFault, metrics};
 
 /// How long a call waits for the provider's answer.
 const WAIT: Duration = Duration::from_secs(5);
@@ -103,17 +99,9 @@ impl Flows {
         request: &Revocation,
         config: &ProviderConfig,
     ) -> Result<Result<(), RevokeError>, FlowFault> {
-        let key = self.current_key(request.app_id).await?;
-        let row = request.grant_id.to_string();
-        let place = SealedPlace {
-            app: request.app_id,
-            table: "revocations",
-            column: "token",
-            row: &row,
-            generation: 0,
-        };
-        let token = self.open_text(&key, &place, &request.token).await?;
-        let secret = self.client_secret(&key, config).await?;
+        let key = self.sealer().current_key(request.app_id).await?;
+        let token = self.sealer().open_text(&key, &request.place(), &request.token).await?;
+        let secret = self.sealer().client_secret(&key, config).await?;
         let client = Client { id: &config.client_id, secret: secret.as_ref() };
         let grant = self.store().get_grant(request.app_id, request.grant_id).await?;
         let what = RevokedToken {

@@ -1,0 +1,203 @@
+//! Where secrets lie sealed. A sealed value opens in its place and nowhere else, so the place is written down once, here:
+//! no other room names a table or a column of one (T90).
+//!
+//! To seal something new: a line in the list of columns, and a method `place` on the noun that it belongs to. A seal over
+//! a whole row, which would show that the row is as it was written, needs no second format: it is a sealed value with
+//! nothing in it but the row's digest, in a column of its own.
+
+use std::fmt;
+
+use crate::{AppId, Attempt, AttemptId, ConfigId, Grant, GrantId, ProviderConfig, Revocation};
+
+macro_rules! columns {
+    ($($(#[$doc:meta])* $name:ident = $table:literal . $column:literal by $key:literal, $generation:literal;)*) => {
+        /// A column that holds sealed values. A new one is added here, and every rule about data keys holds for it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum SealedColumn { $($(#[$doc])* $name,)* }
+
+        impl SealedColumn {
+            /// Every column.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The table in SQL.
+            pub fn table(self) -> &'static str {
+                match self { $(Self::$name => $table,)* }
+            }
+
+            /// The column in SQL, and in the seal.
+            pub fn column(self) -> &'static str {
+                match self { $(Self::$name => $column,)* }
+            }
+
+            /// The column that names the row: part of the value's place.
+            pub fn row(self) -> &'static str {
+                match self { $(Self::$name => $key,)* }
+            }
+
+            /// What tells the value's generation in SQL: a column, or `0`.
+            pub fn generation(self) -> &'static str {
+                match self { $(Self::$name => $generation,)* }
+            }
+        }
+    };
+}
+
+columns! {
+    /// A client secret.
+    ClientSecret = "providers"."client_secret" by "config_id", "generation";
+    /// A PKCE verifier.
+    Verifier = "attempts"."verifier" by "id", "0";
+    /// A journalled token answer.
+    Body = "attempts"."body" by "id", "0";
+    /// An access token.
+    AccessToken = "grants"."access_token" by "id", "generation";
+    /// A refresh token.
+    RefreshToken = "grants"."refresh_token" by "id", "generation";
+    /// An id_token.
+    IdToken = "grants"."id_token" by "id", "generation";
+    /// A token that is still to be revoked at its provider.
+    RevocationToken = "revocations"."token" by "grant_id", "0";
+}
+
+impl SealedColumn {
+    /// The table as the seal names it. A seal outlives the name of a table: attempts were called transactions when the
+    /// first ones were sealed.
+    pub fn sealed_table(self) -> &'static str {
+        match self {
+            Self::Verifier | Self::Body => "transactions",
+            column => column.table(),
+        }
+    }
+}
+
+/// Where one sealed value lies. The vault binds the ciphertext to all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedPlace {
+    /// The app whose data key seals it.
+    pub app: AppId,
+    /// Table and column.
+    pub column: SealedColumn,
+    /// The id of the row.
+    pub row: String,
+    /// The generation of the value; 0 where values of the column are never replaced.
+    pub generation: u64,
+}
+
+/// For the operator: `grants.access_token of ID`.
+impl fmt::Display for SealedPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} of {}", self.column.table(), self.column.column(), self.row)
+    }
+}
+
+/// One sealed value as storage lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedValue {
+    /// Table and column.
+    pub column: SealedColumn,
+    /// The id of the row.
+    pub row: String,
+    /// The generation.
+    pub generation: u64,
+    /// The value.
+    pub sealed: Vec<u8>,
+}
+
+impl SealedValue {
+    /// Where the value lies in the rows of `app`.
+    pub fn place(&self, app: AppId) -> SealedPlace {
+        SealedPlace { app, column: self.column, row: self.row.clone(), generation: self.generation }
+    }
+}
+
+/// The secrets of a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantSecret {
+    /// What APIs take.
+    AccessToken,
+    /// What gets the next access token.
+    RefreshToken,
+    /// Who the user was when the grant was made.
+    IdToken,
+}
+
+/// Where the secrets of one generation of a grant lie. A grant has its place before it has its row: the tokens of a new
+/// grant are sealed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CredentialPlace {
+    /// The app.
+    pub app: AppId,
+    /// The grant.
+    pub grant: GrantId,
+    /// [`crate::Credential::generation`].
+    pub generation: u64,
+}
+
+impl CredentialPlace {
+    /// The place of one of the secrets.
+    pub fn of(self, secret: GrantSecret) -> SealedPlace {
+        let column = match secret {
+            GrantSecret::AccessToken => SealedColumn::AccessToken,
+            GrantSecret::RefreshToken => SealedColumn::RefreshToken,
+            GrantSecret::IdToken => SealedColumn::IdToken,
+        };
+        SealedPlace { app: self.app, column, row: self.grant.to_string(), generation: self.generation }
+    }
+}
+
+impl Grant {
+    /// Where one of the grant's secrets lies in its current generation.
+    pub fn place(&self, secret: GrantSecret) -> SealedPlace {
+        let generation = self.credential.generation;
+        CredentialPlace { app: self.app_id, grant: self.id, generation }.of(secret)
+    }
+}
+
+/// The secrets of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptSecret {
+    /// The PKCE verifier.
+    Verifier,
+    /// The raw token answer.
+    Body,
+}
+
+impl Attempt {
+    /// Where one of the attempt's secrets lies.
+    pub fn place(&self, secret: AttemptSecret) -> SealedPlace {
+        Self::place_of(self.app_id, self.id, secret)
+    }
+
+    /// As [`Attempt::place`], of an attempt that is being made.
+    pub fn place_of(app: AppId, id: AttemptId, secret: AttemptSecret) -> SealedPlace {
+        let column = match secret {
+            AttemptSecret::Verifier => SealedColumn::Verifier,
+            AttemptSecret::Body => SealedColumn::Body,
+        };
+        SealedPlace { app, column, row: id.to_string(), generation: 0 }
+    }
+}
+
+impl ProviderConfig {
+    /// Where the client secret lies.
+    pub fn place(&self) -> SealedPlace {
+        Self::place_of(self.app_id, &self.config_id, self.generation)
+    }
+
+    /// As [`ProviderConfig::place`], of a configuration that is being made.
+    pub fn place_of(app: AppId, id: &ConfigId, generation: u64) -> SealedPlace {
+        SealedPlace { app, column: SealedColumn::ClientSecret, row: id.as_str().to_owned(), generation }
+    }
+}
+
+impl Revocation {
+    /// Where the token lies that is still to be revoked.
+    pub fn place(&self) -> SealedPlace {
+        Self::place_of(self.app_id, self.grant_id)
+    }
+
+    /// As [`Revocation::place`], of a revocation that is being made.
+    pub fn place_of(app: AppId, grant: GrantId) -> SealedPlace {
+        SealedPlace { app, column: SealedColumn::RevocationToken, row: grant.to_string(), generation: 0 }
+    }
+}
