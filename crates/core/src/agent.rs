@@ -160,8 +160,8 @@ pub enum KeyRevoked {
 }
 
 /// What storage must be able to do for agents. Each command is one atomic transaction that also records the nonce of
-/// the call and the audit entry; where the outcome says that nothing was stored, neither was the entry, but the nonce
-/// counts (T61).
+/// the call and the audit entry; where the outcome says that nothing was stored, neither was the entry, and the nonce is
+/// unused. A nonce that was used before is told first (T61).
 #[async_trait]
 pub trait AgentStore: Send + Sync {
     /// Stores an agent with its first key.

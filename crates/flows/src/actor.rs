@@ -17,13 +17,13 @@ pub(crate) struct Actor {
 
 impl Actor {
     /// A call of the app's backend or of an agent.
-    pub(crate) fn of(caller: &Caller, request_id: &str) -> Self {
+    pub(crate) fn of(caller: &Caller, nonce: Option<CallNonce>) -> Self {
         Self {
             app: caller.app.clone(),
-            call: caller.nonce,
+            call: nonce,
             key_id: Some(caller.key.id),
             agent_id: caller.agent.as_ref().map(|agent| agent.id),
-            request_id: Some(request_id.to_owned()),
+            request_id: Some(caller.request_id.clone()),
         }
     }
 

@@ -12,7 +12,12 @@ use alter_core::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{AppKeyRequired, Caller, Flows, NewKey, actor::Actor};
+use crate::{
+    AppKeyRequired, Caller, Flows, NewKey,
+    actor::Actor,
+    call::{Spent, ours},
+    fault::FlowFault,
+};
 
 /// Characters of a name at most.
 const NAME_MAX: usize = 80;
@@ -109,25 +114,24 @@ pub enum AgentError {
     /// A value is refused; the sentence is for the caller.
     #[error("{0}")]
     Invalid(String),
-    /// Ours.
+    /// Our own failure, or the nonce was seen before.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Fault(#[from] FlowFault),
 }
+
+ours! { AgentError; }
 
 impl Flows {
     /// Makes an agent and its first key.
     ///
     /// # Errors
     /// [`AgentError`].
-    pub async fn create_agent(
-        &self,
-        caller: &Caller,
-        new: NewAgent,
-        request_id: &str,
-    ) -> Result<MadeAgent, AgentError> {
-        let refused = caller.app_only().map_err(AgentError::from).and_then(|()| check_new(&new)).err();
-        self.unless(caller, refused).await?;
-        self.make_agent(&Actor::of(caller, request_id), new).await
+    pub async fn create_agent(&self, caller: &Caller, new: NewAgent) -> Result<MadeAgent, AgentError> {
+        self.once(caller, |nonce| async move {
+            caller.app_only()?;
+            self.make_agent(&Actor::of(caller, nonce), new).await
+        })
+        .await
     }
 
     /// Makes an agent as the operator.
@@ -135,11 +139,11 @@ impl Flows {
     /// # Errors
     /// [`AgentError`].
     pub async fn create_agent_as_operator(&self, app: App, new: NewAgent) -> Result<MadeAgent, AgentError> {
-        check_new(&new)?;
-        self.make_agent(&Actor::operator(app), new).await
+        Ok(self.make_agent(&Actor::operator(app), new).await?.value())
     }
 
-    async fn make_agent(&self, actor: &Actor, new: NewAgent) -> Result<MadeAgent, AgentError> {
+    async fn make_agent(&self, actor: &Actor, new: NewAgent) -> Result<Spent<MadeAgent>, AgentError> {
+        check_new(&new)?;
         let now = self.now();
         let agent = Agent {
             id: AgentId::new(self.random()),
@@ -168,7 +172,9 @@ impl Flows {
         );
         let created = self.store().create_agent(actor.call, agent.clone(), first.key.clone(), same, entry);
         match created.await? {
-            AgentCreated::Stored => Ok(MadeAgent { agent, key_id: first.key.id, key: Some(first) }),
+            AgentCreated::Stored => {
+                Ok(Spent::InCommit(MadeAgent { agent, key_id: first.key.id, key: Some(first) }))
+            }
             AgentCreated::NameTaken => Err(AgentError::NameTaken),
             AgentCreated::Known(_, before) if Some(before) != hash => Err(AgentError::IdempotencyMismatch),
             AgentCreated::Known(known, _) => match known.status {
@@ -177,7 +183,7 @@ impl Flows {
                 AgentStatus::Active => {
                     let keys = self.store().list_agent_keys(known.app_id, known.id).await?;
                     let key_id = keys.last().ok_or(StoreError::Corrupt("an agent without a key"))?.id;
-                    Ok(MadeAgent { agent: *known, key: None, key_id })
+                    Ok(Spent::NotYet(MadeAgent { agent: *known, key: None, key_id }))
                 }
             },
         }
@@ -204,8 +210,8 @@ impl Flows {
     /// # Errors
     /// [`AgentError::AgentKeyRequired`], or ours.
     pub async fn own_agent(&self, caller: &Caller) -> Result<Agent, AgentError> {
-        self.spend_nonce(caller).await?;
-        caller.agent.clone().ok_or(AgentError::AgentKeyRequired)
+        let own = async { caller.agent.clone().ok_or(AgentError::AgentKeyRequired) };
+        self.reading(caller, own).await
     }
 
     /// One agent of the app, deleted or not.
@@ -213,9 +219,7 @@ impl Flows {
     /// # Errors
     /// [`AgentError`].
     pub async fn get_agent(&self, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
-        self.spend_nonce(caller).await?;
-        caller.app_only()?;
-        self.store().get_agent(caller.app.id, id).await?.ok_or(AgentError::NotFound)
+        self.reading(caller, self.agent_to_manage(caller, id)).await
     }
 
     /// The app's agent of this name that is not deleted, if there is one.
@@ -223,9 +227,11 @@ impl Flows {
     /// # Errors
     /// [`AgentError`].
     pub async fn find_agent(&self, caller: &Caller, name: &str) -> Result<Option<Agent>, AgentError> {
-        self.spend_nonce(caller).await?;
-        caller.app_only()?;
-        Ok(self.store().find_agent(caller.app.id, name).await?)
+        self.reading(caller, async {
+            caller.app_only()?;
+            Ok(self.store().find_agent(caller.app.id, name).await?)
+        })
+        .await
     }
 
     /// The app's agents by creation, with their number.
@@ -239,9 +245,11 @@ impl Flows {
         limit: u32,
         offset: u32,
     ) -> Result<(Vec<Agent>, u64), AgentError> {
-        self.spend_nonce(caller).await?;
-        caller.app_only()?;
-        Ok(self.store().list_agents(caller.app.id, revoked_too, limit, offset).await?)
+        self.reading(caller, async {
+            caller.app_only()?;
+            Ok(self.store().list_agents(caller.app.id, revoked_too, limit, offset).await?)
+        })
+        .await
     }
 
     /// Changes an agent: its words, its scopes, suspends or resumes it.
@@ -253,11 +261,13 @@ impl Flows {
         caller: &Caller,
         id: AgentId,
         change: &AgentChange,
-        request_id: &str,
     ) -> Result<Agent, AgentError> {
-        let refused = caller.app_only().map_err(AgentError::from).and_then(|()| check_change(change)).err();
-        self.unless(caller, refused).await?;
-        self.change_agent_as(&Actor::of(caller, request_id), id, change).await
+        self.once(caller, |nonce| async move {
+            caller.app_only()?;
+            check_change(change)?;
+            self.change_agent_as(&Actor::of(caller, nonce), id, change).await
+        })
+        .await
     }
 
     /// Suspends or resumes an agent as the operator.
@@ -271,7 +281,7 @@ impl Flows {
         active: bool,
     ) -> Result<Agent, AgentError> {
         let change = AgentChange { active: Some(active), ..AgentChange::default() };
-        self.change_agent_as(&Actor::operator(app), id, &change).await
+        Ok(self.change_agent_as(&Actor::operator(app), id, &change).await?.value())
     }
 
     async fn change_agent_as(
@@ -279,7 +289,7 @@ impl Flows {
         actor: &Actor,
         id: AgentId,
         change: &AgentChange,
-    ) -> Result<Agent, AgentError> {
+    ) -> Result<Spent<Agent>, AgentError> {
         let details = json!({
             "active": change.active, "display_name": change.display_name.is_some(), "scopes": change.scopes,
             "metadata": change.metadata.is_some(),
@@ -312,15 +322,12 @@ impl Flows {
     ///
     /// # Errors
     /// [`AgentError`].
-    pub async fn delete_agent(
-        &self,
-        caller: &Caller,
-        id: AgentId,
-        request_id: &str,
-    ) -> Result<Agent, AgentError> {
-        let refused = caller.app_only().err().map(AgentError::from);
-        self.unless(caller, refused).await?;
-        self.delete_agent_as(&Actor::of(caller, request_id), id).await
+    pub async fn delete_agent(&self, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
+        self.once(caller, |nonce| async move {
+            caller.app_only()?;
+            self.delete_agent_as(&Actor::of(caller, nonce), id).await
+        })
+        .await
     }
 
     /// Deletes an agent as the operator.
@@ -328,10 +335,10 @@ impl Flows {
     /// # Errors
     /// [`AgentError`].
     pub async fn delete_agent_as_operator(&self, app: App, id: AgentId) -> Result<Agent, AgentError> {
-        self.delete_agent_as(&Actor::operator(app), id).await
+        Ok(self.delete_agent_as(&Actor::operator(app), id).await?.value())
     }
 
-    async fn delete_agent_as(&self, actor: &Actor, id: AgentId) -> Result<Agent, AgentError> {
+    async fn delete_agent_as(&self, actor: &Actor, id: AgentId) -> Result<Spent<Agent>, AgentError> {
         self.save_agent(actor, id, (AuditKind::AgentRevoked, Value::Null), |agent| {
             let live = agent.status != AgentStatus::Revoked;
             agent.status = AgentStatus::Revoked;
@@ -347,29 +354,20 @@ impl Flows {
         id: AgentId,
         (kind, changed): (AuditKind, Value),
         mut change: impl FnMut(&mut Agent) -> Result<bool, AgentError>,
-    ) -> Result<Agent, AgentError> {
-        for round in 0..8 {
-            // The nonce counts with the first attempt, whether or not that one saved.
-            let call = actor.call.filter(|_| round == 0);
+    ) -> Result<Spent<Agent>, AgentError> {
+        for _ in 0..8 {
             let found = self.store().get_agent(actor.app.id, id).await?;
-            let mut agent = match found {
-                Some(agent) => agent,
-                None => return self.spent(call, AgentError::NotFound).await,
-            };
+            let mut agent = found.ok_or(AgentError::NotFound)?;
             let now = self.now();
-            match change(&mut agent) {
-                Err(error) => return self.spent(call, error).await,
-                Ok(false) => {
-                    self.spend(call).await?;
-                    return Ok(agent);
-                }
-                Ok(true) => agent.updated_at = now,
+            if !change(&mut agent)? {
+                return Ok(Spent::NotYet(agent));
             }
+            agent.updated_at = now;
             let details = json!({ "name": agent.name, "status": agent.status.as_str(), "changed": changed });
             let entry = about(actor, &agent, now, kind, details);
-            if self.store().save_agent(call, &agent, entry).await? {
+            if self.store().save_agent(actor.call, &agent, entry).await? {
                 agent.version += 1;
-                return Ok(agent);
+                return Ok(Spent::InCommit(agent));
             }
         }
         Err(StoreError::Conflict.into())
@@ -379,23 +377,20 @@ impl Flows {
     ///
     /// # Errors
     /// [`AgentError`].
-    pub async fn create_agent_key(
-        &self,
-        caller: &Caller,
-        id: AgentId,
-        request_id: &str,
-    ) -> Result<NewKey, AgentError> {
-        let agent = self.agent_to_manage(caller, id).await?;
-        if agent.status == AgentStatus::Revoked {
-            return self.spent(caller.nonce, AgentError::Revoked).await;
-        }
-        let now = self.now();
-        let new = self.new_agent_key(&agent, "further", now);
-        let entry = self.key_entry(caller, &agent, new.key.id, AuditKind::KeyCreated, request_id);
-        match self.store().insert_agent_key(caller.nonce, new.key.clone(), entry).await? {
-            true => Ok(new),
-            false => Err(AgentError::TooManyKeys),
-        }
+    pub async fn create_agent_key(&self, caller: &Caller, id: AgentId) -> Result<NewKey, AgentError> {
+        self.once(caller, |nonce| async move {
+            let agent = self.agent_to_manage(caller, id).await?;
+            if agent.status == AgentStatus::Revoked {
+                return Err(AgentError::Revoked);
+            }
+            let new = self.new_agent_key(&agent, "further", self.now());
+            let entry = self.key_entry(&Actor::of(caller, nonce), &agent, new.key.id, AuditKind::KeyCreated);
+            match self.store().insert_agent_key(nonce, new.key.clone(), entry).await? {
+                true => Ok(Spent::InCommit(new)),
+                false => Err(AgentError::TooManyKeys),
+            }
+        })
+        .await
     }
 
     /// The keys of an agent, newest first, revoked ones too.
@@ -403,12 +398,14 @@ impl Flows {
     /// # Errors
     /// [`AgentError`].
     pub async fn list_agent_keys(&self, caller: &Caller, id: AgentId) -> Result<Vec<ApiKey>, AgentError> {
-        let agent = self.agent_to_manage(caller, id).await?;
-        self.spend_nonce(caller).await?;
-        Ok(self.store().list_agent_keys(agent.app_id, agent.id).await?)
+        self.reading(caller, async {
+            let agent = self.agent_to_manage(caller, id).await?;
+            Ok(self.store().list_agent_keys(agent.app_id, agent.id).await?)
+        })
+        .await
     }
 
-    /// Revokes a key of an agent; the last that works only with `force`.
+    /// Revokes a key of an agent; the last active one only with `force`.
     ///
     /// # Errors
     /// [`AgentError`].
@@ -417,17 +414,19 @@ impl Flows {
         caller: &Caller,
         (id, key): (AgentId, KeyId),
         force: bool,
-        request_id: &str,
     ) -> Result<ApiKey, AgentError> {
-        let agent = self.agent_to_manage(caller, id).await?;
-        let entry = self.key_entry(caller, &agent, key, AuditKind::KeyRevoked, request_id);
-        let which = (agent.app_id, agent.id, key);
-        match self.store().revoke_agent_key(caller.nonce, which, self.now(), force, entry).await? {
-            KeyRevoked::Done(key) => Ok(*key),
-            KeyRevoked::Already(_) => Err(AgentError::KeyAlreadyRevoked),
-            KeyRevoked::LastActive => Err(AgentError::LastActiveKey),
-            KeyRevoked::NotFound => Err(AgentError::KeyNotFound),
-        }
+        self.once(caller, |nonce| async move {
+            let agent = self.agent_to_manage(caller, id).await?;
+            let entry = self.key_entry(&Actor::of(caller, nonce), &agent, key, AuditKind::KeyRevoked);
+            let which = (agent.app_id, agent.id, key);
+            match self.store().revoke_agent_key(nonce, which, self.now(), force, entry).await? {
+                KeyRevoked::Done(key) => Ok(Spent::InCommit(*key)),
+                KeyRevoked::Already(_) => Err(AgentError::KeyAlreadyRevoked),
+                KeyRevoked::LastActive => Err(AgentError::LastActiveKey),
+                KeyRevoked::NotFound => Err(AgentError::KeyNotFound),
+            }
+        })
+        .await
     }
 
     /// Marks a key of an agent as deprecated, or takes the mark away.
@@ -439,60 +438,26 @@ impl Flows {
         caller: &Caller,
         (id, key): (AgentId, KeyId),
         deprecated: bool,
-        request_id: &str,
     ) -> Result<ApiKey, AgentError> {
-        let agent = self.agent_to_manage(caller, id).await?;
-        let entry = self.key_entry(caller, &agent, key, AuditKind::KeyDeprecated, request_id);
-        let at = deprecated.then(|| self.now());
-        let which = (agent.app_id, agent.id, key);
-        let changed = self.store().deprecate_agent_key(caller.nonce, which, at, entry).await?;
-        changed.ok_or(AgentError::KeyNotFound)
+        self.once(caller, |nonce| async move {
+            let agent = self.agent_to_manage(caller, id).await?;
+            let entry = self.key_entry(&Actor::of(caller, nonce), &agent, key, AuditKind::KeyDeprecated);
+            let at = deprecated.then(|| self.now());
+            let which = (agent.app_id, agent.id, key);
+            let changed = self.store().deprecate_agent_key(nonce, which, at, entry).await?;
+            changed.map(Spent::InCommit).ok_or(AgentError::KeyNotFound)
+        })
+        .await
     }
 
-    /// The agent, for a call that manages it: the app's own key, an agent of the app.
+    /// An agent of the app, deleted or not, for a call with the app's own key.
     async fn agent_to_manage(&self, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
-        let refused = caller.app_only().err().map(AgentError::from);
-        self.unless(caller, refused).await?;
-        match self.store().get_agent(caller.app.id, id).await? {
-            Some(agent) => Ok(agent),
-            None => self.spent(caller.nonce, AgentError::NotFound).await,
-        }
+        caller.app_only()?;
+        self.store().get_agent(caller.app.id, id).await?.ok_or(AgentError::NotFound)
     }
 
-    fn key_entry(
-        &self,
-        caller: &Caller,
-        agent: &Agent,
-        key: KeyId,
-        kind: AuditKind,
-        request_id: &str,
-    ) -> AuditEntry {
-        let details = json!({ "key": key.to_string() });
-        about(&Actor::of(caller, request_id), agent, self.now(), kind, details)
-    }
-
-    /// Records the nonce of a call that is refused (T61).
-    async fn unless(&self, caller: &Caller, refused: Option<AgentError>) -> Result<(), AgentError> {
-        match refused {
-            None => Ok(()),
-            Some(error) => self.spent(caller.nonce, error).await,
-        }
-    }
-
-    async fn spent<T>(
-        &self,
-        call: Option<alter_core::CallNonce>,
-        error: AgentError,
-    ) -> Result<T, AgentError> {
-        self.spend(call).await?;
-        Err(error)
-    }
-
-    async fn spend(&self, call: Option<alter_core::CallNonce>) -> Result<(), StoreError> {
-        match call {
-            Some(call) => self.store().record_call(call).await,
-            None => Ok(()),
-        }
+    fn key_entry(&self, actor: &Actor, agent: &Agent, key: KeyId, kind: AuditKind) -> AuditEntry {
+        about(actor, agent, self.now(), kind, json!({ "key": key.to_string() }))
     }
 }
 

@@ -8,12 +8,12 @@
 //!    call does (T61).
 
 use alter_core::{
-    Agent, AgentStatus, ApiKey, App, CallNonce, FoundKey, KeyType, Micros, StoreError, key, secret,
+    AgentStatus, CallNonce, FoundKey, KeyType, Micros, key, secret,
     signing::{self, Signature, SignedParts},
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::Flows;
+use crate::{Caller, Flows, call::ours, fault::FlowFault};
 
 /// How far the caller's clock may be from ours, seconds.
 const SKEW: i64 = 300;
@@ -27,19 +27,8 @@ pub struct PresentedCall<'a> {
     pub parts: SignedParts<'a>,
     /// The signature headers, `None` when none of them is there.
     pub signature: Option<Signature<'a>>,
-}
-
-/// An authenticated caller.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Its app.
-    pub app: App,
-    /// Its key.
-    pub key: ApiKey,
-    /// The agent whose key it is; `None` = the app's own key.
-    pub agent: Option<Agent>,
-    /// To be recorded with whatever the call does; `None` for a bearer call.
-    pub nonce: Option<CallNonce>,
+    /// The request, for the log and the audit.
+    pub request_id: &'a str,
 }
 
 /// The call needs the app's own key, and an agent's key came.
@@ -47,22 +36,12 @@ pub struct Caller {
 #[error("this call needs the app's own key")]
 pub struct AppKeyRequired;
 
-impl Caller {
-    /// Only the app's own key may do this (T70).
-    ///
-    /// # Errors
-    /// [`AppKeyRequired`].
-    pub fn app_only(&self) -> Result<(), AppKeyRequired> {
-        if self.agent.is_none() { Ok(()) } else { Err(AppKeyRequired) }
-    }
-
-    /// Refuses an agent that is suspended or deleted.
-    fn active(&self) -> Result<(), AuthError> {
-        match self.agent.as_ref().map(|agent| agent.status) {
-            None | Some(AgentStatus::Active) => Ok(()),
-            Some(AgentStatus::Inactive) => Err(AuthError::AgentInactive),
-            Some(AgentStatus::Revoked) => Err(AuthError::AgentRevoked),
-        }
+/// Refuses an agent that is suspended or deleted.
+fn active(caller: &Caller) -> Result<(), AuthError> {
+    match caller.agent.as_ref().map(|agent| agent.status) {
+        None | Some(AgentStatus::Active) => Ok(()),
+        Some(AgentStatus::Inactive) => Err(AuthError::AgentInactive),
+        Some(AgentStatus::Revoked) => Err(AuthError::AgentRevoked),
     }
 }
 
@@ -93,10 +72,12 @@ pub enum AuthError {
         /// Seconds, theirs minus ours.
         skew: i64,
     },
-    /// Storage.
+    /// Our own failure.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Fault(#[from] FlowFault),
 }
+
+ours! { AuthError; }
 
 impl Flows {
     /// Answers who calls.
@@ -111,7 +92,8 @@ impl Flows {
             return Err(AuthError::InvalidKey);
         }
         let found = self.store().find_key(&key::key_hash(presented)).await?;
-        let FoundKey { key, app, agent } = found.ok_or(AuthError::InvalidKey)?;
+        let found = found.ok_or(AuthError::InvalidKey)?;
+        let FoundKey { key, app, agent } = &found;
         if agent.as_ref().is_some_and(|agent| agent.status == AgentStatus::Revoked) {
             return Err(AuthError::AgentRevoked);
         }
@@ -120,7 +102,7 @@ impl Flows {
         }
         let Some(signature) = &call.signature else {
             return match app.settings.allow_bearer {
-                true => Ok(Caller { app, key, agent, nonce: None }),
+                true => Ok(Caller::new(found, None, call.request_id)),
                 false => {
                     tracing::warn!(app_id = %app.id, key_id = %key.id, "call without a signature refused");
                     Err(AuthError::SignatureRequired)
@@ -132,8 +114,8 @@ impl Flows {
         if !signing::verify(presented.expose_secret(), &call.parts, signature) {
             return Err(AuthError::InvalidSignature);
         }
-        let nonce = Some(CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) });
-        Ok(Caller { app, key, agent, nonce })
+        let nonce = CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) };
+        Ok(Caller::new(found, Some(nonce), call.request_id))
     }
 
     /// Refuses an agent that is suspended; the call is spent, so that the same bytes do not succeed once it is resumed
@@ -142,18 +124,9 @@ impl Flows {
     /// # Errors
     /// [`AuthError`].
     pub async fn only_active(&self, caller: &Caller) -> Result<(), AuthError> {
-        let refused = caller.active();
-        if refused.is_err() {
-            self.spend_nonce(caller).await?;
-        }
-        refused
-    }
-
-    /// Records the nonce of a call that writes nothing else.
-    pub(crate) async fn spend_nonce(&self, caller: &Caller) -> Result<(), StoreError> {
-        match caller.nonce {
-            None => Ok(()),
-            Some(nonce) => self.store().record_call(nonce).await,
+        match active(caller) {
+            Ok(()) => Ok(()),
+            refused => self.reading(caller, async { refused }).await,
         }
     }
 

@@ -22,7 +22,10 @@ impl Flows {
     /// # Errors
     /// Ours alone.
     pub async fn provider_catalog(&self, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
-        self.spend_nonce(caller).await?;
+        self.reading(caller, self.app_catalog(caller)).await
+    }
+
+    async fn app_catalog(&self, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
         let known = Catalog::builtin().iter().cloned().map(|recipe| CatalogEntry { recipe, scopes: None });
         let configured = self
             .store()

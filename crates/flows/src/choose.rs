@@ -6,12 +6,10 @@
 //!
 //! Nothing here tells an unknown grant from another app's or another user's (T72).
 
-use alter_core::{
-    AgentId, Delegation, Grant, GrantFilter, GrantId, GrantStatus, Principal, StoreError, User, UserId,
-};
+use alter_core::{AgentId, Delegation, Grant, GrantFilter, GrantId, GrantStatus, Principal, User, UserId};
 use secrecy::SecretString;
 
-use crate::{Caller, Flows, UserTokenError, VerifyUserError, fault::FlowFault};
+use crate::{Caller, Flows, UserTokenError, call::ours, fault::FlowFault};
 
 /// Candidates that an ambiguous choice names at most.
 const CANDIDATES: usize = 10;
@@ -125,20 +123,7 @@ pub enum ChoiceError {
     Fault(#[from] FlowFault),
 }
 
-impl From<StoreError> for ChoiceError {
-    fn from(error: StoreError) -> Self {
-        Self::Fault(error.into())
-    }
-}
-
-impl From<VerifyUserError> for ChoiceError {
-    fn from(error: VerifyUserError) -> Self {
-        match error {
-            VerifyUserError::User(error) => Self::User(error),
-            VerifyUserError::Store(error) => error.into(),
-        }
-    }
-}
+ours! { ChoiceError: User; }
 
 impl Flows {
     /// Step 1.
@@ -146,7 +131,7 @@ impl Flows {
         &self,
         caller: &Caller,
         token: Option<&SecretString>,
-    ) -> Result<Whose, VerifyUserError> {
+    ) -> Result<Whose, UserTokenError> {
         let Some(token) = token else { return Ok(Whose::Unsaid) };
         Ok(self.known_user(&caller.app, token).await?.map_or(Whose::Stranger, Whose::User))
     }

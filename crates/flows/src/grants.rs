@@ -18,7 +18,10 @@ use alter_core::{
 use secrecy::SecretString;
 
 use crate::{
-    AppKeyRequired, Caller, Flows, UserTokenError, VerifyUserError, actor::Actor, choose::Whose,
+    AppKeyRequired, Caller, Flows, UserTokenError,
+    actor::Actor,
+    call::{Spent, ours},
+    choose::Whose,
     fault::FlowFault,
 };
 
@@ -60,19 +63,12 @@ pub enum ListError {
     /// About the user token.
     #[error(transparent)]
     User(#[from] UserTokenError),
-    /// Ours.
+    /// Our own failure, or the nonce was seen before.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Fault(#[from] FlowFault),
 }
 
-impl From<VerifyUserError> for ListError {
-    fn from(error: VerifyUserError) -> Self {
-        match error {
-            VerifyUserError::User(error) => Self::User(error),
-            VerifyUserError::Store(error) => Self::Store(error),
-        }
-    }
-}
+ours! { ListError: User; RevokeGrantError: User; RevokeDelegationError; }
 
 /// Why nothing was revoked.
 #[derive(Debug, thiserror::Error)]
@@ -91,21 +87,6 @@ pub enum RevokeGrantError {
     Fault(#[from] FlowFault),
 }
 
-impl From<StoreError> for RevokeGrantError {
-    fn from(error: StoreError) -> Self {
-        Self::Fault(error.into())
-    }
-}
-
-impl From<VerifyUserError> for RevokeGrantError {
-    fn from(error: VerifyUserError) -> Self {
-        match error {
-            VerifyUserError::User(error) => Self::User(error),
-            VerifyUserError::Store(error) => error.into(),
-        }
-    }
-}
-
 /// Why a delegation was not ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeDelegationError {
@@ -121,9 +102,9 @@ pub enum RevokeDelegationError {
     /// The app has no such agent.
     #[error("there is no such agent")]
     AgentNotFound,
-    /// Ours.
+    /// Our own failure, or the nonce was seen before.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Fault(#[from] FlowFault),
 }
 
 impl Flows {
@@ -136,7 +117,14 @@ impl Flows {
         caller: &Caller,
         request: &ListRequest<'_>,
     ) -> Result<GrantPage, ListError> {
-        self.spend_nonce(caller).await?;
+        self.reading(caller, self.try_list_grants(caller, request)).await
+    }
+
+    async fn try_list_grants(
+        &self,
+        caller: &Caller,
+        request: &ListRequest<'_>,
+    ) -> Result<GrantPage, ListError> {
         let whose = self.whose(caller, request.user_token).await?;
         let agent = caller.agent.as_ref().map(|agent| agent.id);
         let mut page = GrantPage { grants: Vec::new(), total: 0, api_bases: HashMap::new(), agent };
@@ -180,33 +168,18 @@ impl Flows {
         id: GrantId,
         reason: Option<&str>,
         user_token: Option<&SecretString>,
-        request_id: &str,
     ) -> Result<RevokedGrant, RevokeGrantError> {
-        let revoked = self.try_revoke_grant(caller, id, reason, user_token, request_id).await;
-        if !matches!(revoked, Ok((_, true)) | Err(RevokeGrantError::Fault(_))) {
-            // A call that changed nothing is spent too: the same bytes must not do something later (T61).
-            self.spend_nonce(caller).await?;
-        }
-        Ok(revoked?.0)
-    }
-
-    /// Also whether this call did it.
-    async fn try_revoke_grant(
-        &self,
-        caller: &Caller,
-        id: GrantId,
-        reason: Option<&str>,
-        user_token: Option<&SecretString>,
-        request_id: &str,
-    ) -> Result<(RevokedGrant, bool), RevokeGrantError> {
-        caller.app_only()?;
-        let whose = self.whose(caller, user_token).await?;
-        let may = |grant: &Grant| match &whose {
-            Whose::Unsaid => true,
-            Whose::User(user) => grant.principal == Principal::User(user.id),
-            Whose::Stranger => false,
-        };
-        self.revoke_as(&Actor::of(caller, request_id), id, reason, may).await
+        self.once(caller, |nonce| async move {
+            caller.app_only()?;
+            let whose = self.whose(caller, user_token).await?;
+            let may = |grant: &Grant| match &whose {
+                Whose::Unsaid => true,
+                Whose::User(user) => grant.principal == Principal::User(user.id),
+                Whose::Stranger => false,
+            };
+            self.revoke_as(&Actor::of(caller, nonce), id, reason, may).await
+        })
+        .await
     }
 
     /// Revokes a grant as the operator.
@@ -219,7 +192,7 @@ impl Flows {
         id: GrantId,
         reason: Option<&str>,
     ) -> Result<RevokedGrant, RevokeGrantError> {
-        Ok(self.revoke_as(&Actor::operator(app), id, reason, |_| true).await?.0)
+        Ok(self.revoke_as(&Actor::operator(app), id, reason, |_| true).await?.value())
     }
 
     async fn revoke_as(
@@ -228,13 +201,13 @@ impl Flows {
         id: GrantId,
         reason: Option<&str>,
         may: impl Fn(&Grant) -> bool,
-    ) -> Result<(RevokedGrant, bool), RevokeGrantError> {
+    ) -> Result<Spent<RevokedGrant>, RevokeGrantError> {
         // A grant that moved meanwhile (the user reconnected, a token was refreshed, a key was replaced) is read again.
         for _ in 0..8 {
             let found = self.store().get_grant(actor.app.id, id).await?;
             let grant = found.filter(&may).ok_or(RevokeGrantError::NotFound)?;
             if let Some(revoked) = grant.revoked {
-                return Ok((revoked, false));
+                return Ok(Spent::NotYet(revoked));
             }
             let request = match self.revocation_of(&grant).await {
                 Err(fault) if fault.is_conflict() => continue,
@@ -268,7 +241,8 @@ impl Flows {
                 Ok(request) => self.ask_and_wait(request).await,
                 Err(outcome) => outcome,
             };
-            return Ok((RevokedGrant { at, reason: reason.map(str::to_owned), outcome }, true));
+            let reason = reason.map(str::to_owned);
+            return Ok(Spent::InCommit(RevokedGrant { at, reason, outcome }));
         }
         Err(StoreError::Conflict.into())
     }
@@ -325,23 +299,20 @@ impl Flows {
         caller: &Caller,
         grant: GrantId,
         agent: AgentId,
-        request_id: &str,
     ) -> Result<(), RevokeDelegationError> {
-        let refused = match &caller.agent {
-            Some(_) => Some(RevokeDelegationError::UseSelfPath),
-            None if self.store().get_grant(caller.app.id, grant).await?.is_none() => {
-                Some(RevokeDelegationError::GrantNotFound)
+        self.once(caller, |nonce| async move {
+            if caller.agent.is_some() {
+                return Err(RevokeDelegationError::UseSelfPath);
             }
-            None if self.store().get_agent(caller.app.id, agent).await?.is_none() => {
-                Some(RevokeDelegationError::AgentNotFound)
+            if self.store().get_grant(caller.app.id, grant).await?.is_none() {
+                return Err(RevokeDelegationError::GrantNotFound);
             }
-            None => None,
-        };
-        if let Some(error) = refused {
-            self.spend_nonce(caller).await?;
-            return Err(error);
-        }
-        Ok(self.end_delegation(caller, grant, agent, request_id).await?)
+            if self.store().get_agent(caller.app.id, agent).await?.is_none() {
+                return Err(RevokeDelegationError::AgentNotFound);
+            }
+            self.end_delegation(&Actor::of(caller, nonce), "app", grant, agent).await
+        })
+        .await
     }
 
     /// An agent gives up what was delegated to it. Of a grant that it has nothing of, nothing is said.
@@ -352,33 +323,29 @@ impl Flows {
         &self,
         caller: &Caller,
         grant: GrantId,
-        request_id: &str,
     ) -> Result<(), RevokeDelegationError> {
-        match &caller.agent {
-            Some(agent) => Ok(self.end_delegation(caller, grant, agent.id, request_id).await?),
-            None => {
-                self.spend_nonce(caller).await?;
-                Err(RevokeDelegationError::AgentKeyRequired)
-            }
-        }
+        self.once(caller, |nonce| async move {
+            let agent = caller.agent.as_ref().ok_or(RevokeDelegationError::AgentKeyRequired)?;
+            self.end_delegation(&Actor::of(caller, nonce), "agent", grant, agent.id).await
+        })
+        .await
     }
 
     async fn end_delegation(
         &self,
-        caller: &Caller,
+        actor: &Actor,
+        by: &str,
         grant: GrantId,
         agent: AgentId,
-        request_id: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Spent<()>, RevokeDelegationError> {
         let at = self.now();
-        let actor = Actor::of(caller, request_id);
-        let by = if caller.agent.is_some() { "agent" } else { "app" };
         let entry = AuditEntry {
             grant_id: Some(grant),
             agent_id: Some(agent),
             ..actor.entry(at, AuditKind::DelegationRevoked, serde_json::json!({ "by": by }))
         };
-        self.store().revoke_delegation(caller.nonce, caller.app.id, grant, agent, at, entry).await.map(drop)
+        self.store().revoke_delegation(actor.call, actor.app.id, grant, agent, at, entry).await?;
+        Ok(Spent::InCommit(()))
     }
 }
 

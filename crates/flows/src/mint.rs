@@ -9,14 +9,19 @@
 //! 7. Session and nonce are stored in one commit.
 
 use alter_core::{
-    Agent, AgentId, AgentStatus, App, Level, Micros, Session, SessionAgent, SessionData, SessionId,
-    SessionUser, StoreError,
+    Agent, AgentId, AgentStatus, App, CallNonce, Level, Micros, Session, SessionAgent, SessionData,
+    SessionId, SessionUser, StoreError,
     origin::{OriginError, check_origin, check_return_url},
     token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{AppKeyRequired, Caller, Flows, UserTokenError, VerifyUserError, quota::Quota};
+use crate::{
+    AppKeyRequired, Caller, Flows, UserTokenError,
+    call::{Spent, ours},
+    fault::FlowFault,
+    quota::Quota,
+};
 
 /// Longest `return_url`, bytes: it is stored with the session.
 const RETURN_URL_MAX: usize = 2048;
@@ -99,19 +104,12 @@ pub enum MintError {
         /// What is configured.
         configured: Vec<String>,
     },
-    /// Storage, or a replayed nonce.
+    /// Our own failure, or the nonce was seen before.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Fault(#[from] FlowFault),
 }
 
-impl From<VerifyUserError> for MintError {
-    fn from(error: VerifyUserError) -> Self {
-        match error {
-            VerifyUserError::User(error) => Self::User(error),
-            VerifyUserError::Store(error) => Self::Store(error),
-        }
-    }
-}
+ours! { MintError: User; }
 
 impl Flows {
     /// Mints a session.
@@ -119,14 +117,8 @@ impl Flows {
     /// # Errors
     /// [`MintError`]; nothing was stored.
     pub async fn mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
-        let minted = self.try_mint(caller, request).await;
-        if let Err(error) = &minted
-            && !matches!(error, MintError::Store(_))
-        {
-            // A refused call is spent too: the same bytes must not succeed later (T61).
-            self.spend_nonce(caller).await?;
-        }
-        if let Err(MintError::Store(StoreError::NonceReplayed)) = &minted {
+        let minted = self.once(caller, |nonce| self.try_mint(caller, nonce, request)).await;
+        if let Err(MintError::Fault(FlowFault::Store(StoreError::NonceReplayed))) = &minted {
             // Whoever replays a call must not use up the share of whoever made it.
             let settings = &caller.app.settings;
             self.inner.quotas.give_back(Quota::App(caller.app.id), settings.sessions_per_minute);
@@ -134,7 +126,12 @@ impl Flows {
         minted
     }
 
-    async fn try_mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
+    async fn try_mint(
+        &self,
+        caller: &Caller,
+        nonce: Option<CallNonce>,
+        request: MintRequest,
+    ) -> Result<Spent<Minted>, MintError> {
         let app = &caller.app;
         caller.app_only()?;
         self.spend_quota(Quota::App(app.id), app.settings.sessions_per_minute)?;
@@ -179,10 +176,11 @@ impl Flows {
             data,
             version: 0,
         };
-        self.store().insert_session(caller.nonce, session).await?;
+        self.store().insert_session(nonce, session).await?;
         crate::metrics::minted();
         let url = format!("{}/sdk/oauth/connect#session={}", self.public_url(), token.expose_secret());
-        Ok(Minted { token, connect_url: SecretString::from(url), expires_at, expires_in, single_provider })
+        let connect_url = SecretString::from(url);
+        Ok(Spent::InCommit(Minted { token, connect_url, expires_at, expires_in, single_provider }))
     }
 
     async fn session_user(

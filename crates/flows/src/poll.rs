@@ -2,7 +2,7 @@
 
 use alter_core::{AgentId, Connection, Declined, EndKind, Failure, StoreError};
 
-use crate::{AppKeyRequired, Caller, Flows, status::settle};
+use crate::{AppKeyRequired, Caller, Flows, call::ours, fault::FlowFault, status::settle};
 
 /// Where the session stands.
 #[derive(Debug)]
@@ -31,10 +31,12 @@ pub enum PollError {
     /// Malformed, unknown, or another app's session: the same answer (T72).
     #[error("the session token is not valid")]
     InvalidToken,
-    /// Ours, or the nonce was seen before.
+    /// Our own failure, or the nonce was seen before.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Fault(#[from] FlowFault),
 }
+
+ours! { PollError; }
 
 impl Flows {
     /// Answers a poll.
@@ -42,7 +44,10 @@ impl Flows {
     /// # Errors
     /// [`PollError`].
     pub async fn poll(&self, caller: &Caller, session_token: &str) -> Result<Poll, PollError> {
-        self.spend_nonce(caller).await?;
+        self.reading(caller, self.try_poll(caller, session_token)).await
+    }
+
+    async fn try_poll(&self, caller: &Caller, session_token: &str) -> Result<Poll, PollError> {
         caller.app_only()?;
         let found = self.session_by_token(session_token).await?;
         let session = found.filter(|s| s.app_id == caller.app.id).ok_or(PollError::InvalidToken)?;

@@ -7,14 +7,17 @@
 //! 5. Open it.
 //! 6. Nonce, generation, delegation and audit entry in one durable commit; only then does it leave (T97, T98).
 
+use std::borrow::Cow;
+
 use alter_core::{
-    AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, Grant, GrantSecret, Micros, ProviderConfig,
-    ReleaseCredential, StoreError,
+    AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, CallNonce, Grant, GrantSecret, Micros,
+    ProviderConfig, ReleaseCredential, StoreError,
 };
 use secrecy::SecretString;
 
 use crate::{
-    Caller, ChoiceError, Flows, GrantChoice, VerifyUserError,
+    Caller, ChoiceError, Flows, GrantChoice, UserTokenError,
+    call::{Spent, ours},
     choose::{Chosen, Whose},
     fault::FlowFault,
     metrics,
@@ -34,8 +37,6 @@ pub struct ReleaseRequest<'a> {
     pub reason: Option<&'a str>,
     /// `X-Alter-Caller`: what the app says is calling; kept in the audit, decides nothing.
     pub acting_for: Option<&'a str>,
-    /// For the audit.
-    pub request_id: &'a str,
 }
 
 /// A token on its way out.
@@ -95,21 +96,11 @@ pub enum ReleaseError {
     Fault(#[from] FlowFault),
 }
 
-impl From<StoreError> for ReleaseError {
-    fn from(error: StoreError) -> Self {
-        Self::Fault(error.into())
-    }
-}
+ours! { ReleaseError: Choice; }
 
-impl From<VerifyUserError> for ReleaseError {
-    fn from(error: VerifyUserError) -> Self {
+impl From<UserTokenError> for ReleaseError {
+    fn from(error: UserTokenError) -> Self {
         Self::Choice(error.into())
-    }
-}
-
-impl ReleaseError {
-    fn is_fault(&self) -> bool {
-        matches!(self, Self::Fault(_) | Self::Choice(ChoiceError::Fault(_)))
     }
 }
 
@@ -123,30 +114,25 @@ impl Flows {
         caller: &Caller,
         request: &ReleaseRequest<'_>,
     ) -> Result<Released, ReleaseError> {
-        let released = self.try_release(caller, request).await;
+        let released = self.once(caller, |nonce| self.try_release(caller, nonce, request)).await;
         metrics::released(&released);
-        if let Err(error) = &released
-            && !error.is_fault()
-        {
-            // A refused call is spent too: the same bytes must not succeed later (T61).
-            self.spend_nonce(caller).await?;
-        }
         released
     }
 
     async fn try_release(
         &self,
         caller: &Caller,
+        nonce: Option<CallNonce>,
         request: &ReleaseRequest<'_>,
-    ) -> Result<Released, ReleaseError> {
+    ) -> Result<Spent<Released>, ReleaseError> {
         names_itself(caller, request.acting_for)?;
         let whose = self.whose(caller, request.user_token).await?;
-        let mut caller = caller.clone();
+        let mut caller = Cow::Borrowed(caller);
         // A grant or an agent that moved between reading and releasing (the user reconnected, the app took scopes away)
         // is read again; twice is a storm.
         for _ in 0..3 {
-            if let Some(released) = self.release_once(&caller, &whose, request).await? {
-                return Ok(released);
+            if let Some(released) = self.release_once(&caller, nonce, &whose, request).await? {
+                return Ok(Spent::InCommit(released));
             }
             self.read_agent_again(&mut caller).await?;
         }
@@ -157,6 +143,7 @@ impl Flows {
     async fn release_once(
         &self,
         caller: &Caller,
+        nonce: Option<CallNonce>,
         whose: &Whose,
         request: &ReleaseRequest<'_>,
     ) -> Result<Option<Released>, ReleaseError> {
@@ -175,7 +162,7 @@ impl Flows {
             opened => opened?,
         };
         let release = ReleaseCredential {
-            call: caller.nonce,
+            call: nonce,
             app_id: caller.app.id,
             grant_id: grant.id,
             generation: grant.credential.generation,
@@ -187,9 +174,10 @@ impl Flows {
         Ok(released.then_some(Released { access_token, grant, expires_in, api_auth: config.recipe.api_auth }))
     }
 
-    async fn read_agent_again(&self, caller: &mut Caller) -> Result<(), ReleaseError> {
+    async fn read_agent_again(&self, caller: &mut Cow<'_, Caller>) -> Result<(), ReleaseError> {
         let Some(agent) = &caller.agent else { return Ok(()) };
-        caller.agent = self.store().get_agent(agent.app_id, agent.id).await?;
+        let again = self.store().get_agent(agent.app_id, agent.id).await?;
+        caller.to_mut().agent = again;
         match caller.agent.as_ref().map(|agent| agent.status) {
             Some(AgentStatus::Active) => Ok(()),
             Some(AgentStatus::Inactive) => Err(ReleaseError::AgentInactive),
@@ -259,7 +247,7 @@ fn entry(
         key_id: Some(caller.key.id),
         user_id: grant.principal.user(),
         agent_id: caller.agent.as_ref().map(|agent| agent.id),
-        request_id: Some(request.request_id.to_owned()),
+        request_id: Some(caller.request_id.clone()),
         ..AuditEntry::new(caller.app.id, at, AuditKind::TokenReleased, details)
     }
 }

@@ -25,13 +25,11 @@ impl Flows {
     ///
     /// # Errors
     /// [`ChoiceError::NotFound`], [`ChoiceError::NoDelegation`], or ours.
-    pub async fn report_call(
-        &self,
-        caller: &Caller,
-        report: &CallReport<'_>,
-        request_id: &str,
-    ) -> Result<(), ChoiceError> {
-        self.spend_nonce(caller).await?;
+    pub async fn report_call(&self, caller: &Caller, report: &CallReport<'_>) -> Result<(), ChoiceError> {
+        self.reading(caller, self.store_report(caller, report)).await
+    }
+
+    async fn store_report(&self, caller: &Caller, report: &CallReport<'_>) -> Result<(), ChoiceError> {
         let (app, id) = (caller.app.id, report.grant);
         if let Some(agent) = &caller.agent
             && self.store().find_delegation(app, id, agent.id).await?.is_none()
@@ -47,7 +45,7 @@ impl Flows {
             key_id: Some(caller.key.id),
             user_id: grant.principal.user(),
             agent_id: caller.agent.as_ref().map(|agent| agent.id),
-            request_id: Some(request_id.to_owned()),
+            request_id: Some(caller.request_id.clone()),
             ..AuditEntry::new(app, self.now(), AuditKind::CallReported, details)
         };
         Ok(self.store().append_audit(entry).await?)

@@ -3,11 +3,11 @@
 //! 1. The app has an identity provider.
 //! 2. It signed the token for this app's audience, and the token is valid now (T69): nobody remembers an earlier answer.
 
-use alter_core::{App, StoreError, User, UserId};
+use alter_core::{App, User, UserId};
 use alter_oauth::{BadUserToken, IdpUnreachable, UserClaims, UserTokenRefused, verify_user_token};
 use secrecy::SecretString;
 
-use crate::{Caller, Flows};
+use crate::{Caller, Flows, call::ours, fault::FlowFault};
 
 /// Why it is not known who the user is.
 #[derive(Debug, thiserror::Error)]
@@ -21,31 +21,24 @@ pub enum UserTokenError {
     /// The identity provider cannot be asked; the token may be good. The cause was logged.
     #[error(transparent)]
     Unreachable(IdpUnreachable),
+    /// Our own failure, or the nonce was seen before.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
 }
 
-/// Why a call that does nothing but verify is not answered.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyUserError {
-    /// About the token.
-    #[error(transparent)]
-    User(#[from] UserTokenError),
-    /// Ours, or the nonce was seen before.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+ours! { UserTokenError; }
 
 impl Flows {
     /// Tells the app who its user is (wire 3.8).
     ///
     /// # Errors
-    /// [`VerifyUserError`].
+    /// [`UserTokenError`].
     pub async fn verify_user_call(
         &self,
         caller: &Caller,
         token: &SecretString,
-    ) -> Result<UserClaims, VerifyUserError> {
-        self.spend_nonce(caller).await?;
-        Ok(self.verify_user(&caller.app, token).await?)
+    ) -> Result<UserClaims, UserTokenError> {
+        self.reading(caller, self.verify_user(&caller.app, token)).await
     }
 
     /// The user of a token, as stored; `None` when nothing was ever minted for them.
@@ -53,13 +46,13 @@ impl Flows {
         &self,
         app: &App,
         token: &SecretString,
-    ) -> Result<Option<User>, VerifyUserError> {
+    ) -> Result<Option<User>, UserTokenError> {
         let claims = self.verify_user(app, token).await?;
         Ok(self.store().find_user(app.id, &claims.issuer, &claims.subject).await?)
     }
 
     /// The user of a token, stored now if need be. Written only when they are new or are called something else.
-    pub(crate) async fn ensure_user(&self, app: &App, token: &SecretString) -> Result<User, VerifyUserError> {
+    pub(crate) async fn ensure_user(&self, app: &App, token: &SecretString) -> Result<User, UserTokenError> {
         let claims = self.verify_user(app, token).await?;
         let known = self.store().find_user(app.id, &claims.issuer, &claims.subject).await?;
         if let Some(user) = known.filter(|user| user.label == claims.label) {

@@ -394,7 +394,8 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
     let body = canary.as_bytes();
     let parts = SignedParts { method: "POST", target: "/x", body, ..SignedParts::default() };
     show("SignedParts", format!("{parts:?}"), canary);
-    let call = alter_flows::PresentedCall { api_key: Some(secret.clone()), parts, signature: None };
+    let call =
+        alter_flows::PresentedCall { api_key: Some(secret.clone()), parts, signature: None, request_id: "" };
     show("PresentedCall", format!("{call:?}"), canary);
     let call = alter_flows::PresentedCall { api_key: Some(server.app.key.clone()), ..call };
     let refused = server.flows.authenticate(&call).await;

@@ -17,7 +17,7 @@ use crate::{
     fault::Fault,
     key::{self, key_columns, key_values, read_key},
     statement::{one, run, values},
-    store::record_nonce,
+    store::record_nonce_if,
 };
 
 macro_rules! columns {
@@ -42,8 +42,9 @@ impl AgentStore for PostgresStore {
         let (agent, key, idempotency, audit) = (&agent, &key, idempotency.as_ref(), &audit);
         self.write(|tx| {
             Box::pin(async move {
-                record_nonce(tx.c, call).await?;
-                create(tx.c, agent, key, idempotency, audit).await
+                let created = create(tx.c, agent, key, idempotency, audit).await?;
+                record_nonce_if(matches!(created, AgentCreated::Stored), tx.c, call).await?;
+                Ok(created)
             })
         })
         .await
@@ -91,8 +92,9 @@ impl AgentStore for PostgresStore {
         let audit = &audit;
         self.write(|tx| {
             Box::pin(async move {
-                record_nonce(tx.c, call).await?;
-                save(tx.c, agent, audit).await
+                let saved = save(tx.c, agent, audit).await?;
+                record_nonce_if(saved, tx.c, call).await?;
+                Ok(saved)
             })
         })
         .await
@@ -109,15 +111,14 @@ impl AgentStore for PostgresStore {
         let (key, audit) = (&key_values(&key)?, &audit);
         self.write(|tx| {
             Box::pin(async move {
-                record_nonce(tx.c, call).await?;
-                if !lock(tx.c, app, agent).await?
-                    || live_keys(tx.c, agent).await? >= u64::from(AGENT_KEYS_MAX)
-                {
-                    return Ok(false);
+                let room = lock(tx.c, app, agent).await?
+                    && live_keys(tx.c, agent).await? < u64::from(AGENT_KEYS_MAX);
+                record_nonce_if(room, tx.c, call).await?;
+                if room {
+                    run(tx.c, key::INSERT, key.clone()).await?;
+                    append(tx.c, audit).await?;
                 }
-                run(tx.c, key::INSERT, key.clone()).await?;
-                append(tx.c, audit).await?;
-                Ok(true)
+                Ok(room)
             })
         })
         .await
@@ -143,8 +144,9 @@ impl AgentStore for PostgresStore {
         let audit = &audit;
         self.write(|tx| {
             Box::pin(async move {
-                record_nonce(tx.c, call).await?;
-                revoke_key(tx.c, key, at, force, audit).await
+                let revoked = revoke_key(tx.c, key, at, force, audit).await?;
+                record_nonce_if(matches!(revoked, KeyRevoked::Done(_)), tx.c, call).await?;
+                Ok(revoked)
             })
         })
         .await
@@ -167,8 +169,8 @@ impl AgentStore for PostgresStore {
         let audit = &audit;
         self.write(|tx| {
             Box::pin(async move {
-                record_nonce(tx.c, call).await?;
                 let changed = one(tx.c, sql, values.clone(), read_key).await?;
+                record_nonce_if(changed.is_some(), tx.c, call).await?;
                 if changed.is_some() {
                     append(tx.c, audit).await?;
                 }

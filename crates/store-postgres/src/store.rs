@@ -66,6 +66,15 @@ pub(crate) async fn record_nonce(c: &mut PgConnection, call: Option<CallNonce>) 
     Ok(replayed_unless(run(c, RECORD, nonce_values(call)).await? == 1)?)
 }
 
+/// Records the nonce when the command did what it was asked; else a replay is refused, and the nonce stays unused.
+pub(crate) async fn record_nonce_if(
+    done: bool,
+    c: &mut PgConnection,
+    call: Option<CallNonce>,
+) -> Result<(), Fault> {
+    if done { record_nonce(c, call).await } else { refuse_known_nonce(c, call).await }
+}
+
 /// Refuses a replay without recording anything.
 pub(crate) async fn refuse_known_nonce(c: &mut PgConnection, call: Option<CallNonce>) -> Result<(), Fault> {
     let Some(call) = call else { return Ok(()) };

@@ -14,7 +14,7 @@ use crate::{
     fault::Fault,
     key::{insert as insert_key, key_columns, read_key},
     statement::{all, one, run},
-    store::record_nonce,
+    store::record_nonce_if,
 };
 
 macro_rules! columns {
@@ -34,8 +34,9 @@ impl AgentStore for SqliteStore {
         audit: AuditEntry,
     ) -> Result<AgentCreated, StoreError> {
         self.write(move |c| {
-            record_nonce(c, call)?;
-            create(c, &agent, &key, idempotency.as_ref(), &audit)
+            let created = create(c, &agent, &key, idempotency.as_ref(), &audit)?;
+            record_nonce_if(matches!(created, AgentCreated::Stored), c, call)?;
+            Ok(created)
         })
         .await
     }
@@ -80,8 +81,9 @@ impl AgentStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let agent = agent.clone();
         self.write(move |c| {
-            record_nonce(c, call)?;
-            save(c, &agent, &audit)
+            let saved = save(c, &agent, &audit)?;
+            record_nonce_if(saved, c, call)?;
+            Ok(saved)
         })
         .await
     }
@@ -94,13 +96,13 @@ impl AgentStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let agent = key.agent_id.ok_or(StoreError::Unavailable("the key is no agent's".into()))?;
         self.write(move |c| {
-            record_nonce(c, call)?;
-            if !is_live(c, key.app_id, agent)? || live_keys(c, agent)? >= u64::from(AGENT_KEYS_MAX) {
-                return Ok(false);
+            let room = is_live(c, key.app_id, agent)? && live_keys(c, agent)? < u64::from(AGENT_KEYS_MAX);
+            record_nonce_if(room, c, call)?;
+            if room {
+                insert_key(c, &key)?;
+                append(c, &audit)?;
             }
-            insert_key(c, &key)?;
-            append(c, &audit)?;
-            Ok(true)
+            Ok(room)
         })
         .await
     }
@@ -123,8 +125,9 @@ impl AgentStore for SqliteStore {
         audit: AuditEntry,
     ) -> Result<KeyRevoked, StoreError> {
         self.write(move |c| {
-            record_nonce(c, call)?;
-            revoke_key(c, key, at, force, &audit)
+            let revoked = revoke_key(c, key, at, force, &audit)?;
+            record_nonce_if(matches!(revoked, KeyRevoked::Done(_)), c, call)?;
+            Ok(revoked)
         })
         .await
     }
@@ -142,10 +145,10 @@ impl AgentStore for SqliteStore {
             key_columns!()
         );
         self.write(move |c| {
-            record_nonce(c, call)?;
             let values =
                 params![app.to_string(), agent.to_string(), key.to_string(), deprecated_at.map(|at| at.0)];
             let changed = one(c, sql, values, read_key)?;
+            record_nonce_if(changed.is_some(), c, call)?;
             if changed.is_some() {
                 append(c, &audit)?;
             }

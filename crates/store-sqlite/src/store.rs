@@ -59,6 +59,11 @@ pub(crate) fn record_nonce(c: &Connection, call: Option<CallNonce>) -> Result<()
     }
 }
 
+/// Records the nonce when the command did what it was asked; else a replay is refused, and the nonce stays unused.
+pub(crate) fn record_nonce_if(done: bool, c: &Connection, call: Option<CallNonce>) -> Result<(), Fault> {
+    if done { record_nonce(c, call) } else { refuse_known_nonce(c, call) }
+}
+
 /// Refuses a replay without recording anything.
 pub(crate) fn refuse_known_nonce(c: &Connection, call: Option<CallNonce>) -> Result<(), Fault> {
     let Some(call) = call else { return Ok(()) };

@@ -17,7 +17,11 @@ use super::{
     body::{parse_json, read_body},
     query::query,
 };
-use crate::{Shared, error::ApiError, middleware::KeyNotice};
+use crate::{
+    Shared,
+    error::ApiError,
+    middleware::{KeyNotice, RequestId},
+};
 
 /// No query: what most routes take. Anything after `?` is refused, so that an id with `?x=1` at its end does not quietly
 /// change what a call does (wire section 7).
@@ -153,6 +157,7 @@ fn presented<'a>(parts: &'a Parts, body: &'a [u8]) -> Result<PresentedCall<'a>, 
             actor_id: text("x-alter-actor-id")?,
             context: text("x-alter-context")?,
         },
+        request_id: parts.extensions.get::<RequestId>().map_or("", |id| &id.0),
         signature: signed.then(|| Signature {
             content_sha256: signature[2].unwrap_or_default(),
             signature: signature[3].unwrap_or_default(),
@@ -193,7 +198,7 @@ impl From<AuthError> for ApiError {
                     "The signature's timestamp is {skew} s away from the server's clock; 300 s are allowed. Set your clock."
                 ),
             ),
-            AuthError::Store(error) => error.into(),
+            AuthError::Fault(error) => error.into(),
         }
     }
 }

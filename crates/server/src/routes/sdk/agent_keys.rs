@@ -6,7 +6,7 @@ use alter_api::{
 };
 use alter_core::{ApiKey, KeyId, Micros};
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -19,7 +19,6 @@ use crate::{
     Shared,
     error::ApiError,
     extract::{Signed, SignedEmpty},
-    middleware::RequestId,
 };
 
 #[utoipa::path(post, path = "/sdk/agents/{id}/keys", request_body = NoFields, responses(
@@ -28,11 +27,10 @@ use crate::{
 ))]
 pub(crate) async fn create(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     Path(id): Path<String>,
     signed: Signed<NoFields>,
 ) -> Result<Response, ApiError> {
-    let new = shared.flows.create_agent_key(&signed.caller, agent_id(&id)?, &request_id.0).await?;
+    let new = shared.flows.create_agent_key(&signed.caller, agent_id(&id)?).await?;
     let api_key = new.secret.expose_secret().to_owned();
     let created = CreatedAgentKey { key: shown(&new.key), api_key };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
@@ -63,13 +61,12 @@ pub(crate) struct RevokeQuery {
 ))]
 pub(crate) async fn revoke(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     Path((id, key)): Path<(String, String)>,
     signed: SignedEmpty<RevokeQuery>,
 ) -> Result<Response, ApiError> {
     let force = signed.query.force;
     let which = (agent_id(&id)?, key_id(&key)?);
-    let revoked = shared.flows.revoke_agent_key(&signed.caller, which, force, &request_id.0).await?;
+    let revoked = shared.flows.revoke_agent_key(&signed.caller, which, force).await?;
     Ok(answer(shown(&revoked)))
 }
 
@@ -79,11 +76,10 @@ pub(crate) async fn revoke(
 ))]
 pub(crate) async fn deprecate(
     state: State<Shared>,
-    request_id: Extension<RequestId>,
     path: Path<(String, String)>,
     signed: Signed<NoFields>,
 ) -> Result<Response, ApiError> {
-    mark(state, request_id, path, signed, true).await
+    mark(state, path, signed, true).await
 }
 
 #[utoipa::path(patch, path = "/sdk/agents/{id}/keys/{key_id}/undeprecate", request_body = NoFields, responses(
@@ -92,22 +88,20 @@ pub(crate) async fn deprecate(
 ))]
 pub(crate) async fn undeprecate(
     state: State<Shared>,
-    request_id: Extension<RequestId>,
     path: Path<(String, String)>,
     signed: Signed<NoFields>,
 ) -> Result<Response, ApiError> {
-    mark(state, request_id, path, signed, false).await
+    mark(state, path, signed, false).await
 }
 
 async fn mark(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     Path((id, key)): Path<(String, String)>,
     signed: Signed<NoFields>,
     deprecated: bool,
 ) -> Result<Response, ApiError> {
     let which = (agent_id(&id)?, key_id(&key)?);
-    let key = shared.flows.deprecate_agent_key(&signed.caller, which, deprecated, &request_id.0).await?;
+    let key = shared.flows.deprecate_agent_key(&signed.caller, which, deprecated).await?;
     Ok(answer(shown(&key)))
 }
 

@@ -7,7 +7,7 @@ use alter_api::{
 use alter_core::{Agent, AgentId, AgentKind, secret::sha256};
 use alter_flows::{AgentChange, AgentError, NewAgent};
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -20,7 +20,6 @@ use crate::{
     Shared,
     error::ApiError,
     extract::{Signed, SignedEmpty, SignedSuspendedToo, single},
-    middleware::RequestId,
 };
 
 #[utoipa::path(post, path = "/sdk/agents", request_body = CreateAgent, responses(
@@ -29,7 +28,6 @@ use crate::{
 ))]
 pub(crate) async fn create(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     signed: Signed<CreateAgent>,
 ) -> Result<Response, ApiError> {
     let body = signed.body;
@@ -46,7 +44,7 @@ pub(crate) async fn create(
         metadata: body.metadata.unwrap_or_default(),
         idempotency: same.map(|key| (key.to_owned(), sha256(&signed.raw))),
     };
-    let made = shared.flows.create_agent(&signed.caller, new, &request_id.0).await.map_err(|error| {
+    let made = shared.flows.create_agent(&signed.caller, new).await.map_err(|error| {
         // Published clients know this refusal by its own name.
         match error {
             AgentError::AppKeyRequired(_) => ApiError::plain(ErrorCode::AgentCannotMintSubagents),
@@ -139,7 +137,6 @@ pub(crate) struct ChangeQuery {
 ))]
 pub(crate) async fn change(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     Path(id): Path<String>,
     signed: Signed<ChangeAgent, ChangeQuery>,
 ) -> Result<Response, ApiError> {
@@ -167,7 +164,7 @@ pub(crate) async fn change(
         metadata: body.metadata,
         expected_version,
     };
-    let changed = shared.flows.change_agent(&signed.caller, agent_id(&id)?, &change, &request_id.0).await?;
+    let changed = shared.flows.change_agent(&signed.caller, agent_id(&id)?, &change).await?;
     Ok(answer(info(changed)))
 }
 
@@ -177,11 +174,10 @@ pub(crate) async fn change(
 ))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     Path(id): Path<String>,
     signed: SignedEmpty,
 ) -> Result<Response, ApiError> {
-    Ok(answer(info(shared.flows.delete_agent(&signed.caller, agent_id(&id)?, &request_id.0).await?)))
+    Ok(answer(info(shared.flows.delete_agent(&signed.caller, agent_id(&id)?).await?)))
 }
 
 pub(super) fn agent_id(text: &str) -> Result<AgentId, ApiError> {
@@ -238,7 +234,7 @@ impl From<AgentError> for ApiError {
             AgentError::IdempotencyInactive => Self::plain(ErrorCode::IdempotencyKeyAgentInactive),
             AgentError::IdempotencyRevoked => Self::plain(ErrorCode::IdempotencyKeyAgentRevoked),
             AgentError::Invalid(message) => Self::new(ErrorCode::InvalidRequest, message),
-            AgentError::Store(error) => error.into(),
+            AgentError::Fault(error) => error.into(),
         }
     }
 }

@@ -4,7 +4,7 @@ use alter_api::{
     ErrorBody, ErrorCode,
     user::{VerifiedUser, VerifyToken},
 };
-use alter_flows::{UserTokenError, VerifyUserError};
+use alter_flows::UserTokenError;
 use axum::{
     Json,
     extract::State,
@@ -28,15 +28,6 @@ pub(crate) async fn verify_token(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(verified)).into_response())
 }
 
-impl From<VerifyUserError> for ApiError {
-    fn from(error: VerifyUserError) -> Self {
-        match error {
-            VerifyUserError::User(error) => error.into(),
-            VerifyUserError::Store(error) => error.into(),
-        }
-    }
-}
-
 impl From<UserTokenError> for ApiError {
     fn from(error: UserTokenError) -> Self {
         match error {
@@ -47,6 +38,7 @@ impl From<UserTokenError> for ApiError {
             }
             // The cause names hosts inside the operator's network perhaps; it was logged.
             UserTokenError::Unreachable(_) => Self::plain(ErrorCode::IdpUnreachable),
+            UserTokenError::Fault(fault) => fault.into(),
         }
     }
 }

@@ -11,7 +11,7 @@ use alter_flows::{
     visible_scopes,
 };
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -21,7 +21,6 @@ use crate::{
     Shared,
     error::ApiError,
     extract::{Signed, SignedEmpty},
-    middleware::RequestId,
 };
 
 /// Longest `reason`, characters.
@@ -106,7 +105,6 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
 ))]
 pub(crate) async fn revoke(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     Path(grant_id): Path<String>,
     signed: Signed<RevokeGrantBody>,
 ) -> Result<Response, ApiError> {
@@ -117,7 +115,7 @@ pub(crate) async fn revoke(
     }
     let id = GrantId::parse(&grant_id).ok_or_else(|| ApiError::plain(ErrorCode::GrantNotFound))?;
     let token = signed.body.user_token.as_ref().map(|token| &token.0);
-    let revoked = shared.flows.revoke_grant(&signed.caller, id, reason, token, &request_id.0).await?;
+    let revoked = shared.flows.revoke_grant(&signed.caller, id, reason, token).await?;
     let answer = RevokedGrantAnswer {
         success: true,
         message: sentence(revoked.outcome).to_owned(),
@@ -149,13 +147,12 @@ fn sentence(outcome: RevocationOutcome) -> &'static str {
 ))]
 pub(crate) async fn revoke_delegation(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     Path((grant_id, agent_id)): Path<(String, String)>,
     signed: SignedEmpty,
 ) -> Result<StatusCode, ApiError> {
     let grant = GrantId::parse(&grant_id).ok_or_else(|| ApiError::plain(ErrorCode::GrantNotFound))?;
     let agent = AgentId::parse(&agent_id).ok_or_else(|| ApiError::plain(ErrorCode::AgentNotFound))?;
-    shared.flows.revoke_delegation(&signed.caller, grant, agent, &request_id.0).await?;
+    shared.flows.revoke_delegation(&signed.caller, grant, agent).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -164,12 +161,11 @@ pub(crate) async fn revoke_delegation(
 ))]
 pub(crate) async fn give_up_delegation(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     Path(grant_id): Path<String>,
     signed: SignedEmpty,
 ) -> Result<StatusCode, ApiError> {
     let grant = GrantId::parse(&grant_id).ok_or_else(|| ApiError::plain(ErrorCode::NoDelegatedGrant))?;
-    shared.flows.give_up_delegation(&signed.caller, grant, &request_id.0).await?;
+    shared.flows.give_up_delegation(&signed.caller, grant).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -177,7 +173,7 @@ impl From<ListError> for ApiError {
     fn from(error: ListError) -> Self {
         match error {
             ListError::User(error) => error.into(),
-            ListError::Store(error) => error.into(),
+            ListError::Fault(error) => error.into(),
         }
     }
 }
@@ -200,7 +196,7 @@ impl From<RevokeDelegationError> for ApiError {
             RevokeDelegationError::AgentKeyRequired => Self::plain(ErrorCode::AgentKeyRequired),
             RevokeDelegationError::GrantNotFound => Self::plain(ErrorCode::GrantNotFound),
             RevokeDelegationError::AgentNotFound => Self::plain(ErrorCode::AgentNotFound),
-            RevokeDelegationError::Store(error) => error.into(),
+            RevokeDelegationError::Fault(error) => error.into(),
         }
     }
 }

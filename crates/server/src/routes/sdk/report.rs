@@ -3,9 +3,9 @@
 use alter_api::{ErrorBody, ErrorCode, REPORT_MAX, report::ReportedCall};
 use alter_core::GrantId;
 use alter_flows::CallReport;
-use axum::{Extension, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 
-use crate::{Shared, error::ApiError, extract::Signed, middleware::RequestId};
+use crate::{Shared, error::ApiError, extract::Signed};
 
 #[utoipa::path(post, path = "/sdk/oauth/audit/api-call", request_body = ReportedCall, responses(
     (status = 202), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
@@ -13,7 +13,6 @@ use crate::{Shared, error::ApiError, extract::Signed, middleware::RequestId};
 ))]
 pub(crate) async fn api_call(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     signed: Signed<ReportedCall>,
 ) -> Result<StatusCode, ApiError> {
     if signed.raw.len() > REPORT_MAX {
@@ -38,6 +37,6 @@ pub(crate) async fn api_call(
         status: body.response_status,
         latency_ms: body.latency_ms,
     };
-    shared.flows.report_call(&signed.caller, &report, &request_id.0).await?;
+    shared.flows.report_call(&signed.caller, &report).await?;
     Ok(StatusCode::ACCEPTED)
 }

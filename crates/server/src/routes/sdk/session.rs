@@ -158,7 +158,7 @@ impl From<MintError> for ApiError {
             MintError::AgentRequiresUserToken => Self::plain(ErrorCode::AgentRequiresUserToken),
             MintError::AgentNotFound => Self::plain(ErrorCode::AgentNotFound),
             MintError::User(e) => e.into(),
-            MintError::Store(e) => e.into(),
+            MintError::Fault(e) => e.into(),
         }
     }
 }
@@ -183,7 +183,7 @@ impl From<PollError> for ApiError {
         match error {
             PollError::AppKeyRequired(e) => e.into(),
             PollError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
-            PollError::Store(e) => e.into(),
+            PollError::Fault(e) => e.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use alter_api::{
 use alter_core::{GrantId, store::storable};
 use alter_flows::{Ambiguous, Candidate, ChoiceError, GrantChoice, ReleaseError, ReleaseRequest, Released};
 use axum::{
-    Extension, Json,
+    Json,
     extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
@@ -19,7 +19,6 @@ use crate::{
     Shared,
     error::ApiError,
     extract::{Signed, single},
-    middleware::RequestId,
 };
 
 /// Longest `reason`, characters.
@@ -34,7 +33,6 @@ const CALLER_MAX: usize = 255;
 ))]
 pub(crate) async fn retrieve(
     State(shared): State<Shared>,
-    Extension(request_id): Extension<RequestId>,
     signed: Signed<RetrieveToken>,
 ) -> Result<Response, ApiError> {
     let (choice, wanted) = check(&signed.body)?;
@@ -45,7 +43,6 @@ pub(crate) async fn retrieve(
         url: &wanted.url,
         reason: signed.body.reason.as_deref(),
         acting_for: acting_for(&signed.headers)?,
-        request_id: &request_id.0,
     };
     let released = shared.flows.release(&signed.caller, &request).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer(released))).into_response())
