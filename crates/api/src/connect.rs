@@ -1,4 +1,4 @@
-//! What the browser speaks: the status channel of the SDK and the API of our own pages (protocol sections 2, 3, 5).
+//! What the browser speaks: the status channel of the SDK and the API of our own pages (protocol 2, 3, 5).
 
 use alter_core::{Connection as Made, Operation};
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
 //! The wire: request and response types, error codes, limits that clients see. Flat errors, snake_case fields, exactly
-//! what the published clients send and accept (wire.md). Shared with the Rust client one day.
+//! what the published clients send and accept (docs/spec/wire.md). Shared with the Rust client one day.
 //!
 //! Not here: routes, headers, how a value comes about.
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AppId, IdentityProvider, Micros, StoreError};
 
-/// How well a session is bound to the person who started it in the app (security 6.2). Ordered.
+/// How well a session is bound to the person who started it in the app (threats 6.2). Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
     /// A link opened without proof. Not built yet: refused.
@@ -53,7 +53,7 @@ pub struct AppSettings {
     pub require_code: bool,
     /// Calls without a signature are accepted (curl, development).
     pub allow_bearer: bool,
-    /// A user-bound grant needs `user_token`. Stored; user-bound grants are not built yet.
+    /// A user's grant that is named by its id needs `user_token`, for the app's own keys too (S12).
     pub require_user_token: bool,
     /// Lifetime of a session, seconds, 60-3600.
     pub session_ttl: u32,

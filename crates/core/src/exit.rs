@@ -1,4 +1,4 @@
-//! The exit rule (protocol section 5): when a closed popup ends the flow. A real close and a COOP cut look alike to
+//! The exit rule (protocol 5): when a closed popup ends the flow. A real close and a COOP cut look alike to
 //! the app page, so `closed` alone is never a verdict while the user may be at a provider that severs (T36).
 
 use crate::{Coop, Micros, Session, session::State};

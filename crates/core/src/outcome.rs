@@ -70,7 +70,7 @@ pub enum EventName {
     OauthComplete,
 }
 
-/// Why something failed, in the codes of protocol section 7. Fixed words only: what a provider wrote is never kept
+/// Why something failed, in the codes of protocol 7. Fixed words only: what a provider wrote is never kept
 /// beyond its error code (T26).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -84,7 +84,7 @@ pub struct Failure {
     pub request_id: Option<String>,
 }
 
-/// The causes of protocol section 7 that can end a flow.
+/// The causes of protocol 7 that can end a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {

@@ -382,7 +382,7 @@ pub enum ClientAuth {
     None,
 }
 
-/// Whether the provider's pages sever the opener. Decides what a closed popup means (protocol section 5).
+/// Whether the provider's pages sever the opener. Decides what a closed popup means (protocol 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Coop {

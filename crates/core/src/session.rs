@@ -12,7 +12,7 @@ use crate::{
     Hash, Level, Micros, Principal, SessionId, StoreError, UserId,
 };
 
-/// How long a started attempt may take, seconds: it may outlive the session (protocol section 3).
+/// How long a started attempt may take, seconds: it may outlive the session (protocol 3).
 pub const TRANSACTION_TTL: i64 = 600;
 /// How long an exchange may take until the reaper has given it up, seconds.
 pub const EXCHANGE_MAX: i64 = 90;

@@ -1,4 +1,4 @@
-//! Request signing as the published backend client does it (wire section 2): a pure function from the parts of a
+//! Request signing as the published backend client does it (wire 2): a pure function from the parts of a
 //! request to the string that is signed, and the check of a signature. No clock, no storage: freshness and the
 //! nonce's single use are the caller's.
 //!

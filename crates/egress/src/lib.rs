@@ -1,6 +1,6 @@
 //! The only way out of the server.
 //!
-//! Every request that leaves (token endpoints, JWKS, discovery, the proxy) goes through [`Egress::send`]. What it
+//! Every request that leaves (token endpoints, JWKS, discovery, userinfo) goes through [`Egress::send`]. What it
 //! promises: nothing but public addresses, or ranges the operator named, is ever dialled; the address that was
 //! checked is the address that is dialled; an answer cannot cost more memory or time than [`Limits`] says.
 //!

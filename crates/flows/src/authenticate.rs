@@ -1,4 +1,4 @@
-//! Who calls: API key and signature (wire 1.1 and 2, security 6.8).
+//! Who calls: API key and signature (wire 1.1 and 2, threats 6.8).
 //!
 //! 1. The key is well formed, known and not revoked.
 //! 2. The signature headers are complete (or the app accepts bearer calls).

@@ -1,4 +1,4 @@
-//! The provider sends the browser back (protocol section 4).
+//! The provider sends the browser back (protocol 4).
 //!
 //! Order: parse, find by the hash of `state`, path id equals the stored one, cookie, `iss`, consume by
 //! conditional update; then the exchange in a task of its own. The browser waits at most ten seconds for it.

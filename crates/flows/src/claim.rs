@@ -1,4 +1,4 @@
-//! Getting in (protocol section 2): a browser presents the token and a proof of the app page that started it.
+//! Getting in (protocol 2): a browser presents the token and a proof of the app page that started it.
 //!
 //! 1. Find the session.
 //! 2. The browser that has it already is simply let through.
@@ -43,7 +43,7 @@ pub enum Proof<'a> {
     None,
 }
 
-/// What the connect page saw of how it was opened (security 6.3).
+/// What the connect page saw of how it was opened (threats 6.3).
 #[derive(Debug, Clone, Default)]
 pub struct Marks {
     /// `window.opener` is there.

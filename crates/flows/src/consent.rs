@@ -288,7 +288,7 @@ impl Flows {
     }
 }
 
-/// Whether the app page's SDK has been heard of (protocol section 3). The published client never asks.
+/// Whether the app page's SDK has been heard of (protocol 3). The published client never asks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AppReach {
     Heard,

@@ -1,4 +1,4 @@
-//! Listing and revoking grants (wire 3.5, 3.6), and ending delegations (3.11).
+//! Listing and revoking grants (wire 3.5, 3.6), and ending delegations (wire 3.11).
 //!
 //! Revoking:
 //!

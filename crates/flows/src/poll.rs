@@ -56,7 +56,7 @@ impl Flows {
         let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
         let agent = session.data.agent.as_ref().map(|agent| agent.id);
         Ok(match session.end() {
-            // A result that arrived after the end was announced is not lost (protocol section 5).
+            // A result that arrived after the end was announced is not lost (protocol 5).
             Some(_) if !session.data.connections.is_empty() => {
                 Poll::Completed(session.data.connections, agent)
             }

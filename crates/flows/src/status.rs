@@ -1,4 +1,4 @@
-//! The status channel (protocol section 5): how the app page learns what became of the flow. It carries states and
+//! The status channel (protocol 5): how the app page learns what became of the flow. It carries states and
 //! grant summaries, never a token or a code; and grant summaries only for a session bound at L2 or better (T58).
 
 use alter_core::{

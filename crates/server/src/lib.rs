@@ -3,7 +3,7 @@
 //! Rooms: `accept` (the listening loop and its limits), `middleware` (what every request passes), `extract` (who
 //! calls, from which browser, with which body), `metrics`, `routes` (files mirror URL paths), `pages` (what people see).
 //! Not here: rules, SQL, settings. To add an endpoint: a file under `routes/` at its URL path, its types and codes in
-//! `alter-api`, a line in `router`.
+//! `alter-api`, a line in `routes::all`.
 
 mod accept;
 mod error;

@@ -1,4 +1,4 @@
-//! The commands of decisions section 6, one file each.
+//! The commands of decisions 6, one file each.
 
 mod agent;
 mod app;

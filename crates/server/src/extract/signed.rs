@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// No query: what most routes take. Anything after `?` is refused, so that an id with `?x=1` at its end does not quietly
-/// change what a call does (wire section 7).
+/// change what a call does (wire 7).
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoQuery {}

@@ -1,4 +1,4 @@
-//! The headers of every HTML page (security 6.10). COOP is `unsafe-none` on purpose: our own `same-origin` would sever
+//! The headers of every HTML page (threats 6.10). COOP is `unsafe-none` on purpose: our own `same-origin` would sever
 //! the popup from the app page.
 
 use axum::{

@@ -7,7 +7,7 @@ pub struct Frame<'a> {
     /// The session's public id, on the pages of a flow (`/connect/s/{sid}`); `None` on all others. Pages with
     /// one report presence and carry the script.
     pub sid: Option<&'a str>,
-    /// The page's instance number: a `bye` counts only for the newest (protocol.md section 3).
+    /// The page's instance number: a `bye` counts only for the newest (protocol 3).
     pub instance: u64,
     /// The app's name, where the session is known. Without it pages say "the app".
     pub app_name: Option<&'a str>,
@@ -88,7 +88,7 @@ pub struct PickerView<'a> {
 }
 
 impl PickerView<'_> {
-    /// The picker is searchable past this many services (decisions.md section 4).
+    /// The picker is searchable past this many services (decisions 4).
     pub const SEARCH_ABOVE: usize = 8;
 }
 
@@ -162,7 +162,7 @@ pub struct ConnectionLine<'a> {
     pub account: Option<&'a str>,
 }
 
-/// What client 0.8.0 is told by `postMessage` (wire.md section 6).
+/// What client 0.8.0 is told by `postMessage` (wire 6).
 #[derive(Debug, Clone, Copy)]
 pub struct Legacy<'a> {
     /// The whole message as JSON.

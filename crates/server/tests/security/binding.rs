@@ -1,4 +1,4 @@
-//! Getting in: which proof reaches which level, and that a refused one changes nothing (security 6.2, protocol 2).
+//! Getting in: which proof reaches which level, and that a refused one changes nothing (threats 6.2, protocol 2).
 
 use alter_core::{AppSettings, Level, secret, token};
 use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer};

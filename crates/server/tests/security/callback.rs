@@ -1,4 +1,4 @@
-//! The provider sends the browser back: whose browser it is, and in which order the checks fall (protocol section 4).
+//! The provider sends the browser back: whose browser it is, and in which order the checks fall (protocol 4).
 //! What the answer says is in `provider_text`, `state` and `context`; what happens when something dies, in `faults`.
 
 mod context;

@@ -209,7 +209,7 @@ fn connection_line(connection: &Connection) -> ConnectionLine<'_> {
     }
 }
 
-/// What the published client 0.8.0 is told (wire section 6); our own SDK asks the status channel.
+/// What the published client 0.8.0 is told (wire 6); our own SDK asks the status channel.
 fn legacy_message(view: &PageView) -> Option<Value> {
     if view.session.claim()?.cb.is_some() {
         return None;

@@ -1,4 +1,4 @@
-//! `POST /connect/status`: how the app page learns (protocol section 5). A simple request, so no preflight; the answer
+//! `POST /connect/status`: how the app page learns (protocol 5). A simple request, so no preflight; the answer
 //! is readable by exactly the session's origin.
 
 use alter_api::{
@@ -106,7 +106,7 @@ fn written(report: StatusReport) -> StatusAnswer {
     answer
 }
 
-/// The browser column of protocol section 7.
+/// The browser column of protocol 7.
 pub(crate) fn failure_words(failure: Option<&Failure>) -> (&'static str, String, Value) {
     let Some(failure) = failure else {
         return (

@@ -110,7 +110,7 @@ fn grant(connection: &Connection, agent: Option<AgentId>) -> PolledGrant {
     }
 }
 
-/// The poll column of protocol section 7.
+/// The poll column of protocol 7.
 fn poll_failure(failure: &Failure) -> PollFailure {
     let provider = failure.provider.as_deref().unwrap_or("the provider");
     let code = failure.provider_error.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();

@@ -1,5 +1,5 @@
 //! The twenty published signing vectors as requests over a socket: through the extractor that every route uses, and
-//! through the whole router where it has a route for them (wire section 2, T62, T63).
+//! through the whole router where it has a route for them (wire 2, T62, T63).
 
 use alter_core::{ApiKey, KeyId, SystemRandom, key};
 use alter_server::{Limits, Shared, extract::Signed};

@@ -1,4 +1,4 @@
-//! Something dies between the provider's answer and ours (security section 4).
+//! Something dies between the provider's answer and ours (threats 4).
 
 use alter_mock_provider::Gate;
 use alter_testkit::{TestBrowser, TestServer};

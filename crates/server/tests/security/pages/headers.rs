@@ -1,4 +1,4 @@
-//! The header set of every HTML answer (T38, T51, security 6.10), and which answers are no HTML at all (T33).
+//! The header set of every HTML answer (T38, T51, threats 6.10), and which answers are no HTML at all (T33).
 
 use alter_testkit::{Reply, Sent, TestBrowser, TestServer};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Wrong hosts, wrong methods, nothing there, too much, too deep (T76, decisions section 9).
+//! Wrong hosts, wrong methods, nothing there, too much, too deep (T76, decisions 9).
 
 use alter_testkit::{Sent, TestBrowser, TestServer, http::send_raw};
 use serde_json::json;

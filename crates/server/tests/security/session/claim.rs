@@ -91,7 +91,7 @@ async fn t53_a_refused_claim_burns_nothing() {
     let body = json!({ "token": token, "cb": TestBrowser::flow_id().1, "v": TestBrowser::flow_id().0 });
     let refused = TestBrowser::new().post(&server, "/connect/api/claim", &body).await;
     assert_eq!((refused.status, refused.error().as_str()), (403, "binding_failed"));
-    // Protocol section 7: another, right attempt may come.
+    // Protocol 7: another, right attempt may come.
     assert_eq!(poll(&server, &token).await["status"], "pending");
     assert_eq!(status(&server, &token, json!({})).await["status"], "open");
     let mut browser = TestBrowser::new();

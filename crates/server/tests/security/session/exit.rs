@@ -1,4 +1,4 @@
-//! The exit rule (protocol section 5), row by row: when a closed popup ends the flow and when it says nothing
+//! The exit rule (protocol 5), row by row: when a closed popup ends the flow and when it says nothing
 //! (T36, T51). The clock stands still but for what a test adds.
 
 use alter_core::Coop;

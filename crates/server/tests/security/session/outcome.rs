@@ -1,4 +1,4 @@
-//! Every cause of protocol section 7, as the page and as the backend are told of it.
+//! Every cause of protocol 7, as the page and as the backend are told of it.
 
 use alter_mock_provider::{Gate, IdTokenFault, Raw, Switches, TokenFault};
 use alter_testkit::{TestBrowser, TestServer};
