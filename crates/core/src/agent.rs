@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, ApiKey, AppId, AuditEntry, CallNonce, Hash, KeyId, Micros, StoreError};
+use crate::{AgentId, ApiKey, AppId, AuditEntry, CallNonce, Hash, KeyId, Micros, Saved, StoreError};
 
 /// Keys of one agent that are not revoked, at most.
 pub const AGENT_KEYS_MAX: u32 = 10;
@@ -159,6 +159,23 @@ pub enum KeyRevoked {
     NotFound,
 }
 
+/// What became of a further key of an agent.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyAdded {
+    /// It is stored.
+    Done,
+    /// The agent is revoked, or has [`AGENT_KEYS_MAX`] keys that are not.
+    NoRoom,
+}
+
+impl KeyAdded {
+    /// Whether it is stored.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+}
+
 /// What storage must be able to do for agents. Each command is one atomic transaction that also records the nonce of
 /// the call and the audit entry; where the outcome says that nothing was stored, neither was the entry, and the nonce is
 /// unused. A nonce that was used before is told first (T61).
@@ -185,21 +202,20 @@ pub trait AgentStore: Send + Sync {
         limit: u32,
         offset: u32,
     ) -> Result<(Vec<Agent>, u64), StoreError>;
-    /// Saves status, data and `updated_at` if the stored version is still `agent.version`, and raises it; `false` when
-    /// it has moved. A revoked agent's keys and delegations are revoked with it, as of `agent.updated_at`.
+    /// Saves status, data and `updated_at` if the stored version is still `agent.version`, and raises it. A revoked agent's keys and delegations are revoked with it, as of `agent.updated_at`.
     async fn save_agent(
         &self,
         call: Option<CallNonce>,
         agent: &Agent,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError>;
-    /// Stores a further key of an agent; `false` when the agent is revoked or has [`AGENT_KEYS_MAX`] that are not.
+    ) -> Result<Saved, StoreError>;
+    /// Stores a further key of an agent.
     async fn insert_agent_key(
         &self,
         call: Option<CallNonce>,
         key: ApiKey,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<KeyAdded, StoreError>;
     /// Newest first, revoked ones included.
     async fn list_agent_keys(&self, app: AppId, agent: AgentId) -> Result<Vec<ApiKey>, StoreError>;
     /// Revokes one; the last that works only when `force` says so.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, IdentityProvider, Micros, StoreError};
+use crate::{AppId, Changed, IdentityProvider, Micros, StoreError};
 
 /// How well a session is bound to the person who started it in the app (threats 6.2). Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -166,6 +166,6 @@ pub trait AppStore: Send + Sync {
     async fn get_app(&self, id: AppId) -> Result<Option<App>, StoreError>;
     /// All, by creation.
     async fn list_apps(&self) -> Result<Vec<App>, StoreError>;
-    /// Replaces the settings; `false` when there is no such app.
-    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<bool, StoreError>;
+    /// Replaces the settings.
+    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<Changed, StoreError>;
 }

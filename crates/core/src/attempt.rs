@@ -7,8 +7,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    AppId, AttemptId, AuditEntry, ConfigId, Connection, Delegation, Failure, Grant, Hash, Micros, Session,
-    SessionId, StoreError,
+    AppId, AttemptId, AuditEntry, ConfigId, Connection, Delegation, EndKind, Failure, Grant, Hash, Micros,
+    Saved, Session, SessionId, StoreError,
 };
 
 /// An attempt as stored.
@@ -105,37 +105,73 @@ pub struct CompleteConnect {
     pub at: Micros,
 }
 
+/// What became of taking an attempt.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consumed {
+    /// The caller has it, and nobody else.
+    First,
+    /// Somebody else was first, or time is up.
+    Late,
+}
+
+impl Consumed {
+    /// Whether the caller has it.
+    pub fn is_first(self) -> bool {
+        self == Self::First
+    }
+}
+
+/// What became of ending an attempt.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It has ended now, and the session with it as `session` says.
+    Done {
+        /// How the session ended; `None` when it goes on, or had ended before.
+        session: Option<EndKind>,
+    },
+    /// It had ended before; nothing was stored.
+    Before,
+}
+
+impl Ended {
+    /// Whether this command ended it.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Done { .. })
+    }
+}
+
 /// What storage must be able to do for attempts. Each command is one atomic transaction; each that changes the
 /// session loads it, applies the rule of `core::session`, and saves it inside.
 #[async_trait]
 pub trait AttemptStore: Send + Sync {
-    /// Saves `session` (compare-and-set as [`crate::SessionStore::save_session`]) and stores the attempt; `false` when
-    /// the session has moved: nothing is stored.
+    /// Saves `session` (compare-and-set as [`crate::SessionStore::save_session`]) and stores the attempt; [`Saved::Moved`]
+    /// when the session has moved.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the verifier's key was retired: seal again.
-    async fn start_attempt(&self, session: &Session, attempt: Attempt) -> Result<bool, StoreError>;
+    /// [`StoreError::KeyRetired`] of the verifier.
+    async fn start_attempt(&self, session: &Session, attempt: Attempt) -> Result<Saved, StoreError>;
     /// By the hash of `state`, in any status.
     async fn find_attempt(&self, state_hash: &Hash) -> Result<Option<Attempt>, StoreError>;
     /// `started -> consumed` when not expired, by one conditional update; the session's attempt becomes `exchanging`.
-    /// `false` when someone else was first or time is up.
-    async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError>;
-    /// `consumed -> sent`, durable before the request leaves; `false` when it was not `consumed`.
-    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError>;
-    /// Stores the sealed raw token answer of a `sent` attempt; `false` when it is not `sent`.
+    async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<Consumed, StoreError>;
+    /// `consumed -> sent`, durable before the request leaves.
+    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<Saved, StoreError>;
+    /// Stores the sealed raw token answer of a `sent` attempt.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when its key was retired: seal again.
-    async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<bool, StoreError>;
-    /// `sent -> succeeded`, with grant, delegation, session and audit; the verifier and the body are wiped. `false` when the
-    /// attempt was not `sent` (it was completed already, or given up).
+    /// [`StoreError::KeyRetired`].
+    async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<Saved, StoreError>;
+    /// `sent -> succeeded`, with grant, delegation, session and audit; the verifier and the body are wiped. [`Ended::Before`]
+    /// when the attempt was not `sent` (it was completed already, or given up).
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the grant's generation has moved or it was revoked, when another active grant of the
-    /// same account exists, or when the delegation's agent is revoked: read again, seal again, try again.
-    async fn complete_connect(&self, complete: CompleteConnect) -> Result<bool, StoreError>;
+    /// [`StoreError::Moved`] when the grant's generation has moved or it was revoked, or when the delegation's agent is
+    /// revoked; [`StoreError::Exists`] when another active grant of the same account exists; [`StoreError::KeyRetired`].
+    async fn complete_connect(&self, complete: CompleteConnect) -> Result<Ended, StoreError>;
     /// `started | consumed | sent -> status` (denied, failed or interrupted), with the session's rule
-    /// [`Session::attempt_failed`] and audit; verifier and body are wiped. `false` when it had ended already, and for
+    /// [`Session::attempt_failed`] and audit; verifier and body are wiped. [`Ended::Before`] also for
     /// `interrupted` when the answer is in the journal: then there is something to go on with.
     async fn fail_attempt(
         &self,
@@ -144,7 +180,7 @@ pub trait AttemptStore: Send + Sync {
         failure: Failure,
         audit: AuditEntry,
         now: Micros,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Ended, StoreError>;
     /// `consumed` or `sent` since before `before`, oldest first.
     async fn list_stuck_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError>;
 }

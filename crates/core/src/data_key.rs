@@ -2,7 +2,7 @@
 //!
 //! An app seals under one key, the current one ([`crate::App::wrapped_key`]). A key that was replaced stays for reading
 //! until no value is under it any more; then it is wiped, and its row remains as a mark: a writer that still holds it
-//! gets [`StoreError::Conflict`] and seals again (every command that stores sealed values checks this in its own
+//! gets [`StoreError::KeyRetired`] and seals again (every command that stores sealed values checks this in its own
 //! transaction). So nothing can ever be stored under a key that is gone.
 //!
 //! Storage finds a value's key in its bytes: those from [`KEY_ID_AT`] on, the same in a sealed value and in a wrapped
@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 
-use crate::{AppId, AuditEntry, Micros, SealedColumn, SealedValue, StoreError};
+use crate::{AppId, AuditEntry, Micros, Saved, SealedColumn, SealedValue, StoreError};
 
 /// The id of a data key: random, not secret.
 pub type DataKeyId = [u8; 16];
@@ -63,6 +63,23 @@ pub struct ReplaceRootKey {
     pub audit: Vec<AuditEntry>,
 }
 
+/// What became of wiping a data key.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retired {
+    /// It is wiped now.
+    Done,
+    /// It stays as it is: it is the current one, it was wiped before, or a value is under it.
+    Kept,
+}
+
+impl Retired {
+    /// Whether it is wiped now.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+}
+
 /// What storage must be able to do for data keys.
 #[async_trait]
 pub trait DataKeyStore: Send + Sync {
@@ -70,8 +87,8 @@ pub trait DataKeyStore: Send + Sync {
     async fn list_data_keys(&self, app: AppId) -> Result<Vec<StoredDataKey>, StoreError>;
     /// One of an app's.
     async fn get_data_key(&self, app: AppId, key: DataKeyId) -> Result<Option<StoredDataKey>, StoreError>;
-    /// Makes a key the current one; `false` when another one has become so first.
-    async fn add_data_key(&self, add: AddDataKey) -> Result<bool, StoreError>;
+    /// Makes a key the current one; [`Saved::Moved`] when another one has become so first.
+    async fn add_data_key(&self, add: AddDataKey) -> Result<Saved, StoreError>;
     /// How many values of an app are sealed under a key, over all [`SealedColumn`]s.
     async fn count_sealed(&self, app: AppId, key: DataKeyId) -> Result<u64, StoreError>;
     /// Values of one column of an app under a key, by row, of rows after `after`.
@@ -90,15 +107,15 @@ pub trait DataKeyStore: Send + Sync {
         app: AppId,
         values: Vec<(SealedValue, Vec<u8>)>,
     ) -> Result<u64, StoreError>;
-    /// Wipes a key; `false`, and nothing is changed, when it is the current one, wiped already, or a value is under it.
+    /// Wipes a key that nothing is under any more.
     async fn retire_data_key(
         &self,
         app: AppId,
         key: DataKeyId,
         at: Micros,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError>;
-    /// Puts everything under another root key in one commit; `false`, and nothing is changed, when the stored check or
-    /// any key is not the one that was read, or there is one that is not named.
-    async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<bool, StoreError>;
+    ) -> Result<Retired, StoreError>;
+    /// Puts everything under another root key in one commit; [`Saved::Moved`] when the stored check or any
+    /// key is not the one that was read, or there is one that is not named.
+    async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<Saved, StoreError>;
 }

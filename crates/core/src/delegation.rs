@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AgentId, AppId, AuditEntry, CallNonce, GrantId, Micros, StoreError};
+use crate::{AgentId, AppId, AuditEntry, CallNonce, Changed, GrantId, Micros, StoreError};
 
 /// A delegation as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub trait DelegationStore: Send + Sync {
         grant: GrantId,
         agent: AgentId,
     ) -> Result<Option<Delegation>, StoreError>;
-    /// Ends one. `false` when there is no live one: nothing was changed but the nonce counts.
+    /// Ends one. Of [`Changed::Absent`] nothing is stored but the nonce.
     async fn revoke_delegation(
         &self,
         call: Option<CallNonce>,
@@ -37,5 +37,5 @@ pub trait DelegationStore: Send + Sync {
         agent: AgentId,
         at: Micros,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Changed, StoreError>;
 }

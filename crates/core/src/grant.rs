@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     AgentId, AppId, AuditEntry, CallNonce, ConfigId, Delegation, GrantId, Level, Micros, Principal,
-    RevocationOutcome, StoreError,
+    RevocationOutcome, Saved, StoreError,
 };
 
 /// How exactly [`Grant::last_used_at`] is kept, seconds: a busy grant's row is not rewritten by every call.
@@ -185,9 +185,9 @@ pub trait GrantStore: Send + Sync {
         subject: &str,
     ) -> Result<bool, StoreError>;
     /// Before a credential leaves (T97, T98): the nonce, the checks, `last_used_at` and the audit entry, in one durable
-    /// commit. `false` when the grant is gone, revoked or has moved, or the agent has no live delegation: read again.
+    /// commit. [`Saved::Moved`] when the grant is gone, revoked or has moved, or the agent has no live delegation.
     ///
     /// # Errors
     /// [`StoreError::NonceReplayed`]; anything else means that nothing may be released.
-    async fn release_credential(&self, release: ReleaseCredential) -> Result<bool, StoreError>;
+    async fn release_credential(&self, release: ReleaseCredential) -> Result<Saved, StoreError>;
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    Agent, AgentId, App, AppId, Hash, KeyId, Micros, StoreError, id::base32_text, secret::sha256,
+    Agent, AgentId, App, AppId, Changed, Hash, KeyId, Micros, StoreError, id::base32_text, secret::sha256,
     time::Random,
 };
 
@@ -123,8 +123,8 @@ pub trait KeyStore: Send + Sync {
     async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError>;
     /// All of an app, its agents' too, newest first.
     async fn list_keys(&self, app: AppId) -> Result<Vec<ApiKey>, StoreError>;
-    /// Revokes one; `false` when the app has no such key. Revoking again changes nothing.
-    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<bool, StoreError>;
+    /// Revokes one. Revoking again changes nothing.
+    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<Changed, StoreError>;
 }
 
 #[cfg(test)]

@@ -32,13 +32,13 @@ pub mod token;
 pub mod user;
 
 pub use agent::{
-    Agent, AgentCreated, AgentData, AgentKind, AgentStatus, AgentStore, Idempotency, KeyRevoked,
+    Agent, AgentCreated, AgentData, AgentKind, AgentStatus, AgentStore, Idempotency, KeyAdded, KeyRevoked,
 };
 pub use app::{App, AppSettings, AppStore, Level};
-pub use attempt::{Attempt, AttemptStatus, AttemptStore, CompleteConnect};
+pub use attempt::{Attempt, AttemptStatus, AttemptStore, CompleteConnect, Consumed, Ended};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
 pub use audit_chain::{Anchor, BadEntry, ChainWalk, Tampering};
-pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, StoredDataKey};
+pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, Retired, StoredDataKey};
 pub use delegation::{Delegation, DelegationStore};
 pub use grant::{
     Credential, Grant, GrantFilter, GrantStatus, GrantStore, ListedGrant, ReleaseCredential, RevokedGrant,
@@ -58,6 +58,6 @@ pub use session::{
     Claim, ClaimRefused, End, EndKind, Session, SessionAgent, SessionData, SessionStore, SessionUser, State,
     Underway,
 };
-pub use store::{CallNonce, Store, StoreError};
+pub use store::{CallNonce, Changed, Saved, Store, StoreError};
 pub use time::{Clock, Micros, Random, SystemClock, SystemRandom};
 pub use user::{Principal, User, UserStore};

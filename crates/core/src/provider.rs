@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, ConfigId, Micros, StoreError};
+use crate::{AppId, Changed, ConfigId, Micros, StoreError};
 
 /// Everything the flow needs to know about a provider. The TOML of `providers/catalog/*.toml` and of
 /// `alter provider set --spec FILE` is this structure, field for field; unknown keys are refused.
@@ -675,8 +675,8 @@ pub trait ProviderStore: Send + Sync {
     async fn list_provider_ids(&self, app: AppId) -> Result<Vec<String>, StoreError>;
     /// All of an app, by provider id.
     async fn list_providers(&self, app: AppId) -> Result<Vec<ProviderConfig>, StoreError>;
-    /// Removes it; `false` when there was none.
-    async fn delete_provider(&self, app: AppId, provider: &str) -> Result<bool, StoreError>;
+    /// Removes it.
+    async fn delete_provider(&self, app: AppId, provider: &str) -> Result<Changed, StoreError>;
 }
 
 #[cfg(test)]

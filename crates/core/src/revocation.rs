@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, AuditEntry, CallNonce, ConfigId, GrantId, Micros, StoreError};
+use crate::{AppId, AuditEntry, CallNonce, ConfigId, GrantId, Micros, Saved, StoreError};
 
 /// What became of a grant at its provider after it was revoked here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,19 +91,19 @@ pub struct RevokeGrant {
 /// What storage must be able to do for revocations.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
-    /// Revokes an active grant; `false` when it is not active or its generation has moved: read again. Then the nonce
-    /// is not recorded, but a known one is refused.
-    async fn revoke_grant(&self, revoke: RevokeGrant) -> Result<bool, StoreError>;
+    /// Revokes an active grant; [`Saved::Moved`] when it is not active or its generation has moved. Then the nonce is not
+    /// recorded, but a known one is refused.
+    async fn revoke_grant(&self, revoke: RevokeGrant) -> Result<Saved, StoreError>;
     /// Requests whose time has come, oldest first.
     async fn list_due_revocations(&self, now: Micros, limit: u32) -> Result<Vec<Revocation>, StoreError>;
-    /// Takes one: the attempt is counted and `next_at` moved, if nobody else did so first.
-    async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<bool, StoreError>;
-    /// The request is over: its row is deleted, the grant keeps the outcome, the audit records it. `false` when it was
-    /// over before.
+    /// Takes one: the attempt is counted and `next_at` moved, unless somebody else did so first.
+    async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<Saved, StoreError>;
+    /// The request is over: its row is deleted, the grant keeps the outcome, the audit records it. [`Saved::Moved`] when
+    /// it was over before.
     async fn end_revocation(
         &self,
         grant: GrantId,
         outcome: RevocationOutcome,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Saved, StoreError>;
 }

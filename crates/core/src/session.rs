@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AppId, AttemptId, CallNonce, Connection, Coop, Declined, Event, EventName, Failure, FailureKind,
-    Hash, Level, Micros, Principal, SessionId, StoreError, UserId,
+    Hash, Level, Micros, Principal, Saved, SessionId, StoreError, UserId,
 };
 
 /// How long a started attempt may take, seconds: it may outlive the session (protocol 3).
@@ -459,8 +459,8 @@ pub trait SessionStore: Send + Sync {
     async fn get_session(&self, sid: &SessionId) -> Result<Option<Session>, StoreError>;
     /// By the hash of its token.
     async fn find_session(&self, token_hash: &Hash) -> Result<Option<Session>, StoreError>;
-    /// Saves `data` if the stored version is still `session.version`, and raises it; `false` when it has moved.
-    async fn save_session(&self, session: &Session) -> Result<bool, StoreError>;
+    /// Saves `data` if the stored version is still `session.version`, and raises it.
+    async fn save_session(&self, session: &Session) -> Result<Saved, StoreError>;
     /// Sessions that have not ended although `expires_at` passed, oldest first.
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError>;
     /// Removes sessions (with their attempts) that expired before `before`; answers how many.

@@ -13,9 +13,15 @@ use crate::{
 /// Why a storage command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A unique row exists already, or a row moved underneath: read again.
+    /// What was to be stored is there already: an id, an account, a name.
+    #[error("it exists already")]
+    Exists,
+    /// A row that the command builds on has changed since it was read, or is gone: read again.
     #[error("another write came first")]
-    Conflict,
+    Moved,
+    /// The data key that a value was sealed under was wiped meanwhile: seal again under the current one.
+    #[error("the data key of a value was retired")]
+    KeyRetired,
     /// The nonce of a signed call was seen before (T61).
     #[error("the nonce was used before")]
     NonceReplayed,
@@ -28,6 +34,57 @@ pub enum StoreError {
     /// The database did not do it (busy, full, gone). The text is for the log.
     #[error("storage failed: {0}")]
     Unavailable(String),
+}
+
+impl StoreError {
+    /// Something was written between reading and storing: read, and where something is sealed seal, again.
+    pub fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Exists | Self::Moved | Self::KeyRetired)
+    }
+}
+
+/// What became of a compare-and-set.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It is stored.
+    Done,
+    /// What it was to replace has changed or is gone; nothing was stored.
+    Moved,
+}
+
+/// What became of a change to a row that is named by its id.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// It is stored, or was so before.
+    Done,
+    /// There is no such row; nothing was stored.
+    Absent,
+}
+
+impl Saved {
+    /// `Done` when a statement changed a row.
+    pub fn when(done: bool) -> Self {
+        if done { Self::Done } else { Self::Moved }
+    }
+
+    /// Whether it is stored.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+}
+
+impl Changed {
+    /// `Done` when a statement changed a row.
+    pub fn when(done: bool) -> Self {
+        if done { Self::Done } else { Self::Absent }
+    }
+
+    /// Whether the row is there.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
 }
 
 /// The nonce of a signed call: unique per key and signed second. A replay carries the same signed second, and a second
@@ -76,7 +133,7 @@ pub trait Store:
     /// Stores it, once.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when there is one.
+    /// [`StoreError::Exists`] when there is one.
     async fn insert_key_check(&self, value: Vec<u8>) -> Result<(), StoreError>;
     /// One durable write and one read of it (`/readyz`).
     async fn probe(&self, now: Micros) -> Result<(), StoreError>;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use alter_core::{
     Agent, AgentCreated, AgentData, AgentId, AgentKind, AgentStatus, ApiKey, App, AuditEntry, AuditKind,
-    Hash, Idempotency, KeyId, KeyRevoked, KeyType, Micros, StoreError, key, store::storable,
+    Hash, Idempotency, KeyAdded, KeyId, KeyRevoked, KeyType, Micros, StoreError, key, store::storable,
     text::is_one_line,
 };
 use serde_json::{Map, Value, json};
@@ -17,8 +17,11 @@ use crate::{
     actor::Actor,
     call::{Spent, ours},
     fault::FlowFault,
+    rounds::Rounds,
 };
 
+/// How often a change is tried.
+const ROUNDS: usize = 8;
 /// Characters of a name at most.
 const NAME_MAX: usize = 80;
 /// Bytes of `scopes` as compact JSON at most (wire 3.12).
@@ -355,7 +358,9 @@ impl Flows {
         (kind, changed): (AuditKind, Value),
         mut change: impl FnMut(&mut Agent) -> Result<bool, AgentError>,
     ) -> Result<Spent<Agent>, AgentError> {
-        for _ in 0..8 {
+        let mut rounds = Rounds::of(ROUNDS);
+        loop {
+            rounds.begin()?;
             let found = self.store().get_agent(actor.app.id, id).await?;
             let mut agent = found.ok_or(AgentError::NotFound)?;
             let now = self.now();
@@ -365,12 +370,11 @@ impl Flows {
             agent.updated_at = now;
             let details = json!({ "name": agent.name, "status": agent.status.as_str(), "changed": changed });
             let entry = about(actor, &agent, now, kind, details);
-            if self.store().save_agent(actor.call, &agent, entry).await? {
+            if self.store().save_agent(actor.call, &agent, entry).await?.is_done() {
                 agent.version += 1;
                 return Ok(Spent::InCommit(agent));
             }
         }
-        Err(StoreError::Conflict.into())
     }
 
     /// Makes a further key of an agent.
@@ -386,8 +390,8 @@ impl Flows {
             let new = self.new_agent_key(&agent, "further", self.now());
             let entry = self.key_entry(&Actor::of(caller, nonce), &agent, new.key.id, AuditKind::KeyCreated);
             match self.store().insert_agent_key(nonce, new.key.clone(), entry).await? {
-                true => Ok(Spent::InCommit(new)),
-                false => Err(AgentError::TooManyKeys),
+                KeyAdded::Done => Ok(Spent::InCommit(new)),
+                KeyAdded::NoRoom => Err(AgentError::TooManyKeys),
             }
         })
         .await

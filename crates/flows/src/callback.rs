@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use alter_core::{Attempt, AttemptStatus, AuditKind, FailureKind, SessionId, secret};
+use alter_core::{Attempt, AttemptStatus, AuditKind, Ended, FailureKind, SessionId, secret};
 use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
 use secrecy::SecretString;
 use tracing::Instrument;
@@ -116,8 +116,9 @@ impl Flows {
             // One that has expired cannot be consumed by anybody.
             let now = flows.now();
             let taken = flows.store().consume_attempt(attempt.id, now).await?;
-            if taken || now >= attempt.expires_at {
-                flows.end_failed(&attempt, end, &request_id).await?;
+            if taken.is_first() || now >= attempt.expires_at {
+                let (Ended::Done { .. } | Ended::Before) =
+                    flows.end_failed(&attempt, end, &request_id).await?;
             }
             Ok::<_, FlowFault>(())
         };
@@ -137,7 +138,7 @@ impl Flows {
         // dropped, but the code must not be lost with it (fault 26).
         let work = async move {
             let first = flows.store().consume_attempt(attempt.id, flows.now()).await?;
-            if first {
+            if first.is_first() {
                 alter_failpoint::pass("consumed");
                 flows.exchange(attempt, code, &request_id).await;
             }

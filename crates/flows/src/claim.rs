@@ -136,12 +136,12 @@ impl Flows {
             marker: Some(hash_secret(&marker)),
             at: self.now(),
         };
-        let claimed = self.update_session(&sid, |session| match session.claim_by(claim.clone()) {
+        let claimed = self.update_session(session, |session| match session.claim_by(claim.clone()) {
             Ok(()) => Ok((true, ())),
             Err(ClaimRefused::Binding) => Err(refused()),
             Err(reason) => Err(ClaimError::Refused(reason)),
         });
-        claimed.await?.ok_or(ClaimError::InvalidToken)?;
+        let (session, ()) = claimed.await?.ok_or(ClaimError::InvalidToken)?;
         metrics::claimed(level);
         // The claim stands: without its cookie the browser would be locked out of its own session.
         if let Err(error) = self.store().append_audit(claimed_entry(&session, level, self.now())).await {

@@ -10,13 +10,16 @@
 
 use alter_core::{
     App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Failure, FailureKind, Hash, Micros,
-    ProviderConfig, Session, SessionId, StoreError, Underway, secret,
+    ProviderConfig, Saved, Session, SessionId, StoreError, Underway, secret,
     session::{STATUS_WAIT, TRANSACTION_TTL},
 };
 use alter_oauth::{AuthorizationRequest, Pkce};
 use secrecy::ExposeSecret;
 
-use crate::{Flows, fault::FlowFault};
+use crate::{Flows, fault::FlowFault, rounds::Rounds};
+
+/// How often an approval is tried.
+const ROUNDS: usize = 8;
 
 /// Why a step on a page is refused.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +143,7 @@ impl Flows {
         leaving: bool,
     ) -> Result<(), StepError> {
         let now = self.now();
-        let changed = self.update_session(sid, |session| {
+        let changed = self.update_session_by_id(sid, |session| {
             if !session.is_browser(browser) {
                 return Err(StepError::NotYours);
             }
@@ -161,13 +164,14 @@ impl Flows {
         browser: &Hash,
         provider: &str,
     ) -> Result<url::Url, ApproveError> {
-        for _ in 0..8 {
+        let mut rounds = Rounds::of(ROUNDS);
+        loop {
+            rounds.begin()?;
             let session = self.store().get_session(sid).await?.ok_or(StepError::NotYours)?;
             if let Some(location) = self.try_approve(session, browser, provider).await? {
                 return Ok(location);
             }
         }
-        Err(StoreError::Conflict.into())
     }
 
     /// `None` when another write came first.
@@ -193,9 +197,11 @@ impl Flows {
             exchanging: false,
         });
         match self.store().start_attempt(&session, attempt).await {
+            Ok(Saved::Done) => Ok(Some(location)),
+            Ok(Saved::Moved) => Ok(None),
             // The app's data key was replaced at this moment.
-            Err(StoreError::Conflict) => Ok(None),
-            stored => Ok(stored?.then_some(location)),
+            Err(StoreError::KeyRetired) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -272,7 +278,7 @@ impl Flows {
         mut change: impl FnMut(&mut Session) -> bool,
     ) -> Result<(), StepError> {
         let now = self.now();
-        let changed = self.update_session(sid, |session| {
+        let changed = self.update_session_by_id(sid, |session| {
             if !session.is_browser(browser) {
                 return Err(StepError::NotYours);
             }

@@ -12,7 +12,10 @@ use alter_vault::Vault;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
-use crate::{journal::InHand, metrics, quota::Quotas, sealed::Sealer};
+use crate::{journal::InHand, metrics, quota::Quotas, rounds::Rounds, sealed::Sealer};
+
+/// How often a change of a session is tried.
+const ROUNDS: usize = 8;
 
 /// What the wiring hands in.
 #[derive(Debug)]
@@ -128,35 +131,43 @@ impl Flows {
         }
     }
 
-    /// Loads a session, lets `change` decide, and saves when it says so; again from the start when another write came
-    /// first. `change` must be a pure function of the session.
+    /// Lets `change` decide about a session that was just read, and saves it when `change` says so; reads again when
+    /// another write came first. `change` must be a pure function of the session. `None`: the session is gone.
     pub(crate) async fn update_session<T, E: From<StoreError>>(
         &self,
-        sid: &SessionId,
+        session: Session,
         mut change: impl FnMut(&mut Session) -> Result<(bool, T), E>,
     ) -> Result<Option<(Session, T)>, E> {
-        // Each lost race means that another writer made progress; eight in a row is a storm worth an error.
-        for _ in 0..8 {
-            let Some(mut session) = self.store().get_session(sid).await? else { return Ok(None) };
+        let (sid, mut read) = (session.sid.clone(), Some(session));
+        let mut rounds = Rounds::of(ROUNDS);
+        loop {
+            rounds.begin()?;
+            let read = match read.take() {
+                Some(session) => Some(session),
+                None => self.store().get_session(&sid).await?,
+            };
+            let Some(mut session) = read else { return Ok(None) };
             let open = session.end().is_none();
             let (dirty, value) = change(&mut session)?;
-            if !dirty || self.store().save_session(&session).await? {
-                metrics::ended(open, &session);
-                return Ok(Some((session, value)));
+            if dirty && !self.store().save_session(&session).await?.is_done() {
+                continue;
             }
+            if open && let Some(end) = session.end() {
+                metrics::ended(end.kind);
+            }
+            return Ok(Some((session, value)));
         }
-        Err(StoreError::Conflict.into())
     }
 
-    /// Whether a session has not ended; only for counting.
-    pub(crate) async fn is_open(&self, sid: &SessionId) -> bool {
-        matches!(self.store().get_session(sid).await, Ok(Some(session)) if session.end().is_none())
-    }
-
-    /// Counts the end of a session that a storage command may have ended.
-    pub(crate) async fn count_end(&self, was_open: bool, sid: &SessionId) {
-        if let (true, Ok(Some(session))) = (was_open, self.store().get_session(sid).await) {
-            metrics::ended(was_open, &session);
+    /// As [`Self::update_session`], by the session's public id.
+    pub(crate) async fn update_session_by_id<T, E: From<StoreError>>(
+        &self,
+        sid: &SessionId,
+        change: impl FnMut(&mut Session) -> Result<(bool, T), E>,
+    ) -> Result<Option<(Session, T)>, E> {
+        match self.store().get_session(sid).await? {
+            Some(session) => self.update_session(session, change).await,
+            None => Ok(None),
         }
     }
 

@@ -11,18 +11,26 @@ use std::time::Duration;
 
 use alter_core::{
     AgentStatus, Attempt, AttemptSecret, AttemptStatus, AuditEntry, AuditKind, CompleteConnect, Connection,
-    CredentialPlace, Delegation, Failure, FailureKind, Grant, GrantId, GrantSecret, Level, Micros, Operation,
-    ProviderConfig, Session, StoreError,
+    CredentialPlace, Delegation, Ended, Failure, FailureKind, Grant, GrantId, GrantSecret, Level, Micros,
+    Operation, ProviderConfig, Session, StoreError,
 };
 use alter_oauth::{Client, IdTokenRefused, Identity, RawAnswer, TokenRefused, TokenSet};
 use alter_vault::DataKey;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::{Flows, fault::FlowFault, metrics::Exchanging};
+use crate::{
+    Flows,
+    fault::FlowFault,
+    metrics::{self, Exchanging},
+    rounds::Rounds,
+};
 
 /// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
+
+/// How often what is read and sealed again is tried.
+const ROUNDS: usize = 4;
 
 /// Why an exchange did not end in a grant.
 #[derive(Debug, thiserror::Error)]
@@ -137,13 +145,13 @@ impl Flows {
         }
     }
 
-    /// Writes the end of an attempt that made no grant; `false` when it had ended already.
+    /// Writes the end of an attempt that made no grant.
     pub(crate) async fn end_failed(
         &self,
         attempt: &Attempt,
         end: Ending,
         request_id: &str,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Ended, StoreError> {
         let Ending { status, kind, provider_error, audit } = end;
         let config = self.store().get_provider(&attempt.config_id).await?;
         let provider = config.map(|c| c.recipe.id);
@@ -155,10 +163,9 @@ impl Flows {
             ..AuditEntry::new(attempt.app_id, now, audit, details)
         };
         let failure = Failure { kind, provider, provider_error, request_id: Some(request_id.to_owned()) };
-        let open = self.is_open(&attempt.sid).await;
-        let ended = self.store().fail_attempt(attempt.id, status, failure, entry, now).await;
-        self.count_end(open, &attempt.sid).await;
-        ended
+        let ended = self.store().fail_attempt(attempt.id, status, failure, entry, now).await?;
+        metrics::session_ended_with(ended);
+        Ok(ended)
     }
 
     /// Steps 1 to 3: the answer, and when it came.
@@ -168,7 +175,7 @@ impl Flows {
         code: &SecretString,
     ) -> Result<(RawAnswer, Micros), Stop> {
         let Opened { config, key, verifier, secret } = self.opened(attempt).await?;
-        if !self.store().mark_sent(attempt.id, self.now()).await? {
+        if !self.store().mark_sent(attempt.id, self.now()).await?.is_done() {
             return Err(Stop::Moved);
         }
         alter_failpoint::pass("sent");
@@ -191,23 +198,24 @@ impl Flows {
         let journalled = self.journal(attempt, key, &answer).await?;
         window.stop("crash_window");
         alter_failpoint::pass("journalled");
-        if journalled { Ok((answer, received_at)) } else { Err(Stop::Moved) }
+        if journalled.is_done() { Ok((answer, received_at)) } else { Err(Stop::Moved) }
     }
 
     /// What the request needs. What is put under another key between being read and being opened is read again.
     async fn opened(&self, attempt: &Attempt) -> Result<Opened, Stop> {
         let mut sealed = attempt.verifier.clone();
-        for _ in 0..4 {
+        let mut rounds = Rounds::of(ROUNDS);
+        loop {
+            rounds.begin()?;
             let config = self.config_of(attempt).await?;
             match self.try_opened(attempt, &sealed, config).await {
-                Err(fault) if fault.is_conflict() => {
+                Err(fault) if fault.is_overtaken() => {
                     let again = self.store().find_attempt(&attempt.state_hash).await?;
                     sealed = again.ok_or(Stop::Moved)?.verifier;
                 }
                 opened => return Ok(opened?),
             }
         }
-        Err(StoreError::Conflict.into())
     }
 
     async fn try_opened(
@@ -237,27 +245,28 @@ impl Flows {
         let session = self.store().get_session(&attempt.sid).await?.ok_or(Stop::Moved)?;
         let source =
             Source { session: &session, config: &config, tokens: &tokens, identity: &identity, received_at };
-        // A conflict means that the same account was connected in another window at this moment, or that the app's data key was
-        // replaced: read and seal again.
-        for _ in 0..4 {
+        // The same account was connected in another window at this moment, or the app's data key was replaced: read and
+        // seal again.
+        let mut rounds = Rounds::of(ROUNDS);
+        loop {
+            rounds.begin()?;
             let key = self.sealer().current_key(attempt.app_id).await?;
             let complete = match self.completion(attempt, &source, &key, request_id).await {
-                Err(Stop::Fault(fault)) if fault.is_conflict() => continue,
+                Err(Stop::Fault(fault)) if fault.is_overtaken() => continue,
                 complete => complete?,
             };
             match self.store().complete_connect(complete).await {
-                Ok(true) => {
+                Ok(Ended::Before) => return Err(Stop::Moved),
+                Ok(ended) => {
                     alter_failpoint::pass("committed");
-                    self.count_end(session.end().is_none(), &attempt.sid).await;
+                    metrics::session_ended_with(ended);
                     tracing::info!(sid = %attempt.sid, request_id, provider = config.recipe.id, "connected");
                     return Ok(());
                 }
-                Ok(false) => return Err(Stop::Moved),
-                Err(StoreError::Conflict) => {}
+                Err(error) if error.is_overtaken() => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(StoreError::Conflict.into())
     }
 
     async fn read_identity(

@@ -22,7 +22,7 @@ pub enum FlowFault {
 
 impl FlowFault {
     /// Something was written between reading and acting: read again.
-    pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Conflict))
+    pub(crate) fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_overtaken())
     }
 }

@@ -11,9 +11,9 @@
 use std::collections::HashMap;
 
 use alter_core::{
-    AgentId, AuditEntry, AuditKind, Grant, GrantFilter, GrantId, GrantSecret, GrantStatus, ListedGrant,
-    Micros, Principal, ProviderConfig, Revocation, RevocationOutcome, RevokeGrant, RevokedGrant, StoreError,
-    provider::RevokeToken,
+    AgentId, AuditEntry, AuditKind, Changed, Grant, GrantFilter, GrantId, GrantSecret, GrantStatus,
+    ListedGrant, Micros, Principal, ProviderConfig, Revocation, RevocationOutcome, RevokeGrant, RevokedGrant,
+    Saved, provider::RevokeToken,
 };
 use secrecy::SecretString;
 
@@ -23,7 +23,11 @@ use crate::{
     call::{Spent, ours},
     choose::Whose,
     fault::FlowFault,
+    rounds::Rounds,
 };
+
+/// How often a revocation is tried.
+const ROUNDS: usize = 8;
 
 /// What the backend asks for.
 #[derive(Debug, Default)]
@@ -202,39 +206,24 @@ impl Flows {
         reason: Option<&str>,
         may: impl Fn(&Grant) -> bool,
     ) -> Result<Spent<RevokedGrant>, RevokeGrantError> {
-        // A grant that moved meanwhile (the user reconnected, a token was refreshed, a key was replaced) is read again.
-        for _ in 0..8 {
+        // The user reconnected, a token was refreshed, a key was replaced: the grant is read again.
+        let mut rounds = Rounds::of(ROUNDS);
+        loop {
+            rounds.begin()?;
             let found = self.store().get_grant(actor.app.id, id).await?;
             let grant = found.filter(&may).ok_or(RevokeGrantError::NotFound)?;
             if let Some(revoked) = grant.revoked {
                 return Ok(Spent::NotYet(revoked));
             }
             let request = match self.revocation_of(&grant).await {
-                Err(fault) if fault.is_conflict() => continue,
+                Err(fault) if fault.is_overtaken() => continue,
                 request => request?,
             };
             let at = self.now();
-            let revoke = RevokeGrant {
-                call: actor.call,
-                app_id: grant.app_id,
-                grant_id: id,
-                generation: grant.credential.generation,
-                at,
-                reason: reason.map(str::to_owned),
-                request: request.clone(),
-                audit: AuditEntry {
-                    grant_id: Some(id),
-                    user_id: grant.principal.user(),
-                    ..actor.entry(
-                        at,
-                        AuditKind::GrantRevoked,
-                        serde_json::json!({ "provider": grant.provider, "reason": reason }),
-                    )
-                },
-            };
-            match self.store().revoke_grant(revoke).await {
-                Ok(true) => {}
-                Ok(false) | Err(StoreError::Conflict) => continue,
+            match self.store().revoke_grant(command(actor, &grant, &request, reason, at)).await {
+                Ok(Saved::Done) => {}
+                Ok(Saved::Moved) => continue,
+                Err(error) if error.is_overtaken() => continue,
                 Err(error) => return Err(error.into()),
             }
             let outcome = match request {
@@ -244,7 +233,6 @@ impl Flows {
             let reason = reason.map(str::to_owned);
             return Ok(Spent::InCommit(RevokedGrant { at, reason, outcome }));
         }
-        Err(StoreError::Conflict.into())
     }
 
     /// Step 2: what is to be asked of the provider, or why nothing is.
@@ -268,7 +256,7 @@ impl Flows {
         let opened = self.sealer().open_text(&key, &grant.place(secret), sealed).await;
         let token = match opened {
             Ok(token) => token,
-            Err(fault) if fault.is_conflict() => return Err(fault),
+            Err(fault) if fault.is_overtaken() => return Err(fault),
             Err(error) => {
                 // A value that cannot be opened cannot be revoked at the provider either; here it can.
                 tracing::error!(grant_id = %grant.id, %error, "a grant is revoked without asking its provider");
@@ -344,8 +332,34 @@ impl Flows {
             agent_id: Some(agent),
             ..actor.entry(at, AuditKind::DelegationRevoked, serde_json::json!({ "by": by }))
         };
-        self.store().revoke_delegation(actor.call, actor.app.id, grant, agent, at, entry).await?;
+        let (Changed::Done | Changed::Absent) =
+            self.store().revoke_delegation(actor.call, actor.app.id, grant, agent, at, entry).await?;
         Ok(Spent::InCommit(()))
+    }
+}
+
+/// Step 3 as one commit.
+fn command(
+    actor: &Actor,
+    grant: &Grant,
+    request: &Result<Revocation, RevocationOutcome>,
+    reason: Option<&str>,
+    at: Micros,
+) -> RevokeGrant {
+    let details = serde_json::json!({ "provider": grant.provider, "reason": reason });
+    RevokeGrant {
+        call: actor.call,
+        app_id: grant.app_id,
+        grant_id: grant.id,
+        generation: grant.credential.generation,
+        at,
+        reason: reason.map(str::to_owned),
+        request: request.clone(),
+        audit: AuditEntry {
+            grant_id: Some(grant.id),
+            user_id: grant.principal.user(),
+            ..actor.entry(at, AuditKind::GrantRevoked, details)
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alter_core::{Attempt, AttemptId, AttemptSecret, StoreError};
+use alter_core::{Attempt, AttemptId, AttemptSecret, Saved, StoreError};
 use alter_oauth::RawAnswer;
 use alter_vault::DataKey;
 use secrecy::ExposeSecret;
@@ -47,14 +47,14 @@ impl Drop for Held<'_> {
 }
 
 impl Flows {
-    /// Writes the answer down, durable; `false` when the attempt was ended meanwhile. `key` is the app's as it was
+    /// Writes the answer down, durable; [`Saved::Moved`] when the attempt was ended meanwhile. `key` is the app's as it was
     /// before the request.
     pub(crate) async fn journal(
         &self,
         attempt: &Attempt,
         key: DataKey,
         answer: &RawAnswer,
-    ) -> Result<bool, FlowFault> {
+    ) -> Result<Saved, FlowFault> {
         let _held = self.inner.in_hand.take(attempt.id);
         let (mut key, mut waited, begun) = (Some(key), false, Instant::now());
         loop {
@@ -62,12 +62,13 @@ impl Flows {
             let written = self.write_down(attempt, &mut key, answer).await;
             match &written {
                 // The key was retired since the request left: sealed again, under the one that there is now.
-                Err(FlowFault::Store(StoreError::Conflict)) if !key_is_new => continue,
-                Err(FlowFault::Store(StoreError::Conflict | StoreError::Unavailable(_)))
+                Err(FlowFault::Store(StoreError::KeyRetired)) if !key_is_new => continue,
+                Err(FlowFault::Store(StoreError::KeyRetired | StoreError::Unavailable(_)))
                     if begun.elapsed() < TRIED_FOR => {}
                 _ => {
                     if waited {
-                        let (seconds, written) = (begun.elapsed().as_secs(), matches!(written, Ok(true)));
+                        let (seconds, written) =
+                            (begun.elapsed().as_secs(), matches!(written, Ok(Saved::Done)));
                         tracing::warn!(sid = %attempt.sid, seconds, written, "the answer had to wait");
                     }
                     return written;
@@ -87,14 +88,14 @@ impl Flows {
         attempt: &Attempt,
         key: &mut Option<DataKey>,
         answer: &RawAnswer,
-    ) -> Result<bool, FlowFault> {
+    ) -> Result<Saved, FlowFault> {
         let current = match key {
             Some(key) => key,
             None => key.insert(self.sealer().current_key(attempt.app_id).await?),
         };
         let sealed = self.sealer().seal(current, &attempt.place(AttemptSecret::Body), &answer.to_bytes())?;
         let saved = self.store().save_body(attempt.id, sealed).await;
-        if matches!(saved, Err(StoreError::Conflict)) {
+        if matches!(saved, Err(StoreError::KeyRetired)) {
             *key = None;
         }
         Ok(saved?)

@@ -11,12 +11,12 @@
 //! It may be killed anywhere: each commit leaves every value readable. The root key: everything in one commit.
 
 use alter_core::{
-    AddDataKey, App, AppId, AuditEntry, AuditKind, DataKeyId, ReplaceRootKey, SealedColumn, StoreError,
-    StoredDataKey, secret::hex,
+    AddDataKey, App, AppId, AuditEntry, AuditKind, DataKeyId, ReplaceRootKey, Saved, SealedColumn,
+    StoreError, StoredDataKey, secret::hex,
 };
 use alter_vault::{DataKey, Vault, VaultError, wrapped_key_id};
 
-use crate::{Flows, fault::FlowFault};
+use crate::{Flows, fault::FlowFault, rounds::Rounds};
 
 /// Rounds over all columns before giving up: only a server that keeps sealing with an old key needs a second one.
 const ROUNDS: usize = 20;
@@ -129,9 +129,8 @@ impl Flows {
         let fill = |buffer: &mut [u8]| self.random().fill(buffer);
         let wrapped = self.sealer().vault().new_data_key(&app.to_string(), &fill)?;
         let audit = self.data_key_entry(app, AuditKind::DataKeyAdded, &wrapped_key_id(&wrapped)?);
-        self.store()
-            .add_data_key(AddDataKey { app_id: app, wrapped, replaces, at: self.now(), audit })
-            .await?;
+        let add = AddDataKey { app_id: app, wrapped, replaces, at: self.now(), audit };
+        let (Saved::Done | Saved::Moved) = self.store().add_data_key(add).await?;
         Ok(())
     }
 
@@ -161,7 +160,7 @@ impl Flows {
                 return Ok(());
             }
             let audit = self.data_key_entry(app, AuditKind::DataKeyRetired, &stored.key_id);
-            if self.store().retire_data_key(app, stored.key_id, self.now(), audit).await? {
+            if self.store().retire_data_key(app, stored.key_id, self.now(), audit).await?.is_done() {
                 rotated.retired += 1;
                 return Ok(());
             }
@@ -218,15 +217,16 @@ impl Flows {
     /// # Errors
     /// [`RootKeyError`]; nothing was changed.
     pub async fn replace_root_key(&self, new: &Vault) -> Result<u64, RootKeyError> {
-        // A key that is made at this moment makes the whole commit void: read again.
-        for _ in 0..8 {
+        // A key that is made at this moment makes the whole commit void.
+        let mut rounds = Rounds::of(ROUNDS);
+        loop {
+            rounds.begin()?;
             let replace = self.under_root_of(new).await?;
             let keys = replace.keys.len() as u64;
-            if self.store().replace_root_key(replace).await? {
+            if self.store().replace_root_key(replace).await?.is_done() {
                 return Ok(keys);
             }
         }
-        Err(StoreError::Conflict.into())
     }
 
     async fn under_root_of(&self, new: &Vault) -> Result<ReplaceRootKey, RootKeyError> {

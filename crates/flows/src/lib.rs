@@ -31,6 +31,7 @@ mod reap;
 mod release;
 mod report;
 mod revocation;
+mod rounds;
 mod sealed;
 mod status;
 mod user_token;

@@ -3,7 +3,7 @@
 
 use std::{sync::LazyLock, time::Instant};
 
-use alter_core::{EndKind, Level, RevocationOutcome, Session, StoreError};
+use alter_core::{EndKind, Level, RevocationOutcome, StoreError};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -104,10 +104,15 @@ pub(crate) fn claimed(level: Level) {
     CLAIMED.get_or_create(&Binding { level: level.as_str() }).inc();
 }
 
-/// Counts the end of a session that was open before.
-pub(crate) fn ended(was_open: bool, session: &Session) {
-    if let (true, Some(end)) = (was_open, session.end()) {
-        ENDED.get_or_create(&Ended { end: end.kind.as_str() }).inc();
+/// Counts the end of a session.
+pub(crate) fn ended(end: EndKind) {
+    ENDED.get_or_create(&Ended { end: end.as_str() }).inc();
+}
+
+/// Counts the end of the session that ended with an attempt, if one did.
+pub(crate) fn session_ended_with(attempt: alter_core::Ended) {
+    if let alter_core::Ended::Done { session: Some(end) } = attempt {
+        ended(end);
     }
 }
 

@@ -1,7 +1,8 @@
 //! What an operator does: apps, keys, providers. The command line calls these; the rules are here.
 
 use alter_core::{
-    ApiKey, App, AppId, AppSettings, ConfigId, KeyId, KeyType, ProviderConfig, Recipe, StoreError, key,
+    ApiKey, App, AppId, AppSettings, Changed, ConfigId, KeyId, KeyType, ProviderConfig, Recipe, StoreError,
+    key,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -98,8 +99,8 @@ impl Flows {
     pub async fn change_app(&self, id: AppId, settings: AppSettings) -> Result<(), OperateError> {
         settings.check().map_err(OperateError::Invalid)?;
         match self.store().save_app_settings(id, settings).await? {
-            true => Ok(()),
-            false => Err(OperateError::NoSuchApp(id)),
+            Changed::Done => Ok(()),
+            Changed::Absent => Err(OperateError::NoSuchApp(id)),
         }
     }
 

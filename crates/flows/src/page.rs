@@ -83,7 +83,7 @@ impl Flows {
     ) -> Result<PageView, PageError> {
         let now = self.now();
         let marker = marker.map(hash_secret);
-        let served = self.update_session(sid, |session| {
+        let served = self.update_session_by_id(sid, |session| {
             if !browser.is_some_and(|b| session.is_browser(b)) {
                 let fresh = session.claim().and_then(|c| c.marker).is_some_and(|m| Some(m) == marker);
                 return Err(if fresh && browser.is_none() {

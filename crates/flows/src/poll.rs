@@ -52,7 +52,7 @@ impl Flows {
         let found = self.session_by_token(session_token).await?;
         let session = found.filter(|s| s.app_id == caller.app.id).ok_or(PollError::InvalidToken)?;
         let now = self.now();
-        let settled = self.update_session(&session.sid, |s| Ok::<_, StoreError>((settle(s, now), ())));
+        let settled = self.update_session(session, |s| Ok::<_, StoreError>((settle(s, now), ())));
         let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
         let agent = session.data.agent.as_ref().map(|agent| agent.id);
         Ok(match session.end() {

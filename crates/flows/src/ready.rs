@@ -59,7 +59,7 @@ impl Flows {
     /// Stores the key-check value of a new database.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it has one.
+    /// [`StoreError::Exists`] when it has one.
     pub async fn initialise(&self) -> Result<(), StoreError> {
         let value = self.sealer().vault().key_check(&|buffer| self.random().fill(buffer));
         self.inner.instance.get_or_init(|| instance_of(&value));

@@ -89,7 +89,7 @@ impl Flows {
     async fn reap_sessions(&self, now: Micros) -> Result<(), StoreError> {
         let mut result = Ok(());
         for session in self.store().list_lapsed_sessions(now, BATCH).await? {
-            let ended = self.update_session(&session.sid, |s| Ok::<_, StoreError>((settle(s, now), ())));
+            let ended = self.update_session(session, |s| Ok::<_, StoreError>((settle(s, now), ())));
             result = result.and(ended.await.map(drop));
         }
         result

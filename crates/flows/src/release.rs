@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use alter_core::{
     AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, CallNonce, Grant, GrantSecret, Micros,
-    ProviderConfig, ReleaseCredential, StoreError,
+    ProviderConfig, ReleaseCredential, Saved,
 };
 use secrecy::SecretString;
 
@@ -21,7 +21,11 @@ use crate::{
     choose::{Chosen, Whose},
     fault::FlowFault,
     metrics,
+    rounds::Rounds,
 };
+
+/// How often a release is tried; more is a storm.
+const ROUNDS: usize = 3;
 
 /// What the backend asks for.
 pub struct ReleaseRequest<'a> {
@@ -129,17 +133,18 @@ impl Flows {
         let whose = self.whose(caller, request.user_token).await?;
         let mut caller = Cow::Borrowed(caller);
         // A grant or an agent that moved between reading and releasing (the user reconnected, the app took scopes away)
-        // is read again; twice is a storm.
-        for _ in 0..3 {
+        // is read again.
+        let mut rounds = Rounds::of(ROUNDS);
+        loop {
+            rounds.begin()?;
             if let Some(released) = self.release_once(&caller, nonce, &whose, request).await? {
                 return Ok(Spent::InCommit(released));
             }
             self.read_agent_again(&mut caller).await?;
         }
-        Err(StoreError::Conflict.into())
     }
 
-    /// `None` when the grant moved meanwhile.
+    /// `None` when the grant has moved meanwhile.
     async fn release_once(
         &self,
         caller: &Caller,
@@ -158,7 +163,7 @@ impl Flows {
             return Err(ReleaseError::RefreshNotBuilt);
         }
         let access_token = match self.open_access_token(caller, &grant).await {
-            Err(fault) if fault.is_conflict() => return Ok(None),
+            Err(fault) if fault.is_overtaken() => return Ok(None),
             opened => opened?,
         };
         let release = ReleaseCredential {
@@ -170,8 +175,12 @@ impl Flows {
             at: now,
             audit: entry(caller, &grant, request, &url, now),
         };
-        let released = self.store().release_credential(release).await.inspect_err(metrics::not_committed)?;
-        Ok(released.then_some(Released { access_token, grant, expires_in, api_auth: config.recipe.api_auth }))
+        match self.store().release_credential(release).await.inspect_err(metrics::not_committed)? {
+            Saved::Moved => Ok(None),
+            Saved::Done => {
+                Ok(Some(Released { access_token, grant, expires_in, api_auth: config.recipe.api_auth }))
+            }
+        }
     }
 
     async fn read_agent_again(&self, caller: &mut Cow<'_, Caller>) -> Result<(), ReleaseError> {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use alter_core::{
-    AuditEntry, AuditKind, ProviderConfig, Revocation, RevocationOutcome, StoreError, provider::RevokeEnds,
+    AuditEntry, AuditKind, ProviderConfig, Revocation, RevocationOutcome, Saved, StoreError,
+    provider::RevokeEnds,
 };
 use alter_oauth::{Client, RevokeError, RevokedToken};
 use tracing::Instrument;
@@ -50,7 +51,9 @@ impl Flows {
 
     async fn try_to_revoke(&self, request: &Revocation) -> Result<RevocationOutcome, FlowFault> {
         let now = self.now();
-        if !self.store().claim_revocation(request, now.plus_seconds(pause(request.attempts))).await? {
+        let claimed =
+            self.store().claim_revocation(request, now.plus_seconds(pause(request.attempts))).await?;
+        if !claimed.is_done() {
             return Ok(RevocationOutcome::Pending);
         }
         let outcome = match self.store().get_provider(&request.config_id).await? {
@@ -79,7 +82,8 @@ impl Flows {
             grant_id: Some(request.grant_id),
             ..AuditEntry::new(request.app_id, self.now(), AuditKind::RevocationEnded, details)
         };
-        self.store().end_revocation(request.grant_id, outcome, entry).await?;
+        let (Saved::Done | Saved::Moved) =
+            self.store().end_revocation(request.grant_id, outcome, entry).await?;
         Ok(outcome)
     }
 

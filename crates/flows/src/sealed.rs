@@ -77,7 +77,7 @@ impl Sealer {
     /// is read, and only then.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the value has been put under another key since it was read and its own is wiped:
+    /// [`StoreError::KeyRetired`] when the value has been put under another key since it was read and its own is wiped:
     /// read it again.
     pub(crate) async fn open(
         &self,
@@ -158,7 +158,7 @@ impl Sealer {
     async fn key_of(&self, app: AppId, sealed: &[u8]) -> Result<DataKey, FlowFault> {
         let id = alter_vault::sealed_under(sealed)?;
         let key = self.store.get_data_key(app, id).await?.ok_or(VaultError::WrongKeyId)?;
-        let wrapped = key.wrapped.ok_or(StoreError::Conflict)?;
+        let wrapped = key.wrapped.ok_or(StoreError::KeyRetired)?;
         Ok(self.vault.data_key(&app.to_string(), &wrapped)?)
     }
 }

@@ -87,7 +87,7 @@ impl Flows {
             });
         }
         let now = self.now();
-        let updated = self.update_session(&session.sid, |session| {
+        let updated = self.update_session(session, |session| {
             let mut dirty = session.end().is_none() && session.window_reported(request.closed, now);
             if request.cancel && session.end().is_none() {
                 session.finish(now);

@@ -300,7 +300,7 @@ async fn own_failures(server: &mut TestServer, secrets: &mut Secrets, grant: &st
     secrets.of(&interrupted, &browser);
     let state = alter_core::secret::sha256(interrupted.param("state").as_bytes());
     let stuck = server.store.find_attempt(&state).await.unwrap().unwrap();
-    server.store.consume_attempt(stuck.id, server.flows.now()).await.unwrap();
+    assert!(server.store.consume_attempt(stuck.id, server.flows.now()).await.unwrap().is_first());
     server.clock.advance_seconds(61);
     server.flows.reap().await.unwrap();
 

@@ -5,7 +5,8 @@
 
 use alter_core::{
     Agent, AgentCreated, AgentId, AgentStatus, AgentStore, ApiKey, AppId, AuditEntry, CallNonce, Hash,
-    Idempotency, KeyId, KeyRevoked, Micros, StoreError, agent::AGENT_KEYS_MAX, store::storable,
+    Idempotency, KeyAdded, KeyId, KeyRevoked, Micros, Saved, StoreError, agent::AGENT_KEYS_MAX,
+    store::storable,
 };
 use async_trait::async_trait;
 use sqlx::{PgConnection, postgres::PgRow};
@@ -88,12 +89,12 @@ impl AgentStore for PostgresStore {
         call: Option<CallNonce>,
         agent: &Agent,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Saved, StoreError> {
         let audit = &audit;
         self.write(|tx| {
             Box::pin(async move {
                 let saved = save(tx.c, agent, audit).await?;
-                record_nonce_if(saved, tx.c, call).await?;
+                record_nonce_if(saved.is_done(), tx.c, call).await?;
                 Ok(saved)
             })
         })
@@ -105,7 +106,7 @@ impl AgentStore for PostgresStore {
         call: Option<CallNonce>,
         key: ApiKey,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<KeyAdded, StoreError> {
         let app = key.app_id;
         let agent = key.agent_id.ok_or(StoreError::Unavailable("the key is no agent's".into()))?;
         let (key, audit) = (&key_values(&key)?, &audit);
@@ -118,7 +119,7 @@ impl AgentStore for PostgresStore {
                     run(tx.c, key::INSERT, key.clone()).await?;
                     append(tx.c, audit).await?;
                 }
-                Ok(room)
+                Ok(if room { KeyAdded::Done } else { KeyAdded::NoRoom })
             })
         })
         .await
@@ -228,7 +229,7 @@ async fn in_the_way(
     }
     match one(c, NAMED, values![agent.app_id.to_string(), &*agent.name], |_| Ok(())).await? {
         Some(()) => Ok(AgentCreated::NameTaken),
-        None => Err(StoreError::Conflict.into()),
+        None => Err(StoreError::Exists.into()),
     }
 }
 
@@ -248,7 +249,7 @@ async fn by_idempotency_key(
     .await
 }
 
-async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result<bool, Fault> {
+async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result<Saved, Fault> {
     let sql = "UPDATE agents SET status = $4, data = $5, updated_at = $6, version = version + 1
                WHERE id = $1 AND app_id = $2 AND version = $3 AND status <> 'revoked'";
     let id = agent.id.to_string();
@@ -261,7 +262,7 @@ async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result
         agent.updated_at.0,
     ];
     if run(c, sql, values).await? == 0 {
-        return Ok(false);
+        return Ok(Saved::Moved);
     }
     if agent.status == AgentStatus::Revoked {
         for cascade in [
@@ -272,7 +273,7 @@ async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result
         }
     }
     append(c, audit).await?;
-    Ok(true)
+    Ok(Saved::Done)
 }
 
 /// One command at a time counts the agent's keys. Whether it is the app's and not revoked.

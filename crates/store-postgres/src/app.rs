@@ -1,6 +1,6 @@
 //! Apps.
 
-use alter_core::{App, AppId, AppSettings, AppStore, StoreError};
+use alter_core::{App, AppId, AppSettings, AppStore, Changed, StoreError};
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
@@ -38,9 +38,9 @@ impl AppStore for PostgresStore {
         self.all(sql, values![], read_app).await
     }
 
-    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<bool, StoreError> {
+    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<Changed, StoreError> {
         let sql = "UPDATE apps SET settings = $2 WHERE id = $1";
-        Ok(self.run(sql, values![id.to_string(), json(&settings)?]).await? == 1)
+        Ok(Changed::when(self.run(sql, values![id.to_string(), json(&settings)?]).await? == 1))
     }
 }
 

@@ -2,8 +2,8 @@
 //! row, every other waits for the first one's commit, gets `false` and changes nothing.
 
 use alter_core::{
-    AppId, Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, ConfigId, Failure,
-    Hash, Micros, Session, SessionId, StoreError,
+    AppId, Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, ConfigId, Consumed,
+    Ended, Failure, Hash, Micros, Saved, Session, SessionId, StoreError,
 };
 use async_trait::async_trait;
 use sqlx::{
@@ -19,7 +19,7 @@ use crate::{
     delegation,
     fault::Fault,
     grant,
-    session::{Saved, change},
+    session::{Save, change},
     statement::{one, run, values},
 };
 
@@ -39,16 +39,16 @@ const STUCK: &str = concat!(
 
 #[async_trait]
 impl AttemptStore for PostgresStore {
-    async fn start_attempt(&self, session: &Session, attempt: Attempt) -> Result<bool, StoreError> {
-        let (saved, attempt) = (&Saved::of(session)?, &attempt);
+    async fn start_attempt(&self, session: &Session, attempt: Attempt) -> Result<Saved, StoreError> {
+        let (saved, attempt) = (&Save::of(session)?, &attempt);
         self.write(|tx| {
             Box::pin(async move {
-                if !saved.save(tx.c).await? {
-                    return Ok(false);
+                if !saved.save(tx.c).await?.is_done() {
+                    return Ok(Saved::Moved);
                 }
                 refuse_retired(tx.c, attempt.app_id, &[Some(&attempt.verifier)]).await?;
                 insert(tx.c, attempt).await?;
-                Ok(true)
+                Ok(Saved::Done)
             })
         })
         .await
@@ -59,28 +59,28 @@ impl AttemptStore for PostgresStore {
         self.one(sql, values![&state_hash[..]], read_attempt).await
     }
 
-    async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError> {
+    async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<Consumed, StoreError> {
         let sql = "UPDATE attempts SET status = 'consumed', status_at = $2
                    WHERE id = $1 AND status = 'started' AND expires_at > $2
                    RETURNING sid";
         self.write(|tx| {
             Box::pin(async move {
                 let Some(sid) = moved(tx.c, sql, values![id.to_string(), now.0]).await? else {
-                    return Ok(false);
+                    return Ok(Consumed::Late);
                 };
                 change(tx.c, &sid, |session| session.exchanging(id, now)).await?;
-                Ok(true)
+                Ok(Consumed::First)
             })
         })
         .await
     }
 
-    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError> {
+    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<Saved, StoreError> {
         let sql = "UPDATE attempts SET status = 'sent', status_at = $2 WHERE id = $1 AND status = 'consumed'";
-        Ok(self.run(sql, values![id.to_string(), now.0]).await? == 1)
+        Ok(Saved::when(self.run(sql, values![id.to_string(), now.0]).await? == 1))
     }
 
-    async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<bool, StoreError> {
+    async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<Saved, StoreError> {
         // `status_at` stays: it tells since when the attempt has been `sent`.
         let sql = "UPDATE attempts SET body = $2 WHERE id = $1 AND status = 'sent' RETURNING app_id";
         let sealed = &sealed;
@@ -88,15 +88,15 @@ impl AttemptStore for PostgresStore {
             let values = values![id.to_string(), &**sealed];
             Box::pin(async move {
                 let app = one(tx.c, sql, values, |row| parsed(row, "app_id", AppId::parse)).await?;
-                let Some(app) = app else { return Ok(false) };
+                let Some(app) = app else { return Ok(Saved::Moved) };
                 refuse_retired(tx.c, app, &[Some(sealed)]).await?;
-                Ok(true)
+                Ok(Saved::Done)
             })
         })
         .await
     }
 
-    async fn complete_connect(&self, complete: CompleteConnect) -> Result<bool, StoreError> {
+    async fn complete_connect(&self, complete: CompleteConnect) -> Result<Ended, StoreError> {
         self.write(|tx| Box::pin(complete_in(tx.c, &complete))).await
     }
 
@@ -107,7 +107,7 @@ impl AttemptStore for PostgresStore {
         failure: Failure,
         audit: AuditEntry,
         now: Micros,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Ended, StoreError> {
         use AttemptStatus as S;
         if !matches!(status, S::Denied | S::Failed | S::Interrupted) {
             return Err(StoreError::Unavailable(format!("no attempt fails as {}", status.as_str())));
@@ -120,10 +120,11 @@ impl AttemptStore for PostgresStore {
         self.write(|tx| {
             Box::pin(async move {
                 let values = values![id.to_string(), status.as_str(), now.0];
-                let Some(sid) = moved(tx.c, sql, values).await? else { return Ok(false) };
-                change(tx.c, &sid, |session| session.attempt_ended(id, failure.clone(), now)).await?;
+                let Some(sid) = moved(tx.c, sql, values).await? else { return Ok(Ended::Before) };
+                let session =
+                    change(tx.c, &sid, |session| session.attempt_ended(id, failure.clone(), now)).await?;
                 append(tx.c, audit).await?;
-                Ok(true)
+                Ok(Ended::Done { session })
             })
         })
         .await
@@ -135,22 +136,22 @@ impl AttemptStore for PostgresStore {
 }
 
 /// The row must be the session's and the app's own: ids of others change nothing (T72).
-async fn complete_in(c: &mut PgConnection, complete: &CompleteConnect) -> Result<bool, Fault> {
+async fn complete_in(c: &mut PgConnection, complete: &CompleteConnect) -> Result<Ended, Fault> {
     let CompleteConnect { attempt, sid, grant, delegation, connection, audit, at } = complete;
     let sql = r"UPDATE attempts SET status = 'succeeded', status_at = $4, verifier = '\x', body = NULL
                 WHERE id = $1 AND sid = $2 AND app_id = $3 AND status = 'sent'
                 RETURNING sid";
     let values = values![attempt.to_string(), sid.as_str(), grant.app_id.to_string(), at.0];
     if moved(c, sql, values).await?.is_none() {
-        return Ok(false);
+        return Ok(Ended::Before);
     }
     grant::put(c, grant).await?;
     if let Some(delegation) = delegation {
         delegation::put(c, grant.app_id, delegation).await?;
     }
-    change(c, sid, |session| session.connected(*attempt, connection.clone())).await?;
+    let session = change(c, sid, |session| session.connected(*attempt, connection.clone())).await?;
     append(c, audit).await?;
-    Ok(true)
+    Ok(Ended::Done { session })
 }
 
 /// Moves an attempt by a statement that answers its session.

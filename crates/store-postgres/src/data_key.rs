@@ -4,8 +4,8 @@
 //! retiring waits for them (`FOR UPDATE`) and only then counts, so that it sees what they stored.
 
 use alter_core::{
-    AddDataKey, AppId, AuditEntry, DataKeyId, DataKeyStore, Micros, ReplaceRootKey, SealedColumn,
-    SealedValue, StoreError, StoredDataKey, data_key::KEY_ID_AT,
+    AddDataKey, AppId, AuditEntry, DataKeyId, DataKeyStore, Micros, ReplaceRootKey, Retired, Saved,
+    SealedColumn, SealedValue, StoreError, StoredDataKey, data_key::KEY_ID_AT,
 };
 use async_trait::async_trait;
 use sqlx::{PgConnection, postgres::PgRow};
@@ -101,7 +101,7 @@ impl DataKeyStore for PostgresStore {
         self.one(sql, values![app.to_string(), &key[..]], read_key).await
     }
 
-    async fn add_data_key(&self, add: AddDataKey) -> Result<bool, StoreError> {
+    async fn add_data_key(&self, add: AddDataKey) -> Result<Saved, StoreError> {
         let add = &add;
         self.write(|tx| Box::pin(add_in(tx.c, add))).await
     }
@@ -141,16 +141,16 @@ impl DataKeyStore for PostgresStore {
         key: DataKeyId,
         at: Micros,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Retired, StoreError> {
         let audit = &audit;
         self.write(|tx| Box::pin(retire_in(tx.c, app, key, at, audit))).await
     }
 
-    async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<bool, StoreError> {
+    async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<Saved, StoreError> {
         let replace = &replace;
         match self.write(|tx| Box::pin(replace_root(tx.c, replace))).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
+            Ok(()) => Ok(Saved::Done),
+            Err(error) if error.is_overtaken() => Ok(Saved::Moved),
             Err(error) => Err(error),
         }
     }
@@ -180,7 +180,7 @@ pub(crate) async fn insert(
 /// values, inside its transaction; the key cannot be retired until that ends.
 ///
 /// # Errors
-/// [`StoreError::Conflict`]: seal again under the current key.
+/// [`StoreError::KeyRetired`]: seal again under the current key.
 pub(crate) async fn refuse_retired(
     c: &mut PgConnection,
     app: AppId,
@@ -197,22 +197,22 @@ pub(crate) async fn refuse_retired(
         let retired =
             one(c, sql, values![app.to_string(), key], |row| read_optional_time(row, "retired_at")).await?;
         if retired.flatten().is_some() {
-            return Err(StoreError::Conflict.into());
+            return Err(StoreError::KeyRetired.into());
         }
     }
     Ok(())
 }
 
-async fn add_in(c: &mut PgConnection, add: &AddDataKey) -> Result<bool, Fault> {
+async fn add_in(c: &mut PgConnection, add: &AddDataKey) -> Result<Saved, Fault> {
     let AddDataKey { app_id, wrapped, replaces, at, audit } = add;
     hold_root(c).await?;
     let sql = "UPDATE apps SET wrapped_key = $2 WHERE id = $1 AND wrapped_key = $3";
     if run(c, sql, values![app_id.to_string(), &**wrapped, &**replaces]).await? == 0 {
-        return Ok(false);
+        return Ok(Saved::Moved);
     }
     insert(c, *app_id, wrapped, *at).await?;
     append(c, audit).await?;
-    Ok(true)
+    Ok(Saved::Done)
 }
 
 async fn count(c: &mut PgConnection, app: AppId, key: DataKeyId) -> Result<u64, Fault> {
@@ -245,28 +245,28 @@ async fn retire_in(
     key: DataKeyId,
     at: Micros,
     audit: &AuditEntry,
-) -> Result<bool, Fault> {
+) -> Result<Retired, Fault> {
     let id = app.to_string();
     let lock = "SELECT retired_at FROM data_keys WHERE app_id = $1 AND key_id = $2 FOR UPDATE";
     let retired = one(c, lock, values![&*id, &key[..]], |row| read_optional_time(row, "retired_at")).await?;
     if retired != Some(None) {
-        return Ok(false);
+        return Ok(Retired::Kept);
     }
     let current = "SELECT id FROM apps WHERE id = $1 AND substring(wrapped_key FROM 7 FOR 16) = $2";
     if one(c, current, values![&*id, &key[..]], |_| Ok(())).await?.is_some() || count(c, app, key).await? > 0
     {
-        return Ok(false);
+        return Ok(Retired::Kept);
     }
     let sql = r"UPDATE data_keys SET wrapped = '\x', retired_at = $3 WHERE app_id = $1 AND key_id = $2";
     run(c, sql, values![&*id, &key[..], at.0]).await?;
     append(c, audit).await?;
-    Ok(true)
+    Ok(Retired::Done)
 }
 
 /// # Errors
-/// [`StoreError::Conflict`]: something is not as it was read, so everything is undone.
+/// [`StoreError::Moved`]: something is not as it was read, so everything is undone.
 async fn replace_root(c: &mut PgConnection, replace: &ReplaceRootKey) -> Result<(), Fault> {
-    let must = |changed: u64| if changed == 1 { Ok(()) } else { Err(Fault::from(StoreError::Conflict)) };
+    let must = |changed: u64| if changed == 1 { Ok(()) } else { Err(Fault::from(StoreError::Moved)) };
     let check = "UPDATE key_check SET value = $2 WHERE id = 1 AND value = $1";
     must(run(c, check, values![&*replace.old_check, &*replace.new_check]).await?)?;
     let mut current = 0;
@@ -283,7 +283,7 @@ async fn replace_root(c: &mut PgConnection, replace: &ReplaceRootKey) -> Result<
     let keys = one(c, keys, values![], |row| read_counter(row, "n")).await?;
     let apps = one(c, "SELECT COUNT(*) AS n FROM apps", values![], |row| read_counter(row, "n")).await?;
     if (keys, apps) != (Some(replace.keys.len() as u64), Some(current)) {
-        return Err(StoreError::Conflict.into());
+        return Err(StoreError::Moved.into());
     }
     for entry in &replace.audit {
         append(c, entry).await?;

@@ -1,7 +1,7 @@
 //! Delegations. A live one is not revoked, and neither is its agent; its grant's end revokes it.
 
 use alter_core::{
-    AgentId, AppId, AuditEntry, CallNonce, Delegation, DelegationStore, GrantId, Micros, StoreError,
+    AgentId, AppId, AuditEntry, CallNonce, Changed, Delegation, DelegationStore, GrantId, Micros, StoreError,
 };
 use async_trait::async_trait;
 use sqlx::{
@@ -46,18 +46,18 @@ impl DelegationStore for PostgresStore {
         agent: AgentId,
         at: Micros,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Changed, StoreError> {
         let sql = "UPDATE delegations SET revoked_at = $3 WHERE agent_id = $1 AND grant_id = $2";
         let audit = &audit;
         self.write(|tx| {
             Box::pin(async move {
                 record_nonce(tx.c, call).await?;
                 if !is_live(tx.c, app, grant, agent).await? {
-                    return Ok(false);
+                    return Ok(Changed::Absent);
                 }
                 run(tx.c, sql, values![agent.to_string(), grant.to_string(), at.0]).await?;
                 append(tx.c, audit).await?;
-                Ok(true)
+                Ok(Changed::Done)
             })
         })
         .await
@@ -82,10 +82,10 @@ pub(crate) async fn is_live(
 /// Writes one; approving again replaces what was approved before and takes back a revocation.
 ///
 /// # Errors
-/// [`StoreError::Conflict`]: the agent is not the app's, or revoked.
+/// [`StoreError::Moved`]: the agent is not the app's, or revoked.
 pub(crate) async fn put(c: &mut PgConnection, app: AppId, delegation: &Delegation) -> Result<(), Fault> {
     if !agent::is_live(c, app, delegation.agent_id).await? {
-        return Err(StoreError::Conflict.into());
+        return Err(StoreError::Moved.into());
     }
     let sql = "INSERT INTO delegations (agent_id, grant_id, scopes, created_at, revoked_at)
                VALUES ($1, $2, $3, $4, NULL)

@@ -76,16 +76,18 @@ impl From<PoolError<sqlx::Error>> for Fault {
 
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
-        // A unique row that exists, or a referenced row that does not: another write came first.
-        let is_taken_or_gone = fault.code().is_some_and(|code| ["23505", "23503"].contains(&code.as_str()));
-        match fault {
-            Fault::Refused(error) => error,
-            Fault::Engine(_) if is_taken_or_gone => Self::Conflict,
-            Fault::Engine(error) => Self::Unavailable(error.to_string()),
-            Fault::NoConnection => {
+        let code = fault.code();
+        match (fault, code.as_deref()) {
+            (Fault::Refused(error), _) => error,
+            // unique_violation
+            (Fault::Engine(_), Some("23505")) => Self::Exists,
+            // foreign_key_violation: a row that is referred to is not there
+            (Fault::Engine(_), Some("23503")) => Self::Moved,
+            (Fault::Engine(error), _) => Self::Unavailable(error.to_string()),
+            (Fault::NoConnection, _) => {
                 Self::Unavailable("no connection to the database could be had in time".into())
             }
-            Fault::Late => Self::Unavailable("the database did not answer in time".into()),
+            (Fault::Late, _) => Self::Unavailable("the database did not answer in time".into()),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use alter_core::{
     AgentId, AppId, ConfigId, Credential, Delegation, Grant, GrantFilter, GrantId, GrantStore, Level,
-    ListedGrant, Principal, ReleaseCredential, RevocationOutcome, RevokedGrant, StoreError, store::storable,
+    ListedGrant, Principal, ReleaseCredential, RevocationOutcome, RevokedGrant, Saved, StoreError,
+    store::storable,
 };
 use async_trait::async_trait;
 use sqlx::{
@@ -141,7 +142,7 @@ impl GrantStore for PostgresStore {
         Ok(self.one(sql, values, |_| Ok(())).await?.is_some())
     }
 
-    async fn release_credential(&self, release: ReleaseCredential) -> Result<bool, StoreError> {
+    async fn release_credential(&self, release: ReleaseCredential) -> Result<Saved, StoreError> {
         release::stand_in_line(&self.releases, &self.pool, release).await
     }
 }
@@ -184,8 +185,7 @@ fn listed(grant: Grant, delegations: &[Delegation], agent: Option<AgentId>) -> L
 /// Writes a grant: generation 1 is new, any other replaces the one before it.
 ///
 /// # Errors
-/// [`StoreError::Conflict`]: the account or the id is there already, the generation has moved, or the key of a value was
-/// retired.
+/// [`StoreError::Exists`]: the account or the id; [`StoreError::Moved`]: the generation; [`StoreError::KeyRetired`].
 pub(crate) async fn put(c: &mut PgConnection, grant: &Grant) -> Result<(), Fault> {
     let credential = &grant.credential;
     let sealed = [
@@ -218,7 +218,7 @@ pub(crate) async fn put(c: &mut PgConnection, grant: &Grant) -> Result<(), Fault
     ];
     let sql = if credential.generation == 1 { INSERT } else { REPLACE };
     match run(c, sql, values).await? {
-        0 => Err(StoreError::Conflict.into()),
+        0 => Err(StoreError::Moved.into()),
         _ => Ok(()),
     }
 }

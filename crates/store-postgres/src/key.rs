@@ -1,6 +1,6 @@
 //! API keys, by hash: the apps' own and their agents'.
 
-use alter_core::{AgentId, ApiKey, App, AppId, FoundKey, Hash, KeyId, KeyStore, Micros, StoreError};
+use alter_core::{AgentId, ApiKey, App, AppId, Changed, FoundKey, Hash, KeyId, KeyStore, Micros, StoreError};
 use async_trait::async_trait;
 use sqlx::postgres::{PgArguments, PgRow};
 
@@ -48,9 +48,9 @@ impl KeyStore for PostgresStore {
         self.all(sql, values![app.to_string()], read_key).await
     }
 
-    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<bool, StoreError> {
+    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<Changed, StoreError> {
         let sql = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $3) WHERE id = $2 AND app_id = $1";
-        Ok(self.run(sql, values![app.to_string(), key.to_string(), at.0]).await? == 1)
+        Ok(Changed::when(self.run(sql, values![app.to_string(), key.to_string(), at.0]).await? == 1))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Provider configurations: one per app and provider id.
 
-use alter_core::{AppId, ConfigId, ProviderConfig, ProviderStore, StoreError, store::storable};
+use alter_core::{AppId, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError, store::storable};
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
@@ -70,12 +70,12 @@ impl ProviderStore for PostgresStore {
         self.all(sql, values![app.to_string()], read_provider).await
     }
 
-    async fn delete_provider(&self, app: AppId, provider: &str) -> Result<bool, StoreError> {
+    async fn delete_provider(&self, app: AppId, provider: &str) -> Result<Changed, StoreError> {
         if !storable(provider) {
-            return Ok(false);
+            return Ok(Changed::Absent);
         }
         let sql = "DELETE FROM providers WHERE app_id = $1 AND provider = $2";
-        Ok(self.run(sql, values![app.to_string(), provider]).await? == 1)
+        Ok(Changed::when(self.run(sql, values![app.to_string(), provider]).await? == 1))
     }
 }
 

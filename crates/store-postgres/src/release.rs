@@ -11,7 +11,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use alter_core::{AgentId, AppId, GrantId, Micros, ReleaseCredential, StoreError, grant::LAST_USED_STEP};
+use alter_core::{
+    AgentId, AppId, GrantId, Micros, ReleaseCredential, Saved, StoreError, grant::LAST_USED_STEP,
+};
 use sqlx::PgConnection;
 use tokio::sync::oneshot;
 
@@ -33,7 +35,7 @@ pub(crate) struct Line(Mutex<HashMap<AppId, Vec<Waiting>>>);
 
 struct Waiting {
     release: ReleaseCredential,
-    answer: oneshot::Sender<Result<bool, StoreError>>,
+    answer: oneshot::Sender<Result<Saved, StoreError>>,
 }
 
 /// Stands in line and waits for the commit. A caller who stops waiting is left out when his turn comes; once it has, the
@@ -42,7 +44,7 @@ pub(crate) async fn stand_in_line(
     line: &Arc<Line>,
     pool: &Arc<Pool>,
     release: ReleaseCredential,
-) -> Result<bool, StoreError> {
+) -> Result<Saved, StoreError> {
     let (app, (answer, answered)) = (release.app_id, oneshot::channel());
     let waiting = Waiting { release, answer };
     let first = {
@@ -134,7 +136,7 @@ async fn release_all(
     c: &mut PgConnection,
     app: AppId,
     releases: &[ReleaseCredential],
-) -> Result<Vec<Result<bool, StoreError>>, Fault> {
+) -> Result<Vec<Result<Saved, StoreError>>, Fault> {
     let mut grants = lock_grants(c, app, releases).await?;
     let fits = |release: &&ReleaseCredential| {
         grants.get(&release.grant_id).is_some_and(|grant| grant.generation == release.generation)
@@ -170,13 +172,13 @@ async fn release_all(
                     grant.last_used = Some(release.at);
                     used.insert(release.grant_id.to_string(), release.at.0);
                 }
-                Ok(true)
+                Ok(Saved::Done)
             }
             _ if release.call.is_some_and(|call| known.contains(&nonce_of(call))) => {
                 Err(StoreError::NonceReplayed)
             }
             Some(Err(unstorable)) => Err(unstorable),
-            None => Ok(false),
+            None => Ok(Saved::Moved),
         });
     }
     if !used.is_empty() {
@@ -254,7 +256,7 @@ mod tests {
 
     use super::*;
 
-    fn waiting(app: AppId) -> (Waiting, oneshot::Receiver<Result<bool, StoreError>>) {
+    fn waiting(app: AppId) -> (Waiting, oneshot::Receiver<Result<Saved, StoreError>>) {
         let (answer, answered) = oneshot::channel();
         (Waiting { release: release(&grant(app), None), answer }, answered)
     }

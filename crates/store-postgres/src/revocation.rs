@@ -2,7 +2,7 @@
 
 use alter_core::{
     AppId, AuditEntry, ConfigId, GrantId, Micros, Revocation, RevocationOutcome, RevocationStore,
-    RevokeGrant, StoreError,
+    RevokeGrant, Saved, StoreError,
 };
 use async_trait::async_trait;
 use sqlx::{PgConnection, postgres::PgRow};
@@ -23,7 +23,7 @@ const DUE: &str = "SELECT grant_id, app_id, config_id, is_refresh_token, token, 
 
 #[async_trait]
 impl RevocationStore for PostgresStore {
-    async fn revoke_grant(&self, revoke: RevokeGrant) -> Result<bool, StoreError> {
+    async fn revoke_grant(&self, revoke: RevokeGrant) -> Result<Saved, StoreError> {
         self.write(|tx| Box::pin(revoke_in(tx.c, &revoke))).await
     }
 
@@ -31,11 +31,11 @@ impl RevocationStore for PostgresStore {
         self.all(DUE, values![now.0, i64::from(limit)], read_revocation).await
     }
 
-    async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<bool, StoreError> {
+    async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<Saved, StoreError> {
         let sql = "UPDATE revocations SET attempts = attempts + 1, next_at = $3
                    WHERE grant_id = $1 AND attempts = $2";
         let values = values![revocation.grant_id.to_string(), i64::from(revocation.attempts), next_at.0];
-        Ok(self.run(sql, values).await? == 1)
+        Ok(Saved::when(self.run(sql, values).await? == 1))
     }
 
     async fn end_revocation(
@@ -43,25 +43,25 @@ impl RevocationStore for PostgresStore {
         grant: GrantId,
         outcome: RevocationOutcome,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Saved, StoreError> {
         let audit = &audit;
         self.write(|tx| {
             Box::pin(async move {
                 let grant = grant.to_string();
                 if run(tx.c, "DELETE FROM revocations WHERE grant_id = $1", values![&*grant]).await? == 0 {
-                    return Ok(false);
+                    return Ok(Saved::Moved);
                 }
                 let sql = "UPDATE grants SET revocation = $2 WHERE id = $1";
                 run(tx.c, sql, values![&*grant, outcome.as_str()]).await?;
                 append(tx.c, audit).await?;
-                Ok(true)
+                Ok(Saved::Done)
             })
         })
         .await
     }
 }
 
-async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<bool, Fault> {
+async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<Saved, Fault> {
     // The row's earlier version, with the sealed values, stays in the table's file until vacuum, and in the log until
     // that is recycled: they were sealed, and what opens them is not in the database.
     let sql = r"UPDATE grants SET status = 'revoked', revoked_at = $4, revoked_reason = $5, revocation = $6,
@@ -81,7 +81,7 @@ async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<bool, F
     ];
     if run(c, sql, values).await? == 0 {
         refuse_known_nonce(c, revoke.call).await?;
-        return Ok(false);
+        return Ok(Saved::Moved);
     }
     record_nonce(c, revoke.call).await?;
     revoke_all_of(c, revoke.grant_id, revoke.at).await?;
@@ -89,7 +89,7 @@ async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<bool, F
         insert(c, request).await?;
     }
     append(c, &revoke.audit).await?;
-    Ok(true)
+    Ok(Saved::Done)
 }
 
 async fn insert(c: &mut PgConnection, r: &Revocation) -> Result<(), Fault> {

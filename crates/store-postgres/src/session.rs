@@ -1,6 +1,8 @@
 //! Sessions: a few columns to find and order them by, and the rest as one document.
 
-use alter_core::{AppId, CallNonce, Hash, Micros, Session, SessionId, SessionStore, StoreError};
+use alter_core::{
+    AppId, CallNonce, EndKind, Hash, Micros, Saved, Session, SessionId, SessionStore, StoreError,
+};
 use async_trait::async_trait;
 use sqlx::{
     PgConnection,
@@ -39,7 +41,7 @@ impl SessionStore for PostgresStore {
              INSERT INTO sessions (sid, app_id, token_hash, state, created_at, expires_at, version, data)
              SELECT $1::TEXT, $2::TEXT, $3::BYTEA, $4::TEXT, $5::BIGINT, $6::BIGINT, $7::BIGINT, $8::TEXT
              WHERE $9 IS NULL OR EXISTS (SELECT key_id FROM call)";
-        let saved = Saved::of(&session)?;
+        let saved = Save::of(&session)?;
         let values = values![
             saved.sid,
             session.app_id.to_string(),
@@ -68,8 +70,8 @@ impl SessionStore for PostgresStore {
         self.one(sql, values![&token_hash[..]], read_session).await
     }
 
-    async fn save_session(&self, session: &Session) -> Result<bool, StoreError> {
-        Ok(self.run(SAVE, Saved::of(session)?.values()).await? == 1)
+    async fn save_session(&self, session: &Session) -> Result<Saved, StoreError> {
+        Ok(Saved::when(self.run(SAVE, Save::of(session)?.values()).await? == 1))
     }
 
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError> {
@@ -91,14 +93,14 @@ const SAVE: &str = "UPDATE sessions SET state = $3, data = $4, version = version
                     WHERE sid = $1 AND version = $2";
 
 /// What a save writes.
-pub(crate) struct Saved {
+pub(crate) struct Save {
     sid: String,
     state: &'static str,
     version: i64,
     data: String,
 }
 
-impl Saved {
+impl Save {
     pub(crate) fn of(session: &Session) -> Result<Self, StoreError> {
         Ok(Self {
             sid: session.sid.as_str().to_owned(),
@@ -108,9 +110,9 @@ impl Saved {
         })
     }
 
-    /// The compare-and-set; `false` when the session has moved or is gone.
-    pub(crate) async fn save(&self, c: &mut PgConnection) -> Result<bool, Fault> {
-        Ok(run(c, SAVE, self.values()).await? == 1)
+    /// The compare-and-set.
+    pub(crate) async fn save(&self, c: &mut PgConnection) -> Result<Saved, Fault> {
+        Ok(Saved::when(run(c, SAVE, self.values()).await? == 1))
     }
 
     fn values(&self) -> PgArguments {
@@ -118,19 +120,20 @@ impl Saved {
     }
 }
 
-/// Loads a session that must be there, applies `rule`, and saves it: its row is locked, so nothing can come between.
+/// Loads a session that must be there, applies `rule`, and saves it. Returns how `rule` ended the session, if it did: its row is locked, so nothing can come between.
 pub(crate) async fn change(
     c: &mut PgConnection,
     sid: &SessionId,
     rule: impl FnOnce(&mut Session),
-) -> Result<(), Fault> {
+) -> Result<Option<EndKind>, Fault> {
     let sql = concat!("SELECT ", columns!(), " FROM sessions WHERE sid = $1 FOR UPDATE");
     let found = one(c, sql, values![sid.as_str()], read_session).await?;
     let mut session = found.ok_or(Fault::corrupt("sid"))?;
+    let open = session.end().is_none();
     rule(&mut session);
-    match Saved::of(&session)?.save(c).await? {
-        true => Ok(()),
-        false => Err(StoreError::Conflict.into()),
+    match Save::of(&session)?.save(c).await? {
+        Saved::Done => Ok(session.end().filter(|_| open).map(|end| end.kind)),
+        Saved::Moved => Err(StoreError::Moved.into()),
     }
 }
 

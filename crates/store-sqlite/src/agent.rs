@@ -2,7 +2,7 @@
 
 use alter_core::{
     Agent, AgentCreated, AgentId, AgentStatus, AgentStore, ApiKey, AppId, AuditEntry, CallNonce, Hash,
-    Idempotency, KeyId, KeyRevoked, Micros, StoreError, agent::AGENT_KEYS_MAX,
+    Idempotency, KeyAdded, KeyId, KeyRevoked, Micros, Saved, StoreError, agent::AGENT_KEYS_MAX,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -78,11 +78,11 @@ impl AgentStore for SqliteStore {
         call: Option<CallNonce>,
         agent: &Agent,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Saved, StoreError> {
         let agent = agent.clone();
         self.write(move |c| {
             let saved = save(c, &agent, &audit)?;
-            record_nonce_if(saved, c, call)?;
+            record_nonce_if(saved.is_done(), c, call)?;
             Ok(saved)
         })
         .await
@@ -93,7 +93,7 @@ impl AgentStore for SqliteStore {
         call: Option<CallNonce>,
         key: ApiKey,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<KeyAdded, StoreError> {
         let agent = key.agent_id.ok_or(StoreError::Unavailable("the key is no agent's".into()))?;
         self.write(move |c| {
             let room = is_live(c, key.app_id, agent)? && live_keys(c, agent)? < u64::from(AGENT_KEYS_MAX);
@@ -102,7 +102,7 @@ impl AgentStore for SqliteStore {
                 insert_key(c, &key)?;
                 append(c, &audit)?;
             }
-            Ok(room)
+            Ok(if room { KeyAdded::Done } else { KeyAdded::NoRoom })
         })
         .await
     }
@@ -216,7 +216,7 @@ fn named(c: &Connection, app: AppId, name: &str) -> Result<Option<Agent>, Fault>
     one(c, sql, params![app.to_string(), name], read_agent)
 }
 
-fn save(c: &Connection, agent: &Agent, audit: &AuditEntry) -> Result<bool, Fault> {
+fn save(c: &Connection, agent: &Agent, audit: &AuditEntry) -> Result<Saved, Fault> {
     let sql = "UPDATE agents SET status = ?4, data = ?5, updated_at = ?6, version = version + 1
                WHERE id = ?1 AND app_id = ?2 AND version = ?3 AND status <> 'revoked'";
     let id = agent.id.to_string();
@@ -229,7 +229,7 @@ fn save(c: &Connection, agent: &Agent, audit: &AuditEntry) -> Result<bool, Fault
         agent.updated_at.0,
     ];
     if run(c, sql, values)? == 0 {
-        return Ok(false);
+        return Ok(Saved::Moved);
     }
     if agent.status == AgentStatus::Revoked {
         for cascade in [
@@ -240,7 +240,7 @@ fn save(c: &Connection, agent: &Agent, audit: &AuditEntry) -> Result<bool, Fault
         }
     }
     append(c, audit)?;
-    Ok(true)
+    Ok(Saved::Done)
 }
 
 fn live_keys(c: &Connection, agent: AgentId) -> Result<u64, Fault> {

@@ -1,6 +1,6 @@
 //! Apps.
 
-use alter_core::{App, AppId, AppSettings, AppStore, StoreError};
+use alter_core::{App, AppId, AppSettings, AppStore, Changed, StoreError};
 use async_trait::async_trait;
 use rusqlite::{Row, params};
 
@@ -37,10 +37,10 @@ impl AppStore for SqliteStore {
         self.read(|c| all(c, sql, [], read_app)).await
     }
 
-    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<bool, StoreError> {
+    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<Changed, StoreError> {
         let settings = json(&settings)?;
         let sql = "UPDATE apps SET settings = ?2 WHERE id = ?1";
-        self.write(move |c| Ok(run(c, sql, params![id.to_string(), settings])? == 1)).await
+        self.write(move |c| Ok(Changed::when(run(c, sql, params![id.to_string(), settings])? == 1))).await
     }
 }
 

@@ -2,8 +2,8 @@
 //! row, every other gets `false` and changes nothing.
 
 use alter_core::{
-    AppId, Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, ConfigId, Failure,
-    Hash, Micros, Session, SessionId, StoreError,
+    AppId, Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, ConfigId, Consumed,
+    Ended, Failure, Hash, Micros, Saved, Session, SessionId, StoreError,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, Params, Row, params};
@@ -16,7 +16,7 @@ use crate::{
     delegation,
     fault::Fault,
     grant,
-    session::{Saved, change},
+    session::{Save, change},
     statement::{all, one, run},
 };
 
@@ -36,15 +36,15 @@ const STUCK: &str = concat!(
 
 #[async_trait]
 impl AttemptStore for SqliteStore {
-    async fn start_attempt(&self, session: &Session, attempt: Attempt) -> Result<bool, StoreError> {
-        let saved = Saved::of(session)?;
+    async fn start_attempt(&self, session: &Session, attempt: Attempt) -> Result<Saved, StoreError> {
+        let saved = Save::of(session)?;
         self.write(move |c| {
             refuse_retired(c, attempt.app_id, [Some(&attempt.verifier)])?;
-            if !saved.save(c)? {
-                return Ok(false);
+            if !saved.save(c)?.is_done() {
+                return Ok(Saved::Moved);
             }
             insert(c, &attempt)?;
-            Ok(true)
+            Ok(Saved::Done)
         })
         .await
     }
@@ -54,37 +54,37 @@ impl AttemptStore for SqliteStore {
         self.read(|c| one(c, sql, [state_hash], read_attempt)).await
     }
 
-    async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError> {
+    async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<Consumed, StoreError> {
         let sql = "UPDATE attempts SET status = 'consumed', status_at = ?2
                    WHERE id = ?1 AND status = 'started' AND expires_at > ?2
                    RETURNING sid";
         self.write(move |c| {
-            let Some(sid) = moved(c, sql, params![id.to_string(), now.0])? else { return Ok(false) };
+            let Some(sid) = moved(c, sql, params![id.to_string(), now.0])? else { return Ok(Consumed::Late) };
             change(c, &sid, |session| session.exchanging(id, now))?;
-            Ok(true)
+            Ok(Consumed::First)
         })
         .await
     }
 
-    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<bool, StoreError> {
+    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<Saved, StoreError> {
         let sql = "UPDATE attempts SET status = 'sent', status_at = ?2 WHERE id = ?1 AND status = 'consumed'";
-        self.write(move |c| Ok(run(c, sql, params![id.to_string(), now.0])? == 1)).await
+        self.write(move |c| Ok(Saved::when(run(c, sql, params![id.to_string(), now.0])? == 1))).await
     }
 
-    async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<bool, StoreError> {
+    async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<Saved, StoreError> {
         // `status_at` stays: it tells since when the attempt has been `sent`.
         let sql = "UPDATE attempts SET body = ?2 WHERE id = ?1 AND status = 'sent' RETURNING app_id";
         self.write(move |c| {
             let app =
                 one(c, sql, params![id.to_string(), sealed], |row| parsed(row, "app_id", AppId::parse))?;
-            let Some(app) = app else { return Ok(false) };
+            let Some(app) = app else { return Ok(Saved::Moved) };
             refuse_retired(c, app, [Some(&sealed)])?;
-            Ok(true)
+            Ok(Saved::Done)
         })
         .await
     }
 
-    async fn complete_connect(&self, complete: CompleteConnect) -> Result<bool, StoreError> {
+    async fn complete_connect(&self, complete: CompleteConnect) -> Result<Ended, StoreError> {
         self.write(move |c| complete_in(c, complete)).await
     }
 
@@ -95,7 +95,7 @@ impl AttemptStore for SqliteStore {
         failure: Failure,
         audit: AuditEntry,
         now: Micros,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Ended, StoreError> {
         use AttemptStatus as S;
         if !matches!(status, S::Denied | S::Failed | S::Interrupted) {
             return Err(StoreError::Unavailable(format!("no attempt fails as {}", status.as_str())));
@@ -106,11 +106,11 @@ impl AttemptStore for SqliteStore {
                    RETURNING sid";
         self.write(move |c| {
             let Some(sid) = moved(c, sql, params![id.to_string(), status.as_str(), now.0])? else {
-                return Ok(false);
+                return Ok(Ended::Before);
             };
-            change(c, &sid, |session| session.attempt_ended(id, failure, now))?;
+            let session = change(c, &sid, |session| session.attempt_ended(id, failure, now))?;
             append(c, &audit)?;
-            Ok(true)
+            Ok(Ended::Done { session })
         })
         .await
     }
@@ -121,22 +121,22 @@ impl AttemptStore for SqliteStore {
 }
 
 /// The row must be the session's and the app's own: ids of others change nothing (T72).
-fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<bool, Fault> {
+fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<Ended, Fault> {
     let CompleteConnect { attempt, sid, grant, delegation, connection, audit, at } = complete;
     let sql = "UPDATE attempts SET status = 'succeeded', status_at = ?4, verifier = X'', body = NULL
                WHERE id = ?1 AND sid = ?2 AND app_id = ?3 AND status = 'sent'
                RETURNING sid";
     let values = params![attempt.to_string(), sid.as_str(), grant.app_id.to_string(), at.0];
     if moved(c, sql, values)?.is_none() {
-        return Ok(false);
+        return Ok(Ended::Before);
     }
     grant::put(c, &grant)?;
     if let Some(delegation) = delegation {
         delegation::put(c, grant.app_id, &delegation)?;
     }
-    change(c, &sid, |session| session.connected(attempt, connection))?;
+    let session = change(c, &sid, |session| session.connected(attempt, connection))?;
     append(c, &audit)?;
-    Ok(true)
+    Ok(Ended::Done { session })
 }
 
 /// Moves an attempt by a statement that answers its session.

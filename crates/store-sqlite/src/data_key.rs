@@ -1,8 +1,8 @@
 //! Keys of apps, and the values under them.
 
 use alter_core::{
-    AddDataKey, AppId, AuditEntry, DataKeyId, DataKeyStore, Micros, ReplaceRootKey, SealedColumn,
-    SealedValue, StoreError, StoredDataKey, data_key::KEY_ID_AT,
+    AddDataKey, AppId, AuditEntry, DataKeyId, DataKeyStore, Micros, ReplaceRootKey, Retired, Saved,
+    SealedColumn, SealedValue, StoreError, StoredDataKey, data_key::KEY_ID_AT,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -34,16 +34,16 @@ impl DataKeyStore for SqliteStore {
         self.read(|c| one(c, sql, params![app.to_string(), key], read_key)).await
     }
 
-    async fn add_data_key(&self, add: AddDataKey) -> Result<bool, StoreError> {
+    async fn add_data_key(&self, add: AddDataKey) -> Result<Saved, StoreError> {
         self.write(move |c| {
             let AddDataKey { app_id, wrapped, replaces, at, audit } = &add;
             let sql = "UPDATE apps SET wrapped_key = ?2 WHERE id = ?1 AND wrapped_key = ?3";
             if run(c, sql, params![app_id.to_string(), wrapped, replaces])? == 0 {
-                return Ok(false);
+                return Ok(Saved::Moved);
             }
             insert(c, *app_id, wrapped, *at)?;
             append(c, audit)?;
-            Ok(true)
+            Ok(Saved::Done)
         })
         .await
     }
@@ -95,27 +95,27 @@ impl DataKeyStore for SqliteStore {
         key: DataKeyId,
         at: Micros,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Retired, StoreError> {
         self.write(move |c| {
             if is_current(c, app, key)? || count(c, app, key)? > 0 {
-                return Ok(false);
+                return Ok(Retired::Kept);
             }
             let sql = "UPDATE data_keys SET wrapped = X'', retired_at = ?3
                        WHERE app_id = ?1 AND key_id = ?2 AND retired_at IS NULL";
             if run(c, sql, params![app.to_string(), key, at.0])? == 0 {
-                return Ok(false);
+                return Ok(Retired::Kept);
             }
             append(c, &audit)?;
-            Ok(true)
+            Ok(Retired::Done)
         })
         .await
     }
 
-    async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<bool, StoreError> {
+    async fn replace_root_key(&self, replace: ReplaceRootKey) -> Result<Saved, StoreError> {
         let done = self.write(move |c| replace_root(c, &replace)).await;
         match done {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
+            Ok(()) => Ok(Saved::Done),
+            Err(error) if error.is_overtaken() => Ok(Saved::Moved),
             Err(error) => Err(error),
         }
     }
@@ -133,7 +133,7 @@ pub(crate) fn insert(c: &Connection, app: AppId, wrapped: &[u8], at: Micros) -> 
 /// values, inside its transaction: the retiring of a key comes before or after, never between.
 ///
 /// # Errors
-/// [`StoreError::Conflict`]: seal again under the current key.
+/// [`StoreError::KeyRetired`]: seal again under the current key.
 pub(crate) fn refuse_retired<'a>(
     c: &Connection,
     app: AppId,
@@ -148,7 +148,7 @@ pub(crate) fn refuse_retired<'a>(
         }
         known = Some(key);
         if one(c, sql, params![app.to_string(), key], |_| Ok(()))?.is_some() {
-            return Err(StoreError::Conflict.into());
+            return Err(StoreError::KeyRetired.into());
         }
     }
     Ok(())
@@ -194,9 +194,9 @@ fn replace(c: &Connection, app: AppId, value: &SealedValue, sealed: &[u8]) -> Re
 }
 
 /// # Errors
-/// [`StoreError::Conflict`]: something is not as it was read, so everything is undone.
+/// [`StoreError::Moved`]: something is not as it was read, so everything is undone.
 fn replace_root(c: &Connection, replace: &ReplaceRootKey) -> Result<(), Fault> {
-    let must = |changed: usize| if changed == 1 { Ok(()) } else { Err(Fault::from(StoreError::Conflict)) };
+    let must = |changed: usize| if changed == 1 { Ok(()) } else { Err(Fault::from(StoreError::Moved)) };
     let check = "UPDATE key_check SET value = ?2 WHERE id = 1 AND value = ?1";
     must(run(c, check, params![replace.old_check, replace.new_check])?)?;
     let mut current = 0;
@@ -212,7 +212,7 @@ fn replace_root(c: &Connection, replace: &ReplaceRootKey) -> Result<(), Fault> {
     let keys = how_many("SELECT COUNT(*) AS n FROM data_keys WHERE retired_at IS NULL")?;
     let apps = how_many("SELECT COUNT(*) AS n FROM apps")?;
     if (keys, apps) != (replace.keys.len() as u64, current as u64) {
-        return Err(StoreError::Conflict.into());
+        return Err(StoreError::Moved.into());
     }
     replace.audit.iter().try_for_each(|entry| append(c, entry))
 }

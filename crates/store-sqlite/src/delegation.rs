@@ -1,7 +1,7 @@
 //! Delegations. A live one is not revoked, and neither is its agent; its grant's end revokes it.
 
 use alter_core::{
-    AgentId, AppId, AuditEntry, CallNonce, Delegation, DelegationStore, GrantId, Micros, StoreError,
+    AgentId, AppId, AuditEntry, CallNonce, Changed, Delegation, DelegationStore, GrantId, Micros, StoreError,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -39,16 +39,16 @@ impl DelegationStore for SqliteStore {
         agent: AgentId,
         at: Micros,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Changed, StoreError> {
         let sql = "UPDATE delegations SET revoked_at = ?3 WHERE agent_id = ?1 AND grant_id = ?2";
         self.write(move |c| {
             record_nonce(c, call)?;
             if find(c, app, grant, agent)?.is_none() {
-                return Ok(false);
+                return Ok(Changed::Absent);
             }
             run(c, sql, params![agent.to_string(), grant.to_string(), at.0])?;
             append(c, &audit)?;
-            Ok(true)
+            Ok(Changed::Done)
         })
         .await
     }
@@ -67,10 +67,10 @@ pub(crate) fn find(
 /// Writes one; approving again replaces what was approved before and takes back a revocation.
 ///
 /// # Errors
-/// [`StoreError::Conflict`]: the agent is not the app's, or revoked.
+/// [`StoreError::Moved`]: the agent is not the app's, or revoked.
 pub(crate) fn put(c: &Connection, app: AppId, delegation: &Delegation) -> Result<(), Fault> {
     if !agent::is_live(c, app, delegation.agent_id)? {
-        return Err(StoreError::Conflict.into());
+        return Err(StoreError::Moved.into());
     }
     let sql = "INSERT INTO delegations (agent_id, grant_id, scopes, created_at, revoked_at)
                VALUES (?1, ?2, ?3, ?4, NULL)

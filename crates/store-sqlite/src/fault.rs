@@ -35,20 +35,22 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Refused(error) => error,
-            // A unique row that exists, or a referenced row that does not: another write came first.
-            Fault::Engine(error) if is_taken_or_gone(&error) => Self::Conflict,
+            Fault::Engine(error) if is_taken(&error) => Self::Exists,
+            // A row that is referred to is not there.
+            Fault::Engine(error) if is(&error, &[ffi::SQLITE_CONSTRAINT_FOREIGNKEY]) => Self::Moved,
             Fault::Engine(error) => Self::Unavailable(error.to_string()),
         }
     }
 }
 
-fn is_taken_or_gone(error: &rusqlite::Error) -> bool {
-    let codes = [
-        ffi::SQLITE_CONSTRAINT_UNIQUE,
-        ffi::SQLITE_CONSTRAINT_PRIMARYKEY,
-        ffi::SQLITE_CONSTRAINT_ROWID,
-        ffi::SQLITE_CONSTRAINT_FOREIGNKEY,
-    ];
+fn is_taken(error: &rusqlite::Error) -> bool {
+    is(
+        error,
+        &[ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CONSTRAINT_PRIMARYKEY, ffi::SQLITE_CONSTRAINT_ROWID],
+    )
+}
+
+fn is(error: &rusqlite::Error, codes: &[i32]) -> bool {
     matches!(error, rusqlite::Error::SqliteFailure(code, _) if codes.contains(&code.extended_code))
 }
 

@@ -2,7 +2,7 @@
 
 use alter_core::{
     AgentId, AppId, ConfigId, Credential, Grant, GrantFilter, GrantId, GrantStore, Level, ListedGrant,
-    Principal, ReleaseCredential, RevocationOutcome, RevokedGrant, StoreError, grant::LAST_USED_STEP,
+    Principal, ReleaseCredential, RevocationOutcome, RevokedGrant, Saved, StoreError, grant::LAST_USED_STEP,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, ToSql, named_params, params};
@@ -110,7 +110,7 @@ impl GrantStore for SqliteStore {
         .await
     }
 
-    async fn release_credential(&self, release: ReleaseCredential) -> Result<bool, StoreError> {
+    async fn release_credential(&self, release: ReleaseCredential) -> Result<Saved, StoreError> {
         self.write(move |c| release_in(c, &release)).await
     }
 }
@@ -185,7 +185,7 @@ fn listed(c: &Connection, grant: Grant, agent: Option<AgentId>) -> Result<Listed
 }
 
 /// A moved grant records nothing, the nonce neither: the caller reads again and asks again with the same nonce.
-fn release_in(c: &Connection, release: &ReleaseCredential) -> Result<bool, Fault> {
+fn release_in(c: &Connection, release: &ReleaseCredential) -> Result<Saved, Fault> {
     let ReleaseCredential { call, app_id, grant_id, generation, agent, at, audit } = release;
     let sql = "SELECT last_used_at FROM grants WHERE id = ?1 AND app_id = ?2 AND generation = ?3 AND status = 'active'";
     let values = params![grant_id.to_string(), app_id.to_string(), counter(*generation)?];
@@ -199,21 +199,20 @@ fn release_in(c: &Connection, release: &ReleaseCredential) -> Result<bool, Fault
     };
     let Some(last_used) = last_used.filter(|_| delegated) else {
         refuse_known_nonce(c, *call)?;
-        return Ok(false);
+        return Ok(Saved::Moved);
     };
     record_nonce(c, *call)?;
     if last_used.is_none_or(|used| used.plus_seconds(LAST_USED_STEP) <= *at) {
         run(c, "UPDATE grants SET last_used_at = ?2 WHERE id = ?1", params![grant_id.to_string(), at.0])?;
     }
     append(c, audit)?;
-    Ok(true)
+    Ok(Saved::Done)
 }
 
 /// Writes a grant: generation 1 is new, any other replaces the one before it.
 ///
 /// # Errors
-/// [`StoreError::Conflict`]: the account or the id is there already, the generation has moved, or the key of a value was
-/// retired.
+/// [`StoreError::Exists`]: the account or the id; [`StoreError::Moved`]: the generation; [`StoreError::KeyRetired`].
 pub(crate) fn put(c: &Connection, grant: &Grant) -> Result<(), Fault> {
     let credential = &grant.credential;
     let sealed =
@@ -245,7 +244,7 @@ pub(crate) fn put(c: &Connection, grant: &Grant) -> Result<(), Fault> {
         let values: Vec<_> = values.iter().copied().chain([created]).collect();
         run(c, INSERT, values.as_slice())?;
     } else if run(c, REPLACE, values)? == 0 {
-        return Err(StoreError::Conflict.into());
+        return Err(StoreError::Moved.into());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! API keys, by hash: the apps' own and their agents'.
 
-use alter_core::{AgentId, ApiKey, App, AppId, FoundKey, Hash, KeyId, KeyStore, Micros, StoreError};
+use alter_core::{AgentId, ApiKey, App, AppId, Changed, FoundKey, Hash, KeyId, KeyStore, Micros, StoreError};
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
@@ -45,9 +45,12 @@ impl KeyStore for SqliteStore {
         self.read(|c| all(c, sql, [app.to_string()], read_key)).await
     }
 
-    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<bool, StoreError> {
+    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<Changed, StoreError> {
         let sql = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?3) WHERE id = ?2 AND app_id = ?1";
-        self.write(move |c| Ok(run(c, sql, params![app.to_string(), key.to_string(), at.0])? == 1)).await
+        self.write(move |c| {
+            Ok(Changed::when(run(c, sql, params![app.to_string(), key.to_string(), at.0])? == 1))
+        })
+        .await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Provider configurations: one per app and provider id.
 
-use alter_core::{AppId, ConfigId, ProviderConfig, ProviderStore, StoreError};
+use alter_core::{AppId, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError};
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
@@ -40,10 +40,10 @@ impl ProviderStore for SqliteStore {
         self.read(|c| all(c, sql, [app.to_string()], read_provider)).await
     }
 
-    async fn delete_provider(&self, app: AppId, provider: &str) -> Result<bool, StoreError> {
+    async fn delete_provider(&self, app: AppId, provider: &str) -> Result<Changed, StoreError> {
         let sql = "DELETE FROM providers WHERE app_id = ?1 AND provider = ?2";
         let provider = provider.to_owned();
-        self.write(move |c| Ok(run(c, sql, params![app.to_string(), provider])? == 1)).await
+        self.write(move |c| Ok(Changed::when(run(c, sql, params![app.to_string(), provider])? == 1))).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alter_core::{
     AppId, AuditEntry, ConfigId, GrantId, Micros, Revocation, RevocationOutcome, RevocationStore,
-    RevokeGrant, StoreError,
+    RevokeGrant, Saved, StoreError,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -23,7 +23,7 @@ const DUE: &str = "SELECT grant_id, app_id, config_id, is_refresh_token, token, 
 
 #[async_trait]
 impl RevocationStore for SqliteStore {
-    async fn revoke_grant(&self, revoke: RevokeGrant) -> Result<bool, StoreError> {
+    async fn revoke_grant(&self, revoke: RevokeGrant) -> Result<Saved, StoreError> {
         self.write(move |c| revoke_in(c, &revoke)).await
     }
 
@@ -31,11 +31,11 @@ impl RevocationStore for SqliteStore {
         self.read(|c| all(c, DUE, params![now.0, limit], read_revocation)).await
     }
 
-    async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<bool, StoreError> {
+    async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<Saved, StoreError> {
         let sql = "UPDATE revocations SET attempts = attempts + 1, next_at = ?3
                    WHERE grant_id = ?1 AND attempts = ?2";
         let (grant, attempts) = (revocation.grant_id.to_string(), revocation.attempts);
-        self.write(move |c| Ok(run(c, sql, params![grant, attempts, next_at.0])? == 1)).await
+        self.write(move |c| Ok(Saved::when(run(c, sql, params![grant, attempts, next_at.0])? == 1))).await
     }
 
     async fn end_revocation(
@@ -43,21 +43,21 @@ impl RevocationStore for SqliteStore {
         grant: GrantId,
         outcome: RevocationOutcome,
         audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Saved, StoreError> {
         self.write(move |c| {
             let grant = grant.to_string();
             if run(c, "DELETE FROM revocations WHERE grant_id = ?1", [&grant])? == 0 {
-                return Ok(false);
+                return Ok(Saved::Moved);
             }
             run(c, "UPDATE grants SET revocation = ?2 WHERE id = ?1", params![grant, outcome.as_str()])?;
             append(c, &audit)?;
-            Ok(true)
+            Ok(Saved::Done)
         })
         .await
     }
 }
 
-fn revoke_in(c: &Connection, revoke: &RevokeGrant) -> Result<bool, Fault> {
+fn revoke_in(c: &Connection, revoke: &RevokeGrant) -> Result<Saved, Fault> {
     // `secrecy` of what was there: `secure_delete` overwrites the pages that the values leave.
     let sql = "UPDATE grants SET status = 'revoked', revoked_at = ?4, revoked_reason = ?5, revocation = ?6,
                       updated_at = ?4, access_token = X'', refresh_token = NULL, id_token = NULL
@@ -76,7 +76,7 @@ fn revoke_in(c: &Connection, revoke: &RevokeGrant) -> Result<bool, Fault> {
     ];
     if run(c, sql, values)? == 0 {
         refuse_known_nonce(c, revoke.call)?;
-        return Ok(false);
+        return Ok(Saved::Moved);
     }
     record_nonce(c, revoke.call)?;
     revoke_all_of(c, revoke.grant_id, revoke.at)?;
@@ -84,7 +84,7 @@ fn revoke_in(c: &Connection, revoke: &RevokeGrant) -> Result<bool, Fault> {
         insert(c, request)?;
     }
     append(c, &revoke.audit)?;
-    Ok(true)
+    Ok(Saved::Done)
 }
 
 fn insert(c: &Connection, r: &Revocation) -> Result<(), Fault> {

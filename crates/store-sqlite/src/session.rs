@@ -1,6 +1,8 @@
 //! Sessions: a few columns to find and order them by, and the rest as one document.
 
-use alter_core::{AppId, CallNonce, Hash, Micros, Session, SessionId, SessionStore, StoreError};
+use alter_core::{
+    AppId, CallNonce, EndKind, Hash, Micros, Saved, Session, SessionId, SessionStore, StoreError,
+};
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
@@ -28,7 +30,7 @@ const LAPSED: &str = concat!(
 #[async_trait]
 impl SessionStore for SqliteStore {
     async fn insert_session(&self, call: Option<CallNonce>, session: Session) -> Result<(), StoreError> {
-        let saved = Saved::of(&session)?;
+        let saved = Save::of(&session)?;
         self.write(move |c| {
             record_nonce(c, call)?;
             run(
@@ -60,8 +62,8 @@ impl SessionStore for SqliteStore {
         self.read(|c| one(c, sql, [token_hash], read_session)).await
     }
 
-    async fn save_session(&self, session: &Session) -> Result<bool, StoreError> {
-        let saved = Saved::of(session)?;
+    async fn save_session(&self, session: &Session) -> Result<Saved, StoreError> {
+        let saved = Save::of(session)?;
         self.write(move |c| saved.save(c)).await
     }
 
@@ -78,14 +80,14 @@ impl SessionStore for SqliteStore {
 }
 
 /// What a save writes. Made on the caller's thread: the writer has better things to do than to write JSON.
-pub(crate) struct Saved {
+pub(crate) struct Save {
     sid: String,
     state: &'static str,
     version: i64,
     data: String,
 }
 
-impl Saved {
+impl Save {
     pub(crate) fn of(session: &Session) -> Result<Self, StoreError> {
         Ok(Self {
             sid: session.sid.as_str().to_owned(),
@@ -95,22 +97,27 @@ impl Saved {
         })
     }
 
-    /// The compare-and-set; `false` when the session has moved or is gone.
-    pub(crate) fn save(&self, c: &Connection) -> Result<bool, Fault> {
+    /// The compare-and-set.
+    pub(crate) fn save(&self, c: &Connection) -> Result<Saved, Fault> {
         let sql = "UPDATE sessions SET state = ?3, data = ?4, version = version + 1
                    WHERE sid = ?1 AND version = ?2";
-        Ok(run(c, sql, params![self.sid, self.version, self.state, self.data])? == 1)
+        Ok(Saved::when(run(c, sql, params![self.sid, self.version, self.state, self.data])? == 1))
     }
 }
 
-/// Loads a session that must be there, applies `rule`, and saves it: inside a write transaction nothing can come
+/// Loads a session that must be there, applies `rule`, and saves it. Returns how `rule` ended the session, if it did: inside a write transaction nothing can come
 /// between.
-pub(crate) fn change(c: &Connection, sid: &SessionId, rule: impl FnOnce(&mut Session)) -> Result<(), Fault> {
+pub(crate) fn change(
+    c: &Connection,
+    sid: &SessionId,
+    rule: impl FnOnce(&mut Session),
+) -> Result<Option<EndKind>, Fault> {
     let mut session = get(c, sid)?.ok_or(Fault::corrupt("sid"))?;
+    let open = session.end().is_none();
     rule(&mut session);
-    match Saved::of(&session)?.save(c)? {
-        true => Ok(()),
-        false => Err(StoreError::Conflict.into()),
+    match Save::of(&session)?.save(c)? {
+        Saved::Done => Ok(session.end().filter(|_| open).map(|end| end.kind)),
+        Saved::Moved => Err(StoreError::Moved.into()),
     }
 }
 

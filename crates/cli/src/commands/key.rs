@@ -64,7 +64,7 @@ pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) ->
             let app = find_app(store.as_ref(), &app).await?;
             let id = KeyId::parse(&key_id)
                 .ok_or_else(|| Usage(format!("{key_id} is not a key id (alter key list)")))?;
-            if !store.revoke_key(app.id, id, flows.now()).await? {
+            if !store.revoke_key(app.id, id, flows.now()).await?.is_done() {
                 anyhow::bail!("the app has no key {id} (alter key list)");
             }
             output.answer("Revoked.", &json!({ "key_id": id.to_string(), "state": "revoked" }));

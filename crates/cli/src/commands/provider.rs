@@ -123,7 +123,7 @@ pub(crate) async fn run(command: ProviderCommand, config: &Config, output: Outpu
         ProviderCommand::Remove { app, id } => {
             let (store, _) = wiring::open(config).await?;
             let app = find_app(store.as_ref(), &app).await?;
-            if !store.delete_provider(app.id, &id).await? {
+            if !store.delete_provider(app.id, &id).await?.is_done() {
                 anyhow::bail!("the app has no provider {id} (alter provider list APP)");
             }
             output.answer("Removed.", &json!({ "provider_id": id, "removed": true }));

@@ -87,7 +87,7 @@ async fn f02_a_crash_after_the_code_was_taken_is_told_as_interrupted_and_nothing
     let mut attempt = browser.leave_for(&server, &server.app, "mock").await;
     attempt.callback = browser.at_provider(&attempt.authorize).await;
     let id = stored_attempt(&server, &attempt).await.id;
-    assert!(server.store.consume_attempt(id, server.flows.now()).await.unwrap());
+    assert!(server.store.consume_attempt(id, server.flows.now()).await.unwrap().is_first());
 
     server.clock.advance_seconds(55);
     reap(&server).await;
@@ -136,7 +136,7 @@ async fn f02_after_an_interruption_the_same_session_can_start_again_when_more_th
         status: Value::Null,
     };
     let id = stored_attempt(&server, &attempt).await.id;
-    assert!(server.store.consume_attempt(id, server.flows.now()).await.unwrap());
+    assert!(server.store.consume_attempt(id, server.flows.now()).await.unwrap().is_first());
     server.clock.advance_seconds(61);
     reap(&server).await;
     assert_eq!(status(&server, &attempt).await["status"], "open");
@@ -160,8 +160,8 @@ async fn f04_a_crash_between_request_and_answer_is_interrupted_and_the_code_is_n
     let mut attempt = browser.leave_for(&server, &server.app, "mock").await;
     attempt.callback = browser.at_provider(&attempt.authorize).await;
     let (id, now) = (stored_attempt(&server, &attempt).await.id, server.flows.now());
-    assert!(server.store.consume_attempt(id, now).await.unwrap());
-    assert!(server.store.mark_sent(id, now).await.unwrap());
+    assert!(server.store.consume_attempt(id, now).await.unwrap().is_first());
+    assert!(server.store.mark_sent(id, now).await.unwrap().is_done());
     server.clock.advance_seconds(61);
     reap(&server).await;
     assert_eq!(stored_attempt(&server, &attempt).await.status.as_str(), "interrupted");

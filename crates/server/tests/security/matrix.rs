@@ -53,7 +53,9 @@ impl Scene {
         let (id, deleted) = server.add_agent(&own.app, "deleted").await;
         server.flows.delete_agent_as_operator(stored().await, id).await.unwrap();
         let made = server.flows.create_key(own.app.id, "revoked").await.unwrap();
-        server.store.revoke_key(own.app.id, made.key.id, server.flows.now()).await.unwrap();
+        assert!(
+            server.store.revoke_key(own.app.id, made.key.id, server.flows.now()).await.unwrap().is_done()
+        );
         Self { server, own, foreign, unknown, suspended, deleted, revoked: made.secret }
     }
 }

@@ -143,7 +143,7 @@ async fn t93_with_a_wrong_key_or_without_its_check_the_server_does_not_start_and
     let check = server.store.key_check().await.unwrap();
     assert!(matches!(wrong.check_root_key().await, Err(StartError::RootKey(_))));
     assert!(wrong.ready().await.is_err());
-    assert!(matches!(wrong.initialise().await, Err(StoreError::Conflict)), "a key check is never replaced");
+    assert!(matches!(wrong.initialise().await, Err(StoreError::Exists)), "a key check is never replaced");
     assert_eq!(server.store.key_check().await.unwrap(), check);
 
     let path = server.dir().join("new.db");

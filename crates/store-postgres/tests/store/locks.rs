@@ -24,7 +24,7 @@ async fn of_two_processes_one_wins_a_compare_and_set() {
     one.insert_session(None, session.clone()).await.unwrap();
     let save = |store: Arc<dyn Store>| {
         let session = session.clone();
-        async move { store.save_session(&session).await }
+        async move { store.save_session(&session).await.map(|done| done.is_done()) }
     };
     let (a, b) = tokio::join!(count_true(&one, 10, save), count_true(&other, 10, save));
     assert_eq!(a + b, 1);
@@ -42,12 +42,12 @@ async fn a_callback_is_not_refused_because_a_page_says_that_it_is_alive() {
             async move {
                 let mut session = found(store.get_session(&sid).await?);
                 session.page_served(T0);
-                store.save_session(&session).await
+                store.save_session(&session).await.map(|done| done.is_done())
             }
         };
         let (saved, consumed) =
             tokio::join!(count_true(&other, 10, alive), one.consume_attempt(attempt.id, T0));
-        assert!(consumed.unwrap());
+        assert!(consumed.unwrap().is_first());
         let after = found(one.get_session(&session.sid).await.unwrap());
         assert_eq!(after.version, session.version + 1 + saved as u64, "every save counts once");
     }
@@ -82,7 +82,7 @@ async fn who_adds_an_data_key_holds_nothing_that_the_replacing_of_the_root_key_n
     let mut replacing = Held::by(&database, "UPDATE key_check SET value = value").await;
     let audit = audit(app.id, AuditKind::DataKeyAdded);
     let add = AddDataKey { app_id: app.id, wrapped: wrapped_key(), replaces: app.wrapped_key, at: T0, audit };
-    let adding = tokio::spawn(async move { store.add_data_key(add).await });
+    let adding = tokio::spawn(async move { store.add_data_key(add).await.map(|done| done.is_done()) });
     until_blocked(&database, 1).await;
     // Nobody holds them.
     replacing.and("SELECT 1 FROM data_keys, apps FOR UPDATE NOWAIT").await;
@@ -98,7 +98,12 @@ async fn an_agent_gets_no_more_keys_than_the_limit_from_two_processes_at_once() 
     let (agent, _) = stored_agent(&*one, app).await.unwrap();
     let add = |store: Arc<dyn Store>| {
         let key = agent_key(&agent);
-        async move { store.insert_agent_key(None, key, audit(app, AuditKind::KeyCreated)).await }
+        async move {
+            store
+                .insert_agent_key(None, key, audit(app, AuditKind::KeyCreated))
+                .await
+                .map(|done| done.is_done())
+        }
     };
     let (a, b) = tokio::join!(count_true(&one, 10, add), count_true(&other, 10, add));
     assert_eq!(a + b, alter_core::agent::AGENT_KEYS_MAX as usize - 1);
@@ -113,7 +118,7 @@ async fn of_two_last_keys_revoked_at_once_one_is_left() {
         let (agent, first) = stored_agent(&*one, app).await.unwrap();
         let second = agent_key(&agent);
         let entry = || audit(app, AuditKind::KeyRevoked);
-        assert!(one.insert_agent_key(None, second.clone(), entry()).await.unwrap());
+        assert!(one.insert_agent_key(None, second.clone(), entry()).await.unwrap().is_done());
         let revoke = async |store: &dyn Store, key| {
             store.revoke_agent_key(None, (app, agent.id, key), T0, false, entry()).await.unwrap()
         };
@@ -137,7 +142,7 @@ async fn no_delegation_outlives_an_agent_that_is_revoked_while_it_is_made() {
         agent.status = AgentStatus::Revoked;
         let revoke = other.save_agent(None, &agent, audit(app, AuditKind::AgentRevoked));
         let (_either, revoked) = tokio::join!(one.complete_connect(connect), revoke);
-        assert!(revoked.unwrap());
+        assert!(revoked.unwrap().is_done());
         assert!(one.find_delegation(app, grant.id, agent.id).await.unwrap().is_none());
     }
 }
@@ -170,10 +175,10 @@ async fn t98_nothing_is_released_after_the_revocation() {
         let grant = stored_grant(&*one, app).await.unwrap();
         let ask = |store: Arc<dyn Store>| {
             let asked = release(&grant, None);
-            async move { store.release_credential(asked).await }
+            async move { store.release_credential(asked).await.map(|done| done.is_done()) }
         };
         let (released, revoked) = tokio::join!(count_true(&one, 10, ask), other.revoke_grant(revoke(&grant)));
-        assert!(revoked.unwrap());
+        assert!(revoked.unwrap().is_done());
         let kinds = recorded(&*one, app).await;
         let end = kinds.iter().position(|kind| kind == "grant_revoked").unwrap();
         assert!(kinds[end..].iter().all(|kind| kind != "token_released"), "{kinds:?}");
@@ -202,14 +207,14 @@ async fn t98_an_agent_that_never_stops_asking_cannot_keep_its_suspension_away() 
         let (session, attempt) = sent(&*one, app).await.unwrap();
         let mut connect = complete(&session, &attempt, &grant);
         connect.delegation = Some(delegation(&grant, agent.id));
-        assert!(one.complete_connect(connect).await.unwrap());
+        assert!(one.complete_connect(connect).await.unwrap().is_done());
         let mut asked = release(&grant, None);
         asked.agent = Some((agent.id, agent.version));
         let stop = stop.clone();
         asking.spawn(async move {
             let mut released = 0;
             while !stop.load(std::sync::atomic::Ordering::Relaxed)
-                && store.release_credential(asked.clone()).await.unwrap()
+                && store.release_credential(asked.clone()).await.unwrap().is_done()
             {
                 released += 1;
             }
@@ -223,7 +228,7 @@ async fn t98_an_agent_that_never_stops_asking_cannot_keep_its_suspension_away() 
     let saved = tokio::time::timeout(std::time::Duration::from_secs(8), saving).await;
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     let counts = asking.join_all().await;
-    assert!(saved.expect("suspending an agent waits for its releases under way alone").unwrap());
+    assert!(saved.expect("suspending an agent waits for its releases under way alone").unwrap().is_done());
     assert!(
         counts.iter().map(|(_, n)| n).sum::<usize>() > 12,
         "control: it was asking all the time: {counts:?}"
@@ -241,12 +246,12 @@ async fn t98_an_agent_gets_nothing_after_its_delegation_was_revoked() {
         let ask = |store: Arc<dyn Store>| {
             let mut asked = release(&grant, None);
             asked.agent = Some((agent.id, agent.version));
-            async move { store.release_credential(asked).await }
+            async move { store.release_credential(asked).await.map(|done| done.is_done()) }
         };
         let entry = audit(app, AuditKind::DelegationRevoked);
         let end = other.revoke_delegation(None, app, grant.id, agent.id, T0, entry);
         let (_released, ended) = tokio::join!(count_true(&one, 10, ask), end);
-        assert!(ended.unwrap());
+        assert!(ended.unwrap().is_done());
         let kinds = recorded(&*one, app).await;
         let end = kinds.iter().position(|kind| kind == "delegation_revoked").unwrap();
         assert!(kinds[end..].iter().all(|kind| kind != "token_released"), "{kinds:?}");

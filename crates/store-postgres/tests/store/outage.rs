@@ -49,7 +49,9 @@ async fn sixteen_waiting(
     let mut waiting = JoinSet::new();
     for _ in 0..16 {
         let store = store.clone();
-        waiting.spawn(async move { store.save_app_settings(id, AppSettings::named("New")).await });
+        waiting.spawn(async move {
+            store.save_app_settings(id, AppSettings::named("New")).await.map(|done| done.is_done())
+        });
     }
     until_blocked(database, 16).await;
     waiting
@@ -202,6 +204,6 @@ async fn f30_a_call_that_nobody_waits_for_any_more_frees_its_connection_here_and
 fn clone(error: &StoreError) -> StoreError {
     match error {
         StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
-        _ => StoreError::Conflict,
+        _ => StoreError::Moved,
     }
 }

@@ -31,7 +31,8 @@ async fn hold(database: &Database<'_>) -> Held {
 /// Asks. The first look at the future puts the release in line.
 async fn ask(store: &Arc<dyn Store>, release: ReleaseCredential) -> Answer {
     let store = store.clone();
-    let mut answer = Box::pin(async move { store.release_credential(release).await });
+    let mut answer =
+        Box::pin(async move { store.release_credential(release).await.map(|done| done.is_done()) });
     let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
     assert!(first.is_pending());
     tokio::spawn(answer)
@@ -221,7 +222,7 @@ async fn f28_a_commit_that_fails_fails_for_all_who_shared_it_and_for_nobody_afte
         }
     }
     assert!(released < 6, "control: one at least was cut off");
-    assert!(store.release_credential(release(&grant, None)).await.unwrap(), "the line goes on");
+    assert!(store.release_credential(release(&grant, None)).await.unwrap().is_done(), "the line goes on");
     let after = assert_unbroken(&*store, app).await.len();
     assert_eq!(after - before, released + 1, "what was told to be released is recorded, and nothing else");
     assert!(found(store.get_grant(app, grant.id).await.unwrap()).last_used_at.is_some());
@@ -238,7 +239,7 @@ async fn an_app_that_waits_for_its_commit_keeps_no_other_app_waiting() {
     // Made after the lock was taken: its head is free.
     let other = stored_app(&*store).await.unwrap();
     let others = stored_grant(&*store, other).await.unwrap();
-    assert!(store.release_credential(release(&others, None)).await.unwrap());
+    assert!(store.release_credential(release(&others, None)).await.unwrap().is_done());
     assert!(!waiting.is_finished());
     held.let_go().await;
     assert!(waiting.await.unwrap().unwrap());

@@ -45,7 +45,7 @@ async fn f35_a_transaction_that_is_undone_by_others_is_repeated_and_counts_once(
         let entries = store.list_audit(app, 9).await.unwrap().len();
         let call = call();
         inject(&database, 3, code, deferred);
-        assert!(store.release_credential(release(&grant, Some(call))).await.unwrap());
+        assert!(store.release_credential(release(&grant, Some(call))).await.unwrap().is_done());
         assert_eq!(tries(&database), "4");
         assert_eq!(store.list_audit(app, 9).await.unwrap().len(), entries + 1);
         assert!(matches!(store.record_call(call).await, Err(StoreError::NonceReplayed)));
@@ -60,12 +60,12 @@ async fn f35_a_connection_completes_once_however_often_it_is_repeated() {
     let grant = grant(app);
     inject(&database, 5, "40001", true);
     let done = complete(&session, &attempt, &grant);
-    assert!(store.complete_connect(done.clone()).await.unwrap());
+    assert!(store.complete_connect(done.clone()).await.unwrap().is_done());
     assert_eq!(tries(&database), "6");
     let after = found(store.get_session(&session.sid).await.unwrap());
     assert_eq!((after.version, after.data.connections.len()), (session.version + 1, 1));
     assert_eq!(store.list_audit(app, 9).await.unwrap().len(), 1);
-    assert!(!store.complete_connect(done).await.unwrap());
+    assert!(!store.complete_connect(done).await.unwrap().is_done());
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn f35_a_deadlock_ends_with_both_done() {
         other.execute("COMMIT").await.unwrap();
     };
     let (consumed, ()) = tokio::join!(consume, cross);
-    assert!(consumed.unwrap());
+    assert!(consumed.unwrap().is_first());
     assert_eq!(
         database.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"),
         "1"
@@ -130,7 +130,7 @@ async fn f35_single_statements_are_repeated_where_the_server_serialises_them() {
     // Each writes the same row; under this isolation the losers are refused with 40001.
     let saved = count_true(&store, 30, |store| async move {
         let settings = alter_core::AppSettings::named("New");
-        store.save_app_settings(app, settings).await
+        store.save_app_settings(app, settings).await.map(|done| done.is_done())
     });
     assert_eq!(saved.await, 30);
 }

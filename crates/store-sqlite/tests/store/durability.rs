@@ -55,7 +55,7 @@ async fn t97_no_release_without_an_audit_entry() {
     assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("full")), "{refused:?}");
 
     raw.execute_batch("DROP TRIGGER full").unwrap();
-    assert!(store.release_credential(release(&grant, Some(call))).await.unwrap());
+    assert!(store.release_credential(release(&grant, Some(call))).await.unwrap().is_done());
     assert_eq!(store.list_audit(app, 9).await.unwrap().len(), 2);
 }
 
@@ -80,7 +80,7 @@ async fn numbers_in_the_audit_have_no_gaps_even_after_a_refused_entry() {
     let call = call();
     store.record_call(call).await.unwrap();
     assert!(store.release_credential(release(&grant, Some(call))).await.is_err());
-    assert!(store.release_credential(release(&grant, None)).await.unwrap());
+    assert!(store.release_credential(release(&grant, None)).await.unwrap().is_done());
     let raw = Connection::open(directory.file()).unwrap();
     let (rows, last): (i64, i64) = raw
         .query_row("SELECT COUNT(*), MAX(seq) FROM audit", [], |row| Ok((row.get(0)?, row.get(1)?)))

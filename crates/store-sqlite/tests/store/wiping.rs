@@ -40,11 +40,11 @@ async fn planted(
     let mut t = attempt(&session);
     t.verifier = VERIFIER.iter().copied().cycle().take(verifier).collect();
     session.start(underway(&t));
-    assert!(store.start_attempt(&session, t.clone()).await.unwrap());
-    assert!(store.consume_attempt(t.id, T0).await.unwrap());
-    assert!(store.mark_sent(t.id, T0).await.unwrap());
+    assert!(store.start_attempt(&session, t.clone()).await.unwrap().is_done());
+    assert!(store.consume_attempt(t.id, T0).await.unwrap().is_first());
+    assert!(store.mark_sent(t.id, T0).await.unwrap().is_done());
     let body = BODY.iter().copied().cycle().take(body).collect();
-    assert!(store.save_body(t.id, body).await.unwrap());
+    assert!(store.save_body(t.id, body).await.unwrap().is_done());
     (found(store.get_session(&session.sid).await.unwrap()), t)
 }
 
@@ -66,10 +66,13 @@ async fn t91_sealed_values_of_a_finished_transaction_leave_the_files() {
 
     for (i, (session, t)) in open.into_iter().enumerate() {
         let ended = if i % 2 == 0 {
-            store.complete_connect(complete(&session, &t, &grant(app))).await
+            store.complete_connect(complete(&session, &t, &grant(app))).await.map(|done| done.is_done())
         } else {
             let audit = audit(app, AuditKind::ConnectFailed);
-            store.fail_attempt(t.id, AttemptStatus::Failed, denied(), audit, T0).await
+            store
+                .fail_attempt(t.id, AttemptStatus::Failed, denied(), audit, T0)
+                .await
+                .map(|done| done.is_done())
         };
         assert!(ended.unwrap());
     }

@@ -23,7 +23,10 @@ async fn create(
 }
 
 async fn save(store: &dyn Store, agent: &Agent) -> Result<bool, StoreError> {
-    store.save_agent(None, agent, audit(agent.app_id, AuditKind::AgentChanged)).await
+    store
+        .save_agent(None, agent, audit(agent.app_id, AuditKind::AgentChanged))
+        .await
+        .map(|done| done.is_done())
 }
 
 pub async fn an_agent_is_read_back_as_it_was_stored_and_its_key_finds_it(
@@ -209,24 +212,28 @@ pub async fn an_agent_has_so_many_keys_and_no_more(store: Arc<dyn Store>) -> Res
     let add =
         async || store.insert_agent_key(None, agent_key(&agent), audit(app, AuditKind::KeyCreated)).await;
     for _ in 1..AGENT_KEYS_MAX {
-        assert!(add().await?);
+        assert!(add().await?.is_done());
     }
-    assert!(!add().await?, "full");
+    assert!(!add().await?.is_done(), "full");
     revoke(&*store, &first, false).await?;
-    assert!(add().await?, "a revoked key does not count");
-    assert!(!add().await?);
+    assert!(add().await?.is_done(), "a revoked key does not count");
+    assert!(!add().await?.is_done());
     let (mut gone, _) = stored_agent(&*store, app).await?;
     gone.status = AgentStatus::Revoked;
     assert!(save(&*store, &gone).await?);
-    let late = store.insert_agent_key(None, agent_key(&gone), audit(app, AuditKind::KeyCreated)).await?;
+    let late =
+        store.insert_agent_key(None, agent_key(&gone), audit(app, AuditKind::KeyCreated)).await?.is_done();
     assert!(!late, "a deleted agent gets no key");
     let entry = || audit(app, AuditKind::KeyCreated);
     let foreign = ApiKey { app_id: stored_app(&*store).await?, ..agent_key(&agent) };
     let foreign =
         store.insert_agent_key(None, foreign.clone(), audit(foreign.app_id, AuditKind::KeyCreated)).await?;
-    assert!(!foreign, "another app's agent gets none (T72)");
+    assert!(!foreign.is_done(), "another app's agent gets none (T72)");
     let unknown = ApiKey { agent_id: Some(AgentId::new(&SystemRandom)), ..agent_key(&agent) };
-    assert!(!store.insert_agent_key(None, unknown, entry()).await?, "one that is not there gets none");
+    assert!(
+        !store.insert_agent_key(None, unknown, entry()).await?.is_done(),
+        "one that is not there gets none"
+    );
     assert_eq!(store.list_agent_keys(app, gone.id).await?.len(), 1);
     Ok(())
 }
@@ -246,7 +253,7 @@ pub async fn the_last_key_of_an_agent_is_revoked_only_by_force(
     let (agent, first) = stored_agent(&*store, app).await?;
     assert_eq!(revoke(&*store, &first, false).await?, KeyRevoked::LastActive);
     let second = agent_key(&agent);
-    assert!(store.insert_agent_key(None, second.clone(), audit(app, AuditKind::KeyCreated)).await?);
+    assert!(store.insert_agent_key(None, second.clone(), audit(app, AuditKind::KeyCreated)).await?.is_done());
     let revoked = ApiKey { revoked_at: Some(T0.plus_seconds(4)), ..first.clone() };
     assert_eq!(revoke(&*store, &first, false).await?, KeyRevoked::Done(Box::new(revoked.clone())));
     assert_eq!(revoke(&*store, &first, true).await?, KeyRevoked::Already(Box::new(revoked)));
@@ -293,10 +300,10 @@ pub async fn t13_a_delegation_is_written_with_its_grant_or_not_at_all(
         let (session, attempt) = sent(&*store, app).await?;
         let mut complete = complete(&session, &attempt, &grant);
         complete.delegation = Some(delegation(&grant, agent));
-        assert!(matches!(store.complete_connect(complete.clone()).await, Err(StoreError::Conflict)));
+        assert!(matches!(store.complete_connect(complete.clone()).await, Err(StoreError::Moved)));
         assert!(store.get_grant(app, grant.id).await?.is_none(), "no grant without its delegation");
         complete.delegation = Some(delegation(&grant, mine.id));
-        assert!(store.complete_connect(complete).await?, "control: the attempt is untouched");
+        assert!(store.complete_connect(complete).await?.is_done(), "control: the attempt is untouched");
         assert_eq!(store.find_delegation(app, grant.id, mine.id).await?, Some(delegation(&grant, mine.id)));
     }
     Ok(())
@@ -310,7 +317,7 @@ pub async fn a_revoked_delegation_is_gone_until_it_is_approved_again(
     let mut grant = delegated_grant(&*store, app, agent.id).await?;
     let end = async |app: AppId| {
         let entry = audit(app, AuditKind::DelegationRevoked);
-        store.revoke_delegation(None, app, grant.id, agent.id, T0, entry).await
+        store.revoke_delegation(None, app, grant.id, agent.id, T0, entry).await.map(|done| done.is_done())
     };
     assert!(!end(other).await?, "another app");
     assert!(store.find_delegation(other, grant.id, agent.id).await?.is_none());
@@ -328,7 +335,7 @@ pub async fn a_revoked_delegation_is_gone_until_it_is_approved_again(
     let mut fewer = delegation(&grant, agent.id);
     fewer.scopes = vec!["mail".into()];
     again.delegation = Some(fewer.clone());
-    assert!(store.complete_connect(again).await?);
+    assert!(store.complete_connect(again).await?.is_done());
     assert_eq!(store.find_delegation(app, grant.id, agent.id).await?, Some(fewer));
     Ok(())
 }
@@ -344,6 +351,7 @@ pub async fn t98_an_agent_gets_a_credential_with_a_live_delegation_alone(
         store
             .release_credential(ReleaseCredential { agent: Some((agent, version)), ..release(&grant, None) })
             .await
+            .map(|done| done.is_done())
     };
     assert!(ask_at(agent.id, 1).await?, "control");
     assert!(!ask_at(stranger.id, 1).await?);
@@ -358,14 +366,15 @@ pub async fn t98_an_agent_gets_a_credential_with_a_live_delegation_alone(
     assert!(!ask_at(agent.id, 1).await?, "judged by what the agent was before");
     assert!(ask(agent.id).await?, "resumed");
     let entry = audit(app, AuditKind::DelegationRevoked);
-    assert!(store.revoke_delegation(None, app, grant.id, agent.id, T0, entry).await?);
+    assert!(store.revoke_delegation(None, app, grant.id, agent.id, T0, entry).await?.is_done());
     assert!(!ask(agent.id).await?, "revoked");
-    assert!(store.release_credential(release(&grant, None)).await?, "the app itself still may");
+    assert!(store.release_credential(release(&grant, None)).await?.is_done(), "the app itself still may");
     let plain = stored_grant(&*store, app).await?;
     assert!(
         !store
             .release_credential(ReleaseCredential { agent: Some((agent.id, 3)), ..release(&plain, None) })
             .await?
+            .is_done()
     );
     Ok(())
 }

@@ -25,7 +25,7 @@ pub async fn the_same_app_twice_is_a_conflict(store: Arc<dyn Store>) -> Result<(
     store.insert_app(first.clone()).await?;
     let mut second = first.clone();
     second.settings.name = "Second".into();
-    assert!(matches!(store.insert_app(second).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.insert_app(second).await, Err(StoreError::Exists)));
     assert_same(&found(store.get_app(first.id).await?), &first);
     Ok(())
 }
@@ -48,11 +48,11 @@ pub async fn settings_are_replaced_and_nothing_else(store: Arc<dyn Store>) -> Re
     store.insert_app(changed.clone()).await?;
     store.insert_app(other.clone()).await?;
     changed.settings = AppSettings::named("Changed");
-    assert!(store.save_app_settings(changed.id, changed.settings.clone()).await?);
+    assert!(store.save_app_settings(changed.id, changed.settings.clone()).await?.is_done());
     assert_same(&found(store.get_app(changed.id).await?), &changed);
     assert_same(&found(store.get_app(other.id).await?), &other);
     let unknown = AppId::new(&SystemRandom);
-    assert!(!store.save_app_settings(unknown, AppSettings::named("Nobody")).await?);
+    assert!(!store.save_app_settings(unknown, AppSettings::named("Nobody")).await?.is_done());
     assert!(store.get_app(unknown).await?.is_none());
     Ok(())
 }

@@ -24,12 +24,12 @@ pub async fn starting_from_a_session_that_has_moved_stores_nothing(
     let mut stale = session(stored_app(&*store).await?);
     stale.claim_by(claim()).expect("a claim at this level is let in");
     store.insert_session(None, stale.clone()).await?;
-    assert!(store.save_session(&stale).await?);
+    assert!(store.save_session(&stale).await?.is_done());
 
     let t = attempt(&stale);
     let before = picture(&*store, &stale, &t).await?;
     stale.start(underway(&t));
-    assert!(!store.start_attempt(&stale, t.clone()).await?);
+    assert!(!store.start_attempt(&stale, t.clone()).await?.is_done());
     assert_eq!(picture(&*store, &stale, &t).await?, before);
     Ok(())
 }
@@ -42,7 +42,7 @@ pub async fn a_state_that_exists_is_a_conflict_and_stores_nothing(
     second.state_hash = first.state_hash;
     let before = picture(&*store, &session, &first).await?;
     session.start(underway(&second));
-    assert!(matches!(store.start_attempt(&session, second).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.start_attempt(&session, second).await, Err(StoreError::Exists)));
     assert_eq!(picture(&*store, &session, &first).await?, before);
     Ok(())
 }
@@ -53,7 +53,10 @@ pub async fn t17_of_fifty_concurrent_callbacks_exactly_one_consumes(
     let (before, t) = started(&*store, stored_app(&*store).await?).await?;
     let id = t.id;
     let at = T0.plus_seconds(3);
-    let consumed = count_true(&store, 50, |store| async move { store.consume_attempt(id, at).await }).await;
+    let consumed = count_true(&store, 50, |store| async move {
+        store.consume_attempt(id, at).await.map(|done| done.is_first())
+    })
+    .await;
     assert_eq!(consumed, 1);
 
     let t = found(store.find_attempt(&t.state_hash).await?);
@@ -71,27 +74,27 @@ pub async fn an_attempt_is_consumed_until_the_microsecond_it_expires(
 ) -> Result<(), StoreError> {
     let (session, t) = started(&*store, stored_app(&*store).await?).await?;
     let before = picture(&*store, &session, &t).await?;
-    assert!(!store.consume_attempt(t.id, t.expires_at).await?);
+    assert!(!store.consume_attempt(t.id, t.expires_at).await?.is_first());
     assert_eq!(picture(&*store, &session, &t).await?, before);
-    assert!(store.consume_attempt(t.id, Micros(t.expires_at.0 - 1)).await?);
+    assert!(store.consume_attempt(t.id, Micros(t.expires_at.0 - 1)).await?.is_first());
     Ok(())
 }
 
 pub async fn what_is_unknown_moves_nowhere(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let unknown = AttemptId::new(&SystemRandom);
-    assert!(!store.consume_attempt(unknown, T0).await?);
-    assert!(!store.mark_sent(unknown, T0).await?);
-    assert!(!store.save_body(unknown, vec![1]).await?);
+    assert!(!store.consume_attempt(unknown, T0).await?.is_first());
+    assert!(!store.mark_sent(unknown, T0).await?.is_done());
+    assert!(!store.save_body(unknown, vec![1]).await?.is_done());
     Ok(())
 }
 
 pub async fn sent_comes_after_consumed_alone(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let (_, t) = started(&*store, stored_app(&*store).await?).await?;
-    assert!(!store.mark_sent(t.id, T0).await?);
-    assert!(store.consume_attempt(t.id, T0).await?);
-    assert!(store.mark_sent(t.id, T0.plus_seconds(4)).await?);
-    assert!(!store.mark_sent(t.id, T0.plus_seconds(5)).await?);
-    assert!(!store.consume_attempt(t.id, T0).await?);
+    assert!(!store.mark_sent(t.id, T0).await?.is_done());
+    assert!(store.consume_attempt(t.id, T0).await?.is_first());
+    assert!(store.mark_sent(t.id, T0.plus_seconds(4)).await?.is_done());
+    assert!(!store.mark_sent(t.id, T0.plus_seconds(5)).await?.is_done());
+    assert!(!store.consume_attempt(t.id, T0).await?.is_first());
     let t = found(store.find_attempt(&t.state_hash).await?);
     assert_eq!((t.status, t.status_at), (Status::Sent, T0.plus_seconds(4)));
     assert_eq!(t.verifier, [7; 64]);
@@ -100,13 +103,13 @@ pub async fn sent_comes_after_consumed_alone(store: Arc<dyn Store>) -> Result<()
 
 pub async fn a_body_is_kept_while_sent_alone(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let (_, t) = started(&*store, stored_app(&*store).await?).await?;
-    assert!(!store.save_body(t.id, vec![1]).await?);
-    assert!(store.consume_attempt(t.id, T0).await?);
-    assert!(!store.save_body(t.id, vec![1]).await?);
+    assert!(!store.save_body(t.id, vec![1]).await?.is_done());
+    assert!(store.consume_attempt(t.id, T0).await?.is_first());
+    assert!(!store.save_body(t.id, vec![1]).await?.is_done());
     assert_eq!(found(store.find_attempt(&t.state_hash).await?).body, None);
-    assert!(store.mark_sent(t.id, T0).await?);
+    assert!(store.mark_sent(t.id, T0).await?.is_done());
     let large = vec![0xA5; 1 << 20];
-    assert!(store.save_body(t.id, large.clone()).await?);
+    assert!(store.save_body(t.id, large.clone()).await?.is_done());
     let t = found(store.find_attempt(&t.state_hash).await?);
     assert!(t.body == Some(large), "the body is kept byte by byte");
     assert_eq!((t.status, t.status_at), (Status::Sent, T0));
@@ -119,10 +122,10 @@ pub async fn stuck_attempts_are_consumed_or_sent_oldest_first(
     let app = stored_app(&*store).await?;
     let (_, _started) = started(&*store, app).await?;
     let (_, second) = started(&*store, app).await?;
-    assert!(store.consume_attempt(second.id, T0.plus_seconds(1)).await?);
+    assert!(store.consume_attempt(second.id, T0.plus_seconds(1)).await?.is_first());
     let (_, first) = sent(&*store, app).await?;
     let (_, edge) = started(&*store, app).await?;
-    assert!(store.consume_attempt(edge.id, T0.plus_seconds(2)).await?);
+    assert!(store.consume_attempt(edge.id, T0.plus_seconds(2)).await?.is_first());
 
     let ids = |list: Vec<alter_core::Attempt>| list.iter().map(|t| t.id).collect::<Vec<_>>();
     let before = T0.plus_seconds(2);

@@ -21,7 +21,7 @@ async fn assert_wiped(store: &dyn Store, t: &Attempt, status: Status) -> Result<
 
 async fn fail(store: &dyn Store, t: &Attempt, status: Status) -> Result<bool, StoreError> {
     let audit = audit(t.app_id, AuditKind::ConnectFailed);
-    store.fail_attempt(t.id, status, denied(), audit, T0.plus_seconds(6)).await
+    store.fail_attempt(t.id, status, denied(), audit, T0.plus_seconds(6)).await.map(|done| done.is_done())
 }
 
 pub async fn completing_stores_grant_session_audit_and_wipes(
@@ -31,7 +31,7 @@ pub async fn completing_stores_grant_session_audit_and_wipes(
     let (session, t) = sent(&*store, app).await?;
     let grant = grant(app);
     let done = complete(&session, &t, &grant);
-    assert!(store.complete_connect(done.clone()).await?);
+    assert!(store.complete_connect(done.clone()).await?.is_done());
 
     assert_same(&found(store.get_grant(app, grant.id).await?), &grant);
     assert_wiped(&*store, &t, Status::Succeeded).await?;
@@ -49,9 +49,9 @@ pub async fn completing_stores_grant_session_audit_and_wipes(
 pub async fn completing_twice_counts_once(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let (session, t) = sent(&*store, app).await?;
-    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done());
     let before = picture(&*store, &session, &t).await?;
-    assert!(!store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    assert!(!store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done());
     assert_eq!(picture(&*store, &session, &t).await?, before);
     Ok(())
 }
@@ -65,7 +65,10 @@ pub async fn of_many_concurrent_ends_exactly_one_counts(store: Arc<dyn Store>) -
         let completes = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(2);
         async move {
             match completes {
-                true => store.complete_connect(complete(&session, &t, &grant(app))).await,
+                true => store
+                    .complete_connect(complete(&session, &t, &grant(app)))
+                    .await
+                    .map(|ended| ended.is_done()),
                 false => fail(&*store, &t, Status::Failed).await,
             }
         }
@@ -96,7 +99,7 @@ pub async fn connecting_again_replaces_the_credential_and_keeps_the_grant(
     again.credential.refresh_token = None;
 
     let (session, t) = sent(&*store, app).await?;
-    assert!(store.complete_connect(complete(&session, &t, &again)).await?);
+    assert!(store.complete_connect(complete(&session, &t, &again)).await?.is_done());
     again.created_at = first.created_at;
     assert_same(
         &found(store.find_grant(app, Principal::App, &first.provider, &first.subject).await?),
@@ -112,9 +115,9 @@ async fn assert_conflict(store: &dyn Store, grant_in_the_way: &alter_core::Grant
     let (session, t) = sent(store, app).await?;
     let before = picture(store, &session, &t).await?;
     let refused = store.complete_connect(complete(&session, &t, grant_in_the_way)).await;
-    assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    assert!(refused.as_ref().is_err_and(StoreError::is_overtaken), "{refused:?}");
     assert_eq!(picture(store, &session, &t).await?, before);
-    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done());
     Ok(())
 }
 
@@ -168,7 +171,7 @@ pub async fn t97_a_connection_without_its_audit_entry_is_not_stored(
     assert!(store.complete_connect(done.clone()).await.is_err());
     assert_eq!(picture(&*store, &session, &t).await?, before);
     done.audit = writable;
-    assert!(store.complete_connect(done).await?);
+    assert!(store.complete_connect(done).await?.is_done());
     Ok(())
 }
 
@@ -179,11 +182,11 @@ pub async fn t72_a_transaction_completes_for_its_own_session_and_app_alone(
     let (session, t) = sent(&*store, app).await?;
     let (other_session, _) = sent(&*store, app).await?;
     let before = picture(&*store, &session, &t).await?;
-    assert!(!store.complete_connect(complete(&other_session, &t, &grant(app))).await?);
-    assert!(!store.complete_connect(complete(&session, &t, &grant(other_app))).await?);
+    assert!(!store.complete_connect(complete(&other_session, &t, &grant(app))).await?.is_done());
+    assert!(!store.complete_connect(complete(&session, &t, &grant(other_app))).await?.is_done());
     assert_eq!(picture(&*store, &session, &t).await?, before);
     assert!(store.list_grants(other_app, &GrantFilter::default(), 9, 0).await?.is_empty());
-    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done());
     Ok(())
 }
 
@@ -192,15 +195,15 @@ pub async fn what_was_not_sent_does_not_complete(store: Arc<dyn Store>) -> Resul
     let (session, t) = started(&*store, app).await?;
     let unsent = async |session: &Session| -> Result<(), StoreError> {
         let before = picture(&*store, session, &t).await?;
-        assert!(!store.complete_connect(complete(session, &t, &grant(app))).await?);
+        assert!(!store.complete_connect(complete(session, &t, &grant(app))).await?.is_done());
         assert_eq!(picture(&*store, session, &t).await?, before);
         Ok(())
     };
     unsent(&session).await?;
-    assert!(store.consume_attempt(t.id, T0).await?);
+    assert!(store.consume_attempt(t.id, T0).await?.is_first());
     unsent(&session).await?;
-    assert!(store.mark_sent(t.id, T0).await?);
-    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    assert!(store.mark_sent(t.id, T0).await?.is_done());
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done());
     Ok(())
 }
 
@@ -210,8 +213,8 @@ pub async fn a_session_that_ended_meanwhile_keeps_its_end_and_gets_the_connectio
     let app = stored_app(&*store).await?;
     let (mut session, t) = sent(&*store, app).await?;
     session.finish(T0);
-    assert!(store.save_session(&session).await?);
-    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?);
+    assert!(store.save_session(&session).await?.is_done());
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done());
     let after = found(store.get_session(&session.sid).await?);
     assert_eq!(after.end().map(|end| end.kind), Some(EndKind::Cancelled));
     assert_eq!(after.data.connections.len(), 1);
@@ -225,9 +228,9 @@ pub async fn failing_ends_whatever_is_open_and_wipes(store: Arc<dyn Store>) -> R
         [(0, Status::Denied), (1, Status::Failed), (2, Status::Interrupted), (3, Status::Failed)]
     {
         let (session, t) = started(&*store, app).await?;
-        assert!(reached < 1 || store.consume_attempt(t.id, T0).await?);
-        assert!(reached < 2 || store.mark_sent(t.id, T0).await?);
-        assert!(reached < 3 || store.save_body(t.id, vec![9; 300]).await?);
+        assert!(reached < 1 || store.consume_attempt(t.id, T0).await?.is_first());
+        assert!(reached < 2 || store.mark_sent(t.id, T0).await?.is_done());
+        assert!(reached < 3 || store.save_body(t.id, vec![9; 300]).await?.is_done());
         let mut session = found(store.get_session(&session.sid).await?);
         assert!(fail(&*store, &t, status).await?);
         assert_wiped(&*store, &t, status).await?;
@@ -252,7 +255,7 @@ pub async fn f28_an_attempt_whose_answer_is_in_the_journal_is_not_interrupted(
     assert!(!fail(&*store, &t, Status::Interrupted).await?);
     assert_eq!(picture(&*store, &session, &t).await?, before);
     assert_eq!(found(store.find_attempt(&t.state_hash).await?).body, answer);
-    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?, "it goes on");
+    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done(), "it goes on");
 
     let (_, refused) = sent(&*store, app).await?;
     assert!(fail(&*store, &refused, Status::Failed).await?, "an answer that is no use ends it");
@@ -264,7 +267,7 @@ pub async fn what_has_failed_does_not_complete_and_what_completed_does_not_fail(
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let (done_session, done) = sent(&*store, app).await?;
-    assert!(store.complete_connect(complete(&done_session, &done, &grant(app))).await?);
+    assert!(store.complete_connect(complete(&done_session, &done, &grant(app))).await?.is_done());
     let (failed_session, failed) = sent(&*store, app).await?;
     assert!(fail(&*store, &failed, Status::Failed).await?);
 
@@ -272,9 +275,9 @@ pub async fn what_has_failed_does_not_complete_and_what_completed_does_not_fail(
         (picture(&*store, &done_session, &done).await?, picture(&*store, &failed_session, &failed).await?);
     assert!(!fail(&*store, &done, Status::Failed).await?);
     assert!(!fail(&*store, &failed, Status::Denied).await?);
-    assert!(!store.complete_connect(complete(&failed_session, &failed, &grant(app))).await?);
-    assert!(!store.save_body(failed.id, vec![1]).await?);
-    assert!(!store.consume_attempt(failed.id, T0).await?);
+    assert!(!store.complete_connect(complete(&failed_session, &failed, &grant(app))).await?.is_done());
+    assert!(!store.save_body(failed.id, vec![1]).await?.is_done());
+    assert!(!store.consume_attempt(failed.id, T0).await?.is_first());
     assert!(!fail(&*store, &super::sample::attempt(&done_session), Status::Failed).await?);
     let after =
         (picture(&*store, &done_session, &done).await?, picture(&*store, &failed_session, &failed).await?);

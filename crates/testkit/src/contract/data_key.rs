@@ -43,13 +43,16 @@ async fn stored(store: &dyn Store) -> Result<(App, DataKeyId), StoreError> {
 /// The app with another current key; answers that key's id.
 async fn replaced(store: &dyn Store, app: &mut App) -> Result<DataKeyId, StoreError> {
     let wrapped = wrapped_key();
-    assert!(store.add_data_key(add(app, wrapped.clone())).await?);
+    assert!(store.add_data_key(add(app, wrapped.clone())).await?.is_done());
     app.wrapped_key = wrapped;
     Ok(id_of(&app.wrapped_key))
 }
 
 async fn retire(store: &dyn Store, app: AppId, key: DataKeyId) -> Result<bool, StoreError> {
-    store.retire_data_key(app, key, T0.plus_seconds(9), audit(app, AuditKind::DataKeyRetired)).await
+    store
+        .retire_data_key(app, key, T0.plus_seconds(9), audit(app, AuditKind::DataKeyRetired))
+        .await
+        .map(|done| done.is_done())
 }
 
 pub async fn a_new_key_is_current_and_the_one_before_it_stays_for_reading(
@@ -74,7 +77,7 @@ pub async fn a_new_key_is_current_and_the_one_before_it_stays_for_reading(
     assert_eq!(store.list_audit(app.id, 9).await?[0].0, "data_key_added");
 
     let late = AddDataKey { replaces: old, ..add(&app, wrapped_key()) };
-    assert!(!store.add_data_key(late).await?, "made from what is not current any more");
+    assert!(!store.add_data_key(late).await?.is_done(), "made from what is not current any more");
     let unwritable =
         AddDataKey { audit: unwritable_audit(app.id, AuditKind::DataKeyAdded), ..add(&app, wrapped_key()) };
     assert!(store.add_data_key(unwritable).await.is_err());
@@ -86,7 +89,7 @@ pub async fn of_many_new_keys_at_once_exactly_one_counts(store: Arc<dyn Store>) 
     let (app, _) = stored(&*store).await?;
     let added = count_true(&store, 10, |store| {
         let add = add(&app, wrapped_key());
-        async move { store.add_data_key(add).await }
+        async move { store.add_data_key(add).await.map(|done| done.is_done()) }
     })
     .await;
     assert_eq!((added, store.list_data_keys(app.id).await?.len()), (1, 2));
@@ -105,9 +108,9 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> R
     let mut t = attempt(&session);
     t.verifier = sealed(key, 2);
     session.start(underway(&t));
-    assert!(store.start_attempt(&session, t.clone()).await?);
-    assert!(store.consume_attempt(t.id, T0).await? && store.mark_sent(t.id, T0).await?);
-    assert!(store.save_body(t.id, sealed(key, 3)).await?);
+    assert!(store.start_attempt(&session, t.clone()).await?.is_done());
+    assert!(store.consume_attempt(t.id, T0).await?.is_first() && store.mark_sent(t.id, T0).await?.is_done());
+    assert!(store.save_body(t.id, sealed(key, 3)).await?.is_done());
 
     let mut kept = grant(app);
     kept.credential.access_token = sealed(key, 4);
@@ -118,7 +121,7 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> R
     let mut gone = grant(app);
     gone.credential.access_token = sealed(key, 8);
     store_grant(store, &gone).await?;
-    assert!(store.revoke_grant(revoke(app, gone.id, sealed(key, 7))).await?);
+    assert!(store.revoke_grant(revoke(app, gone.id, sealed(key, 7))).await?.is_done());
     Ok(())
 }
 
@@ -227,7 +230,7 @@ pub async fn t92_a_value_that_was_written_meanwhile_is_not_replaced(
     grant.credential.generation = 2;
     grant.credential.access_token = sealed(new, 3);
     grant.credential.refresh_token = Some(sealed(old, 2));
-    assert!(store.complete_connect(complete(&session, &t, &grant)).await?);
+    assert!(store.complete_connect(complete(&session, &t, &grant)).await?.is_done());
     let rewrapped = |value: &SealedValue| (value.clone(), sealed(new, 9));
     assert_eq!(store.replace_sealed(app.id, values.iter().map(rewrapped).collect()).await?, 0);
     let now = found(store.get_grant(app.id, grant.id).await?).credential;
@@ -251,7 +254,7 @@ pub async fn t92_nothing_is_stored_under_a_retired_key(store: Arc<dyn Store>) ->
     let new = replaced(&*store, &mut app).await?;
     assert!(retire(&*store, app.id, old).await?);
     let conflict =
-        |error: Option<StoreError>| assert!(matches!(error, Some(StoreError::Conflict)), "{error:?}");
+        |error: Option<StoreError>| assert!(matches!(error, Some(StoreError::KeyRetired)), "{error:?}");
 
     let mut provider = config(app.id, "google");
     provider.client_secret = Some(sealed(old, 1));
@@ -279,14 +282,14 @@ pub async fn t92_nothing_is_stored_under_a_retired_key(store: Arc<dyn Store>) ->
 
     // Sealed again under the current key, everything is stored.
     t.verifier = sealed(new, 1);
-    assert!(store.start_attempt(&session, t).await?);
+    assert!(store.start_attempt(&session, t).await?.is_done());
     provider.client_secret = Some(sealed(new, 1));
     store.save_provider(provider).await?;
-    assert!(store.save_body(first.id, sealed(new, 1)).await?);
-    assert!(store.revoke_grant(revoke(app.id, to_revoke.id, sealed(new, 1))).await?);
+    assert!(store.save_body(first.id, sealed(new, 1)).await?.is_done());
+    assert!(store.revoke_grant(revoke(app.id, to_revoke.id, sealed(new, 1))).await?.is_done());
     let mut good = grant(app.id);
     good.credential.access_token = sealed(new, 1);
-    assert!(store.complete_connect(complete(&first_session, &first, &good)).await?);
+    assert!(store.complete_connect(complete(&first_session, &first, &good)).await?.is_done());
     Ok(())
 }
 
@@ -301,8 +304,8 @@ pub async fn t92_a_writer_that_races_the_retiring_is_never_left_under_a_retired_
             tokio::join!(store.save_body(t.id, sealed(old, 1)), retire(&*store, app.id, old));
         let left = store.count_sealed(app.id, old).await?;
         match (stored, retired?) {
-            (Ok(true), false) => assert_eq!(left, 1),
-            (Err(StoreError::Conflict), true) => assert_eq!(left, 0),
+            (Ok(alter_core::Saved::Done), false) => assert_eq!(left, 1),
+            (Err(StoreError::KeyRetired), true) => assert_eq!(left, 0),
             other => panic!("{other:?} with {left} values under the key"),
         }
     }
@@ -338,12 +341,12 @@ pub async fn f57_the_root_key_is_replaced_whole_or_not_at_all(
     one_missing.keys.remove(0);
     one_changed.keys[0].0.wrapped = Some(wrapped_key());
     for part in [another_check, one_missing, one_changed] {
-        assert!(!store.replace_root_key(part).await?);
+        assert!(!store.replace_root_key(part).await?.is_done());
         assert_eq!(store.key_check().await?, Some(vec![1]));
         assert_eq!(found(store.get_data_key(app.id, first).await?).wrapped, keys[0].wrapped);
         assert_eq!(found(store.get_app(app.id).await?).wrapped_key, app.wrapped_key);
     }
-    assert!(store.replace_root_key(whole.clone()).await?);
+    assert!(store.replace_root_key(whole.clone()).await?.is_done());
     assert_eq!(store.key_check().await?, Some(vec![2]));
     for (key, wrapped) in &whole.keys {
         let now = found(store.get_data_key(key.app_id, key.key_id).await?);
@@ -354,6 +357,6 @@ pub async fn f57_the_root_key_is_replaced_whole_or_not_at_all(
     assert_eq!(found(store.get_data_key(app.id, second).await?).wrapped, Some(current));
     assert_eq!(found(store.get_data_key(app.id, retired).await?).wrapped, None);
     assert_eq!(store.list_audit(other.id, 9).await?[0].0, "root_key_replaced");
-    assert!(!store.replace_root_key(whole).await?, "once");
+    assert!(!store.replace_root_key(whole).await?.is_done(), "once");
     Ok(())
 }

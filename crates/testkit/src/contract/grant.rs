@@ -93,11 +93,11 @@ pub async fn a_release_leaves_an_audit_entry_and_uses_the_nonce(
     let grant = stored_grant(&*store, app).await?;
     let call = call();
     let first = release(&grant, Some(call));
-    assert!(store.release_credential(first.clone()).await?);
+    assert!(store.release_credential(first.clone()).await?.is_done());
     assert_eq!(store.list_audit(app, 1).await?, [("token_released".to_owned(), first.audit.details)]);
     assert!(matches!(store.record_call(call).await, Err(StoreError::NonceReplayed)));
 
-    assert!(store.release_credential(release(&grant, None)).await?);
+    assert!(store.release_credential(release(&grant, None)).await?.is_done());
     assert_eq!(store.list_audit(app, 9).await?.len(), 3);
     let used = Grant { last_used_at: Some(T0.plus_seconds(10)), ..grant };
     assert_same(&found(store.get_grant(app, used.id).await?), &used);
@@ -108,7 +108,7 @@ pub async fn the_time_of_last_use_is_kept_to_the_minute(store: Arc<dyn Store>) -
     let grant = stored_grant(&*store, stored_app(&*store).await?).await?;
     for (second, kept) in [(10, 10), (69, 10), (70, 70), (20, 70)] {
         let at = T0.plus_seconds(second);
-        assert!(store.release_credential(ReleaseCredential { at, ..release(&grant, None) }).await?);
+        assert!(store.release_credential(ReleaseCredential { at, ..release(&grant, None) }).await?.is_done());
         let used = found(store.get_grant(grant.app_id, grant.id).await?).last_used_at;
         assert_eq!(used, Some(T0.plus_seconds(kept)), "{second}");
     }
@@ -122,13 +122,15 @@ pub async fn t97_a_moved_generation_releases_nothing_and_records_nothing(
     let grant = stored_grant(&*store, app).await?;
     let right = release(&grant, Some(call()));
     for generation in [0, 2] {
-        assert!(!store.release_credential(ReleaseCredential { generation, ..right.clone() }).await?);
+        assert!(
+            !store.release_credential(ReleaseCredential { generation, ..right.clone() }).await?.is_done()
+        );
     }
     let grant_id = GrantId::new(&SystemRandom);
-    assert!(!store.release_credential(ReleaseCredential { grant_id, ..right.clone() }).await?);
+    assert!(!store.release_credential(ReleaseCredential { grant_id, ..right.clone() }).await?.is_done());
     assert_eq!(store.list_audit(app, 9).await?.len(), 1);
     // The caller reads again and asks again: the same call still counts.
-    assert!(store.release_credential(right).await?);
+    assert!(store.release_credential(right).await?.is_done());
     Ok(())
 }
 
@@ -140,9 +142,9 @@ pub async fn t72_the_grant_of_another_app_is_not_released(store: Arc<dyn Store>)
         audit: audit(other, AuditKind::TokenReleased),
         ..release(&grant, None)
     };
-    assert!(!store.release_credential(foreign).await?);
+    assert!(!store.release_credential(foreign).await?.is_done());
     assert!(store.list_audit(other, 9).await?.is_empty());
-    assert!(store.release_credential(release(&grant, None)).await?);
+    assert!(store.release_credential(release(&grant, None)).await?.is_done());
     Ok(())
 }
 
@@ -150,7 +152,7 @@ pub async fn t61_a_replayed_call_releases_nothing(store: Arc<dyn Store>) -> Resu
     let app = stored_app(&*store).await?;
     let grant = stored_grant(&*store, app).await?;
     let right = release(&grant, Some(call()));
-    assert!(store.release_credential(right.clone()).await?);
+    assert!(store.release_credential(right.clone()).await?.is_done());
     for generation in [1, 2] {
         let replayed = store.release_credential(ReleaseCredential { generation, ..right.clone() }).await;
         assert!(matches!(replayed, Err(StoreError::NonceReplayed)));
@@ -169,7 +171,7 @@ pub async fn t97_a_release_whose_audit_entry_cannot_be_written_fails(
     let refused = store.release_credential(ReleaseCredential { audit: unwritable, ..right.clone() }).await;
     assert!(matches!(refused, Err(StoreError::Unstorable)));
     assert_eq!(store.list_audit(app, 9).await?.len(), 1);
-    assert!(store.release_credential(right).await?);
+    assert!(store.release_credential(right).await?.is_done());
     Ok(())
 }
 

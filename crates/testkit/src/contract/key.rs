@@ -25,8 +25,8 @@ pub async fn a_revoked_key_is_found_and_stays_revoked_since_the_first_time(
     let (revoked, kept) = (key(app), key(app));
     store.insert_key(revoked.clone()).await?;
     store.insert_key(kept.clone()).await?;
-    assert!(store.revoke_key(app, revoked.id, T0.plus_seconds(1)).await?);
-    assert!(store.revoke_key(app, revoked.id, T0.plus_seconds(2)).await?);
+    assert!(store.revoke_key(app, revoked.id, T0.plus_seconds(1)).await?.is_done());
+    assert!(store.revoke_key(app, revoked.id, T0.plus_seconds(2)).await?.is_done());
     let revoked = found(store.find_key(&revoked.hash).await?);
     assert_eq!(revoked.key.revoked_at, Some(T0.plus_seconds(1)));
     let kept = found(store.find_key(&kept.hash).await?);
@@ -38,10 +38,10 @@ pub async fn t72_the_key_of_another_app_cannot_be_revoked(store: Arc<dyn Store>)
     let (owner, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
     let key = key(owner);
     store.insert_key(key.clone()).await?;
-    assert!(!store.revoke_key(other, key.id, T0).await?);
-    assert!(!store.revoke_key(owner, KeyId::new(&SystemRandom), T0).await?);
+    assert!(!store.revoke_key(other, key.id, T0).await?.is_done());
+    assert!(!store.revoke_key(owner, KeyId::new(&SystemRandom), T0).await?.is_done());
     assert_eq!(found(store.find_key(&key.hash).await?).key.revoked_at, None);
-    assert!(store.revoke_key(owner, key.id, T0).await?);
+    assert!(store.revoke_key(owner, key.id, T0).await?.is_done());
     Ok(())
 }
 
@@ -52,8 +52,8 @@ pub async fn the_same_hash_or_id_twice_is_a_conflict(store: Arc<dyn Store>) -> R
     let (mut same_hash, mut same_id) = (key(app), key(app));
     same_hash.hash = first.hash;
     same_id.id = first.id;
-    assert!(matches!(store.insert_key(same_hash).await, Err(StoreError::Conflict)));
-    assert!(matches!(store.insert_key(same_id).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.insert_key(same_hash).await, Err(StoreError::Exists)));
+    assert!(matches!(store.insert_key(same_id).await, Err(StoreError::Exists)));
     let keys = store.list_keys(app).await?;
     assert_same(&keys, &vec![first]);
     Ok(())
@@ -75,7 +75,7 @@ pub async fn keys_are_listed_newest_first_and_of_one_app(store: Arc<dyn Store>) 
 
 pub async fn a_key_of_no_app_is_refused(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let key = key(AppId::new(&SystemRandom));
-    assert!(matches!(store.insert_key(key.clone()).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.insert_key(key.clone()).await, Err(StoreError::Moved)));
     assert!(store.find_key(&key.hash).await?.is_none());
     Ok(())
 }

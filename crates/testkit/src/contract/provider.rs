@@ -51,7 +51,7 @@ pub async fn a_config_id_belongs_to_one_configuration(store: Arc<dyn Store>) -> 
     let first = store.save_provider(config(app, "google")).await?;
     for mut thief in [config(other, "google"), config(app, "github")] {
         thief.config_id = first.config_id.clone();
-        assert!(matches!(store.save_provider(thief).await, Err(StoreError::Conflict)));
+        assert!(matches!(store.save_provider(thief).await, Err(StoreError::Exists)));
     }
     assert_same(&found(store.get_provider(&first.config_id).await?), &first);
     Ok(())
@@ -75,13 +75,13 @@ pub async fn t72_a_configuration_of_another_app_is_neither_listed_nor_deleted(
     let mine = store.save_provider(config(app, "google")).await?;
     assert!(store.list_providers(other).await?.is_empty());
     assert!(store.list_provider_ids(other).await?.is_empty());
-    assert!(!store.delete_provider(other, "google").await?);
-    assert!(!store.delete_provider(app, "GOOGLE").await?);
-    assert!(!store.delete_provider(app, "google\0").await?);
+    assert!(!store.delete_provider(other, "google").await?.is_done());
+    assert!(!store.delete_provider(app, "GOOGLE").await?.is_done());
+    assert!(!store.delete_provider(app, "google\0").await?.is_done());
     assert!(store.get_provider(&mine.config_id).await?.is_some());
 
-    assert!(store.delete_provider(app, "google").await?);
-    assert!(!store.delete_provider(app, "google").await?);
+    assert!(store.delete_provider(app, "google").await?.is_done());
+    assert!(!store.delete_provider(app, "google").await?.is_done());
     assert!(store.get_provider(&mine.config_id).await?.is_none());
     Ok(())
 }
@@ -93,7 +93,7 @@ pub async fn deleting_a_provider_leaves_its_grants_and_attempts(
     store.save_provider(config(app, "google")).await?;
     let grant = stored_grant(&*store, app).await?;
     let (_, attempt) = started(&*store, app).await?;
-    assert!(store.delete_provider(app, "google").await?);
+    assert!(store.delete_provider(app, "google").await?.is_done());
     assert!(store.get_grant(app, grant.id).await?.is_some());
     assert!(store.find_attempt(&attempt.state_hash).await?.is_some());
     Ok(())

@@ -133,7 +133,7 @@ pub async fn delegated_grant(store: &dyn Store, app: AppId, agent: AgentId) -> R
     let (session, attempt) = sent(store, app).await?;
     let mut complete = complete(&session, &attempt, &grant);
     complete.delegation = Some(delegation(&grant, agent));
-    assert!(store.complete_connect(complete).await?);
+    assert!(store.complete_connect(complete).await?.is_done());
     Ok(grant)
 }
 
@@ -239,7 +239,7 @@ pub async fn started(store: &dyn Store, app: AppId) -> Result<(Session, Attempt)
     store.insert_session(None, session.clone()).await?;
     let attempt = attempt(&session);
     session.start(underway(&attempt));
-    assert!(store.start_attempt(&session, attempt.clone()).await?);
+    assert!(store.start_attempt(&session, attempt.clone()).await?.is_done());
     session.version += 1;
     Ok((session, attempt))
 }
@@ -262,9 +262,9 @@ pub fn underway(attempt: &Attempt) -> Underway {
 /// The store's.
 pub async fn sent(store: &dyn Store, app: AppId) -> Result<(Session, Attempt), StoreError> {
     let (session, attempt) = started(store, app).await?;
-    assert!(store.consume_attempt(attempt.id, T0).await?);
-    assert!(store.mark_sent(attempt.id, T0).await?);
-    assert!(store.save_body(attempt.id, vec![9; 300]).await?);
+    assert!(store.consume_attempt(attempt.id, T0).await?.is_first());
+    assert!(store.mark_sent(attempt.id, T0).await?.is_done());
+    assert!(store.save_body(attempt.id, vec![9; 300]).await?.is_done());
     let session = found(store.get_session(&session.sid).await?);
     Ok((session, attempt))
 }
@@ -316,7 +316,7 @@ pub async fn stored_grant(store: &dyn Store, app: AppId) -> Result<Grant, StoreE
 /// The store's.
 pub async fn store_grant(store: &dyn Store, grant: &Grant) -> Result<(), StoreError> {
     let (session, attempt) = sent(store, grant.app_id).await?;
-    assert!(store.complete_connect(complete(&session, &attempt, grant)).await?);
+    assert!(store.complete_connect(complete(&session, &attempt, grant)).await?.is_done());
     Ok(())
 }
 

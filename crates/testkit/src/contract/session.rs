@@ -20,7 +20,7 @@ pub async fn an_unknown_session_is_none(store: Arc<dyn Store>) -> Result<(), Sto
     let unknown = session(stored_app(&*store).await?);
     assert!(store.get_session(&SessionId::new(&SystemRandom)).await?.is_none());
     assert!(store.find_session(&hash()).await?.is_none());
-    assert!(!store.save_session(&unknown).await?);
+    assert!(!store.save_session(&unknown).await?.is_done());
     assert!(store.get_session(&unknown.sid).await?.is_none());
     Ok(())
 }
@@ -33,7 +33,7 @@ pub async fn the_same_sid_or_token_twice_is_a_conflict(store: Arc<dyn Store>) ->
     same_sid.sid = first.sid.clone();
     same_token.token_hash = first.token_hash;
     for second in [same_sid, same_token] {
-        assert!(matches!(store.insert_session(None, second).await, Err(StoreError::Conflict)));
+        assert!(matches!(store.insert_session(None, second).await, Err(StoreError::Exists)));
     }
     assert_eq!(found(store.get_session(&first.sid).await?), first);
     assert_eq!(found(store.find_session(&first.token_hash).await?), first);
@@ -48,15 +48,15 @@ pub async fn a_save_raises_the_version_and_a_stale_one_changes_nothing(
 
     let mut claimed = first.clone();
     claimed.claim_by(claim()).expect("a claim at this level is let in");
-    assert!(store.save_session(&claimed).await?);
+    assert!(store.save_session(&claimed).await?.is_done());
     claimed.version += 1;
     assert_eq!(found(store.get_session(&first.sid).await?), claimed);
 
     let mut stale = first.clone();
     stale.finish(T0);
-    assert!(!store.save_session(&stale).await?);
+    assert!(!store.save_session(&stale).await?.is_done());
     stale.version = 7;
-    assert!(!store.save_session(&stale).await?);
+    assert!(!store.save_session(&stale).await?.is_done());
     assert_eq!(found(store.get_session(&first.sid).await?), claimed);
     Ok(())
 }
@@ -68,7 +68,7 @@ pub async fn of_many_saves_of_one_version_exactly_one_counts(
     store.insert_session(None, session.clone()).await?;
     let saved = count_true(&store, 20, |store| {
         let session = session.clone();
-        async move { store.save_session(&session).await }
+        async move { store.save_session(&session).await.map(|done| done.is_done()) }
     })
     .await;
     assert_eq!(saved, 1);
@@ -93,7 +93,7 @@ pub async fn a_session_that_is_refused_leaves_its_nonce_unused(
 ) -> Result<(), StoreError> {
     let (session, call) = (session(stored_app(&*store).await?), call());
     store.insert_session(None, session.clone()).await?;
-    assert!(matches!(store.insert_session(Some(call), session).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.insert_session(Some(call), session).await, Err(StoreError::Exists)));
     store.record_call(call).await
 }
 
@@ -122,7 +122,7 @@ pub async fn lapsed_sessions_are_the_open_ones_past_their_time_oldest_first(
 
     let mut over = found(list.into_iter().next());
     assert!(over.expire(now));
-    assert!(store.save_session(&over).await?);
+    assert!(store.save_session(&over).await?.is_done());
     assert_eq!(store.list_lapsed_sessions(now, 10).await?.len(), 2);
     Ok(())
 }

@@ -56,7 +56,7 @@ pub async fn old_nonces_are_forgotten_and_young_ones_are_not(
 pub async fn the_key_check_is_stored_once(store: Arc<dyn Store>) -> Result<(), StoreError> {
     assert_eq!(store.key_check().await?, None);
     store.insert_key_check(vec![1, 0, 2]).await?;
-    assert!(matches!(store.insert_key_check(vec![3]).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.insert_key_check(vec![3]).await, Err(StoreError::Exists)));
     assert_eq!(store.key_check().await?, Some(vec![1, 0, 2]));
     Ok(())
 }

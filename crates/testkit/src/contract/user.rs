@@ -69,7 +69,7 @@ pub async fn of_many_concurrent_saves_of_one_user_all_get_the_same_id(
 
 pub async fn a_user_of_no_app_and_nul_in_a_user_are_refused(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let nobody = store.save_user(user(AppId::new(&SystemRandom))).await;
-    assert!(matches!(nobody, Err(StoreError::Conflict)));
+    assert!(matches!(nobody, Err(StoreError::Moved)));
     let app = stored_app(&*store).await?;
     let nul = store.save_user(User { label: "\0".into(), ..user(app) }).await;
     assert!(matches!(nul, Err(StoreError::Unstorable)));

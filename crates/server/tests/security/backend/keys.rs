@@ -96,7 +96,7 @@ async fn a_revoked_key_is_refused_at_once_at_every_server_and_its_sister_is_not(
     assert_eq!(server.send(mint()).await.status, 201);
     assert_eq!(alter_testkit::http::send(&second, mint()).await.status, 201);
     let now = alter_core::Clock::now(&server.clock);
-    assert!(server.store.revoke_key(server.app.id, made.key.id, now).await.unwrap());
+    assert!(server.store.revoke_key(server.app.id, made.key.id, now).await.unwrap().is_done());
     for reply in [server.send(mint()).await, alter_testkit::http::send(&second, mint()).await] {
         assert_eq!((reply.status, reply.error().as_str()), (401, "key_revoked"));
     }

@@ -119,7 +119,7 @@ async fn a_provider_that_the_operator_removed_meanwhile_is_a_configuration_error
     let server = TestServer::start().await;
     let (token, mut browser) = (server.mint(&json!({})).await, TestBrowser::new());
     let (_, callback) = browser.up_to_callback(&server, &server.app, &token).await;
-    assert!(server.store.delete_provider(server.app.id, "mock").await.unwrap());
+    assert!(server.store.delete_provider(server.app.id, "mock").await.unwrap().is_done());
     assert_eq!(browser.get(&server, &callback).await.status, 303);
     assert_eq!(super::token_requests(&server), 0);
     assert_eq!(status(&server, &token, json!({})).await["error"], "oauth_provider_error");
