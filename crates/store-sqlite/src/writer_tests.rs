@@ -58,7 +58,7 @@ async fn one_bad_job_does_not_sink_its_batch() {
         put(c, "undone")
     })
     .await;
-    assert!(matches!(outcomes, [Ok(()), Err(StoreError::Moved), Ok(())]), "{outcomes:?}");
+    assert!(matches!(outcomes, [Ok(()), Err(StoreError::Exists), Ok(())]), "{outcomes:?}");
     assert_eq!(names(&writer).await, 2);
 }
 
