@@ -281,7 +281,7 @@ async fn t81_a_token_of_a_provider_with_a_host_per_customer_goes_below_its_domai
 #[tokio::test]
 async fn the_catalog_lists_what_can_be_configured_and_an_apps_own_providers_to_that_app_alone() {
     let server = TestServer::start().await;
-    let other = crate::backend::second_app(&server).await;
+    let other = super::app_with(&server, |_| {}).await;
     server.add_provider(&server.app, "acme", |place| place.name = "Acme".into()).await;
     let ask = async |key| {
         let reply = server.send(server.signed_raw(key, "GET", "/sdk/oauth/provider-catalog", b"")).await;

@@ -6,9 +6,7 @@ mod agents;
 mod backend;
 mod binding;
 mod callback;
-mod catalog;
 mod faults;
-mod flow;
 mod grants;
 mod leaks;
 mod matrix;
@@ -17,10 +15,12 @@ mod oauth_answers;
 mod pages;
 mod provider_faults;
 mod replicas;
-mod reports;
 mod session;
 mod slow_clients;
-mod sql;
+#[path = "../support/mod.rs"]
+mod support;
 mod users;
 mod vault;
 mod vault_scan;
+
+use support::sql;

@@ -1,0 +1,6 @@
+//! The pages that the user sees, and what the app's page learns of them.
+
+mod status;
+mod steps;
+
+use crate::support::session::{poll, status, step, token_requests};

@@ -1,0 +1,7 @@
+//! The calls of an app's backend.
+
+mod catalog;
+mod report;
+mod session;
+
+use crate::support::session::app_with;
