@@ -213,7 +213,7 @@ impl From<Fault> for OpenError {
 /// some.
 #[cfg(test)]
 pub(crate) async fn plan(fill: &str, sql: &str, values: &[&str]) -> String {
-    let database = alter_testkit::postgres::database();
+    let database = alter_test_postgres::database();
     crate::PostgresStore::open(&database.url, Open::Create).await.unwrap();
     let with_values = values.iter().enumerate().rev();
     let sql = with_values.fold(sql.to_owned(), |sql, (i, value)| sql.replace(&format!("${}", i + 1), value));
@@ -228,7 +228,7 @@ pub(crate) async fn plan(fill: &str, sql: &str, values: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use alter_testkit::postgres::database;
+    use alter_test_postgres::database;
 
     use super::*;
 

@@ -252,7 +252,7 @@ async fn lock_delegations(
 
 #[cfg(test)]
 mod tests {
-    use alter_testkit::contract::sample::{grant, release};
+    use alter_store_contract::sample::{grant, release};
 
     use super::*;
 

@@ -18,12 +18,13 @@ use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
 use alter_store_postgres::{Open as PostgresOpen, PostgresStore};
 use alter_store_sqlite::{Open, SqliteStore};
+use alter_test_postgres::Database;
 use alter_vault::{RootKey, Vault};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{Reply, Sent, TestClock, http::send, postgres::Database};
+use crate::{Reply, Sent, TestClock, http::send};
 
 /// The client secret of every test provider: a canary that scans look for.
 pub const CLIENT_SECRET: &str = "canary-client-secret-5b1f0c";
@@ -106,7 +107,7 @@ impl TestServer {
         let public_url = format!("{scheme}://localhost:{port}");
         let (clock, mock) = (TestClock::default(), MockProvider::start().await);
         mock.set(|switches| switches.auto_approve = true);
-        let database = postgres.then(crate::postgres::database);
+        let database = postgres.then(alter_test_postgres::database);
         let store = open_store(&dir, database.as_ref(), true).await;
         let flows = build(&public_url, store.clone(), &root_key, &clock);
         flows.initialise().await.expect("a new database takes the key check");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alter_mock_provider::Gate;
-use alter_testkit::postgres::Cluster;
+use alter_test_postgres::Cluster;
 
 use crate::harness::{Alter, Database, End, HURRY, Visit, check_truth};
 

@@ -293,7 +293,7 @@ async fn a_public_address_that_leads_elsewhere_or_with_another_host_is_found() {
 
 #[test]
 fn a_database_on_a_server_is_looked_at_too() {
-    let database = alter_testkit::postgres::database();
+    let database = alter_test_postgres::database();
     let mut place = Place::new("doctor-postgres");
     place.set("ALTER_DATABASE_URL", &database.url);
     std::fs::create_dir(place.data()).unwrap();

@@ -1,11 +1,9 @@
 //! Who is let in, and what is said about who is not: never the password.
 
 use alter_core::{AppStore as _, Store as _, StoreError};
+use alter_store_contract::sample::{T0, app};
 use alter_store_postgres::{Open, OpenError, PostgresStore};
-use alter_testkit::{
-    contract::sample::{T0, app},
-    postgres::database,
-};
+use alter_test_postgres::database;
 
 fn with_password(url: &str) -> String {
     url.replace("postgres://postgres@", "postgres://postgres:s3cret@")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alter_core::Store;
 use alter_store_postgres::{Open, PostgresStore};
-use alter_testkit::postgres::{Database, database};
+use alter_test_postgres::{Database, database};
 
 pub(crate) async fn open(database: &Database<'_>) -> Arc<dyn Store> {
     Arc::new(PostgresStore::open(&database.url, Open::Create).await.unwrap())
@@ -16,4 +16,4 @@ pub(crate) async fn make() -> (Database<'static>, Arc<dyn Store>) {
     (database, store)
 }
 
-alter_testkit::store_contract_tests!(crate::contract::make);
+alter_store_contract::store_contract_tests!(crate::contract::make);

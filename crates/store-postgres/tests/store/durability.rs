@@ -1,7 +1,7 @@
 //! What cannot be recorded does not happen, and what was damaged is told from what is missing.
 
 use alter_core::{AuditKind, StoreError};
-use alter_testkit::contract::sample::{audit, call, release, stored_app, stored_grant};
+use alter_store_contract::sample::{audit, call, release, stored_app, stored_grant};
 
 use crate::contract::make;
 

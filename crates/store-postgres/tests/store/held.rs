@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alter_testkit::postgres::Database;
+use alter_test_postgres::Database;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 /// A transaction beside the store's, and the locks that it holds.

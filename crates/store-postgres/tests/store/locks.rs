@@ -6,7 +6,7 @@ use alter_core::{
     AddDataKey, AgentStatus, AppId, AuditKind, Grant, RevocationOutcome, RevokeGrant, Store,
     audit::{CHAIN_START, chain},
 };
-use alter_testkit::contract::sample::{
+use alter_store_contract::sample::{
     T0, agent_key, app, audit, complete, count_true, delegated_grant, delegation, found, grant, release,
     sent, session, started, stored_agent, stored_app, stored_grant, wrapped_key,
 };

@@ -9,11 +9,9 @@ use std::{
 };
 
 use alter_core::{AppId, AppSettings, Store, StoreError};
+use alter_store_contract::sample::{T0, app, stored_app};
 use alter_store_postgres::{Open, PostgresStore};
-use alter_testkit::{
-    contract::sample::{T0, app, stored_app},
-    postgres::{Cluster, Database, database},
-};
+use alter_test_postgres::{Cluster, Database, database};
 use tokio::{
     net::{TcpListener, UnixStream},
     task::JoinSet,

@@ -7,13 +7,11 @@ use alter_core::{
     AppId, AuditKind, CallNonce, Grant, ReleaseCredential, Store, StoreError,
     audit::{CHAIN_START, chain},
 };
-use alter_testkit::{
-    contract::sample::{
-        call, delegated_grant, found, grant, release, store_grant, stored_agent, stored_app, stored_grant,
-        unwritable_audit,
-    },
-    postgres::Database,
+use alter_store_contract::sample::{
+    call, delegated_grant, found, grant, release, store_grant, stored_agent, stored_app, stored_grant,
+    unwritable_audit,
 };
+use alter_test_postgres::Database;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -84,7 +82,7 @@ async fn t96_releases_that_come_together_share_a_commit_and_each_has_its_own_ver
     store.record_call(used).await.unwrap();
     let foreign = ReleaseCredential {
         app_id: app,
-        audit: alter_testkit::contract::sample::audit(app, AuditKind::TokenReleased),
+        audit: alter_store_contract::sample::audit(app, AuditKind::TokenReleased),
         ..release(&foreign, None)
     };
     let moved = |call| with(call, ReleaseCredential { generation: 2, ..release(&plain, None) });

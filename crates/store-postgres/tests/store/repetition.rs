@@ -1,12 +1,10 @@
 //! The server undoes a transaction because of others, and asks for it again.
 
 use alter_core::{AuditKind, StoreError};
-use alter_testkit::{
-    contract::sample::{
-        T0, audit, call, complete, count_true, found, grant, release, sent, started, stored_app, stored_grant,
-    },
-    postgres::{Database, database},
+use alter_store_contract::sample::{
+    T0, audit, call, complete, count_true, found, grant, release, sent, started, stored_app, stored_grant,
 };
+use alter_test_postgres::{Database, database};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::{

@@ -3,11 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use alter_core::{AppStore as _, Clock as _, Store as _, SystemClock};
+use alter_store_contract::sample::{T0, app};
 use alter_store_postgres::{Open, OpenError, PostgresStore};
-use alter_testkit::{
-    contract::sample::{T0, app},
-    postgres::{Cluster, Database, database},
-};
+use alter_test_postgres::{Cluster, Database, database};
 
 const TABLES: &str =
     "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";

@@ -13,4 +13,4 @@ pub(crate) async fn make() -> (Directory, Arc<dyn Store>) {
     (directory, Arc::new(store))
 }
 
-alter_testkit::store_contract_tests!(crate::contract::make);
+alter_store_contract::store_contract_tests!(crate::contract::make);

@@ -1,8 +1,8 @@
 //! Acknowledged means durable, and what cannot be recorded does not happen.
 
 use alter_core::{AppStore as _, AuditStore as _, GrantStore as _, Store as _, StoreError};
+use alter_store_contract::sample::{app, call, release, stored_app, stored_grant};
 use alter_store_sqlite::{Open, SqliteStore};
-use alter_testkit::contract::sample::{app, call, release, stored_app, stored_grant};
 use rusqlite::Connection;
 
 use crate::directory::Directory;

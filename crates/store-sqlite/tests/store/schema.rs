@@ -1,8 +1,8 @@
 //! Opening: what is made, what is migrated, what is refused.
 
 use alter_core::{AppStore as _, Store as _};
+use alter_store_contract::sample::{T0, app};
 use alter_store_sqlite::{Open, OpenError, SqliteStore};
-use alter_testkit::contract::sample::{T0, app};
 use rusqlite::Connection;
 
 use crate::directory::Directory;

@@ -1,10 +1,10 @@
 //! What was wiped is gone from the files, not only from the answers.
 
 use alter_core::{AttemptStatus, AttemptStore as _, AuditKind, Store};
-use alter_store_sqlite::{Open, SqliteStore};
-use alter_testkit::contract::sample::{
+use alter_store_contract::sample::{
     T0, attempt, audit, claim, complete, denied, found, grant, session, stored_app, underway,
 };
+use alter_store_sqlite::{Open, SqliteStore};
 use rusqlite::Connection;
 
 use crate::directory::Directory;

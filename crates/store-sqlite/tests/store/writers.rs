@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use alter_core::{AuditKind, Store};
+use alter_store_contract::sample::{app, audit, count_true, session, stored_app};
 use alter_store_sqlite::{Open, SqliteStore};
-use alter_testkit::contract::sample::{app, audit, count_true, session, stored_app};
 use rusqlite::Connection;
 
 use crate::directory::Directory;

@@ -8,7 +8,7 @@ use std::{
 use alter_core::Store;
 use alter_store_postgres::PostgresStore;
 use alter_store_sqlite::SqliteStore;
-use alter_testkit::postgres;
+use alter_test_postgres as postgres;
 
 /// Which one.
 #[derive(Debug)]

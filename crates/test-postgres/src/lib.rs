@@ -1,5 +1,5 @@
 //! A throw-away PostgreSQL cluster, from the binaries that are installed. Nothing that matters may be in it: it
-//! trusts everybody who reaches its socket, and does not wait for the disk.
+//! trusts everybody who reaches its socket, and does not wait for the disk. A dev-dependency only.
 //!
 //! One per test process ([`database`]), or one of its own for a test that kills it ([`Cluster::new`]). It listens on a
 //! Unix socket in its directory: there is no port to race for. A shell supervises it and holds the reading end of a
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn a_cluster_goes_with_its_process_even_when_that_is_killed() {
         let mut process = Command::new(std::env::current_exe().unwrap());
-        process.args(["--exact", "postgres::tests::a_process_that_waits_to_be_killed"]);
+        process.args(["--exact", "tests::a_process_that_waits_to_be_killed"]);
         let mut process = process.args(["--ignored", "--nocapture"]).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let named = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("at ").map(PathBuf::from));

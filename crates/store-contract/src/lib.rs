@@ -1,6 +1,8 @@
-//! What every storage engine must do: the ports of `alter-core`, one file of cases per noun. An engine's tests call
-//! [`store_contract_tests!`](crate::store_contract_tests), which makes one test of each case, on a new and empty
-//! store. Engines differ in nothing that a case can see.
+//! What every storage engine must do: the ports of `alter-core`, one file of cases per noun. A dev-dependency only.
+//!
+//! An engine's tests call [`store_contract_tests!`], which makes one test of each case, on a new and empty store. Engines
+//! differ in nothing that a case can see. This crate needs `alter-core` alone, so that the tests of an engine compile
+//! neither the other engine nor the server.
 //!
 //! To add a case, write it in its noun's file and name it in the list below (a test here finds forgotten ones). A case
 //! fails by panicking or by an unexpected [`StoreError`](alter_core::StoreError).
@@ -173,7 +175,7 @@ macro_rules! store_contract_tests {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     let (_guard, store) = $make().await;
-                    $crate::contract::$noun::$case(store).await.expect("no error was expected");
+                    $crate::$noun::$case(store).await.expect("no error was expected");
                 }
             )*
         })*
@@ -203,7 +205,7 @@ mod tests {
         let names: Vec<_> = cases.filter_map(|case| case.split('(').next()).collect();
         assert!(names.len() > 50, "the cases were not found");
         for name in names {
-            assert!(include_str!("mod.rs").contains(&format!(" {name},")), "{name} is in no list");
+            assert!(include_str!("lib.rs").contains(&format!(" {name},")), "{name} is in no list");
         }
     }
 }
