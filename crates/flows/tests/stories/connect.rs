@@ -1,0 +1,129 @@
+//! From the claim to the grant.
+
+use alter_core::{AttemptStatus, ClaimRefused, Failure, FailureKind, Operation};
+use alter_flows::{ApproveError, CallbackEnd, ClaimError, Status};
+
+use super::support::{Back, ORIGIN, World};
+
+/// What the app's page is told went wrong; `None` when nothing did.
+fn failure(status: Status) -> Option<FailureKind> {
+    match status {
+        Status::Failed(failure) => failure.map(|Failure { kind, .. }| kind),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_claim_an_approval_and_a_callback_make_a_grant() {
+    let world = World::new().await;
+    let (visit, authorize) = world.leave().await;
+    assert_eq!(world.attempt(&authorize).await.status, AttemptStatus::Started);
+    let end = world.callback(&visit, &Back::from(&authorize).await).await.unwrap();
+    assert!(matches!(&end, CallbackEnd::ToSession(sid) if *sid == visit.sid), "{end:?}");
+
+    let Status::Completed(connections) = world.status(&visit).await.status else {
+        panic!("the flow is over")
+    };
+    let [grant] = &world.grants().await[..] else { panic!("one grant was made") };
+    assert_eq!((connections[0].grant_id, connections[0].operation), (grant.id, Operation::Creation));
+    assert_eq!((world.audited("session_claimed").await, world.audited("grant_connected").await), (1, 1));
+    let attempt = world.attempt(&authorize).await;
+    assert_eq!(attempt.status, AttemptStatus::Succeeded);
+    assert!(attempt.verifier.is_empty() && attempt.body.is_none(), "nothing secret is kept of an attempt");
+}
+
+#[tokio::test]
+async fn the_same_account_connected_again_keeps_its_grant() {
+    let world = World::new().await;
+    let first = world.connect().await;
+    assert_eq!(world.connect().await, first);
+    let [grant] = &world.grants().await[..] else { panic!("one grant") };
+    assert_eq!(grant.credential.generation, 2);
+}
+
+#[tokio::test]
+async fn t17_a_callback_that_comes_again_has_the_same_end_and_changes_nothing() {
+    let world = World::new().await;
+    let (visit, authorize) = world.leave().await;
+    let back = Back::from(&authorize).await;
+    for _ in 0..3 {
+        let end = world.callback(&visit, &back).await.unwrap();
+        assert!(matches!(&end, CallbackEnd::ToSession(sid) if *sid == visit.sid), "{end:?}");
+        assert!(matches!(world.status(&visit).await.status, Status::Completed(_)));
+    }
+    assert_eq!(world.token_requests(), 1, "the code was sent once");
+    let [grant] = &world.grants().await[..] else { panic!("one grant was made") };
+    assert_eq!(grant.credential.generation, 1);
+    assert_eq!(world.audited("grant_connected").await, 1);
+}
+
+#[tokio::test]
+async fn t02_a_code_in_another_browser_ends_the_attempt_and_is_never_sent() {
+    let world = World::new().await;
+    let (visit, authorize) = world.leave().await;
+    let back = Back::from(&authorize).await;
+    let end = world.callback_elsewhere(&back).await.unwrap();
+    assert!(matches!(end, CallbackEnd::OtherBrowser), "{end:?}");
+    world.callback(&visit, &back).await.unwrap();
+    assert_eq!(world.token_requests(), 0);
+    assert_eq!(failure(world.status(&visit).await.status), Some(FailureKind::Browser));
+    world.connect().await;
+}
+
+#[tokio::test]
+async fn a_denial_at_the_provider_is_the_users_and_sends_nothing() {
+    let world = World::new().await;
+    world.mock.set(|switches| switches.auto_deny = true);
+    let (visit, authorize) = world.leave().await;
+    world.callback(&visit, &Back::from(&authorize).await).await.unwrap();
+    assert_eq!(failure(world.status(&visit).await.status), Some(FailureKind::Denied));
+    assert_eq!((world.token_requests(), world.audited("connect_failed").await), (0, 1));
+    world.mock.set(|switches| switches.auto_deny = false);
+    world.connect().await;
+}
+
+#[tokio::test]
+async fn t53_a_refused_claim_changes_nothing_and_the_first_browser_keeps_the_session() {
+    let world = World::new().await;
+    let token = world.session().await;
+    let foreign = world.claim(&token, "https://evil.example").await;
+    assert!(matches!(foreign, Err(ClaimError::Binding { .. })));
+    world.claim(&token, ORIGIN).await.unwrap();
+    let second = world.claim(&token, ORIGIN).await;
+    assert!(matches!(second, Err(ClaimError::Refused(ClaimRefused::OtherBrowser))));
+    assert_eq!(world.audited("session_claimed").await, 1);
+}
+
+#[tokio::test]
+async fn t54_a_token_is_claimed_until_the_last_microsecond_and_not_at_its_end() {
+    let world = World::new().await;
+    let (caller, other) = (world.caller().await, world.caller().await);
+    let first = world.mint(&caller, Default::default()).await.unwrap();
+    let second = world.mint(&other, Default::default()).await.unwrap();
+    world.clock.set(alter_core::Micros(first.expires_at.0 - 1));
+    world.claim(&first.token, ORIGIN).await.unwrap();
+    world.clock.set(second.expires_at);
+    let late = world.claim(&second.token, ORIGIN).await;
+    assert!(matches!(late, Err(ClaimError::Refused(ClaimRefused::Expired))));
+}
+
+#[tokio::test]
+async fn an_approval_waits_ten_seconds_for_the_apps_page() {
+    let world = World::new().await;
+    let visit = world.claim(&world.session().await, ORIGIN).await.unwrap();
+    let claimed_at = world.flows.now();
+    let end = claimed_at.plus_seconds(10);
+    for moment in [claimed_at, alter_core::Micros(end.0 - 1)] {
+        world.clock.set(moment);
+        let waiting = world.approve(&visit).await;
+        assert!(matches!(waiting, Err(ApproveError::WaitingForApp)), "{waiting:?}");
+    }
+    world.clock.set(end);
+    let unreachable = world.approve(&visit).await;
+    assert!(matches!(unreachable, Err(ApproveError::AppUnreachable)), "{unreachable:?}");
+    assert_eq!(world.mock.seen().authorize.len(), 0);
+
+    // The page is heard of after all.
+    world.status(&visit).await;
+    world.approve(&visit).await.unwrap();
+}

@@ -1,0 +1,69 @@
+//! The app's page and the app's backend learn the same end.
+
+use alter_core::Connection;
+use alter_flows::{Poll, Status};
+
+use super::support::{Back, Visit, World};
+
+/// An end in words that both channels have.
+#[derive(Debug, PartialEq)]
+enum End {
+    Open,
+    Completed(Vec<Connection>),
+    Failed(alter_core::Failure),
+    Left,
+    Expired,
+}
+
+async fn told(world: &World, visit: &Visit) -> (End, End) {
+    let page = match world.status(visit).await.status {
+        Status::Open => End::Open,
+        Status::Completed(connections) => End::Completed(connections),
+        Status::Failed(Some(failure)) => End::Failed(failure),
+        Status::Failed(None) => End::Expired,
+        Status::Exited => End::Left,
+        other @ Status::Taken(_) => panic!("{other:?}"),
+    };
+    let backend = match world.poll(&visit.token).await {
+        Poll::Pending { .. } => End::Open,
+        Poll::Completed(connections, _) => End::Completed(connections),
+        Poll::Failed(failure) => End::Failed(failure),
+        Poll::Cancelled => End::Left,
+        Poll::Expired => End::Expired,
+    };
+    (page, backend)
+}
+
+async fn told_alike(world: &World, visit: &Visit) -> End {
+    let (page, backend) = told(world, visit).await;
+    assert_eq!(page, backend);
+    page
+}
+
+#[tokio::test]
+async fn poll_and_status_tell_the_same_of_a_flow_that_goes_on_and_of_one_that_is_done() {
+    let world = World::new().await;
+    let (visit, authorize) = world.leave().await;
+    assert_eq!(told_alike(&world, &visit).await, End::Open);
+    world.callback(&visit, &Back::from(&authorize).await).await.unwrap();
+    let End::Completed(connections) = told_alike(&world, &visit).await else { panic!("it is done") };
+    assert_eq!(connections.len(), 1);
+}
+
+#[tokio::test]
+async fn poll_and_status_tell_the_same_of_a_refusal_an_exit_and_a_lapse() {
+    let world = World::new().await;
+    let (refused, left, lapsed) = (world.visit().await, world.visit().await, world.visit().await);
+    world.cancel(&refused).await.unwrap();
+    let end = told_alike(&world, &refused).await;
+    assert!(
+        matches!(&end, End::Failed(failure) if failure.kind == alter_core::FailureKind::Denied),
+        "{end:?}"
+    );
+
+    world.status_with(&left, None, true).await.unwrap();
+    assert_eq!(told_alike(&world, &left).await, End::Left);
+
+    world.clock.advance_seconds(i64::from(world.stored_app().await.settings.session_ttl));
+    assert_eq!(told_alike(&world, &lapsed).await, End::Expired);
+}

@@ -1,0 +1,133 @@
+//! Each story by its name: the one place that follows when a call of `alter-flows` changes.
+
+use alter_core::{GrantId, StoreError, secret::base64url, time::random_bytes};
+use alter_flows::{
+    ApproveError, CallbackEnd, CallbackRequest, Caller, ClaimError, FlowFault, GrantChoice, MintError,
+    MintRequest, Minted, Poll, Proof, ReleaseError, ReleaseRequest, Released, RevokeGrantError, StatusError,
+    StatusReport, StatusRequest, StepError,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Back, ORIGIN, Visit, World};
+
+/// The request of every call.
+pub(super) const REQUEST: &str = "req_test";
+
+impl World {
+    pub(crate) async fn mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
+        self.flows.mint(caller, request).await
+    }
+
+    /// A session of the app for all its providers; its token.
+    pub(crate) async fn session(&self) -> SecretString {
+        self.mint(&self.caller().await, MintRequest::default()).await.unwrap().token
+    }
+
+    /// A form POST from a page of `origin`, as the SDK makes it.
+    pub(crate) async fn claim(&self, token: &SecretString, origin: &str) -> Result<Visit, ClaimError> {
+        let cb = base64url(&random_bytes::<32>(&*self.random));
+        let proof = Proof::FormOrigin { origin: Some(origin), cb: &cb };
+        let claimed = self.flows.claim(token.expose_secret(), &proof, |_| None).await?;
+        let browser_key = claimed.browser_key.expect("the first claim sets the cookie");
+        Ok(Visit { token: token.clone(), sid: claimed.sid, browser_key, cb })
+    }
+
+    pub(crate) async fn status_with(
+        &self,
+        visit: &Visit,
+        closed: Option<bool>,
+        cancel: bool,
+    ) -> Result<StatusReport, StatusError> {
+        let request = StatusRequest { cb: Some(&visit.cb), cursor: 0, closed, cancel };
+        self.flows.status(visit.token.expose_secret(), Some(ORIGIN), &request).await
+    }
+
+    /// What the app's page learns.
+    pub(crate) async fn status(&self, visit: &Visit) -> StatusReport {
+        self.status_with(visit, None, false).await.unwrap()
+    }
+
+    /// What the app's backend learns.
+    pub(crate) async fn poll(&self, token: &SecretString) -> Poll {
+        self.flows.poll(&self.caller().await, token.expose_secret()).await.unwrap()
+    }
+
+    pub(crate) async fn approve(&self, visit: &Visit) -> Result<url::Url, ApproveError> {
+        let browser = self.flows.browser_hash(&visit.browser_key).unwrap();
+        self.flows.approve(&visit.sid, &browser, "mock").await
+    }
+
+    /// The user's Cancel on one of our pages.
+    pub(crate) async fn cancel(&self, visit: &Visit) -> Result<(), StepError> {
+        let browser = self.flows.browser_hash(&visit.browser_key).unwrap();
+        self.flows.cancel(&visit.sid, &browser).await
+    }
+
+    pub(crate) async fn callback(&self, visit: &Visit, back: &Back) -> Result<CallbackEnd, FlowFault> {
+        let key = |sid: &_| (*sid == visit.sid).then(|| visit.browser_key.clone());
+        self.flows.callback(&request(back), key).await
+    }
+
+    /// A callback in a browser that has no cookie of ours.
+    pub(crate) async fn callback_elsewhere(&self, back: &Back) -> Result<CallbackEnd, FlowFault> {
+        self.flows.callback(&request(back), |_| None).await
+    }
+
+    /// Asks for the token of a grant, for a request to `url`.
+    pub(crate) async fn release(
+        &self,
+        caller: &Caller,
+        grant: GrantId,
+        url: &str,
+    ) -> Result<Released, ReleaseError> {
+        let request = ReleaseRequest {
+            choice: GrantChoice::Id(grant),
+            user_token: None,
+            method: "GET",
+            url,
+            reason: None,
+            acting_for: None,
+        };
+        self.flows.release(caller, &request).await
+    }
+
+    pub(crate) async fn revoke(&self, caller: &Caller, grant: GrantId) -> Result<(), RevokeGrantError> {
+        self.flows.revoke_grant(caller, grant, None, None).await.map(drop)
+    }
+
+    /// One round of the reaper.
+    pub(crate) async fn reap(&self) -> Result<(), StoreError> {
+        self.flows.reap().await
+    }
+}
+
+/// Whole stretches of the way, for tests that begin where they end.
+impl World {
+    /// A user has opened a new session, and the app's page has been heard of.
+    pub(crate) async fn visit(&self) -> Visit {
+        let visit = self.claim(&self.session().await, ORIGIN).await.unwrap();
+        self.status(&visit).await;
+        visit
+    }
+
+    /// As [`Self::visit`], and the user has approved: the authorization URL.
+    pub(crate) async fn leave(&self) -> (Visit, url::Url) {
+        let visit = self.visit().await;
+        let authorize = self.approve(&visit).await.unwrap();
+        (visit, authorize)
+    }
+
+    /// The whole way, to a grant.
+    pub(crate) async fn connect(&self) -> GrantId {
+        let (visit, authorize) = self.leave().await;
+        self.callback(&visit, &Back::from(&authorize).await).await.unwrap();
+        match self.poll(&visit.token).await {
+            Poll::Completed(connections, _) => connections[0].grant_id,
+            other => panic!("not connected: {other:?}"),
+        }
+    }
+}
+
+fn request(back: &Back) -> CallbackRequest<'_> {
+    CallbackRequest { config_id: &back.config_id, query: &back.query, request_id: REQUEST }
+}
