@@ -27,15 +27,21 @@ use alter_core::{AppId, SystemRandom};
 const START: Duration = Duration::from_secs(60);
 
 /// Starts and kills the server on order, and cleans up when nobody is left to give orders. The server is its own
-/// child, so its process id is nobody else's. `$1`: the directory; the rest: the command that starts the server.
+/// child, so its process id is nobody else's. A crash waits for the server's children too: a new server refuses to start
+/// while one of them still has the shared memory. `$1`: the directory; the rest: the command that starts the server.
 const SUPERVISOR: &str = r#"
 trap '' PIPE INT TERM HUP
 dir=$1; shift
 server=
+gone() { while [ -n "$(tr -d '\0' <"/proc/$1/cmdline")" ]; do sleep 0.01; done; }
 while read -r order; do
     case $order in
     start) "$@" >>"$dir/log" 2>&1 & server=$! ;;
-    crash) kill -9 $server $(cat /proc/$server/task/$server/children); wait $server; server= ;;
+    crash)
+        killed="$server $(cat /proc/$server/task/$server/children)"
+        kill -9 $killed; wait $server; server=
+        for process in $killed; do gone $process; done
+        ;;
     esac
     echo done
 done
