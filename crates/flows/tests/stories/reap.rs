@@ -49,7 +49,7 @@ async fn f02_an_attempt_that_was_taken_and_not_sent_is_lost_after_a_minute() {
     let (visit, authorize) = world.leave().await;
     let id = world.attempt(&authorize).await.id;
     let taken_at = world.flows.now();
-    assert!(world.store.consume_attempt(id, taken_at).await.unwrap());
+    assert!(world.store.consume_attempt(id, taken_at).await.unwrap().is_first());
     let edge = taken_at.plus_seconds(LOST_AFTER);
 
     world.clock.set(edge);
