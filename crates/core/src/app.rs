@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, Changed, IdentityProvider, Micros, StoreError};
+use crate::{AppId, Changed, IdentityProvider, Micros, Origin, StoreError};
 
 /// How well a session is bound to the person who started it in the app (threats 6.2). Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -112,8 +112,7 @@ impl AppSettings {
         }
         if let Some(url) = &self.website_url {
             let parsed = url::Url::parse(url).map_err(|_| format!("--website-url {url} is not a URL."))?;
-            crate::origin::check_origin(&crate::origin::origin_of(&parsed))
-                .map_err(|e| format!("--website-url {url}: {e}"))?;
+            Origin::of(&parsed).map_err(|e| format!("--website-url {url}: {e}"))?;
         }
         if let Some(idp) = &self.identity_provider {
             idp.check()?;
@@ -151,9 +150,9 @@ impl App {
     }
 
     /// The origin of `website_url`.
-    pub fn website_origin(&self) -> Option<String> {
+    pub fn website_origin(&self) -> Option<Origin> {
         let url = url::Url::parse(self.settings.website_url.as_deref()?).ok()?;
-        Some(crate::origin::origin_of(&url))
+        Origin::of(&url).ok()
     }
 }
 

@@ -46,6 +46,7 @@ pub use grant::{
 pub use id::{AgentId, AppId, AttemptId, ConfigId, GrantId, KeyId, SessionId, UserId};
 pub use idp::IdentityProvider;
 pub use key::{ApiKey, FoundKey, KeyStore, KeyType};
+pub use origin::Origin;
 pub use outcome::{Connection, Declined, Event, EventName, Failure, FailureKind, Operation};
 pub use provider::{
     ApiAuth, BadParameter, BodyFormat, ClientAuth, Coop, IdentitySource, ProviderConfig, ProviderStore,

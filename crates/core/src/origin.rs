@@ -1,6 +1,9 @@
 //! Web origins and return URLs, judged exactly (S4, S5, T39-T41). The rule for an origin: parse as a browser does,
 //! serialise again, and the result must equal the input byte for byte.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Why an origin was refused: the part at fault, and what to write instead where that can be known.
@@ -26,6 +29,46 @@ impl OriginError {
                 self.fault
             ),
         }
+    }
+}
+
+/// A web origin, serialised as browsers do: https, or http on a loopback host. Stored sessions hold one, so reading a
+/// stored one checks nothing again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Accepts exactly a serialised origin.
+    ///
+    /// # Errors
+    /// As [`check_origin`].
+    pub fn parse(input: &str) -> Result<Self, OriginError> {
+        check_origin(input).map(|()| Self(input.to_owned()))
+    }
+
+    /// The origin of a URL.
+    ///
+    /// # Errors
+    /// As [`check_origin`]: the URL is neither https nor on a loopback host.
+    pub fn of(url: &Url) -> Result<Self, OriginError> {
+        Self::parse(&url.origin().ascii_serialization())
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a browser named exactly this origin; `None` is a header that is absent, or came twice.
+    pub fn is_named_by(&self, header: Option<&str>) -> bool {
+        header == Some(self.as_str())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -124,11 +167,6 @@ pub fn is_loopback(host: &str) -> bool {
         || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The origin of a URL that was already accepted.
-pub fn origin_of(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
-
 /// Query parameters that our redirect adds; a `return_url` must carry none of them (T41).
 pub const RESULT_PARAMETERS: [&str; 14] = [
     "alter_connect_success",
@@ -166,7 +204,7 @@ pub fn check_return_url(input: &str, registered: &[&str]) -> Result<(), String> 
     if url.scheme() == "http" && !is_loopback(url.host_str().unwrap_or_default()) {
         return Err("return_url must be https (http is allowed on a loopback host only).".into());
     }
-    let origin = origin_of(&url);
+    let origin = url.origin().ascii_serialization();
     if !registered.contains(&origin.as_str()) {
         return Err(format!(
             "return_url has the origin {origin}, which is not registered on this app. Register it: alter app set APP --return-origin {origin}"

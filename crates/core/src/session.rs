@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AppId, AttemptId, CallNonce, Connection, Coop, Declined, Event, EventName, Failure, FailureKind,
-    Hash, Level, Micros, Principal, Saved, SessionId, StoreError, UserId,
+    Hash, Level, Micros, Origin, Principal, Saved, SessionId, StoreError, UserId,
 };
 
 /// How long a started attempt may take, seconds: it may outlive the session (protocol 3).
@@ -45,7 +45,7 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionData {
     /// The one origin that may read the result.
-    pub allowed_origin: String,
+    pub allowed_origin: Origin,
     /// Where the redirect transport would return; checked at mint, not used yet.
     pub return_url: Option<String>,
     /// Provider ids that may be connected, in the order the app gave.
@@ -82,7 +82,7 @@ pub struct SessionData {
 
 impl SessionData {
     /// Of a session just minted.
-    pub fn new(allowed_origin: String, providers: Vec<String>, min_binding: Level) -> Self {
+    pub fn new(allowed_origin: Origin, providers: Vec<String>, min_binding: Level) -> Self {
         Self {
             allowed_origin,
             return_url: None,

@@ -13,7 +13,7 @@ fn session(providers: &[&str]) -> Session {
         created_at: T0,
         expires_at: T0.plus_seconds(600),
         data: SessionData::new(
-            "https://app.example".into(),
+            crate::Origin::parse("https://app.example").expect("an origin"),
             providers.iter().map(|p| (*p).to_owned()).collect(),
             Level::L2,
         ),

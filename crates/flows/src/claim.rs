@@ -6,7 +6,8 @@
 //! 4. Claim by compare-and-set; the first browser wins. A refused claim changes nothing.
 
 use alter_core::{
-    App, AuditEntry, AuditKind, Claim, ClaimRefused, Hash, Level, Session, SessionId, StoreError, secret,
+    App, AuditEntry, AuditKind, Claim, ClaimRefused, Hash, Level, Origin, Session, SessionId, StoreError,
+    secret,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -16,7 +17,7 @@ use crate::{Flows, context::hash_secret, metrics};
 #[derive(Debug)]
 pub struct Peek {
     /// Whom the page may talk to.
-    pub allowed_origin: String,
+    pub allowed_origin: Origin,
     /// Shown while it waits.
     pub app_name: String,
 }
@@ -25,7 +26,7 @@ pub struct Peek {
 pub enum Proof<'a> {
     /// Door A: a form POST, with the browser's own `Origin` header.
     FormOrigin {
-        /// The header; `None` when absent.
+        /// The header; `None` when it is absent, or came twice.
         origin: Option<&'a str>,
         /// The SDK's flow id.
         cb: &'a str,
@@ -177,7 +178,7 @@ impl Flows {
 fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Option<(Level, Option<String>)> {
     match proof {
         Proof::FormOrigin { origin, cb } => {
-            let same = *origin == Some(session.data.allowed_origin.as_str());
+            let same = session.data.allowed_origin.is_named_by(*origin);
             (same && is_flow_id(cb)).then(|| (Level::L2, Some((*cb).to_owned())))
         }
         Proof::Opener { cb, v } => {
@@ -186,12 +187,12 @@ fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Option<(Level, Opti
             matches.then(|| (Level::L2, Some((*cb).to_owned())))
         }
         Proof::Marks(marks) => {
-            let referrer = url::Url::parse(&marks.referrer).ok().map(|u| alter_core::origin::origin_of(&u));
+            let referrer = url::Url::parse(&marks.referrer).ok().and_then(|url| Origin::of(&url).ok());
             let proven = app.settings.legacy_clients
                 && marks.opener
                 && marks.name == "alter_oauth_popup"
                 && marks.site != "none"
-                && referrer.as_deref() == Some(session.data.allowed_origin.as_str());
+                && referrer.as_ref() == Some(&session.data.allowed_origin);
             proven.then_some((Level::L1, None))
         }
         Proof::None => None,

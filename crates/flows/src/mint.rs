@@ -9,9 +9,9 @@
 //! 7. Session and nonce are stored in one commit.
 
 use alter_core::{
-    Agent, AgentId, AgentStatus, App, CallNonce, Level, Micros, Session, SessionAgent, SessionData,
+    Agent, AgentId, AgentStatus, App, CallNonce, Level, Micros, Origin, Session, SessionAgent, SessionData,
     SessionId, SessionUser, StoreError,
-    origin::{OriginError, check_origin, check_return_url},
+    origin::{OriginError, check_return_url},
     token,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -140,7 +140,7 @@ impl Flows {
             level => return Err(MintError::BindingNotBuilt(level)),
         };
         let allowed_origin = match request.allowed_origin {
-            Some(origin) => check_origin(&origin).map(|()| origin).map_err(MintError::InvalidOrigin)?,
+            Some(origin) => Origin::parse(&origin).map_err(MintError::InvalidOrigin)?,
             None => app.website_origin().ok_or(MintError::AllowedOriginRequired)?,
         };
         if let Some(url) = &request.return_url {

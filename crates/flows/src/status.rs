@@ -63,7 +63,7 @@ pub enum StatusError {
 }
 
 impl Flows {
-    /// Takes the SDK's report and answers with ours. `origin` is the browser's `Origin` header.
+    /// Takes the SDK's report and answers with ours. `origin` is the browser's `Origin` header; `None` when it is absent, or came twice.
     ///
     /// # Errors
     /// [`StatusError`].
@@ -74,7 +74,7 @@ impl Flows {
         request: &StatusRequest<'_>,
     ) -> Result<StatusReport, StatusError> {
         let session = self.session_by_token(session_token).await?.ok_or(StatusError::InvalidToken)?;
-        if origin != Some(session.data.allowed_origin.as_str()) {
+        if !session.data.allowed_origin.is_named_by(origin) {
             return Err(StatusError::ForeignOrigin);
         }
         if let Some(reason) = taken(&session, request.cb) {

@@ -6,9 +6,9 @@ use alter_core::{
     Agent, AgentCreated, AgentData, AgentId, AgentStatus, ApiKey, App, AppId, AppSettings, Attempt,
     AttemptId, AttemptStatus, AuditEntry, AuditKind, CallNonce, Claim, ClientAuth, CompleteConnect, ConfigId,
     Connection, Coop, Credential, Delegation, Failure, FailureKind, Grant, GrantFilter, GrantId, Hash, KeyId,
-    Level, Micros, Operation, Principal, ProviderConfig, Recipe, ReleaseCredential, Session, SessionAgent,
-    SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom, Underway, User, UserId,
-    time::random_bytes,
+    Level, Micros, Operation, Origin, Principal, ProviderConfig, Recipe, ReleaseCredential, Session,
+    SessionAgent, SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom, Underway, User,
+    UserId, time::random_bytes,
 };
 use serde_json::json;
 
@@ -188,7 +188,8 @@ pub fn config(app: AppId, provider: &str) -> ProviderConfig {
 
 /// A session as minted, offering one provider; it ends at `T0` + 600 s.
 pub fn session(app: AppId) -> Session {
-    let mut data = SessionData::new("https://app.example".into(), vec!["google".into()], Level::L2);
+    let origin = Origin::parse("https://app.example").expect("an origin");
+    let mut data = SessionData::new(origin, vec!["google".into()], Level::L2);
     data.return_url = Some("https://app.example/back".into());
     data.user = Some(SessionUser { id: UserId::new(&SystemRandom), label: "Zoë".into() });
     data.agent = Some(SessionAgent { id: AgentId::new(&SystemRandom), name: "Mail Bot".into() });

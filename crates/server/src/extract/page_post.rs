@@ -8,7 +8,10 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::body::{parse_json, read_body};
+use super::{
+    body::{parse_json, read_body},
+    headers::only,
+};
 use crate::{Shared, error::ApiError};
 
 /// The JSON body of a POST of our own page.
@@ -30,9 +33,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for PagePost<T> {
 
 fn check_origin(headers: &HeaderMap, ours: &str) -> Result<(), ApiError> {
     let refused = || ApiError::plain(ErrorCode::CsrfRefused);
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    let ours_alone =
-        matches!((origins.next(), origins.next()), (Some(only), None) if only.as_bytes() == ours.as_bytes());
+    let ours_alone = only(headers, header::ORIGIN).is_some_and(|origin| origin.as_bytes() == ours.as_bytes());
     let site = headers.get("sec-fetch-site").is_none_or(|site| site.as_bytes() == b"same-origin");
     if ours_alone && site { Ok(()) } else { Err(refused()) }
 }

@@ -22,7 +22,9 @@ use axum::{
 pub(crate) use headers::{html, page};
 use tracing::Instrument;
 
-use crate::{Shared, error::ApiError, metrics::Answering, middleware::trace::Trace, pages::Page};
+use crate::{
+    Shared, error::ApiError, extract::only, metrics::Answering, middleware::trace::Trace, pages::Page,
+};
 
 /// Bytes of request headers above which the answer is 431 (T48): names and values together.
 const HEADER_BYTES: usize = 16 * 1024;
@@ -116,8 +118,7 @@ fn header_bytes(headers: &HeaderMap) -> usize {
 }
 
 fn is_our_host(headers: &HeaderMap, host: &str) -> bool {
-    let mut given = headers.get_all(header::HOST).iter();
-    matches!((given.next(), given.next()), (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
+    only(headers, header::HOST).is_some_and(|given| given.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
 }
 
 fn wrong_host(request: &Request, shared: &Shared) -> Response {

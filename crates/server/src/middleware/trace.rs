@@ -5,6 +5,8 @@
 use alter_core::secret::hex;
 use axum::http::HeaderMap;
 
+use crate::extract::only;
+
 /// `00-` 32 hex `-` 16 hex `-` 2 hex.
 const LENGTH: usize = 55;
 
@@ -20,9 +22,8 @@ pub(crate) struct Trace {
 impl Trace {
     /// `fresh` becomes the trace id of a request that brings none, or one that is malformed.
     pub(crate) fn of(headers: &HeaderMap, fresh: &[u8]) -> Self {
-        let mut given = headers.get_all("traceparent").iter();
-        let (Some(only), None) = (given.next(), given.next()) else { return Self::fresh(fresh) };
-        only.to_str().ok().and_then(parse).unwrap_or_else(|| Self::fresh(fresh))
+        let given = only(headers, "traceparent").and_then(|given| given.to_str().ok());
+        given.and_then(parse).unwrap_or_else(|| Self::fresh(fresh))
     }
 
     fn fresh(bytes: &[u8]) -> Self {

@@ -26,7 +26,7 @@ pub(crate) async fn peek(
     PagePost(request): PagePost<PeekRequest>,
 ) -> Result<Json<PeekAnswer>, ApiError> {
     let peek = shared.flows.peek(&request.token).await?;
-    Ok(Json(PeekAnswer { allowed_origin: peek.allowed_origin, app_name: peek.app_name }))
+    Ok(Json(PeekAnswer { allowed_origin: peek.allowed_origin.to_string(), app_name: peek.app_name }))
 }
 
 pub(crate) async fn claim(

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use crate::{
     Shared,
     error::ApiError,
-    extract::{Browser, clear_cookie, read_body, set_cookie},
+    extract::{Browser, clear_cookie, only, read_body, set_cookie},
     middleware::{RequestId, page},
     pages::{CancelledView, ExpiryReason, Page},
 };
@@ -35,11 +35,7 @@ pub(crate) async fn open(
             _ => "",
         }
     };
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    let origin = match (origins.next(), origins.next()) {
-        (Some(only), None) => only.to_str().ok(),
-        _ => None,
-    };
+    let origin = only(&headers, header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let proof = Proof::FormOrigin { origin, cb: field("cb") };
     match shared.flows.claim(field("session"), &proof, |sid| browser.key(sid)).await {
         Ok(claimed) => enter(&shared, &browser, &claimed).await.unwrap_or_else(IntoResponse::into_response),

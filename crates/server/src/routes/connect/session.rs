@@ -71,12 +71,13 @@ fn render(view: &PageView, shared: &Shared) -> Response {
         sid: Some(sid),
         instance: view.instance,
         app_name: Some(&view.app.settings.name),
-        app_origin: Some(&view.session.data.allowed_origin),
+        app_origin: Some(view.session.data.allowed_origin.as_str()),
     };
     let message = legacy_message(view).map(|m| m.to_string());
-    let legacy = message
-        .as_deref()
-        .map(|message_json| Legacy { message_json, target_origin: &view.session.data.allowed_origin });
+    let legacy = message.as_deref().map(|message_json| Legacy {
+        message_json,
+        target_origin: view.session.data.allowed_origin.as_str(),
+    });
     let send = |status, page: &Page<'_>| html(status, page, &frame);
     let any_connected = !view.session.data.connections.is_empty();
     match &view.screen {

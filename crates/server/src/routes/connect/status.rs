@@ -20,7 +20,7 @@ use super::claim::reason_word;
 use crate::{
     Shared,
     error::ApiError,
-    extract::{parse_json, read_body},
+    extract::{only, parse_json, read_body},
 };
 
 #[utoipa::path(post, path = "/connect/status", request_body(content = StatusRequest, content_type = "text/plain"),
@@ -28,7 +28,7 @@ use crate::{
         (status = 200, body = StatusAnswer), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
     ))]
 pub(crate) async fn status(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
-    let origin = headers.get(header::ORIGIN).cloned();
+    let origin = only(&headers, header::ORIGIN).cloned();
     let (answer, readable) = match answer(&shared, origin.as_ref(), body).await {
         Ok(answer) => (Json(answer).into_response(), true),
         // Everything but "you are the wrong page" may be read by the page that asked: it says nothing of a session.
