@@ -117,6 +117,14 @@ fn t39_only_a_serialised_secure_origin_is_accepted() {
 }
 
 #[test]
+fn an_origin_has_512_bytes_at_most() {
+    let longest = format!("https://{}ab", "a.".repeat(251));
+    assert_eq!(longest.len(), 512);
+    assert_eq!(check_origin(&longest), Ok(()));
+    assert!(check_origin(&format!("{longest}c")).expect_err("513 bytes").fault.contains("longer"));
+}
+
+#[test]
 fn the_message_names_the_fault_and_the_corrected_value() {
     let better = |input: &str| {
         let error = check_origin(input).unwrap_err();

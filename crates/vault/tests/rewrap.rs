@@ -79,9 +79,11 @@ fn f57_an_data_key_under_a_new_root_key_is_the_same_key() {
     let fill = filler();
     let (before, after) = (Vault::new(root(7)), Vault::new(root(8)));
     let wrapped = before.new_data_key("app", &fill).expect("short");
-    let sealed = before.data_key("app", &wrapped).expect("its own").seal(&PLACE, b"v", &fill).expect("short");
+    let key = before.data_key("app", &wrapped).expect("its own");
+    let sealed = key.seal(&PLACE, b"v", &fill).expect("short");
     let moved = before.rewrap_data_key(&after, "app", &wrapped, &fill).expect("its own");
-    assert_eq!(wrapped_key_id(&moved), wrapped_key_id(&wrapped));
+    assert_eq!(wrapped_key_id(&wrapped), Ok(key.id()));
+    assert_eq!(wrapped_key_id(&moved), Ok(key.id()));
     let opened = after.data_key("app", &moved).expect("under the new root key").open(&PLACE, &sealed);
     assert_eq!(opened.expect("it opens").expose_secret(), b"v");
     assert_eq!(before.data_key("app", &moved).err(), Some(VaultError::Refused));
