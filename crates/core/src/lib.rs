@@ -9,6 +9,7 @@ pub mod app;
 pub mod attempt;
 pub mod audit;
 pub mod audit_chain;
+pub mod cause;
 pub mod column;
 pub mod data_key;
 pub mod delegation;
@@ -38,6 +39,7 @@ pub use app::{App, AppSettings, AppStore, Level};
 pub use attempt::{Attempt, AttemptStatus, AttemptStore, CompleteConnect, Consumed, Ended};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
 pub use audit_chain::{Anchor, BadEntry, ChainWalk, Tampering};
+pub use cause::{Cause, Fault, ProviderCode};
 pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, Retired, StoredDataKey};
 pub use delegation::{Delegation, DelegationStore};
 pub use grant::{

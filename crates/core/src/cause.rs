@@ -1,0 +1,212 @@
+//! Why a flow made no grant: one word for each cause, whose turn it is, and whether asking again can help.
+//!
+//! A cause is a type, so that nobody reads it back from a text. What the provider itself said is a [`ProviderCode`]
+//! beside the cause and decides nothing: which of its codes mean something is known to `oauth` alone.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+/// Characters kept of a provider's error code.
+const CODE_MAX: usize = 64;
+/// Stands for a code of which nothing is left.
+const NO_CODE: &str = "unknown_error";
+
+/// The error code that a provider sent, in the alphabet `[a-z0-9_.-]`, 1 to 64 characters (T26).
+///
+/// Its constructor cleans, so a value that is not clean cannot exist. That only `oauth` calls it is the rule of
+/// `clippy.toml`: visibility cannot name one other crate, and `oauth` imports this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProviderCode(String);
+
+impl ProviderCode {
+    /// Makes a code of what a provider sent: lower case, white space as `_`, all else dropped.
+    pub fn cleaned(sent: &str) -> Self {
+        Self(cleaned(sent))
+    }
+
+    /// The cleaned text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn cleaned(sent: &str) -> String {
+    let kept = sent.trim().chars().filter_map(|c| match c.to_ascii_lowercase() {
+        c @ ('a'..='z' | '0'..='9' | '_' | '.' | '-') => Some(c),
+        ' ' => Some('_'),
+        _ => None,
+    });
+    let code: String = kept.take(CODE_MAX).collect();
+    if code.is_empty() { NO_CODE.to_owned() } else { code }
+}
+
+/// A provider that said nothing readable.
+impl Default for ProviderCode {
+    fn default() -> Self {
+        Self(NO_CODE.to_owned())
+    }
+}
+
+/// Cleans again: what stands in a database may have been written by others.
+impl<'de> Deserialize<'de> for ProviderCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|stored| Self(cleaned(&stored)))
+    }
+}
+
+/// Whose turn it is after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The person in front of the browser.
+    User,
+    /// Whoever writes the app.
+    App,
+    /// Whoever runs this server and configures its providers.
+    Operator,
+    /// The provider.
+    Provider,
+    /// This server.
+    Us,
+}
+
+impl Fault {
+    /// The word in documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::App => "app",
+            Self::Operator => "operator",
+            Self::Provider => "provider",
+            Self::Us => "server",
+        }
+    }
+}
+
+macro_rules! causes {
+    ($($(#[$doc:meta])* $name:ident $(($data:ty))? = $word:literal, $fault:ident, is_final: $final:literal;)*) => {
+        /// Why a flow, or an attempt in it, made no grant.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Cause { $($(#[$doc])* #[serde(rename = $word)] $name $(($data))?,)* }
+
+        impl Cause {
+            /// The word in storage, audit entries, logs and `details.reason`. Words are never given another meaning.
+            pub fn as_str(&self) -> &'static str {
+                match self { $(Self::$name { .. } => $word,)* }
+            }
+
+            /// Whose turn it is.
+            pub fn fault(&self) -> Fault {
+                match self { $(Self::$name { .. } => Fault::$fault,)* }
+            }
+
+            /// Whether the same request, sent again, cannot succeed: somebody has to change something first.
+            pub fn is_final(&self) -> bool {
+                match self { $(Self::$name { .. } => $final,)* }
+            }
+
+            /// One of each, in the order of the table: for documents and tests.
+            pub fn one_of_each() -> Vec<Self> {
+                vec![$(Self::$name $((<$data>::default()))?,)*]
+            }
+        }
+    };
+}
+
+causes! {
+    /// The user refused, at the provider or on our consent page.
+    Denied = "denied", User, is_final: true;
+    /// The code came back in another browser than the one that started.
+    OtherBrowser = "other_browser", User, is_final: true;
+    /// The provider answered with an error code that has no row of its own.
+    ProviderRefused(ProviderCode) = "provider_refused", Provider, is_final: false;
+    /// The provider says by its code that it cannot answer now.
+    ProviderUnavailable(ProviderCode) = "provider_unavailable", Provider, is_final: false;
+    /// The provider does not take the code: it has run out, was used, or belongs to another request.
+    CodeRefused(ProviderCode) = "code_refused", Provider, is_final: true;
+    /// The provider does not accept our client.
+    ClientRefused(ProviderCode) = "client_refused", Operator, is_final: true;
+    /// The provider does not accept our callback URL.
+    CallbackUrlRefused(ProviderCode) = "callback_url_refused", Operator, is_final: true;
+    /// The token endpoint answered with a 4xx status and no error code.
+    TokenRequestRefused(u16) = "token_request_refused", Provider, is_final: false;
+    /// The token endpoint answered with a 5xx status, or one that asks for patience (408, 425, 429).
+    TokenEndpointFailed(u16) = "token_endpoint_failed", Provider, is_final: false;
+    /// There was no whole answer of the token endpoint.
+    TokenEndpointUnreachable = "token_endpoint_unreachable", Provider, is_final: false;
+    /// The answer is none of a token endpoint.
+    TokenAnswerNotUnderstood = "token_answer_not_understood", Provider, is_final: false;
+    /// `openid` was asked for and no id_token came.
+    IdTokenMissing = "id_token_missing", Provider, is_final: false;
+    /// The id_token failed a check.
+    IdTokenInvalid = "id_token_invalid", Provider, is_final: false;
+    /// The userinfo endpoint did not say whose account it is, however often it was asked.
+    UserinfoFailed = "userinfo_failed", Provider, is_final: false;
+    /// What the provider says of the account names nobody.
+    IdentityUnreadable = "identity_unreadable", Provider, is_final: false;
+    /// The answer is of another issuer, or names none (RFC 9207).
+    IssMismatch = "iss_mismatch", Provider, is_final: true;
+    /// The answer arrived on another provider's callback URL (RFC 9700 section 4.4).
+    MixUp = "mix_up", Provider, is_final: true;
+    /// The operator removed the provider while the user was there.
+    ProviderNotConfigured = "provider_not_configured", Operator, is_final: true;
+    /// The app deleted the session's agent while the user was at the provider.
+    AgentRevoked = "agent_revoked", App, is_final: true;
+    /// The exchange was lost with the process that ran it; what became of the code at the provider is not known.
+    Interrupted = "interrupted", Us, is_final: false;
+    /// We failed.
+    ServerFault = "server_fault", Us, is_final: false;
+}
+
+impl Cause {
+    /// What the provider said, where it said something.
+    pub fn provider_code(&self) -> Option<&ProviderCode> {
+        match self {
+            Self::ProviderRefused(code)
+            | Self::ProviderUnavailable(code)
+            | Self::CodeRefused(code)
+            | Self::ClientRefused(code)
+            | Self::CallbackUrlRefused(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The status of the token endpoint, where that is all that is known.
+    pub fn provider_status(&self) -> Option<u16> {
+        match self {
+            Self::TokenRequestRefused(status) | Self::TokenEndpointFailed(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// What audit entries and `details` carry of it: our word as `reason`, and apart from it what the provider said.
+    pub fn facts(&self) -> Map<String, Value> {
+        let mut facts = Map::from_iter([("reason".to_owned(), Value::from(self.as_str()))]);
+        if let Some(code) = self.provider_code() {
+            facts.insert("provider_error".to_owned(), code.as_str().into());
+        }
+        if let Some(status) = self.provider_status() {
+            facts.insert("provider_status".to_owned(), status.into());
+        }
+        facts
+    }
+}
+
+/// The word, and what the provider said: for logs.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())?;
+        if let Some(code) = self.provider_code() {
+            write!(f, ": {}", code.as_str())?;
+        }
+        if let Some(status) = self.provider_status() {
+            write!(f, ": {status}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "cause_tests.rs"]
+mod tests;
