@@ -14,6 +14,7 @@ pub mod column;
 pub mod data_key;
 pub mod delegation;
 pub mod exit;
+pub mod failure;
 pub mod grant;
 pub mod id;
 pub mod idp;
@@ -42,6 +43,7 @@ pub use audit_chain::{Anchor, BadEntry, ChainWalk, Tampering};
 pub use cause::{Cause, Fault, ProviderCode};
 pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, Retired, StoredDataKey};
 pub use delegation::{Delegation, DelegationStore};
+pub use failure::Failure;
 pub use grant::{
     Credential, Grant, GrantFilter, GrantStatus, GrantStore, ListedGrant, ReleaseCredential, RevokedGrant,
 };
@@ -49,7 +51,7 @@ pub use id::{AgentId, AppId, AttemptId, ConfigId, GrantId, KeyId, SessionId, Use
 pub use idp::IdentityProvider;
 pub use key::{ApiKey, FoundKey, KeyStore, KeyType};
 pub use origin::Origin;
-pub use outcome::{Connection, Declined, Event, EventName, Failure, FailureKind, Operation};
+pub use outcome::{Connection, Declined, Event, EventName, Operation};
 pub use provider::{
     ApiAuth, BadParameter, BodyFormat, ClientAuth, Coop, IdentitySource, ProviderConfig, ProviderStore,
     Recipe, Scope, UserinfoMethod,

@@ -1,5 +1,5 @@
-//! What comes of a session, as apps are told: connections made, providers refused, failures, events. Data alone; when
-//! each comes about is a rule of `session`.
+//! What comes of a session, as apps are told: connections made, providers refused, events. Data alone; when each comes
+//! about is a rule of `session`.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,36 +68,4 @@ pub enum EventName {
     OauthStarted,
     /// At the end of the exchange.
     OauthComplete,
-}
-
-/// Why something failed, in the codes of protocol 7. Fixed words only: what a provider wrote is never kept
-/// beyond its error code (T26).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The kind.
-    pub kind: FailureKind,
-    /// The provider it concerns.
-    pub provider: Option<String>,
-    /// The provider's own error code, cleaned: `[a-z0-9_.-]`, at most 64 characters.
-    pub provider_error: Option<String>,
-    /// The request to quote to the operator.
-    pub request_id: Option<String>,
-}
-
-/// The causes of protocol 7 that can end a flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// Denied at the provider or on our consent page.
-    Denied,
-    /// The provider answered an error, nonsense, or an identity that cannot be read.
-    Provider,
-    /// The operator's configuration is wrong at the provider: `invalid_client`, `unauthorized_client`.
-    Misconfigured,
-    /// The provider refused the redirect URI.
-    RedirectUri,
-    /// The code came back in another browser than the one that started.
-    Browser,
-    /// We failed.
-    Server,
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AppId, AttemptId, CallNonce, Connection, Coop, Declined, Event, EventName, Failure, FailureKind,
-    Hash, Level, Micros, Origin, Principal, Saved, SessionId, StoreError, UserId,
+    AgentId, AppId, AttemptId, CallNonce, Cause, Connection, Coop, Declined, Event, EventName, Failure, Hash,
+    Level, Micros, Origin, Principal, Saved, SessionId, StoreError, UserId,
 };
 
 /// How long a started attempt may take, seconds: it may outlive the session (protocol 3).
@@ -388,7 +388,7 @@ impl Session {
     pub fn attempt_failed(&mut self, failure: Failure, at: Micros) {
         self.data.underway = None;
         self.back_from_provider(at);
-        if let (FailureKind::Denied, Some(provider)) = (failure.kind, &failure.provider) {
+        if let (Cause::Denied, Some(provider)) = (&failure.cause, &failure.provider) {
             self.data.declined.retain(|d| d.provider != *provider);
             self.data.declined.push(Declined { provider: provider.clone(), at });
         }

@@ -57,7 +57,7 @@ fn connection(at: Micros) -> Connection {
 }
 
 fn denied() -> Failure {
-    Failure { kind: FailureKind::Denied, provider: Some("a".into()), provider_error: None, request_id: None }
+    Failure { cause: Cause::Denied, provider: Some("a".into()), request_id: None }
 }
 
 #[test]

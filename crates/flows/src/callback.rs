@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use alter_core::{Attempt, AttemptStatus, AuditKind, Ended, FailureKind, SessionId, secret};
+use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Ended, SessionId, secret};
 use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
 use secrecy::SecretString;
 use tracing::Instrument;
@@ -60,25 +60,17 @@ impl Flows {
 
         let same_browser = cookie(&session.sid).is_some_and(|key| session.is_browser(&hash_secret(&key)));
         let same_path = attempt.config_id.as_str() == request.config_id;
-        let refuse = |kind, provider_error: Option<&str>, audit| {
-            let end = Ending {
-                status: ending_status(kind),
-                kind,
-                provider_error: provider_error.map(str::to_owned),
-                audit,
-            };
-            self.refuse(&attempt, end, request.request_id)
-        };
+        let refuse = |cause| self.refuse(&attempt, ending(cause), request.request_id);
         match (&callback.outcome, same_browser, same_path) {
             (_, false, false) => return Ok(CallbackEnd::NotOurs),
-            (CallbackOutcome::Error { .. }, false, true) => return Ok(CallbackEnd::OtherBrowser),
+            (CallbackOutcome::Error(_), false, true) => return Ok(CallbackEnd::OtherBrowser),
             (CallbackOutcome::Code(_), false, true) => {
-                refuse(FailureKind::Browser, None, AuditKind::BrowserMismatch).await?;
+                refuse(Cause::OtherBrowser).await?;
                 return Ok(CallbackEnd::OtherBrowser);
             }
             // RFC 9700 section 4.4: the response arrived on another provider's redirect URI.
             (_, true, false) => {
-                refuse(FailureKind::Provider, Some("mix_up"), AuditKind::ConnectFailed).await?;
+                refuse(Cause::MixUp).await?;
                 return Ok(CallbackEnd::ToSession(session.sid));
             }
             (_, true, true) => {}
@@ -86,19 +78,9 @@ impl Flows {
         let config = self.store().get_provider(&attempt.config_id).await?;
         let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
         match callback.outcome {
-            _ if config.is_none() => {
-                refuse(FailureKind::Provider, Some("provider_not_configured"), AuditKind::ConnectFailed)
-                    .await?;
-            }
-            _ if !iss_ok => {
-                refuse(FailureKind::Provider, Some("iss_mismatch"), AuditKind::ConnectFailed).await?
-            }
-            CallbackOutcome::Error { denied: true, .. } => {
-                refuse(FailureKind::Denied, None, AuditKind::ConnectFailed).await?;
-            }
-            CallbackOutcome::Error { code, .. } => {
-                refuse(FailureKind::Provider, Some(&code), AuditKind::ConnectFailed).await?;
-            }
+            _ if config.is_none() => refuse(Cause::ProviderNotConfigured).await?,
+            _ if !iss_ok => refuse(Cause::IssMismatch).await?,
+            CallbackOutcome::Error(cause) => refuse(cause).await?,
             CallbackOutcome::Code(code) => self.exchange_and_wait(&attempt, code, request.request_id).await?,
         }
         Ok(CallbackEnd::ToSession(session.sid))
@@ -153,9 +135,14 @@ impl Flows {
     }
 }
 
-fn ending_status(kind: FailureKind) -> AttemptStatus {
-    match kind {
-        FailureKind::Denied => AttemptStatus::Denied,
+fn ending(cause: Cause) -> Ending {
+    let status = match cause {
+        Cause::Denied => AttemptStatus::Denied,
         _ => AttemptStatus::Failed,
-    }
+    };
+    let audit = match cause {
+        Cause::OtherBrowser => AuditKind::BrowserMismatch,
+        _ => AuditKind::ConnectFailed,
+    };
+    Ending { status, cause, audit }
 }

@@ -9,8 +9,8 @@
 //! 5. the browser gets the authorization URL.
 
 use alter_core::{
-    App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Failure, FailureKind, Hash, Micros,
-    ProviderConfig, Saved, Session, SessionId, StoreError, Underway, secret,
+    App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Cause, Failure, Hash, Micros, ProviderConfig,
+    Saved, Session, SessionId, StoreError, Underway, secret,
     session::{STATUS_WAIT, TRANSACTION_TTL},
 };
 use alter_oauth::{AuthorizationRequest, Pkce};
@@ -103,12 +103,7 @@ impl Flows {
                 // On a failure page nothing is left to refuse: the user leaves.
                 Some(_) if session.data.last_failure.is_some() => session.finish(now),
                 Some(provider) => session.attempt_failed(
-                    Failure {
-                        kind: FailureKind::Denied,
-                        provider: Some(provider),
-                        provider_error: None,
-                        request_id: None,
-                    },
+                    Failure { cause: Cause::Denied, provider: Some(provider), request_id: None },
                     now,
                 ),
                 None => session.finish(now),

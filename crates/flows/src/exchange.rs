@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use alter_core::{
-    AgentStatus, Attempt, AttemptSecret, AttemptStatus, AuditEntry, AuditKind, CompleteConnect, Connection,
-    CredentialPlace, Delegation, Ended, Failure, FailureKind, Grant, GrantId, GrantSecret, Level, Micros,
+    AgentStatus, Attempt, AttemptSecret, AttemptStatus, AuditEntry, AuditKind, Cause, CompleteConnect,
+    Connection, CredentialPlace, Delegation, Ended, Failure, Grant, GrantId, GrantSecret, Level, Micros,
     Operation, ProviderConfig, Session, StoreError,
 };
 use alter_oauth::{Client, IdTokenRefused, Identity, RawAnswer, TokenRefused, TokenSet};
@@ -35,9 +35,9 @@ const ROUNDS: usize = 4;
 /// Why an exchange did not end in a grant.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
-    /// The provider's doing: tell the user, end the attempt.
+    /// The flow makes no grant: tell the user, end the attempt.
     #[error("{why}")]
-    Provider { kind: FailureKind, provider_error: Option<String>, why: String },
+    Refused { cause: Cause, why: String },
     /// Ours. When the answer is in the journal, the attempt stays and the reaper tries again.
     #[error(transparent)]
     Fault(#[from] FlowFault),
@@ -61,19 +61,15 @@ impl From<alter_vault::VaultError> for Stop {
     }
 }
 
-fn provider_stop(code: &str, why: impl std::fmt::Display) -> Stop {
-    Stop::Provider {
-        kind: FailureKind::Provider,
-        provider_error: Some(code.to_owned()),
-        why: why.to_string(),
-    }
+fn refused(cause: Cause, why: impl std::fmt::Display) -> Stop {
+    Stop::Refused { cause, why: why.to_string() }
 }
 
 /// For the metrics.
 fn label(outcome: &Result<(), Stop>) -> &'static str {
     match outcome {
         Ok(()) => "connected",
-        Err(Stop::Provider { .. }) => "refused",
+        Err(Stop::Refused { .. }) => "refused",
         Err(Stop::Fault(_)) => "fault",
         Err(Stop::Later(_)) => "later",
         Err(Stop::Moved) => "moved",
@@ -84,9 +80,7 @@ fn label(outcome: &Result<(), Stop>) -> &'static str {
 pub(crate) struct Ending {
     /// Denied, failed or interrupted.
     pub(crate) status: AttemptStatus,
-    pub(crate) kind: FailureKind,
-    /// The provider's error code, or ours for what it did.
-    pub(crate) provider_error: Option<String>,
+    pub(crate) cause: Cause,
     pub(crate) audit: AuditKind,
 }
 
@@ -120,11 +114,11 @@ impl Flows {
     }
 
     async fn settle(&self, attempt: &Attempt, outcome: Result<(), Stop>, journalled: bool, request_id: &str) {
-        let (status, kind, provider_error) = match outcome {
+        let (status, cause) = match outcome {
             Ok(()) | Err(Stop::Moved) => return,
-            Err(Stop::Provider { kind, provider_error, why }) => {
-                tracing::warn!(sid = %attempt.sid, request_id, provider_error, why, "exchange refused");
-                (AttemptStatus::Failed, kind, provider_error)
+            Err(Stop::Refused { cause, why }) => {
+                tracing::warn!(sid = %attempt.sid, request_id, %cause, why, "exchange refused");
+                (AttemptStatus::Failed, cause)
             }
             Err(Stop::Later(why)) => {
                 tracing::warn!(sid = %attempt.sid, request_id, why, "the answer cannot be judged yet");
@@ -136,10 +130,10 @@ impl Flows {
                     return;
                 }
                 // Not `failed`: a write that was reported lost may have been done, and then the answer is in the journal.
-                (AttemptStatus::Interrupted, FailureKind::Server, None)
+                (AttemptStatus::Interrupted, Cause::ServerFault)
             }
         };
-        let end = Ending { status, kind, provider_error, audit: AuditKind::ConnectFailed };
+        let end = Ending { status, cause, audit: AuditKind::ConnectFailed };
         if let Err(error) = self.end_failed(attempt, end, request_id).await {
             tracing::error!(sid = %attempt.sid, request_id, %error, "the failure could not be stored");
         }
@@ -152,20 +146,31 @@ impl Flows {
         end: Ending,
         request_id: &str,
     ) -> Result<Ended, StoreError> {
-        let Ending { status, kind, provider_error, audit } = end;
-        let config = self.store().get_provider(&attempt.config_id).await?;
-        let provider = config.map(|c| c.recipe.id);
+        let Ending { status, cause, audit } = end;
+        let provider = self.provider_of(attempt).await?;
         let now = self.now();
-        let details = serde_json::json!({ "provider": provider, "provider_error": provider_error, "status": status.as_str() });
+        let mut details = cause.facts();
+        details.insert("provider".to_owned(), provider.clone().into());
+        details.insert("status".to_owned(), status.as_str().into());
         let entry = AuditEntry {
             sid: Some(attempt.sid.clone()),
             request_id: Some(request_id.to_owned()),
-            ..AuditEntry::new(attempt.app_id, now, audit, details)
+            ..AuditEntry::new(attempt.app_id, now, audit, details.into())
         };
-        let failure = Failure { kind, provider, provider_error, request_id: Some(request_id.to_owned()) };
+        let failure = Failure { cause, provider, request_id: Some(request_id.to_owned()) };
         let ended = self.store().fail_attempt(attempt.id, status, failure, entry, now).await?;
         metrics::session_ended_with(ended);
         Ok(ended)
+    }
+
+    /// The provider's id. When the operator has removed its configuration, the session still knows it.
+    async fn provider_of(&self, attempt: &Attempt) -> Result<Option<String>, StoreError> {
+        if let Some(config) = self.store().get_provider(&attempt.config_id).await? {
+            return Ok(Some(config.recipe.id));
+        }
+        let session = self.store().get_session(&attempt.sid).await?;
+        let underway = session.and_then(|session| session.data.underway);
+        Ok(underway.filter(|u| u.attempt == attempt.id).map(|u| u.provider))
     }
 
     /// Steps 1 to 3: the answer, and when it came.
@@ -189,7 +194,7 @@ impl Flows {
             &attempt.redirect_uri,
         )
         .await
-        .map_err(|error| provider_stop("token_endpoint_unreachable", error))?;
+        .map_err(|error| refused(Cause::TokenEndpointUnreachable, error))?;
         // Now: the journal may have to wait, and what the answer says of its own end counts from its coming.
         let received_at = self.now();
         // From here to the end of `journal` is the window in which a crash loses what the provider has given away.
@@ -293,7 +298,7 @@ impl Flows {
                 Some(verified.await.map_err(id_token_stop)?)
             }
             _ if asked_openid && recipe.jwks_url.is_some() => {
-                return Err(provider_stop("id_token_missing", "openid was asked for and no id_token came"));
+                return Err(refused(Cause::IdTokenMissing, "openid was asked for and no id_token came"));
             }
             _ => None,
         };
@@ -302,7 +307,7 @@ impl Flows {
             false => None,
         };
         alter_oauth::identity(recipe, claims.as_ref(), userinfo.as_ref(), tokens)
-            .map_err(|e| provider_stop("identity_unreadable", e))
+            .map_err(|e| refused(Cause::IdentityUnreadable, e))
     }
 
     async fn ask_userinfo(&self, config: &ProviderConfig, tokens: &TokenSet) -> Result<Value, Stop> {
@@ -323,7 +328,7 @@ impl Flows {
             }
             tokio::time::sleep(pause).await;
         }
-        ask().await.map_err(|e| provider_stop("userinfo_failed", e))
+        ask().await.map_err(|e| refused(Cause::UserinfoFailed, e))
     }
 
     async fn completion(
@@ -414,7 +419,7 @@ impl Flows {
         let found = self.store().get_agent(session.app_id, agent.id).await?;
         match found.is_some_and(|agent| agent.status != AgentStatus::Revoked) {
             true => Ok(()),
-            false => Err(provider_stop("agent_revoked", "the session's agent was deleted meanwhile")),
+            false => Err(refused(Cause::AgentRevoked, "the session's agent was deleted meanwhile")),
         }
     }
 
@@ -434,7 +439,7 @@ impl Flows {
 
     async fn config_of(&self, attempt: &Attempt) -> Result<ProviderConfig, Stop> {
         let config = self.store().get_provider(&attempt.config_id).await?;
-        config.ok_or_else(|| provider_stop("provider_not_configured", "the operator removed the provider"))
+        config.ok_or_else(|| refused(Cause::ProviderNotConfigured, "the operator removed the provider"))
     }
 }
 
@@ -459,25 +464,15 @@ struct Source<'a> {
 }
 
 /// Keys that could not be fetched say nothing about the id_token: the answer stays in the journal and is tried again.
-fn id_token_stop(refused: IdTokenRefused) -> Stop {
-    match refused {
+fn id_token_stop(error: IdTokenRefused) -> Stop {
+    match error {
         IdTokenRefused::Keys(error) => Stop::Later(error.to_string()),
-        refused => provider_stop("id_token_invalid", refused),
+        invalid => refused(Cause::IdTokenInvalid, invalid),
     }
 }
 
-fn token_stop(refused: TokenRefused) -> Stop {
-    let why = refused.to_string();
-    let (kind, code) = match refused {
-        TokenRefused::Provider { code, redirect_uri: true, .. } => (FailureKind::RedirectUri, code),
-        TokenRefused::Provider { code, misconfigured: true, .. } => (FailureKind::Misconfigured, code),
-        TokenRefused::Provider { code, .. } => (FailureKind::Provider, code),
-        TokenRefused::NotUnderstood { .. } => {
-            (FailureKind::Provider, "token_answer_not_understood".to_owned())
-        }
-        TokenRefused::ServerError { status } => (FailureKind::Provider, format!("token_endpoint_{status}")),
-    };
-    Stop::Provider { kind, provider_error: Some(code), why }
+fn token_stop(error: TokenRefused) -> Stop {
+    refused(error.cause(), &error)
 }
 
 /// What an agent is given: no scope that the consent page did not name, whatever the provider granted beside (T13).

@@ -1,8 +1,7 @@
 //! Which page a browser sees at `/connect/s/{sid}`.
 
 use alter_core::{
-    App, Connection, EndKind, Failure, FailureKind, Hash, ProviderConfig, Session, SessionId, State,
-    StoreError,
+    App, Cause, Connection, EndKind, Failure, Hash, ProviderConfig, Session, SessionId, State, StoreError,
 };
 use secrecy::SecretString;
 
@@ -149,6 +148,6 @@ fn screen(session: &Session, now: alter_core::Micros) -> Screen {
 impl Screen {
     /// The failure is a refusal by the user.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Failed { failure, .. } if failure.kind == FailureKind::Denied)
+        matches!(self, Self::Failed { failure, .. } if failure.cause == Cause::Denied)
     }
 }

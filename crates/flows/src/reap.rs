@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use alter_core::{Attempt, AttemptStatus, AuditKind, FailureKind, Micros, StoreError};
+use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Micros, StoreError};
 
 use crate::{Flows, exchange::Ending, metrics, status::settle};
 
@@ -131,12 +131,7 @@ impl Flows {
             if self.inner.in_hand.holds(attempt.id) {
                 continue;
             }
-            let end = Ending {
-                status,
-                kind: FailureKind::Server,
-                provider_error: Some("interrupted".to_owned()),
-                audit: AuditKind::ConnectFailed,
-            };
+            let end = Ending { status, cause: Cause::Interrupted, audit: AuditKind::ConnectFailed };
             let ended = self.end_failed(&attempt, end, "reaper").await;
             if let Err(StoreError::Unavailable(_)) = ended {
                 // Away again: whoever has an answer goes first again.

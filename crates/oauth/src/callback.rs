@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-use alter_core::Recipe;
+use alter_core::{Cause, Recipe};
 use secrecy::SecretString;
 
-use crate::{claims, clean};
+use crate::{claims, provider_error};
 
 /// Bytes of a query that are looked at.
 const QUERY_MAX: usize = 16 * 1024;
@@ -16,12 +16,6 @@ const VALUE_MAX: usize = 4 * 1024;
 
 /// Characters of our own states: 32 bytes as base64url.
 const STATE_LEN: usize = 43;
-
-/// The codes by which providers say that the user said no: the standard one, as Salesforce writes it, and the two
-/// that LinkedIn documents.
-/// Any other code is a failure, not a decision.
-const DENIALS: [&str; 4] =
-    ["access_denied", "access-denied", "user_cancelled_login", "user_cancelled_authorize"];
 
 /// A response that can be read in one way only.
 pub struct Callback {
@@ -47,13 +41,8 @@ impl fmt::Debug for Callback {
 pub enum CallbackOutcome {
     /// To be exchanged, once.
     Code(SecretString),
-    /// The provider sent no code.
-    Error {
-        /// `[a-z0-9_.-]{1,64}`, made from what the provider sent. `error_description` is not read.
-        code: String,
-        /// The user said no.
-        denied: bool,
-    },
+    /// The provider sent an error in its place: [`Cause::Denied`] when the user said no. `error_description` is not read.
+    Error(Cause),
 }
 
 /// Why a response is not one (T16). Nothing of it appears in the text.
@@ -118,10 +107,7 @@ pub fn parse_callback(query: &str) -> Result<Callback, BadCallback> {
         (None, None) => return Err(BadCallback::Empty),
         (Some(code), None) if is_code(&code) => CallbackOutcome::Code(code.into()),
         (Some(_), None) => return Err(BadCallback::Code),
-        (None, Some(error)) => CallbackOutcome::Error {
-            denied: DENIALS.contains(&error.as_str()),
-            code: clean::error_code(&error),
-        },
+        (None, Some(error)) => CallbackOutcome::Error(provider_error::of_callback(&error)),
     };
     Ok(Callback { state, outcome, iss: known.iss })
 }

@@ -3,23 +3,6 @@
 
 use alter_core::text::{is_hidden, one_line};
 
-/// Characters kept of an error code.
-const CODE_MAX: usize = 64;
-
-/// Stands for an error code of which nothing is left.
-const NO_CODE: &str = "unknown_error";
-
-/// An error code in the alphabet `[a-z0-9_.-]`, 1 to 64 characters: lower case, white space as `_`, all else dropped.
-pub(crate) fn error_code(raw: &str) -> String {
-    let kept = raw.trim().chars().filter_map(|c| match c.to_ascii_lowercase() {
-        c @ ('a'..='z' | '0'..='9' | '_' | '.' | '-') => Some(c),
-        ' ' => Some('_'),
-        _ => None,
-    });
-    let code: String = kept.take(CODE_MAX).collect();
-    if code.is_empty() { NO_CODE.to_owned() } else { code }
-}
-
 /// A label for people: no control, no invisible formatting or bidirectional characters, white space collapsed,
 /// at most `max` characters. `None` when nothing is left.
 pub(crate) fn label(raw: &str, max: usize) -> Option<String> {
@@ -41,24 +24,6 @@ pub(crate) fn is_plain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn t26_an_error_code_is_in_its_alphabet_whatever_was_sent() {
-        for (raw, code) in [
-            ("access_denied", "access_denied"),
-            (" Access Denied ", "access_denied"),
-            ("<script>alert(1)</script>", "scriptalert1script"),
-            ("a\r\nSet-Cookie: x=1", "aset-cookie_x1"),
-            ("\u{1b}[31mred", "31mred"),
-            ("\u{202e}kcatta", "kcatta"),
-            ("", "unknown_error"),
-            ("\u{0}\u{7f}<>", "unknown_error"),
-            ("\u{ff21}", "unknown_error"),
-        ] {
-            assert_eq!(error_code(raw), code, "{raw:?}");
-        }
-        assert_eq!(error_code(&"x".repeat(1_000_000)).len(), 64);
-    }
 
     #[test]
     fn t26_a_label_keeps_letters_of_any_script_and_nothing_that_hides() {

@@ -13,6 +13,7 @@
 //! | `exchange.rs` | the token request (section 4.1.3): sends, and hands back the answer unread |
 //! | `raw_answer.rs` | that answer, in the form in which it is journalled |
 //! | `token_answer.rs` | reading it (section 5), tolerant in what providers vary, strict in what is dangerous |
+//! | `provider_error.rs` | what an error code of a provider means, in both answers |
 //! | `jwks.rs`, `jwks_cache.rs`, `kept.rs` | the keys that sign JWTs (RFC 7517), and keeping them, for each app apart |
 //! | `jws.rs` | a signed JWT: its header and its signature (RFC 7515, RFC 8725) |
 //! | `id_token.rs`, `claims.rs` | the id_token: a signed JWT, then its claims (OpenID Connect Core section 3.1.3.7) |
@@ -36,6 +37,7 @@ mod jwks_cache;
 mod jws;
 mod kept;
 mod pkce;
+mod provider_error;
 mod raw_answer;
 mod revoke;
 mod strict_json;

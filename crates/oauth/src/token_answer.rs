@@ -6,11 +6,11 @@
 
 use std::fmt;
 
-use alter_core::Recipe;
+use alter_core::{Cause, Recipe};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use crate::{RawAnswer, clean, strict_json};
+use crate::{RawAnswer, clean, provider_error, strict_json};
 
 /// The longest life believed: ten years, in seconds.
 const LIFE_MAX: u32 = 315_360_000;
@@ -21,15 +21,6 @@ const SCOPE_LEN_MAX: usize = 512;
 
 /// Statuses that say "not now" rather than "no" (RFC 9110, RFC 6585).
 const LATER: [u16; 3] = [408, 425, 429];
-
-/// Codes by which our client itself is refused: RFC 6749 section 5.2, then those that GitHub and Slack document.
-const MISCONFIGURED: [&str; 5] = [
-    "invalid_client",
-    "unauthorized_client",
-    "incorrect_client_credentials",
-    "invalid_client_id",
-    "bad_client_secret",
-];
 
 /// What was granted.
 pub struct TokenSet {
@@ -72,15 +63,14 @@ impl fmt::Debug for TokenSet {
 /// Why the answer grants nothing. Texts are fit for logs and pages: nothing in them is the provider's but a cleaned code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefused {
-    /// The provider said no.
-    #[error("the provider refused: {code}")]
-    Provider {
-        /// `[a-z0-9_.-]{1,64}`; `http_4xx` when a status is all it said.
-        code: String,
-        /// Our client is refused, not this user: the operator must look.
-        misconfigured: bool,
-        /// It is about the redirect URI: the operator must register ours.
-        redirect_uri: bool,
+    /// The provider said no, with an error code.
+    #[error("the provider refused: {0}")]
+    Provider(Cause),
+    /// It said no, by a 4xx status alone.
+    #[error("the provider refused with {status}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
     },
     /// It is no answer of a token endpoint.
     #[error("the provider's answer was not understood: {why}")]
@@ -96,6 +86,18 @@ pub enum TokenRefused {
     },
 }
 
+impl TokenRefused {
+    /// What a flow that ends here ends of.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Provider(cause) => cause.clone(),
+            Self::Status { status } => Cause::TokenRequestRefused(*status),
+            Self::NotUnderstood { .. } => Cause::TokenAnswerNotUnderstood,
+            Self::ServerError { status } => Cause::TokenEndpointFailed(*status),
+        }
+    }
+}
+
 /// Reads one answer.
 ///
 /// # Errors
@@ -108,7 +110,7 @@ pub fn parse_token_answer(recipe: &Recipe, answer: &RawAnswer) -> Result<TokenSe
     let document = document(answer);
     if (400..500).contains(&status) {
         let code = document.ok().and_then(|document| error_of(recipe, &document));
-        return Err(refusal(&code.unwrap_or_else(|| format!("http_{status}"))));
+        return Err(code.map_or(TokenRefused::Status { status }, |code| refusal(&code)));
     }
     if !(200..300).contains(&status) {
         return Err(not_understood("its status is neither success nor error"));
@@ -124,13 +126,8 @@ fn not_understood(why: &'static str) -> TokenRefused {
     TokenRefused::NotUnderstood { why }
 }
 
-fn refusal(raw: &str) -> TokenRefused {
-    let code = clean::error_code(raw);
-    TokenRefused::Provider {
-        misconfigured: MISCONFIGURED.contains(&code.as_str()),
-        redirect_uri: code.contains("redirect_uri"),
-        code,
-    }
+fn refusal(sent: &str) -> TokenRefused {
+    TokenRefused::Provider(provider_error::of_token_answer(sent))
 }
 
 /// The body as one object, by what it looks like: `Content-Type` is often wrong.

@@ -1,5 +1,6 @@
 //! Documented answers of real providers, odd ones, and hostile ones.
 
+use alter_core::Fault;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -23,7 +24,7 @@ fn read(body: &Value) -> Result<TokenSet, TokenRefused> {
 
 fn code_of(result: Result<TokenSet, TokenRefused>) -> String {
     match result {
-        Err(TokenRefused::Provider { code, .. }) => code,
+        Err(TokenRefused::Provider(cause)) => cause.provider_code().unwrap().as_str().to_owned(),
         other => panic!("{other:?}"),
     }
 }
@@ -97,19 +98,22 @@ fn f42_an_error_under_status_200_is_an_error_even_beside_a_token() {
 
 #[test]
 fn f44_a_refused_client_and_an_unregistered_redirect_uri_are_the_operators() {
-    for (code, ours, uri) in [
-        ("invalid_client", true, false),
-        ("unauthorized_client", true, false),
-        ("incorrect_client_credentials", true, false),
-        ("redirect_uri_mismatch", false, true),
-        ("bad_redirect_uri", false, true),
-        ("invalid_grant", false, false),
+    for (code, reason) in [
+        ("invalid_client", "client_refused"),
+        ("unauthorized_client", "client_refused"),
+        ("incorrect_client_credentials", "client_refused"),
+        ("redirect_uri_mismatch", "callback_url_refused"),
+        ("bad_redirect_uri", "callback_url_refused"),
+        ("invalid_grant", "code_refused"),
+        ("temporarily_unavailable", "provider_unavailable"),
+        ("invalid_scope", "provider_refused"),
     ] {
         for status in [200, 400, 401] {
             let body = json!({ "error": code }).to_string();
-            let expected =
-                TokenRefused::Provider { code: code.into(), misconfigured: ours, redirect_uri: uri };
-            assert_eq!(read_as(status, JSON, body.as_bytes()).unwrap_err(), expected);
+            let cause = read_as(status, JSON, body.as_bytes()).unwrap_err().cause();
+            assert_eq!((cause.as_str(), cause.provider_code().unwrap().as_str()), (reason, code));
+            let of_operator = matches!(reason, "client_refused" | "callback_url_refused");
+            assert_eq!(cause.fault() == Fault::Operator, of_operator, "{code}");
         }
     }
 }
@@ -120,8 +124,9 @@ fn f39_a_provider_that_is_not_well_has_not_refused() {
         let refused = read_as(status, JSON, br#"{"error":"invalid_grant"}"#).unwrap_err();
         assert_eq!(refused, TokenRefused::ServerError { status });
     }
-    assert_eq!(code_of(read_as(403, "text/html", b"<html>")), "http_403");
-    assert_eq!(code_of(read_as(400, JSON, br#"{"error":"a","error":"b"}"#)), "http_400");
+    let by_status = |status| TokenRefused::Status { status };
+    assert_eq!(read_as(403, "text/html", b"<html>").unwrap_err(), by_status(403));
+    assert_eq!(read_as(400, JSON, br#"{"error":"a","error":"b"}"#).unwrap_err(), by_status(400));
     assert!(is_not_understood(&read_as(302, JSON, b"{}")));
 }
 

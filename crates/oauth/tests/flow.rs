@@ -2,6 +2,7 @@
 
 mod support;
 
+use alter_core::{Cause, ProviderCode};
 use alter_mock_provider::{ClientAuth, MockProvider, Raw, ResponseParam, TokenFault};
 use alter_oauth::{
     BadCallback, CallbackOutcome, DiscoveryError, MixUp, RawAnswer, TokenRefused, UserinfoError, check_iss,
@@ -49,7 +50,7 @@ async fn each_way_of_client_authentication_is_accepted_by_a_provider_that_takes_
         world.recipe.client_auth = ours;
         let result = world.tokens(&Flow::new(&["a"])).await;
         assert_eq!(result.is_ok(), accepted, "{theirs:?} {ours:?} {result:?}");
-        assert!(accepted || matches!(result, Err(TokenRefused::Provider { misconfigured: true, .. })));
+        assert!(accepted || matches!(result, Err(TokenRefused::Provider(Cause::ClientRefused(_)))));
     }
     world.provider.set(|s| s.client_auth = ClientAuth::Any);
     world.provider.register_client(CLIENT, None, &[CALLBACK]);
@@ -175,7 +176,10 @@ async fn t23_a_code_of_another_flow_fails_by_its_verifier_and_where_that_is_igno
     let (attacker, victim) = (Flow::new(&["openid"]), Flow::new(&["openid"]));
     let stolen = world.code(&attacker).await;
     let refused = world.read(&world.send(&stolen, &victim).await.unwrap()).unwrap_err();
-    assert!(matches!(&refused, TokenRefused::Provider { code, .. } if code == "invalid_grant"), "{refused}");
+    assert!(
+        matches!(&refused, TokenRefused::Provider(Cause::CodeRefused(code)) if code.as_str() == "invalid_grant"),
+        "{refused}"
+    );
 
     world.provider.set(|s| s.ignore_pkce = true);
     let stolen = world.code(&attacker).await;
@@ -188,11 +192,11 @@ async fn t23_a_code_of_another_flow_fails_by_its_verifier_and_where_that_is_igno
 async fn t26_a_denial_of_any_content_becomes_a_code_of_a_small_alphabet() {
     let world = World::new().await;
     let flow = Flow::new(&["a"]);
-    for (error, code, denied) in [
-        ("access_denied", "access_denied", true),
-        ("<script>alert(1)</script>", "scriptalert1script", false),
-        ("a\r\nSet-Cookie: b", "aset-cookie_b", false),
-        ("\u{202e}\u{1b}[31m", "31m", false),
+    for (error, code) in [
+        ("access_denied", None),
+        ("<script>alert(1)</script>", Some("scriptalert1script")),
+        ("a\r\nSet-Cookie: b", Some("aset-cookie_b")),
+        ("\u{202e}\u{1b}[31m", Some("31m")),
     ] {
         world.provider.set(|s| {
             s.auto_deny = true;
@@ -200,8 +204,9 @@ async fn t26_a_denial_of_any_content_becomes_a_code_of_a_small_alphabet() {
             s.deny_description = Some("<script>\u{202e}".into());
         });
         match world.callback(&flow).await.outcome {
-            CallbackOutcome::Error { code: cleaned, denied: was } => {
-                assert_eq!((cleaned.as_str(), was), (code, denied))
+            CallbackOutcome::Error(cause) => {
+                assert_eq!(cause.provider_code().map(ProviderCode::as_str), code, "{error}");
+                assert_eq!(cause == Cause::Denied, code.is_none(), "{error}");
             }
             CallbackOutcome::Code(_) => panic!("{error}"),
         }
@@ -269,7 +274,7 @@ async fn f39_to_f46_a_failing_token_endpoint_is_named_for_what_it_does() {
         (TokenFault::Status(429), "ServerError { status: 429 }"),
         (TokenFault::Html200, "NotUnderstood"),
         (TokenFault::Error200, "bad_verification_code"),
-        (TokenFault::InvalidClient, "misconfigured: true"),
+        (TokenFault::InvalidClient, "ClientRefused"),
     ] {
         world.provider.set(|s| s.token_fault = Some(fault.clone()));
         let refused = format!("{:?}", world.tokens(&Flow::new(&["a"])).await.unwrap_err());

@@ -1,13 +1,15 @@
 //! HTTP on the outside, a flow call on the inside. A route reads the request, calls one flow, maps the outcome.
 //!
 //! Rooms: `accept` (the listening loop and its limits), `middleware` (what every request passes), `extract` (who
-//! calls, from which browser, with which body), `metrics`, `routes` (files mirror URL paths), `pages` (what people see).
+//! calls, from which browser, with which body), `metrics`, `routes` (files mirror URL paths), `pages` (what people see), `failure`
+//! (what is told of a flow that made no grant).
 //! Not here: rules, SQL, settings. To add an endpoint: a file under `routes/` at its URL path, its types and codes in
 //! `alter-api`, a line in `routes::all`.
 
 mod accept;
 mod error;
 pub mod extract;
+pub mod failure;
 pub mod metrics;
 mod middleware;
 pub mod openapi;

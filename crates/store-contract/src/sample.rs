@@ -4,8 +4,8 @@ use std::{fmt::Debug, sync::Arc};
 
 use alter_core::{
     Agent, AgentCreated, AgentData, AgentId, AgentStatus, ApiKey, App, AppId, AppSettings, Attempt,
-    AttemptId, AttemptStatus, AuditEntry, AuditKind, CallNonce, Claim, ClientAuth, CompleteConnect, ConfigId,
-    Connection, Coop, Credential, Delegation, Failure, FailureKind, Grant, GrantFilter, GrantId, Hash, KeyId,
+    AttemptId, AttemptStatus, AuditEntry, AuditKind, CallNonce, Cause, Claim, ClientAuth, CompleteConnect,
+    ConfigId, Connection, Coop, Credential, Delegation, Failure, Grant, GrantFilter, GrantId, Hash, KeyId,
     Level, Micros, Operation, Origin, Principal, ProviderConfig, Recipe, ReleaseCredential, Session,
     SessionAgent, SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom, Underway, User,
     UserId, time::random_bytes,
@@ -351,12 +351,7 @@ fn connection(grant: &Grant, operation: Operation) -> Connection {
 
 /// A denial.
 pub fn denied() -> Failure {
-    Failure {
-        kind: FailureKind::Denied,
-        provider: Some("google".into()),
-        provider_error: Some("access_denied".into()),
-        request_id: Some("request".into()),
-    }
+    Failure { cause: Cause::Denied, provider: Some("google".into()), request_id: Some("request".into()) }
 }
 
 /// An audit entry with every field.

@@ -37,6 +37,11 @@ impl TestAttempt {
         self.status["details"]["provider_error"].as_str().unwrap_or_default()
     }
 
+    /// `details.reason` of a failed attempt; empty when there is none.
+    pub fn reason(&self) -> &str {
+        self.status["details"]["reason"].as_str().unwrap_or_default()
+    }
+
     /// The one connection that was made.
     ///
     /// # Panics

@@ -1,14 +1,14 @@
 //! From the claim to the grant.
 
-use alter_core::{AttemptStatus, ClaimRefused, Failure, FailureKind, Operation};
+use alter_core::{AttemptStatus, Cause, ClaimRefused, Failure, Operation};
 use alter_flows::{ApproveError, CallbackEnd, ClaimError, Status};
 
 use super::support::{Back, ORIGIN, World};
 
 /// What the app's page is told went wrong; `None` when nothing did.
-fn failure(status: Status) -> Option<FailureKind> {
+fn failure(status: Status) -> Option<Cause> {
     match status {
-        Status::Failed(failure) => failure.map(|Failure { kind, .. }| kind),
+        Status::Failed(failure) => failure.map(|Failure { cause, .. }| cause),
         _ => None,
     }
 }
@@ -66,7 +66,7 @@ async fn t02_a_code_in_another_browser_ends_the_attempt_and_is_never_sent() {
     assert!(matches!(end, CallbackEnd::OtherBrowser), "{end:?}");
     world.callback(&visit, &back).await.unwrap();
     assert_eq!(world.token_requests(), 0);
-    assert_eq!(failure(world.status(&visit).await.status), Some(FailureKind::Browser));
+    assert_eq!(failure(world.status(&visit).await.status), Some(Cause::OtherBrowser));
     world.connect().await;
 }
 
@@ -76,7 +76,7 @@ async fn a_denial_at_the_provider_is_the_users_and_sends_nothing() {
     world.mock.set(|switches| switches.auto_deny = true);
     let (visit, authorize) = world.leave().await;
     world.callback(&visit, &Back::from(&authorize).await).await.unwrap();
-    assert_eq!(failure(world.status(&visit).await.status), Some(FailureKind::Denied));
+    assert_eq!(failure(world.status(&visit).await.status), Some(Cause::Denied));
     assert_eq!((world.token_requests(), world.audited("connect_failed").await), (0, 1));
     world.mock.set(|switches| switches.auto_deny = false);
     world.connect().await;

@@ -56,10 +56,7 @@ async fn poll_and_status_tell_the_same_of_a_refusal_an_exit_and_a_lapse() {
     let (refused, left, lapsed) = (world.visit().await, world.visit().await, world.visit().await);
     world.cancel(&refused).await.unwrap();
     let end = told_alike(&world, &refused).await;
-    assert!(
-        matches!(&end, End::Failed(failure) if failure.kind == alter_core::FailureKind::Denied),
-        "{end:?}"
-    );
+    assert!(matches!(&end, End::Failed(failure) if failure.cause == alter_core::Cause::Denied), "{end:?}");
 
     world.status_with(&left, None, true).await.unwrap();
     assert_eq!(told_alike(&world, &left).await, End::Left);

@@ -1,6 +1,6 @@
 //! What the reaper ends, and when: at the documented moment and not a microsecond before.
 
-use alter_core::{AttemptStatus, FailureKind, Micros};
+use alter_core::{AttemptStatus, Cause, Micros};
 use alter_flows::{Poll, Status};
 use alter_mock_provider::Raw;
 
@@ -61,7 +61,7 @@ async fn f02_an_attempt_that_was_taken_and_not_sent_is_lost_after_a_minute() {
     world.reap().await.unwrap();
     assert_eq!(world.attempt(&authorize).await.status, AttemptStatus::Interrupted);
     let Status::Failed(Some(failure)) = world.status(&visit).await.status else { panic!("it has failed") };
-    assert_eq!(failure.kind, FailureKind::Server);
+    assert_eq!(failure.cause, Cause::Interrupted);
     assert_eq!((world.token_requests(), world.audited("connect_failed").await), (0, 1));
     world.connect().await;
 }

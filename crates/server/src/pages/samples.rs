@@ -265,6 +265,7 @@ fn ending() -> Vec<Sample> {
         sample("denied-several", denied(BOTH), FLOW),
         sample("provider-error-unavailable", failed(ProviderFault::Unavailable, BOTH), FLOW),
         sample("provider-error-misconfigured", failed(ProviderFault::Misconfigured, FINAL), FLOW),
+        sample("provider-error-agent-gone", failed(ProviderFault::AgentGone, FINAL), FLOW),
         sample(
             "provider-error-refused",
             Page::ProviderError(ProviderErrorView {

@@ -212,13 +212,15 @@ pub struct ProviderErrorView<'a> {
     pub legacy: Option<Legacy<'a>>,
 }
 
-/// Whose fault a provider error is, and what the user can do.
+/// Whose turn it is after a failure, and what the user can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderFault {
     /// It did not answer: waiting may help.
     Unavailable,
-    /// It does not know this client or callback: the operator must act.
+    /// It does not know this client or callback, or is not configured any more: the operator must act.
     Misconfigured,
+    /// The agent that the connection was for is gone: the app must act.
+    AgentGone,
     /// It answered with an OAuth error.
     Refused,
     /// Its answer failed a check (issuer, id_token, token response, identity).

@@ -174,14 +174,29 @@ async fn t13_an_agent_that_is_deleted_while_the_user_is_at_the_provider_gets_not
     let server = &scene.server;
     let token = server.mint(&json!({ "user_token": scene.user(), "agent": "mailbot" })).await;
     let mut browser = TestBrowser::new();
-    let (_, callback) = browser.up_to_callback(server, &server.app, &token).await;
+    let (sid, callback) = browser.up_to_callback(server, &server.app, &token).await;
     let deleted = server.call_empty(&server.app.key, "DELETE", &format!("/sdk/agents/{}", scene.agent)).await;
     assert_eq!((deleted.status, &deleted.json()["status"]), (200, &json!("revoked")));
     browser.get(server, &callback).await;
     assert!(server.grants(server.app.id).await.is_empty(), "the user approved the two together");
     let polled =
         server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await.json();
-    assert_eq!(polled["status"], "error", "{polled}");
+    // The provider did nothing wrong: it is the app's turn, and everybody is told so.
+    assert_eq!(polled["error"]["error_code"], "connect_config_error", "{polled}");
+    let told = server.status(&token, &server.app.origin, json!({})).await.json();
+    assert_eq!(
+        (&told["error"], &told["details"]["reason"]),
+        (&json!("session_expired"), &json!("agent_revoked"))
+    );
+    assert!(told["details"]["provider_error"].is_null(), "{told}");
+    for message in [&told["message"], &polled["error"]["error_message"]] {
+        assert!(message.as_str().is_some_and(|m| m.contains("The app mints a session")), "{message}");
+    }
+    let page = browser.get(server, &format!("/connect/s/{sid}")).await.text();
+    assert!(
+        page.contains("The agent for this connection is gone") && !page.contains("Error code from"),
+        "{page}"
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod context;
 mod faults;
 mod logs;
+mod our_words;
 mod provider_text;
 mod state;
 
@@ -182,8 +183,8 @@ async fn t03_an_attackers_code_under_the_victims_state_makes_no_grant() {
         assert_eq!(grants(&server, &server.app).await, 0);
         let status = victim.status(&server).await;
         assert_eq!(status["error"], "oauth_provider_error", "{status}");
-        let code = if ignore_pkce { "id_token_invalid" } else { "invalid_grant" };
-        assert_eq!(status["details"]["provider_error"], code);
+        let reason = if ignore_pkce { "id_token_invalid" } else { "code_refused" };
+        assert_eq!(status["details"]["reason"], reason);
 
         assert_eq!(TestBrowser::new().connect(&server).await["status"], "active");
     }
@@ -290,7 +291,7 @@ async fn the_path_is_checked_before_the_cookie_and_the_cookie_before_the_issuer(
         let forged = format!("{}?{}", away.path(), query(&pairs));
         assert_eq!(away.browser.get(&server, &forged).await.header("location"), page_of(&away.sid));
         let status = away.status(&server).await;
-        assert_eq!(status["details"]["provider_error"], "iss_mismatch", "{what} {iss:?}: {status}");
+        assert_eq!(status["details"]["reason"], "iss_mismatch", "{what} {iss:?}: {status}");
     }
     assert_eq!(token_requests(&server), 0);
 }

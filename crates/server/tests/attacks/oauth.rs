@@ -10,10 +10,12 @@ use serde_json::json;
 use crate::sql;
 
 /// Nothing was made of the attempt: the page and the backend are told so, and the database has nothing.
-async fn refused(server: &TestServer, attempt: &TestAttempt, provider_error: &str, what: &str) {
+async fn refused(server: &TestServer, attempt: &TestAttempt, reason: &str, what: &str) {
     assert_eq!(attempt.status["status"], "failed", "{what}: {}", attempt.status);
     assert_eq!(attempt.status["error"], "oauth_provider_error", "{what}: {}", attempt.status);
-    assert_eq!(attempt.provider_error(), provider_error, "{what}");
+    assert_eq!(attempt.reason(), reason, "{what}");
+    let said = if reason == "code_refused" { "invalid_grant" } else { "" };
+    assert_eq!(attempt.provider_error(), said, "{what}: what the provider said, and nothing else");
     assert!(attempt.status["connections"].is_null(), "{what}");
     let polled =
         server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": attempt.token })).await;
@@ -196,7 +198,7 @@ async fn inject(server: &TestServer) -> (TestAttempt, TestBrowser, TestAttempt) 
 async fn t23_a_stolen_code_in_ones_own_flow_makes_no_grant() {
     let server = TestServer::start().await;
     let (stolen, mut victim, mut theirs) = inject(&server).await;
-    refused(&server, &stolen, "invalid_grant", "the verifier is the attacker's").await;
+    refused(&server, &stolen, "code_refused", "the verifier is the attacker's").await;
     assert_eq!(sql::count(&server, "grants"), 0);
 
     victim.come_back(&server, &server.app, &mut theirs).await;

@@ -28,30 +28,35 @@ async fn lost(server: &TestServer, attempt: &TestAttempt, browser: &mut TestBrow
 #[tokio::test]
 async fn f39_to_f48_whatever_the_token_endpoint_answers_the_flow_ends_and_the_code_is_sent_once() {
     let server = TestServer::start().await;
+    let (failed, refused) = ("token_endpoint_failed", "token_request_refused");
+    let (unread, unreachable) = ("token_answer_not_understood", "token_endpoint_unreachable");
     let faults = [
-        (TokenFault::Status(500), "token_endpoint_500"),
-        (TokenFault::Status(502), "token_endpoint_502"),
-        (TokenFault::Status(503), "token_endpoint_503"),
-        (TokenFault::Status(504), "token_endpoint_504"),
-        (TokenFault::Status(429), "token_endpoint_429"),
-        (TokenFault::Status(400), "http_400"),
-        (TokenFault::Status(403), "http_403"),
-        (TokenFault::Status(302), "token_answer_not_understood"),
-        (TokenFault::Status(204), "token_answer_not_understood"),
-        (TokenFault::Html200, "token_answer_not_understood"),
-        (TokenFault::Error200, "bad_verification_code"),
-        (TokenFault::CloseBeforeAnswer, "token_endpoint_unreachable"),
-        (TokenFault::CloseMidBody, "token_endpoint_unreachable"),
-        (TokenFault::Huge(8 << 20), "token_endpoint_unreachable"),
+        (TokenFault::Status(500), failed, json!({ "provider_status": 500 })),
+        (TokenFault::Status(502), failed, json!({ "provider_status": 502 })),
+        (TokenFault::Status(503), failed, json!({ "provider_status": 503 })),
+        (TokenFault::Status(504), failed, json!({ "provider_status": 504 })),
+        (TokenFault::Status(429), failed, json!({ "provider_status": 429 })),
+        (TokenFault::Status(400), refused, json!({ "provider_status": 400 })),
+        (TokenFault::Status(403), refused, json!({ "provider_status": 403 })),
+        (TokenFault::Status(302), unread, json!({})),
+        (TokenFault::Status(204), unread, json!({})),
+        (TokenFault::Html200, unread, json!({})),
+        (TokenFault::Error200, "code_refused", json!({ "provider_error": "bad_verification_code" })),
+        (TokenFault::CloseBeforeAnswer, unreachable, json!({})),
+        (TokenFault::CloseMidBody, unreachable, json!({})),
+        (TokenFault::Huge(8 << 20), unreachable, json!({})),
     ];
-    for (fault, expected) in faults {
+    for (fault, reason, said) in faults {
         let what = format!("{fault:?}");
         server.mock.forget_seen();
         server.mock.set(|s| s.token_fault = Some(fault));
         let mut browser = TestBrowser::new();
         let attempt = browser.attempt(&server, "mock").await;
         lost(&server, &attempt, &mut browser, &what).await;
-        assert_eq!(attempt.provider_error(), expected, "{what}");
+        assert_eq!(attempt.reason(), reason, "{what}");
+        for fact in ["provider_error", "provider_status"] {
+            assert_eq!(attempt.status["details"][fact], said[fact], "{what}: {fact}");
+        }
         let polled = poll(&server, &attempt.token).await;
         assert_eq!(polled["error"]["error_code"], "connect_flow_error", "{what}: {polled}");
         assert_eq!(server.mock.seen().token.len(), 1, "{what}: I3");
@@ -84,7 +89,7 @@ async fn f45_an_answer_that_can_be_read_in_two_ways_or_in_none_is_not_read() {
         let mut browser = TestBrowser::new();
         let attempt = browser.attempt(&server, "mock").await;
         lost(&server, &attempt, &mut browser, what).await;
-        assert_eq!(attempt.provider_error(), "token_answer_not_understood", "{what}");
+        assert_eq!(attempt.reason(), "token_answer_not_understood", "{what}");
     }
     // Positive control: the same body, whole, under a wrong content type and with white space around it.
     let whole = format!(" {{\"access_token\":\"{{{{access_token}}}}\",{token}}}\n");
@@ -135,7 +140,7 @@ async fn f47_a_token_endpoint_that_nobody_answers_ends_the_flow() {
         .await;
     for provider in ["gone", "nameless"] {
         let attempt = TestBrowser::new().attempt(&server, provider).await;
-        assert_eq!(attempt.provider_error(), "token_endpoint_unreachable", "{provider}: {}", attempt.status);
+        assert_eq!(attempt.reason(), "token_endpoint_unreachable", "{provider}: {}", attempt.status);
     }
     TestBrowser::new().attempt(&server, "mock").await.connection();
 }
@@ -173,12 +178,12 @@ async fn a_userinfo_endpoint_that_stays_down_or_lies_makes_no_grant() {
     plain(&server).await;
     server.mock.set(|s| s.userinfo = Some(Raw::new(503, "text/plain", "later")));
     let attempt = TestBrowser::new().attempt(&server, "plain").await;
-    assert_eq!(attempt.provider_error(), "userinfo_failed", "{}", attempt.status);
+    assert_eq!(attempt.reason(), "userinfo_failed", "{}", attempt.status);
     assert_eq!(server.mock.seen().userinfo.len(), 3);
     assert_eq!(sql::count(&server, "grants"), 0);
     server.mock.set(|s| s.userinfo = Some(Raw::json(200, &json!({ "name": "nobody" }))));
     let attempt = TestBrowser::new().attempt(&server, "plain").await;
-    assert_eq!(attempt.provider_error(), "identity_unreadable", "{}", attempt.status);
+    assert_eq!(attempt.reason(), "identity_unreadable", "{}", attempt.status);
     assert_eq!(sql::count(&server, "grants"), 0);
 
     server.mock.set(|s| s.userinfo = None);

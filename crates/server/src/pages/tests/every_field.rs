@@ -59,6 +59,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
     for fault in [
         ProviderFault::Unavailable,
         ProviderFault::Misconfigured,
+        ProviderFault::AgentGone,
         ProviderFault::Refused,
         ProviderFault::BadAnswer,
         ProviderFault::Interrupted,

@@ -1,6 +1,6 @@
 //! `GET /connect/s/{sid}`: the page that the session is at, for the browser that has it.
 
-use alter_core::{Connection, Failure, FailureKind, Level, ProviderConfig, SessionId};
+use alter_core::{Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId};
 use alter_flows::{PageError, PageView, Screen};
 use axum::{
     Extension,
@@ -11,14 +11,14 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::status::failure_words;
 use crate::{
     Shared,
     extract::Browser,
+    failure::{self, FailurePage},
     middleware::{RequestId, html, page},
     pages::{
         CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy, Next,
-        Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, WaitingView,
+        Page, PickerView, ProviderChoice, ProviderErrorView, ScopeLine, WaitingView,
     },
 };
 
@@ -149,15 +149,14 @@ fn failed(
     frame: &Frame<'_>,
 ) -> Response {
     let (provider_id, provider_name) = name_of(view, failure.provider.as_deref());
-    let next = Next { try_again: !over, choose_another: !over && !view.session.is_single() };
-    let page = match failure.kind {
-        FailureKind::Denied => Page::Denied(DeniedView { provider_id, provider_name, next, legacy }),
-        kind => Page::ProviderError(ProviderErrorView {
+    let next = ways_on(view, failure, over);
+    let page = match failure::told(&failure.cause).page {
+        FailurePage::Denied => Page::Denied(DeniedView { provider_id, provider_name, next, legacy }),
+        FailurePage::Error(fault) => Page::ProviderError(ProviderErrorView {
             provider_id,
             provider_name,
-            fault: fault(kind, failure.provider_error.as_deref()),
-            // What failed on our side has a code of ours: the page must not lay it at the provider's door.
-            provider_code: failure.provider_error.as_deref().filter(|_| kind != FailureKind::Server),
+            fault,
+            provider_code: failure.cause.provider_code().map(ProviderCode::as_str),
             request_id: failure.request_id.as_deref(),
             next,
             legacy,
@@ -166,30 +165,12 @@ fn failed(
     html(200, &page, frame)
 }
 
-fn fault(kind: FailureKind, code: Option<&str>) -> ProviderFault {
-    match (kind, code) {
-        (FailureKind::Misconfigured | FailureKind::RedirectUri, _) => ProviderFault::Misconfigured,
-        (_, Some("interrupted")) => ProviderFault::Interrupted,
-        (
-            _,
-            Some(
-                "token_endpoint_unreachable" | "temporarily_unavailable" | "server_error" | "userinfo_failed",
-            ),
-        ) => ProviderFault::Unavailable,
-        (_, Some(code)) if code.starts_with("token_endpoint_5") => ProviderFault::Unavailable,
-        (
-            _,
-            Some(
-                "id_token_invalid"
-                | "id_token_missing"
-                | "identity_unreadable"
-                | "token_answer_not_understood"
-                | "iss_mismatch"
-                | "mix_up",
-            ),
-        ) => ProviderFault::BadAnswer,
-        (FailureKind::Server | FailureKind::Browser, _) => ProviderFault::Interrupted,
-        _ => ProviderFault::Refused,
+/// The ways on from a failure: none that cannot lead anywhere until the app or the operator has done something.
+fn ways_on(view: &PageView, failure: &Failure, over: bool) -> Next {
+    let fault = failure.cause.fault();
+    Next {
+        try_again: !over && !matches!(fault, Fault::App | Fault::Operator),
+        choose_another: !over && !view.session.is_single() && fault != Fault::App,
     }
 }
 
@@ -221,10 +202,8 @@ fn legacy_message(view: &PageView) -> Option<Value> {
             Some(json!({ "type": "alter_connect_success", "grants": grants }))
         }
         Screen::Failed { failure, over: true } => {
-            let (error, error_description, _) = failure_words(Some(failure));
-            Some(
-                json!({ "type": "alter_connect_error", "error": error, "error_description": error_description }),
-            )
+            let (error, description) = (failure::told(&failure.cause).sdk, failure::message(failure));
+            Some(json!({ "type": "alter_connect_error", "error": error, "error_description": description }))
         }
         _ => None,
     }

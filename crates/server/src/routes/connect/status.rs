@@ -5,7 +5,6 @@ use alter_api::{
     ErrorBody, ErrorCode,
     connect::{Connection, StatusAnswer, StatusEvent, StatusRequest},
 };
-use alter_core::{Failure, FailureKind};
 use alter_flows::{Status, StatusError, StatusReport, StatusRequest as Report};
 use axum::{
     Json,
@@ -21,6 +20,7 @@ use crate::{
     Shared,
     error::ApiError,
     extract::{only, parse_json, read_body},
+    failure,
 };
 
 #[utoipa::path(post, path = "/connect/status", request_body(content = StatusRequest, content_type = "text/plain"),
@@ -95,40 +95,20 @@ fn written(report: StatusReport) -> StatusAnswer {
             answer.status = "completed";
             answer.connections = Some(connections.iter().map(Connection::from).collect());
         }
-        Status::Failed(failure) => {
-            let (code, message, details) = failure_words(failure.as_ref());
+        Status::Failed(None) => {
             answer.status = "failed";
-            answer.error = Some(code);
-            answer.message = Some(message);
-            answer.details = Some(details);
+            answer.error = Some(ErrorCode::SessionExpired.as_str());
+            answer.message = Some("The session expired. Mint a fresh one.".to_owned());
+            answer.details = Some(json!({ "reason": "expired" }));
+        }
+        Status::Failed(Some(failure)) => {
+            answer.status = "failed";
+            answer.error = Some(failure::told(&failure.cause).sdk);
+            answer.message = Some(failure::message(&failure));
+            answer.details = Some(failure::details(&failure).into());
         }
     }
     answer
-}
-
-/// The browser column of protocol 7.
-pub(crate) fn failure_words(failure: Option<&Failure>) -> (&'static str, String, Value) {
-    let Some(failure) = failure else {
-        return (
-            "session_expired",
-            "The session expired. Mint a fresh one.".into(),
-            json!({ "reason": "expired" }),
-        );
-    };
-    let provider = failure.provider.as_deref().unwrap_or("the provider");
-    let mut details = json!({ "provider": failure.provider, "request_id": failure.request_id });
-    if let Some(code) = &failure.provider_error {
-        details["provider_error"] = json!(code);
-    }
-    let (code, message) = match failure.kind {
-        FailureKind::Denied => ("oauth_denied", format!("The user refused to connect {provider}.")),
-        FailureKind::Provider | FailureKind::Misconfigured | FailureKind::RedirectUri => {
-            ("oauth_provider_error", format!("{provider} answered with an error."))
-        }
-        FailureKind::Browser => ("binding_failed", "The flow came back in another browser.".to_owned()),
-        FailureKind::Server => ("server_error", "The Connect server failed. Try again.".to_owned()),
-    };
-    (code, message, details)
 }
 
 impl From<StatusError> for ApiError {

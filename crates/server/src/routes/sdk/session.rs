@@ -8,7 +8,7 @@ use alter_api::{
         PolledGrant, PolledSession,
     },
 };
-use alter_core::{AgentId, Connection, Failure, FailureKind};
+use alter_core::{AgentId, Connection, Failure};
 use alter_flows::{MintError, MintRequest, Poll, PollError, Quota};
 use axum::{
     Json,
@@ -19,7 +19,7 @@ use axum::{
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::{Shared, error::ApiError, extract::Signed};
+use crate::{Shared, error::ApiError, extract::Signed, failure};
 
 #[utoipa::path(post, path = "/sdk/oauth/connect/session", request_body = CreateSession, responses(
     (status = 201, body = CreatedSession),
@@ -110,30 +110,8 @@ fn grant(connection: &Connection, agent: Option<AgentId>) -> PolledGrant {
     }
 }
 
-/// The poll column of protocol 7.
 fn poll_failure(failure: &Failure) -> PollFailure {
-    let provider = failure.provider.as_deref().unwrap_or("the provider");
-    let code = failure.provider_error.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
-    let (error_code, error_message) = match failure.kind {
-        FailureKind::Denied => ("connect_denied", format!("The user refused to connect {provider}.")),
-        FailureKind::Provider if failure.provider_error.as_deref() == Some("provider_not_configured") => (
-            "provider_configuration_unavailable",
-            format!("{provider} was removed from the app's configuration meanwhile."),
-        ),
-        FailureKind::Provider => ("connect_flow_error", format!("{provider} answered with an error{code}.")),
-        FailureKind::Browser => (
-            "connect_flow_error",
-            "The flow came back in another browser than the one that started it.".to_owned(),
-        ),
-        FailureKind::Misconfigured => {
-            ("invalid_client", format!("{provider} does not accept the configured client{code}."))
-        }
-        FailureKind::RedirectUri => {
-            ("invalid_redirect_uri", format!("{provider} does not accept the callback URL{code}."))
-        }
-        FailureKind::Server => ("service_unavailable", "The Connect server failed. Try again.".to_owned()),
-    };
-    PollFailure { error_code, error_message }
+    PollFailure { error_code: failure::told(&failure.cause).poll, error_message: failure::message(failure) }
 }
 
 impl From<MintError> for ApiError {

@@ -230,7 +230,7 @@ async fn an_id_token_of_another_tenant_or_issuer_connects_nobody() {
         ] {
             let spoil = |claims: &mut Value| claims[claim] = value.clone();
             let attempt = connect(&server, id, |attempt| answer(&server, &sample, attempt, spoil)).await;
-            assert_eq!(attempt.provider_error(), "id_token_invalid", "{id}: {claim} = {value}");
+            assert_eq!(attempt.reason(), "id_token_invalid", "{id}: {claim} = {value}");
         }
         assert_eq!(sql::count(&server, "grants"), 0);
         connect(&server, id, |attempt| answer(&server, &sample, attempt, |_| ())).await.connection();

@@ -72,12 +72,7 @@ async fn every_cause_has_its_code_on_both_channels() {
             (Some("failed"), Some(sdk)),
             "{cause}: {told}"
         );
-        if sdk == "oauth_provider_error" {
-            assert!(
-                told["details"]["provider_error"].as_str().is_some_and(|c| !c.is_empty()),
-                "{cause}: {told}"
-            );
-        }
+        assert!(told["details"]["reason"].as_str().is_some_and(|c| !c.is_empty()), "{cause}: {told}");
         assert!(told["message"].as_str().is_some_and(|m| m.len() > 10), "{cause}");
         assert_eq!(
             (polled["status"].as_str(), &polled["error"]["error_code"]),
@@ -118,10 +113,28 @@ async fn a_failure_of_ours_is_a_server_error_with_a_request_id() {
 async fn a_provider_that_the_operator_removed_meanwhile_is_a_configuration_error() {
     let server = TestServer::start().await;
     let (token, mut browser) = (server.mint(&json!({})).await, TestBrowser::new());
-    let (_, callback) = browser.up_to_callback(&server, &server.app, &token).await;
+    let (sid, callback) = browser.up_to_callback(&server, &server.app, &token).await;
     assert!(server.store.delete_provider(server.app.id, "mock").await.unwrap().is_done());
     assert_eq!(browser.get(&server, &callback).await.status, 303);
     assert_eq!(super::token_requests(&server), 0);
-    assert_eq!(status(&server, &token, json!({})).await["error"], "oauth_provider_error");
-    assert_eq!(poll(&server, &token).await["error"]["error_code"], "provider_configuration_unavailable");
+    let told = status(&server, &token, json!({})).await;
+    assert_eq!(
+        (&told["error"], &told["details"]["reason"]),
+        (&json!("oauth_provider_error"), &json!("provider_not_configured"))
+    );
+    assert!(told["details"]["provider_error"].is_null(), "the provider said nothing: {told}");
+    assert_eq!(told["details"]["provider"], "mock", "its name is known all the same");
+    let polled = poll(&server, &token).await;
+    assert_eq!(polled["error"]["error_code"], "provider_configuration_unavailable");
+    for message in [&told["message"], &polled["error"]["error_message"]] {
+        assert!(
+            message.as_str().is_some_and(|m| m.contains("The operator configures it again")),
+            "{message}"
+        );
+    }
+    let page = browser.get(&server, &format!("/connect/s/{sid}")).await.text();
+    assert!(page.contains("need to repair this") && !page.contains("Error code from"), "{page}");
+    let (kind, details) = server.store.list_audit(server.app.id, 1).await.unwrap().remove(0);
+    assert_eq!((kind.as_str(), &details["reason"]), ("connect_failed", &json!("provider_not_configured")));
+    assert!(details.get("provider_error").is_none(), "{details}");
 }

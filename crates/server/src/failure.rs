@@ -1,0 +1,183 @@
+//! What is told of a flow that made no grant: one row for each cause. The page, the SDK, the poll and
+//! `docs/reference/failures.md` are made from this table. Whose turn it is, the cause itself says
+//! ([`alter_core::Cause::fault`]).
+
+use alter_core::{Cause, Failure};
+use serde_json::{Map, Value};
+
+use crate::pages::ProviderFault;
+
+/// What is told of one cause.
+#[derive(Debug)]
+pub struct Told {
+    /// The code of the browser SDK's `onError`.
+    pub sdk: &'static str,
+    /// The poll's `error_code`.
+    pub poll: &'static str,
+    /// What the user sees.
+    pub page: FailurePage,
+    /// What happened. `{provider}` and `{code}` stand for what the failure has of them.
+    pub sentence: &'static str,
+    /// Who does what next.
+    pub mend: &'static str,
+}
+
+impl Told {
+    /// The sentence, filled in. `None`: a provider that is not known by name.
+    pub fn sentence_of(&self, provider: Option<&str>, code: &str) -> String {
+        let sentence = self.sentence.replace("{code}", code);
+        match (provider, sentence.strip_prefix("{provider}")) {
+            (Some(provider), _) => sentence.replace("{provider}", provider),
+            (None, Some(rest)) => format!("The provider{rest}"),
+            (None, None) => sentence.replace("{provider}", "the provider"),
+        }
+    }
+}
+
+/// The two pages of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailurePage {
+    /// The user said no.
+    Denied,
+    /// Anything else.
+    Error(ProviderFault),
+}
+
+macro_rules! failures {
+    ($($cause:ident = $sdk:literal, $poll:literal, $page:expr, $sentence:literal, $mend:literal;)*) => {
+        /// The row of a cause.
+        pub fn told(cause: &Cause) -> &'static Told {
+            match cause {
+                $(Cause::$cause { .. } => {
+                    &Told { sdk: $sdk, poll: $poll, page: $page, sentence: $sentence, mend: $mend }
+                })*
+            }
+        }
+    };
+}
+
+use FailurePage::{Denied, Error};
+use ProviderFault::{AgentGone, BadAnswer, Interrupted, Misconfigured, Refused, Unavailable};
+
+failures! {
+    Denied = "oauth_denied", "connect_denied", Denied,
+        "The user refused to connect {provider}.", "The user may start again.";
+    OtherBrowser = "binding_failed", "connect_flow_error", Error(Interrupted),
+        "The flow came back in another browser than the one that started it.", "The user starts again and stays in one browser.";
+    ProviderRefused = "oauth_provider_error", "connect_flow_error", Error(Refused),
+        "{provider} answered with an error{code}.", "The provider's documentation says what its code means.";
+    ProviderUnavailable = "oauth_provider_error", "connect_flow_error", Error(Unavailable),
+        "{provider} cannot answer at the moment{code}.", "The user tries again later.";
+    CodeRefused = "oauth_provider_error", "connect_flow_error", Error(Refused),
+        "{provider} did not take the code that it had sent{code}.", "The user starts again.";
+    ClientRefused = "oauth_provider_error", "invalid_client", Error(Misconfigured),
+        "{provider} does not accept the configured client{code}.", "The operator corrects client id and secret: `alter provider set`.";
+    CallbackUrlRefused = "oauth_provider_error", "invalid_redirect_uri", Error(Misconfigured),
+        "{provider} does not accept the callback URL{code}.", "The operator registers it at the provider: `alter provider list` shows it.";
+    TokenRequestRefused = "oauth_provider_error", "connect_flow_error", Error(Refused),
+        "{provider} refused the token request{code}.", "The user tries again; if it stays so, the operator asks the provider.";
+    TokenEndpointFailed = "oauth_provider_error", "connect_flow_error", Error(Unavailable),
+        "{provider} could not answer{code}.", "The user tries again later.";
+    TokenEndpointUnreachable = "oauth_provider_error", "connect_flow_error", Error(Unavailable),
+        "{provider} could not be reached.", "The user tries again later; the operator's log says why.";
+    TokenAnswerNotUnderstood = "oauth_provider_error", "connect_flow_error", Error(BadAnswer),
+        "{provider} sent an answer that could not be read.", "The operator's log says what is wrong with it.";
+    IdTokenMissing = "oauth_provider_error", "connect_flow_error", Error(BadAnswer),
+        "{provider} was asked for an id_token and sent none.", "The operator compares the configured scopes with the provider's documentation.";
+    IdTokenInvalid = "oauth_provider_error", "connect_flow_error", Error(BadAnswer),
+        "{provider} sent an id_token that fails a check.", "The operator's log names the check.";
+    UserinfoFailed = "oauth_provider_error", "connect_flow_error", Error(Unavailable),
+        "{provider} did not say whose account it is.", "The user tries again later; the operator's log says why.";
+    IdentityUnreadable = "oauth_provider_error", "connect_flow_error", Error(BadAnswer),
+        "What {provider} says of the account names nobody.", "The operator corrects where the recipe looks for the account.";
+    IssMismatch = "oauth_provider_error", "connect_flow_error", Error(BadAnswer),
+        "The answer came from another issuer than {provider}.", "The operator checks the configured issuer. If it is right, somebody interfered.";
+    MixUp = "oauth_provider_error", "connect_flow_error", Error(BadAnswer),
+        "The answer of {provider} arrived on another provider's callback URL.", "The operator checks the app's providers: one of them may be hostile.";
+    ProviderNotConfigured = "oauth_provider_error", "provider_configuration_unavailable", Error(Misconfigured),
+        "{provider} was removed from the app's configuration meanwhile.", "The operator configures it again: `alter provider set`.";
+    AgentRevoked = "session_expired", "connect_config_error", Error(AgentGone),
+        "The agent of this session was deleted meanwhile.", "The app mints a session for an agent that exists.";
+    Interrupted = "server_error", "service_unavailable", Error(Interrupted),
+        "The Connect server was interrupted.", "The user tries again.";
+    ServerFault = "server_error", "service_unavailable", Error(Interrupted),
+        "The Connect server failed.", "The user tries again; the operator's log has the request id.";
+}
+
+/// What happened and who does what next, for the developer of the app.
+pub(crate) fn message(failure: &Failure) -> String {
+    let cause = &failure.cause;
+    let code = cause.provider_code().map(|code| code.as_str().to_owned());
+    let code = code.or_else(|| cause.provider_status().map(|status| status.to_string()));
+    let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+    let told = told(cause);
+    format!("{} {}", told.sentence_of(failure.provider.as_deref(), &code), told.mend)
+}
+
+/// `details` of the SDK's `onError`.
+pub(crate) fn details(failure: &Failure) -> Map<String, Value> {
+    let mut details = failure.cause.facts();
+    details.insert("provider".to_owned(), failure.provider.clone().into());
+    details.insert("request_id".to_owned(), failure.request_id.clone().into());
+    details
+}
+
+#[cfg(test)]
+mod tests {
+    use alter_core::Fault;
+
+    use super::*;
+
+    /// The poll's codes that published clients tell apart, and the one for everything else.
+    const POLL_CODES: [&str; 7] = [
+        "connect_denied",
+        "connect_config_error",
+        "invalid_redirect_uri",
+        "invalid_client",
+        "provider_configuration_unavailable",
+        "service_unavailable",
+        "connect_flow_error",
+    ];
+
+    #[test]
+    fn every_row_has_codes_that_clients_know_and_says_who_goes_on() {
+        let sdk_codes = include_str!("../../../sdk/browser/README.md");
+        for cause in Cause::one_of_each() {
+            let told = told(&cause);
+            assert!(sdk_codes.contains(&format!("| `{}` |", told.sdk)), "{cause}: {}", told.sdk);
+            assert!(POLL_CODES.contains(&told.poll), "{cause}: {}", told.poll);
+            assert!(told.sentence.ends_with('.') && told.mend.ends_with('.'), "{cause}");
+            let carries = cause.provider_code().is_some() || cause.provider_status().is_some();
+            assert_eq!(told.sentence.contains("{code}"), carries, "{cause}: what the provider said is told");
+        }
+    }
+
+    #[test]
+    fn the_provider_is_blamed_for_what_it_did_and_for_nothing_else() {
+        for cause in Cause::one_of_each() {
+            let Told { sdk, poll, page, .. } = told(&cause);
+            let of_provider = cause.fault() == Fault::Provider;
+            assert_eq!(
+                (*sdk, *poll) == ("oauth_provider_error", "connect_flow_error"),
+                of_provider,
+                "{cause}"
+            );
+            let blames = matches!(page, Error(Unavailable | Refused | BadAnswer));
+            assert_eq!(blames, of_provider, "{cause}: {page:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_names_provider_and_code() {
+        let failure = |cause| Failure { cause, provider: Some("acme".into()), request_id: None };
+        let refused = message(&failure(Cause::TokenEndpointFailed(503)));
+        assert_eq!(refused, "acme could not answer (503). The user tries again later.");
+        let nameless = Failure { provider: None, ..failure(Cause::Denied) };
+        assert!(message(&nameless).starts_with("The user refused to connect the provider."));
+        let nameless = Failure { provider: None, ..failure(Cause::TokenEndpointUnreachable) };
+        assert!(message(&nameless).starts_with("The provider could not be reached."));
+        for cause in Cause::one_of_each() {
+            assert!(!message(&failure(cause)).contains(['{', '}']));
+        }
+    }
+}
