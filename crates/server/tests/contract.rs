@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 
 use alter_api::ErrorCode;
+use alter_core::Cause;
+use alter_server::failure::{FailurePage, told};
 use serde_json::json;
 
 fn compare(path: &str, made: &str) {
@@ -41,6 +43,53 @@ fn the_error_codes_are_the_committed_ones() {
          | `error` | Status | Meaning |\n|---|---|---|\n{rows}"
     );
     compare("docs/reference/errors.md", &page);
+}
+
+const FAILURES: &str = "# Failed flows
+
+Made from the tables in `crates/core/src/cause.rs` and `crates/server/src/failure.rs`: every way in which a flow can end
+without a connection, whose fault it is, who does what next, and what each side is told.
+
+The browser SDK's `onError` gets `code`, `message` and `details`: `reason` is the first column, a word of ours that keeps
+its meaning; `provider_error` is the error code that the provider sent, cleaned to `[a-z0-9_.-]` and 64 characters
+(`unknown_error` when nothing of it is left), and absent when the provider sent none; `provider_status` is the HTTP status of
+its token endpoint, where that is all there is; `provider` and `request_id` are what they say. Decide by `code` and
+`reason`: what a provider sends never chooses between two rows of ours. The poll gets `error_code` and `error_message`. The
+audit entry (`connect_failed`, or `browser_mismatch` for `other_browser`) keeps `reason`, `provider_error`,
+`provider_status` and `provider`.
+
+Final: the same request cannot succeed until somebody has changed something.
+
+Three ends are no failure of an attempt: a token that is malformed or unknown is `invalid_token` (the poll: 404
+`invalid_token`), a session whose time ran out is `session_expired` with the reason `expired` (the poll: `expired`), and
+when the user or the app has left, `onExit` says so (the poll: `error` with `connect_denied`).
+
+| `details.reason` | What happened | Fault | What to do | Final | SDK `code` | Poll `error_code` | Page |
+|---|---|---|---|---|---|---|---|
+";
+
+#[test]
+fn the_failures_page_is_made_of_the_tables() {
+    let rows: String = Cause::one_of_each().iter().map(failure_row).collect();
+    compare("docs/reference/failures.md", &format!("{FAILURES}{rows}"));
+}
+
+fn failure_row(cause: &Cause) -> String {
+    let told = told(cause);
+    let page = match told.page {
+        FailurePage::Denied => "`Denied`".to_owned(),
+        FailurePage::Error(words) => format!("`{words:?}`"),
+    };
+    let sentence = told.sentence_of(None, "");
+    let is_final = if cause.is_final() { "yes" } else { "no" };
+    format!(
+        "| `{cause}` | {sentence} | {fault} | {mend} | {is_final} | `{sdk}` | `{poll}` | {page} |\n",
+        cause = cause.as_str(),
+        fault = cause.fault().as_str(),
+        mend = told.mend,
+        sdk = told.sdk,
+        poll = told.poll,
+    )
 }
 
 #[test]
