@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 
 use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Micros, StoreError};
 
-use crate::{Flows, exchange::Ending, metrics, status::settle};
+use crate::{Flows, connect::exchange::Ending, connect::status::settle, metrics};
 
 /// How often, seconds.
 const PERIOD: u32 = 5;

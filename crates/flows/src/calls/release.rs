@@ -1,6 +1,6 @@
 //! Releasing an access token (wire 3.3).
 //!
-//! 1. The grant that the call means ([`crate::choose`]).
+//! 1. The grant that the call means ([`crate::calls::choose`]).
 //! 2. An agent: what was delegated to it covers every scope that the token carries (T13).
 //! 3. The URL it is wanted for is one of the provider's API hosts.
 //! 4. The token has not expired.
@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use crate::{
     Caller, ChoiceError, Flows, GrantChoice, UserTokenError,
     call::{Spent, ours},
-    choose::{Chosen, Whose},
+    calls::choose::{Chosen, Whose},
     fault::FlowFault,
     metrics,
     rounds::Rounds,

@@ -2,7 +2,7 @@
 
 use alter_core::{AgentId, Connection, Declined, EndKind, Failure, StoreError};
 
-use crate::{AppKeyRequired, Caller, Flows, call::ours, fault::FlowFault, status::settle};
+use crate::{AppKeyRequired, Caller, Flows, call::ours, connect::status::settle, fault::FlowFault};
 
 /// Where the session stands.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     Flows,
-    consent::{AppReach, app_reach},
+    connect::consent::{AppReach, app_reach},
     context::hash_secret,
 };
 

@@ -6,7 +6,7 @@
 //! 2. Its refresh token, or else its access token, is opened and sealed for the queue of revocations.
 //! 3. Grant, delegations, queue and audit in one commit: from here on nothing can be released, and the grant's own
 //!    values are gone.
-//! 4. The provider is asked ([`crate::revocation`]); the call waits a moment for the answer.
+//! 4. The provider is asked ([`crate::grants::revocation`]); the call waits a moment for the answer.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError,
     actor::Actor,
     call::{Spent, ours},
-    choose::Whose,
+    calls::choose::Whose,
     fault::FlowFault,
     rounds::Rounds,
 };

@@ -1,0 +1,9 @@
+//! What a call does with a grant: which one it means, releasing its token, reporting.
+
+pub(crate) mod choose;
+pub(crate) mod release;
+pub(crate) mod report;
+
+pub use choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
+pub use release::{ReleaseError, ReleaseRequest, Released};
+pub use report::CallReport;
