@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use alter_core::{Store, SystemClock, SystemRandom};
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, FlowsConfig, StartError};
+use alter_flows::{Flows, FlowsConfig, StartError, ready};
 use alter_vault::Vault;
 use anyhow::{Context, bail};
 
@@ -36,7 +36,7 @@ pub(crate) async fn open_migrating(config: &Config) -> anyhow::Result<Flows> {
 async fn checked(config: &Config, vault: Vault) -> anyhow::Result<(Arc<dyn Store>, Flows)> {
     let store = config.database.open(Open::Existing).await?;
     let flows = assemble(config, store.clone(), vault)?;
-    flows.check_root_key().await?;
+    ready::check_root_key(&flows).await?;
     Ok((store, flows))
 }
 

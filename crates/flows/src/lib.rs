@@ -1,7 +1,7 @@
 //! The stories: what happens, in which order, when someone mints, opens, approves, comes back, polls or calls.
 //!
 //! Here: the order of steps and which port does each. Not here: HTTP (`server`), SQL (`store-*`), OAuth messages
-//! (`oauth`), rules of a single noun (`core`). One file per story; each is an `impl Flows` block with the story's
+//! (`oauth`), rules of a single noun (`core`). One file a story: functions that take [`Flows`], the story's
 //! input, outcome and error. Plaintext secrets live only here and in `oauth`, in `secrecy` types.
 
 mod actor;
@@ -15,8 +15,8 @@ pub mod grants;
 pub mod metrics;
 pub mod operate;
 mod quota;
-mod ready;
-mod reap;
+pub mod ready;
+pub mod reap;
 mod rounds;
 mod sealed;
 

@@ -8,6 +8,8 @@ use std::{collections::HashMap, time::Duration};
 
 use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Micros, StoreError};
 
+use crate::connect::exchange::{end_failed, replay};
+use crate::grants::revocation::ask_to_revoke;
 use crate::{Flows, connect::exchange::Ending, connect::status::settle, metrics};
 
 /// How often, seconds.
@@ -28,119 +30,117 @@ const REPLAYS_AT_ONCE: usize = 8;
 /// Rows a round.
 const BATCH: u32 = 500;
 
-impl Flows {
-    /// Runs until the process ends. Revocations have a loop of their own: a provider that is slow to answer must not hold
-    /// up what people wait for.
-    pub async fn reap_forever(self) {
-        let flows = self.clone();
-        let revocations = every_period("asking providers to revoke", move || {
-            let flows = flows.clone();
-            async move { flows.retry_revocations().await }
+/// Runs until the process ends. Revocations have a loop of their own: a provider that is slow to answer must not hold
+/// up what people wait for.
+pub async fn reap_forever(flows: Flows) {
+    let asking = flows.clone();
+    let revocations = every_period("asking providers to revoke", move || {
+        let flows = asking.clone();
+        async move { retry_revocations(&flows).await }
+    });
+    let tidying = every_period("tidying up", move || {
+        let flows = flows.clone();
+        async move { reap(&flows).await }
+    });
+    tokio::join!(revocations, tidying);
+}
+
+/// One round. Each part runs whatever became of the others, and each row whatever became of the one before.
+///
+/// # Errors
+/// The first failure; the rest of the round was done all the same.
+pub async fn reap(flows: &Flows) -> Result<(), StoreError> {
+    let now = flows.now();
+    // Attempts first: after a long outage an answer in the journal still makes its session `done`, and not a
+    // session that was told to have expired with a grant beside it.
+    let lost = replay_attempts(flows, now).await;
+    let sessions = reap_sessions(flows, now).await;
+    let nonces = flows.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
+    let old = flows.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
+    let ended = match lost {
+        Ok(lost) => end_lost(flows, lost).await,
+        Err(error) => Err(error),
+    };
+    sessions.and(ended).and(nonces.map(drop)).and(old.map(drop))
+}
+
+/// One round of what providers did not answer when grants were revoked: those of one provider configuration one after
+/// another, different ones at the same time.
+///
+/// # Errors
+/// Storage.
+pub async fn retry_revocations(flows: &Flows) -> Result<(), StoreError> {
+    let mut queues: HashMap<_, Vec<_>> = HashMap::new();
+    for revocation in flows.store().list_due_revocations(flows.now(), BATCH).await? {
+        queues.entry(revocation.config_id.clone()).or_default().push(revocation);
+    }
+    let mut asked = tokio::task::JoinSet::new();
+    for queue in queues.into_values() {
+        let flows = flows.clone();
+        asked.spawn(async move {
+            for revocation in queue {
+                ask_to_revoke(&flows, &revocation).await;
+            }
         });
-        let tidying = every_period("tidying up", move || {
-            let flows = self.clone();
-            async move { flows.reap().await }
-        });
-        tokio::join!(revocations, tidying);
     }
+    asked.join_all().await;
+    Ok(())
+}
 
-    /// One round. Each part runs whatever became of the others, and each row whatever became of the one before.
-    ///
-    /// # Errors
-    /// The first failure; the rest of the round was done all the same.
-    pub async fn reap(&self) -> Result<(), StoreError> {
-        let now = self.now();
-        // Attempts first: after a long outage an answer in the journal still makes its session `done`, and not a
-        // session that was told to have expired with a grant beside it.
-        let lost = self.replay_attempts(now).await;
-        let sessions = self.reap_sessions(now).await;
-        let nonces = self.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
-        let old = self.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
-        let ended = match lost {
-            Ok(lost) => self.end_lost(lost).await,
-            Err(error) => Err(error),
-        };
-        sessions.and(ended).and(nonces.map(drop)).and(old.map(drop))
+async fn reap_sessions(flows: &Flows, now: Micros) -> Result<(), StoreError> {
+    let mut result = Ok(());
+    for session in flows.store().list_lapsed_sessions(now, BATCH).await? {
+        let ended = flows.update_session(session, |s| Ok::<_, StoreError>((settle(s, now), ())));
+        result = result.and(ended.await.map(drop));
     }
+    result
+}
 
-    /// One round of what providers did not answer when grants were revoked: those of one provider configuration one after
-    /// another, different ones at the same time.
-    ///
-    /// # Errors
-    /// Storage.
-    pub async fn retry_revocations(&self) -> Result<(), StoreError> {
-        let mut queues: HashMap<_, Vec<_>> = HashMap::new();
-        for revocation in self.store().list_due_revocations(self.now(), BATCH).await? {
-            queues.entry(revocation.config_id.clone()).or_default().push(revocation);
-        }
-        let mut asked = tokio::task::JoinSet::new();
-        for queue in queues.into_values() {
-            let flows = self.clone();
-            asked.spawn(async move {
-                for revocation in queue {
-                    flows.ask_to_revoke(&revocation).await;
+/// Goes on with what is in the journal; answers what is lost, and as what it ends.
+async fn replay_attempts(flows: &Flows, now: Micros) -> Result<Vec<(Attempt, AttemptStatus)>, StoreError> {
+    let (mut replays, mut lost) = (tokio::task::JoinSet::new(), Vec::new());
+    let lost_after = alter_failpoint::seconds("ALTER_LOST_AFTER", LOST_AFTER);
+    let before = now.plus_seconds(-i64::from(lost_after));
+    for attempt in flows.store().list_stuck_attempts(before, BATCH).await? {
+        let hopeless = now >= attempt.created_at.plus_seconds(REPLAYED_FOR);
+        match (&attempt.status, &attempt.body) {
+            (AttemptStatus::Sent, Some(_)) if !hopeless => {
+                // A provider that does not answer must not hold up the others; a few at a time are enough.
+                if replays.len() >= REPLAYS_AT_ONCE {
+                    replays.join_next().await;
                 }
-            });
-        }
-        asked.join_all().await;
-        Ok(())
-    }
-
-    async fn reap_sessions(&self, now: Micros) -> Result<(), StoreError> {
-        let mut result = Ok(());
-        for session in self.store().list_lapsed_sessions(now, BATCH).await? {
-            let ended = self.update_session(session, |s| Ok::<_, StoreError>((settle(s, now), ())));
-            result = result.and(ended.await.map(drop));
-        }
-        result
-    }
-
-    /// Goes on with what is in the journal; answers what is lost, and as what it ends.
-    async fn replay_attempts(&self, now: Micros) -> Result<Vec<(Attempt, AttemptStatus)>, StoreError> {
-        let (mut replays, mut lost) = (tokio::task::JoinSet::new(), Vec::new());
-        let lost_after = alter_failpoint::seconds("ALTER_LOST_AFTER", LOST_AFTER);
-        let before = now.plus_seconds(-i64::from(lost_after));
-        for attempt in self.store().list_stuck_attempts(before, BATCH).await? {
-            let hopeless = now >= attempt.created_at.plus_seconds(REPLAYED_FOR);
-            match (&attempt.status, &attempt.body) {
-                (AttemptStatus::Sent, Some(_)) if !hopeless => {
-                    // A provider that does not answer must not hold up the others; a few at a time are enough.
-                    if replays.len() >= REPLAYS_AT_ONCE {
-                        replays.join_next().await;
-                    }
-                    let flows = self.clone();
-                    replays.spawn(async move { flows.replay(attempt).await });
-                }
-                (_, Some(_)) => lost.push((attempt, AttemptStatus::Failed)),
-                // An answer that comes into the journal meanwhile keeps it from being interrupted.
-                (_, None) => lost.push((attempt, AttemptStatus::Interrupted)),
+                let flows = flows.clone();
+                replays.spawn(async move { replay(&flows, attempt).await });
             }
+            (_, Some(_)) => lost.push((attempt, AttemptStatus::Failed)),
+            // An answer that comes into the journal meanwhile keeps it from being interrupted.
+            (_, None) => lost.push((attempt, AttemptStatus::Interrupted)),
         }
-        replays.join_all().await;
-        Ok(lost)
     }
+    replays.join_all().await;
+    Ok(lost)
+}
 
-    async fn end_lost(&self, lost: Vec<(Attempt, AttemptStatus)>) -> Result<(), StoreError> {
-        if lost.is_empty() {
-            return Ok(());
-        }
-        // The database may have been away until now, and an exchange in another process may be waiting to go on.
-        tokio::time::sleep(PRECEDENCE).await;
-        let mut result = Ok(());
-        for (attempt, status) in lost {
-            if self.inner.in_hand.holds(attempt.id) {
-                continue;
-            }
-            let end = Ending { status, cause: Cause::Interrupted, audit: AuditKind::ConnectFailed };
-            let ended = self.end_failed(&attempt, end, "reaper").await;
-            if let Err(StoreError::Unavailable(_)) = ended {
-                // Away again: whoever has an answer goes first again.
-                return ended.map(drop);
-            }
-            result = result.and(ended.map(drop));
-        }
-        result
+async fn end_lost(flows: &Flows, lost: Vec<(Attempt, AttemptStatus)>) -> Result<(), StoreError> {
+    if lost.is_empty() {
+        return Ok(());
     }
+    // The database may have been away until now, and an exchange in another process may be waiting to go on.
+    tokio::time::sleep(PRECEDENCE).await;
+    let mut result = Ok(());
+    for (attempt, status) in lost {
+        if flows.inner.in_hand.holds(attempt.id) {
+            continue;
+        }
+        let end = Ending { status, cause: Cause::Interrupted, audit: AuditKind::ConnectFailed };
+        let ended = end_failed(flows, &attempt, end, "reaper").await;
+        if let Err(StoreError::Unavailable(_)) = ended {
+            // Away again: whoever has an answer goes first again.
+            return ended.map(drop);
+        }
+        result = result.and(ended.map(drop));
+    }
+    result
 }
 
 async fn every_period<F>(what: &str, round: impl Fn() -> F)

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
+use alter_flows::{callers, operate, reap};
 use std::{
     io::Write,
     sync::{Arc, Mutex},
@@ -302,7 +303,7 @@ async fn own_failures(server: &mut TestServer, secrets: &mut Secrets, grant: &st
     let stuck = server.store.find_attempt(&state).await.unwrap().unwrap();
     assert!(server.store.consume_attempt(stuck.id, server.flows.now()).await.unwrap().is_first());
     server.clock.advance_seconds(61);
-    server.flows.reap().await.unwrap();
+    reap::reap(&server.flows).await.unwrap();
 
     sql(server, "CREATE TABLE kept AS SELECT access_token AS sealed FROM grants");
     sql(server, "UPDATE grants SET access_token = refresh_token");
@@ -384,7 +385,7 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
     let mut shown: Vec<(&str, String, String)> = Vec::new();
     let mut show = |what, text: String, secret: &str| shown.push((what, text, secret.to_owned()));
 
-    let made = server.flows.create_app(AppSettings::named("A")).await.unwrap();
+    let made = operate::create_app(&server.flows, AppSettings::named("A")).await.unwrap();
     show("NewApp", format!("{made:?}"), made.key.secret.expose_secret());
     let (root, text) = alter_vault::RootKey::generate(&|buffer| alter_core::SystemRandom.fill(buffer));
     show("RootKey", format!("{root:?}"), text.expose_secret());
@@ -398,7 +399,7 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
         alter_flows::PresentedCall { api_key: Some(secret.clone()), parts, signature: None, request_id: "" };
     show("PresentedCall", format!("{call:?}"), canary);
     let call = alter_flows::PresentedCall { api_key: Some(server.app.key.clone()), ..call };
-    let refused = server.flows.authenticate(&call).await;
+    let refused = callers::authenticate(&server.flows, &call).await;
     show("AuthError", format!("{refused:?}"), server.app.key.expose_secret());
     let pkce = alter_oauth::Pkce::new(&alter_core::SystemRandom);
     show("Pkce", format!("{pkce:?}"), pkce.verifier.expose_secret());

@@ -13,7 +13,7 @@ use alter_core::{
     time::random_bytes,
 };
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, FlowsConfig, NewAgent, ProviderSetting};
+use alter_flows::{Flows, FlowsConfig, NewAgent, ProviderSetting, callers, connect, operate, ready};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
 use alter_store_postgres::{Open as PostgresOpen, PostgresStore};
@@ -110,7 +110,7 @@ impl TestServer {
         let database = postgres.then(alter_test_postgres::database);
         let store = open_store(&dir, database.as_ref(), true).await;
         let flows = build(&public_url, store.clone(), &root_key, &clock);
-        flows.initialise().await.expect("a new database takes the key check");
+        ready::initialise(&flows).await.expect("a new database takes the key check");
         let mut settings = AppSettings::named("Test App");
         settings.website_url = Some("https://app.example".into());
         let app = make_app(&flows, &mock, settings).await;
@@ -208,14 +208,15 @@ impl TestServer {
         };
         let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
         let settings = AppSettings { identity_provider: Some(idp), ..stored.settings };
-        self.flows.change_app(app.id, settings).await.expect("the settings are in order");
+        operate::change_app(&self.flows, app.id, settings).await.expect("the settings are in order");
     }
 
     /// An agent of an app, with its key.
     pub async fn add_agent(&self, app: &TestApp, name: &str) -> (AgentId, SecretString) {
         let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
         let new = NewAgent { name: name.to_owned(), ..NewAgent::default() };
-        let made = self.flows.create_agent_as_operator(stored, new).await.expect("the name is free");
+        let made =
+            callers::create_agent_as_operator(&self.flows, stored, new).await.expect("the name is free");
         (made.agent.id, made.key.expect("a new agent has a key").secret)
     }
 
@@ -363,7 +364,7 @@ fn build(public_url: &str, store: Arc<dyn Store>, root_key: &SecretString, clock
 
 async fn make_app(flows: &Flows, mock: &MockProvider, settings: AppSettings) -> TestApp {
     let origin = settings.website_url.clone().unwrap_or_else(|| "https://app.example".into());
-    let made = flows.create_app(settings).await.expect("the settings are in order");
+    let made = operate::create_app(flows, settings).await.expect("the settings are in order");
     let callback = set_provider(flows, mock, made.app.id, mock_recipe(&mock.issuer())).await;
     TestApp { id: made.app.id, key: made.key.secret, origin, callback }
 }
@@ -376,8 +377,8 @@ async fn set_provider(flows: &Flows, mock: &MockProvider, app: AppId, recipe: Re
         client_secret: Some(SecretString::from(CLIENT_SECRET)),
         scopes: None,
     };
-    let config = flows.set_provider(app, setting).await.expect("the provider is in order");
-    let callback = flows.callback_url(&config);
+    let config = operate::set_provider(flows, app, setting).await.expect("the provider is in order");
+    let callback = connect::callback_url(flows, &config);
     mock.register_client(&client_id, Some(CLIENT_SECRET), &[&callback]);
     callback
 }

@@ -1,7 +1,7 @@
 //! `alter agent create|list|suspend|resume|delete APP ...`: agents, which use what users delegate to them.
 
 use alter_core::{Agent, AgentId, Store};
-use alter_flows::NewAgent;
+use alter_flows::{NewAgent, callers};
 use anyhow::Context;
 use clap::Subcommand;
 use secrecy::ExposeSecret;
@@ -60,7 +60,7 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
         AgentCommand::Create { app, name, display_name } => {
             let app = find_app(store, &app).await?;
             let new = NewAgent { name, display_name, ..NewAgent::default() };
-            let made = flows.create_agent_as_operator(app, new).await?;
+            let made = callers::create_agent_as_operator(&flows, app, new).await?;
             let key = made.key.context("a new agent has a key")?;
             let (id, key_id, secret) = (made.agent.id, key.key.id, key.secret.expose_secret());
             let mut value = described(&made.agent);
@@ -80,17 +80,17 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
         }
         AgentCommand::Suspend { app, agent } => {
             let (app, id) = named(store, &app, &agent).await?;
-            let changed = flows.set_agent_active_as_operator(app, id, false).await?;
+            let changed = callers::set_agent_active_as_operator(&flows, app, id, false).await?;
             output.answer("Suspended: its keys are refused.", &described(&changed));
         }
         AgentCommand::Resume { app, agent } => {
             let (app, id) = named(store, &app, &agent).await?;
-            let changed = flows.set_agent_active_as_operator(app, id, true).await?;
+            let changed = callers::set_agent_active_as_operator(&flows, app, id, true).await?;
             output.answer("Resumed.", &described(&changed));
         }
         AgentCommand::Delete { app, agent } => {
             let (app, id) = named(store, &app, &agent).await?;
-            let deleted = flows.delete_agent_as_operator(app, id).await?;
+            let deleted = callers::delete_agent_as_operator(&flows, app, id).await?;
             output.answer("Deleted, with its keys and delegations.", &described(&deleted));
         }
     }

@@ -1,6 +1,7 @@
 //! `alter app create|list|show|set`.
 
 use alter_core::{App, AppSettings, Level};
+use alter_flows::operate;
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -127,7 +128,7 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
             let (store, flows) = wiring::open(config).await?;
             let mut app = find_app(store.as_ref(), &app).await?;
             flags.apply(&mut app.settings)?;
-            flows.change_app(app.id, app.settings.clone()).await?;
+            operate::change_app(&flows, app.id, app.settings.clone()).await?;
             show(&app, output);
             Ok(())
         }
@@ -138,7 +139,7 @@ async fn create(name: String, flags: Flags, config: &Config, output: Output) -> 
     let mut settings = AppSettings::named(name);
     flags.apply(&mut settings)?;
     let (_, flows) = wiring::open(config).await?;
-    let made = flows.create_app(settings).await?;
+    let made = operate::create_app(&flows, settings).await?;
     let (id, key) = (made.app.id, made.key.secret.expose_secret());
     let mut text = format!(
         "app_id   {id}\napi_key  {key}\n\nThe key is shown this once. Keep it where your backend keeps secrets."

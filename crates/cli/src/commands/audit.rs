@@ -8,7 +8,7 @@ use std::{
 use alter_core::{
     Anchor, App, AuditKind, AuditRow, BadEntry, GrantId, Micros, Store, audit_chain::ExportEnd,
 };
-use alter_flows::{AuditError, AuditFilter, Flows};
+use alter_flows::{AuditError, AuditFilter, Flows, operate};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,7 @@ pub(crate) async fn run(command: AuditCommand, config: &Config, output: Output) 
         AuditCommand::List { app, limit, kind, grant } => {
             let app = find_app(store.as_ref(), &app).await?;
             let filter = filter(kind.as_deref(), grant.as_deref())?;
-            list(&flows.list_audit(app.id, filter, limit).await?, output);
+            list(&operate::list_audit(&flows, app.id, filter, limit).await?, output);
             Ok(())
         }
         AuditCommand::Verify(args) => verify(&args, store.as_ref(), &flows, output).await,
@@ -144,7 +144,7 @@ async fn verify(args: &VerifyArgs, store: &dyn Store, flows: &Flows, output: Out
     let (mut lines, mut values) = (Vec::new(), Vec::new());
     let mut bad = 0;
     for app in &apps {
-        let (line, value) = match flows.verify_audit(app.id, kept).await {
+        let (line, value) = match operate::verify_audit(flows, app.id, kept).await {
             Ok(good) => {
                 let older = match good.unchained {
                     0 => String::new(),
@@ -222,7 +222,8 @@ async fn write_export(
     out: &mut impl Write,
 ) -> anyhow::Result<ExportEnd> {
     let line = |value: &Value| format!("{value}\n");
-    let end = flows.export_audit(app.id, after, |row| out.write_all(line(&json!(row)).as_bytes())).await?;
+    let end = operate::export_audit(flows, app.id, after, |row| out.write_all(line(&json!(row)).as_bytes()))
+        .await?;
     out.write_all(line(&json!({ "end": end })).as_bytes())?;
     Ok(end)
 }

@@ -1,6 +1,7 @@
 //! `alter grant list|revoke APP`.
 
 use alter_core::{GrantFilter, GrantId, ListedGrant, Micros, Principal, RevocationOutcome, Store};
+use alter_flows::grants;
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) 
             let app = find_app(store.as_ref(), &app).await?;
             let id = GrantId::parse(&grant_id)
                 .ok_or_else(|| Usage(format!("{grant_id} is not a grant id (alter grant list)")))?;
-            let revoked = flows.revoke_grant_as_operator(app, id, reason.as_deref()).await?;
+            let revoked = grants::revoke_grant_as_operator(&flows, app, id, reason.as_deref()).await?;
             let provider = match revoked.outcome {
                 RevocationOutcome::Confirmed => "the provider has confirmed it",
                 RevocationOutcome::Pending => {

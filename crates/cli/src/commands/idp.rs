@@ -1,6 +1,7 @@
 //! `alter idp set|show|remove`: who vouches for an app's users.
 
 use alter_core::{App, AppSettings, IdentityProvider};
+use alter_flows::operate;
 use alter_oauth::{DiscoveryError, IdpUnreachable, look_at_idp};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -70,7 +71,7 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
             let app = find_app(store.as_ref(), &app).await?;
             let had = app.settings.identity_provider.is_some();
             let settings = AppSettings { identity_provider: None, ..app.settings };
-            flows.change_app(app.id, settings).await?;
+            operate::change_app(&flows, app.id, settings).await?;
             let text = if had { "Removed." } else { "The app had no identity provider." };
             output.answer(text, &json!({ "app_id": app.id.to_string(), "removed": had }));
             Ok(())
@@ -90,7 +91,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
         anyhow::bail!("{error}. Nothing was changed");
     }
     let settings = AppSettings { identity_provider: Some(idp.clone()), ..app.settings.clone() };
-    flows.change_app(app.id, settings).await?;
+    operate::change_app(&flows, app.id, settings).await?;
 
     let mut value = described(&app, &idp);
     let warning = found.as_ref().map_or_else(|error| Some(error.to_string()), |f| no_key(f.keys));

@@ -1,6 +1,7 @@
 //! `alter init`: data directory (0700), root key (0600), database. Refuses to overwrite.
 
 use alter_core::{Random, SystemRandom};
+use alter_flows::ready;
 use alter_vault::{RootKey, Vault};
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -29,7 +30,7 @@ pub(crate) async fn run(config: &Config, output: Output) -> anyhow::Result<()> {
         }
     };
     let store = config.database.open(Open::Create).await?;
-    wiring::assemble(config, store, Vault::new(root_key))?.initialise().await?;
+    ready::initialise(&wiring::assemble(config, store, Vault::new(root_key))?).await?;
     let (dir, database) = (config.data_dir.display().to_string(), config.database.to_string());
     let key = match &config.root_key {
         RootKeySource::Environment(_) => "ALTER_ROOT_KEY".to_owned(),

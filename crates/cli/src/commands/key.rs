@@ -1,6 +1,7 @@
 //! `alter key create|list|revoke APP`.
 
 use alter_core::KeyId;
+use alter_flows::operate;
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -41,7 +42,7 @@ pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) ->
     match command {
         KeyCommand::Create { app, name } => {
             let app = find_app(store.as_ref(), &app).await?;
-            let made = flows.create_key(app.id, &name).await?;
+            let made = operate::create_key(&flows, app.id, &name).await?;
             let (id, key) = (made.key.id, made.secret.expose_secret());
             let value = json!({ "app_id": app.id.to_string(), "key_id": id.to_string(), "api_key": key });
             output.answer(&format!("key_id   {id}\napi_key  {key}\n\nThe key is shown this once."), &value);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use alter_core::{App, Random, Store, SystemRandom, secret::hex};
-use alter_flows::{Flows, KeyState, RootKeyError, Rotated};
+use alter_flows::{Flows, KeyState, RootKeyError, Rotated, operate};
 use alter_vault::{RootKey, Vault};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -71,7 +71,7 @@ async fn chosen(app: Option<&str>, store: &dyn Store) -> anyhow::Result<Vec<App>
 async fn list(app: Option<&str>, store: &dyn Store, flows: &Flows, output: Output) -> anyhow::Result<()> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     for app in chosen(app, store).await? {
-        for state in flows.list_key_ring(&app).await? {
+        for state in operate::list_key_ring(flows, &app).await? {
             let what = describe(&state);
             let (id, made) = (hex(&state.key.key_id), state.key.created_at.to_rfc3339());
             lines.push(format!("{}  {id}  {made}  {what:<8} {} values", app.id, state.values));
@@ -98,10 +98,11 @@ async fn rotate(args: &RotateArgs, store: &dyn Store, flows: &Flows, output: Out
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     let (mut unreadable, mut left) = (Vec::new(), false);
     for app in chosen(args.app.as_deref(), store).await? {
-        let rotated = flows.rotate_data_key(app.id, args.batch, args.anew, teller(&app, output)).await?;
+        let rotated =
+            operate::rotate_data_key(flows, app.id, args.batch, args.anew, teller(&app, output)).await?;
         // Keys that another run is at work on, or that a value keeps.
         let app = store.get_app(app.id).await?.context("the app is gone")?;
-        let old = flows.list_key_ring(&app).await?.iter().filter(|s| describe(s) == "old").count();
+        let old = operate::list_key_ring(flows, &app).await?.iter().filter(|s| describe(s) == "old").count();
         lines.push(summary(&app, &rotated, old));
         rows.push(
             json!({ "app_id": app.id.to_string(), "resumed": rotated.resumed, "rewrapped": rotated.rewrapped,
@@ -169,7 +170,7 @@ async fn replace_root_key(file: &Path, flows: &Flows, output: Output) -> anyhow:
         RootKeySource::create(file, &text)?;
     }
     let new = Vault::new(RootKeySource::File(file.to_owned()).load()?);
-    let keys = match flows.replace_root_key(&new).await {
+    let keys = match operate::replace_root_key(flows, &new).await {
         Err(RootKeyError::Same) => bail!("{} holds the root key that is in use already", file.display()),
         replaced => replaced.context("nothing was changed")?,
     };

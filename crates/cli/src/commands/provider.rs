@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use alter_core::{ClientAuth, IdentitySource, ProviderConfig, Recipe};
-use alter_flows::ProviderSetting;
+use alter_flows::{ProviderSetting, operate};
 use alter_providers::Catalog;
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -192,7 +192,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
         client_secret: args.secret.read()?,
         scopes: args.scopes.as_ref().map(|s| s.split_whitespace().map(str::to_owned).collect()),
     };
-    let stored = flows.set_provider(app.id, setting).await?;
+    let stored = operate::set_provider(&flows, app.id, setting).await?;
     let url = callback_url(&stored, &config.public_url);
     let mut text = format!(
         "{} is configured.\n\nRegister this callback URL at the provider:\n  {url}",

@@ -1,5 +1,6 @@
 //! `alter serve`: the server, until SIGTERM or Ctrl-C; then requests and exchanges under way finish.
 
+use alter_flows::{operate, reap};
 use std::time::Duration;
 
 use alter_server::{Limits, Shared};
@@ -21,7 +22,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     forbid_core_dumps();
     let flows = wiring::open_migrating(config).await?;
     if config.root_key_old.is_some() {
-        match flows.is_under_old_root_key() {
+        match operate::is_under_old_root_key(&flows) {
             true => tracing::warn!(
                 "the database is under ALTER_ROOT_KEY_FILE_OLD: alter key-ring rotate --new-root-key-file"
             ),
@@ -39,7 +40,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         metrics::serve(address).await?;
     }
     tracing::info!(listen = %listener.local_addr()?, public_url = config.public_url, version = env!("CARGO_PKG_VERSION"), "serving");
-    let reaper = tokio::spawn(flows.clone().reap_forever());
+    let reaper = tokio::spawn(reap::reap_forever(flows.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(alter_server::serve(
         listener,

@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use alter_core::{AppSettings, ClientAuth, IdentityProvider, Level, Random, Recipe, SystemRandom};
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, NewAgent, ProviderSetting};
+use alter_flows::{Flows, NewAgent, ProviderSetting, callers, connect, operate, ready, reap};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
 use alter_vault::{RootKey, Vault};
@@ -70,7 +70,7 @@ pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
     let (app_key, agent_key) = set_up(&flows, &provider, &app_origin).await?;
 
     let router = alter_server::router(Shared::new(flows.clone()).map_err(anyhow::Error::msg)?);
-    tokio::spawn(flows.clone().reap_forever());
+    tokio::spawn(reap::reap_forever(flows.clone()));
     tokio::spawn(alter_server::serve(server, router, Limits::default(), std::future::pending()));
     let http = Egress::new(local_egress()?)?;
     let client = |key| client::AlterClient::new(http.clone(), &config.public_url, key);
@@ -128,7 +128,7 @@ fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
 async fn initialise(config: &Config) -> anyhow::Result<Flows> {
     let (root_key, _text) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
     let flows = wiring::assemble(config, config.database.open(Open::Create).await?, Vault::new(root_key))?;
-    flows.initialise().await?;
+    ready::initialise(&flows).await?;
     Ok(flows)
 }
 
@@ -144,24 +144,24 @@ async fn set_up(
     let jwks_url = Some(format!("{}/jwks", provider.issuer()));
     settings.identity_provider =
         Some(IdentityProvider { issuer: provider.issuer(), audience: Some(APP.to_owned()), jwks_url });
-    let made = flows.create_app(settings).await?;
+    let made = operate::create_app(flows, settings).await?;
     let secret = SecretString::from(alter_core::id::base32_text(&SystemRandom, 32));
-    let config = flows
-        .set_provider(
-            made.app.id,
-            ProviderSetting {
-                recipe: acme_notes(&provider.issuer())?,
-                client_id: APP.into(),
-                client_secret: Some(secret.clone()),
-                scopes: None,
-            },
-        )
-        .await?;
-    let callback = flows.callback_url(&config);
+    let config = operate::set_provider(
+        flows,
+        made.app.id,
+        ProviderSetting {
+            recipe: acme_notes(&provider.issuer())?,
+            client_id: APP.into(),
+            client_secret: Some(secret.clone()),
+            scopes: None,
+        },
+    )
+    .await?;
+    let callback = connect::callback_url(flows, &config);
     provider.register_client(APP, Some(secrecy::ExposeSecret::expose_secret(&secret)), &[&callback]);
     let agent =
         NewAgent { name: AGENT.into(), display_name: Some("Notes helper".into()), ..NewAgent::default() };
-    let agent = flows.create_agent_as_operator(made.app, agent).await?;
+    let agent = callers::create_agent_as_operator(flows, made.app, agent).await?;
     let agent_key = agent.key.context("a new agent has a key")?;
     Ok((Arc::new(made.key.secret), Arc::new(agent_key.secret)))
 }

@@ -1,5 +1,6 @@
 //! `alter backup` and `alter restore`.
 
+use alter_flows::grants;
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -124,7 +125,7 @@ async fn t94_a_restore_revokes_again_what_was_revoked_since_and_names_what_it_ta
     let (kept, revoked, reconnected): (GrantId, GrantId, GrantId) =
         (id_of("p0").await, id_of("p1").await, id_of("p2").await);
     let stored = server.store.get_app(server.app.id).await.unwrap().unwrap();
-    server.flows.revoke_grant_as_operator(stored, revoked, Some("left")).await.unwrap();
+    grants::revoke_grant_as_operator(&server.flows, stored, revoked, Some("left")).await.unwrap();
     TestBrowser::new().attempt(&server, "p2").await.connection();
     server.add_provider(&server.app, "new", |_| ()).await;
     TestBrowser::new().attempt(&server, "new").await.connection();

@@ -1,5 +1,6 @@
 //! `alter key-ring` beside a server that is at work.
 
+use alter_flows::ready;
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Output},
@@ -52,7 +53,7 @@ fn readable(server: &TestServer, root: &SecretString) -> usize {
                 )
                 .unwrap();
             let generation = found.get::<_, i64>(2).unwrap().unsigned_abs();
-            let place = Cell { app: &app, table, column: name, row: &id, generation };
+            let place = Cell { app: &app, table: column.sealed_table(), column: name, row: &id, generation };
             let key =
                 vault.data_key(&app, &wrapped).unwrap_or_else(|e| panic!("{table}.{name} of {id}: {e}"));
             key.open(&place, &sealed).unwrap_or_else(|e| panic!("{table}.{name} of {id}: {e}"));
@@ -265,7 +266,7 @@ async fn f57_servers_that_accept_both_root_keys_work_before_during_and_after_the
 
     // A server that was not restarted says so, and gives nothing out.
     assert_eq!(server.token(&grant).await.status, 500);
-    assert!(server.flows.ready().await.is_err());
+    assert!(ready::ready(&server.flows).await.is_err());
     // One with the new key works; the command line with the old one does not (T93).
     let (_, restarted) = server.replica(Some(&new)).await;
     let url = server.mock.url("/api/me");

@@ -124,306 +124,318 @@ pub enum AgentError {
 
 ours! { AgentError; }
 
-impl Flows {
-    /// Makes an agent and its first key.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn create_agent(&self, caller: &Caller, new: NewAgent) -> Result<MadeAgent, AgentError> {
-        self.once(caller, |nonce| async move {
+/// Makes an agent and its first key.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn create_agent(flows: &Flows, caller: &Caller, new: NewAgent) -> Result<MadeAgent, AgentError> {
+    flows
+        .once(caller, |nonce| async move {
             caller.app_only()?;
-            self.make_agent(&Actor::of(caller, nonce), new).await
+            make_agent(flows, &Actor::of(caller, nonce), new).await
         })
         .await
-    }
+}
 
-    /// Makes an agent as the operator.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn create_agent_as_operator(&self, app: App, new: NewAgent) -> Result<MadeAgent, AgentError> {
-        Ok(self.make_agent(&Actor::operator(app), new).await?.value())
-    }
+/// Makes an agent as the operator.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn create_agent_as_operator(
+    flows: &Flows,
+    app: App,
+    new: NewAgent,
+) -> Result<MadeAgent, AgentError> {
+    Ok(make_agent(flows, &Actor::operator(app), new).await?.value())
+}
 
-    async fn make_agent(&self, actor: &Actor, new: NewAgent) -> Result<Spent<MadeAgent>, AgentError> {
-        check_new(&new)?;
-        let now = self.now();
-        let agent = Agent {
-            id: AgentId::new(self.random()),
-            app_id: actor.app.id,
-            name: new.name,
-            status: AgentStatus::Active,
-            data: AgentData {
-                kind: new.kind,
-                display_name: new.display_name,
-                scopes: new.scopes,
-                metadata: new.metadata,
-            },
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        };
-        let first = self.new_agent_key(&agent, "first", now);
-        let same = new.idempotency.map(|(key, body_hash)| Idempotency { key, body_hash });
-        let hash = same.as_ref().map(|i| i.body_hash);
-        let entry = about(
-            actor,
-            &agent,
-            now,
-            AuditKind::AgentCreated,
-            json!({ "name": agent.name, "scopes": agent.data.scopes }),
-        );
-        let created = self.store().create_agent(actor.call, agent.clone(), first.key.clone(), same, entry);
-        match created.await? {
-            AgentCreated::Stored => {
-                Ok(Spent::InCommit(MadeAgent { agent, key_id: first.key.id, key: Some(first) }))
-            }
-            AgentCreated::NameTaken => Err(AgentError::NameTaken),
-            AgentCreated::Known(_, before) if Some(before) != hash => Err(AgentError::IdempotencyMismatch),
-            AgentCreated::Known(known, _) => match known.status {
-                AgentStatus::Revoked => Err(AgentError::IdempotencyRevoked),
-                AgentStatus::Inactive => Err(AgentError::IdempotencyInactive),
-                AgentStatus::Active => {
-                    let keys = self.store().list_agent_keys(known.app_id, known.id).await?;
-                    let key_id = keys.last().ok_or(StoreError::Corrupt("an agent without a key"))?.id;
-                    Ok(Spent::NotYet(MadeAgent { agent: *known, key: None, key_id }))
-                }
-            },
+async fn make_agent(flows: &Flows, actor: &Actor, new: NewAgent) -> Result<Spent<MadeAgent>, AgentError> {
+    check_new(&new)?;
+    let now = flows.now();
+    let agent = Agent {
+        id: AgentId::new(flows.random()),
+        app_id: actor.app.id,
+        name: new.name,
+        status: AgentStatus::Active,
+        data: AgentData {
+            kind: new.kind,
+            display_name: new.display_name,
+            scopes: new.scopes,
+            metadata: new.metadata,
+        },
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let first = new_agent_key(flows, &agent, "first", now);
+    let same = new.idempotency.map(|(key, body_hash)| Idempotency { key, body_hash });
+    let hash = same.as_ref().map(|i| i.body_hash);
+    let entry = about(
+        actor,
+        &agent,
+        now,
+        AuditKind::AgentCreated,
+        json!({ "name": agent.name, "scopes": agent.data.scopes }),
+    );
+    let created = flows.store().create_agent(actor.call, agent.clone(), first.key.clone(), same, entry);
+    match created.await? {
+        AgentCreated::Stored => {
+            Ok(Spent::InCommit(MadeAgent { agent, key_id: first.key.id, key: Some(first) }))
         }
+        AgentCreated::NameTaken => Err(AgentError::NameTaken),
+        AgentCreated::Known(_, before) if Some(before) != hash => Err(AgentError::IdempotencyMismatch),
+        AgentCreated::Known(known, _) => match known.status {
+            AgentStatus::Revoked => Err(AgentError::IdempotencyRevoked),
+            AgentStatus::Inactive => Err(AgentError::IdempotencyInactive),
+            AgentStatus::Active => {
+                let keys = flows.store().list_agent_keys(known.app_id, known.id).await?;
+                let key_id = keys.last().ok_or(StoreError::Corrupt("an agent without a key"))?.id;
+                Ok(Spent::NotYet(MadeAgent { agent: *known, key: None, key_id }))
+            }
+        },
     }
+}
 
-    fn new_agent_key(&self, agent: &Agent, name: &str, now: Micros) -> NewKey {
-        let secret = key::mint_key(KeyType::Agent, self.random());
-        let key = ApiKey {
-            id: KeyId::new(self.random()),
-            app_id: agent.app_id,
-            agent_id: Some(agent.id),
-            hash: key::key_hash(&secret),
-            prefix: key::key_prefix(&secret),
-            name: name.to_owned(),
-            created_at: now,
-            deprecated_at: None,
-            revoked_at: None,
-        };
-        NewKey { key, secret }
-    }
+fn new_agent_key(flows: &Flows, agent: &Agent, name: &str, now: Micros) -> NewKey {
+    let secret = key::mint_key(KeyType::Agent, flows.random());
+    let key = ApiKey {
+        id: KeyId::new(flows.random()),
+        app_id: agent.app_id,
+        agent_id: Some(agent.id),
+        hash: key::key_hash(&secret),
+        prefix: key::key_prefix(&secret),
+        name: name.to_owned(),
+        created_at: now,
+        deprecated_at: None,
+        revoked_at: None,
+    };
+    NewKey { key, secret }
+}
 
-    /// The agent whose key calls; a suspended one too.
-    ///
-    /// # Errors
-    /// [`AgentError::AgentKeyRequired`], or ours.
-    pub async fn own_agent(&self, caller: &Caller) -> Result<Agent, AgentError> {
-        let own = async { caller.agent.clone().ok_or(AgentError::AgentKeyRequired) };
-        self.reading(caller, own).await
-    }
+/// The agent whose key calls; a suspended one too.
+///
+/// # Errors
+/// [`AgentError::AgentKeyRequired`], or ours.
+pub async fn own_agent(flows: &Flows, caller: &Caller) -> Result<Agent, AgentError> {
+    let own = async { caller.agent.clone().ok_or(AgentError::AgentKeyRequired) };
+    flows.reading(caller, own).await
+}
 
-    /// One agent of the app, deleted or not.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn get_agent(&self, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
-        self.reading(caller, self.agent_to_manage(caller, id)).await
-    }
+/// One agent of the app, deleted or not.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn get_agent(flows: &Flows, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
+    flows.reading(caller, agent_to_manage(flows, caller, id)).await
+}
 
-    /// The app's agent of this name that is not deleted, if there is one.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn find_agent(&self, caller: &Caller, name: &str) -> Result<Option<Agent>, AgentError> {
-        self.reading(caller, async {
+/// The app's agent of this name that is not deleted, if there is one.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn find_agent(flows: &Flows, caller: &Caller, name: &str) -> Result<Option<Agent>, AgentError> {
+    flows
+        .reading(caller, async {
             caller.app_only()?;
-            Ok(self.store().find_agent(caller.app.id, name).await?)
+            Ok(flows.store().find_agent(caller.app.id, name).await?)
         })
         .await
-    }
+}
 
-    /// The app's agents by creation, with their number.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn list_agents(
-        &self,
-        caller: &Caller,
-        revoked_too: bool,
-        limit: u32,
-        offset: u32,
-    ) -> Result<(Vec<Agent>, u64), AgentError> {
-        self.reading(caller, async {
+/// The app's agents by creation, with their number.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn list_agents(
+    flows: &Flows,
+    caller: &Caller,
+    revoked_too: bool,
+    limit: u32,
+    offset: u32,
+) -> Result<(Vec<Agent>, u64), AgentError> {
+    flows
+        .reading(caller, async {
             caller.app_only()?;
-            Ok(self.store().list_agents(caller.app.id, revoked_too, limit, offset).await?)
+            Ok(flows.store().list_agents(caller.app.id, revoked_too, limit, offset).await?)
         })
         .await
-    }
+}
 
-    /// Changes an agent: its words, its scopes, suspends or resumes it.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn change_agent(
-        &self,
-        caller: &Caller,
-        id: AgentId,
-        change: &AgentChange,
-    ) -> Result<Agent, AgentError> {
-        self.once(caller, |nonce| async move {
+/// Changes an agent: its words, its scopes, suspends or resumes it.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn change_agent(
+    flows: &Flows,
+    caller: &Caller,
+    id: AgentId,
+    change: &AgentChange,
+) -> Result<Agent, AgentError> {
+    flows
+        .once(caller, |nonce| async move {
             caller.app_only()?;
             check_change(change)?;
-            self.change_agent_as(&Actor::of(caller, nonce), id, change).await
+            change_agent_as(flows, &Actor::of(caller, nonce), id, change).await
         })
         .await
-    }
+}
 
-    /// Suspends or resumes an agent as the operator.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn set_agent_active_as_operator(
-        &self,
-        app: App,
-        id: AgentId,
-        active: bool,
-    ) -> Result<Agent, AgentError> {
-        let change = AgentChange { active: Some(active), ..AgentChange::default() };
-        Ok(self.change_agent_as(&Actor::operator(app), id, &change).await?.value())
-    }
+/// Suspends or resumes an agent as the operator.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn set_agent_active_as_operator(
+    flows: &Flows,
+    app: App,
+    id: AgentId,
+    active: bool,
+) -> Result<Agent, AgentError> {
+    let change = AgentChange { active: Some(active), ..AgentChange::default() };
+    Ok(change_agent_as(flows, &Actor::operator(app), id, &change).await?.value())
+}
 
-    async fn change_agent_as(
-        &self,
-        actor: &Actor,
-        id: AgentId,
-        change: &AgentChange,
-    ) -> Result<Spent<Agent>, AgentError> {
-        let details = json!({
-            "active": change.active, "display_name": change.display_name.is_some(), "scopes": change.scopes,
-            "metadata": change.metadata.is_some(),
-        });
-        self.save_agent(actor, id, (AuditKind::AgentChanged, details), |agent| {
-            if agent.status == AgentStatus::Revoked {
-                return Err(AgentError::Revoked);
-            }
-            if change.expected_version.is_some_and(|expected| expected != agent.version) {
-                return Err(AgentError::Moved(agent.version));
-            }
-            if let Some(active) = change.active {
-                agent.set_active(active);
-            }
-            if let Some(name) = &change.display_name {
-                agent.data.display_name = name.clone();
-            }
-            if let Some(scopes) = &change.scopes {
-                agent.data.scopes = Some(scopes.clone());
-            }
-            if let Some(metadata) = &change.metadata {
-                agent.data.metadata = metadata.clone();
-            }
-            Ok(true)
-        })
-        .await
-    }
+async fn change_agent_as(
+    flows: &Flows,
+    actor: &Actor,
+    id: AgentId,
+    change: &AgentChange,
+) -> Result<Spent<Agent>, AgentError> {
+    let details = json!({
+        "active": change.active, "display_name": change.display_name.is_some(), "scopes": change.scopes,
+        "metadata": change.metadata.is_some(),
+    });
+    save_agent(flows, actor, id, (AuditKind::AgentChanged, details), |agent| {
+        if agent.status == AgentStatus::Revoked {
+            return Err(AgentError::Revoked);
+        }
+        if change.expected_version.is_some_and(|expected| expected != agent.version) {
+            return Err(AgentError::Moved(agent.version));
+        }
+        if let Some(active) = change.active {
+            agent.set_active(active);
+        }
+        if let Some(name) = &change.display_name {
+            agent.data.display_name = name.clone();
+        }
+        if let Some(scopes) = &change.scopes {
+            agent.data.scopes = Some(scopes.clone());
+        }
+        if let Some(metadata) = &change.metadata {
+            agent.data.metadata = metadata.clone();
+        }
+        Ok(true)
+    })
+    .await
+}
 
-    /// Deletes an agent: its keys and its delegations end with it. Deleting it again changes nothing.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn delete_agent(&self, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
-        self.once(caller, |nonce| async move {
+/// Deletes an agent: its keys and its delegations end with it. Deleting it again changes nothing.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn delete_agent(flows: &Flows, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
+    flows
+        .once(caller, |nonce| async move {
             caller.app_only()?;
-            self.delete_agent_as(&Actor::of(caller, nonce), id).await
+            delete_agent_as(flows, &Actor::of(caller, nonce), id).await
         })
         .await
-    }
+}
 
-    /// Deletes an agent as the operator.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn delete_agent_as_operator(&self, app: App, id: AgentId) -> Result<Agent, AgentError> {
-        Ok(self.delete_agent_as(&Actor::operator(app), id).await?.value())
-    }
+/// Deletes an agent as the operator.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn delete_agent_as_operator(flows: &Flows, app: App, id: AgentId) -> Result<Agent, AgentError> {
+    Ok(delete_agent_as(flows, &Actor::operator(app), id).await?.value())
+}
 
-    async fn delete_agent_as(&self, actor: &Actor, id: AgentId) -> Result<Spent<Agent>, AgentError> {
-        self.save_agent(actor, id, (AuditKind::AgentRevoked, Value::Null), |agent| {
-            let live = agent.status != AgentStatus::Revoked;
-            agent.status = AgentStatus::Revoked;
-            Ok(live)
-        })
-        .await
-    }
+async fn delete_agent_as(flows: &Flows, actor: &Actor, id: AgentId) -> Result<Spent<Agent>, AgentError> {
+    save_agent(flows, actor, id, (AuditKind::AgentRevoked, Value::Null), |agent| {
+        let live = agent.status != AgentStatus::Revoked;
+        agent.status = AgentStatus::Revoked;
+        Ok(live)
+    })
+    .await
+}
 
-    /// Loads, lets `change` decide, saves when it says so; again from the start when another write came first.
-    async fn save_agent(
-        &self,
-        actor: &Actor,
-        id: AgentId,
-        (kind, changed): (AuditKind, Value),
-        mut change: impl FnMut(&mut Agent) -> Result<bool, AgentError>,
-    ) -> Result<Spent<Agent>, AgentError> {
-        let mut rounds = Rounds::of(ROUNDS);
-        loop {
-            rounds.begin()?;
-            let found = self.store().get_agent(actor.app.id, id).await?;
-            let mut agent = found.ok_or(AgentError::NotFound)?;
-            let now = self.now();
-            if !change(&mut agent)? {
-                return Ok(Spent::NotYet(agent));
-            }
-            agent.updated_at = now;
-            let details = json!({ "name": agent.name, "status": agent.status.as_str(), "changed": changed });
-            let entry = about(actor, &agent, now, kind, details);
-            if self.store().save_agent(actor.call, &agent, entry).await?.is_done() {
-                agent.version += 1;
-                return Ok(Spent::InCommit(agent));
-            }
+/// Loads, lets `change` decide, saves when it says so; again from the start when another write came first.
+async fn save_agent(
+    flows: &Flows,
+    actor: &Actor,
+    id: AgentId,
+    (kind, changed): (AuditKind, Value),
+    mut change: impl FnMut(&mut Agent) -> Result<bool, AgentError>,
+) -> Result<Spent<Agent>, AgentError> {
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        let found = flows.store().get_agent(actor.app.id, id).await?;
+        let mut agent = found.ok_or(AgentError::NotFound)?;
+        let now = flows.now();
+        if !change(&mut agent)? {
+            return Ok(Spent::NotYet(agent));
+        }
+        agent.updated_at = now;
+        let details = json!({ "name": agent.name, "status": agent.status.as_str(), "changed": changed });
+        let entry = about(actor, &agent, now, kind, details);
+        if flows.store().save_agent(actor.call, &agent, entry).await?.is_done() {
+            agent.version += 1;
+            return Ok(Spent::InCommit(agent));
         }
     }
+}
 
-    /// Makes a further key of an agent.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn create_agent_key(&self, caller: &Caller, id: AgentId) -> Result<NewKey, AgentError> {
-        self.once(caller, |nonce| async move {
-            let agent = self.agent_to_manage(caller, id).await?;
+/// Makes a further key of an agent.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn create_agent_key(flows: &Flows, caller: &Caller, id: AgentId) -> Result<NewKey, AgentError> {
+    flows
+        .once(caller, |nonce| async move {
+            let agent = agent_to_manage(flows, caller, id).await?;
             if agent.status == AgentStatus::Revoked {
                 return Err(AgentError::Revoked);
             }
-            let new = self.new_agent_key(&agent, "further", self.now());
-            let entry = self.key_entry(&Actor::of(caller, nonce), &agent, new.key.id, AuditKind::KeyCreated);
-            match self.store().insert_agent_key(nonce, new.key.clone(), entry).await? {
+            let new = new_agent_key(flows, &agent, "further", flows.now());
+            let entry =
+                key_entry(flows, &Actor::of(caller, nonce), &agent, new.key.id, AuditKind::KeyCreated);
+            match flows.store().insert_agent_key(nonce, new.key.clone(), entry).await? {
                 KeyAdded::Done => Ok(Spent::InCommit(new)),
                 KeyAdded::NoRoom => Err(AgentError::TooManyKeys),
             }
         })
         .await
-    }
+}
 
-    /// The keys of an agent, newest first, revoked ones too.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn list_agent_keys(&self, caller: &Caller, id: AgentId) -> Result<Vec<ApiKey>, AgentError> {
-        self.reading(caller, async {
-            let agent = self.agent_to_manage(caller, id).await?;
-            Ok(self.store().list_agent_keys(agent.app_id, agent.id).await?)
+/// The keys of an agent, newest first, revoked ones too.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn list_agent_keys(flows: &Flows, caller: &Caller, id: AgentId) -> Result<Vec<ApiKey>, AgentError> {
+    flows
+        .reading(caller, async {
+            let agent = agent_to_manage(flows, caller, id).await?;
+            Ok(flows.store().list_agent_keys(agent.app_id, agent.id).await?)
         })
         .await
-    }
+}
 
-    /// Revokes a key of an agent; the last active one only with `force`.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn revoke_agent_key(
-        &self,
-        caller: &Caller,
-        (id, key): (AgentId, KeyId),
-        force: bool,
-    ) -> Result<ApiKey, AgentError> {
-        self.once(caller, |nonce| async move {
-            let agent = self.agent_to_manage(caller, id).await?;
-            let entry = self.key_entry(&Actor::of(caller, nonce), &agent, key, AuditKind::KeyRevoked);
+/// Revokes a key of an agent; the last active one only with `force`.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn revoke_agent_key(
+    flows: &Flows,
+    caller: &Caller,
+    (id, key): (AgentId, KeyId),
+    force: bool,
+) -> Result<ApiKey, AgentError> {
+    flows
+        .once(caller, |nonce| async move {
+            let agent = agent_to_manage(flows, caller, id).await?;
+            let entry = key_entry(flows, &Actor::of(caller, nonce), &agent, key, AuditKind::KeyRevoked);
             let which = (agent.app_id, agent.id, key);
-            match self.store().revoke_agent_key(nonce, which, self.now(), force, entry).await? {
+            match flows.store().revoke_agent_key(nonce, which, flows.now(), force, entry).await? {
                 KeyRevoked::Done(key) => Ok(Spent::InCommit(*key)),
                 KeyRevoked::Already(_) => Err(AgentError::KeyAlreadyRevoked),
                 KeyRevoked::LastActive => Err(AgentError::LastActiveKey),
@@ -431,38 +443,38 @@ impl Flows {
             }
         })
         .await
-    }
+}
 
-    /// Marks a key of an agent as deprecated, or takes the mark away.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn deprecate_agent_key(
-        &self,
-        caller: &Caller,
-        (id, key): (AgentId, KeyId),
-        deprecated: bool,
-    ) -> Result<ApiKey, AgentError> {
-        self.once(caller, |nonce| async move {
-            let agent = self.agent_to_manage(caller, id).await?;
-            let entry = self.key_entry(&Actor::of(caller, nonce), &agent, key, AuditKind::KeyDeprecated);
-            let at = deprecated.then(|| self.now());
+/// Marks a key of an agent as deprecated, or takes the mark away.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn deprecate_agent_key(
+    flows: &Flows,
+    caller: &Caller,
+    (id, key): (AgentId, KeyId),
+    deprecated: bool,
+) -> Result<ApiKey, AgentError> {
+    flows
+        .once(caller, |nonce| async move {
+            let agent = agent_to_manage(flows, caller, id).await?;
+            let entry = key_entry(flows, &Actor::of(caller, nonce), &agent, key, AuditKind::KeyDeprecated);
+            let at = deprecated.then(|| flows.now());
             let which = (agent.app_id, agent.id, key);
-            let changed = self.store().deprecate_agent_key(nonce, which, at, entry).await?;
+            let changed = flows.store().deprecate_agent_key(nonce, which, at, entry).await?;
             changed.map(Spent::InCommit).ok_or(AgentError::KeyNotFound)
         })
         .await
-    }
+}
 
-    /// An agent of the app, deleted or not, for a call with the app's own key.
-    async fn agent_to_manage(&self, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
-        caller.app_only()?;
-        self.store().get_agent(caller.app.id, id).await?.ok_or(AgentError::NotFound)
-    }
+/// An agent of the app, deleted or not, for a call with the app's own key.
+async fn agent_to_manage(flows: &Flows, caller: &Caller, id: AgentId) -> Result<Agent, AgentError> {
+    caller.app_only()?;
+    flows.store().get_agent(caller.app.id, id).await?.ok_or(AgentError::NotFound)
+}
 
-    fn key_entry(&self, actor: &Actor, agent: &Agent, key: KeyId, kind: AuditKind) -> AuditEntry {
-        about(actor, agent, self.now(), kind, json!({ "key": key.to_string() }))
-    }
+fn key_entry(flows: &Flows, actor: &Actor, agent: &Agent, key: KeyId, kind: AuditKind) -> AuditEntry {
+    about(actor, agent, flows.now(), kind, json!({ "key": key.to_string() }))
 }
 
 fn about(actor: &Actor, agent: &Agent, at: Micros, kind: AuditKind, details: Value) -> AuditEntry {

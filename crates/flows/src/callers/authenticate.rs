@@ -79,65 +79,63 @@ pub enum AuthError {
 
 ours! { AuthError; }
 
-impl Flows {
-    /// Answers who calls.
-    ///
-    /// # Errors
-    /// [`AuthError`].
-    pub async fn authenticate(&self, call: &PresentedCall<'_>) -> Result<Caller, AuthError> {
-        let presented = call.api_key.as_ref().ok_or(AuthError::InvalidKey)?;
-        // Derived and publishable keys are not built: a well-formed key of those types cannot be in the table either.
-        let kind = key::parse_key(presented.expose_secret());
-        if !matches!(kind, Some(KeyType::App | KeyType::Agent | KeyType::Legacy)) {
-            return Err(AuthError::InvalidKey);
-        }
-        let found = self.store().find_key(&key::key_hash(presented)).await?;
-        let found = found.ok_or(AuthError::InvalidKey)?;
-        let FoundKey { key, app, agent } = &found;
-        if agent.as_ref().is_some_and(|agent| agent.status == AgentStatus::Revoked) {
-            return Err(AuthError::AgentRevoked);
-        }
-        if key.revoked_at.is_some() {
-            return Err(AuthError::KeyRevoked);
-        }
-        let Some(signature) = &call.signature else {
-            return match app.settings.allow_bearer {
-                true => Ok(Caller::new(found, None, call.request_id)),
-                false => {
-                    tracing::warn!(app_id = %app.id, key_id = %key.id, "call without a signature refused");
-                    Err(AuthError::SignatureRequired)
-                }
-            };
+/// Answers who calls.
+///
+/// # Errors
+/// [`AuthError`].
+pub async fn authenticate(flows: &Flows, call: &PresentedCall<'_>) -> Result<Caller, AuthError> {
+    let presented = call.api_key.as_ref().ok_or(AuthError::InvalidKey)?;
+    // Derived and publishable keys are not built: a well-formed key of those types cannot be in the table either.
+    let kind = key::parse_key(presented.expose_secret());
+    if !matches!(kind, Some(KeyType::App | KeyType::Agent | KeyType::Legacy)) {
+        return Err(AuthError::InvalidKey);
+    }
+    let found = flows.store().find_key(&key::key_hash(presented)).await?;
+    let found = found.ok_or(AuthError::InvalidKey)?;
+    let FoundKey { key, app, agent } = &found;
+    if agent.as_ref().is_some_and(|agent| agent.status == AgentStatus::Revoked) {
+        return Err(AuthError::AgentRevoked);
+    }
+    if key.revoked_at.is_some() {
+        return Err(AuthError::KeyRevoked);
+    }
+    let Some(signature) = &call.signature else {
+        return match app.settings.allow_bearer {
+            true => Ok(Caller::new(found, None, call.request_id)),
+            false => {
+                tracing::warn!(app_id = %app.id, key_id = %key.id, "call without a signature refused");
+                Err(AuthError::SignatureRequired)
+            }
         };
-        let now = self.now();
-        let (nonce, timestamp) = self.check_freshness(&call.parts, now.as_seconds())?;
-        if !signing::verify(presented.expose_secret(), &call.parts, signature) {
-            return Err(AuthError::InvalidSignature);
-        }
-        let nonce = CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) };
-        Ok(Caller::new(found, Some(nonce), call.request_id))
+    };
+    let now = flows.now();
+    let (nonce, timestamp) = check_freshness(&call.parts, now.as_seconds())?;
+    if !signing::verify(presented.expose_secret(), &call.parts, signature) {
+        return Err(AuthError::InvalidSignature);
     }
+    let nonce = CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) };
+    Ok(Caller::new(found, Some(nonce), call.request_id))
+}
 
-    /// Refuses an agent that is suspended; the call is spent, so that the same bytes do not succeed once it is resumed
-    /// (T61).
-    ///
-    /// # Errors
-    /// [`AuthError`].
-    pub async fn only_active(&self, caller: &Caller) -> Result<(), AuthError> {
-        match active(caller) {
-            Ok(()) => Ok(()),
-            refused => self.reading(caller, async { refused }).await,
-        }
+/// Refuses an agent that is suspended; the call is spent, so that the same bytes do not succeed once it is resumed
+/// (T61).
+///
+/// # Errors
+/// [`AuthError`].
+pub async fn only_active(flows: &Flows, caller: &Caller) -> Result<(), AuthError> {
+    match active(caller) {
+        Ok(()) => Ok(()),
+        refused => flows.reading(caller, async { refused }).await,
     }
+}
 
-    fn check_freshness(&self, parts: &SignedParts<'_>, now: i64) -> Result<([u8; 16], i64), AuthError> {
-        let digits = parts.timestamp.len() <= 12 && parts.timestamp.bytes().all(|b| b.is_ascii_digit());
-        let timestamp: i64 = match digits {
-            true => parts.timestamp.parse().map_err(|_| AuthError::InvalidSignature)?,
-            false => return Err(AuthError::InvalidSignature),
-        };
-        let nonce = secret::from_hex(parts.nonce).ok_or(AuthError::InvalidSignature)?;
-        let skew = timestamp - now;
-        if skew.abs() > SKEW { Err(AuthError::Stale { skew }) } else { Ok((nonce, timestamp)) }
-    }
+fn check_freshness(parts: &SignedParts<'_>, now: i64) -> Result<([u8; 16], i64), AuthError> {
+    let digits = parts.timestamp.len() <= 12 && parts.timestamp.bytes().all(|b| b.is_ascii_digit());
+    let timestamp: i64 = match digits {
+        true => parts.timestamp.parse().map_err(|_| AuthError::InvalidSignature)?,
+        false => return Err(AuthError::InvalidSignature),
+    };
+    let nonce = secret::from_hex(parts.nonce).ok_or(AuthError::InvalidSignature)?;
+    let skew = timestamp - now;
+    if skew.abs() > SKEW { Err(AuthError::Stale { skew }) } else { Ok((nonce, timestamp)) }
 }

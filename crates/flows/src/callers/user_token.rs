@@ -28,63 +28,69 @@ pub enum UserTokenError {
 
 ours! { UserTokenError; }
 
-impl Flows {
-    /// Tells the app who its user is (wire 3.8).
-    ///
-    /// # Errors
-    /// [`UserTokenError`].
-    pub async fn verify_user_call(
-        &self,
-        caller: &Caller,
-        token: &SecretString,
-    ) -> Result<UserClaims, UserTokenError> {
-        self.reading(caller, self.verify_user(&caller.app, token)).await
-    }
+/// Tells the app who its user is (wire 3.8).
+///
+/// # Errors
+/// [`UserTokenError`].
+pub async fn verify_user_call(
+    flows: &Flows,
+    caller: &Caller,
+    token: &SecretString,
+) -> Result<UserClaims, UserTokenError> {
+    flows.reading(caller, verify_user(flows, &caller.app, token)).await
+}
 
-    /// The user of a token, as stored; `None` when nothing was ever minted for them.
-    pub(crate) async fn known_user(
-        &self,
-        app: &App,
-        token: &SecretString,
-    ) -> Result<Option<User>, UserTokenError> {
-        let claims = self.verify_user(app, token).await?;
-        Ok(self.store().find_user(app.id, &claims.issuer, &claims.subject).await?)
-    }
+/// The user of a token, as stored; `None` when nothing was ever minted for them.
+pub(crate) async fn known_user(
+    flows: &Flows,
+    app: &App,
+    token: &SecretString,
+) -> Result<Option<User>, UserTokenError> {
+    let claims = verify_user(flows, app, token).await?;
+    Ok(flows.store().find_user(app.id, &claims.issuer, &claims.subject).await?)
+}
 
-    /// The user of a token, stored now if need be. Written only when they are new or are called something else.
-    pub(crate) async fn ensure_user(&self, app: &App, token: &SecretString) -> Result<User, UserTokenError> {
-        let claims = self.verify_user(app, token).await?;
-        let known = self.store().find_user(app.id, &claims.issuer, &claims.subject).await?;
-        if let Some(user) = known.filter(|user| user.label == claims.label) {
-            return Ok(user);
+/// The user of a token, stored now if need be. Written only when they are new or are called something else.
+pub(crate) async fn ensure_user(
+    flows: &Flows,
+    app: &App,
+    token: &SecretString,
+) -> Result<User, UserTokenError> {
+    let claims = verify_user(flows, app, token).await?;
+    let known = flows.store().find_user(app.id, &claims.issuer, &claims.subject).await?;
+    if let Some(user) = known.filter(|user| user.label == claims.label) {
+        return Ok(user);
+    }
+    let now = flows.now();
+    let user = User {
+        id: UserId::new(flows.random()),
+        app_id: app.id,
+        issuer: claims.issuer,
+        subject: claims.subject,
+        label: claims.label,
+        created_at: now,
+        updated_at: now,
+    };
+    Ok(flows.store().save_user(user).await?)
+}
+
+/// A step of every story that has a user: who that is.
+///
+/// # Errors
+/// [`UserTokenError`].
+pub async fn verify_user(
+    flows: &Flows,
+    app: &App,
+    token: &SecretString,
+) -> Result<UserClaims, UserTokenError> {
+    let idp = app.settings.identity_provider.as_ref().ok_or(UserTokenError::IdpNotConfigured)?;
+    let inner = &flows.inner;
+    let verified = verify_user_token(&inner.jwks, &inner.egress, app.id, idp, token, flows.now()).await;
+    verified.map_err(|refused| match refused {
+        UserTokenRefused::Token(bad) => UserTokenError::Refused(bad),
+        UserTokenRefused::Unreachable(cause) => {
+            tracing::warn!(app = %app.id, issuer = idp.issuer, %cause, "an identity provider cannot be asked");
+            UserTokenError::Unreachable(cause)
         }
-        let now = self.now();
-        let user = User {
-            id: UserId::new(self.random()),
-            app_id: app.id,
-            issuer: claims.issuer,
-            subject: claims.subject,
-            label: claims.label,
-            created_at: now,
-            updated_at: now,
-        };
-        Ok(self.store().save_user(user).await?)
-    }
-
-    /// A step of every story that has a user: who that is.
-    ///
-    /// # Errors
-    /// [`UserTokenError`].
-    pub async fn verify_user(&self, app: &App, token: &SecretString) -> Result<UserClaims, UserTokenError> {
-        let idp = app.settings.identity_provider.as_ref().ok_or(UserTokenError::IdpNotConfigured)?;
-        let inner = &self.inner;
-        let verified = verify_user_token(&inner.jwks, &inner.egress, app.id, idp, token, self.now()).await;
-        verified.map_err(|refused| match refused {
-            UserTokenRefused::Token(bad) => UserTokenError::Refused(bad),
-            UserTokenRefused::Unreachable(cause) => {
-                tracing::warn!(app = %app.id, issuer = idp.issuer, %cause, "an identity provider cannot be asked");
-                UserTokenError::Unreachable(cause)
-            }
-        })
-    }
+    })
 }

@@ -9,6 +9,7 @@
 use alter_core::{AgentId, Delegation, Grant, GrantFilter, GrantId, GrantStatus, Principal, User, UserId};
 use secrecy::SecretString;
 
+use crate::callers::user_token::known_user;
 use crate::{Caller, Flows, UserTokenError, call::ours, fault::FlowFault};
 
 /// Candidates that an ambiguous choice names at most.
@@ -125,119 +126,120 @@ pub enum ChoiceError {
 
 ours! { ChoiceError: User; }
 
-impl Flows {
-    /// Step 1.
-    pub(crate) async fn whose(
-        &self,
-        caller: &Caller,
-        token: Option<&SecretString>,
-    ) -> Result<Whose, UserTokenError> {
-        let Some(token) = token else { return Ok(Whose::Unsaid) };
-        Ok(self.known_user(&caller.app, token).await?.map_or(Whose::Stranger, Whose::User))
-    }
+/// Step 1.
+pub(crate) async fn whose(
+    flows: &Flows,
+    caller: &Caller,
+    token: Option<&SecretString>,
+) -> Result<Whose, UserTokenError> {
+    let Some(token) = token else { return Ok(Whose::Unsaid) };
+    Ok(known_user(flows, &caller.app, token).await?.map_or(Whose::Stranger, Whose::User))
+}
 
-    /// Steps 2 and 3.
-    pub(crate) async fn choose(
-        &self,
-        caller: &Caller,
-        whose: &Whose,
-        choice: &GrantChoice<'_>,
-    ) -> Result<Chosen, ChoiceError> {
-        let nothing = || match &caller.agent {
-            Some(agent) => ChoiceError::NoDelegation { agent: agent.id, provider: choice.provider() },
-            None => ChoiceError::NotFound { provider: choice.provider() },
-        };
-        match (whose, choice) {
-            (Whose::Stranger, GrantChoice::Provider { .. }) => Err(nothing()),
-            (_, GrantChoice::Id(id)) => self.by_id(caller, whose, *id).await?.ok_or_else(nothing),
-            (_, GrantChoice::Provider { provider, account, label }) => {
-                let filter = self.filter(caller, whose, provider, *account, *label);
-                self.only_one(caller, &filter).await?.ok_or_else(nothing)
-            }
+/// Steps 2 and 3.
+pub(crate) async fn choose(
+    flows: &Flows,
+    caller: &Caller,
+    whose: &Whose,
+    choice: &GrantChoice<'_>,
+) -> Result<Chosen, ChoiceError> {
+    let nothing = || match &caller.agent {
+        Some(agent) => ChoiceError::NoDelegation { agent: agent.id, provider: choice.provider() },
+        None => ChoiceError::NotFound { provider: choice.provider() },
+    };
+    match (whose, choice) {
+        (Whose::Stranger, GrantChoice::Provider { .. }) => Err(nothing()),
+        (_, GrantChoice::Id(id)) => by_id(flows, caller, whose, *id).await?.ok_or_else(nothing),
+        (_, GrantChoice::Provider { provider, account, label }) => {
+            let filter = filter(caller, whose, provider, *account, *label);
+            only_one(flows, caller, &filter).await?.ok_or_else(nothing)
         }
     }
+}
 
-    async fn by_id(
-        &self,
-        caller: &Caller,
-        whose: &Whose,
-        id: GrantId,
-    ) -> Result<Option<Chosen>, ChoiceError> {
-        let app = caller.app.id;
-        let Some(grant) = self.store().get_grant(app, id).await? else { return Ok(None) };
-        let delegation = match &caller.agent {
-            Some(agent) => match self.store().find_delegation(app, id, agent.id).await? {
-                Some(delegation) => Some(delegation),
-                None => return Ok(None),
-            },
-            None => None,
-        };
-        match (whose, grant.principal) {
-            (Whose::User(user), Principal::User(owner)) if user.id != owner => return Ok(None),
-            (Whose::Stranger, Principal::User(_)) => return Ok(None),
-            (Whose::User(_) | Whose::Stranger, Principal::App) => return Err(ChoiceError::NotAUsers(id)),
-            // An agent acts by what its user delegated; the setting is about the app's own background work (S12).
-            (Whose::Unsaid, Principal::User(_))
-                if caller.agent.is_none() && caller.app.settings.require_user_token =>
-            {
-                return Err(ChoiceError::UserTokenRequired);
-            }
-            _ => {}
+async fn by_id(
+    flows: &Flows,
+    caller: &Caller,
+    whose: &Whose,
+    id: GrantId,
+) -> Result<Option<Chosen>, ChoiceError> {
+    let app = caller.app.id;
+    let Some(grant) = flows.store().get_grant(app, id).await? else { return Ok(None) };
+    let delegation = match &caller.agent {
+        Some(agent) => match flows.store().find_delegation(app, id, agent.id).await? {
+            Some(delegation) => Some(delegation),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    match (whose, grant.principal) {
+        (Whose::User(user), Principal::User(owner)) if user.id != owner => return Ok(None),
+        (Whose::Stranger, Principal::User(_)) => return Ok(None),
+        (Whose::User(_) | Whose::Stranger, Principal::App) => return Err(ChoiceError::NotAUsers(id)),
+        // An agent acts by what its user delegated; the setting is about the app's own background work (S12).
+        (Whose::Unsaid, Principal::User(_))
+            if caller.agent.is_none() && caller.app.settings.require_user_token =>
+        {
+            return Err(ChoiceError::UserTokenRequired);
         }
-        match grant.revoked {
-            None => Ok(Some(Chosen { grant, delegation })),
-            Some(_) => Err(ChoiceError::Revoked(id)),
-        }
+        _ => {}
     }
+    match grant.revoked {
+        None => Ok(Some(Chosen { grant, delegation })),
+        Some(_) => Err(ChoiceError::Revoked(id)),
+    }
+}
 
-    /// An app that names no user means its own grants; an agent means whatever was delegated to it.
-    fn filter(
-        &self,
-        caller: &Caller,
-        whose: &Whose,
-        provider: &str,
-        account: Option<&str>,
-        label: Option<&str>,
-    ) -> GrantFilter {
-        let principal = match (whose, &caller.agent) {
-            (Whose::User(user), _) => Some(Principal::User(user.id)),
-            (_, None) => Some(Principal::App),
-            (_, Some(_)) => None,
-        };
-        GrantFilter {
-            principal,
-            agent: caller.agent.as_ref().map(|agent| agent.id),
-            provider: Some(provider.to_owned()),
-            status: Some(GrantStatus::Active),
-            account: account.map(str::to_owned),
-            label: label.map(str::to_owned),
-        }
+/// An app that names no user means its own grants; an agent means whatever was delegated to it.
+fn filter(
+    caller: &Caller,
+    whose: &Whose,
+    provider: &str,
+    account: Option<&str>,
+    label: Option<&str>,
+) -> GrantFilter {
+    let principal = match (whose, &caller.agent) {
+        (Whose::User(user), _) => Some(Principal::User(user.id)),
+        (_, None) => Some(Principal::App),
+        (_, Some(_)) => None,
+    };
+    GrantFilter {
+        principal,
+        agent: caller.agent.as_ref().map(|agent| agent.id),
+        provider: Some(provider.to_owned()),
+        status: Some(GrantStatus::Active),
+        account: account.map(str::to_owned),
+        label: label.map(str::to_owned),
     }
+}
 
-    async fn only_one(&self, caller: &Caller, filter: &GrantFilter) -> Result<Option<Chosen>, ChoiceError> {
-        let limit = CANDIDATES as u32 + 1;
-        let mut found = self.store().list_grants(caller.app.id, filter, limit, 0).await?;
-        if found.len() < 2 {
-            let only = found.pop();
-            return Ok(only.map(|only| Chosen { grant: only.grant, delegation: only.delegation }));
-        }
-        let truncated = found.len() > CANDIDATES;
-        found.truncate(CANDIDATES);
-        let mut users: Vec<UserId> = found.iter().filter_map(|f| f.grant.principal.user()).collect();
-        users.sort_unstable();
-        users.dedup();
-        let candidates = found.into_iter().map(|f| Candidate {
-            grant_id: f.grant.id,
-            label: f.grant.label,
-            account_identifier: f.grant.account_identifier,
-            account_display_name: f.grant.account_display_name,
-        });
-        Err(ChoiceError::Ambiguous(Box::new(Ambiguous {
-            provider: filter.provider.clone().unwrap_or_default(),
-            candidates: candidates.collect(),
-            truncated,
-            account_was_provided: filter.account.is_some(),
-            users,
-        })))
+async fn only_one(
+    flows: &Flows,
+    caller: &Caller,
+    filter: &GrantFilter,
+) -> Result<Option<Chosen>, ChoiceError> {
+    let limit = CANDIDATES as u32 + 1;
+    let mut found = flows.store().list_grants(caller.app.id, filter, limit, 0).await?;
+    if found.len() < 2 {
+        let only = found.pop();
+        return Ok(only.map(|only| Chosen { grant: only.grant, delegation: only.delegation }));
     }
+    let truncated = found.len() > CANDIDATES;
+    found.truncate(CANDIDATES);
+    let mut users: Vec<UserId> = found.iter().filter_map(|f| f.grant.principal.user()).collect();
+    users.sort_unstable();
+    users.dedup();
+    let candidates = found.into_iter().map(|f| Candidate {
+        grant_id: f.grant.id,
+        label: f.grant.label,
+        account_identifier: f.grant.account_identifier,
+        account_display_name: f.grant.account_display_name,
+    });
+    Err(ChoiceError::Ambiguous(Box::new(Ambiguous {
+        provider: filter.provider.clone().unwrap_or_default(),
+        candidates: candidates.collect(),
+        truncated,
+        account_was_provided: filter.account.is_some(),
+        users,
+    })))
 }

@@ -5,5 +5,5 @@ pub(crate) mod release;
 pub(crate) mod report;
 
 pub use choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
-pub use release::{ReleaseError, ReleaseRequest, Released};
-pub use report::CallReport;
+pub use release::{ReleaseError, ReleaseRequest, Released, release};
+pub use report::{CallReport, report_call};

@@ -15,6 +15,7 @@ use alter_core::{
 };
 use secrecy::SecretString;
 
+use crate::calls::choose::{choose, whose};
 use crate::{
     Caller, ChoiceError, Flows, GrantChoice, UserTokenError,
     call::{Spent, ours},
@@ -108,97 +109,95 @@ impl From<UserTokenError> for ReleaseError {
     }
 }
 
-impl Flows {
-    /// Releases an access token.
-    ///
-    /// # Errors
-    /// [`ReleaseError`]; nothing was released.
-    pub async fn release(
-        &self,
-        caller: &Caller,
-        request: &ReleaseRequest<'_>,
-    ) -> Result<Released, ReleaseError> {
-        let released = self.once(caller, |nonce| self.try_release(caller, nonce, request)).await;
-        metrics::released(&released);
-        released
-    }
+/// Releases an access token.
+///
+/// # Errors
+/// [`ReleaseError`]; nothing was released.
+pub async fn release(
+    flows: &Flows,
+    caller: &Caller,
+    request: &ReleaseRequest<'_>,
+) -> Result<Released, ReleaseError> {
+    let released = flows.once(caller, |nonce| try_release(flows, caller, nonce, request)).await;
+    metrics::released(&released);
+    released
+}
 
-    async fn try_release(
-        &self,
-        caller: &Caller,
-        nonce: Option<CallNonce>,
-        request: &ReleaseRequest<'_>,
-    ) -> Result<Spent<Released>, ReleaseError> {
-        names_itself(caller, request.acting_for)?;
-        let whose = self.whose(caller, request.user_token).await?;
-        let mut caller = Cow::Borrowed(caller);
-        // A grant or an agent that moved between reading and releasing (the user reconnected, the app took scopes away)
-        // is read again.
-        let mut rounds = Rounds::of(ROUNDS);
-        loop {
-            rounds.begin()?;
-            if let Some(released) = self.release_once(&caller, nonce, &whose, request).await? {
-                return Ok(Spent::InCommit(released));
-            }
-            self.read_agent_again(&mut caller).await?;
+async fn try_release(
+    flows: &Flows,
+    caller: &Caller,
+    nonce: Option<CallNonce>,
+    request: &ReleaseRequest<'_>,
+) -> Result<Spent<Released>, ReleaseError> {
+    names_itself(caller, request.acting_for)?;
+    let whose = whose(flows, caller, request.user_token).await?;
+    let mut caller = Cow::Borrowed(caller);
+    // A grant or an agent that moved between reading and releasing (the user reconnected, the app took scopes away)
+    // is read again.
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        if let Some(released) = release_once(flows, &caller, nonce, &whose, request).await? {
+            return Ok(Spent::InCommit(released));
+        }
+        read_agent_again(flows, &mut caller).await?;
+    }
+}
+
+/// `None` when the grant has moved meanwhile.
+async fn release_once(
+    flows: &Flows,
+    caller: &Caller,
+    nonce: Option<CallNonce>,
+    whose: &Whose,
+    request: &ReleaseRequest<'_>,
+) -> Result<Option<Released>, ReleaseError> {
+    let chosen = choose(flows, caller, whose, &request.choice).await?;
+    may_carry(caller, &chosen)?;
+    let grant = chosen.grant;
+    let config = flows.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
+    let url = destination(&config, request.url)?;
+    let now = flows.now();
+    let expires_in = grant.credential.expires_at.map(|at| at.since(now) / 1_000_000);
+    if expires_in.is_some_and(|seconds| seconds <= 0) {
+        return Err(ReleaseError::RefreshNotBuilt);
+    }
+    let access_token = match open_access_token(flows, caller, &grant).await {
+        Err(fault) if fault.is_overtaken() => return Ok(None),
+        opened => opened?,
+    };
+    let release = ReleaseCredential {
+        call: nonce,
+        app_id: caller.app.id,
+        grant_id: grant.id,
+        generation: grant.credential.generation,
+        agent: caller.agent.as_ref().map(|agent| (agent.id, agent.version)),
+        at: now,
+        audit: entry(caller, &grant, request, &url, now),
+    };
+    match flows.store().release_credential(release).await.inspect_err(metrics::not_committed)? {
+        Saved::Moved => Ok(None),
+        Saved::Done => {
+            Ok(Some(Released { access_token, grant, expires_in, api_auth: config.recipe.api_auth }))
         }
     }
+}
 
-    /// `None` when the grant has moved meanwhile.
-    async fn release_once(
-        &self,
-        caller: &Caller,
-        nonce: Option<CallNonce>,
-        whose: &Whose,
-        request: &ReleaseRequest<'_>,
-    ) -> Result<Option<Released>, ReleaseError> {
-        let chosen = self.choose(caller, whose, &request.choice).await?;
-        may_carry(caller, &chosen)?;
-        let grant = chosen.grant;
-        let config = self.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
-        let url = destination(&config, request.url)?;
-        let now = self.now();
-        let expires_in = grant.credential.expires_at.map(|at| at.since(now) / 1_000_000);
-        if expires_in.is_some_and(|seconds| seconds <= 0) {
-            return Err(ReleaseError::RefreshNotBuilt);
-        }
-        let access_token = match self.open_access_token(caller, &grant).await {
-            Err(fault) if fault.is_overtaken() => return Ok(None),
-            opened => opened?,
-        };
-        let release = ReleaseCredential {
-            call: nonce,
-            app_id: caller.app.id,
-            grant_id: grant.id,
-            generation: grant.credential.generation,
-            agent: caller.agent.as_ref().map(|agent| (agent.id, agent.version)),
-            at: now,
-            audit: entry(caller, &grant, request, &url, now),
-        };
-        match self.store().release_credential(release).await.inspect_err(metrics::not_committed)? {
-            Saved::Moved => Ok(None),
-            Saved::Done => {
-                Ok(Some(Released { access_token, grant, expires_in, api_auth: config.recipe.api_auth }))
-            }
-        }
+async fn read_agent_again(flows: &Flows, caller: &mut Cow<'_, Caller>) -> Result<(), ReleaseError> {
+    let Some(agent) = &caller.agent else { return Ok(()) };
+    let again = flows.store().get_agent(agent.app_id, agent.id).await?;
+    caller.to_mut().agent = again;
+    match caller.agent.as_ref().map(|agent| agent.status) {
+        Some(AgentStatus::Active) => Ok(()),
+        Some(AgentStatus::Inactive) => Err(ReleaseError::AgentInactive),
+        Some(AgentStatus::Revoked) | None => Err(ReleaseError::AgentRevoked),
     }
+}
 
-    async fn read_agent_again(&self, caller: &mut Cow<'_, Caller>) -> Result<(), ReleaseError> {
-        let Some(agent) = &caller.agent else { return Ok(()) };
-        let again = self.store().get_agent(agent.app_id, agent.id).await?;
-        caller.to_mut().agent = again;
-        match caller.agent.as_ref().map(|agent| agent.status) {
-            Some(AgentStatus::Active) => Ok(()),
-            Some(AgentStatus::Inactive) => Err(ReleaseError::AgentInactive),
-            Some(AgentStatus::Revoked) | None => Err(ReleaseError::AgentRevoked),
-        }
-    }
-
-    async fn open_access_token(&self, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
-        let key = self.sealer().data_key(&caller.app)?;
-        let place = grant.place(GrantSecret::AccessToken);
-        self.sealer().open_text(&key, &place, &grant.credential.access_token).await
-    }
+async fn open_access_token(flows: &Flows, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
+    let key = flows.sealer().data_key(&caller.app)?;
+    let place = grant.place(GrantSecret::AccessToken);
+    flows.sealer().open_text(&key, &place, &grant.credential.access_token).await
 }
 
 /// An agent that says it is another one is mistaken or lies; what an app says of itself is its own affair.

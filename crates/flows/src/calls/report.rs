@@ -20,34 +20,32 @@ pub struct CallReport<'a> {
     pub latency_ms: u32,
 }
 
-impl Flows {
-    /// Writes a report into the audit of the grant's app; of an agent, when the grant is delegated to it.
-    ///
-    /// # Errors
-    /// [`ChoiceError::NotFound`], [`ChoiceError::NoDelegation`], or ours.
-    pub async fn report_call(&self, caller: &Caller, report: &CallReport<'_>) -> Result<(), ChoiceError> {
-        self.reading(caller, self.store_report(caller, report)).await
-    }
+/// Writes a report into the audit of the grant's app; of an agent, when the grant is delegated to it.
+///
+/// # Errors
+/// [`ChoiceError::NotFound`], [`ChoiceError::NoDelegation`], or ours.
+pub async fn report_call(flows: &Flows, caller: &Caller, report: &CallReport<'_>) -> Result<(), ChoiceError> {
+    flows.reading(caller, store_report(flows, caller, report)).await
+}
 
-    async fn store_report(&self, caller: &Caller, report: &CallReport<'_>) -> Result<(), ChoiceError> {
-        let (app, id) = (caller.app.id, report.grant);
-        if let Some(agent) = &caller.agent
-            && self.store().find_delegation(app, id, agent.id).await?.is_none()
-        {
-            return Err(ChoiceError::NoDelegation { agent: agent.id, provider: None });
-        }
-        let grant = self.store().get_grant(app, id).await?.ok_or(ChoiceError::NotFound { provider: None })?;
-        let details = serde_json::json!({
-            "method": report.method, "host": report.host, "status": report.status, "latency_ms": report.latency_ms,
-        });
-        let entry = AuditEntry {
-            grant_id: Some(grant.id),
-            key_id: Some(caller.key.id),
-            user_id: grant.principal.user(),
-            agent_id: caller.agent.as_ref().map(|agent| agent.id),
-            request_id: Some(caller.request_id.clone()),
-            ..AuditEntry::new(app, self.now(), AuditKind::CallReported, details)
-        };
-        Ok(self.store().append_audit(entry).await?)
+async fn store_report(flows: &Flows, caller: &Caller, report: &CallReport<'_>) -> Result<(), ChoiceError> {
+    let (app, id) = (caller.app.id, report.grant);
+    if let Some(agent) = &caller.agent
+        && flows.store().find_delegation(app, id, agent.id).await?.is_none()
+    {
+        return Err(ChoiceError::NoDelegation { agent: agent.id, provider: None });
     }
+    let grant = flows.store().get_grant(app, id).await?.ok_or(ChoiceError::NotFound { provider: None })?;
+    let details = serde_json::json!({
+        "method": report.method, "host": report.host, "status": report.status, "latency_ms": report.latency_ms,
+    });
+    let entry = AuditEntry {
+        grant_id: Some(grant.id),
+        key_id: Some(caller.key.id),
+        user_id: grant.principal.user(),
+        agent_id: caller.agent.as_ref().map(|agent| agent.id),
+        request_id: Some(caller.request_id.clone()),
+        ..AuditEntry::new(app, flows.now(), AuditKind::CallReported, details)
+    };
+    Ok(flows.store().append_audit(entry).await?)
 }

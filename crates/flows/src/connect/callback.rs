@@ -12,6 +12,7 @@ use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
 use secrecy::SecretString;
 use tracing::Instrument;
 
+use crate::connect::exchange::{end_failed, exchange};
 use crate::{Flows, connect::exchange::Ending, context::hash_secret, fault::FlowFault};
 
 /// How long the browser's request waits for the exchange before the waiting page takes over.
@@ -38,100 +39,97 @@ pub enum CallbackEnd {
     OtherBrowser,
 }
 
-impl Flows {
-    /// Takes a callback. `cookie` gives the browser key for a session, if the browser sent one.
-    ///
-    /// # Errors
-    /// Ours alone; everything that the browser or the provider did is a [`CallbackEnd`].
-    pub async fn callback(
-        &self,
-        request: &CallbackRequest<'_>,
-        cookie: impl Fn(&SessionId) -> Option<SecretString>,
-    ) -> Result<CallbackEnd, FlowFault> {
-        alter_failpoint::pass("read");
-        let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
-        let state = secret::sha256(callback.state.as_bytes());
-        let Some(attempt) = self.store().find_attempt(&state).await? else {
-            return Ok(CallbackEnd::NotOurs);
-        };
-        let Some(session) = self.store().get_session(&attempt.sid).await? else {
-            return Ok(CallbackEnd::NotOurs);
-        };
+/// Takes a callback. `cookie` gives the browser key for a session, if the browser sent one.
+///
+/// # Errors
+/// Ours alone; everything that the browser or the provider did is a [`CallbackEnd`].
+pub async fn callback(
+    flows: &Flows,
+    request: &CallbackRequest<'_>,
+    cookie: impl Fn(&SessionId) -> Option<SecretString>,
+) -> Result<CallbackEnd, FlowFault> {
+    alter_failpoint::pass("read");
+    let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
+    let state = secret::sha256(callback.state.as_bytes());
+    let Some(attempt) = flows.store().find_attempt(&state).await? else {
+        return Ok(CallbackEnd::NotOurs);
+    };
+    let Some(session) = flows.store().get_session(&attempt.sid).await? else {
+        return Ok(CallbackEnd::NotOurs);
+    };
 
-        let same_browser = cookie(&session.sid).is_some_and(|key| session.is_browser(&hash_secret(&key)));
-        let same_path = attempt.config_id.as_str() == request.config_id;
-        let refuse = |cause| self.refuse(&attempt, ending(cause), request.request_id);
-        match (&callback.outcome, same_browser, same_path) {
-            (_, false, false) => return Ok(CallbackEnd::NotOurs),
-            (CallbackOutcome::Error(_), false, true) => return Ok(CallbackEnd::OtherBrowser),
-            (CallbackOutcome::Code(_), false, true) => {
-                refuse(Cause::OtherBrowser).await?;
-                return Ok(CallbackEnd::OtherBrowser);
-            }
-            // RFC 9700 section 4.4: the response arrived on another provider's redirect URI.
-            (_, true, false) => {
-                refuse(Cause::MixUp).await?;
-                return Ok(CallbackEnd::ToSession(session.sid));
-            }
-            (_, true, true) => {}
+    let same_browser = cookie(&session.sid).is_some_and(|key| session.is_browser(&hash_secret(&key)));
+    let same_path = attempt.config_id.as_str() == request.config_id;
+    let refuse = |cause| refuse(flows, &attempt, ending(cause), request.request_id);
+    match (&callback.outcome, same_browser, same_path) {
+        (_, false, false) => return Ok(CallbackEnd::NotOurs),
+        (CallbackOutcome::Error(_), false, true) => return Ok(CallbackEnd::OtherBrowser),
+        (CallbackOutcome::Code(_), false, true) => {
+            refuse(Cause::OtherBrowser).await?;
+            return Ok(CallbackEnd::OtherBrowser);
         }
-        let config = self.store().get_provider(&attempt.config_id).await?;
-        let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
-        match callback.outcome {
-            _ if config.is_none() => refuse(Cause::ProviderNotConfigured).await?,
-            _ if !iss_ok => refuse(Cause::IssMismatch).await?,
-            CallbackOutcome::Error(cause) => refuse(cause).await?,
-            CallbackOutcome::Code(code) => self.exchange_and_wait(&attempt, code, request.request_id).await?,
+        // RFC 9700 section 4.4: the response arrived on another provider's redirect URI.
+        (_, true, false) => {
+            refuse(Cause::MixUp).await?;
+            return Ok(CallbackEnd::ToSession(session.sid));
         }
-        Ok(CallbackEnd::ToSession(session.sid))
+        (_, true, true) => {}
     }
-
-    /// Ends the attempt unless it has ended already, or the exchange has it.
-    async fn refuse(&self, attempt: &Attempt, end: Ending, request_id: &str) -> Result<(), FlowFault> {
-        if attempt.status != AttemptStatus::Started {
-            return Ok(());
-        }
-        let (flows, attempt, request_id) = (self.clone(), attempt.clone(), request_id.to_owned());
-        // A task of its own, as for the exchange: a request that is dropped half-way must not leave `consumed` behind.
-        let work = async move {
-            // What was read may be old by now: whoever consumes it has it, and an exchange under way is not torn down.
-            // One that has expired cannot be consumed by anybody.
-            let now = flows.now();
-            let taken = flows.store().consume_attempt(attempt.id, now).await?;
-            if taken.is_first() || now >= attempt.expires_at {
-                let (Ended::Done { .. } | Ended::Before) =
-                    flows.end_failed(&attempt, end, &request_id).await?;
-            }
-            Ok::<_, FlowFault>(())
-        };
-        let task = self.inner.tasks.spawn(work.in_current_span());
-        // A panic was reported by the runtime; the reaper ends the attempt.
-        task.await.unwrap_or(Ok(()))
+    let config = flows.store().get_provider(&attempt.config_id).await?;
+    let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
+    match callback.outcome {
+        _ if config.is_none() => refuse(Cause::ProviderNotConfigured).await?,
+        _ if !iss_ok => refuse(Cause::IssMismatch).await?,
+        CallbackOutcome::Error(cause) => refuse(cause).await?,
+        CallbackOutcome::Code(code) => exchange_and_wait(flows, &attempt, code, request.request_id).await?,
     }
+    Ok(CallbackEnd::ToSession(session.sid))
+}
 
-    async fn exchange_and_wait(
-        &self,
-        attempt: &Attempt,
-        code: SecretString,
-        request_id: &str,
-    ) -> Result<(), FlowFault> {
-        let (flows, attempt, request_id) = (self.clone(), attempt.clone(), request_id.to_owned());
-        // A task of its own, from the consumption on: the browser may hang up at any moment, and then this request is
-        // dropped, but the code must not be lost with it (fault 26).
-        let work = async move {
-            let first = flows.store().consume_attempt(attempt.id, flows.now()).await?;
-            if first.is_first() {
-                alter_failpoint::pass("consumed");
-                flows.exchange(attempt, code, &request_id).await;
-            }
-            Ok::<_, FlowFault>(())
-        };
-        let task = self.inner.tasks.spawn(work.in_current_span());
-        match tokio::time::timeout(WAIT, task).await {
-            Ok(Ok(consumed)) => consumed,
-            // Still running: the waiting page takes over. A panic was reported by the runtime.
-            Err(_) | Ok(Err(_)) => Ok(()),
+/// Ends the attempt unless it has ended already, or the exchange has it.
+async fn refuse(flows: &Flows, attempt: &Attempt, end: Ending, request_id: &str) -> Result<(), FlowFault> {
+    if attempt.status != AttemptStatus::Started {
+        return Ok(());
+    }
+    let (own, attempt, request_id) = (flows.clone(), attempt.clone(), request_id.to_owned());
+    // A task of its own, as for the exchange: a request that is dropped half-way must not leave `consumed` behind.
+    let work = async move {
+        // What was read may be old by now: whoever consumes it has it, and an exchange under way is not torn down.
+        // One that has expired cannot be consumed by anybody.
+        let now = own.now();
+        let taken = own.store().consume_attempt(attempt.id, now).await?;
+        if taken.is_first() || now >= attempt.expires_at {
+            let (Ended::Done { .. } | Ended::Before) = end_failed(&own, &attempt, end, &request_id).await?;
         }
+        Ok::<_, FlowFault>(())
+    };
+    let task = flows.inner.tasks.spawn(work.in_current_span());
+    // A panic was reported by the runtime; the reaper ends the attempt.
+    task.await.unwrap_or(Ok(()))
+}
+
+async fn exchange_and_wait(
+    flows: &Flows,
+    attempt: &Attempt,
+    code: SecretString,
+    request_id: &str,
+) -> Result<(), FlowFault> {
+    let (own, attempt, request_id) = (flows.clone(), attempt.clone(), request_id.to_owned());
+    // A task of its own, from the consumption on: the browser may hang up at any moment, and then this request is
+    // dropped, but the code must not be lost with it (fault 26).
+    let work = async move {
+        let first = own.store().consume_attempt(attempt.id, own.now()).await?;
+        if first.is_first() {
+            alter_failpoint::pass("consumed");
+            exchange(&own, attempt, code, &request_id).await;
+        }
+        Ok::<_, FlowFault>(())
+    };
+    let task = flows.inner.tasks.spawn(work.in_current_span());
+    match tokio::time::timeout(WAIT, task).await {
+        Ok(Ok(consumed)) => consumed,
+        // Still running: the waiting page takes over. A panic was reported by the runtime.
+        Err(_) | Ok(Err(_)) => Ok(()),
     }
 }
 

@@ -90,87 +90,85 @@ pub enum ClaimError {
     Store(#[from] StoreError),
 }
 
-impl Flows {
-    /// What the connect page may know of a token. Changes nothing.
-    ///
-    /// # Errors
-    /// [`ClaimError::InvalidToken`], uniformly; [`ClaimError::Refused`] when the session is over.
-    pub async fn peek(&self, session_token: &str) -> Result<Peek, ClaimError> {
-        let session = self.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
-        if session.claim().is_none() {
-            self.still_open(&session)?;
-        }
-        let app = self.app_of(session.app_id).await?;
-        Ok(Peek { allowed_origin: session.data.allowed_origin, app_name: app.settings.name })
+/// What the connect page may know of a token. Changes nothing.
+///
+/// # Errors
+/// [`ClaimError::InvalidToken`], uniformly; [`ClaimError::Refused`] when the session is over.
+pub async fn peek(flows: &Flows, session_token: &str) -> Result<Peek, ClaimError> {
+    let session = flows.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
+    if session.claim().is_none() {
+        still_open(flows, &session)?;
     }
+    let app = flows.app_of(session.app_id).await?;
+    Ok(Peek { allowed_origin: session.data.allowed_origin, app_name: app.settings.name })
+}
 
-    /// `minted -> claimed`. `cookie` gives the browser key of the cookie for a session, if the browser sent one.
-    ///
-    /// # Errors
-    /// [`ClaimError`]; the session is unchanged.
-    pub async fn claim(
-        &self,
-        session_token: &str,
-        proof: &Proof<'_>,
-        cookie: impl Fn(&SessionId) -> Option<SecretString>,
-    ) -> Result<Claimed, ClaimError> {
-        let session = self.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
-        let sid = session.sid.clone();
-        let max_age = session.expires_at.plus_seconds(alter_core::session::TRANSACTION_TTL).since(self.now())
-            / 1_000_000;
-        if cookie(&sid).is_some_and(|key| session.is_browser(&hash_secret(&key))) {
-            return Ok(Claimed { sid, browser_key: None, marker: None, max_age });
-        }
-        if session.claim().is_some() {
-            return Err(ClaimError::Refused(self.why_taken(&session)));
-        }
-        self.still_open(&session)?;
-        let app = self.app_of(session.app_id).await?;
-        let refused = || ClaimError::Binding { app_name: app.settings.name.clone() };
-        let (level, cb) = judge(&session, &app, proof).ok_or_else(refused)?;
-
-        let (browser_key, marker) = (self.fresh_secret(), self.fresh_secret());
-        let claim = Claim {
-            level,
-            cb,
-            browser: hash_secret(&browser_key),
-            marker: Some(hash_secret(&marker)),
-            at: self.now(),
-        };
-        let claimed = self.update_session(session, |session| match session.claim_by(claim.clone()) {
-            Ok(()) => Ok((true, ())),
-            Err(ClaimRefused::Binding) => Err(refused()),
-            Err(reason) => Err(ClaimError::Refused(reason)),
-        });
-        let (session, ()) = claimed.await?.ok_or(ClaimError::InvalidToken)?;
-        metrics::claimed(level);
-        // The claim stands: without its cookie the browser would be locked out of its own session.
-        if let Err(error) = self.store().append_audit(claimed_entry(&session, level, self.now())).await {
-            metrics::audit_failed();
-            tracing::error!(%sid, %error, "the claim could not be written to the audit");
-        }
-        Ok(Claimed { sid, browser_key: Some(browser_key), marker: Some(marker), max_age })
+/// `minted -> claimed`. `cookie` gives the browser key of the cookie for a session, if the browser sent one.
+///
+/// # Errors
+/// [`ClaimError`]; the session is unchanged.
+pub async fn claim(
+    flows: &Flows,
+    session_token: &str,
+    proof: &Proof<'_>,
+    cookie: impl Fn(&SessionId) -> Option<SecretString>,
+) -> Result<Claimed, ClaimError> {
+    let session = flows.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
+    let sid = session.sid.clone();
+    let max_age =
+        session.expires_at.plus_seconds(alter_core::session::TRANSACTION_TTL).since(flows.now()) / 1_000_000;
+    if cookie(&sid).is_some_and(|key| session.is_browser(&hash_secret(&key))) {
+        return Ok(Claimed { sid, browser_key: None, marker: None, max_age });
     }
-
-    fn still_open(&self, session: &Session) -> Result<(), ClaimError> {
-        match session.end() {
-            Some(_) => Err(ClaimError::Refused(self.why_taken(session))),
-            None if session.claim().is_none() && self.now() >= session.expires_at => {
-                Err(ClaimError::Refused(ClaimRefused::Expired))
-            }
-            None => Ok(()),
-        }
+    if session.claim().is_some() {
+        return Err(ClaimError::Refused(why_taken(flows, &session)));
     }
+    still_open(flows, &session)?;
+    let app = flows.app_of(session.app_id).await?;
+    let refused = || ClaimError::Binding { app_name: app.settings.name.clone() };
+    let (level, cb) = judge(&session, &app, proof).ok_or_else(refused)?;
 
-    /// Of a session that someone has, or that is over, as seen by a browser that does not have it.
-    fn why_taken(&self, session: &Session) -> ClaimRefused {
-        match session.end() {
-            Some(end) if end.kind == alter_core::EndKind::Expired => ClaimRefused::Expired,
-            Some(end) if end.kind == alter_core::EndKind::Cancelled => ClaimRefused::Cancelled,
-            Some(_) => ClaimRefused::Used,
-            None if self.now() >= session.deadline() => ClaimRefused::Expired,
-            None => ClaimRefused::OtherBrowser,
+    let (browser_key, marker) = (flows.fresh_secret(), flows.fresh_secret());
+    let claim = Claim {
+        level,
+        cb,
+        browser: hash_secret(&browser_key),
+        marker: Some(hash_secret(&marker)),
+        at: flows.now(),
+    };
+    let claimed = flows.update_session(session, |session| match session.claim_by(claim.clone()) {
+        Ok(()) => Ok((true, ())),
+        Err(ClaimRefused::Binding) => Err(refused()),
+        Err(reason) => Err(ClaimError::Refused(reason)),
+    });
+    let (session, ()) = claimed.await?.ok_or(ClaimError::InvalidToken)?;
+    metrics::claimed(level);
+    // The claim stands: without its cookie the browser would be locked out of its own session.
+    if let Err(error) = flows.store().append_audit(claimed_entry(&session, level, flows.now())).await {
+        metrics::audit_failed();
+        tracing::error!(%sid, %error, "the claim could not be written to the audit");
+    }
+    Ok(Claimed { sid, browser_key: Some(browser_key), marker: Some(marker), max_age })
+}
+
+fn still_open(flows: &Flows, session: &Session) -> Result<(), ClaimError> {
+    match session.end() {
+        Some(_) => Err(ClaimError::Refused(why_taken(flows, session))),
+        None if session.claim().is_none() && flows.now() >= session.expires_at => {
+            Err(ClaimError::Refused(ClaimRefused::Expired))
         }
+        None => Ok(()),
+    }
+}
+
+/// Of a session that someone has, or that is over, as seen by a browser that does not have it.
+fn why_taken(flows: &Flows, session: &Session) -> ClaimRefused {
+    match session.end() {
+        Some(end) if end.kind == alter_core::EndKind::Expired => ClaimRefused::Expired,
+        Some(end) if end.kind == alter_core::EndKind::Cancelled => ClaimRefused::Cancelled,
+        Some(_) => ClaimRefused::Used,
+        None if flows.now() >= session.deadline() => ClaimRefused::Expired,
+        None => ClaimRefused::OtherBrowser,
     }
 }
 
@@ -217,32 +215,30 @@ fn claimed_entry(session: &Session, level: Level, at: alter_core::Micros) -> Aud
 /// Live sessions that one browser may keep cookies for (T48).
 const SESSIONS_PER_BROWSER: usize = 10;
 
-impl Flows {
-    /// Of the sessions that a browser holds cookies for, those whose cookies should go to make room for one more:
-    /// first what is over or unknown, then the oldest.
-    ///
-    /// # Errors
-    /// Storage.
-    pub async fn surplus_sessions(&self, held: Vec<SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        if held.len() < SESSIONS_PER_BROWSER {
-            return Ok(Vec::new());
-        }
-        let mut live = Vec::new();
-        let mut surplus = Vec::new();
-        for sid in held {
-            match self.store().get_session(&sid).await? {
-                Some(session) if session.end().is_none() => live.push((session.created_at, sid)),
-                _ => surplus.push(sid),
-            }
-        }
-        live.sort_by_key(|(at, _)| *at);
-        let too_many = live.len().saturating_sub(SESSIONS_PER_BROWSER - 1);
-        surplus.extend(live.into_iter().take(too_many).map(|(_, sid)| sid));
-        Ok(surplus)
+/// Of the sessions that a browser holds cookies for, those whose cookies should go to make room for one more:
+/// first what is over or unknown, then the oldest.
+///
+/// # Errors
+/// Storage.
+pub async fn surplus_sessions(flows: &Flows, held: Vec<SessionId>) -> Result<Vec<SessionId>, StoreError> {
+    if held.len() < SESSIONS_PER_BROWSER {
+        return Ok(Vec::new());
     }
+    let mut live = Vec::new();
+    let mut surplus = Vec::new();
+    for sid in held {
+        match flows.store().get_session(&sid).await? {
+            Some(session) if session.end().is_none() => live.push((session.created_at, sid)),
+            _ => surplus.push(sid),
+        }
+    }
+    live.sort_by_key(|(at, _)| *at);
+    let too_many = live.len().saturating_sub(SESSIONS_PER_BROWSER - 1);
+    surplus.extend(live.into_iter().take(too_many).map(|(_, sid)| sid));
+    Ok(surplus)
+}
 
-    /// The browser key of a cookie, hashed for comparison. Empty or oversized values are no key.
-    pub fn browser_hash(&self, key: &SecretString) -> Option<Hash> {
-        (key.expose_secret().len() == 43).then(|| hash_secret(key))
-    }
+/// The browser key of a cookie, hashed for comparison. Empty or oversized values are no key.
+pub fn browser_hash(key: &SecretString) -> Option<Hash> {
+    (key.expose_secret().len() == 43).then(|| hash_secret(key))
 }

@@ -70,223 +70,214 @@ impl From<FlowFault> for ApproveError {
     }
 }
 
-impl Flows {
-    /// The user chose a provider on the picker, or wants to try again.
-    ///
-    /// # Errors
-    /// [`StepError`].
-    pub async fn select(&self, sid: &SessionId, browser: &Hash, provider: &str) -> Result<(), StepError> {
-        let now = self.now();
-        self.step(sid, browser, |session| session.select(provider, now)).await
-    }
+/// The user chose a provider on the picker, or wants to try again.
+///
+/// # Errors
+/// [`StepError`].
+pub async fn select(flows: &Flows, sid: &SessionId, browser: &Hash, provider: &str) -> Result<(), StepError> {
+    let now = flows.now();
+    step(flows, sid, browser, |session| session.select(provider, now)).await
+}
 
-    /// Back to the picker.
-    ///
-    /// # Errors
-    /// [`StepError`].
-    pub async fn back(&self, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
-        self.step(sid, browser, |session| {
-            session.deselect();
-            true
-        })
-        .await
-    }
+/// Back to the picker.
+///
+/// # Errors
+/// [`StepError`].
+pub async fn back(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
+    step(flows, sid, browser, |session| {
+        session.deselect();
+        true
+    })
+    .await
+}
 
-    /// Cancel: on the consent page a refusal of that provider, on the picker the end.
-    ///
-    /// # Errors
-    /// [`StepError`].
-    pub async fn cancel(&self, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
-        let now = self.now();
-        self.step(sid, browser, |session| {
-            match session.data.selected.take() {
-                // On a failure page nothing is left to refuse: the user leaves.
-                Some(_) if session.data.last_failure.is_some() => session.finish(now),
-                Some(provider) => session.attempt_failed(
-                    Failure { cause: Cause::Denied, provider: Some(provider), request_id: None },
-                    now,
-                ),
-                None => session.finish(now),
-            }
-            true
-        })
-        .await
-    }
-
-    /// Done choosing.
-    ///
-    /// # Errors
-    /// [`StepError`].
-    pub async fn finish(&self, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
-        let now = self.now();
-        self.step(sid, browser, |session| {
-            session.finish(now);
-            true
-        })
-        .await
-    }
-
-    /// A page shows itself (`seen`) or is left (`bye`). Never an error when it comes late.
-    ///
-    /// # Errors
-    /// [`StepError::NotYours`], or ours.
-    pub async fn page_sign(
-        &self,
-        sid: &SessionId,
-        browser: &Hash,
-        instance: u64,
-        leaving: bool,
-    ) -> Result<(), StepError> {
-        let now = self.now();
-        let changed = self.update_session_by_id(sid, |session| {
-            if !session.is_browser(browser) {
-                return Err(StepError::NotYours);
-            }
-            let dirty = session.end().is_none()
-                && if leaving { session.page_left(instance, now) } else { session.page_seen(instance, now) };
-            Ok((dirty, ()))
-        });
-        changed.await?.map(drop).ok_or(StepError::NotYours)
-    }
-
-    /// Approve: answers the authorization URL to send the browser to.
-    ///
-    /// # Errors
-    /// [`ApproveError`].
-    pub async fn approve(
-        &self,
-        sid: &SessionId,
-        browser: &Hash,
-        provider: &str,
-    ) -> Result<url::Url, ApproveError> {
-        let mut rounds = Rounds::of(ROUNDS);
-        loop {
-            rounds.begin()?;
-            let session = self.store().get_session(sid).await?.ok_or(StepError::NotYours)?;
-            if let Some(location) = self.try_approve(session, browser, provider).await? {
-                return Ok(location);
-            }
+/// Cancel: on the consent page a refusal of that provider, on the picker the end.
+///
+/// # Errors
+/// [`StepError`].
+pub async fn cancel(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
+    let now = flows.now();
+    step(flows, sid, browser, |session| {
+        match session.data.selected.take() {
+            // On a failure page nothing is left to refuse: the user leaves.
+            Some(_) if session.data.last_failure.is_some() => session.finish(now),
+            Some(provider) => session.attempt_failed(
+                Failure { cause: Cause::Denied, provider: Some(provider), request_id: None },
+                now,
+            ),
+            None => session.finish(now),
         }
-    }
+        true
+    })
+    .await
+}
 
-    /// `None` when another write came first.
-    async fn try_approve(
-        &self,
-        mut session: Session,
-        browser: &Hash,
-        provider: &str,
-    ) -> Result<Option<url::Url>, ApproveError> {
-        let now = self.now();
-        self.may_approve(&session, browser, provider, now)?;
-        let configs = self.store().list_providers(session.app_id).await?;
-        let config =
-            configs.into_iter().find(|c| c.recipe.id == provider).ok_or(ApproveError::ProviderGone)?;
-        let app = self.app_of(session.app_id).await?;
-        let (attempt, location) = self.new_attempt(&session, &app, &config, now)?;
-        session.start(Underway {
-            attempt: attempt.id,
-            provider: provider.to_owned(),
-            coop: config.recipe.coop,
-            started_at: now,
-            expires_at: attempt.expires_at,
-            exchanging: false,
-        });
-        match self.store().start_attempt(&session, attempt).await {
-            Ok(Saved::Done) => Ok(Some(location)),
-            Ok(Saved::Moved) => Ok(None),
-            // The app's data key was replaced at this moment.
-            Err(StoreError::KeyRetired) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
+/// Done choosing.
+///
+/// # Errors
+/// [`StepError`].
+pub async fn finish(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
+    let now = flows.now();
+    step(flows, sid, browser, |session| {
+        session.finish(now);
+        true
+    })
+    .await
+}
 
-    fn may_approve(
-        &self,
-        session: &Session,
-        browser: &Hash,
-        provider: &str,
-        now: Micros,
-    ) -> Result<(), ApproveError> {
+/// A page shows itself (`seen`) or is left (`bye`). Never an error when it comes late.
+///
+/// # Errors
+/// [`StepError::NotYours`], or ours.
+pub async fn page_sign(
+    flows: &Flows,
+    sid: &SessionId,
+    browser: &Hash,
+    instance: u64,
+    leaving: bool,
+) -> Result<(), StepError> {
+    let now = flows.now();
+    let changed = flows.update_session_by_id(sid, |session| {
         if !session.is_browser(browser) {
-            return Err(StepError::NotYours.into());
+            return Err(StepError::NotYours);
         }
-        if !session.can_start(now) || session.data.selected.as_deref() != Some(provider) {
-            return Err(StepError::Moved.into());
+        let dirty = session.end().is_none()
+            && if leaving { session.page_left(instance, now) } else { session.page_seen(instance, now) };
+        Ok((dirty, ()))
+    });
+    changed.await?.map(drop).ok_or(StepError::NotYours)
+}
+
+/// Approve: answers the authorization URL to send the browser to.
+///
+/// # Errors
+/// [`ApproveError`].
+pub async fn approve(
+    flows: &Flows,
+    sid: &SessionId,
+    browser: &Hash,
+    provider: &str,
+) -> Result<url::Url, ApproveError> {
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        let session = flows.store().get_session(sid).await?.ok_or(StepError::NotYours)?;
+        if let Some(location) = try_approve(flows, session, browser, provider).await? {
+            return Ok(location);
         }
-        match app_reach(session, now) {
-            AppReach::Heard => Ok(()),
-            AppReach::Waiting => Err(ApproveError::WaitingForApp),
-            AppReach::Unreachable => Err(ApproveError::AppUnreachable),
+    }
+}
+
+/// `None` when another write came first.
+async fn try_approve(
+    flows: &Flows,
+    mut session: Session,
+    browser: &Hash,
+    provider: &str,
+) -> Result<Option<url::Url>, ApproveError> {
+    let now = flows.now();
+    may_approve(&session, browser, provider, now)?;
+    let configs = flows.store().list_providers(session.app_id).await?;
+    let config = configs.into_iter().find(|c| c.recipe.id == provider).ok_or(ApproveError::ProviderGone)?;
+    let app = flows.app_of(session.app_id).await?;
+    let (attempt, location) = new_attempt(flows, &session, &app, &config, now)?;
+    session.start(Underway {
+        attempt: attempt.id,
+        provider: provider.to_owned(),
+        coop: config.recipe.coop,
+        started_at: now,
+        expires_at: attempt.expires_at,
+        exchanging: false,
+    });
+    match flows.store().start_attempt(&session, attempt).await {
+        Ok(Saved::Done) => Ok(Some(location)),
+        Ok(Saved::Moved) => Ok(None),
+        // The app's data key was replaced at this moment.
+        Err(StoreError::KeyRetired) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn may_approve(session: &Session, browser: &Hash, provider: &str, now: Micros) -> Result<(), ApproveError> {
+    if !session.is_browser(browser) {
+        return Err(StepError::NotYours.into());
+    }
+    if !session.can_start(now) || session.data.selected.as_deref() != Some(provider) {
+        return Err(StepError::Moved.into());
+    }
+    match app_reach(session, now) {
+        AppReach::Heard => Ok(()),
+        AppReach::Waiting => Err(ApproveError::WaitingForApp),
+        AppReach::Unreachable => Err(ApproveError::AppUnreachable),
+    }
+}
+
+fn new_attempt(
+    flows: &Flows,
+    session: &Session,
+    app: &App,
+    config: &ProviderConfig,
+    now: Micros,
+) -> Result<(Attempt, url::Url), FlowFault> {
+    let (state, nonce, pkce) = (flows.fresh_secret(), flows.fresh_secret(), Pkce::new(flows.random()));
+    let id = AttemptId::new(flows.random());
+    let redirect_uri = callback_url(flows, config);
+    let location = alter_oauth::authorize_url(&AuthorizationRequest {
+        recipe: &config.recipe,
+        client_id: &config.client_id,
+        redirect_uri: &redirect_uri,
+        scopes: &config.scopes,
+        state: state.expose_secret(),
+        nonce: nonce.expose_secret(),
+        challenge: &pkce.challenge,
+    })
+    .map_err(|_| FlowFault::Broken("a stored provider configuration has no usable authorize_url"))?;
+    let place = Attempt::place_of(app.id, id, AttemptSecret::Verifier);
+    let verifier = flows.sealer().seal_text(&flows.sealer().data_key(app)?, &place, &pkce.verifier)?;
+    let attempt = Attempt {
+        id,
+        sid: session.sid.clone(),
+        app_id: app.id,
+        config_id: config.config_id.clone(),
+        state_hash: secret::sha256(state.expose_secret().as_bytes()),
+        verifier,
+        nonce: nonce.expose_secret().to_owned(),
+        redirect_uri,
+        scopes: config.scopes.clone(),
+        created_at: now,
+        expires_at: now.plus_seconds(TRANSACTION_TTL),
+        status: AttemptStatus::Started,
+        status_at: now,
+        body: None,
+    };
+    Ok((attempt, location))
+}
+
+/// `/oauth/callback/{config_id}`: one path per configuration (T09), the same bytes in both requests (T30).
+pub fn callback_url(flows: &Flows, config: &ProviderConfig) -> String {
+    format!("{}/oauth/callback/{}", flows.public_url(), config.config_id)
+}
+
+async fn step(
+    flows: &Flows,
+    sid: &SessionId,
+    browser: &Hash,
+    mut change: impl FnMut(&mut Session) -> bool,
+) -> Result<(), StepError> {
+    let now = flows.now();
+    let changed = flows.update_session_by_id(sid, |session| {
+        if !session.is_browser(browser) {
+            return Err(StepError::NotYours);
         }
-    }
-
-    fn new_attempt(
-        &self,
-        session: &Session,
-        app: &App,
-        config: &ProviderConfig,
-        now: Micros,
-    ) -> Result<(Attempt, url::Url), FlowFault> {
-        let (state, nonce, pkce) = (self.fresh_secret(), self.fresh_secret(), Pkce::new(self.random()));
-        let id = AttemptId::new(self.random());
-        let redirect_uri = self.callback_url(config);
-        let location = alter_oauth::authorize_url(&AuthorizationRequest {
-            recipe: &config.recipe,
-            client_id: &config.client_id,
-            redirect_uri: &redirect_uri,
-            scopes: &config.scopes,
-            state: state.expose_secret(),
-            nonce: nonce.expose_secret(),
-            challenge: &pkce.challenge,
-        })
-        .map_err(|_| FlowFault::Broken("a stored provider configuration has no usable authorize_url"))?;
-        let place = Attempt::place_of(app.id, id, AttemptSecret::Verifier);
-        let verifier = self.sealer().seal_text(&self.sealer().data_key(app)?, &place, &pkce.verifier)?;
-        let attempt = Attempt {
-            id,
-            sid: session.sid.clone(),
-            app_id: app.id,
-            config_id: config.config_id.clone(),
-            state_hash: secret::sha256(state.expose_secret().as_bytes()),
-            verifier,
-            nonce: nonce.expose_secret().to_owned(),
-            redirect_uri,
-            scopes: config.scopes.clone(),
-            created_at: now,
-            expires_at: now.plus_seconds(TRANSACTION_TTL),
-            status: AttemptStatus::Started,
-            status_at: now,
-            body: None,
-        };
-        Ok((attempt, location))
-    }
-
-    /// `/oauth/callback/{config_id}`: one path per configuration (T09), the same bytes in both requests (T30).
-    pub fn callback_url(&self, config: &ProviderConfig) -> String {
-        format!("{}/oauth/callback/{}", self.public_url(), config.config_id)
-    }
-
-    async fn step(
-        &self,
-        sid: &SessionId,
-        browser: &Hash,
-        mut change: impl FnMut(&mut Session) -> bool,
-    ) -> Result<(), StepError> {
-        let now = self.now();
-        let changed = self.update_session_by_id(sid, |session| {
-            if !session.is_browser(browser) {
-                return Err(StepError::NotYours);
-            }
-            // While a code is exchanged, the exchange decides.
-            let open = session.end().is_none() && now < session.deadline() && !session.is_exchanging();
-            if !open || !change(session) {
-                return Err(StepError::Moved);
-            }
-            session.data.signals.page_at = Some(now);
-            Ok((true, ()))
-        });
-        changed.await?.map(drop).ok_or(StepError::NotYours)
-    }
+        // While a code is exchanged, the exchange decides.
+        let open = session.end().is_none() && now < session.deadline() && !session.is_exchanging();
+        if !open || !change(session) {
+            return Err(StepError::Moved);
+        }
+        session.data.signals.page_at = Some(now);
+        Ok((true, ()))
+    });
+    changed.await?.map(drop).ok_or(StepError::NotYours)
 }
 
 /// Whether the app page's SDK has been heard of (protocol 3). The published client never asks.

@@ -19,6 +19,7 @@ use alter_vault::DataKey;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use crate::connect::journal::{journal, open_journal};
 use crate::{
     Flows,
     fault::FlowFault,
@@ -84,363 +85,356 @@ pub(crate) struct Ending {
     pub(crate) audit: AuditKind,
 }
 
-impl Flows {
-    /// The whole exchange. Never fails outwards: every end is written to the attempt and logged once.
-    pub(crate) async fn exchange(&self, attempt: Attempt, code: SecretString, request_id: &str) {
-        let exchanging = Exchanging::begin();
-        let journalled = self.request_token(&attempt, &code).await;
-        let (journalled, outcome) = match journalled {
-            Ok((answer, received_at)) => {
-                (true, self.finish_exchange(&attempt, &answer, received_at, request_id).await)
-            }
-            Err(stop) => (false, Err(stop)),
-        };
-        let label = label(&outcome);
-        self.settle(&attempt, outcome, journalled, request_id).await;
-        exchanging.done(label);
-    }
+/// The whole exchange. Never fails outwards: every end is written to the attempt and logged once.
+pub(crate) async fn exchange(flows: &Flows, attempt: Attempt, code: SecretString, request_id: &str) {
+    let exchanging = Exchanging::begin();
+    let journalled = request_token(flows, &attempt, &code).await;
+    let (journalled, outcome) = match journalled {
+        Ok((answer, received_at)) => {
+            (true, finish_exchange(flows, &attempt, &answer, received_at, request_id).await)
+        }
+        Err(stop) => (false, Err(stop)),
+    };
+    let label = label(&outcome);
+    settle(flows, &attempt, outcome, journalled, request_id).await;
+    exchanging.done(label);
+}
 
-    /// Ends an attempt whose answer is in the journal (after a crash, or after a fault of ours).
-    pub(crate) async fn replay(&self, attempt: Attempt) {
-        let exchanging = Exchanging::begin();
-        let outcome = match self.open_journal(&attempt).await {
-            // `status_at` of a stored `sent` is when the request left: an old answer is judged by the time it came.
-            Ok(answer) => self.finish_exchange(&attempt, &answer, attempt.status_at, "replay").await,
-            Err(fault) => Err(fault.into()),
-        };
-        let label = label(&outcome);
-        self.settle(&attempt, outcome, true, "replay").await;
-        exchanging.done(label);
-    }
+/// Ends an attempt whose answer is in the journal (after a crash, or after a fault of ours).
+pub(crate) async fn replay(flows: &Flows, attempt: Attempt) {
+    let exchanging = Exchanging::begin();
+    let outcome = match open_journal(flows, &attempt).await {
+        // `status_at` of a stored `sent` is when the request left: an old answer is judged by the time it came.
+        Ok(answer) => finish_exchange(flows, &attempt, &answer, attempt.status_at, "replay").await,
+        Err(fault) => Err(fault.into()),
+    };
+    let label = label(&outcome);
+    settle(flows, &attempt, outcome, true, "replay").await;
+    exchanging.done(label);
+}
 
-    async fn settle(&self, attempt: &Attempt, outcome: Result<(), Stop>, journalled: bool, request_id: &str) {
-        let (status, cause) = match outcome {
-            Ok(()) | Err(Stop::Moved) => return,
-            Err(Stop::Refused { cause, why }) => {
-                tracing::warn!(sid = %attempt.sid, request_id, %cause, why, "exchange refused");
-                (AttemptStatus::Failed, cause)
-            }
-            Err(Stop::Later(why)) => {
-                tracing::warn!(sid = %attempt.sid, request_id, why, "the answer cannot be judged yet");
+async fn settle(
+    flows: &Flows,
+    attempt: &Attempt,
+    outcome: Result<(), Stop>,
+    journalled: bool,
+    request_id: &str,
+) {
+    let (status, cause) = match outcome {
+        Ok(()) | Err(Stop::Moved) => return,
+        Err(Stop::Refused { cause, why }) => {
+            tracing::warn!(sid = %attempt.sid, request_id, %cause, why, "exchange refused");
+            (AttemptStatus::Failed, cause)
+        }
+        Err(Stop::Later(why)) => {
+            tracing::warn!(sid = %attempt.sid, request_id, why, "the answer cannot be judged yet");
+            return;
+        }
+        Err(Stop::Fault(fault)) => {
+            tracing::error!(sid = %attempt.sid, request_id, error = %fault, journalled, "exchange failed");
+            if journalled {
                 return;
             }
-            Err(Stop::Fault(fault)) => {
-                tracing::error!(sid = %attempt.sid, request_id, error = %fault, journalled, "exchange failed");
-                if journalled {
-                    return;
-                }
-                // Not `failed`: a write that was reported lost may have been done, and then the answer is in the journal.
-                (AttemptStatus::Interrupted, Cause::ServerFault)
+            // Not `failed`: a write that was reported lost may have been done, and then the answer is in the journal.
+            (AttemptStatus::Interrupted, Cause::ServerFault)
+        }
+    };
+    let end = Ending { status, cause, audit: AuditKind::ConnectFailed };
+    if let Err(error) = end_failed(flows, attempt, end, request_id).await {
+        tracing::error!(sid = %attempt.sid, request_id, %error, "the failure could not be stored");
+    }
+}
+
+/// Writes the end of an attempt that made no grant.
+pub(crate) async fn end_failed(
+    flows: &Flows,
+    attempt: &Attempt,
+    end: Ending,
+    request_id: &str,
+) -> Result<Ended, StoreError> {
+    let Ending { status, cause, audit } = end;
+    let provider = provider_of(flows, attempt).await?;
+    let now = flows.now();
+    let mut details = cause.facts();
+    details.insert("provider".to_owned(), provider.clone().into());
+    details.insert("status".to_owned(), status.as_str().into());
+    let entry = AuditEntry {
+        sid: Some(attempt.sid.clone()),
+        request_id: Some(request_id.to_owned()),
+        ..AuditEntry::new(attempt.app_id, now, audit, details.into())
+    };
+    let failure = Failure { cause, provider, request_id: Some(request_id.to_owned()) };
+    let ended = flows.store().fail_attempt(attempt.id, status, failure, entry, now).await?;
+    metrics::session_ended_with(ended);
+    Ok(ended)
+}
+
+/// The provider's id. When the operator has removed its configuration, the session still knows it.
+async fn provider_of(flows: &Flows, attempt: &Attempt) -> Result<Option<String>, StoreError> {
+    if let Some(config) = flows.store().get_provider(&attempt.config_id).await? {
+        return Ok(Some(config.recipe.id));
+    }
+    let session = flows.store().get_session(&attempt.sid).await?;
+    let underway = session.and_then(|session| session.data.underway);
+    Ok(underway.filter(|u| u.attempt == attempt.id).map(|u| u.provider))
+}
+
+/// Steps 1 to 3: the answer, and when it came.
+async fn request_token(
+    flows: &Flows,
+    attempt: &Attempt,
+    code: &SecretString,
+) -> Result<(RawAnswer, Micros), Stop> {
+    let Opened { config, key, verifier, secret } = opened(flows, attempt).await?;
+    if !flows.store().mark_sent(attempt.id, flows.now()).await?.is_done() {
+        return Err(Stop::Moved);
+    }
+    alter_failpoint::pass("sent");
+    let client = Client { id: &config.client_id, secret: secret.as_ref() };
+    let answer = alter_oauth::exchange(
+        &flows.inner.egress,
+        &config.recipe,
+        &client,
+        code,
+        &verifier,
+        &attempt.redirect_uri,
+    )
+    .await
+    .map_err(|error| refused(Cause::TokenEndpointUnreachable, error))?;
+    // Now: the journal may have to wait, and what the answer says of its own end counts from its coming.
+    let received_at = flows.now();
+    // From here to the end of `journal` is the window in which a crash loses what the provider has given away.
+    let window = alter_failpoint::Stopwatch::start();
+    alter_failpoint::pass("answered");
+    let journalled = journal(flows, attempt, key, &answer).await?;
+    window.stop("crash_window");
+    alter_failpoint::pass("journalled");
+    if journalled.is_done() { Ok((answer, received_at)) } else { Err(Stop::Moved) }
+}
+
+/// What the request needs. What is put under another key between being read and being opened is read again.
+async fn opened(flows: &Flows, attempt: &Attempt) -> Result<Opened, Stop> {
+    let mut sealed = attempt.verifier.clone();
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        let config = config_of(flows, attempt).await?;
+        match try_opened(flows, attempt, &sealed, config).await {
+            Err(fault) if fault.is_overtaken() => {
+                let again = flows.store().find_attempt(&attempt.state_hash).await?;
+                sealed = again.ok_or(Stop::Moved)?.verifier;
             }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+async fn try_opened(
+    flows: &Flows,
+    attempt: &Attempt,
+    verifier: &[u8],
+    config: ProviderConfig,
+) -> Result<Opened, FlowFault> {
+    let key = flows.sealer().current_key(attempt.app_id).await?;
+    let verifier = flows.sealer().open_text(&key, &attempt.place(AttemptSecret::Verifier), verifier).await?;
+    let secret = flows.sealer().client_secret(&key, &config).await?;
+    Ok(Opened { config, key, verifier, secret })
+}
+
+/// Steps 4 to 6. May run again on the same answer: the last commit succeeds once.
+async fn finish_exchange(
+    flows: &Flows,
+    attempt: &Attempt,
+    answer: &RawAnswer,
+    received_at: Micros,
+    request_id: &str,
+) -> Result<(), Stop> {
+    let config = config_of(flows, attempt).await?;
+    let tokens = alter_oauth::parse_token_answer(&config.recipe, answer).map_err(token_stop)?;
+    let identity = read_identity(flows, attempt, &config, &tokens, received_at).await?;
+    let session = flows.store().get_session(&attempt.sid).await?.ok_or(Stop::Moved)?;
+    let source =
+        Source { session: &session, config: &config, tokens: &tokens, identity: &identity, received_at };
+    // The same account was connected in another window at this moment, or the app's data key was replaced: read and
+    // seal again.
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        let key = flows.sealer().current_key(attempt.app_id).await?;
+        let complete = match completion(flows, attempt, &source, &key, request_id).await {
+            Err(Stop::Fault(fault)) if fault.is_overtaken() => continue,
+            complete => complete?,
         };
-        let end = Ending { status, cause, audit: AuditKind::ConnectFailed };
-        if let Err(error) = self.end_failed(attempt, end, request_id).await {
-            tracing::error!(sid = %attempt.sid, request_id, %error, "the failure could not be stored");
+        match flows.store().complete_connect(complete).await {
+            Ok(Ended::Before) => return Err(Stop::Moved),
+            Ok(ended) => {
+                alter_failpoint::pass("committed");
+                metrics::session_ended_with(ended);
+                tracing::info!(sid = %attempt.sid, request_id, provider = config.recipe.id, "connected");
+                return Ok(());
+            }
+            Err(error) if error.is_overtaken() => {}
+            Err(error) => return Err(error.into()),
         }
     }
+}
 
-    /// Writes the end of an attempt that made no grant.
-    pub(crate) async fn end_failed(
-        &self,
-        attempt: &Attempt,
-        end: Ending,
-        request_id: &str,
-    ) -> Result<Ended, StoreError> {
-        let Ending { status, cause, audit } = end;
-        let provider = self.provider_of(attempt).await?;
-        let now = self.now();
-        let mut details = cause.facts();
-        details.insert("provider".to_owned(), provider.clone().into());
-        details.insert("status".to_owned(), status.as_str().into());
-        let entry = AuditEntry {
-            sid: Some(attempt.sid.clone()),
-            request_id: Some(request_id.to_owned()),
-            ..AuditEntry::new(attempt.app_id, now, audit, details.into())
-        };
-        let failure = Failure { cause, provider, request_id: Some(request_id.to_owned()) };
-        let ended = self.store().fail_attempt(attempt.id, status, failure, entry, now).await?;
-        metrics::session_ended_with(ended);
-        Ok(ended)
-    }
-
-    /// The provider's id. When the operator has removed its configuration, the session still knows it.
-    async fn provider_of(&self, attempt: &Attempt) -> Result<Option<String>, StoreError> {
-        if let Some(config) = self.store().get_provider(&attempt.config_id).await? {
-            return Ok(Some(config.recipe.id));
+async fn read_identity(
+    flows: &Flows,
+    attempt: &Attempt,
+    config: &ProviderConfig,
+    tokens: &TokenSet,
+    received_at: Micros,
+) -> Result<Identity, Stop> {
+    let recipe = &config.recipe;
+    let asked_openid = attempt.scopes.iter().any(|s| s == "openid");
+    let claims = match &tokens.id_token {
+        Some(id_token) if asked_openid && recipe.jwks_url.is_some() => {
+            let verified = flows.inner.jwks.of(config.app_id).verify_id_token(
+                &flows.inner.egress,
+                recipe,
+                id_token,
+                &config.client_id,
+                &attempt.nonce,
+                Some(&tokens.access_token),
+                received_at,
+                flows.now(),
+            );
+            Some(verified.await.map_err(id_token_stop)?)
         }
-        let session = self.store().get_session(&attempt.sid).await?;
-        let underway = session.and_then(|session| session.data.underway);
-        Ok(underway.filter(|u| u.attempt == attempt.id).map(|u| u.provider))
-    }
-
-    /// Steps 1 to 3: the answer, and when it came.
-    async fn request_token(
-        &self,
-        attempt: &Attempt,
-        code: &SecretString,
-    ) -> Result<(RawAnswer, Micros), Stop> {
-        let Opened { config, key, verifier, secret } = self.opened(attempt).await?;
-        if !self.store().mark_sent(attempt.id, self.now()).await?.is_done() {
-            return Err(Stop::Moved);
+        _ if asked_openid && recipe.jwks_url.is_some() => {
+            return Err(refused(Cause::IdTokenMissing, "openid was asked for and no id_token came"));
         }
-        alter_failpoint::pass("sent");
-        let client = Client { id: &config.client_id, secret: secret.as_ref() };
-        let answer = alter_oauth::exchange(
-            &self.inner.egress,
-            &config.recipe,
-            &client,
-            code,
-            &verifier,
-            &attempt.redirect_uri,
-        )
-        .await
-        .map_err(|error| refused(Cause::TokenEndpointUnreachable, error))?;
-        // Now: the journal may have to wait, and what the answer says of its own end counts from its coming.
-        let received_at = self.now();
-        // From here to the end of `journal` is the window in which a crash loses what the provider has given away.
-        let window = alter_failpoint::Stopwatch::start();
-        alter_failpoint::pass("answered");
-        let journalled = self.journal(attempt, key, &answer).await?;
-        window.stop("crash_window");
-        alter_failpoint::pass("journalled");
-        if journalled.is_done() { Ok((answer, received_at)) } else { Err(Stop::Moved) }
-    }
+        _ => None,
+    };
+    let userinfo = match alter_oauth::needs_userinfo(recipe, claims.as_ref()) {
+        true => Some(ask_userinfo(flows, config, tokens).await?),
+        false => None,
+    };
+    alter_oauth::identity(recipe, claims.as_ref(), userinfo.as_ref(), tokens)
+        .map_err(|e| refused(Cause::IdentityUnreadable, e))
+}
 
-    /// What the request needs. What is put under another key between being read and being opened is read again.
-    async fn opened(&self, attempt: &Attempt) -> Result<Opened, Stop> {
-        let mut sealed = attempt.verifier.clone();
-        let mut rounds = Rounds::of(ROUNDS);
-        loop {
-            rounds.begin()?;
-            let config = self.config_of(attempt).await?;
-            match self.try_opened(attempt, &sealed, config).await {
-                Err(fault) if fault.is_overtaken() => {
-                    let again = self.store().find_attempt(&attempt.state_hash).await?;
-                    sealed = again.ok_or(Stop::Moved)?.verifier;
-                }
-                opened => return Ok(opened?),
+async fn ask_userinfo(flows: &Flows, config: &ProviderConfig, tokens: &TokenSet) -> Result<Value, Stop> {
+    let ask = || {
+        alter_oauth::userinfo(&flows.inner.egress, &config.recipe, &tokens.access_token, &tokens.token_type)
+    };
+    for pause in USERINFO_PAUSES {
+        match ask().await {
+            Ok(value) => return Ok(value),
+            Err(error) => {
+                tracing::warn!(provider = config.recipe.id, %error, "userinfo failed, asking again")
             }
         }
+        tokio::time::sleep(pause).await;
     }
+    ask().await.map_err(|e| refused(Cause::UserinfoFailed, e))
+}
 
-    async fn try_opened(
-        &self,
-        attempt: &Attempt,
-        verifier: &[u8],
-        config: ProviderConfig,
-    ) -> Result<Opened, FlowFault> {
-        let key = self.sealer().current_key(attempt.app_id).await?;
-        let verifier =
-            self.sealer().open_text(&key, &attempt.place(AttemptSecret::Verifier), verifier).await?;
-        let secret = self.sealer().client_secret(&key, &config).await?;
-        Ok(Opened { config, key, verifier, secret })
-    }
+async fn completion(
+    flows: &Flows,
+    attempt: &Attempt,
+    source: &Source<'_>,
+    key: &DataKey,
+    request_id: &str,
+) -> Result<CompleteConnect, Stop> {
+    let Source { session, config, tokens, identity, .. } = *source;
+    let (now, recipe) = (flows.now(), &config.recipe);
+    let (principal, level) = (session.principal(), session.claim().map_or(Level::L0, |c| c.level));
+    agent_is_still_there(flows, session).await?;
+    let known = flows.store().find_grant(attempt.app_id, principal, &recipe.id, &identity.subject).await?;
+    let (id, created_at, generation, operation) = match &known {
+        Some(grant) => (grant.id, grant.created_at, grant.credential.generation + 1, Operation::Reauth),
+        None => (GrantId::new(flows.random()), now, 1, Operation::Creation),
+    };
+    let refresh = keep_refresh_token(flows, known.as_ref(), tokens, key).await?;
+    let place = CredentialPlace { app: attempt.app_id, grant: id, generation };
+    let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
+    let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
+    let connection = Connection {
+        grant_id: id,
+        provider: recipe.id.clone(),
+        provider_name: recipe.name.clone(),
+        account_identifier: identity.account.clone(),
+        at: now,
+        operation,
+        scopes: scopes.granted.clone(),
+        missing_scopes: scopes.missing.clone(),
+        extra_scopes: scopes.extra,
+    };
+    let grant = Grant {
+        id,
+        app_id: attempt.app_id,
+        principal,
+        provider: recipe.id.clone(),
+        config_id: config.config_id.clone(),
+        subject: identity.subject.clone(),
+        account_identifier: identity.account.clone(),
+        account_display_name: identity.display_name.clone(),
+        label: session.data.label.clone().or_else(|| known.as_ref().and_then(|grant| grant.label.clone())),
+        scopes: scopes.granted,
+        missing_scopes: scopes.missing,
+        level,
+        created_at,
+        updated_at: now,
+        last_used_at: known.as_ref().and_then(|grant| grant.last_used_at),
+        revoked: None,
+        credential,
+    };
+    let delegation = session.data.agent.as_ref().map(|agent| Delegation {
+        grant_id: id,
+        agent_id: agent.id,
+        scopes: shown_and_granted(&attempt.scopes, &grant.scopes),
+        created_at: now,
+    });
+    let details = serde_json::json!({ "provider": recipe.id, "level": level.as_str() });
+    let audit = AuditEntry {
+        grant_id: Some(id),
+        sid: Some(attempt.sid.clone()),
+        user_id: principal.user(),
+        agent_id: delegation.as_ref().map(|d| d.agent_id),
+        request_id: Some(request_id.to_owned()),
+        ..AuditEntry::new(attempt.app_id, now, AuditKind::GrantConnected, details)
+    };
+    Ok(CompleteConnect {
+        attempt: attempt.id,
+        sid: attempt.sid.clone(),
+        grant,
+        delegation,
+        connection,
+        audit,
+        at: now,
+    })
+}
 
-    /// Steps 4 to 6. May run again on the same answer: the last commit succeeds once.
-    async fn finish_exchange(
-        &self,
-        attempt: &Attempt,
-        answer: &RawAnswer,
-        received_at: Micros,
-        request_id: &str,
-    ) -> Result<(), Stop> {
-        let config = self.config_of(attempt).await?;
-        let tokens = alter_oauth::parse_token_answer(&config.recipe, answer).map_err(token_stop)?;
-        let identity = self.read_identity(attempt, &config, &tokens, received_at).await?;
-        let session = self.store().get_session(&attempt.sid).await?.ok_or(Stop::Moved)?;
-        let source =
-            Source { session: &session, config: &config, tokens: &tokens, identity: &identity, received_at };
-        // The same account was connected in another window at this moment, or the app's data key was replaced: read and
-        // seal again.
-        let mut rounds = Rounds::of(ROUNDS);
-        loop {
-            rounds.begin()?;
-            let key = self.sealer().current_key(attempt.app_id).await?;
-            let complete = match self.completion(attempt, &source, &key, request_id).await {
-                Err(Stop::Fault(fault)) if fault.is_overtaken() => continue,
-                complete => complete?,
-            };
-            match self.store().complete_connect(complete).await {
-                Ok(Ended::Before) => return Err(Stop::Moved),
-                Ok(ended) => {
-                    alter_failpoint::pass("committed");
-                    metrics::session_ended_with(ended);
-                    tracing::info!(sid = %attempt.sid, request_id, provider = config.recipe.id, "connected");
-                    return Ok(());
-                }
-                Err(error) if error.is_overtaken() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+/// An agent that was deleted while the user was at the provider gets nothing, and neither does the app: the user
+/// approved the two together.
+async fn agent_is_still_there(flows: &Flows, session: &Session) -> Result<(), Stop> {
+    let Some(agent) = &session.data.agent else { return Ok(()) };
+    let found = flows.store().get_agent(session.app_id, agent.id).await?;
+    match found.is_some_and(|agent| agent.status != AgentStatus::Revoked) {
+        true => Ok(()),
+        false => Err(refused(Cause::AgentRevoked, "the session's agent was deleted meanwhile")),
     }
+}
 
-    async fn read_identity(
-        &self,
-        attempt: &Attempt,
-        config: &ProviderConfig,
-        tokens: &TokenSet,
-        received_at: Micros,
-    ) -> Result<Identity, Stop> {
-        let recipe = &config.recipe;
-        let asked_openid = attempt.scopes.iter().any(|s| s == "openid");
-        let claims = match &tokens.id_token {
-            Some(id_token) if asked_openid && recipe.jwks_url.is_some() => {
-                let verified = self.inner.jwks.of(config.app_id).verify_id_token(
-                    &self.inner.egress,
-                    recipe,
-                    id_token,
-                    &config.client_id,
-                    &attempt.nonce,
-                    Some(&tokens.access_token),
-                    received_at,
-                    self.now(),
-                );
-                Some(verified.await.map_err(id_token_stop)?)
-            }
-            _ if asked_openid && recipe.jwks_url.is_some() => {
-                return Err(refused(Cause::IdTokenMissing, "openid was asked for and no id_token came"));
-            }
-            _ => None,
-        };
-        let userinfo = match alter_oauth::needs_userinfo(recipe, claims.as_ref()) {
-            true => Some(self.ask_userinfo(config, tokens).await?),
-            false => None,
-        };
-        alter_oauth::identity(recipe, claims.as_ref(), userinfo.as_ref(), tokens)
-            .map_err(|e| refused(Cause::IdentityUnreadable, e))
-    }
+/// Some providers send a refresh token only at the first consent: the old one is kept then.
+async fn keep_refresh_token(
+    flows: &Flows,
+    known: Option<&Grant>,
+    tokens: &TokenSet,
+    key: &DataKey,
+) -> Result<Option<SecretString>, FlowFault> {
+    let (Some(grant), None) = (known, &tokens.refresh_token) else {
+        return Ok(tokens.refresh_token.clone());
+    };
+    let Some(sealed) = &grant.credential.refresh_token else { return Ok(None) };
+    flows.sealer().open_text(key, &grant.place(GrantSecret::RefreshToken), sealed).await.map(Some)
+}
 
-    async fn ask_userinfo(&self, config: &ProviderConfig, tokens: &TokenSet) -> Result<Value, Stop> {
-        let ask = || {
-            alter_oauth::userinfo(
-                &self.inner.egress,
-                &config.recipe,
-                &tokens.access_token,
-                &tokens.token_type,
-            )
-        };
-        for pause in USERINFO_PAUSES {
-            match ask().await {
-                Ok(value) => return Ok(value),
-                Err(error) => {
-                    tracing::warn!(provider = config.recipe.id, %error, "userinfo failed, asking again")
-                }
-            }
-            tokio::time::sleep(pause).await;
-        }
-        ask().await.map_err(|e| refused(Cause::UserinfoFailed, e))
-    }
-
-    async fn completion(
-        &self,
-        attempt: &Attempt,
-        source: &Source<'_>,
-        key: &DataKey,
-        request_id: &str,
-    ) -> Result<CompleteConnect, Stop> {
-        let Source { session, config, tokens, identity, .. } = *source;
-        let (now, recipe) = (self.now(), &config.recipe);
-        let (principal, level) = (session.principal(), session.claim().map_or(Level::L0, |c| c.level));
-        self.agent_is_still_there(session).await?;
-        let known = self.store().find_grant(attempt.app_id, principal, &recipe.id, &identity.subject).await?;
-        let (id, created_at, generation, operation) = match &known {
-            Some(grant) => (grant.id, grant.created_at, grant.credential.generation + 1, Operation::Reauth),
-            None => (GrantId::new(self.random()), now, 1, Operation::Creation),
-        };
-        let refresh = self.keep_refresh_token(known.as_ref(), tokens, key).await?;
-        let place = CredentialPlace { app: attempt.app_id, grant: id, generation };
-        let credential =
-            self.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
-        let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
-        let connection = Connection {
-            grant_id: id,
-            provider: recipe.id.clone(),
-            provider_name: recipe.name.clone(),
-            account_identifier: identity.account.clone(),
-            at: now,
-            operation,
-            scopes: scopes.granted.clone(),
-            missing_scopes: scopes.missing.clone(),
-            extra_scopes: scopes.extra,
-        };
-        let grant = Grant {
-            id,
-            app_id: attempt.app_id,
-            principal,
-            provider: recipe.id.clone(),
-            config_id: config.config_id.clone(),
-            subject: identity.subject.clone(),
-            account_identifier: identity.account.clone(),
-            account_display_name: identity.display_name.clone(),
-            label: session
-                .data
-                .label
-                .clone()
-                .or_else(|| known.as_ref().and_then(|grant| grant.label.clone())),
-            scopes: scopes.granted,
-            missing_scopes: scopes.missing,
-            level,
-            created_at,
-            updated_at: now,
-            last_used_at: known.as_ref().and_then(|grant| grant.last_used_at),
-            revoked: None,
-            credential,
-        };
-        let delegation = session.data.agent.as_ref().map(|agent| Delegation {
-            grant_id: id,
-            agent_id: agent.id,
-            scopes: shown_and_granted(&attempt.scopes, &grant.scopes),
-            created_at: now,
-        });
-        let details = serde_json::json!({ "provider": recipe.id, "level": level.as_str() });
-        let audit = AuditEntry {
-            grant_id: Some(id),
-            sid: Some(attempt.sid.clone()),
-            user_id: principal.user(),
-            agent_id: delegation.as_ref().map(|d| d.agent_id),
-            request_id: Some(request_id.to_owned()),
-            ..AuditEntry::new(attempt.app_id, now, AuditKind::GrantConnected, details)
-        };
-        Ok(CompleteConnect {
-            attempt: attempt.id,
-            sid: attempt.sid.clone(),
-            grant,
-            delegation,
-            connection,
-            audit,
-            at: now,
-        })
-    }
-
-    /// An agent that was deleted while the user was at the provider gets nothing, and neither does the app: the user
-    /// approved the two together.
-    async fn agent_is_still_there(&self, session: &Session) -> Result<(), Stop> {
-        let Some(agent) = &session.data.agent else { return Ok(()) };
-        let found = self.store().get_agent(session.app_id, agent.id).await?;
-        match found.is_some_and(|agent| agent.status != AgentStatus::Revoked) {
-            true => Ok(()),
-            false => Err(refused(Cause::AgentRevoked, "the session's agent was deleted meanwhile")),
-        }
-    }
-
-    /// Some providers send a refresh token only at the first consent: the old one is kept then.
-    async fn keep_refresh_token(
-        &self,
-        known: Option<&Grant>,
-        tokens: &TokenSet,
-        key: &DataKey,
-    ) -> Result<Option<SecretString>, FlowFault> {
-        let (Some(grant), None) = (known, &tokens.refresh_token) else {
-            return Ok(tokens.refresh_token.clone());
-        };
-        let Some(sealed) = &grant.credential.refresh_token else { return Ok(None) };
-        self.sealer().open_text(key, &grant.place(GrantSecret::RefreshToken), sealed).await.map(Some)
-    }
-
-    async fn config_of(&self, attempt: &Attempt) -> Result<ProviderConfig, Stop> {
-        let config = self.store().get_provider(&attempt.config_id).await?;
-        config.ok_or_else(|| refused(Cause::ProviderNotConfigured, "the operator removed the provider"))
-    }
+async fn config_of(flows: &Flows, attempt: &Attempt) -> Result<ProviderConfig, Stop> {
+    let config = flows.store().get_provider(&attempt.config_id).await?;
+    config.ok_or_else(|| refused(Cause::ProviderNotConfigured, "the operator removed the provider"))
 }
 
 /// What a token request needs.

@@ -46,67 +46,63 @@ impl Drop for Held<'_> {
     }
 }
 
-impl Flows {
-    /// Writes the answer down, durable; [`Saved::Moved`] when the attempt was ended meanwhile. `key` is the app's as it was
-    /// before the request.
-    pub(crate) async fn journal(
-        &self,
-        attempt: &Attempt,
-        key: DataKey,
-        answer: &RawAnswer,
-    ) -> Result<Saved, FlowFault> {
-        let _held = self.inner.in_hand.take(attempt.id);
-        let (mut key, mut waited, begun) = (Some(key), false, Instant::now());
-        loop {
-            let key_is_new = key.is_none();
-            let written = self.write_down(attempt, &mut key, answer).await;
-            match &written {
-                // The key was retired since the request left: sealed again, under the one that there is now.
-                Err(FlowFault::Store(StoreError::KeyRetired)) if !key_is_new => continue,
-                Err(FlowFault::Store(StoreError::KeyRetired | StoreError::Unavailable(_)))
-                    if begun.elapsed() < TRIED_FOR => {}
-                _ => {
-                    if waited {
-                        let (seconds, written) =
-                            (begun.elapsed().as_secs(), matches!(written, Ok(Saved::Done)));
-                        tracing::warn!(sid = %attempt.sid, seconds, written, "the answer had to wait");
-                    }
-                    return written;
+/// Writes the answer down, durable; [`Saved::Moved`] when the attempt was ended meanwhile. `key` is the app's as it was
+/// before the request.
+pub(crate) async fn journal(
+    flows: &Flows,
+    attempt: &Attempt,
+    key: DataKey,
+    answer: &RawAnswer,
+) -> Result<Saved, FlowFault> {
+    let _held = flows.inner.in_hand.take(attempt.id);
+    let (mut key, mut waited, begun) = (Some(key), false, Instant::now());
+    loop {
+        let key_is_new = key.is_none();
+        let written = write_down(flows, attempt, &mut key, answer).await;
+        match &written {
+            // The key was retired since the request left: sealed again, under the one that there is now.
+            Err(FlowFault::Store(StoreError::KeyRetired)) if !key_is_new => continue,
+            Err(FlowFault::Store(StoreError::KeyRetired | StoreError::Unavailable(_)))
+                if begun.elapsed() < TRIED_FOR => {}
+            _ => {
+                if waited {
+                    let (seconds, written) = (begun.elapsed().as_secs(), matches!(written, Ok(Saved::Done)));
+                    tracing::warn!(sid = %attempt.sid, seconds, written, "the answer had to wait");
                 }
+                return written;
             }
-            if let (false, Err(error)) = (waited, &written) {
-                tracing::warn!(sid = %attempt.sid, %error, "the answer could not be written down, trying again");
-                waited = true;
-            }
-            tokio::time::sleep(PAUSE).await;
         }
-    }
-
-    /// Once. It may have been done before: it is the same answer. A key that was retired is forgotten.
-    async fn write_down(
-        &self,
-        attempt: &Attempt,
-        key: &mut Option<DataKey>,
-        answer: &RawAnswer,
-    ) -> Result<Saved, FlowFault> {
-        let current = match key {
-            Some(key) => key,
-            None => key.insert(self.sealer().current_key(attempt.app_id).await?),
-        };
-        let sealed = self.sealer().seal(current, &attempt.place(AttemptSecret::Body), &answer.to_bytes())?;
-        let saved = self.store().save_body(attempt.id, sealed).await;
-        if matches!(saved, Err(StoreError::KeyRetired)) {
-            *key = None;
+        if let (false, Err(error)) = (waited, &written) {
+            tracing::warn!(sid = %attempt.sid, %error, "the answer could not be written down, trying again");
+            waited = true;
         }
-        Ok(saved?)
+        tokio::time::sleep(PAUSE).await;
     }
+}
 
-    /// What was written down.
-    pub(crate) async fn open_journal(&self, attempt: &Attempt) -> Result<RawAnswer, FlowFault> {
-        let sealed = attempt.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
-        let key = self.sealer().current_key(attempt.app_id).await?;
-        let bytes = self.sealer().open(&key, &attempt.place(AttemptSecret::Body), sealed).await?;
-        RawAnswer::from_bytes(bytes.expose_secret())
-            .map_err(|_| FlowFault::Broken("the journal cannot be read"))
+/// Once. It may have been done before: it is the same answer. A key that was retired is forgotten.
+async fn write_down(
+    flows: &Flows,
+    attempt: &Attempt,
+    key: &mut Option<DataKey>,
+    answer: &RawAnswer,
+) -> Result<Saved, FlowFault> {
+    let current = match key {
+        Some(key) => key,
+        None => key.insert(flows.sealer().current_key(attempt.app_id).await?),
+    };
+    let sealed = flows.sealer().seal(current, &attempt.place(AttemptSecret::Body), &answer.to_bytes())?;
+    let saved = flows.store().save_body(attempt.id, sealed).await;
+    if matches!(saved, Err(StoreError::KeyRetired)) {
+        *key = None;
     }
+    Ok(saved?)
+}
+
+/// What was written down.
+pub(crate) async fn open_journal(flows: &Flows, attempt: &Attempt) -> Result<RawAnswer, FlowFault> {
+    let sealed = attempt.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
+    let key = flows.sealer().current_key(attempt.app_id).await?;
+    let bytes = flows.sealer().open(&key, &attempt.place(AttemptSecret::Body), sealed).await?;
+    RawAnswer::from_bytes(bytes.expose_secret()).map_err(|_| FlowFault::Broken("the journal cannot be read"))
 }

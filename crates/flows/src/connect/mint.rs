@@ -16,6 +16,7 @@ use alter_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::callers::user_token::ensure_user;
 use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError,
     call::{Spent, ours},
@@ -111,106 +112,108 @@ pub enum MintError {
 
 ours! { MintError: User; }
 
-impl Flows {
-    /// Mints a session.
-    ///
-    /// # Errors
-    /// [`MintError`]; nothing was stored.
-    pub async fn mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
-        let minted = self.once(caller, |nonce| self.try_mint(caller, nonce, request)).await;
-        if let Err(MintError::Fault(FlowFault::Store(StoreError::NonceReplayed))) = &minted {
-            // Whoever replays a call must not use up the share of whoever made it.
-            let settings = &caller.app.settings;
-            self.inner.quotas.give_back(Quota::App(caller.app.id), settings.sessions_per_minute);
-        }
-        minted
+/// Mints a session.
+///
+/// # Errors
+/// [`MintError`]; nothing was stored.
+pub async fn mint(flows: &Flows, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
+    let minted = flows.once(caller, |nonce| try_mint(flows, caller, nonce, request)).await;
+    if let Err(MintError::Fault(FlowFault::Store(StoreError::NonceReplayed))) = &minted {
+        // Whoever replays a call must not use up the share of whoever made it.
+        let settings = &caller.app.settings;
+        flows.inner.quotas.give_back(Quota::App(caller.app.id), settings.sessions_per_minute);
     }
+    minted
+}
 
-    async fn try_mint(
-        &self,
-        caller: &Caller,
-        nonce: Option<CallNonce>,
-        request: MintRequest,
-    ) -> Result<Spent<Minted>, MintError> {
-        let app = &caller.app;
-        caller.app_only()?;
-        self.spend_quota(Quota::App(app.id), app.settings.sessions_per_minute)?;
-        let min_binding = match app.min_binding() {
-            level @ (Level::L1 | Level::L2) => level,
-            level => return Err(MintError::BindingNotBuilt(level)),
-        };
-        let allowed_origin = match request.allowed_origin {
-            Some(origin) => Origin::parse(&origin).map_err(MintError::InvalidOrigin)?,
-            None => app.website_origin().ok_or(MintError::AllowedOriginRequired)?,
-        };
-        if let Some(url) = &request.return_url {
-            if url.len() > RETURN_URL_MAX {
-                return Err(MintError::InvalidReturnUrl("return_url is longer than 2048 bytes.".into()));
-            }
-            let own = app.settings.return_origins.iter().map(String::as_str);
-            let registered: Vec<&str> = own.chain([allowed_origin.as_str()]).collect();
-            check_return_url(url, &registered).map_err(MintError::InvalidReturnUrl)?;
+async fn try_mint(
+    flows: &Flows,
+    caller: &Caller,
+    nonce: Option<CallNonce>,
+    request: MintRequest,
+) -> Result<Spent<Minted>, MintError> {
+    let app = &caller.app;
+    caller.app_only()?;
+    spend_quota(flows, Quota::App(app.id), app.settings.sessions_per_minute)?;
+    let min_binding = match app.min_binding() {
+        level @ (Level::L1 | Level::L2) => level,
+        level => return Err(MintError::BindingNotBuilt(level)),
+    };
+    let allowed_origin = match request.allowed_origin {
+        Some(origin) => Origin::parse(&origin).map_err(MintError::InvalidOrigin)?,
+        None => app.website_origin().ok_or(MintError::AllowedOriginRequired)?,
+    };
+    if let Some(url) = &request.return_url {
+        if url.len() > RETURN_URL_MAX {
+            return Err(MintError::InvalidReturnUrl("return_url is longer than 2048 bytes.".into()));
         }
-        let configured = self.store().list_provider_ids(app.id).await?;
-        let providers = choose_providers(request.allowed_providers, configured)?;
-        if request.agent.is_some() && request.user_token.is_none() {
-            return Err(MintError::AgentRequiresUserToken);
-        }
-        let user = self.session_user(app, request.user_token.as_ref()).await?;
-        let agent = self.session_agent(app, request.agent.as_deref()).await?;
-
-        let now = self.now();
-        let token = token::mint_session_token(self.random());
-        let expires_in = app.settings.session_ttl;
-        let expires_at = now.plus_seconds(i64::from(expires_in));
-        let single_provider = providers.len() == 1;
-        let mut data = SessionData::new(allowed_origin, providers, min_binding);
-        data.return_url = request.return_url;
-        (data.user, data.agent, data.label) = (user, agent, request.label);
-        let session = Session {
-            sid: SessionId::new(self.random()),
-            app_id: app.id,
-            token_hash: token::hash_of(&token),
-            created_at: now,
-            expires_at,
-            data,
-            version: 0,
-        };
-        self.store().insert_session(nonce, session).await?;
-        crate::metrics::minted();
-        let url = format!("{}/sdk/oauth/connect#session={}", self.public_url(), token.expose_secret());
-        let connect_url = SecretString::from(url);
-        Ok(Spent::InCommit(Minted { token, connect_url, expires_at, expires_in, single_provider }))
+        let own = app.settings.return_origins.iter().map(String::as_str);
+        let registered: Vec<&str> = own.chain([allowed_origin.as_str()]).collect();
+        check_return_url(url, &registered).map_err(MintError::InvalidReturnUrl)?;
     }
-
-    async fn session_user(
-        &self,
-        app: &App,
-        token: Option<&SecretString>,
-    ) -> Result<Option<SessionUser>, MintError> {
-        let Some(token) = token else { return Ok(None) };
-        let user = self.ensure_user(app, token).await?;
-        self.spend_quota(Quota::User(user.id), app.settings.sessions_per_minute_and_user)?;
-        Ok(Some(SessionUser { id: user.id, label: user.label }))
+    let configured = flows.store().list_provider_ids(app.id).await?;
+    let providers = choose_providers(request.allowed_providers, configured)?;
+    if request.agent.is_some() && request.user_token.is_none() {
+        return Err(MintError::AgentRequiresUserToken);
     }
+    let user = session_user(flows, app, request.user_token.as_ref()).await?;
+    let agent = session_agent(flows, app, request.agent.as_deref()).await?;
 
-    async fn session_agent(&self, app: &App, named: Option<&str>) -> Result<Option<SessionAgent>, MintError> {
-        let Some(named) = named else { return Ok(None) };
-        let found = match AgentId::parse(named) {
-            Some(id) => self.store().get_agent(app.id, id).await?,
-            None => self.store().find_agent(app.id, named).await?,
-        };
-        let usable = found.filter(|agent: &Agent| agent.status == AgentStatus::Active);
-        let agent = usable.ok_or(MintError::AgentNotFound)?;
-        Ok(Some(SessionAgent { id: agent.id, name: agent.shown_name().to_owned() }))
-    }
+    let now = flows.now();
+    let token = token::mint_session_token(flows.random());
+    let expires_in = app.settings.session_ttl;
+    let expires_at = now.plus_seconds(i64::from(expires_in));
+    let single_provider = providers.len() == 1;
+    let mut data = SessionData::new(allowed_origin, providers, min_binding);
+    data.return_url = request.return_url;
+    (data.user, data.agent, data.label) = (user, agent, request.label);
+    let session = Session {
+        sid: SessionId::new(flows.random()),
+        app_id: app.id,
+        token_hash: token::hash_of(&token),
+        created_at: now,
+        expires_at,
+        data,
+        version: 0,
+    };
+    flows.store().insert_session(nonce, session).await?;
+    crate::metrics::minted();
+    let url = format!("{}/sdk/oauth/connect#session={}", flows.public_url(), token.expose_secret());
+    let connect_url = SecretString::from(url);
+    Ok(Spent::InCommit(Minted { token, connect_url, expires_at, expires_in, single_provider }))
+}
 
-    /// Zero = no limit.
-    fn spend_quota(&self, quota: Quota, per_minute: u32) -> Result<(), MintError> {
-        match self.inner.quotas.spend(quota, per_minute, self.now()) {
-            None => Ok(()),
-            Some(retry_after) => Err(MintError::TooMany { quota, limit: per_minute, retry_after }),
-        }
+async fn session_user(
+    flows: &Flows,
+    app: &App,
+    token: Option<&SecretString>,
+) -> Result<Option<SessionUser>, MintError> {
+    let Some(token) = token else { return Ok(None) };
+    let user = ensure_user(flows, app, token).await?;
+    spend_quota(flows, Quota::User(user.id), app.settings.sessions_per_minute_and_user)?;
+    Ok(Some(SessionUser { id: user.id, label: user.label }))
+}
+
+async fn session_agent(
+    flows: &Flows,
+    app: &App,
+    named: Option<&str>,
+) -> Result<Option<SessionAgent>, MintError> {
+    let Some(named) = named else { return Ok(None) };
+    let found = match AgentId::parse(named) {
+        Some(id) => flows.store().get_agent(app.id, id).await?,
+        None => flows.store().find_agent(app.id, named).await?,
+    };
+    let usable = found.filter(|agent: &Agent| agent.status == AgentStatus::Active);
+    let agent = usable.ok_or(MintError::AgentNotFound)?;
+    Ok(Some(SessionAgent { id: agent.id, name: agent.shown_name().to_owned() }))
+}
+
+/// Zero = no limit.
+fn spend_quota(flows: &Flows, quota: Quota, per_minute: u32) -> Result<(), MintError> {
+    match flows.inner.quotas.spend(quota, per_minute, flows.now()) {
+        None => Ok(()),
+        Some(retry_after) => Err(MintError::TooMany { quota, limit: per_minute, retry_after }),
     }
 }
 

@@ -10,10 +10,10 @@ pub(crate) mod page;
 pub(crate) mod poll;
 pub(crate) mod status;
 
-pub use callback::{CallbackEnd, CallbackRequest};
-pub use claim::{ClaimError, Claimed, Marks, Peek, Proof};
-pub use consent::{ApproveError, StepError};
-pub use mint::{MintError, MintRequest, Minted};
-pub use page::{PageError, PageView, Screen};
-pub use poll::{Poll, PollError};
-pub use status::{Status, StatusError, StatusReport, StatusRequest};
+pub use callback::{CallbackEnd, CallbackRequest, callback};
+pub use claim::{ClaimError, Claimed, Marks, Peek, Proof, browser_hash, claim, peek, surplus_sessions};
+pub use consent::{ApproveError, StepError, approve, back, callback_url, cancel, finish, page_sign, select};
+pub use mint::{MintError, MintRequest, Minted, mint};
+pub use page::{PageError, PageView, Screen, open_page, screen_of};
+pub use poll::{Poll, PollError, poll};
+pub use status::{Status, StatusError, StatusReport, StatusRequest, status};

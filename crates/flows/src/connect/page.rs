@@ -69,54 +69,52 @@ pub enum PageError {
     Store(#[from] StoreError),
 }
 
-impl Flows {
-    /// The page of a session for this browser. Counts as a page served.
-    ///
-    /// # Errors
-    /// [`PageError`].
-    pub async fn open_page(
-        &self,
-        sid: &SessionId,
-        browser: Option<&Hash>,
-        marker: Option<&SecretString>,
-    ) -> Result<PageView, PageError> {
-        let now = self.now();
-        let marker = marker.map(hash_secret);
-        let served = self.update_session_by_id(sid, |session| {
-            if !browser.is_some_and(|b| session.is_browser(b)) {
-                let fresh = session.claim().and_then(|c| c.marker).is_some_and(|m| Some(m) == marker);
-                return Err(if fresh && browser.is_none() {
-                    PageError::CookiesBlocked
-                } else {
-                    PageError::WrongBrowser
-                });
-            }
-            session.expire(now);
-            if let State::Claimed(claim) = &mut session.data.state {
-                claim.marker = None;
-            }
-            let instance = session.page_served(now);
-            Ok((true, instance))
-        });
-        let (session, instance) = served.await?.ok_or(PageError::NotFound)?;
-        let app = self.app_of(session.app_id).await?;
-        let configured = self.store().list_providers(app.id).await?;
-        let find = |id: &String| configured.iter().find(|c| c.recipe.id == *id).cloned();
-        let providers = session.data.providers.iter().filter_map(find).collect();
-        let screen = screen(&session, now);
-        Ok(PageView { session, app, screen, providers, instance })
-    }
-
-    /// Which page the session is at, without serving it (the waiting page asks).
-    ///
-    /// # Errors
-    /// [`PageError`].
-    pub async fn screen_of(&self, sid: &SessionId, browser: &Hash) -> Result<Screen, PageError> {
-        let session = self.store().get_session(sid).await?.ok_or(PageError::NotFound)?;
-        match session.is_browser(browser) {
-            true => Ok(screen(&session, self.now())),
-            false => Err(PageError::WrongBrowser),
+/// The page of a session for this browser. Counts as a page served.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn open_page(
+    flows: &Flows,
+    sid: &SessionId,
+    browser: Option<&Hash>,
+    marker: Option<&SecretString>,
+) -> Result<PageView, PageError> {
+    let now = flows.now();
+    let marker = marker.map(hash_secret);
+    let served = flows.update_session_by_id(sid, |session| {
+        if !browser.is_some_and(|b| session.is_browser(b)) {
+            let fresh = session.claim().and_then(|c| c.marker).is_some_and(|m| Some(m) == marker);
+            return Err(if fresh && browser.is_none() {
+                PageError::CookiesBlocked
+            } else {
+                PageError::WrongBrowser
+            });
         }
+        session.expire(now);
+        if let State::Claimed(claim) = &mut session.data.state {
+            claim.marker = None;
+        }
+        let instance = session.page_served(now);
+        Ok((true, instance))
+    });
+    let (session, instance) = served.await?.ok_or(PageError::NotFound)?;
+    let app = flows.app_of(session.app_id).await?;
+    let configured = flows.store().list_providers(app.id).await?;
+    let find = |id: &String| configured.iter().find(|c| c.recipe.id == *id).cloned();
+    let providers = session.data.providers.iter().filter_map(find).collect();
+    let screen = screen(&session, now);
+    Ok(PageView { session, app, screen, providers, instance })
+}
+
+/// Which page the session is at, without serving it (the waiting page asks).
+///
+/// # Errors
+/// [`PageError`].
+pub async fn screen_of(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<Screen, PageError> {
+    let session = flows.store().get_session(sid).await?.ok_or(PageError::NotFound)?;
+    match session.is_browser(browser) {
+        true => Ok(screen(&session, flows.now())),
+        false => Err(PageError::WrongBrowser),
     }
 }
 

@@ -38,35 +38,31 @@ pub enum PollError {
 
 ours! { PollError; }
 
-impl Flows {
-    /// Answers a poll.
-    ///
-    /// # Errors
-    /// [`PollError`].
-    pub async fn poll(&self, caller: &Caller, session_token: &str) -> Result<Poll, PollError> {
-        self.reading(caller, self.try_poll(caller, session_token)).await
-    }
+/// Answers a poll.
+///
+/// # Errors
+/// [`PollError`].
+pub async fn poll(flows: &Flows, caller: &Caller, session_token: &str) -> Result<Poll, PollError> {
+    flows.reading(caller, try_poll(flows, caller, session_token)).await
+}
 
-    async fn try_poll(&self, caller: &Caller, session_token: &str) -> Result<Poll, PollError> {
-        caller.app_only()?;
-        let found = self.session_by_token(session_token).await?;
-        let session = found.filter(|s| s.app_id == caller.app.id).ok_or(PollError::InvalidToken)?;
-        let now = self.now();
-        let settled = self.update_session(session, |s| Ok::<_, StoreError>((settle(s, now), ())));
-        let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
-        let agent = session.data.agent.as_ref().map(|agent| agent.id);
-        Ok(match session.end() {
-            // A result that arrived after the end was announced is not lost (protocol 5).
-            Some(_) if !session.data.connections.is_empty() => {
-                Poll::Completed(session.data.connections, agent)
-            }
-            None => Poll::Pending { declined: session.data.declined },
-            Some(end) => match (end.kind, &end.failure) {
-                (EndKind::Done, _) => Poll::Completed(session.data.connections, agent),
-                (EndKind::Failed, Some(failure)) => Poll::Failed(failure.clone()),
-                (EndKind::Expired, _) => Poll::Expired,
-                _ => Poll::Cancelled,
-            },
-        })
-    }
+async fn try_poll(flows: &Flows, caller: &Caller, session_token: &str) -> Result<Poll, PollError> {
+    caller.app_only()?;
+    let found = flows.session_by_token(session_token).await?;
+    let session = found.filter(|s| s.app_id == caller.app.id).ok_or(PollError::InvalidToken)?;
+    let now = flows.now();
+    let settled = flows.update_session(session, |s| Ok::<_, StoreError>((settle(s, now), ())));
+    let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
+    let agent = session.data.agent.as_ref().map(|agent| agent.id);
+    Ok(match session.end() {
+        // A result that arrived after the end was announced is not lost (protocol 5).
+        Some(_) if !session.data.connections.is_empty() => Poll::Completed(session.data.connections, agent),
+        None => Poll::Pending { declined: session.data.declined },
+        Some(end) => match (end.kind, &end.failure) {
+            (EndKind::Done, _) => Poll::Completed(session.data.connections, agent),
+            (EndKind::Failed, Some(failure)) => Poll::Failed(failure.clone()),
+            (EndKind::Expired, _) => Poll::Expired,
+            _ => Poll::Cancelled,
+        },
+    })
 }

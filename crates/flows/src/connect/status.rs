@@ -62,42 +62,35 @@ pub enum StatusError {
     Store(#[from] StoreError),
 }
 
-impl Flows {
-    /// Takes the SDK's report and answers with ours. `origin` is the browser's `Origin` header; `None` when it is absent, or came twice.
-    ///
-    /// # Errors
-    /// [`StatusError`].
-    pub async fn status(
-        &self,
-        session_token: &str,
-        origin: Option<&str>,
-        request: &StatusRequest<'_>,
-    ) -> Result<StatusReport, StatusError> {
-        let session = self.session_by_token(session_token).await?.ok_or(StatusError::InvalidToken)?;
-        if !session.data.allowed_origin.is_named_by(origin) {
-            return Err(StatusError::ForeignOrigin);
-        }
-        if let Some(reason) = taken(&session, request.cb) {
-            let deadline = session.deadline();
-            return Ok(StatusReport {
-                status: Status::Taken(reason),
-                cursor: 0,
-                deadline,
-                events: Vec::new(),
-            });
-        }
-        let now = self.now();
-        let updated = self.update_session(session, |session| {
-            let mut dirty = session.end().is_none() && session.window_reported(request.closed, now);
-            if request.cancel && session.end().is_none() {
-                session.finish(now);
-                dirty = true;
-            }
-            Ok::<_, StoreError>((settle(session, now) || dirty, ()))
-        });
-        let (session, ()) = updated.await?.ok_or(StatusError::InvalidToken)?;
-        Ok(report(&session, request.cursor))
+/// Takes the SDK's report and answers with ours. `origin` is the browser's `Origin` header; `None` when it is absent, or came twice.
+///
+/// # Errors
+/// [`StatusError`].
+pub async fn status(
+    flows: &Flows,
+    session_token: &str,
+    origin: Option<&str>,
+    request: &StatusRequest<'_>,
+) -> Result<StatusReport, StatusError> {
+    let session = flows.session_by_token(session_token).await?.ok_or(StatusError::InvalidToken)?;
+    if !session.data.allowed_origin.is_named_by(origin) {
+        return Err(StatusError::ForeignOrigin);
     }
+    if let Some(reason) = taken(&session, request.cb) {
+        let deadline = session.deadline();
+        return Ok(StatusReport { status: Status::Taken(reason), cursor: 0, deadline, events: Vec::new() });
+    }
+    let now = flows.now();
+    let updated = flows.update_session(session, |session| {
+        let mut dirty = session.end().is_none() && session.window_reported(request.closed, now);
+        if request.cancel && session.end().is_none() {
+            session.finish(now);
+            dirty = true;
+        }
+        Ok::<_, StoreError>((settle(session, now) || dirty, ()))
+    });
+    let (session, ()) = updated.await?.ok_or(StatusError::InvalidToken)?;
+    Ok(report(&session, request.cursor))
 }
 
 /// Applies time and the exit rule; `true` when that ended the session.

@@ -17,6 +17,8 @@ use alter_core::{
 };
 use secrecy::SecretString;
 
+use crate::calls::choose::whose;
+use crate::grants::revocation::ask_and_wait;
 use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError,
     actor::Actor,
@@ -111,231 +113,233 @@ pub enum RevokeDelegationError {
     Fault(#[from] FlowFault),
 }
 
-impl Flows {
-    /// Lists grants: an app's, a user's, or those delegated to the agent that asks.
-    ///
-    /// # Errors
-    /// [`ListError`].
-    pub async fn list_grants(
-        &self,
-        caller: &Caller,
-        request: &ListRequest<'_>,
-    ) -> Result<GrantPage, ListError> {
-        self.reading(caller, self.try_list_grants(caller, request)).await
-    }
+/// Lists grants: an app's, a user's, or those delegated to the agent that asks.
+///
+/// # Errors
+/// [`ListError`].
+pub async fn list_grants(
+    flows: &Flows,
+    caller: &Caller,
+    request: &ListRequest<'_>,
+) -> Result<GrantPage, ListError> {
+    flows.reading(caller, try_list_grants(flows, caller, request)).await
+}
 
-    async fn try_list_grants(
-        &self,
-        caller: &Caller,
-        request: &ListRequest<'_>,
-    ) -> Result<GrantPage, ListError> {
-        let whose = self.whose(caller, request.user_token).await?;
-        let agent = caller.agent.as_ref().map(|agent| agent.id);
-        let mut page = GrantPage { grants: Vec::new(), total: 0, api_bases: HashMap::new(), agent };
-        let status = request.status.map(|text| {
-            [GrantStatus::Active, GrantStatus::Revoked].into_iter().find(|status| status.as_str() == text)
-        });
-        let (Whose::Unsaid | Whose::User(_), None | Some(Some(_))) = (&whose, &status) else {
-            return Ok(page);
-        };
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        let filter = GrantFilter {
-            principal: match &whose {
-                Whose::User(user) => Some(Principal::User(user.id)),
-                _ => None,
-            },
-            agent,
-            provider: owned(request.provider),
-            status: status.flatten(),
-            account: owned(request.account),
-            label: owned(request.label),
-        };
-        let app = caller.app.id;
-        page.grants = self.store().list_grants(app, &filter, request.limit, request.offset).await?;
-        // A page that is not full says itself how many there are; counting reads as many index entries as there are grants.
-        let seen = page.grants.len() as u64;
-        page.total = match seen < u64::from(request.limit) && (seen > 0 || request.offset == 0) {
-            true => u64::from(request.offset) + seen,
-            false => self.store().count_grants(app, &filter).await?,
-        };
-        page.api_bases = api_bases(&self.store().list_providers(app).await?);
-        Ok(page)
-    }
+async fn try_list_grants(
+    flows: &Flows,
+    caller: &Caller,
+    request: &ListRequest<'_>,
+) -> Result<GrantPage, ListError> {
+    let whose = whose(flows, caller, request.user_token).await?;
+    let agent = caller.agent.as_ref().map(|agent| agent.id);
+    let mut page = GrantPage { grants: Vec::new(), total: 0, api_bases: HashMap::new(), agent };
+    let status = request.status.map(|text| {
+        [GrantStatus::Active, GrantStatus::Revoked].into_iter().find(|status| status.as_str() == text)
+    });
+    let (Whose::Unsaid | Whose::User(_), None | Some(Some(_))) = (&whose, &status) else {
+        return Ok(page);
+    };
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let filter = GrantFilter {
+        principal: match &whose {
+            Whose::User(user) => Some(Principal::User(user.id)),
+            _ => None,
+        },
+        agent,
+        provider: owned(request.provider),
+        status: status.flatten(),
+        account: owned(request.account),
+        label: owned(request.label),
+    };
+    let app = caller.app.id;
+    page.grants = flows.store().list_grants(app, &filter, request.limit, request.offset).await?;
+    // A page that is not full says itself how many there are; counting reads as many index entries as there are grants.
+    let seen = page.grants.len() as u64;
+    page.total = match seen < u64::from(request.limit) && (seen > 0 || request.offset == 0) {
+        true => u64::from(request.offset) + seen,
+        false => flows.store().count_grants(app, &filter).await?,
+    };
+    page.api_bases = api_bases(&flows.store().list_providers(app).await?);
+    Ok(page)
+}
 
-    /// Revokes a grant of the app. One that is revoked already stays as it is.
-    ///
-    /// # Errors
-    /// [`RevokeGrantError`].
-    pub async fn revoke_grant(
-        &self,
-        caller: &Caller,
-        id: GrantId,
-        reason: Option<&str>,
-        user_token: Option<&SecretString>,
-    ) -> Result<RevokedGrant, RevokeGrantError> {
-        self.once(caller, |nonce| async move {
+/// Revokes a grant of the app. One that is revoked already stays as it is.
+///
+/// # Errors
+/// [`RevokeGrantError`].
+pub async fn revoke_grant(
+    flows: &Flows,
+    caller: &Caller,
+    id: GrantId,
+    reason: Option<&str>,
+    user_token: Option<&SecretString>,
+) -> Result<RevokedGrant, RevokeGrantError> {
+    flows
+        .once(caller, |nonce| async move {
             caller.app_only()?;
-            let whose = self.whose(caller, user_token).await?;
+            let whose = whose(flows, caller, user_token).await?;
             let may = |grant: &Grant| match &whose {
                 Whose::Unsaid => true,
                 Whose::User(user) => grant.principal == Principal::User(user.id),
                 Whose::Stranger => false,
             };
-            self.revoke_as(&Actor::of(caller, nonce), id, reason, may).await
+            revoke_as(flows, &Actor::of(caller, nonce), id, reason, may).await
         })
         .await
-    }
+}
 
-    /// Revokes a grant as the operator.
-    ///
-    /// # Errors
-    /// [`RevokeGrantError`].
-    pub async fn revoke_grant_as_operator(
-        &self,
-        app: alter_core::App,
-        id: GrantId,
-        reason: Option<&str>,
-    ) -> Result<RevokedGrant, RevokeGrantError> {
-        Ok(self.revoke_as(&Actor::operator(app), id, reason, |_| true).await?.value())
-    }
+/// Revokes a grant as the operator.
+///
+/// # Errors
+/// [`RevokeGrantError`].
+pub async fn revoke_grant_as_operator(
+    flows: &Flows,
+    app: alter_core::App,
+    id: GrantId,
+    reason: Option<&str>,
+) -> Result<RevokedGrant, RevokeGrantError> {
+    Ok(revoke_as(flows, &Actor::operator(app), id, reason, |_| true).await?.value())
+}
 
-    async fn revoke_as(
-        &self,
-        actor: &Actor,
-        id: GrantId,
-        reason: Option<&str>,
-        may: impl Fn(&Grant) -> bool,
-    ) -> Result<Spent<RevokedGrant>, RevokeGrantError> {
-        // The user reconnected, a token was refreshed, a key was replaced: the grant is read again.
-        let mut rounds = Rounds::of(ROUNDS);
-        loop {
-            rounds.begin()?;
-            let found = self.store().get_grant(actor.app.id, id).await?;
-            let grant = found.filter(&may).ok_or(RevokeGrantError::NotFound)?;
-            if let Some(revoked) = grant.revoked {
-                return Ok(Spent::NotYet(revoked));
-            }
-            let request = match self.revocation_of(&grant).await {
-                Err(fault) if fault.is_overtaken() => continue,
-                request => request?,
-            };
-            let at = self.now();
-            match self.store().revoke_grant(command(actor, &grant, &request, reason, at)).await {
-                Ok(Saved::Done) => {}
-                Ok(Saved::Moved) => continue,
-                Err(error) if error.is_overtaken() => continue,
-                Err(error) => return Err(error.into()),
-            }
-            let outcome = match request {
-                Ok(request) => self.ask_and_wait(request).await,
-                Err(outcome) => outcome,
-            };
-            let reason = reason.map(str::to_owned);
-            return Ok(Spent::InCommit(RevokedGrant { at, reason, outcome }));
+async fn revoke_as(
+    flows: &Flows,
+    actor: &Actor,
+    id: GrantId,
+    reason: Option<&str>,
+    may: impl Fn(&Grant) -> bool,
+) -> Result<Spent<RevokedGrant>, RevokeGrantError> {
+    // The user reconnected, a token was refreshed, a key was replaced: the grant is read again.
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        let found = flows.store().get_grant(actor.app.id, id).await?;
+        let grant = found.filter(&may).ok_or(RevokeGrantError::NotFound)?;
+        if let Some(revoked) = grant.revoked {
+            return Ok(Spent::NotYet(revoked));
         }
+        let request = match revocation_of(flows, &grant).await {
+            Err(fault) if fault.is_overtaken() => continue,
+            request => request?,
+        };
+        let at = flows.now();
+        match flows.store().revoke_grant(command(actor, &grant, &request, reason, at)).await {
+            Ok(Saved::Done) => {}
+            Ok(Saved::Moved) => continue,
+            Err(error) if error.is_overtaken() => continue,
+            Err(error) => return Err(error.into()),
+        }
+        let outcome = match request {
+            Ok(request) => ask_and_wait(flows, request).await,
+            Err(outcome) => outcome,
+        };
+        let reason = reason.map(str::to_owned);
+        return Ok(Spent::InCommit(RevokedGrant { at, reason, outcome }));
     }
+}
 
-    /// Step 2: what is to be asked of the provider, or why nothing is.
-    async fn revocation_of(&self, grant: &Grant) -> Result<Result<Revocation, RevocationOutcome>, FlowFault> {
-        let config = self.store().get_provider(&grant.config_id).await?;
-        let Some(how) = config.and_then(|config| config.recipe.revocation()) else {
-            return Ok(Err(RevocationOutcome::NotOffered));
-        };
-        let key = self.sealer().current_key(grant.app_id).await?;
-        let credential = &grant.credential;
-        // Ending the refresh token ends the whole grant (RFC 7009 section 2.1), where there is one.
-        let (secret, sealed) = match (how.token, &credential.refresh_token) {
-            (RevokeToken::Access, _) | (RevokeToken::Strongest, None) => {
-                (GrantSecret::AccessToken, &credential.access_token)
-            }
-            (RevokeToken::Strongest | RevokeToken::Refresh, Some(sealed)) => {
-                (GrantSecret::RefreshToken, sealed)
-            }
-            (RevokeToken::Refresh, None) => return Ok(Err(RevocationOutcome::NotOffered)),
-        };
-        let opened = self.sealer().open_text(&key, &grant.place(secret), sealed).await;
-        let token = match opened {
-            Ok(token) => token,
-            Err(fault) if fault.is_overtaken() => return Err(fault),
-            Err(error) => {
-                // A value that cannot be opened cannot be revoked at the provider either; here it can.
-                tracing::error!(grant_id = %grant.id, %error, "a grant is revoked without asking its provider");
-                return Ok(Err(RevocationOutcome::GivenUp));
-            }
-        };
-        let place = Revocation::place_of(grant.app_id, grant.id);
-        let token = self.sealer().seal_text(&key, &place, &token)?;
-        let now = self.now();
-        Ok(Ok(Revocation {
-            grant_id: grant.id,
-            app_id: grant.app_id,
-            config_id: grant.config_id.clone(),
-            is_refresh_token: secret == GrantSecret::RefreshToken,
-            token,
-            attempts: 0,
-            next_at: now,
-            created_at: now,
-        }))
-    }
+/// Step 2: what is to be asked of the provider, or why nothing is.
+async fn revocation_of(
+    flows: &Flows,
+    grant: &Grant,
+) -> Result<Result<Revocation, RevocationOutcome>, FlowFault> {
+    let config = flows.store().get_provider(&grant.config_id).await?;
+    let Some(how) = config.and_then(|config| config.recipe.revocation()) else {
+        return Ok(Err(RevocationOutcome::NotOffered));
+    };
+    let key = flows.sealer().current_key(grant.app_id).await?;
+    let credential = &grant.credential;
+    // Ending the refresh token ends the whole grant (RFC 7009 section 2.1), where there is one.
+    let (secret, sealed) = match (how.token, &credential.refresh_token) {
+        (RevokeToken::Access, _) | (RevokeToken::Strongest, None) => {
+            (GrantSecret::AccessToken, &credential.access_token)
+        }
+        (RevokeToken::Strongest | RevokeToken::Refresh, Some(sealed)) => (GrantSecret::RefreshToken, sealed),
+        (RevokeToken::Refresh, None) => return Ok(Err(RevocationOutcome::NotOffered)),
+    };
+    let opened = flows.sealer().open_text(&key, &grant.place(secret), sealed).await;
+    let token = match opened {
+        Ok(token) => token,
+        Err(fault) if fault.is_overtaken() => return Err(fault),
+        Err(error) => {
+            // A value that cannot be opened cannot be revoked at the provider either; here it can.
+            tracing::error!(grant_id = %grant.id, %error, "a grant is revoked without asking its provider");
+            return Ok(Err(RevocationOutcome::GivenUp));
+        }
+    };
+    let place = Revocation::place_of(grant.app_id, grant.id);
+    let token = flows.sealer().seal_text(&key, &place, &token)?;
+    let now = flows.now();
+    Ok(Ok(Revocation {
+        grant_id: grant.id,
+        app_id: grant.app_id,
+        config_id: grant.config_id.clone(),
+        is_refresh_token: secret == GrantSecret::RefreshToken,
+        token,
+        attempts: 0,
+        next_at: now,
+        created_at: now,
+    }))
+}
 
-    /// The app ends a delegation to an agent. Ending it again changes nothing.
-    ///
-    /// # Errors
-    /// [`RevokeDelegationError`].
-    pub async fn revoke_delegation(
-        &self,
-        caller: &Caller,
-        grant: GrantId,
-        agent: AgentId,
-    ) -> Result<(), RevokeDelegationError> {
-        self.once(caller, |nonce| async move {
+/// The app ends a delegation to an agent. Ending it again changes nothing.
+///
+/// # Errors
+/// [`RevokeDelegationError`].
+pub async fn revoke_delegation(
+    flows: &Flows,
+    caller: &Caller,
+    grant: GrantId,
+    agent: AgentId,
+) -> Result<(), RevokeDelegationError> {
+    flows
+        .once(caller, |nonce| async move {
             if caller.agent.is_some() {
                 return Err(RevokeDelegationError::UseSelfPath);
             }
-            if self.store().get_grant(caller.app.id, grant).await?.is_none() {
+            if flows.store().get_grant(caller.app.id, grant).await?.is_none() {
                 return Err(RevokeDelegationError::GrantNotFound);
             }
-            if self.store().get_agent(caller.app.id, agent).await?.is_none() {
+            if flows.store().get_agent(caller.app.id, agent).await?.is_none() {
                 return Err(RevokeDelegationError::AgentNotFound);
             }
-            self.end_delegation(&Actor::of(caller, nonce), "app", grant, agent).await
+            end_delegation(flows, &Actor::of(caller, nonce), "app", grant, agent).await
         })
         .await
-    }
+}
 
-    /// An agent gives up what was delegated to it. Of a grant that it has nothing of, nothing is said.
-    ///
-    /// # Errors
-    /// [`RevokeDelegationError`].
-    pub async fn give_up_delegation(
-        &self,
-        caller: &Caller,
-        grant: GrantId,
-    ) -> Result<(), RevokeDelegationError> {
-        self.once(caller, |nonce| async move {
+/// An agent gives up what was delegated to it. Of a grant that it has nothing of, nothing is said.
+///
+/// # Errors
+/// [`RevokeDelegationError`].
+pub async fn give_up_delegation(
+    flows: &Flows,
+    caller: &Caller,
+    grant: GrantId,
+) -> Result<(), RevokeDelegationError> {
+    flows
+        .once(caller, |nonce| async move {
             let agent = caller.agent.as_ref().ok_or(RevokeDelegationError::AgentKeyRequired)?;
-            self.end_delegation(&Actor::of(caller, nonce), "agent", grant, agent.id).await
+            end_delegation(flows, &Actor::of(caller, nonce), "agent", grant, agent.id).await
         })
         .await
-    }
+}
 
-    async fn end_delegation(
-        &self,
-        actor: &Actor,
-        by: &str,
-        grant: GrantId,
-        agent: AgentId,
-    ) -> Result<Spent<()>, RevokeDelegationError> {
-        let at = self.now();
-        let entry = AuditEntry {
-            grant_id: Some(grant),
-            agent_id: Some(agent),
-            ..actor.entry(at, AuditKind::DelegationRevoked, serde_json::json!({ "by": by }))
-        };
-        let (Changed::Done | Changed::Absent) =
-            self.store().revoke_delegation(actor.call, actor.app.id, grant, agent, at, entry).await?;
-        Ok(Spent::InCommit(()))
-    }
+async fn end_delegation(
+    flows: &Flows,
+    actor: &Actor,
+    by: &str,
+    grant: GrantId,
+    agent: AgentId,
+) -> Result<Spent<()>, RevokeDelegationError> {
+    let at = flows.now();
+    let entry = AuditEntry {
+        grant_id: Some(grant),
+        agent_id: Some(agent),
+        ..actor.entry(at, AuditKind::DelegationRevoked, serde_json::json!({ "by": by }))
+    };
+    let (Changed::Done | Changed::Absent) =
+        flows.store().revoke_delegation(actor.call, actor.app.id, grant, agent, at, entry).await?;
+    Ok(Spent::InCommit(()))
 }
 
 /// Step 3 as one commit.

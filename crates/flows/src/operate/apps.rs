@@ -6,6 +6,7 @@ use alter_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::ready::check_root_key;
 use crate::{Flows, fault::FlowFault};
 
 /// An app just made, with its first key.
@@ -59,124 +60,122 @@ impl From<StoreError> for OperateError {
     }
 }
 
-impl Flows {
-    /// Creates an app and its first key.
-    ///
-    /// # Errors
-    /// [`OperateError`].
-    pub async fn create_app(&self, settings: AppSettings) -> Result<NewApp, OperateError> {
-        settings.check().map_err(OperateError::Invalid)?;
-        let id = AppId::new(self.random());
-        let wrapped_key = self
-            .sealer()
-            .vault()
-            .new_data_key(&id.to_string(), &|buffer| self.random().fill(buffer))
-            .map_err(FlowFault::from)?;
-        let app = App { id, settings, wrapped_key, created_at: self.now() };
-        self.store().insert_app(app.clone()).await?;
-        self.root_key_stays(&app).await?;
-        let key = self.create_key(id, "first").await?;
-        Ok(NewApp { app, key })
-    }
+/// Creates an app and its first key.
+///
+/// # Errors
+/// [`OperateError`].
+pub async fn create_app(flows: &Flows, settings: AppSettings) -> Result<NewApp, OperateError> {
+    settings.check().map_err(OperateError::Invalid)?;
+    let id = AppId::new(flows.random());
+    let wrapped_key = flows
+        .sealer()
+        .vault()
+        .new_data_key(&id.to_string(), &|buffer| flows.random().fill(buffer))
+        .map_err(FlowFault::from)?;
+    let app = App { id, settings, wrapped_key, created_at: flows.now() };
+    flows.store().insert_app(app.clone()).await?;
+    root_key_stays(flows, &app).await?;
+    let key = create_key(flows, id, "first").await?;
+    Ok(NewApp { app, key })
+}
 
-    /// A root key that was replaced between wrapping the app's data key and storing it leaves an app that no server can use.
-    async fn root_key_stays(&self, app: &App) -> Result<(), OperateError> {
-        let before = self.sealer().vault().is_under_other();
-        let fits = self.check_root_key().await.is_ok() && self.sealer().vault().is_under_other() == before;
-        match fits {
-            true => Ok(()),
-            false => Err(OperateError::Invalid(format!(
-                "The root key was replaced at this moment, and the new app {} cannot be used: make it again.",
-                app.id
-            ))),
-        }
+/// A root key that was replaced between wrapping the app's data key and storing it leaves an app that no server can use.
+async fn root_key_stays(flows: &Flows, app: &App) -> Result<(), OperateError> {
+    let before = flows.sealer().vault().is_under_other();
+    let fits = check_root_key(flows).await.is_ok() && flows.sealer().vault().is_under_other() == before;
+    match fits {
+        true => Ok(()),
+        false => Err(OperateError::Invalid(format!(
+            "The root key was replaced at this moment, and the new app {} cannot be used: make it again.",
+            app.id
+        ))),
     }
+}
 
-    /// Changes an app's settings.
-    ///
-    /// # Errors
-    /// [`OperateError`].
-    pub async fn change_app(&self, id: AppId, settings: AppSettings) -> Result<(), OperateError> {
-        settings.check().map_err(OperateError::Invalid)?;
-        match self.store().save_app_settings(id, settings).await? {
-            Changed::Done => Ok(()),
-            Changed::Absent => Err(OperateError::NoSuchApp(id)),
-        }
+/// Changes an app's settings.
+///
+/// # Errors
+/// [`OperateError`].
+pub async fn change_app(flows: &Flows, id: AppId, settings: AppSettings) -> Result<(), OperateError> {
+    settings.check().map_err(OperateError::Invalid)?;
+    match flows.store().save_app_settings(id, settings).await? {
+        Changed::Done => Ok(()),
+        Changed::Absent => Err(OperateError::NoSuchApp(id)),
     }
+}
 
-    /// Creates a key.
-    ///
-    /// # Errors
-    /// [`OperateError`].
-    pub async fn create_key(&self, app: AppId, name: &str) -> Result<NewKey, OperateError> {
-        if self.store().get_app(app).await?.is_none() {
-            return Err(OperateError::NoSuchApp(app));
-        }
-        let secret = key::mint_key(KeyType::App, self.random());
-        let key = ApiKey {
-            id: KeyId::new(self.random()),
-            app_id: app,
-            agent_id: None,
-            hash: key::key_hash(&secret),
-            prefix: key::key_prefix(&secret),
-            name: name.to_owned(),
-            created_at: self.now(),
-            deprecated_at: None,
-            revoked_at: None,
-        };
-        self.store().insert_key(key.clone()).await?;
-        Ok(NewKey { key, secret })
+/// Creates a key.
+///
+/// # Errors
+/// [`OperateError`].
+pub async fn create_key(flows: &Flows, app: AppId, name: &str) -> Result<NewKey, OperateError> {
+    if flows.store().get_app(app).await?.is_none() {
+        return Err(OperateError::NoSuchApp(app));
     }
+    let secret = key::mint_key(KeyType::App, flows.random());
+    let key = ApiKey {
+        id: KeyId::new(flows.random()),
+        app_id: app,
+        agent_id: None,
+        hash: key::key_hash(&secret),
+        prefix: key::key_prefix(&secret),
+        name: name.to_owned(),
+        created_at: flows.now(),
+        deprecated_at: None,
+        revoked_at: None,
+    };
+    flows.store().insert_key(key.clone()).await?;
+    Ok(NewKey { key, secret })
+}
 
-    /// Configures a provider on an app, or configures it again: the config id, and with it the callback URL, stays.
-    ///
-    /// # Errors
-    /// [`OperateError`].
-    pub async fn set_provider(
-        &self,
-        app: AppId,
-        setting: ProviderSetting,
-    ) -> Result<ProviderConfig, OperateError> {
-        let app = self.store().get_app(app).await?.ok_or(OperateError::NoSuchApp(app))?;
-        let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
-        check_setting(&setting.client_id, setting.client_secret.as_ref(), &scopes)?;
-        if let Some((name, parameter)) = setting.recipe.parameters.first_key_value() {
-            return Err(OperateError::Invalid(format!(
-                "{} needs the parameter {name}: {}. Give it with --param {name}={}",
-                setting.recipe.id, parameter.description, parameter.example
-            )));
-        }
-        let configured = self.store().list_providers(app.id).await?;
-        let known = configured.into_iter().find(|c| c.recipe.id == setting.recipe.id);
-        if let Some(known) = known.as_ref().filter(|k| !same_authority(&k.recipe, &setting.recipe)) {
-            return Err(OperateError::Invalid(format!(
-                "{} is configured with another issuer or token endpoint, and grants made there must not open accounts \
-                 elsewhere. Use another provider id, or remove this one first.",
-                known.recipe.id
-            )));
-        }
-        let now = self.now();
-        let (config_id, generation, created_at) = match known {
-            Some(config) => (config.config_id, config.generation + 1, config.created_at),
-            None => (ConfigId::new(self.random()), 1, now),
-        };
-        let key = self.sealer().data_key(&app).map_err(FlowFault::from)?;
-        let place = ProviderConfig::place_of(app.id, &config_id, generation);
-        let seal = |secret| self.sealer().seal_text(&key, &place, secret);
-        let client_secret = setting.client_secret.as_ref().map(seal).transpose().map_err(FlowFault::from)?;
-        let config = ProviderConfig {
-            config_id,
-            app_id: app.id,
-            recipe: setting.recipe,
-            client_id: setting.client_id,
-            client_secret,
-            generation,
-            scopes,
-            created_at,
-            updated_at: now,
-        };
-        Ok(self.store().save_provider(config).await?)
+/// Configures a provider on an app, or configures it again: the config id, and with it the callback URL, stays.
+///
+/// # Errors
+/// [`OperateError`].
+pub async fn set_provider(
+    flows: &Flows,
+    app: AppId,
+    setting: ProviderSetting,
+) -> Result<ProviderConfig, OperateError> {
+    let app = flows.store().get_app(app).await?.ok_or(OperateError::NoSuchApp(app))?;
+    let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
+    check_setting(&setting.client_id, setting.client_secret.as_ref(), &scopes)?;
+    if let Some((name, parameter)) = setting.recipe.parameters.first_key_value() {
+        return Err(OperateError::Invalid(format!(
+            "{} needs the parameter {name}: {}. Give it with --param {name}={}",
+            setting.recipe.id, parameter.description, parameter.example
+        )));
     }
+    let configured = flows.store().list_providers(app.id).await?;
+    let known = configured.into_iter().find(|c| c.recipe.id == setting.recipe.id);
+    if let Some(known) = known.as_ref().filter(|k| !same_authority(&k.recipe, &setting.recipe)) {
+        return Err(OperateError::Invalid(format!(
+            "{} is configured with another issuer or token endpoint, and grants made there must not open accounts \
+             elsewhere. Use another provider id, or remove this one first.",
+            known.recipe.id
+        )));
+    }
+    let now = flows.now();
+    let (config_id, generation, created_at) = match known {
+        Some(config) => (config.config_id, config.generation + 1, config.created_at),
+        None => (ConfigId::new(flows.random()), 1, now),
+    };
+    let key = flows.sealer().data_key(&app).map_err(FlowFault::from)?;
+    let place = ProviderConfig::place_of(app.id, &config_id, generation);
+    let seal = |secret| flows.sealer().seal_text(&key, &place, secret);
+    let client_secret = setting.client_secret.as_ref().map(seal).transpose().map_err(FlowFault::from)?;
+    let config = ProviderConfig {
+        config_id,
+        app_id: app.id,
+        recipe: setting.recipe,
+        client_id: setting.client_id,
+        client_secret,
+        generation,
+        scopes,
+        created_at,
+        updated_at: now,
+    };
+    Ok(flows.store().save_provider(config).await?)
 }
 
 /// The same provider as before: account ids of another one could be equal by chance.

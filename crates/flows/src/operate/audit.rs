@@ -50,108 +50,110 @@ impl AuditFilter {
     }
 }
 
-impl Flows {
-    /// The newest entries that fit, newest first.
-    ///
-    /// # Errors
-    /// Storage.
-    pub async fn list_audit(
-        &self,
-        app: AppId,
-        filter: AuditFilter,
-        limit: usize,
-    ) -> Result<Vec<AuditRow>, StoreError> {
-        let mut found = Vec::new();
-        let mut end = self.store().audit_head(app).await?.map_or(0, |head| head.seq);
-        while end > 0 && found.len() < limit {
-            let start = (end - i64::from(PAGE)).max(0);
-            let mut rows = self.store().read_audit(app, start, PAGE).await?;
-            rows.retain(|row| row.seq <= end && filter.fits(row));
-            found.extend(rows.into_iter().rev());
-            end = start;
+/// The newest entries that fit, newest first.
+///
+/// # Errors
+/// Storage.
+pub async fn list_audit(
+    flows: &Flows,
+    app: AppId,
+    filter: AuditFilter,
+    limit: usize,
+) -> Result<Vec<AuditRow>, StoreError> {
+    let mut found = Vec::new();
+    let mut end = flows.store().audit_head(app).await?.map_or(0, |head| head.seq);
+    while end > 0 && found.len() < limit {
+        let start = (end - i64::from(PAGE)).max(0);
+        let mut rows = flows.store().read_audit(app, start, PAGE).await?;
+        rows.retain(|row| row.seq <= end && filter.fits(row));
+        found.extend(rows.into_iter().rev());
+        end = start;
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// Walks the whole log of an app; `kept` is a head that was exported earlier.
+///
+/// # Errors
+/// [`AuditError::Bad`] names the first bad entry.
+pub async fn verify_audit(
+    flows: &Flows,
+    app: AppId,
+    kept: Option<Anchor>,
+) -> Result<AuditChecked, AuditError> {
+    let head = flows.store().audit_head(app).await?;
+    let chained_after = head.map_or(0, |head| head.chained_after);
+    let mut walk = ChainWalk::new(app, Anchor::START, chained_after);
+    kept.into_iter().for_each(|anchor| walk.must_pass(anchor));
+    each_entry(flows, app, 0, head, |row| Ok(walk.feed(row)?)).await?;
+    let head = walk.finish(head.map(Anchor::from))?;
+    nothing_after_the_head(flows, app, head.seq).await?;
+    Ok(AuditChecked { head, unchained: chained_after.min(head.seq) })
+}
+
+/// Hands every entry above `after` to `write`, in order, and answers the line that ends the export. The entries are
+/// walked on the way: what is exported is good.
+///
+/// # Errors
+/// [`AuditError`].
+pub async fn export_audit(
+    flows: &Flows,
+    app: AppId,
+    after: i64,
+    mut write: impl FnMut(&AuditRow) -> std::io::Result<()>,
+) -> Result<ExportEnd, AuditError> {
+    let head = flows.store().audit_head(app).await?;
+    let chained_after = head.map_or(0, |head| head.chained_after);
+    let after = anchor_at(flows, app, after).await?;
+    let mut walk = ChainWalk::new(app, after, chained_after);
+    each_entry(flows, app, after.seq, head, |row| {
+        walk.feed(row)?;
+        Ok(write(row)?)
+    })
+    .await?;
+    let head = walk.finish(head.map(Anchor::from))?;
+    Ok(ExportEnd { app_id: app, after, head, chained_after })
+}
+
+/// The point of the chain at an entry.
+async fn anchor_at(flows: &Flows, app: AppId, seq: i64) -> Result<Anchor, AuditError> {
+    if seq <= 0 {
+        return Ok(Anchor::START);
+    }
+    let row = flows.store().read_audit(app, seq - 1, 1).await?.pop().filter(|row| row.seq == seq);
+    let row = row.ok_or(BadEntry { seq, what: Tampering::Missing })?;
+    Ok(Anchor { seq, hash: row.hash.unwrap_or(Anchor::START.hash) })
+}
+
+async fn each_entry(
+    flows: &Flows,
+    app: AppId,
+    mut after: i64,
+    head: Option<AuditHead>,
+    mut each: impl FnMut(&AuditRow) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    let end = head.map_or(0, |head| head.seq);
+    while after < end {
+        let rows = flows.store().read_audit(app, after, PAGE).await?;
+        // Entries that came since the head was read are not looked at: the walk ends at the head.
+        for row in rows.iter().take_while(|row| row.seq <= end) {
+            each(row)?;
         }
-        found.truncate(limit);
-        Ok(found)
-    }
-
-    /// Walks the whole log of an app; `kept` is a head that was exported earlier.
-    ///
-    /// # Errors
-    /// [`AuditError::Bad`] names the first bad entry.
-    pub async fn verify_audit(&self, app: AppId, kept: Option<Anchor>) -> Result<AuditChecked, AuditError> {
-        let head = self.store().audit_head(app).await?;
-        let chained_after = head.map_or(0, |head| head.chained_after);
-        let mut walk = ChainWalk::new(app, Anchor::START, chained_after);
-        kept.into_iter().for_each(|anchor| walk.must_pass(anchor));
-        self.each_entry(app, 0, head, |row| Ok(walk.feed(row)?)).await?;
-        let head = walk.finish(head.map(Anchor::from))?;
-        self.nothing_after_the_head(app, head.seq).await?;
-        Ok(AuditChecked { head, unchained: chained_after.min(head.seq) })
-    }
-
-    /// Hands every entry above `after` to `write`, in order, and answers the line that ends the export. The entries are
-    /// walked on the way: what is exported is good.
-    ///
-    /// # Errors
-    /// [`AuditError`].
-    pub async fn export_audit(
-        &self,
-        app: AppId,
-        after: i64,
-        mut write: impl FnMut(&AuditRow) -> std::io::Result<()>,
-    ) -> Result<ExportEnd, AuditError> {
-        let head = self.store().audit_head(app).await?;
-        let chained_after = head.map_or(0, |head| head.chained_after);
-        let after = self.anchor_at(app, after).await?;
-        let mut walk = ChainWalk::new(app, after, chained_after);
-        self.each_entry(app, after.seq, head, |row| {
-            walk.feed(row)?;
-            Ok(write(row)?)
-        })
-        .await?;
-        let head = walk.finish(head.map(Anchor::from))?;
-        Ok(ExportEnd { app_id: app, after, head, chained_after })
-    }
-
-    /// The point of the chain at an entry.
-    async fn anchor_at(&self, app: AppId, seq: i64) -> Result<Anchor, AuditError> {
-        if seq <= 0 {
-            return Ok(Anchor::START);
+        match rows.last() {
+            Some(last) => after = last.seq,
+            None => break,
         }
-        let row = self.store().read_audit(app, seq - 1, 1).await?.pop().filter(|row| row.seq == seq);
-        let row = row.ok_or(BadEntry { seq, what: Tampering::Missing })?;
-        Ok(Anchor { seq, hash: row.hash.unwrap_or(Anchor::START.hash) })
     }
+    Ok(())
+}
 
-    async fn each_entry(
-        &self,
-        app: AppId,
-        mut after: i64,
-        head: Option<AuditHead>,
-        mut each: impl FnMut(&AuditRow) -> Result<(), AuditError>,
-    ) -> Result<(), AuditError> {
-        let end = head.map_or(0, |head| head.seq);
-        while after < end {
-            let rows = self.store().read_audit(app, after, PAGE).await?;
-            // Entries that came since the head was read are not looked at: the walk ends at the head.
-            for row in rows.iter().take_while(|row| row.seq <= end) {
-                each(row)?;
-            }
-            match rows.last() {
-                Some(last) => after = last.seq,
-                None => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Entries above a head that is read later than they are: nobody appended those.
-    async fn nothing_after_the_head(&self, app: AppId, last: i64) -> Result<(), AuditError> {
-        let newest = self.store().read_audit(app, last, PAGE).await?.last().map_or(last, |row| row.seq);
-        let head = self.store().audit_head(app).await?.map_or(0, |head| head.seq);
-        match newest > head {
-            true => Err(BadEntry { seq: head + 1, what: Tampering::AfterTheHead }.into()),
-            false => Ok(()),
-        }
+/// Entries above a head that is read later than they are: nobody appended those.
+async fn nothing_after_the_head(flows: &Flows, app: AppId, last: i64) -> Result<(), AuditError> {
+    let newest = flows.store().read_audit(app, last, PAGE).await?.last().map_or(last, |row| row.seq);
+    let head = flows.store().audit_head(app).await?.map_or(0, |head| head.seq);
+    match newest > head {
+        true => Err(BadEntry { seq: head + 1, what: Tampering::AfterTheHead }.into()),
+        false => Ok(()),
     }
 }

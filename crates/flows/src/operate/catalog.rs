@@ -16,25 +16,23 @@ pub struct CatalogEntry {
     pub scopes: Option<Vec<String>>,
 }
 
-impl Flows {
-    /// The catalog, and over it what the caller's app configured, by provider id.
-    ///
-    /// # Errors
-    /// Ours alone.
-    pub async fn provider_catalog(&self, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
-        self.reading(caller, self.app_catalog(caller)).await
-    }
+/// The catalog, and over it what the caller's app configured, by provider id.
+///
+/// # Errors
+/// Ours alone.
+pub async fn provider_catalog(flows: &Flows, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
+    flows.reading(caller, app_catalog(flows, caller)).await
+}
 
-    async fn app_catalog(&self, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
-        let known = Catalog::builtin().iter().cloned().map(|recipe| CatalogEntry { recipe, scopes: None });
-        let configured = self
-            .store()
-            .list_providers(caller.app.id)
-            .await?
-            .into_iter()
-            .map(|ProviderConfig { recipe, scopes, .. }| CatalogEntry { recipe, scopes: Some(scopes) });
-        let by_id: BTreeMap<String, CatalogEntry> =
-            known.chain(configured).map(|entry| (entry.recipe.id.clone(), entry)).collect();
-        Ok(by_id.into_values().collect())
-    }
+async fn app_catalog(flows: &Flows, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
+    let known = Catalog::builtin().iter().cloned().map(|recipe| CatalogEntry { recipe, scopes: None });
+    let configured = flows
+        .store()
+        .list_providers(caller.app.id)
+        .await?
+        .into_iter()
+        .map(|ProviderConfig { recipe, scopes, .. }| CatalogEntry { recipe, scopes: Some(scopes) });
+    let by_id: BTreeMap<String, CatalogEntry> =
+        known.chain(configured).map(|entry| (entry.recipe.id.clone(), entry)).collect();
+    Ok(by_id.into_values().collect())
 }

@@ -68,185 +68,182 @@ impl From<VaultError> for RootKeyError {
     }
 }
 
-impl Flows {
-    /// Every key of an app, oldest first.
-    ///
-    /// # Errors
-    /// Storage.
-    pub async fn list_key_ring(&self, app: &App) -> Result<Vec<KeyState>, FlowFault> {
-        let current = wrapped_key_id(&app.wrapped_key)?;
-        let mut states = Vec::new();
-        for key in self.store().list_data_keys(app.id).await? {
-            let values = self.store().count_sealed(app.id, key.key_id).await?;
-            states.push(KeyState { current: key.key_id == current, key, values });
+/// Every key of an app, oldest first.
+///
+/// # Errors
+/// Storage.
+pub async fn list_key_ring(flows: &Flows, app: &App) -> Result<Vec<KeyState>, FlowFault> {
+    let current = wrapped_key_id(&app.wrapped_key)?;
+    let mut states = Vec::new();
+    for key in flows.store().list_data_keys(app.id).await? {
+        let values = flows.store().count_sealed(app.id, key.key_id).await?;
+        states.push(KeyState { current: key.key_id == current, key, values });
+    }
+    Ok(states)
+}
+
+/// Gives an app a new key and puts everything under it; `batch` values a commit. While an older key is in use, the run
+/// that made the current one was interrupted: it is finished, and a new key is made only when `anew` says so.
+/// `progress` is told how many values are done of how many.
+///
+/// # Errors
+/// [`FlowFault`]; what was done stays done, and running it again goes on.
+pub async fn rotate_data_key(
+    flows: &Flows,
+    app: AppId,
+    batch: u32,
+    anew: bool,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Rotated, FlowFault> {
+    let resumed = !anew && !older_keys(flows, app).await?.is_empty();
+    let mut rotated = Rotated { resumed, ..Rotated::default() };
+    if !rotated.resumed {
+        add_data_key(flows, app).await?;
+    }
+    let older = older_keys(flows, app).await?;
+    let mut total = 0;
+    for key in &older {
+        total += flows.store().count_sealed(app, key.key_id).await?;
+    }
+    for key in older {
+        empty_and_retire(flows, app, &key, batch, &mut rotated, &mut |done| {
+            progress(done, total.max(done));
+        })
+        .await?;
+    }
+    Ok(rotated)
+}
+
+/// Keys that are neither current nor wiped.
+async fn older_keys(flows: &Flows, app: AppId) -> Result<Vec<StoredDataKey>, FlowFault> {
+    let current = wrapped_key_id(&flows.app_of(app).await?.wrapped_key)?;
+    let mut keys = flows.store().list_data_keys(app).await?;
+    keys.retain(|key| key.wrapped.is_some() && key.key_id != current);
+    Ok(keys)
+}
+
+/// Step 1. When another run made one at this moment, that one counts.
+async fn add_data_key(flows: &Flows, app: AppId) -> Result<(), FlowFault> {
+    let replaces = flows.app_of(app).await?.wrapped_key;
+    let fill = |buffer: &mut [u8]| flows.random().fill(buffer);
+    let wrapped = flows.sealer().vault().new_data_key(&app.to_string(), &fill)?;
+    let audit = data_key_entry(flows, app, AuditKind::DataKeyAdded, &wrapped_key_id(&wrapped)?);
+    let add = AddDataKey { app_id: app, wrapped, replaces, at: flows.now(), audit };
+    let (Saved::Done | Saved::Moved) = flows.store().add_data_key(add).await?;
+    Ok(())
+}
+
+fn data_key_entry(flows: &Flows, app: AppId, kind: AuditKind, key: &DataKeyId) -> AuditEntry {
+    AuditEntry::new(app, flows.now(), kind, serde_json::json!({ "data_key": hex(key) }))
+}
+
+/// Steps 2 and 3.
+async fn empty_and_retire(
+    flows: &Flows,
+    app: AppId,
+    stored: &StoredDataKey,
+    batch: u32,
+    rotated: &mut Rotated,
+    progress: &mut impl FnMut(u64),
+) -> Result<(), FlowFault> {
+    let Some(wrapped) = &stored.wrapped else { return Ok(()) };
+    let old = flows.sealer().vault().data_key(&app.to_string(), wrapped)?;
+    for _ in 0..ROUNDS {
+        // Another run may have made a newer key since: seal under what is current now.
+        let new = flows.sealer().current_key(app).await?;
+        let before = rotated.unreadable.len();
+        for column in SealedColumn::ALL {
+            rewrap_column(flows, app, *column, &old, &new, batch, rotated, progress).await?;
         }
-        Ok(states)
-    }
-
-    /// Gives an app a new key and puts everything under it; `batch` values a commit. While an older key is in use, the run
-    /// that made the current one was interrupted: it is finished, and a new key is made only when `anew` says so.
-    /// `progress` is told how many values are done of how many.
-    ///
-    /// # Errors
-    /// [`FlowFault`]; what was done stays done, and running it again goes on.
-    pub async fn rotate_data_key(
-        &self,
-        app: AppId,
-        batch: u32,
-        anew: bool,
-        mut progress: impl FnMut(u64, u64),
-    ) -> Result<Rotated, FlowFault> {
-        let resumed = !anew && !self.older_keys(app).await?.is_empty();
-        let mut rotated = Rotated { resumed, ..Rotated::default() };
-        if !rotated.resumed {
-            self.add_data_key(app).await?;
+        if rotated.unreadable.len() > before {
+            return Ok(());
         }
-        let older = self.older_keys(app).await?;
-        let mut total = 0;
-        for key in &older {
-            total += self.store().count_sealed(app, key.key_id).await?;
+        let audit = data_key_entry(flows, app, AuditKind::DataKeyRetired, &stored.key_id);
+        if flows.store().retire_data_key(app, stored.key_id, flows.now(), audit).await?.is_done() {
+            rotated.retired += 1;
+            return Ok(());
         }
-        for key in older {
-            self.empty_and_retire(app, &key, batch, &mut rotated, &mut |done| {
-                progress(done, total.max(done));
-            })
-            .await?;
+        let state = flows.store().get_data_key(app, stored.key_id).await?;
+        if state.is_none_or(|key| key.wrapped.is_none()) {
+            // Another run has wiped it.
+            return Ok(());
         }
-        Ok(rotated)
     }
+    Ok(())
+}
 
-    /// Keys that are neither current nor wiped.
-    async fn older_keys(&self, app: AppId) -> Result<Vec<StoredDataKey>, FlowFault> {
-        let current = wrapped_key_id(&self.app_of(app).await?.wrapped_key)?;
-        let mut keys = self.store().list_data_keys(app).await?;
-        keys.retain(|key| key.wrapped.is_some() && key.key_id != current);
-        Ok(keys)
-    }
-
-    /// Step 1. When another run made one at this moment, that one counts.
-    async fn add_data_key(&self, app: AppId) -> Result<(), FlowFault> {
-        let replaces = self.app_of(app).await?.wrapped_key;
-        let fill = |buffer: &mut [u8]| self.random().fill(buffer);
-        let wrapped = self.sealer().vault().new_data_key(&app.to_string(), &fill)?;
-        let audit = self.data_key_entry(app, AuditKind::DataKeyAdded, &wrapped_key_id(&wrapped)?);
-        let add = AddDataKey { app_id: app, wrapped, replaces, at: self.now(), audit };
-        let (Saved::Done | Saved::Moved) = self.store().add_data_key(add).await?;
-        Ok(())
-    }
-
-    fn data_key_entry(&self, app: AppId, kind: AuditKind, key: &DataKeyId) -> AuditEntry {
-        AuditEntry::new(app, self.now(), kind, serde_json::json!({ "data_key": hex(key) }))
-    }
-
-    /// Steps 2 and 3.
-    async fn empty_and_retire(
-        &self,
-        app: AppId,
-        stored: &StoredDataKey,
-        batch: u32,
-        rotated: &mut Rotated,
-        progress: &mut impl FnMut(u64),
-    ) -> Result<(), FlowFault> {
-        let Some(wrapped) = &stored.wrapped else { return Ok(()) };
-        let old = self.sealer().vault().data_key(&app.to_string(), wrapped)?;
-        for _ in 0..ROUNDS {
-            // Another run may have made a newer key since: seal under what is current now.
-            let new = self.sealer().current_key(app).await?;
-            let before = rotated.unreadable.len();
-            for column in SealedColumn::ALL {
-                self.rewrap_column(app, *column, &old, &new, batch, rotated, progress).await?;
-            }
-            if rotated.unreadable.len() > before {
-                return Ok(());
-            }
-            let audit = self.data_key_entry(app, AuditKind::DataKeyRetired, &stored.key_id);
-            if self.store().retire_data_key(app, stored.key_id, self.now(), audit).await?.is_done() {
-                rotated.retired += 1;
-                return Ok(());
-            }
-            let state = self.store().get_data_key(app, stored.key_id).await?;
-            if state.is_none_or(|key| key.wrapped.is_none()) {
-                // Another run has wiped it.
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one step of the loop above, kept readable")]
-    async fn rewrap_column(
-        &self,
-        app: AppId,
-        column: SealedColumn,
-        old: &DataKey,
-        new: &DataKey,
-        batch: u32,
-        rotated: &mut Rotated,
-        progress: &mut impl FnMut(u64),
-    ) -> Result<(), FlowFault> {
-        let mut after = String::new();
-        loop {
-            let values = self.store().list_sealed(app, old.id(), column, &after, batch).await?;
-            let Some(last) = values.last() else { return Ok(()) };
-            after.clone_from(&last.row);
-            let mut rewrapped = Vec::with_capacity(values.len());
-            for value in values {
-                let place = value.place(app);
-                match self.sealer().rewrap(old, new, &place, &value.sealed) {
-                    Ok(sealed) => rewrapped.push((value, sealed)),
-                    Err(error) => {
-                        let what = place.to_string();
-                        tracing::error!(value = what, %error, "a sealed value does not open under its own key");
-                        rotated.unreadable.push(what);
-                    }
+#[expect(clippy::too_many_arguments, reason = "one step of the loop above, kept readable")]
+async fn rewrap_column(
+    flows: &Flows,
+    app: AppId,
+    column: SealedColumn,
+    old: &DataKey,
+    new: &DataKey,
+    batch: u32,
+    rotated: &mut Rotated,
+    progress: &mut impl FnMut(u64),
+) -> Result<(), FlowFault> {
+    let mut after = String::new();
+    loop {
+        let values = flows.store().list_sealed(app, old.id(), column, &after, batch).await?;
+        let Some(last) = values.last() else { return Ok(()) };
+        after.clone_from(&last.row);
+        let mut rewrapped = Vec::with_capacity(values.len());
+        for value in values {
+            let place = value.place(app);
+            match flows.sealer().rewrap(old, new, &place, &value.sealed) {
+                Ok(sealed) => rewrapped.push((value, sealed)),
+                Err(error) => {
+                    let what = place.to_string();
+                    tracing::error!(value = what, %error, "a sealed value does not open under its own key");
+                    rotated.unreadable.push(what);
                 }
             }
-            rotated.rewrapped += self.store().replace_sealed(app, rewrapped).await?;
-            progress(rotated.rewrapped);
         }
+        rotated.rewrapped += flows.store().replace_sealed(app, rewrapped).await?;
+        progress(rotated.rewrapped);
     }
+}
 
-    /// Whether the database was last seen to be under the root key that is being replaced.
-    pub fn is_under_old_root_key(&self) -> bool {
-        self.sealer().vault().is_under_other()
-    }
+/// Whether the database was last seen to be under the root key that is being replaced.
+pub fn is_under_old_root_key(flows: &Flows) -> bool {
+    flows.sealer().vault().is_under_other()
+}
 
-    /// Puts every data key under the root key of `new`; answers how many. Servers that do not know that root key fail from
-    /// this moment on, and say so on `/readyz`.
-    ///
-    /// # Errors
-    /// [`RootKeyError`]; nothing was changed.
-    pub async fn replace_root_key(&self, new: &Vault) -> Result<u64, RootKeyError> {
-        // A key that is made at this moment makes the whole commit void.
-        let mut rounds = Rounds::of(ROUNDS);
-        loop {
-            rounds.begin()?;
-            let replace = self.under_root_of(new).await?;
-            let keys = replace.keys.len() as u64;
-            if self.store().replace_root_key(replace).await?.is_done() {
-                return Ok(keys);
-            }
+/// Puts every data key under the root key of `new`; answers how many. Servers that do not know that root key fail from
+/// this moment on, and say so on `/readyz`.
+///
+/// # Errors
+/// [`RootKeyError`]; nothing was changed.
+pub async fn replace_root_key(flows: &Flows, new: &Vault) -> Result<u64, RootKeyError> {
+    // A key that is made at this moment makes the whole commit void.
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        let replace = under_root_of(flows, new).await?;
+        let keys = replace.keys.len() as u64;
+        if flows.store().replace_root_key(replace).await?.is_done() {
+            return Ok(keys);
         }
     }
+}
 
-    async fn under_root_of(&self, new: &Vault) -> Result<ReplaceRootKey, RootKeyError> {
-        let old_check = self.store().key_check().await?.ok_or(FlowFault::Broken("there is no key check"))?;
-        if new.verify_key_check(&old_check).is_ok() {
-            return Err(RootKeyError::Same);
-        }
-        let fill = |buffer: &mut [u8]| self.random().fill(buffer);
-        let (mut keys, mut audit) = (Vec::new(), Vec::new());
-        for app in self.store().list_apps().await? {
-            let name = app.id.to_string();
-            for key in self.store().list_data_keys(app.id).await? {
-                let Some(wrapped) = &key.wrapped else { continue };
-                let again = self.sealer().vault().rewrap_data_key(new, &name, wrapped, &fill)?;
-                keys.push((key, again));
-            }
-            let entry =
-                AuditEntry::new(app.id, self.now(), AuditKind::RootKeyReplaced, serde_json::json!({}));
-            audit.push(entry);
-        }
-        Ok(ReplaceRootKey { old_check, new_check: new.key_check(&fill), keys, audit })
+async fn under_root_of(flows: &Flows, new: &Vault) -> Result<ReplaceRootKey, RootKeyError> {
+    let old_check = flows.store().key_check().await?.ok_or(FlowFault::Broken("there is no key check"))?;
+    if new.verify_key_check(&old_check).is_ok() {
+        return Err(RootKeyError::Same);
     }
+    let fill = |buffer: &mut [u8]| flows.random().fill(buffer);
+    let (mut keys, mut audit) = (Vec::new(), Vec::new());
+    for app in flows.store().list_apps().await? {
+        let name = app.id.to_string();
+        for key in flows.store().list_data_keys(app.id).await? {
+            let Some(wrapped) = &key.wrapped else { continue };
+            let again = flows.sealer().vault().rewrap_data_key(new, &name, wrapped, &fill)?;
+            keys.push((key, again));
+        }
+        let entry = AuditEntry::new(app.id, flows.now(), AuditKind::RootKeyReplaced, serde_json::json!({}));
+        audit.push(entry);
+    }
+    Ok(ReplaceRootKey { old_check, new_check: new.key_check(&fill), keys, audit })
 }

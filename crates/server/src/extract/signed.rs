@@ -3,7 +3,7 @@
 
 use alter_api::ErrorCode;
 use alter_core::signing::{Signature, SignedParts};
-use alter_flows::{AuthError, Caller, PresentedCall};
+use alter_flows::{AuthError, Caller, PresentedCall, callers};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
@@ -66,7 +66,7 @@ impl<T: DeserializeOwned, Q: DeserializeOwned> FromRequest<Shared> for Signed<T,
         let (parts, body) = request.into_parts();
         let read = async {
             let (caller, raw) = authenticated(&parts, body, shared).await?;
-            shared.flows.only_active(&caller).await?;
+            callers::only_active(&shared.flows, &caller).await?;
             let query = query(&parts.uri)?;
             Ok(Self { caller, body: parse_json(&raw)?, query, raw, headers: parts.headers })
         };
@@ -81,7 +81,7 @@ impl<Q: DeserializeOwned> FromRequest<Shared> for SignedEmpty<Q> {
         let (parts, body) = request.into_parts();
         let read = async {
             let caller = without_body(&parts, body, shared).await?;
-            shared.flows.only_active(&caller).await?;
+            callers::only_active(&shared.flows, &caller).await?;
             Ok(Self { caller, query: query(&parts.uri)? })
         };
         read.await.map_err(ApiError::into_response)
@@ -117,7 +117,7 @@ async fn authenticated(
 ) -> Result<(Caller, Bytes), ApiError> {
     let bytes = read_body(body).await?;
     let call = presented(parts, &bytes)?;
-    let caller = shared.flows.authenticate(&call).await?;
+    let caller = callers::authenticate(&shared.flows, &call).await?;
     if let (Some(_), Some(notice)) = (caller.key.deprecated_at, parts.extensions.get::<KeyNotice>()) {
         notice.say_deprecated();
     }

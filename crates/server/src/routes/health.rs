@@ -1,6 +1,7 @@
 //! `/healthz` (the process lives) and `/readyz` (it can do its job: a write, a read, the key).
 
 use alter_api::ErrorCode;
+use alter_flows::ready;
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::{Shared, error::ApiError};
 
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process lives.")))]
 pub(crate) async fn alive(State(shared): State<Shared>) -> Json<Value> {
-    Json(json!({ "status": "ok", "instance": shared.flows.instance() }))
+    Json(json!({ "status": "ok", "instance": ready::instance(&shared.flows) }))
 }
 
 #[utoipa::path(get, path = "/readyz", responses(
@@ -16,7 +17,7 @@ pub(crate) async fn alive(State(shared): State<Shared>) -> Json<Value> {
     (status = 503, body = alter_api::ErrorBody),
 ))]
 pub(crate) async fn ready(State(shared): State<Shared>) -> Result<Json<Value>, ApiError> {
-    shared.flows.ready().await.map_err(|error| {
+    ready::ready(&shared.flows).await.map_err(|error| {
         tracing::error!(%error, "not ready");
         ApiError::new(ErrorCode::ServiceUnavailable, "Not ready: the log of this request id says why.")
     })?;

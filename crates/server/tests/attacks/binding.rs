@@ -1,6 +1,7 @@
 //! Getting in: which proof reaches which level, and that a refused one changes nothing (threats 6.2, protocol 2).
 
 use alter_core::{AppSettings, Level, secret, token};
+use alter_flows::operate;
 use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer};
 use serde_json::{Value, json};
 
@@ -269,7 +270,7 @@ async fn t08_min_binding_is_fixed_when_the_session_is_minted() {
     let mut settings = AppSettings::named("Legacy App");
     settings.website_url = Some(app.origin.clone());
     settings.legacy_clients = true;
-    server.flows.change_app(app.id, settings).await.unwrap();
+    operate::change_app(&server.flows, app.id, settings).await.unwrap();
 
     let mut victim = TestBrowser::new();
     let reply = claim(&server, &mut victim, &before, json!({ "marks": marks(&app.origin) })).await;

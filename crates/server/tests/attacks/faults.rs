@@ -1,6 +1,7 @@
 //! Crashes at the numbered points of the fault list, seen from outside, and the reaper that ends what they left.
 
 use alter_core::{Attempt, secret::sha256};
+use alter_flows::reap;
 use alter_mock_provider::{Gate, Raw};
 use alter_testkit::{Sent, TestAttempt, TestBrowser, TestServer};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use crate::sql;
 
 async fn reap(server: &TestServer) {
-    server.flows.reap().await.unwrap();
+    reap::reap(&server.flows).await.unwrap();
 }
 
 async fn poll(server: &TestServer, token: &str) -> Value {
@@ -181,7 +182,8 @@ async fn f06_a_journalled_answer_becomes_exactly_one_grant() {
     assert_eq!(sql::count(&server, "grants"), 0, "somebody may be at work");
 
     server.clock.advance_seconds(61);
-    let (one, two, three) = tokio::join!(server.flows.reap(), server.flows.reap(), server.flows.reap());
+    let (one, two, three) =
+        tokio::join!(reap::reap(&server.flows), reap::reap(&server.flows), reap::reap(&server.flows));
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
     reap(&server).await;
     attempt.status = status(&server, &attempt).await;

@@ -1,6 +1,7 @@
 //! Users' grants over HTTP: which one a call means, reconnecting, revoking (T14, T15, T69, T72, T98, S12), and the mint
 //! quota (T56).
 
+use alter_flows::{operate, reap};
 use std::time::Duration;
 
 use alter_core::AppSettings;
@@ -43,7 +44,7 @@ async fn ask(server: &TestServer, mut which: Value) -> Reply {
 async fn set(server: &TestServer, change: impl FnOnce(&mut AppSettings)) {
     let mut settings = server.store.get_app(server.app.id).await.unwrap().unwrap().settings;
     change(&mut settings);
-    server.flows.change_app(server.app.id, settings).await.unwrap();
+    operate::change_app(&server.flows, server.app.id, settings).await.unwrap();
 }
 
 #[track_caller]
@@ -300,16 +301,16 @@ async fn t98_a_provider_that_fails_is_asked_again_and_the_grant_is_over_meanwhil
     is(&revoked, 200, "");
     assert_eq!(revoked.json()["revocation"], "pending");
     is(&ask(&server, json!({ "grant_id": grant })).await, 403, "grant_revoked");
-    server.flows.retry_revocations().await.unwrap();
+    reap::retry_revocations(&server.flows).await.unwrap();
     assert_eq!(server.mock.seen().revoke.len(), 1, "its time has not come");
     server.clock.advance_seconds(61);
     server.mock.set(|s| s.revoke = None);
-    server.flows.retry_revocations().await.unwrap();
+    reap::retry_revocations(&server.flows).await.unwrap();
     assert_eq!(server.mock.seen().revoke.len(), 2);
     let listed = server.call("/sdk/grants/list", &json!({})).await.json();
     assert_eq!(listed["grants"][0]["revocation"], "confirmed");
     server.clock.advance_seconds(9999);
-    server.flows.retry_revocations().await.unwrap();
+    reap::retry_revocations(&server.flows).await.unwrap();
     assert_eq!(server.mock.seen().revoke.len(), 2, "it is over");
 }
 
@@ -322,7 +323,7 @@ async fn t98_after_a_day_without_an_answer_the_token_is_wiped_and_the_outcome_sa
     is(&revoke(&server, &grant, json!({})).await, 200, "");
     for _ in 0..40 {
         server.clock.advance_seconds(3600);
-        server.flows.retry_revocations().await.unwrap();
+        reap::retry_revocations(&server.flows).await.unwrap();
     }
     let asked = server.mock.seen().revoke.len();
     assert!((24..32).contains(&asked), "{asked} requests in a day");
@@ -436,7 +437,7 @@ async fn t98_a_request_that_cannot_be_opened_ends_after_a_day() {
     super::sql::run(&server, "UPDATE revocations SET token = X''", []);
     for _ in 0..30 {
         server.clock.advance_seconds(3600);
-        server.flows.retry_revocations().await.unwrap();
+        reap::retry_revocations(&server.flows).await.unwrap();
     }
     assert_eq!(super::sql::count(&server, "revocations"), 0);
 }
@@ -463,7 +464,7 @@ async fn t77_a_provider_that_is_slow_to_revoke_does_not_hold_up_the_tidying() {
     is(&revoke(&server, &grant, json!({})).await, 200, "");
     server.clock.advance_seconds(61);
     server.mock.set(|s| s.delays.push(("/revoke".into(), Duration::from_secs(20))));
-    assert!(tokio::time::timeout(Duration::from_secs(2), server.flows.reap()).await.is_ok());
+    assert!(tokio::time::timeout(Duration::from_secs(2), reap::reap(&server.flows)).await.is_ok());
 }
 
 #[tokio::test]
@@ -489,7 +490,7 @@ async fn t98_a_late_retry_does_not_end_what_was_connected_since() {
     let second = id_of(&connect(&server, USER, "acme-1001", None).await);
     server.mock.set(|s| s.revoke = None);
     server.clock.advance_seconds(61);
-    server.flows.retry_revocations().await.unwrap();
+    reap::retry_revocations(&server.flows).await.unwrap();
     assert_eq!(server.mock.seen().revoke.len(), 1, "not asked again");
     is(&ask(&server, json!({ "grant_id": second })).await, 200, "");
     let revoked = server.call("/sdk/grants/list", &json!({ "status": "revoked" })).await.json();

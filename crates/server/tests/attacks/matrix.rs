@@ -3,6 +3,7 @@
 //! fails the first test.
 
 use alter_core::{AgentId, GrantId, KeyId, SystemRandom, token::mint_session_token};
+use alter_flows::{callers, operate};
 use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -49,10 +50,10 @@ impl Scene {
         };
         let stored = async || server.store.get_app(own.app.id).await.unwrap().unwrap();
         let (id, suspended) = server.add_agent(&own.app, "suspended").await;
-        server.flows.set_agent_active_as_operator(stored().await, id, false).await.unwrap();
+        callers::set_agent_active_as_operator(&server.flows, stored().await, id, false).await.unwrap();
         let (id, deleted) = server.add_agent(&own.app, "deleted").await;
-        server.flows.delete_agent_as_operator(stored().await, id).await.unwrap();
-        let made = server.flows.create_key(own.app.id, "revoked").await.unwrap();
+        callers::delete_agent_as_operator(&server.flows, stored().await, id).await.unwrap();
+        let made = operate::create_key(&server.flows, own.app.id, "revoked").await.unwrap();
         assert!(
             server.store.revoke_key(own.app.id, made.key.id, server.flows.now()).await.unwrap().is_done()
         );

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use alter_core::{Store, StoreError, SystemRandom, time::Random};
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, FlowsConfig, StartError};
+use alter_flows::{Flows, FlowsConfig, StartError, ready, reap};
 use alter_mock_provider::Raw;
 use alter_store_sqlite::{Open, SqliteStore};
 use alter_testkit::{
@@ -76,7 +76,7 @@ async fn t91_no_file_holds_a_secret_at_any_moment_of_a_flow() {
     assert!(files.iter().any(|(name, _)| name.contains("alter.db-wal")), "the log is scanned too");
     sql::unblock(&server);
     server.clock.advance_seconds(61);
-    server.flows.reap().await.unwrap();
+    reap::reap(&server.flows).await.unwrap();
     let grant = sql::text(&server, "SELECT id FROM grants");
     assert_eq!(
         server.token(&grant).await.json()["access_token"],
@@ -97,7 +97,7 @@ async fn t91_no_file_holds_a_secret_at_any_moment_of_a_flow() {
     sql::open(&server).execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     files.extend(snapshot("after the checkpoint", server.dir()));
     server.clock.advance_seconds(2 * 24 * 3600);
-    server.flows.reap().await.unwrap();
+    reap::reap(&server.flows).await.unwrap();
     server.restart().await;
     files.extend(snapshot("two days and a restart later", server.dir()));
 
@@ -141,20 +141,23 @@ async fn t93_with_a_wrong_key_or_without_its_check_the_server_does_not_start_and
     let (wrong, _) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
     let wrong = flows_with(&server, server.store.clone(), wrong);
     let check = server.store.key_check().await.unwrap();
-    assert!(matches!(wrong.check_root_key().await, Err(StartError::RootKey(_))));
-    assert!(wrong.ready().await.is_err());
-    assert!(matches!(wrong.initialise().await, Err(StoreError::Exists)), "a key check is never replaced");
+    assert!(matches!(ready::check_root_key(&wrong).await, Err(StartError::RootKey(_))));
+    assert!(ready::ready(&wrong).await.is_err());
+    assert!(
+        matches!(ready::initialise(&wrong).await, Err(StoreError::Exists)),
+        "a key check is never replaced"
+    );
     assert_eq!(server.store.key_check().await.unwrap(), check);
 
     let path = server.dir().join("new.db");
     let empty: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, Open::Create).unwrap());
     let (any, _) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
     let fresh = flows_with(&server, empty.clone(), any);
-    assert!(matches!(fresh.check_root_key().await, Err(StartError::NotInitialised)));
-    assert!(fresh.ready().await.is_err());
+    assert!(matches!(ready::check_root_key(&fresh).await, Err(StartError::NotInitialised)));
+    assert!(ready::ready(&fresh).await.is_err());
     assert_eq!(empty.key_check().await.unwrap(), None, "serving never makes a key check");
 
-    server.flows.check_root_key().await.unwrap();
-    server.flows.ready().await.unwrap();
+    ready::check_root_key(&server.flows).await.unwrap();
+    ready::ready(&server.flows).await.unwrap();
     assert_eq!(server.token(&grant).await.status, 200);
 }

@@ -2,7 +2,7 @@
 //! of an older schema is not opened: opening migrates.
 
 use alter_core::{App, Clock, Micros, ProviderConfig, Store, SystemClock};
-use alter_flows::{Flows, StartError};
+use alter_flows::{Flows, StartError, ready};
 use alter_store_postgres::{self as postgres, PostgresStore};
 use alter_store_sqlite::{OpenError, SqliteStore};
 use alter_vault::Vault;
@@ -54,12 +54,12 @@ async fn open(config: &Config) -> Result<Seen, Option<Finding>> {
     let key = config.root_key.load().map_err(|_said_by_the_check_of_files| None)?;
     let flows = wiring::assemble(config, store.clone(), Vault::new(key))
         .map_err(|error| DATABASE_UNUSABLE.found(format!("{error:#}")))?;
-    flows.check_root_key().await.map_err(|error| match error {
+    ready::check_root_key(&flows).await.map_err(|error| match error {
         StartError::NotInitialised => DATABASE_MISSING.found(error.to_string()),
         StartError::RootKey(_) => ROOT_KEY_OTHER.found(error.to_string()),
         StartError::Store(_) => DATABASE_UNUSABLE.found(error.to_string()),
     })?;
-    flows.ready().await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
+    ready::ready(&flows).await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
     let apps = list(store.as_ref()).await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
     Ok(Seen { flows, apps })
 }

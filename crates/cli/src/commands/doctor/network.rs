@@ -1,6 +1,7 @@
 //! What only a request can tell: whether the public address leads here, and whether providers can be reached. Asked
 //! through the server's own way out, so that what is refused here is refused there.
 
+use alter_flows::ready;
 use std::{collections::BTreeMap, time::Duration};
 
 use alter_core::{Clock, SystemClock, provider::Recipe};
@@ -60,7 +61,7 @@ async fn public_url(seen: &Seen, config: &Config) -> Finding {
     };
     let said: serde_json::Value = serde_json::from_slice(&health.body).unwrap_or_default();
     let instance = said["instance"].as_str();
-    if instance.is_none() || instance != seen.flows.instance() {
+    if instance.is_none() || instance != ready::instance(&seen.flows) {
         let who = instance.map_or("no Connect server", |_| "a Connect server of another database");
         return PUBLIC_URL_ELSEWHERE.found(format!(
             "{}: {who} answered /healthz with {}",

@@ -4,7 +4,7 @@ use alter_core::{GrantId, StoreError, secret::base64url, time::random_bytes};
 use alter_flows::{
     ApproveError, CallbackEnd, CallbackRequest, Caller, ClaimError, FlowFault, GrantChoice, MintError,
     MintRequest, Minted, Poll, Proof, ReleaseError, ReleaseRequest, Released, RevokeGrantError, StatusError,
-    StatusReport, StatusRequest, StepError,
+    StatusReport, StatusRequest, StepError, calls, connect, grants, reap,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -15,7 +15,7 @@ pub(super) const REQUEST: &str = "req_test";
 
 impl World {
     pub(crate) async fn mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
-        self.flows.mint(caller, request).await
+        connect::mint(&self.flows, caller, request).await
     }
 
     /// A session of the app for all its providers; its token.
@@ -27,7 +27,7 @@ impl World {
     pub(crate) async fn claim(&self, token: &SecretString, origin: &str) -> Result<Visit, ClaimError> {
         let cb = base64url(&random_bytes::<32>(&*self.random));
         let proof = Proof::FormOrigin { origin: Some(origin), cb: &cb };
-        let claimed = self.flows.claim(token.expose_secret(), &proof, |_| None).await?;
+        let claimed = connect::claim(&self.flows, token.expose_secret(), &proof, |_| None).await?;
         let browser_key = claimed.browser_key.expect("the first claim sets the cookie");
         Ok(Visit { token: token.clone(), sid: claimed.sid, browser_key, cb })
     }
@@ -39,7 +39,7 @@ impl World {
         cancel: bool,
     ) -> Result<StatusReport, StatusError> {
         let request = StatusRequest { cb: Some(&visit.cb), cursor: 0, closed, cancel };
-        self.flows.status(visit.token.expose_secret(), Some(ORIGIN), &request).await
+        connect::status(&self.flows, visit.token.expose_secret(), Some(ORIGIN), &request).await
     }
 
     /// What the app's page learns.
@@ -49,28 +49,28 @@ impl World {
 
     /// What the app's backend learns.
     pub(crate) async fn poll(&self, token: &SecretString) -> Poll {
-        self.flows.poll(&self.caller().await, token.expose_secret()).await.unwrap()
+        connect::poll(&self.flows, &self.caller().await, token.expose_secret()).await.unwrap()
     }
 
     pub(crate) async fn approve(&self, visit: &Visit) -> Result<url::Url, ApproveError> {
-        let browser = self.flows.browser_hash(&visit.browser_key).unwrap();
-        self.flows.approve(&visit.sid, &browser, "mock").await
+        let browser = connect::browser_hash(&visit.browser_key).unwrap();
+        connect::approve(&self.flows, &visit.sid, &browser, "mock").await
     }
 
     /// The user's Cancel on one of our pages.
     pub(crate) async fn cancel(&self, visit: &Visit) -> Result<(), StepError> {
-        let browser = self.flows.browser_hash(&visit.browser_key).unwrap();
-        self.flows.cancel(&visit.sid, &browser).await
+        let browser = connect::browser_hash(&visit.browser_key).unwrap();
+        connect::cancel(&self.flows, &visit.sid, &browser).await
     }
 
     pub(crate) async fn callback(&self, visit: &Visit, back: &Back) -> Result<CallbackEnd, FlowFault> {
         let key = |sid: &_| (*sid == visit.sid).then(|| visit.browser_key.clone());
-        self.flows.callback(&request(back), key).await
+        connect::callback(&self.flows, &request(back), key).await
     }
 
     /// A callback in a browser that has no cookie of ours.
     pub(crate) async fn callback_elsewhere(&self, back: &Back) -> Result<CallbackEnd, FlowFault> {
-        self.flows.callback(&request(back), |_| None).await
+        connect::callback(&self.flows, &request(back), |_| None).await
     }
 
     /// Asks for the token of a grant, for a request to `url`.
@@ -88,16 +88,16 @@ impl World {
             reason: None,
             acting_for: None,
         };
-        self.flows.release(caller, &request).await
+        calls::release(&self.flows, caller, &request).await
     }
 
     pub(crate) async fn revoke(&self, caller: &Caller, grant: GrantId) -> Result<(), RevokeGrantError> {
-        self.flows.revoke_grant(caller, grant, None, None).await.map(drop)
+        grants::revoke_grant(&self.flows, caller, grant, None, None).await.map(drop)
     }
 
     /// One round of the reaper.
     pub(crate) async fn reap(&self) -> Result<(), StoreError> {
-        self.flows.reap().await
+        reap::reap(&self.flows).await
     }
 }
 

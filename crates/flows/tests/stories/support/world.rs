@@ -9,7 +9,9 @@ use alter_core::{
     time::random_bytes,
 };
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Caller, Flows, FlowsConfig, PresentedCall, ProviderSetting};
+use alter_flows::{
+    Caller, Flows, FlowsConfig, PresentedCall, ProviderSetting, callers, connect, operate, ready,
+};
 use alter_mock_provider::MockProvider;
 use alter_store_sqlite::{Open, SqliteStore};
 use alter_vault::{RootKey, Vault};
@@ -46,10 +48,10 @@ impl World {
         mock.set(|switches| switches.auto_approve = true);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&directory.file(), Open::Create).unwrap());
         let flows = flows(store.clone(), &clock, &random);
-        flows.initialise().await.unwrap();
+        ready::initialise(&flows).await.unwrap();
         let mut settings = AppSettings::named("Test App");
         settings.website_url = Some(ORIGIN.to_owned());
-        let made = flows.create_app(settings).await.unwrap();
+        let made = operate::create_app(&flows, settings).await.unwrap();
         let world = Self {
             flows,
             store,
@@ -73,8 +75,12 @@ impl World {
             client_secret: Some(SecretString::from(CLIENT_SECRET)),
             scopes: None,
         };
-        let config = self.flows.set_provider(self.app, setting).await.unwrap();
-        self.mock.register_client(&client_id, Some(CLIENT_SECRET), &[&self.flows.callback_url(&config)]);
+        let config = operate::set_provider(&self.flows, self.app, setting).await.unwrap();
+        self.mock.register_client(
+            &client_id,
+            Some(CLIENT_SECRET),
+            &[&connect::callback_url(&self.flows, &config)],
+        );
     }
 
     /// The app with a new call, signed and judged as every call is.
@@ -92,7 +98,7 @@ impl World {
             signature: Some(signature),
             request_id: REQUEST,
         };
-        self.flows.authenticate(&call).await.unwrap()
+        callers::authenticate(&self.flows, &call).await.unwrap()
     }
 
     pub(crate) async fn stored_app(&self) -> App {

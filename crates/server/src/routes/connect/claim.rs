@@ -5,7 +5,7 @@ use alter_api::{
     connect::{ClaimRequest, Location, PeekAnswer, PeekRequest},
 };
 use alter_core::ClaimRefused;
-use alter_flows::{ClaimError, Marks, Proof};
+use alter_flows::{ClaimError, Marks, Proof, connect};
 use axum::{
     Json,
     extract::State,
@@ -25,7 +25,7 @@ pub(crate) async fn peek(
     State(shared): State<Shared>,
     PagePost(request): PagePost<PeekRequest>,
 ) -> Result<Json<PeekAnswer>, ApiError> {
-    let peek = shared.flows.peek(&request.token).await?;
+    let peek = connect::peek(&shared.flows, &request.token).await?;
     Ok(Json(PeekAnswer { allowed_origin: peek.allowed_origin.to_string(), app_name: peek.app_name }))
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn claim(
     PagePost(request): PagePost<ClaimRequest>,
 ) -> Result<Response, ApiError> {
     let proof = proof(&request)?;
-    let claimed = shared.flows.claim(&request.token, &proof, |sid| browser.key(sid)).await?;
+    let claimed = connect::claim(&shared.flows, &request.token, &proof, |sid| browser.key(sid)).await?;
     let mut response = Json(Location { location: page_path(&claimed) }).into_response();
     for cookie in cookies(&shared, &browser, &claimed).await? {
         response.headers_mut().append(header::SET_COOKIE, cookie);

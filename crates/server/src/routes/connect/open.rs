@@ -1,7 +1,7 @@
 //! `POST /connect/open`: door A. The browser's own `Origin` header is the proof.
 
 use alter_core::ClaimRefused;
-use alter_flows::{ClaimError, Claimed, Proof};
+use alter_flows::{ClaimError, Claimed, Proof, connect};
 use axum::{
     Extension,
     body::Body,
@@ -37,7 +37,7 @@ pub(crate) async fn open(
     };
     let origin = only(&headers, header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let proof = Proof::FormOrigin { origin, cb: field("cb") };
-    match shared.flows.claim(field("session"), &proof, |sid| browser.key(sid)).await {
+    match connect::claim(&shared.flows, field("session"), &proof, |sid| browser.key(sid)).await {
         Ok(claimed) => enter(&shared, &browser, &claimed).await.unwrap_or_else(IntoResponse::into_response),
         Err(error) => refused(error, &request_id),
     }
@@ -72,7 +72,7 @@ pub(super) async fn cookies(
     let mut cookies: Vec<HeaderValue> =
         set_cookie(&shared.site, &claimed.sid, key, claimed.max_age).into_iter().collect();
     // Making room may wait for the next claim; this one must not lose its cookie over it.
-    let surplus = shared.flows.surplus_sessions(browser.sessions()).await.unwrap_or_default();
+    let surplus = connect::surplus_sessions(&shared.flows, browser.sessions()).await.unwrap_or_default();
     cookies.extend(
         surplus.iter().filter(|sid| **sid != claimed.sid).filter_map(|sid| clear_cookie(&shared.site, sid)),
     );

@@ -1,7 +1,7 @@
 //! `GET /connect/s/{sid}`: the page that the session is at, for the browser that has it.
 
 use alter_core::{Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId};
-use alter_flows::{PageError, PageView, Screen};
+use alter_flows::{PageError, PageView, Screen, connect};
 use axum::{
     Extension,
     extract::{Path, Query, State},
@@ -38,9 +38,9 @@ pub(crate) async fn show(
 ) -> Response {
     // Unknown and foreign look alike (T50).
     let Some(sid) = SessionId::parse(&sid) else { return page(410, &Page::WrongBrowser) };
-    let key = browser.key(&sid).and_then(|key| shared.flows.browser_hash(&key));
+    let key = browser.key(&sid).and_then(|key| connect::browser_hash(&key));
     let marker = query.ok().and_then(|Query(marker)| marker.c).map(SecretString::from);
-    match shared.flows.open_page(&sid, key.as_ref(), marker.as_ref()).await {
+    match connect::open_page(&shared.flows, &sid, key.as_ref(), marker.as_ref()).await {
         Ok(view) => render(&view, &shared),
         Err(PageError::CookiesBlocked) => page(400, &Page::CookiesBlocked),
         Err(PageError::NotFound | PageError::WrongBrowser) => page(410, &Page::WrongBrowser),

@@ -5,7 +5,7 @@ use alter_api::{
     ErrorBody, ErrorCode,
     connect::{Connection, StatusAnswer, StatusEvent, StatusRequest},
 };
-use alter_flows::{Status, StatusError, StatusReport, StatusRequest as Report};
+use alter_flows::{Status, StatusError, StatusReport, StatusRequest as Report, connect};
 use axum::{
     Json,
     body::Body,
@@ -50,7 +50,7 @@ async fn answer(shared: &Shared, origin: Option<&HeaderValue>, body: Body) -> Re
         closed: request.closed,
         cancel: request.cancel,
     };
-    let report = shared.flows.status(&request.session_token, origin, &report).await?;
+    let report = connect::status(&shared.flows, &request.session_token, origin, &report).await?;
     Ok(written(report))
 }
 

@@ -5,7 +5,7 @@ use alter_api::{
     connect::{Location, Nothing, PageSign, PageState, ProviderStep},
 };
 use alter_core::{Hash, SessionId};
-use alter_flows::{ApproveError, PageError, StepError};
+use alter_flows::{ApproveError, PageError, StepError, connect};
 use axum::{
     Json, RequestExt,
     extract::{FromRequest, Path, Request, State},
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned + 'static> FromRequest<Shared> for Step<T> {
         // Whose page asks comes first: a foreign page learns nothing of the session (T49).
         let PagePost(body) = PagePost::from_request(request, shared).await?;
         let found = path.and_then(|Path(sid)| SessionId::parse(&sid)).and_then(|sid| {
-            let browser = shared.flows.browser_hash(&browser.key(&sid)?)?;
+            let browser = connect::browser_hash(&browser.key(&sid)?)?;
             Some((sid, browser))
         });
         let (sid, browser) = found.ok_or_else(not_yours)?;
@@ -54,37 +54,37 @@ fn to_page(sid: &SessionId) -> Answer {
 }
 
 pub(crate) async fn select(State(shared): State<Shared>, step: Step<ProviderStep>) -> Answer {
-    shared.flows.select(&step.sid, &step.browser, &step.body.provider).await?;
+    connect::select(&shared.flows, &step.sid, &step.browser, &step.body.provider).await?;
     to_page(&step.sid)
 }
 
 pub(crate) async fn approve(State(shared): State<Shared>, step: Step<ProviderStep>) -> Answer {
-    let location = shared.flows.approve(&step.sid, &step.browser, &step.body.provider).await?;
+    let location = connect::approve(&shared.flows, &step.sid, &step.browser, &step.body.provider).await?;
     Ok(Json(Location { location: location.into() }))
 }
 
 pub(crate) async fn back(State(shared): State<Shared>, step: Step<Nothing>) -> Answer {
-    shared.flows.back(&step.sid, &step.browser).await?;
+    connect::back(&shared.flows, &step.sid, &step.browser).await?;
     to_page(&step.sid)
 }
 
 pub(crate) async fn cancel(State(shared): State<Shared>, step: Step<Nothing>) -> Answer {
-    shared.flows.cancel(&step.sid, &step.browser).await?;
+    connect::cancel(&shared.flows, &step.sid, &step.browser).await?;
     to_page(&step.sid)
 }
 
 pub(crate) async fn finish(State(shared): State<Shared>, step: Step<Nothing>) -> Answer {
-    shared.flows.finish(&step.sid, &step.browser).await?;
+    connect::finish(&shared.flows, &step.sid, &step.browser).await?;
     to_page(&step.sid)
 }
 
 pub(crate) async fn seen(State(shared): State<Shared>, step: Step<PageSign>) -> Answer {
-    shared.flows.page_sign(&step.sid, &step.browser, step.body.instance, false).await?;
+    connect::page_sign(&shared.flows, &step.sid, &step.browser, step.body.instance, false).await?;
     to_page(&step.sid)
 }
 
 pub(crate) async fn bye(State(shared): State<Shared>, step: Step<PageSign>) -> Answer {
-    shared.flows.page_sign(&step.sid, &step.browser, step.body.instance, true).await?;
+    connect::page_sign(&shared.flows, &step.sid, &step.browser, step.body.instance, true).await?;
     to_page(&step.sid)
 }
 
@@ -92,7 +92,7 @@ pub(crate) async fn state(
     State(shared): State<Shared>,
     step: Step<Nothing>,
 ) -> Result<Json<PageState>, ApiError> {
-    let screen = shared.flows.screen_of(&step.sid, &step.browser).await?;
+    let screen = connect::screen_of(&shared.flows, &step.sid, &step.browser).await?;
     Ok(Json(PageState { page: page_word(&screen) }))
 }
 

@@ -1,7 +1,7 @@
 //! `GET /oauth/callback/{config_id}`; a cross-site `form_post` becomes the same request as GET, where the Lax cookie is
 //! back (T29).
 
-use alter_flows::{CallbackEnd, CallbackRequest};
+use alter_flows::{CallbackEnd, CallbackRequest, connect};
 use axum::{
     Extension,
     body::Body,
@@ -32,7 +32,7 @@ pub(crate) async fn take(
         return not_ours();
     }
     let request = CallbackRequest { config_id: &config_id, query: &query, request_id: &request_id.0 };
-    match shared.flows.callback(&request, |sid| browser.key(sid)).await {
+    match connect::callback(&shared.flows, &request, |sid| browser.key(sid)).await {
         Ok(CallbackEnd::ToSession(sid)) => see_other(&format!("/connect/s/{sid}")),
         Ok(CallbackEnd::NotOurs) => not_ours(),
         Ok(CallbackEnd::OtherBrowser) => page(400, &Page::WrongBrowser),

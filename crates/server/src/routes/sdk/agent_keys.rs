@@ -5,6 +5,7 @@ use alter_api::{
     agent::{AgentKey, CreatedAgentKey, ListedAgentKeys, NoFields},
 };
 use alter_core::{ApiKey, KeyId, Micros};
+use alter_flows::callers;
 use axum::{
     Json,
     extract::{Path, State},
@@ -30,7 +31,7 @@ pub(crate) async fn create(
     Path(id): Path<String>,
     signed: Signed<NoFields>,
 ) -> Result<Response, ApiError> {
-    let new = shared.flows.create_agent_key(&signed.caller, agent_id(&id)?).await?;
+    let new = callers::create_agent_key(&shared.flows, &signed.caller, agent_id(&id)?).await?;
     let api_key = new.secret.expose_secret().to_owned();
     let created = CreatedAgentKey { key: shown(&new.key), api_key };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
@@ -45,7 +46,7 @@ pub(crate) async fn list(
     Path(id): Path<String>,
     signed: SignedEmpty,
 ) -> Result<Response, ApiError> {
-    let keys = shared.flows.list_agent_keys(&signed.caller, agent_id(&id)?).await?;
+    let keys = callers::list_agent_keys(&shared.flows, &signed.caller, agent_id(&id)?).await?;
     Ok(answer(ListedAgentKeys { items: keys.iter().rev().map(shown).collect() }))
 }
 
@@ -66,7 +67,7 @@ pub(crate) async fn revoke(
 ) -> Result<Response, ApiError> {
     let force = signed.query.force;
     let which = (agent_id(&id)?, key_id(&key)?);
-    let revoked = shared.flows.revoke_agent_key(&signed.caller, which, force).await?;
+    let revoked = callers::revoke_agent_key(&shared.flows, &signed.caller, which, force).await?;
     Ok(answer(shown(&revoked)))
 }
 
@@ -101,7 +102,7 @@ async fn mark(
     deprecated: bool,
 ) -> Result<Response, ApiError> {
     let which = (agent_id(&id)?, key_id(&key)?);
-    let key = shared.flows.deprecate_agent_key(&signed.caller, which, deprecated).await?;
+    let key = callers::deprecate_agent_key(&shared.flows, &signed.caller, which, deprecated).await?;
     Ok(answer(shown(&key)))
 }
 

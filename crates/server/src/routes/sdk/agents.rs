@@ -5,7 +5,7 @@ use alter_api::{
     agent::{AgentInfo, AgentType, ChangeAgent, CreateAgent, CreatedAgent, ListedAgents},
 };
 use alter_core::{Agent, AgentId, AgentKind, secret::sha256};
-use alter_flows::{AgentChange, AgentError, NewAgent};
+use alter_flows::{AgentChange, AgentError, NewAgent, callers};
 use axum::{
     Json,
     extract::{Path, State},
@@ -44,7 +44,7 @@ pub(crate) async fn create(
         metadata: body.metadata.unwrap_or_default(),
         idempotency: same.map(|key| (key.to_owned(), sha256(&signed.raw))),
     };
-    let made = shared.flows.create_agent(&signed.caller, new).await.map_err(|error| {
+    let made = callers::create_agent(&shared.flows, &signed.caller, new).await.map_err(|error| {
         // Published clients know this refusal by its own name.
         match error {
             AgentError::AppKeyRequired(_) => ApiError::plain(ErrorCode::AgentCannotMintSubagents),
@@ -91,11 +91,11 @@ pub(crate) async fn list(
     }
     let (agents, total) = match name {
         Some(name) => {
-            let found = shared.flows.find_agent(&signed.caller, &name).await?;
+            let found = callers::find_agent(&shared.flows, &signed.caller, &name).await?;
             let total = u64::from(found.is_some());
             (found.into_iter().collect(), total)
         }
-        None => shared.flows.list_agents(&signed.caller, include_revoked, limit, offset).await?,
+        None => callers::list_agents(&shared.flows, &signed.caller, include_revoked, limit, offset).await?,
     };
     let has_more = u64::from(offset) + (agents.len() as u64) < total;
     let items = agents.into_iter().map(info).collect();
@@ -109,7 +109,7 @@ pub(crate) async fn me(
     State(shared): State<Shared>,
     signed: SignedSuspendedToo,
 ) -> Result<Response, ApiError> {
-    Ok(answer(info(shared.flows.own_agent(&signed.caller).await?)))
+    Ok(answer(info(callers::own_agent(&shared.flows, &signed.caller).await?)))
 }
 
 #[utoipa::path(get, path = "/sdk/agents/{id}", responses(
@@ -121,7 +121,7 @@ pub(crate) async fn get(
     Path(id): Path<String>,
     signed: SignedEmpty,
 ) -> Result<Response, ApiError> {
-    Ok(answer(info(shared.flows.get_agent(&signed.caller, agent_id(&id)?).await?)))
+    Ok(answer(info(callers::get_agent(&shared.flows, &signed.caller, agent_id(&id)?).await?)))
 }
 
 #[derive(Default, Deserialize)]
@@ -164,7 +164,7 @@ pub(crate) async fn change(
         metadata: body.metadata,
         expected_version,
     };
-    let changed = shared.flows.change_agent(&signed.caller, agent_id(&id)?, &change).await?;
+    let changed = callers::change_agent(&shared.flows, &signed.caller, agent_id(&id)?, &change).await?;
     Ok(answer(info(changed)))
 }
 
@@ -177,7 +177,7 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
     signed: SignedEmpty,
 ) -> Result<Response, ApiError> {
-    Ok(answer(info(shared.flows.delete_agent(&signed.caller, agent_id(&id)?).await?)))
+    Ok(answer(info(callers::delete_agent(&shared.flows, &signed.caller, agent_id(&id)?).await?)))
 }
 
 pub(super) fn agent_id(text: &str) -> Result<AgentId, ApiError> {

@@ -4,7 +4,7 @@ use alter_api::{
     ErrorBody, ErrorCode,
     user::{VerifiedUser, VerifyToken},
 };
-use alter_flows::UserTokenError;
+use alter_flows::{UserTokenError, callers};
 use axum::{
     Json,
     extract::State,
@@ -22,7 +22,7 @@ pub(crate) async fn verify_token(
     State(shared): State<Shared>,
     signed: Signed<VerifyToken>,
 ) -> Result<Response, ApiError> {
-    let user = shared.flows.verify_user_call(&signed.caller, &signed.body.token.0).await?;
+    let user = callers::verify_user_call(&shared.flows, &signed.caller, &signed.body.token.0).await?;
     let verified =
         VerifiedUser { sub: user.subject, iss: user.issuer, expires_at: user.expires_at.to_rfc3339() };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(verified)).into_response())

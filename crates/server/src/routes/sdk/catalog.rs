@@ -4,7 +4,7 @@ use alter_api::{
     ErrorBody,
     catalog::{CatalogProvider, CatalogScope, ProviderCatalog},
 };
-use alter_flows::CatalogEntry;
+use alter_flows::{CatalogEntry, operate};
 use axum::{
     Json,
     extract::State,
@@ -18,7 +18,7 @@ use crate::{Shared, error::ApiError, extract::SignedEmpty};
     (status = 200, body = ProviderCatalog), (status = 401, body = ErrorBody),
 ))]
 pub(crate) async fn show(State(shared): State<Shared>, signed: SignedEmpty) -> Result<Response, ApiError> {
-    let entries = shared.flows.provider_catalog(&signed.caller).await?;
+    let entries = operate::provider_catalog(&shared.flows, &signed.caller).await?;
     let providers = entries.into_iter().map(|entry| (entry.recipe.id.clone(), provider(entry))).collect();
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(ProviderCatalog { providers })).into_response())
 }

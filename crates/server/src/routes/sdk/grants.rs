@@ -7,7 +7,7 @@ use alter_api::{
 };
 use alter_core::{AgentId, GrantId, ListedGrant, Micros, Principal, RevocationOutcome, store::storable};
 use alter_flows::{
-    GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
+    GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, grants, needs_reconnect,
     visible_scopes,
 };
 use axum::{
@@ -48,7 +48,7 @@ pub(crate) async fn list(
         limit: body.limit,
         offset: body.offset,
     };
-    let page = shared.flows.list_grants(&signed.caller, &request).await?;
+    let page = grants::list_grants(&shared.flows, &signed.caller, &request).await?;
     let now = shared.flows.now();
     let listed = ListedGrants {
         has_more: u64::from(body.offset) + (page.grants.len() as u64) < page.total,
@@ -115,7 +115,7 @@ pub(crate) async fn revoke(
     }
     let id = GrantId::parse(&grant_id).ok_or_else(|| ApiError::plain(ErrorCode::GrantNotFound))?;
     let token = signed.body.user_token.as_ref().map(|token| &token.0);
-    let revoked = shared.flows.revoke_grant(&signed.caller, id, reason, token).await?;
+    let revoked = grants::revoke_grant(&shared.flows, &signed.caller, id, reason, token).await?;
     let answer = RevokedGrantAnswer {
         success: true,
         message: sentence(revoked.outcome).to_owned(),
@@ -152,7 +152,7 @@ pub(crate) async fn revoke_delegation(
 ) -> Result<StatusCode, ApiError> {
     let grant = GrantId::parse(&grant_id).ok_or_else(|| ApiError::plain(ErrorCode::GrantNotFound))?;
     let agent = AgentId::parse(&agent_id).ok_or_else(|| ApiError::plain(ErrorCode::AgentNotFound))?;
-    shared.flows.revoke_delegation(&signed.caller, grant, agent).await?;
+    grants::revoke_delegation(&shared.flows, &signed.caller, grant, agent).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -165,7 +165,7 @@ pub(crate) async fn give_up_delegation(
     signed: SignedEmpty,
 ) -> Result<StatusCode, ApiError> {
     let grant = GrantId::parse(&grant_id).ok_or_else(|| ApiError::plain(ErrorCode::NoDelegatedGrant))?;
-    shared.flows.give_up_delegation(&signed.caller, grant).await?;
+    grants::give_up_delegation(&shared.flows, &signed.caller, grant).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

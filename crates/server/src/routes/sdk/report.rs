@@ -2,7 +2,7 @@
 
 use alter_api::{ErrorBody, ErrorCode, REPORT_MAX, report::ReportedCall};
 use alter_core::GrantId;
-use alter_flows::CallReport;
+use alter_flows::{CallReport, calls};
 use axum::{extract::State, http::StatusCode};
 
 use crate::{Shared, error::ApiError, extract::Signed};
@@ -37,6 +37,6 @@ pub(crate) async fn api_call(
         status: body.response_status,
         latency_ms: body.latency_ms,
     };
-    shared.flows.report_call(&signed.caller, &report).await?;
+    calls::report_call(&shared.flows, &signed.caller, &report).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -9,7 +9,7 @@ use alter_api::{
     },
 };
 use alter_core::{AgentId, Connection, Failure};
-use alter_flows::{MintError, MintRequest, Poll, PollError, Quota};
+use alter_flows::{MintError, MintRequest, Poll, PollError, Quota, connect};
 use axum::{
     Json,
     extract::State,
@@ -47,7 +47,7 @@ pub(crate) async fn create(
         allowed_origin: body.allowed_origin,
         return_url: body.return_url,
     };
-    let minted = shared.flows.mint(&signed.caller, request).await?;
+    let minted = connect::mint(&shared.flows, &signed.caller, request).await?;
     let created = CreatedSession {
         session_token: minted.token.expose_secret().to_owned(),
         connect_url: minted.connect_url.expose_secret().to_owned(),
@@ -70,7 +70,7 @@ pub(crate) async fn poll(
     State(shared): State<Shared>,
     signed: Signed<PollSession>,
 ) -> Result<Response, ApiError> {
-    let poll = shared.flows.poll(&signed.caller, &signed.body.session_token).await?;
+    let poll = connect::poll(&shared.flows, &signed.caller, &signed.body.session_token).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(polled(poll))).into_response())
 }
 

@@ -5,7 +5,9 @@ use alter_api::{
     token::{RetrieveToken, RetrievedToken, WantedFor},
 };
 use alter_core::{GrantId, store::storable};
-use alter_flows::{Ambiguous, Candidate, ChoiceError, GrantChoice, ReleaseError, ReleaseRequest, Released};
+use alter_flows::{
+    Ambiguous, Candidate, ChoiceError, GrantChoice, ReleaseError, ReleaseRequest, Released, calls,
+};
 use axum::{
     Json,
     extract::State,
@@ -44,7 +46,7 @@ pub(crate) async fn retrieve(
         reason: signed.body.reason.as_deref(),
         acting_for: acting_for(&signed.headers)?,
     };
-    let released = shared.flows.release(&signed.caller, &request).await?;
+    let released = calls::release(&shared.flows, &signed.caller, &request).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer(released))).into_response())
 }
 

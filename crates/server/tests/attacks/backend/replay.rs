@@ -1,5 +1,6 @@
 //! One nonce, one call: at once, later, after a restart, at another server (T61).
 
+use alter_flows::reap;
 use std::sync::Arc;
 
 use alter_testkit::{Reply, Sent, TestServer, http::send};
@@ -115,7 +116,7 @@ async fn t61_a_nonce_outlives_the_timestamp_that_came_with_it() {
     assert_eq!(server.send(sent.clone()).await.status, 201);
     for later in [1, 299, 299, 1] {
         server.clock.advance_seconds(later);
-        server.flows.reap().await.unwrap();
+        reap::reap(&server.flows).await.unwrap();
         assert!(is_replay(&server.send(sent.clone()).await), "{later} s later");
     }
     server.clock.advance_seconds(1);

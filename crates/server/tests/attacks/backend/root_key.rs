@@ -1,7 +1,7 @@
 //! A server with another root key than its database's, or with none (T93).
 
 use alter_core::{SystemRandom, time::Random};
-use alter_flows::StartError;
+use alter_flows::{StartError, ready};
 use alter_testkit::{TestServer, http::send};
 use alter_vault::{RootKey, VaultError};
 use secrecy::ExposeSecret;
@@ -14,12 +14,15 @@ async fn t93_another_root_key_is_found_out_before_anything_is_served() {
     let server = TestServer::start().await;
     let (_, other) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
     let (wrong, _) = server.replica(Some(&other)).await;
-    assert!(matches!(wrong.check_root_key().await, Err(StartError::RootKey(VaultError::WrongRootKey))));
-    assert!(wrong.initialise().await.is_err(), "the key check of the database is never replaced");
-    assert!(wrong.ready().await.is_err());
+    assert!(matches!(
+        ready::check_root_key(&wrong).await,
+        Err(StartError::RootKey(VaultError::WrongRootKey))
+    ));
+    assert!(ready::initialise(&wrong).await.is_err(), "the key check of the database is never replaced");
+    assert!(ready::ready(&wrong).await.is_err());
     let (right, _) = server.replica(None).await;
-    right.check_root_key().await.expect("control: the right key still fits");
-    right.ready().await.expect("control");
+    ready::check_root_key(&right).await.expect("control: the right key still fits");
+    ready::ready(&right).await.expect("control");
 }
 
 /// Even if somebody served all the same: nothing is released, nothing that was sealed is touched.

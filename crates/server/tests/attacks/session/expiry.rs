@@ -1,6 +1,7 @@
 //! Every clock of a session, one second to each side of its edge (T54). The clock stands still but for what a test adds.
 
 use alter_core::AppSettings;
+use alter_flows::{operate, reap};
 use alter_testkit::{TestBrowser, TestServer};
 use serde_json::json;
 
@@ -139,7 +140,7 @@ async fn t54_the_reaper_ends_what_is_over_and_leaves_what_is_under_way() {
     server.clock.advance_seconds(590);
     let (_, callback) = browser.up_to_callback(&server, &app, &busy).await;
     server.clock.advance_seconds(60);
-    server.flows.reap().await.unwrap();
+    reap::reap(&server.flows).await.unwrap();
     assert_eq!(poll(&server, &idle).await["status"], "expired");
     assert_eq!(poll(&server, &busy).await["status"], "pending");
     assert_eq!(browser.get(&server, &callback).await.status, 303);
@@ -152,7 +153,15 @@ async fn t54_a_session_lives_for_a_minute_to_an_hour() {
     for (ttl, works) in [(0, false), (59, false), (60, true), (3600, true), (3601, false), (u32::MAX, false)]
     {
         let settings = AppSettings { session_ttl: ttl, ..AppSettings::named("App") };
-        assert_eq!(server.flows.create_app(settings.clone()).await.is_ok(), works, "create: {ttl}");
-        assert_eq!(server.flows.change_app(server.app.id, settings).await.is_ok(), works, "set: {ttl}");
+        assert_eq!(
+            operate::create_app(&server.flows, settings.clone()).await.is_ok(),
+            works,
+            "create: {ttl}"
+        );
+        assert_eq!(
+            operate::change_app(&server.flows, server.app.id, settings).await.is_ok(),
+            works,
+            "set: {ttl}"
+        );
     }
 }

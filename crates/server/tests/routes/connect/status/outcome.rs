@@ -1,5 +1,6 @@
 //! Every cause of protocol 7, as the page and as the backend are told of it.
 
+use alter_flows::reap;
 use alter_mock_provider::{Gate, IdTokenFault, Raw, Switches, TokenFault};
 use alter_testkit::{TestBrowser, TestServer};
 use serde_json::{Value, json};
@@ -98,7 +99,7 @@ async fn a_failure_of_ours_is_a_server_error_with_a_request_id() {
     let lost = async {
         server.mock.wait_for(|seen| seen.token.len() == 1).await;
         server.clock.advance_seconds(61);
-        server.flows.reap().await.unwrap();
+        reap::reap(&server.flows).await.unwrap();
         let told = status(&server, &token, json!({})).await;
         assert_eq!((told["status"].as_str(), told["error"].as_str()), (Some("failed"), Some("server_error")));
         assert!(told["details"]["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{told}");
