@@ -3,9 +3,9 @@
 use alter_core::{
     Clock, SystemClock, SystemRandom,
     secret::{hex, sha256},
-    signing::{SignedParts, sign},
     time::random_bytes,
 };
+use alter_signing::{SignedParts, sign};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::client::request;

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { sign } from './harness/backend.mjs';
 
-const file = new URL('../../crates/core/tests/vectors/hmac_vectors.json', import.meta.url);
+const file = new URL('../../crates/signing/tests/vectors/hmac_vectors.json', import.meta.url);
 const { api_key: key, timestamp, nonce, vectors } = JSON.parse(readFileSync(file));
 
 test('the test backend signs every recorded vector as the published client did', () => {

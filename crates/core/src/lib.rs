@@ -26,7 +26,6 @@ pub mod revocation;
 pub mod sealed;
 pub mod secret;
 pub mod session;
-pub mod signing;
 pub mod store;
 pub mod text;
 pub mod time;

@@ -9,8 +9,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use alter_core::{AppSettings, signing::SignedParts, time::Random};
+use alter_core::{AppSettings, time::Random};
 use alter_mock_provider::{IdTokenFault, Raw, ResponseParam, TokenFault};
+use alter_signing::SignedParts;
 use alter_testkit::{
     Sent, TestAttempt, TestBrowser, TestServer,
     canary::{encodings, hits},

@@ -9,13 +9,13 @@ use alter_core::{
     AgentId, AppId, AppSettings, Clock, Grant, GrantFilter, IdentityProvider, Micros, Random, Recipe, Store,
     SystemRandom,
     secret::{hex, sha256},
-    signing::{SignedParts, sign},
     time::random_bytes,
 };
 use alter_egress::{Egress, EgressConfig};
 use alter_flows::{Flows, FlowsConfig, NewAgent, ProviderSetting, callers, connect, operate, ready};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
+use alter_signing::{SignedParts, sign};
 use alter_store_postgres::{Open as PostgresOpen, PostgresStore};
 use alter_store_sqlite::{Open, SqliteStore};
 use alter_test_postgres::Database;

@@ -6,10 +6,10 @@ use std::{collections::HashMap, sync::Arc};
 use alter_core::{
     Clock, SystemClock, SystemRandom,
     secret::{hex, sha256},
-    signing::{SignedParts, sign},
     time::random_bytes,
 };
 use alter_egress::{Egress, Limits, Request, Response};
+use alter_signing::{SignedParts, sign};
 use anyhow::{Context, bail};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};

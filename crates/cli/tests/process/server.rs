@@ -11,10 +11,10 @@ use std::{
 use alter_core::{
     SystemRandom,
     secret::{base64url, hex, sha256},
-    signing::{SignedParts, sign},
     time::{Clock, SystemClock, random_bytes},
 };
 use alter_mock_provider::MockProvider;
+use alter_signing::{SignedParts, sign};
 use alter_testkit::{Reply, Sent, browser::sid_of, http::send};
 use serde_json::{Value, json};
 

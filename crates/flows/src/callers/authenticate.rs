@@ -7,10 +7,8 @@
 //! 5. An agent's key belongs to an active agent; a suspended one may only look at itself. The nonce is handed on: it is recorded in the same commit as whatever the
 //!    call does (T61).
 
-use alter_core::{
-    AgentStatus, CallNonce, FoundKey, KeyType, Micros, key, secret,
-    signing::{self, Signature, SignedParts},
-};
+use alter_core::{AgentStatus, CallNonce, FoundKey, KeyType, Micros, key, secret};
+use alter_signing::{Signature, SignedParts};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Caller, Flows, call::ours, fault::FlowFault};
@@ -110,7 +108,7 @@ pub async fn authenticate(flows: &Flows, call: &PresentedCall<'_>) -> Result<Cal
     };
     let now = flows.now();
     let (nonce, timestamp) = check_freshness(&call.parts, now.as_seconds())?;
-    if !signing::verify(presented.expose_secret(), &call.parts, signature) {
+    if !alter_signing::verify(presented.expose_secret(), &call.parts, signature) {
         return Err(AuthError::InvalidSignature);
     }
     let nonce = CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) };

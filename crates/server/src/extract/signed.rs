@@ -2,8 +2,8 @@
 //! routed (T62, T63).
 
 use alter_api::ErrorCode;
-use alter_core::signing::{Signature, SignedParts};
 use alter_flows::{AuthError, Caller, PresentedCall, callers};
+use alter_signing::{Signature, SignedParts};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},

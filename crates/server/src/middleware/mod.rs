@@ -10,7 +10,8 @@ use std::sync::{
 };
 
 use alter_api::ErrorCode;
-use alter_core::{Random, SystemRandom, secret::hex, signing::check_target, time::random_bytes};
+use alter_core::{Random, SystemRandom, secret::hex, time::random_bytes};
+use alter_signing::check_target;
 use axum::{
     Router,
     extract::{Request, State},

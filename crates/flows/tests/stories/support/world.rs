@@ -5,7 +5,6 @@ use std::sync::Arc;
 use alter_core::{
     App, AppId, AppSettings, Attempt, Clock, Grant, GrantFilter, Micros, Random, Recipe, Store,
     secret::{hex, sha256},
-    signing::{Signature, SignedParts, sign},
     time::random_bytes,
 };
 use alter_egress::{Egress, EgressConfig};
@@ -13,6 +12,7 @@ use alter_flows::{
     Caller, Flows, FlowsConfig, PresentedCall, ProviderSetting, callers, connect, operate, ready,
 };
 use alter_mock_provider::MockProvider;
+use alter_signing::{Signature, SignedParts, sign};
 use alter_store_sqlite::{Open, SqliteStore};
 use alter_vault::{RootKey, Vault};
 use secrecy::{ExposeSecret, SecretString};

@@ -131,7 +131,7 @@ async fn t61_a_nonce_is_used_up_for_its_own_key_alone() {
     let nonce = "0123456789abcdef0123456789abcdef";
     let signed = |key: &secrecy::SecretString| {
         let timestamp = alter_core::Clock::now(&server.clock).as_seconds().to_string();
-        let parts = alter_core::signing::SignedParts {
+        let parts = alter_signing::SignedParts {
             method: "POST",
             target: MINT,
             timestamp: &timestamp,
@@ -139,7 +139,7 @@ async fn t61_a_nonce_is_used_up_for_its_own_key_alone() {
             body: b"{}",
             ..Default::default()
         };
-        let signature = alter_core::signing::sign(secrecy::ExposeSecret::expose_secret(key), &parts);
+        let signature = alter_signing::sign(secrecy::ExposeSecret::expose_secret(key), &parts);
         server
             .signed(key, MINT, &json!({}))
             .set("x-alter-timestamp", &timestamp)

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 const TIMESTAMP: i64 = 1_767_225_600;
 
 fn file() -> Value {
-    serde_json::from_str(include_str!("../../../../core/tests/vectors/hmac_vectors.json"))
+    serde_json::from_str(include_str!("../../../../signing/tests/vectors/hmac_vectors.json"))
         .expect("the vectors are JSON")
 }
 

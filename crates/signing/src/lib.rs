@@ -1,15 +1,15 @@
 //! Request signing as the published backend client does it (wire 2): a pure function from the parts of a
-//! request to the string that is signed, and the check of a signature. No clock, no storage: freshness and the
-//! nonce's single use are the caller's.
+//! request to the string that is signed, the check of a signature, and which request targets are refused before it.
+//!
+//! Not here: clock and storage (freshness and the nonce's single use are the caller's), what a key looks like, and
+//! anything that only a server needs: clients build this crate.
 //!
 //! The signing key derives from the API key that travels in the same request, so the signature adds integrity and
 //! replay defence behind a TLS terminator, not secrecy of the key (SECURITY.md).
 
 use std::fmt::Write as _;
 
-use aws_lc_rs::hmac;
-
-use crate::secret::{hex, same, sha256};
+use aws_lc_rs::{constant_time, digest, hmac};
 
 /// The parts of a request that a signature covers. Header values are as received; absent is empty. `Debug` shows
 /// method and target: a body may carry a session token.
@@ -71,7 +71,7 @@ pub fn string_to_sign(parts: &SignedParts<'_>) -> String {
         canonical_target(parts.target),
         parts.timestamp,
         parts.nonce,
-        hex(&sha256(parts.body)),
+        hex(sha256(parts.body).as_ref()),
         parts.scope_constraints,
     );
     let labelled = [
@@ -95,7 +95,7 @@ pub fn sign(api_key: &str, parts: &SignedParts<'_>) -> String {
 /// Whether the headers are exactly what the holder of `api_key` sends with this request: the content hash, the
 /// signature, and the second signature present if and only if an identity header is. Constant time (T60).
 pub fn verify(api_key: &str, parts: &SignedParts<'_>, given: &Signature<'_>) -> bool {
-    let content = hex(&sha256(parts.body));
+    let content = hex(sha256(parts.body).as_ref());
     let expected = sign(api_key, parts);
     let equal = |value: &str| same(expected.as_bytes(), value.as_bytes());
     let second = match given.signature_v2 {
@@ -108,6 +108,24 @@ pub fn verify(api_key: &str, parts: &SignedParts<'_>, given: &Signature<'_>) -> 
 fn signing_key(api_key: &str) -> hmac::Key {
     let seed = hmac::Key::new(hmac::HMAC_SHA256, api_key.as_bytes());
     hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&seed, b"alter-signing-v1").as_ref())
+}
+
+fn sha256(bytes: &[u8]) -> digest::Digest {
+    digest::digest(&digest::SHA256, bytes)
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        out.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+        out.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+        out
+    })
+}
+
+/// Equal, in time that depends on the length alone.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
 /// Why a request target is refused before its signature is looked at.
@@ -206,5 +224,4 @@ fn form_encode(out: &mut String, text: &str) {
 }
 
 #[cfg(test)]
-#[path = "signing_tests.rs"]
 mod tests;
