@@ -6,8 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::secret::Secret;
+
 /// `POST /sdk/agents`.
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateAgent {
     /// Unique among the app's agents that are not deleted; 1-80 characters, no UUID.
@@ -30,13 +32,13 @@ pub struct CreateAgent {
 }
 
 /// `PATCH /sdk/agents/{id}`. What is left out stays.
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeAgent {
     /// `active` or `inactive`.
     pub status: Option<String>,
     /// Null = none.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub display_name: Option<Option<String>>,
     /// Needs `expected_version` in the query.
@@ -53,7 +55,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
 }
 
 /// What the app says it is.
-#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AgentType {
     /// A model that acts for people.
@@ -63,8 +65,20 @@ pub enum AgentType {
     Service,
 }
 
+/// Where an agent stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentStatus {
+    /// Its keys work.
+    Active,
+    /// Suspended: its keys are refused until it is resumed.
+    Inactive,
+    /// Deleted: it does not come back.
+    Revoked,
+}
+
 /// An agent.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AgentInfo {
     /// Its id.
     pub id: String,
@@ -72,14 +86,16 @@ pub struct AgentInfo {
     pub name: String,
     /// `agent` or `service`.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: AgentType,
     /// `active`, `inactive` (suspended) or `revoked` (deleted).
-    pub status: &'static str,
+    pub status: AgentStatus,
     /// Counts the changes, from 1.
     pub version: u64,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub updated_at: String,
     /// Shown to people.
     pub display_name: Option<String>,
@@ -95,19 +111,19 @@ pub struct AgentInfo {
 }
 
 /// 201 of `POST /sdk/agents`.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreatedAgent {
     /// The agent.
     #[serde(flatten)]
     pub agent: AgentInfo,
     /// Shown once; null when the call was repeated with the same `Idempotency-Key`.
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
     /// The key's id.
     pub key_id: String,
 }
 
 /// A page of agents.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ListedAgents {
     /// By creation.
     pub items: Vec<AgentInfo>,
@@ -122,7 +138,7 @@ pub struct ListedAgents {
 }
 
 /// A key of an agent, without the key.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AgentKey {
     /// Its id.
     pub key_id: String,
@@ -131,31 +147,34 @@ pub struct AgentKey {
     /// `first` or `further`.
     pub name: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub deprecated_at: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub revoked_at: Option<String>,
 }
 
 /// 201 of `POST /sdk/agents/{id}/keys`.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreatedAgentKey {
     /// The key, as listed.
     #[serde(flatten)]
     pub key: AgentKey,
     /// The key itself: shown once.
-    pub api_key: String,
+    pub api_key: Secret,
 }
 
 /// The keys of an agent.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ListedAgentKeys {
     /// Oldest first, as published clients document it; revoked ones too.
     pub items: Vec<AgentKey>,
 }
 
 /// An empty JSON object.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// 200: what an app can offer its users.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ProviderCatalog {
     /// By provider id.
     pub providers: BTreeMap<String, CatalogProvider>,
 }
 
 /// One provider.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CatalogProvider {
     /// What `allowed_providers` takes.
     pub id: String,
@@ -38,11 +38,21 @@ pub struct CatalogProvider {
     /// Without these the provider refuses.
     pub required_scopes: Vec<String>,
     /// `configured`: this app's users can connect it. `available`: the operator can configure it.
-    pub status: &'static str,
+    pub status: ProviderStatus,
+}
+
+/// What an app can do with a provider of the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderStatus {
+    /// This app's users can connect it.
+    Configured,
+    /// The operator can configure it.
+    Available,
 }
 
 /// One scope.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CatalogScope {
     /// What it allows, in words.
     pub description: String,

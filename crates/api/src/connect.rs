@@ -1,12 +1,13 @@
 //! What the browser speaks: the status channel of the SDK and the API of our own pages (protocol 2, 3, 5).
 
-use alter_core::{Connection as Made, Operation};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::secret::Secret;
+
 /// The brief's `Connection`.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Connection {
     /// Store this.
     pub grant_id: String,
@@ -17,54 +18,55 @@ pub struct Connection {
     /// What the user knows the account by.
     pub account_identifier: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub timestamp: String,
-    /// `creation` or `reauth`.
-    pub operation: &'static str,
+    /// `creation`, or `reauth`: the same account again, and the grant id is kept.
+    pub operation: Operation,
     /// Granted.
     pub scopes: Vec<String>,
     /// `active`; `error` when a scope that was asked for is missing.
-    pub status: &'static str,
+    pub status: ConnectionStatus,
     /// `missing_scopes`, `extra_scopes` where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Value>,
+    pub metadata: Option<ScopeDifference>,
 }
 
-/// The word for an operation.
-pub fn operation_word(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Creation => "creation",
-        Operation::Reauth => "reauth",
-    }
+/// Whether a grant was made or renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A new grant.
+    Creation,
+    /// The same account again: the grant id is kept.
+    Reauth,
 }
 
-impl From<&Made> for Connection {
-    fn from(made: &Made) -> Self {
-        let mut metadata = serde_json::Map::new();
-        for (name, scopes) in [("missing_scopes", &made.missing_scopes), ("extra_scopes", &made.extra_scopes)]
-        {
-            if !scopes.is_empty() {
-                metadata.insert(name.into(), json!(scopes));
-            }
-        }
-        Self {
-            grant_id: made.grant_id.to_string(),
-            provider: made.provider.clone(),
-            provider_name: made.provider_name.clone(),
-            account_identifier: made.account_identifier.clone(),
-            timestamp: made.at.to_rfc3339(),
-            operation: operation_word(made.operation),
-            scopes: made.scopes.clone(),
-            status: if made.missing_scopes.is_empty() { "active" } else { "error" },
-            metadata: (!metadata.is_empty()).then_some(Value::Object(metadata)),
-        }
-    }
+/// How a connection came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionStatus {
+    /// All scopes that were asked for were granted.
+    Active,
+    /// A scope that was asked for is missing.
+    Error,
+}
+
+/// Where the granted scopes differ from those asked for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ScopeDifference {
+    /// Granted without being asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_scopes: Vec<String>,
+    /// Asked for and not granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_scopes: Vec<String>,
 }
 
 /// `POST /connect/status`, body `text/plain` so that no preflight is needed.
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StatusRequest {
     /// The session's token.
-    pub session_token: String,
+    pub session_token: Secret,
     /// The SDK's flow id: a session that another flow or browser has is not this one's. Absent = not compared.
     #[serde(default)]
     pub cb: Option<String>,
@@ -83,13 +85,14 @@ pub struct StatusRequest {
 }
 
 /// 200 of the status channel.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StatusAnswer {
     /// `open`, `completed`, `failed` or `exited`.
-    pub status: &'static str,
+    pub status: FlowStatus,
     /// Events so far.
     pub cursor: usize,
     /// RFC 3339: the flow ends by then.
+    #[schema(format = DateTime)]
     pub deadline: String,
     /// Events after the request's cursor.
     pub events: Vec<StatusEvent>,
@@ -98,7 +101,7 @@ pub struct StatusAnswer {
     pub connections: Option<Vec<Connection>>,
     /// With `failed`: an AlterError.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'static str>,
+    pub error: Option<String>,
     /// With `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -107,26 +110,62 @@ pub struct StatusAnswer {
     pub details: Option<Value>,
 }
 
+/// Where a flow stands, as the app page is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FlowStatus {
+    /// The user is at it.
+    Open,
+    /// The user connected: `connections`.
+    Completed,
+    /// It ended without a connection: `error`, `message`, `details`.
+    Failed,
+    /// The user or the app left.
+    Exited,
+}
+
 /// One of the brief's events.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StatusEvent {
     /// `PROVIDER_SELECTED`, `OAUTH_STARTED` or `OAUTH_COMPLETE`.
-    #[schema(value_type = String)]
-    pub name: alter_core::EventName,
+    pub name: EventName,
     /// `timestamp`, and `provider` where known.
-    pub metadata: Value,
+    pub metadata: EventMetadata,
+}
+
+/// The events that the server knows of (OPEN and EXIT are the SDK's own).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EventName {
+    /// On select, or at the claim when only one is offered.
+    ProviderSelected,
+    /// On approve.
+    OauthStarted,
+    /// At the end of the exchange.
+    OauthComplete,
+}
+
+/// When an event happened, and with whom.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EventMetadata {
+    /// Provider id, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// RFC 3339.
+    #[schema(format = DateTime)]
+    pub timestamp: String,
 }
 
 /// `POST /connect/api/peek`.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeekRequest {
     /// The session's token.
-    pub token: String,
+    pub token: Secret,
 }
 
 /// 200 of the peek.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PeekAnswer {
     /// Whom the page may talk to.
     pub allowed_origin: String,
@@ -135,17 +174,17 @@ pub struct PeekAnswer {
 }
 
 /// `POST /connect/api/claim`.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRequest {
     /// The session's token.
-    pub token: String,
+    pub token: Secret,
     /// The SDK's flow id (door B).
     #[serde(default)]
     pub cb: Option<String>,
     /// What the opener disclosed (door B).
     #[serde(default)]
-    pub v: Option<String>,
+    pub v: Option<Secret>,
     /// `p` popup or `r` redirect.
     #[serde(default)]
     pub m: Option<String>,
@@ -155,7 +194,7 @@ pub struct ClaimRequest {
 }
 
 /// The marks of the published client.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimMarks {
     /// `window.opener` is there.
@@ -169,7 +208,7 @@ pub struct ClaimMarks {
 }
 
 /// `POST /connect/api/s/{sid}/select` and `/approve`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderStep {
     /// Provider id.
@@ -177,7 +216,7 @@ pub struct ProviderStep {
 }
 
 /// `POST /connect/api/s/{sid}/seen` and `/bye`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageSign {
     /// The page's instance number.
@@ -185,20 +224,20 @@ pub struct PageSign {
 }
 
 /// `POST /connect/api/s/{sid}/back`, `/cancel`, `/finish`, `/state`: an empty object.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-/// Where the page goes next.
-#[derive(Serialize)]
+/// Where the page goes next. The address may carry a one-time marker or a state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Location {
     /// A path of ours, or the provider's authorization URL.
-    pub location: String,
+    pub location: Secret,
 }
 
 /// 200 of `/state`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PageState {
     /// The name of the page that the session is at.
-    pub page: &'static str,
+    pub page: String,
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::user::UserToken;
 
 /// `POST /sdk/grants/list`.
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListGrants {
     /// 1-1000.
@@ -37,7 +37,7 @@ fn hundred() -> u32 {
 }
 
 /// 200 of `POST /sdk/grants/list`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ListedGrants {
     /// Newest first.
     pub grants: Vec<GrantItem>,
@@ -51,23 +51,92 @@ pub struct ListedGrants {
     pub has_more: bool,
 }
 
+/// What a grant consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantKind {
+    /// Tokens of an OAuth provider.
+    Oauth,
+}
+
+/// Where a grant stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantStatus {
+    /// Its tokens can be released.
+    Active,
+    /// It was ended and does not come back.
+    Revoked,
+}
+
+/// Whose a grant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PrincipalType {
+    /// A user's of the app.
+    User,
+    /// The app's own.
+    System,
+}
+
+/// By which right the caller sees a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessVia {
+    /// It is the app's.
+    Ownership,
+    /// It was delegated to the agent that calls.
+    OauthDelegation,
+}
+
+/// How well the session was bound that made a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum BindingLevel {
+    /// By a link: whoever had it.
+    L0,
+    /// By what the page saw of its opener.
+    L1,
+    /// By the browser's own `Origin` header, or a handshake with the app's page.
+    L2,
+    /// By the app's backend.
+    L3,
+}
+
+/// What became of a revoked grant at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RevocationOutcome {
+    /// Not confirmed yet; the provider is asked again for a day.
+    Pending,
+    /// The provider has confirmed it.
+    Confirmed,
+    /// The provider did not confirm within a day.
+    GivenUp,
+    /// The provider was not asked: it would end other active grants of the account.
+    Shared,
+    /// The provider offers no revocation.
+    NotOffered,
+}
+
 /// A grant in a list.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct GrantItem {
     /// `oauth`.
-    pub grant_kind: &'static str,
+    pub grant_kind: GrantKind,
     /// Which grant.
     pub grant_id: String,
     /// Provider id.
     pub provider_id: String,
     /// `active` or `revoked`.
-    pub status: &'static str,
+    pub status: GrantStatus,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// `user`, or `system` for the app's own.
-    pub principal_type: &'static str,
+    pub principal_type: PrincipalType,
     /// `ownership`; to an agent `oauth_delegation`.
-    pub access_via: &'static str,
+    pub access_via: AccessVia,
     /// Granted; to an agent, those that it may use.
     pub scopes: Vec<String>,
     /// Agents with a live delegation. To an agent: itself alone.
@@ -83,12 +152,15 @@ pub struct GrantItem {
     /// `https://HOST` of the provider's first API host.
     pub api_base_url: Option<String>,
     /// RFC 3339: when the access token ends; null = the provider did not say.
+    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// Always null: grants with an end are not built yet.
     pub grant_expires_at: Option<String>,
     /// RFC 3339, to the minute.
+    #[schema(format = DateTime)]
     pub last_used_at: Option<String>,
     /// RFC 3339; to an agent.
+    #[schema(format = DateTime)]
     pub delegated_at: Option<String>,
     /// What the app calls it.
     pub label: Option<String>,
@@ -105,15 +177,16 @@ pub struct GrantItem {
     /// Always null.
     pub scope_constraint: Option<Vec<String>>,
     /// `L0` to `L3`: how well the session was bound that made it.
-    pub binding: &'static str,
+    pub binding: BindingLevel,
     /// RFC 3339: when it was revoked.
+    #[schema(format = DateTime)]
     pub revoked_at: Option<String>,
     /// What became of it at the provider: `pending`, `confirmed`, `given_up`, `shared` or `not_offered`.
-    pub revocation: Option<&'static str>,
+    pub revocation: Option<RevocationOutcome>,
 }
 
 /// `POST /sdk/oauth/grants/{grant_id}/revoke`.
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeGrantBody {
     /// Why; kept with the grant and in the audit. At most 512 characters.
@@ -123,7 +196,7 @@ pub struct RevokeGrantBody {
 }
 
 /// 200 of `POST /sdk/oauth/grants/{grant_id}/revoke`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RevokedGrantAnswer {
     /// True.
     pub success: bool,
@@ -132,7 +205,8 @@ pub struct RevokedGrantAnswer {
     /// Which grant.
     pub grant_id: String,
     /// RFC 3339: the first time.
+    #[schema(format = DateTime)]
     pub revoked_at: String,
     /// `pending`, `confirmed`, `given_up`, `shared` or `not_offered`.
-    pub revocation: &'static str,
+    pub revocation: RevocationOutcome,
 }

@@ -1,5 +1,9 @@
 //! The wire: request and response types, error codes, limits that clients see. Flat errors, snake_case fields, exactly
-//! what the published clients send and accept (docs/spec/wire.md). Shared with the Rust client one day.
+//! what the published clients send and accept (docs/spec/wire.md). Server and client share these types:
+//! each can be written and read.
+//!
+//! A word of a closed set is an enum. Codes (`error`, `error_code`) are texts: more of them may come, and a client must
+//! bear one that it does not know. What opens something is a [`Secret`].
 //!
 //! Not here: routes, headers, how a value comes about.
 
@@ -8,12 +12,15 @@ pub mod catalog;
 pub mod connect;
 pub mod error;
 pub mod grant;
+pub mod health;
 pub mod report;
+pub mod secret;
 pub mod session;
 pub mod token;
 pub mod user;
 
 pub use error::{ErrorBody, ErrorCode};
+pub use secret::Secret;
 pub use user::UserToken;
 
 /// Largest request body on any route, bytes. The largest legitimate one is a mint with many providers.

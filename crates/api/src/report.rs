@@ -1,13 +1,14 @@
 //! Reporting a call that was made with a released token (wire 3.7).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// `POST /sdk/oauth/audit/api-call`, at most 64 KiB.
 ///
 /// Published clients send headers, bodies, the reason and more along; none of it is read, so that nothing of it can be
 /// kept.
-#[derive(Deserialize, ToSchema)]
+// No Debug: a URL may carry a secret.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct ReportedCall {
     /// Whose token it was.
     pub grant_id: String,

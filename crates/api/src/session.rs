@@ -1,15 +1,15 @@
-//! Minting and polling (wire 3.1, 3.2). What carries a token has no `Debug`.
+//! Minting and polling (wire 3.1, 3.2).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::user::UserToken;
+use crate::{connect::Operation, secret::Secret, user::UserToken};
 
 /// `POST /sdk/oauth/connect/session`.
 ///
 /// The fields from `metadata` on are not built yet: null passes, anything else is refused by name (S11).
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSession {
     /// Provider ids; null = all that are configured. Lower-cased, trimmed, de-duplicated, unknown ones dropped.
@@ -45,7 +45,7 @@ pub struct CreateSession {
 }
 
 /// What the app wants of the grants.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedGrant {
     /// 1-255 characters; `label` on `/sdk/token` and `/sdk/grants/list` chooses by it.
@@ -76,39 +76,34 @@ impl CreateSession {
 }
 
 /// 201 of `POST /sdk/oauth/connect/session`.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreatedSession {
     /// For the browser. Shown once.
-    pub session_token: String,
+    pub session_token: Secret,
     /// `{public_url}/sdk/oauth/connect#session={token}`; the browser SDK takes it in place of the token.
-    pub connect_url: String,
+    pub connect_url: Secret,
     /// Seconds.
     pub expires_in: u32,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub expires_at: String,
     /// One provider: no picker.
     pub single_provider: bool,
 }
 
 /// `POST /sdk/oauth/connect/session/poll`.
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PollSession {
     /// The token that was minted.
-    pub session_token: String,
-}
-
-impl std::fmt::Debug for PollSession {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PollSession").finish_non_exhaustive()
-    }
+    pub session_token: Secret,
 }
 
 /// 200 of the poll.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PolledSession {
     /// `pending`, `completed`, `error` or `expired`.
-    pub status: &'static str,
+    pub status: PollStatus,
     /// With `pending`: what the user refused so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub declined_providers: Option<Vec<DeclinedProvider>>,
@@ -120,19 +115,34 @@ pub struct PolledSession {
     pub error: Option<PollFailure>,
 }
 
+/// Where a polled session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PollStatus {
+    /// The user is still at it: poll again.
+    Pending,
+    /// The user connected: `grants`.
+    Completed,
+    /// It ended without a grant: `error`.
+    Error,
+    /// The time ran out.
+    Expired,
+}
+
 /// A provider that the user refused.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DeclinedProvider {
     /// Provider id.
     pub provider_id: String,
     /// `connect_denied`.
-    pub error_code: &'static str,
+    pub error_code: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub declined_at: String,
 }
 
 /// A grant made in the session.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PolledGrant {
     /// Store this.
     pub grant_id: String,
@@ -142,14 +152,14 @@ pub struct PolledGrant {
     pub account_identifier: String,
     /// Granted.
     pub scopes: Vec<String>,
-    /// `creation` or `reauth`.
-    pub operation: &'static str,
+    /// `creation`, or `reauth`: the same account again, and the grant id is kept.
+    pub operation: Operation,
     /// To which agent; null = to none.
     pub delegation: Option<PolledDelegation>,
 }
 
 /// The delegation that was made with a grant.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PolledDelegation {
     /// The agent.
     pub agent_id: String,
@@ -158,11 +168,11 @@ pub struct PolledDelegation {
 }
 
 /// Why a session ended without a grant.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PollFailure {
     /// `connect_denied`, `connect_flow_error`, `invalid_client`, `invalid_redirect_uri`,
     /// `provider_configuration_unavailable` or `service_unavailable`.
-    pub error_code: &'static str,
+    pub error_code: String,
     /// A sentence.
     pub error_message: String,
 }

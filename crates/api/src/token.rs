@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::user::UserToken;
+use crate::{secret::Secret, user::UserToken};
 
 /// `POST /sdk/token`: by `grant_id`, or by `provider_id` with `user_token`, `account` and `label` to choose.
 ///
 /// `app_user_id` is not built yet: null passes, anything else is refused by name (S11).
-#[derive(Deserialize, ToSchema)]
+// No Debug: a URL may carry a secret.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetrieveToken {
     /// Which grant.
@@ -40,7 +41,8 @@ pub struct RetrieveToken {
 }
 
 /// The request that a token is wanted for.
-#[derive(Deserialize, ToSchema)]
+// No Debug: a URL may carry a secret.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedFor {
     /// HTTP method.
@@ -50,15 +52,16 @@ pub struct WantedFor {
 }
 
 /// 200 of `POST /sdk/token`.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RetrievedToken {
     /// The secret.
-    pub access_token: String,
+    pub access_token: Secret,
     /// As the provider wrote it; `Bearer` when it wrote none.
     pub token_type: String,
     /// Seconds; null = the provider did not say.
     pub expires_in: Option<i64>,
     /// RFC 3339; null = the provider did not say.
+    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// Which grant.
     pub grant_id: String,
@@ -72,10 +75,4 @@ pub struct RetrievedToken {
     pub injection_header: String,
     /// How.
     pub injection_format: String,
-}
-
-impl std::fmt::Debug for RetrievedToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RetrievedToken").field("grant_id", &self.grant_id).finish_non_exhaustive()
-    }
 }

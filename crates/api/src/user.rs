@@ -1,23 +1,18 @@
 //! The app's user, as a JWT of the app's identity provider (wire 3.8).
 
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A user token: a JWT of the app's identity provider. Whoever holds it is the user.
-// Hence no Debug and no Serialize; it is wiped when dropped.
-#[derive(Clone, ToSchema)]
+// Hence a secret type, as `Secret`: Debug hides it, and it is wiped when dropped.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
 #[schema(value_type = String, max_length = 8192)]
-pub struct UserToken(pub SecretString);
-
-impl<'de> Deserialize<'de> for UserToken {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(text.into()))
-    }
-}
+pub struct UserToken(#[serde(with = "crate::secret::text")] pub SecretString);
 
 /// `POST /sdk/auth/verify-token`.
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyToken {
     /// A JWT of the app's identity provider, at most 8192 bytes.
@@ -25,13 +20,14 @@ pub struct VerifyToken {
 }
 
 /// 200 of `POST /sdk/auth/verify-token`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct VerifiedUser {
     /// The identity provider's id of the user. Who the user is: `iss` and `sub` together.
     pub sub: String,
     /// The identity provider.
     pub iss: String,
     /// RFC 3339: `exp` of the token.
+    #[schema(format = DateTime)]
     pub expires_at: String,
 }
 

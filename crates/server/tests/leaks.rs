@@ -419,7 +419,7 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
     assert_eq!(tokens.access_token.expose_secret(), canary, "positive control: it carries the secret");
     show("TokenSet", format!("{tokens:?}"), canary);
     let released = alter_api::token::RetrievedToken {
-        access_token: canary.into(),
+        access_token: canary.to_owned().into(),
         token_type: "Bearer".into(),
         expires_in: None,
         expires_at: None,

@@ -1,25 +1,27 @@
 //! `/healthz` (the process lives) and `/readyz` (it can do its job: a write, a read, the key).
 
-use alter_api::ErrorCode;
+use alter_api::{
+    ErrorCode,
+    health::{Alive, Ready},
+};
 use alter_flows::ready;
 use axum::{Json, extract::State};
-use serde_json::{Value, json};
 
 use crate::{Shared, error::ApiError};
 
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process lives.")))]
-pub(crate) async fn alive(State(shared): State<Shared>) -> Json<Value> {
-    Json(json!({ "status": "ok", "instance": ready::instance(&shared.flows) }))
+pub(crate) async fn alive(State(shared): State<Shared>) -> Json<Alive> {
+    Json(Alive { instance: ready::instance(&shared.flows).map(str::to_owned), status: "ok".to_owned() })
 }
 
 #[utoipa::path(get, path = "/readyz", responses(
     (status = 200, description = "A write, a read and the root key are in order."),
     (status = 503, body = alter_api::ErrorBody),
 ))]
-pub(crate) async fn ready(State(shared): State<Shared>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn ready(State(shared): State<Shared>) -> Result<Json<Ready>, ApiError> {
     ready::ready(&shared.flows).await.map_err(|error| {
         tracing::error!(%error, "not ready");
         ApiError::new(ErrorCode::ServiceUnavailable, "Not ready: the log of this request id says why.")
     })?;
-    Ok(Json(json!({ "status": "ready" })))
+    Ok(Json(Ready { status: "ready".to_owned() }))
 }

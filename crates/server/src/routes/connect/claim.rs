@@ -12,6 +12,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::open::{cookies, page_path};
@@ -25,7 +26,7 @@ pub(crate) async fn peek(
     State(shared): State<Shared>,
     PagePost(request): PagePost<PeekRequest>,
 ) -> Result<Json<PeekAnswer>, ApiError> {
-    let peek = connect::peek(&shared.flows, &request.token).await?;
+    let peek = connect::peek(&shared.flows, request.token.0.expose_secret()).await?;
     Ok(Json(PeekAnswer { allowed_origin: peek.allowed_origin.to_string(), app_name: peek.app_name }))
 }
 
@@ -35,8 +36,10 @@ pub(crate) async fn claim(
     PagePost(request): PagePost<ClaimRequest>,
 ) -> Result<Response, ApiError> {
     let proof = proof(&request)?;
-    let claimed = connect::claim(&shared.flows, &request.token, &proof, |sid| browser.key(sid)).await?;
-    let mut response = Json(Location { location: page_path(&claimed) }).into_response();
+    let claimed =
+        connect::claim(&shared.flows, request.token.0.expose_secret(), &proof, |sid| browser.key(sid))
+            .await?;
+    let mut response = Json(Location { location: page_path(&claimed).into() }).into_response();
     for cookie in cookies(&shared, &browser, &claimed).await? {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -46,7 +49,7 @@ pub(crate) async fn claim(
 
 fn proof(request: &ClaimRequest) -> Result<Proof<'_>, ApiError> {
     match (&request.cb, &request.v, &request.marks) {
-        (Some(cb), Some(v), _) => Ok(Proof::Opener { cb, v }),
+        (Some(cb), Some(v), _) => Ok(Proof::Opener { cb, v: v.0.expose_secret() }),
         (None, None, Some(marks)) => Ok(Proof::Marks(Marks {
             opener: marks.opener,
             name: marks.name.clone(),

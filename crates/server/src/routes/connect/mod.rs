@@ -8,3 +8,6 @@ pub(super) mod session;
 pub(super) mod shell;
 pub(crate) mod status;
 pub(super) mod steps;
+mod words;
+
+pub(super) use words::{connection, event_name, operation};

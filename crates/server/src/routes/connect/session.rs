@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::connection;
 use crate::{
     Shared,
     extract::Browser,
@@ -198,7 +199,7 @@ fn legacy_message(view: &PageView) -> Option<Value> {
     }
     match &view.screen {
         Screen::Done(connections) => {
-            let grants: Vec<_> = connections.iter().map(alter_api::connect::Connection::from).collect();
+            let grants: Vec<_> = connections.iter().map(connection).collect();
             Some(json!({ "type": "alter_connect_success", "grants": grants }))
         }
         Screen::Failed { failure, over: true } => {

@@ -3,7 +3,7 @@
 
 use alter_api::{
     ErrorBody, ErrorCode,
-    connect::{Connection, StatusAnswer, StatusEvent, StatusRequest},
+    connect::{EventMetadata, FlowStatus, StatusAnswer, StatusEvent, StatusRequest},
 };
 use alter_flows::{Status, StatusError, StatusReport, StatusRequest as Report, connect};
 use axum::{
@@ -13,9 +13,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use secrecy::ExposeSecret;
+use serde_json::json;
 
-use super::claim::reason_word;
+use super::{claim::reason_word, connection, event_name};
 use crate::{
     Shared,
     error::ApiError,
@@ -50,7 +51,8 @@ async fn answer(shared: &Shared, origin: Option<&HeaderValue>, body: Body) -> Re
         closed: request.closed,
         cancel: request.cancel,
     };
-    let report = connect::status(&shared.flows, &request.session_token, origin, &report).await?;
+    let report =
+        connect::status(&shared.flows, request.session_token.0.expose_secret(), origin, &report).await?;
     Ok(written(report))
 }
 
@@ -65,15 +67,12 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
 }
 
 fn written(report: StatusReport) -> StatusAnswer {
-    let events = report.events.into_iter().map(|event| {
-        let mut metadata = json!({ "timestamp": event.at.to_rfc3339() });
-        if let Some(provider) = event.provider {
-            metadata["provider"] = Value::String(provider);
-        }
-        StatusEvent { name: event.name, metadata }
+    let events = report.events.into_iter().map(|event| StatusEvent {
+        name: event_name(event.name),
+        metadata: EventMetadata { provider: event.provider, timestamp: event.at.to_rfc3339() },
     });
     let mut answer = StatusAnswer {
-        status: "open",
+        status: FlowStatus::Open,
         cursor: report.cursor,
         deadline: report.deadline.to_rfc3339(),
         events: events.collect(),
@@ -84,26 +83,26 @@ fn written(report: StatusReport) -> StatusAnswer {
     };
     match report.status {
         Status::Open => {}
-        Status::Exited => answer.status = "exited",
+        Status::Exited => answer.status = FlowStatus::Exited,
         Status::Taken(reason) => {
-            answer.status = "failed";
-            answer.error = Some(ErrorCode::SessionExpired.as_str());
+            answer.status = FlowStatus::Failed;
+            answer.error = Some(ErrorCode::SessionExpired.as_str().to_owned());
             answer.message = Some(ErrorCode::SessionExpired.meaning().to_owned());
             answer.details = Some(json!({ "reason": reason_word(reason) }));
         }
         Status::Completed(connections) => {
-            answer.status = "completed";
-            answer.connections = Some(connections.iter().map(Connection::from).collect());
+            answer.status = FlowStatus::Completed;
+            answer.connections = Some(connections.iter().map(connection).collect());
         }
         Status::Failed(None) => {
-            answer.status = "failed";
-            answer.error = Some(ErrorCode::SessionExpired.as_str());
+            answer.status = FlowStatus::Failed;
+            answer.error = Some(ErrorCode::SessionExpired.as_str().to_owned());
             answer.message = Some("The session expired. Mint a fresh one.".to_owned());
             answer.details = Some(json!({ "reason": "expired" }));
         }
         Status::Failed(Some(failure)) => {
-            answer.status = "failed";
-            answer.error = Some(failure::told(&failure.cause).sdk);
+            answer.status = FlowStatus::Failed;
+            answer.error = Some(failure::told(&failure.cause).sdk.to_owned());
             answer.message = Some(failure::message(&failure));
             answer.details = Some(failure::details(&failure).into());
         }

@@ -50,7 +50,7 @@ fn not_yours() -> ApiError {
 type Answer = Result<Json<Location>, ApiError>;
 
 fn to_page(sid: &SessionId) -> Answer {
-    Ok(Json(Location { location: format!("/connect/s/{sid}") }))
+    Ok(Json(Location { location: format!("/connect/s/{sid}").into() }))
 }
 
 pub(crate) async fn select(State(shared): State<Shared>, step: Step<ProviderStep>) -> Answer {
@@ -60,7 +60,7 @@ pub(crate) async fn select(State(shared): State<Shared>, step: Step<ProviderStep
 
 pub(crate) async fn approve(State(shared): State<Shared>, step: Step<ProviderStep>) -> Answer {
     let location = connect::approve(&shared.flows, &step.sid, &step.browser, &step.body.provider).await?;
-    Ok(Json(Location { location: location.into() }))
+    Ok(Json(Location { location: String::from(location).into() }))
 }
 
 pub(crate) async fn back(State(shared): State<Shared>, step: Step<Nothing>) -> Answer {
@@ -93,7 +93,7 @@ pub(crate) async fn state(
     step: Step<Nothing>,
 ) -> Result<Json<PageState>, ApiError> {
     let screen = connect::screen_of(&shared.flows, &step.sid, &step.browser).await?;
-    Ok(Json(PageState { page: page_word(&screen) }))
+    Ok(Json(PageState { page: page_word(&screen).to_owned() }))
 }
 
 impl From<StepError> for ApiError {

@@ -12,7 +12,6 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::agents::{agent_id, answer};
@@ -32,8 +31,7 @@ pub(crate) async fn create(
     signed: Signed<NoFields>,
 ) -> Result<Response, ApiError> {
     let new = callers::create_agent_key(&shared.flows, &signed.caller, agent_id(&id)?).await?;
-    let api_key = new.secret.expose_secret().to_owned();
-    let created = CreatedAgentKey { key: shown(&new.key), api_key };
+    let created = CreatedAgentKey { key: shown(&new.key), api_key: new.secret.into() };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
 }
 

@@ -2,7 +2,7 @@
 
 use alter_api::{
     ErrorBody, ErrorCode,
-    agent::{AgentInfo, AgentType, ChangeAgent, CreateAgent, CreatedAgent, ListedAgents},
+    agent::{AgentInfo, AgentStatus, AgentType, ChangeAgent, CreateAgent, CreatedAgent, ListedAgents},
 };
 use alter_core::{Agent, AgentId, AgentKind, secret::sha256};
 use alter_flows::{AgentChange, AgentError, NewAgent, callers};
@@ -12,7 +12,6 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -53,7 +52,7 @@ pub(crate) async fn create(
     })?;
     let created = CreatedAgent {
         agent: info(made.agent),
-        api_key: made.key.map(|key| key.secret.expose_secret().to_owned()),
+        api_key: made.key.map(|key| key.secret.into()),
         key_id: made.key_id.to_string(),
     };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
@@ -201,8 +200,11 @@ fn refuse_policy(policy: Option<&Map<String, Value>>) -> Result<(), ApiError> {
 fn info(agent: Agent) -> AgentInfo {
     AgentInfo {
         id: agent.id.to_string(),
-        kind: agent.data.kind.as_str(),
-        status: agent.status.as_str(),
+        kind: match agent.data.kind {
+            AgentKind::Agent => AgentType::Agent,
+            AgentKind::Service => AgentType::Service,
+        },
+        status: status(agent.status),
         version: agent.version,
         created_at: agent.created_at.to_rfc3339(),
         updated_at: agent.updated_at.to_rfc3339(),
@@ -212,6 +214,14 @@ fn info(agent: Agent) -> AgentInfo {
         policy: Map::new(),
         metadata: agent.data.metadata,
         parent_agent_id: None,
+    }
+}
+
+fn status(status: alter_core::AgentStatus) -> AgentStatus {
+    match status {
+        alter_core::AgentStatus::Active => AgentStatus::Active,
+        alter_core::AgentStatus::Inactive => AgentStatus::Inactive,
+        alter_core::AgentStatus::Revoked => AgentStatus::Revoked,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alter_api::{
     ErrorBody,
-    catalog::{CatalogProvider, CatalogScope, ProviderCatalog},
+    catalog::{CatalogProvider, CatalogScope, ProviderCatalog, ProviderStatus},
 };
 use alter_flows::{CatalogEntry, operate};
 use axum::{
@@ -24,7 +24,7 @@ pub(crate) async fn show(State(shared): State<Shared>, signed: SignedEmpty) -> R
 }
 
 fn provider(CatalogEntry { recipe, scopes }: CatalogEntry) -> CatalogProvider {
-    let status = if scopes.is_some() { "configured" } else { "available" };
+    let status = if scopes.is_some() { ProviderStatus::Configured } else { ProviderStatus::Available };
     let default_scopes = scopes.unwrap_or(recipe.default_scopes);
     let required_scopes =
         recipe.scopes.iter().filter(|(_, known)| known.required).map(|(scope, _)| scope.clone()).collect();

@@ -3,9 +3,12 @@
 
 use alter_api::{
     ErrorBody, ErrorCode,
-    grant::{GrantItem, ListGrants, ListedGrants, RevokeGrantBody, RevokedGrantAnswer},
+    grant::{
+        AccessVia, BindingLevel, GrantItem, GrantKind, GrantStatus, ListGrants, ListedGrants, PrincipalType,
+        RevocationOutcome, RevokeGrantBody, RevokedGrantAnswer,
+    },
 };
-use alter_core::{AgentId, GrantId, ListedGrant, Micros, Principal, RevocationOutcome, store::storable};
+use alter_core::{AgentId, GrantId, Level, ListedGrant, Micros, Principal, store::storable};
 use alter_flows::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, grants, needs_reconnect,
     visible_scopes,
@@ -65,16 +68,19 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
     let grant = &listed.grant;
     let visible = |id: &&AgentId| page.agent.is_none_or(|own| own == **id);
     GrantItem {
-        grant_kind: "oauth",
+        grant_kind: GrantKind::Oauth,
         grant_id: grant.id.to_string(),
         provider_id: grant.provider.clone(),
-        status: grant.status().as_str(),
+        status: match grant.status() {
+            alter_core::GrantStatus::Active => GrantStatus::Active,
+            alter_core::GrantStatus::Revoked => GrantStatus::Revoked,
+        },
         created_at: grant.created_at.to_rfc3339(),
         principal_type: match grant.principal {
-            Principal::App => "system",
-            Principal::User(_) => "user",
+            Principal::App => PrincipalType::System,
+            Principal::User(_) => PrincipalType::User,
         },
-        access_via: if page.agent.is_some() { "oauth_delegation" } else { "ownership" },
+        access_via: if page.agent.is_some() { AccessVia::OauthDelegation } else { AccessVia::Ownership },
         scopes: visible_scopes(caller, listed),
         delegated_agent_ids: listed.agents.iter().filter(visible).map(ToString::to_string).collect(),
         scope_mismatch: !grant.missing_scopes.is_empty(),
@@ -93,9 +99,9 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
         depth: 0,
         delegable: false,
         scope_constraint: None,
-        binding: grant.level.as_str(),
+        binding: binding(grant.level),
         revoked_at: grant.revoked.as_ref().map(|revoked| revoked.at.to_rfc3339()),
-        revocation: grant.revoked.as_ref().map(|revoked| revoked.outcome.as_str()),
+        revocation: grant.revoked.as_ref().map(|revoked| outcome(revoked.outcome)),
     }
 }
 
@@ -118,12 +124,31 @@ pub(crate) async fn revoke(
     let revoked = grants::revoke_grant(&shared.flows, &signed.caller, id, reason, token).await?;
     let answer = RevokedGrantAnswer {
         success: true,
-        message: sentence(revoked.outcome).to_owned(),
+        message: sentence(outcome(revoked.outcome)).to_owned(),
         grant_id,
         revoked_at: revoked.at.to_rfc3339(),
-        revocation: revoked.outcome.as_str(),
+        revocation: outcome(revoked.outcome),
     };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+}
+
+fn binding(level: Level) -> BindingLevel {
+    match level {
+        Level::L0 => BindingLevel::L0,
+        Level::L1 => BindingLevel::L1,
+        Level::L2 => BindingLevel::L2,
+        Level::L3 => BindingLevel::L3,
+    }
+}
+
+fn outcome(outcome: alter_core::RevocationOutcome) -> RevocationOutcome {
+    match outcome {
+        alter_core::RevocationOutcome::Pending => RevocationOutcome::Pending,
+        alter_core::RevocationOutcome::Confirmed => RevocationOutcome::Confirmed,
+        alter_core::RevocationOutcome::GivenUp => RevocationOutcome::GivenUp,
+        alter_core::RevocationOutcome::Shared => RevocationOutcome::Shared,
+        alter_core::RevocationOutcome::NotOffered => RevocationOutcome::NotOffered,
+    }
 }
 
 fn sentence(outcome: RevocationOutcome) -> &'static str {

@@ -2,10 +2,9 @@
 
 use alter_api::{
     ErrorBody, ErrorCode,
-    connect::operation_word,
     session::{
-        CreateSession, CreatedSession, DeclinedProvider, PollFailure, PollSession, PolledDelegation,
-        PolledGrant, PolledSession,
+        CreateSession, CreatedSession, DeclinedProvider, PollFailure, PollSession, PollStatus,
+        PolledDelegation, PolledGrant, PolledSession,
     },
 };
 use alter_core::{AgentId, Connection, Failure};
@@ -19,7 +18,7 @@ use axum::{
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::{Shared, error::ApiError, extract::Signed, failure};
+use crate::{Shared, error::ApiError, extract::Signed, failure, routes::connect::operation};
 
 #[utoipa::path(post, path = "/sdk/oauth/connect/session", request_body = CreateSession, responses(
     (status = 201, body = CreatedSession),
@@ -49,8 +48,8 @@ pub(crate) async fn create(
     };
     let minted = connect::mint(&shared.flows, &signed.caller, request).await?;
     let created = CreatedSession {
-        session_token: minted.token.expose_secret().to_owned(),
-        connect_url: minted.connect_url.expose_secret().to_owned(),
+        session_token: minted.token.into(),
+        connect_url: minted.connect_url.into(),
         expires_in: minted.expires_in,
         expires_at: minted.expires_at.to_rfc3339(),
         single_provider: minted.single_provider,
@@ -70,7 +69,8 @@ pub(crate) async fn poll(
     State(shared): State<Shared>,
     signed: Signed<PollSession>,
 ) -> Result<Response, ApiError> {
-    let poll = connect::poll(&shared.flows, &signed.caller, &signed.body.session_token).await?;
+    let poll =
+        connect::poll(&shared.flows, &signed.caller, signed.body.session_token.0.expose_secret()).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(polled(poll))).into_response())
 }
 
@@ -80,22 +80,24 @@ fn polled(poll: Poll) -> PolledSession {
         Poll::Pending { declined } => {
             let declined = declined.into_iter().map(|d| DeclinedProvider {
                 provider_id: d.provider,
-                error_code: "connect_denied",
+                error_code: "connect_denied".to_owned(),
                 declined_at: d.at.to_rfc3339(),
             });
-            PolledSession { declined_providers: Some(declined.collect()), ..answer("pending") }
+            PolledSession { declined_providers: Some(declined.collect()), ..answer(PollStatus::Pending) }
         }
         Poll::Completed(connections, agent) => {
             let grants = connections.iter().map(|connection| grant(connection, agent));
-            PolledSession { grants: Some(grants.collect()), ..answer("completed") }
+            PolledSession { grants: Some(grants.collect()), ..answer(PollStatus::Completed) }
         }
-        Poll::Failed(failure) => PolledSession { error: Some(poll_failure(&failure)), ..answer("error") },
+        Poll::Failed(failure) => {
+            PolledSession { error: Some(poll_failure(&failure)), ..answer(PollStatus::Error) }
+        }
         Poll::Cancelled => {
             let error_message = "The user left before connecting an account.".to_owned();
-            let error = PollFailure { error_code: "connect_denied", error_message };
-            PolledSession { error: Some(error), ..answer("error") }
+            let error = PollFailure { error_code: "connect_denied".to_owned(), error_message };
+            PolledSession { error: Some(error), ..answer(PollStatus::Error) }
         }
-        Poll::Expired => answer("expired"),
+        Poll::Expired => answer(PollStatus::Expired),
     }
 }
 
@@ -105,13 +107,14 @@ fn grant(connection: &Connection, agent: Option<AgentId>) -> PolledGrant {
         provider_id: connection.provider.clone(),
         account_identifier: connection.account_identifier.clone(),
         scopes: connection.scopes.clone(),
-        operation: operation_word(connection.operation),
+        operation: operation(connection.operation),
         delegation: agent.map(|id| PolledDelegation { agent_id: id.to_string(), delegable: false }),
     }
 }
 
 fn poll_failure(failure: &Failure) -> PollFailure {
-    PollFailure { error_code: failure::told(&failure.cause).poll, error_message: failure::message(failure) }
+    let error_code = failure::told(&failure.cause).poll.to_owned();
+    PollFailure { error_code, error_message: failure::message(failure) }
 }
 
 impl From<MintError> for ApiError {

@@ -14,7 +14,6 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::{
@@ -108,7 +107,7 @@ fn choice(body: &RetrieveToken) -> Result<GrantChoice<'_>, ApiError> {
 fn answer(released: Released) -> RetrievedToken {
     let grant = released.grant;
     RetrievedToken {
-        access_token: released.access_token.expose_secret().to_owned(),
+        access_token: released.access_token.into(),
         token_type: grant.credential.token_type,
         expires_in: released.expires_in,
         expires_at: grant.credential.expires_at.map(alter_core::Micros::to_rfc3339),

@@ -1,0 +1,37 @@
+//! What came of a session, in the words of the wire.
+
+use alter_api::connect::{Connection, ConnectionStatus, EventName, Operation, ScopeDifference};
+
+pub(in crate::routes) fn connection(made: &alter_core::Connection) -> Connection {
+    let whole = made.missing_scopes.is_empty();
+    let differs = !whole || !made.extra_scopes.is_empty();
+    Connection {
+        grant_id: made.grant_id.to_string(),
+        provider: made.provider.clone(),
+        provider_name: made.provider_name.clone(),
+        account_identifier: made.account_identifier.clone(),
+        timestamp: made.at.to_rfc3339(),
+        operation: operation(made.operation),
+        scopes: made.scopes.clone(),
+        status: if whole { ConnectionStatus::Active } else { ConnectionStatus::Error },
+        metadata: differs.then(|| ScopeDifference {
+            extra_scopes: made.extra_scopes.clone(),
+            missing_scopes: made.missing_scopes.clone(),
+        }),
+    }
+}
+
+pub(in crate::routes) fn operation(operation: alter_core::Operation) -> Operation {
+    match operation {
+        alter_core::Operation::Creation => Operation::Creation,
+        alter_core::Operation::Reauth => Operation::Reauth,
+    }
+}
+
+pub(in crate::routes) fn event_name(name: alter_core::EventName) -> EventName {
+    match name {
+        alter_core::EventName::ProviderSelected => EventName::ProviderSelected,
+        alter_core::EventName::OauthStarted => EventName::OauthStarted,
+        alter_core::EventName::OauthComplete => EventName::OauthComplete,
+    }
+}
