@@ -9,15 +9,22 @@ use axum::{Json, extract::State};
 
 use crate::{Shared, error::ApiError};
 
-#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process lives.")))]
+/// Ask whether the process lives.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "get_liveness", tag = "Health",
+    responses((status = 200, description = "The process lives.", body = Alive)),
+)]
 pub(crate) async fn alive(State(shared): State<Shared>) -> Json<Alive> {
     Json(Alive { instance: ready::instance(&shared.flows).map(str::to_owned), status: "ok".to_owned() })
 }
 
-#[utoipa::path(get, path = "/readyz", responses(
-    (status = 200, description = "A write, a read and the root key are in order."),
-    (status = 503, body = alter_api::ErrorBody),
-))]
+/// Ask whether it can do its job.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "get_readiness", tag = "Health",
+    responses(
+        (status = 200, description = "A write, a read and the root key are in order.", body = Ready),
+    ),
+)]
 pub(crate) async fn ready(State(shared): State<Shared>) -> Result<Json<Ready>, ApiError> {
     ready::ready(&shared.flows).await.map_err(|error| {
         tracing::error!(%error, "not ready");

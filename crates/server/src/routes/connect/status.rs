@@ -2,7 +2,7 @@
 //! is readable by exactly the session's origin.
 
 use alter_api::{
-    ErrorBody, ErrorCode,
+    ErrorCode,
     connect::{EventMetadata, FlowStatus, StatusAnswer, StatusEvent, StatusRequest},
 };
 use alter_flows::{Status, StatusError, StatusReport, StatusRequest as Report, connect};
@@ -24,10 +24,15 @@ use crate::{
     failure,
 };
 
-#[utoipa::path(post, path = "/connect/status", request_body(content = StatusRequest, content_type = "text/plain"),
-    responses(
-        (status = 200, body = StatusAnswer), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-    ))]
+/// Ask where a flow stands.
+///
+/// The app page asks. A browser sends the JSON as `text/plain`, which needs no preflight; the content type is not looked
+/// at. The answer is readable by the session's origin alone.
+#[utoipa::path(
+    post, path = "/connect/status", operation_id = "get_flow_status", tag = "Browser",
+    request_body(content((StatusRequest = "application/json"), (String = "text/plain"))),
+    responses((status = 200, description = "Where it stands.", body = StatusAnswer)),
+)]
 pub(crate) async fn status(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     let origin = only(&headers, header::ORIGIN).cloned();
     let (answer, readable) = match answer(&shared, origin.as_ref(), body).await {

@@ -1,7 +1,7 @@
 //! `/sdk/agents/{id}/keys...` (wire 3.12).
 
 use alter_api::{
-    ErrorBody, ErrorCode,
+    ErrorCode,
     agent::{AgentKey, CreatedAgentKey, ListedAgentKeys, NoFields},
 };
 use alter_core::{ApiKey, KeyId, Micros};
@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::agents::{agent_id, answer};
 use crate::{
@@ -21,10 +22,15 @@ use crate::{
     extract::{Signed, SignedEmpty},
 };
 
-#[utoipa::path(post, path = "/sdk/agents/{id}/keys", request_body = NoFields, responses(
-    (status = 201, body = CreatedAgentKey), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
-))]
+/// Make another key of an agent.
+///
+/// Ten at most that are not revoked.
+#[utoipa::path(
+    post, path = "/sdk/agents/{id}/keys", operation_id = "create_agent_key", tag = "Agent keys",
+    params(("id" = String, Path, description = "The agent.")),
+    request_body = NoFields,
+    responses((status = 201, description = "The key, shown once.", body = CreatedAgentKey)),
+)]
 pub(crate) async fn create(
     State(shared): State<Shared>,
     Path(id): Path<String>,
@@ -35,10 +41,14 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
 }
 
-#[utoipa::path(get, path = "/sdk/agents/{id}/keys", responses(
-    (status = 200, body = ListedAgentKeys), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
-))]
+/// List the keys of an agent.
+///
+/// Without the keys themselves.
+#[utoipa::path(
+    get, path = "/sdk/agents/{id}/keys", operation_id = "list_agent_keys", tag = "Agent keys",
+    params(("id" = String, Path, description = "The agent.")),
+    responses((status = 200, description = "All of them, revoked ones too.", body = ListedAgentKeys)),
+)]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     Path(id): Path<String>,
@@ -48,16 +58,24 @@ pub(crate) async fn list(
     Ok(answer(ListedAgentKeys { items: keys.iter().rev().map(shown).collect() }))
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct RevokeQuery {
+    /// The agent's last key too.
     force: bool,
 }
 
-#[utoipa::path(delete, path = "/sdk/agents/{id}/keys/{key_id}", responses(
-    (status = 200, body = AgentKey), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
-))]
+/// Revoke a key of an agent.
+#[utoipa::path(
+    delete, path = "/sdk/agents/{id}/keys/{key_id}", operation_id = "revoke_agent_key", tag = "Agent keys",
+    params(
+        ("id" = String, Path, description = "The agent."),
+        ("key_id" = String, Path, description = "The key."),
+        RevokeQuery,
+    ),
+    responses((status = 200, description = "The key is revoked.", body = AgentKey)),
+)]
 pub(crate) async fn revoke(
     State(shared): State<Shared>,
     Path((id, key)): Path<(String, String)>,
@@ -69,10 +87,18 @@ pub(crate) async fn revoke(
     Ok(answer(shown(&revoked)))
 }
 
-#[utoipa::path(patch, path = "/sdk/agents/{id}/keys/{key_id}/deprecate", request_body = NoFields, responses(
-    (status = 200, body = AgentKey), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
-))]
+/// Mark a key of an agent as deprecated.
+///
+/// It works; answers to it carry `X-Alter-Key-Deprecated: true`.
+#[utoipa::path(
+    patch, path = "/sdk/agents/{id}/keys/{key_id}/deprecate", operation_id = "deprecate_agent_key", tag = "Agent keys",
+    params(
+        ("id" = String, Path, description = "The agent."),
+        ("key_id" = String, Path, description = "The key."),
+    ),
+    request_body = NoFields,
+    responses((status = 200, description = "The key as it is now.", body = AgentKey)),
+)]
 pub(crate) async fn deprecate(
     state: State<Shared>,
     path: Path<(String, String)>,
@@ -81,10 +107,16 @@ pub(crate) async fn deprecate(
     mark(state, path, signed, true).await
 }
 
-#[utoipa::path(patch, path = "/sdk/agents/{id}/keys/{key_id}/undeprecate", request_body = NoFields, responses(
-    (status = 200, body = AgentKey), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
-))]
+/// Take the mark off a key of an agent.
+#[utoipa::path(
+    patch, path = "/sdk/agents/{id}/keys/{key_id}/undeprecate", operation_id = "undeprecate_agent_key", tag = "Agent keys",
+    params(
+        ("id" = String, Path, description = "The agent."),
+        ("key_id" = String, Path, description = "The key."),
+    ),
+    request_body = NoFields,
+    responses((status = 200, description = "The key as it is now.", body = AgentKey)),
+)]
 pub(crate) async fn undeprecate(
     state: State<Shared>,
     path: Path<(String, String)>,

@@ -1,7 +1,7 @@
 //! `/sdk/agents` and `/sdk/agents/{id}` (wire 3.12). Keys: `agent_keys`.
 
 use alter_api::{
-    ErrorBody, ErrorCode,
+    ErrorCode,
     agent::{AgentInfo, AgentStatus, AgentType, ChangeAgent, CreateAgent, CreatedAgent, ListedAgents},
 };
 use alter_core::{Agent, AgentId, AgentKind, secret::sha256};
@@ -14,6 +14,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::IntoParams;
 
 use crate::{
     Shared,
@@ -21,10 +22,17 @@ use crate::{
     extract::{Signed, SignedEmpty, SignedSuspendedToo, single},
 };
 
-#[utoipa::path(post, path = "/sdk/agents", request_body = CreateAgent, responses(
-    (status = 201, body = CreatedAgent), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 409, body = ErrorBody),
-))]
+/// Make an agent.
+///
+/// With its first key, which is shown once.
+#[utoipa::path(
+    post, path = "/sdk/agents", operation_id = "create_agent", tag = "Agents",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeated call with the same key and body returns the first agent, without its key."),
+    ),
+    request_body = CreateAgent,
+    responses((status = 201, description = "The agent and its first key.", body = CreatedAgent)),
+)]
 pub(crate) async fn create(
     State(shared): State<Shared>,
     signed: Signed<CreateAgent>,
@@ -58,12 +66,18 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    /// Deleted agents too.
     include_revoked: bool,
+    /// 1-1000.
+    #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: u32,
+    /// Skip so many.
     offset: u32,
+    /// The agent of this name alone.
     name: Option<String>,
 }
 
@@ -73,10 +87,12 @@ impl Default for ListQuery {
     }
 }
 
-#[utoipa::path(get, path = "/sdk/agents", responses(
-    (status = 200, body = ListedAgents), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody),
-))]
+/// List agents.
+#[utoipa::path(
+    get, path = "/sdk/agents", operation_id = "list_agents", tag = "Agents",
+    params(ListQuery),
+    responses((status = 200, description = "A page of agents.", body = ListedAgents)),
+)]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     signed: SignedEmpty<ListQuery>,
@@ -101,9 +117,13 @@ pub(crate) async fn list(
     Ok(answer(ListedAgents { items, total, limit, offset, has_more }))
 }
 
-#[utoipa::path(get, path = "/sdk/agents/me", responses(
-    (status = 200, body = AgentInfo), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-))]
+/// Read the calling agent.
+///
+/// With an agent's key; a suspended agent too.
+#[utoipa::path(
+    get, path = "/sdk/agents/me", operation_id = "get_own_agent", tag = "Agents",
+    responses((status = 200, description = "The agent of this key.", body = AgentInfo)),
+)]
 pub(crate) async fn me(
     State(shared): State<Shared>,
     signed: SignedSuspendedToo,
@@ -111,10 +131,12 @@ pub(crate) async fn me(
     Ok(answer(info(callers::own_agent(&shared.flows, &signed.caller).await?)))
 }
 
-#[utoipa::path(get, path = "/sdk/agents/{id}", responses(
-    (status = 200, body = AgentInfo), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
-))]
+/// Read an agent.
+#[utoipa::path(
+    get, path = "/sdk/agents/{id}", operation_id = "get_agent", tag = "Agents",
+    params(("id" = String, Path, description = "The agent.")),
+    responses((status = 200, description = "The agent.", body = AgentInfo)),
+)]
 pub(crate) async fn get(
     State(shared): State<Shared>,
     Path(id): Path<String>,
@@ -123,17 +145,25 @@ pub(crate) async fn get(
     Ok(answer(info(callers::get_agent(&shared.flows, &signed.caller, agent_id(&id)?).await?)))
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ChangeQuery {
+    /// Changes nothing when the agent has another version. A change of `scopes` needs it.
     expected_version: Option<u64>,
+    /// Not built yet: 0 passes.
     grace_seconds: Option<u64>,
 }
 
-#[utoipa::path(patch, path = "/sdk/agents/{id}", request_body = ChangeAgent, responses(
-    (status = 200, body = AgentInfo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
-))]
+/// Change, suspend or resume an agent.
+///
+/// What is left out stays.
+#[utoipa::path(
+    patch, path = "/sdk/agents/{id}", operation_id = "update_agent", tag = "Agents",
+    params(("id" = String, Path, description = "The agent."), ChangeQuery),
+    request_body = ChangeAgent,
+    responses((status = 200, description = "The agent as it is now.", body = AgentInfo)),
+)]
 pub(crate) async fn change(
     State(shared): State<Shared>,
     Path(id): Path<String>,
@@ -167,10 +197,14 @@ pub(crate) async fn change(
     Ok(answer(info(changed)))
 }
 
-#[utoipa::path(delete, path = "/sdk/agents/{id}", responses(
-    (status = 200, body = AgentInfo), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    (status = 404, body = ErrorBody),
-))]
+/// Delete an agent.
+///
+/// With its keys and delegations. It does not come back.
+#[utoipa::path(
+    delete, path = "/sdk/agents/{id}", operation_id = "delete_agent", tag = "Agents",
+    params(("id" = String, Path, description = "The agent.")),
+    responses((status = 200, description = "The agent as it was left.", body = AgentInfo)),
+)]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     Path(id): Path<String>,

@@ -1,7 +1,7 @@
 //! `POST /sdk/auth/verify-token`: who the app's user is, by a token of the app's identity provider (wire 3.8).
 
 use alter_api::{
-    ErrorBody, ErrorCode,
+    ErrorCode,
     user::{VerifiedUser, VerifyToken},
 };
 use alter_flows::{UserTokenError, callers};
@@ -14,10 +14,16 @@ use axum::{
 
 use crate::{Shared, error::ApiError, extract::Signed};
 
-#[utoipa::path(post, path = "/sdk/auth/verify-token", request_body = VerifyToken, responses(
-    (status = 200, body = VerifiedUser),
-    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody),
-))]
+/// Check a user's token.
+///
+/// Who the user is, by a JWT of the app's identity provider.
+#[utoipa::path(
+    post, path = "/sdk/auth/verify-token", operation_id = "verify_user_token", tag = "Users",
+    request_body = VerifyToken,
+    responses(
+        (status = 200, description = "The token is valid: this is the user.", body = VerifiedUser),
+    ),
+)]
 pub(crate) async fn verify_token(
     State(shared): State<Shared>,
     signed: Signed<VerifyToken>,

@@ -1,9 +1,6 @@
 //! `GET /sdk/oauth/provider-catalog` (wire 3.16): public facts, and which of them this app configured.
 
-use alter_api::{
-    ErrorBody,
-    catalog::{CatalogProvider, CatalogScope, ProviderCatalog, ProviderStatus},
-};
+use alter_api::catalog::{CatalogProvider, CatalogScope, ProviderCatalog, ProviderStatus};
 use alter_flows::{CatalogEntry, operate};
 use axum::{
     Json,
@@ -14,9 +11,13 @@ use axum::{
 
 use crate::{Shared, error::ApiError, extract::SignedEmpty};
 
-#[utoipa::path(get, path = "/sdk/oauth/provider-catalog", responses(
-    (status = 200, body = ProviderCatalog), (status = 401, body = ErrorBody),
-))]
+/// List the providers.
+///
+/// The catalog, and the app's own providers, by id.
+#[utoipa::path(
+    get, path = "/sdk/oauth/provider-catalog", operation_id = "list_providers", tag = "Providers",
+    responses((status = 200, description = "The providers.", body = ProviderCatalog)),
+)]
 pub(crate) async fn show(State(shared): State<Shared>, signed: SignedEmpty) -> Result<Response, ApiError> {
     let entries = operate::provider_catalog(&shared.flows, &signed.caller).await?;
     let providers = entries.into_iter().map(|entry| (entry.recipe.id.clone(), provider(entry))).collect();

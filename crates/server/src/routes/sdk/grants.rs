@@ -2,7 +2,7 @@
 //! 3.6, 3.11).
 
 use alter_api::{
-    ErrorBody, ErrorCode,
+    ErrorCode,
     grant::{
         AccessVia, BindingLevel, GrantItem, GrantKind, GrantStatus, ListGrants, ListedGrants, PrincipalType,
         RevocationOutcome, RevokeGrantBody, RevokedGrantAnswer,
@@ -29,9 +29,14 @@ use crate::{
 /// Longest `reason`, characters.
 const REASON_MAX: usize = 512;
 
-#[utoipa::path(post, path = "/sdk/grants/list", request_body = ListGrants, responses(
-    (status = 200, body = ListedGrants), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-))]
+/// List grants.
+///
+/// The app sees all of its grants, an agent those that were delegated to it.
+#[utoipa::path(
+    post, path = "/sdk/grants/list", operation_id = "list_grants", tag = "Grants",
+    request_body = ListGrants,
+    responses((status = 200, description = "A page of grants.", body = ListedGrants)),
+)]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     signed: Signed<ListGrants>,
@@ -105,10 +110,15 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
     }
 }
 
-#[utoipa::path(post, path = "/sdk/oauth/grants/{grant_id}/revoke", request_body = RevokeGrantBody, responses(
-    (status = 200, body = RevokedGrantAnswer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-))]
+/// Revoke a grant.
+///
+/// Here at once, at the provider as well as can be: `revocation`. Revoking again tells the first time.
+#[utoipa::path(
+    post, path = "/sdk/oauth/grants/{grant_id}/revoke", operation_id = "revoke_grant", tag = "Grants",
+    params(("grant_id" = String, Path, description = "The grant.")),
+    request_body = RevokeGrantBody,
+    responses((status = 200, description = "The grant is revoked.", body = RevokedGrantAnswer)),
+)]
 pub(crate) async fn revoke(
     State(shared): State<Shared>,
     Path(grant_id): Path<String>,
@@ -167,9 +177,17 @@ fn sentence(outcome: RevocationOutcome) -> &'static str {
     }
 }
 
-#[utoipa::path(delete, path = "/sdk/grants/{grant_id}/delegations/{agent_id}", responses(
-    (status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-))]
+/// End the delegation of a grant to an agent.
+///
+/// Again and again with the same outcome.
+#[utoipa::path(
+    delete, path = "/sdk/grants/{grant_id}/delegations/{agent_id}", operation_id = "revoke_delegation", tag = "Grants",
+    params(
+        ("grant_id" = String, Path, description = "The grant."),
+        ("agent_id" = String, Path, description = "The agent."),
+    ),
+    responses((status = 204, description = "The agent has no delegation of the grant.")),
+)]
 pub(crate) async fn revoke_delegation(
     State(shared): State<Shared>,
     Path((grant_id, agent_id)): Path<(String, String)>,
@@ -181,9 +199,14 @@ pub(crate) async fn revoke_delegation(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[utoipa::path(delete, path = "/sdk/grants/{grant_id}/delegations/me", responses(
-    (status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-))]
+/// Give up the calling agent's delegation of a grant.
+///
+/// With an agent's key. Again and again with the same outcome.
+#[utoipa::path(
+    delete, path = "/sdk/grants/{grant_id}/delegations/me", operation_id = "give_up_delegation", tag = "Grants",
+    params(("grant_id" = String, Path, description = "The grant.")),
+    responses((status = 204, description = "The agent has no delegation of the grant.")),
+)]
 pub(crate) async fn give_up_delegation(
     State(shared): State<Shared>,
     Path(grant_id): Path<String>,

@@ -1,16 +1,20 @@
 //! `POST /sdk/oauth/audit/api-call`: what the client did with a released token (wire 3.7).
 
-use alter_api::{ErrorBody, ErrorCode, REPORT_MAX, report::ReportedCall};
+use alter_api::{ErrorCode, REPORT_MAX, report::ReportedCall};
 use alter_core::GrantId;
 use alter_flows::{CallReport, calls};
 use axum::{extract::State, http::StatusCode};
 
 use crate::{Shared, error::ApiError, extract::Signed};
 
-#[utoipa::path(post, path = "/sdk/oauth/audit/api-call", request_body = ReportedCall, responses(
-    (status = 202), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
-))]
+/// Report a call that was made with a released token.
+///
+/// Method, host, status and latency go into the audit; everything else is not read. At most 64 KiB.
+#[utoipa::path(
+    post, path = "/sdk/oauth/audit/api-call", operation_id = "report_call", tag = "Tokens",
+    request_body = ReportedCall,
+    responses((status = 202, description = "It is in the audit.")),
+)]
 pub(crate) async fn api_call(
     State(shared): State<Shared>,
     signed: Signed<ReportedCall>,

@@ -1,7 +1,7 @@
 //! `POST /sdk/oauth/connect/session` (mint) and `.../poll` (wire 3.1, 3.2).
 
 use alter_api::{
-    ErrorBody, ErrorCode,
+    ErrorCode,
     session::{
         CreateSession, CreatedSession, DeclinedProvider, PollFailure, PollSession, PollStatus,
         PolledDelegation, PolledGrant, PolledSession,
@@ -20,10 +20,17 @@ use serde_json::json;
 
 use crate::{Shared, error::ApiError, extract::Signed, failure, routes::connect::operation};
 
-#[utoipa::path(post, path = "/sdk/oauth/connect/session", request_body = CreateSession, responses(
-    (status = 201, body = CreatedSession),
-    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 501, body = ErrorBody),
-))]
+/// Mint a session.
+///
+/// What the browser SDK opens. `user_token` binds its grants to a user, `agent` delegates them, `requested_grant.label`
+/// names them. Hand `session_token` to the app's page and to nobody else.
+#[utoipa::path(
+    post, path = "/sdk/oauth/connect/session", operation_id = "create_session", tag = "Sessions",
+    request_body = CreateSession,
+    responses(
+        (status = 201, description = "The session. Its token is shown once.", body = CreatedSession),
+    ),
+)]
 pub(crate) async fn create(
     State(shared): State<Shared>,
     signed: Signed<CreateSession>,
@@ -61,10 +68,14 @@ fn is_label(text: &str) -> bool {
     (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
-#[utoipa::path(post, path = "/sdk/oauth/connect/session/poll", request_body = PollSession, responses(
-    (status = 200, body = PolledSession),
-    (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
-))]
+/// Ask where a session stands.
+///
+/// For the app's backend; the page asks the status channel.
+#[utoipa::path(
+    post, path = "/sdk/oauth/connect/session/poll", operation_id = "poll_session", tag = "Sessions",
+    request_body = PollSession,
+    responses((status = 200, description = "Where it stands.", body = PolledSession)),
+)]
 pub(crate) async fn poll(
     State(shared): State<Shared>,
     signed: Signed<PollSession>,

@@ -1,7 +1,7 @@
 //! `POST /sdk/token`: an access token for the app's backend (wire 3.3).
 
 use alter_api::{
-    ErrorBody, ErrorCode,
+    ErrorCode,
     token::{RetrieveToken, RetrievedToken, WantedFor},
 };
 use alter_core::{GrantId, store::storable};
@@ -27,11 +27,18 @@ const REASON_MAX: usize = 512;
 /// Longest `X-Alter-Caller`.
 const CALLER_MAX: usize = 255;
 
-#[utoipa::path(post, path = "/sdk/token", request_body = RetrieveToken, responses(
-    (status = 200, body = RetrievedToken),
-    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
-    (status = 422, body = ErrorBody), (status = 501, body = ErrorBody), (status = 503, body = ErrorBody),
-))]
+/// Release an access token.
+///
+/// For one request to one of the provider's API hosts. The grant is named by `grant_id`, or by `provider_id` with
+/// `user_token`, `account` and `label`, as far as they are needed to choose.
+#[utoipa::path(
+    post, path = "/sdk/token", operation_id = "retrieve_token", tag = "Tokens",
+    params(
+        ("X-Alter-Caller" = Option<String>, Header, description = "Whom the call is made for; kept in the audit. Signed. At most 255 characters.", max_length = 255),
+    ),
+    request_body = RetrieveToken,
+    responses((status = 200, description = "The token.", body = RetrievedToken)),
+)]
 pub(crate) async fn retrieve(
     State(shared): State<Shared>,
     signed: Signed<RetrieveToken>,
