@@ -3,6 +3,7 @@
 //! `server`: a real server over real sockets on throw-away data with a mock provider and a clock that tests move.
 //! `browser`: cookies and redirects, as a browser has them. `attempt`: one attempt to connect, with all that can be
 //! looked at. `canary`: looking for secrets. `http`: requests with every byte under the test's control.
+//! `documented`: answers held against the contract.
 //!
 //! It compiles the whole product. What needs less is a crate of its own: the cases of the storage suite
 //! (`alter-store-contract`) and the throw-away PostgreSQL (`alter-test-postgres`).
@@ -11,6 +12,7 @@ pub mod attempt;
 pub mod browser;
 pub mod canary;
 pub mod clock;
+mod documented;
 pub mod http;
 pub mod server;
 

@@ -24,7 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{Reply, Sent, TestClock, http::send};
+use crate::{Reply, Sent, TestClock, documented, http::send};
 
 /// The client secret of every test provider: a canary that scans look for.
 pub const CLIENT_SECRET: &str = "canary-client-secret-5b1f0c";
@@ -220,9 +220,11 @@ impl TestServer {
         (made.agent.id, made.key.expect("a new agent has a key").secret)
     }
 
-    /// Sends any request.
+    /// Sends any request. What an operation of the contract answers must be in the contract.
     pub async fn send(&self, sent: Sent) -> Reply {
-        send(&self.host, sent).await
+        let reply = send(&self.host, sent.clone()).await;
+        documented::check(&sent, &reply);
+        reply
     }
 
     /// GET without cookies.
