@@ -82,7 +82,7 @@ fn t60_a_key_is_found_by_its_hash_and_compared_nowhere() {
     assert!(verify.contains("same(") && !verify.contains("==") && !verify.contains("!="), "{verify}");
     let same = signing.split("\nfn same(").nth(1).and_then(|same| same.split("\n}").next()).unwrap();
     assert!(same.contains("verify_slices_are_equal"), "{same}");
-    let authenticate = source("flows/src/authenticate.rs");
+    let authenticate = source("flows/src/callers/authenticate.rs");
     assert!(authenticate.contains("find_key(&key::key_hash("), "looked up by hash");
     assert!(!authenticate.contains("list_keys"), "no search through keys");
 }

@@ -89,7 +89,7 @@ fn t93_serve_has_no_way_around_the_check() {
         after.and_then(|f| f.split("\n}").next()).unwrap_or_else(|| panic!("{name}: {wiring}"))
     };
     let checked = body("checked");
-    assert!(checked.contains("check_root_key().await?"), "{checked}");
+    assert!(checked.contains("check_root_key(&flows).await?"), "{checked}");
     assert!(!wiring.replace(checked, "").contains(".database.open("), "{wiring}");
     let migrating = body("open_migrating");
     let compared = migrating.find("verify_key_check(").expect("compared");
