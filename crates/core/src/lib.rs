@@ -10,7 +10,6 @@ pub mod attempt;
 pub mod audit;
 pub mod audit_chain;
 pub mod cause;
-pub mod column;
 pub mod data_key;
 pub mod delegation;
 pub mod exit;

@@ -1,8 +1,8 @@
 //! How columns become values: the same rules in every table. How values become columns is the same in every engine:
-//! [`alter_core::column`].
+//! [`alter_rows::storable`].
 
-pub(crate) use alter_core::column::{counter, json, optional_text, text};
 use alter_core::{Hash, Micros};
+pub(crate) use alter_rows::storable::{counter, json, optional_text, text};
 use serde::de::DeserializeOwned;
 use sqlx::{Decode, Postgres, Row as _, Type, postgres::PgRow};
 

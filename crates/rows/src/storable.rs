@@ -1,9 +1,8 @@
 //! What a value must be before it becomes a column: the same rules in every engine.
 
+use alter_core::{StoreError, store::storable};
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::{StoreError, store::storable};
 
 /// A text as it is stored.
 ///
