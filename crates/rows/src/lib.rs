@@ -1,3 +1,28 @@
 //! How nouns lie in the columns of a database, once for both engines.
+//!
+//! Here: what a value must be before it becomes a column ([`storable`]), how a value is read from one and written to one
+//! ([`column`]), which columns a noun has ([`noun`], and one file per noun), and how a statement's text gets its lists of
+//! columns ([`mod@sql`]). Not here: statements. What to look for, what to lock, what to do when a row is there already:
+//! each store says that in its own SQL, where one can see it.
+//!
+//! To add a column to a noun, add the field to its list here; no statement that reads or writes the whole noun changes.
 
+mod agent;
+mod app;
+mod attempt;
+pub mod audit;
+pub mod column;
+mod data_key;
+mod delegation;
+pub mod grant;
+pub mod key;
+pub mod noun;
+mod provider;
+mod revocation;
+pub mod session;
+pub mod sql;
 pub mod storable;
+mod user;
+
+pub use column::{Column, Columns, Value};
+pub use noun::Noun;

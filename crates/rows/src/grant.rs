@@ -1,0 +1,47 @@
+//! Grants, with their credentials and how they were revoked.
+
+use alter_core::{Credential, Grant, RevokedGrant, StoreError};
+
+use crate::{
+    Columns, Noun, Value,
+    noun::{List, Names, columns, next},
+};
+
+/// What makes a grant this grant.
+pub const IDENTITY: List = &["id", "app_id", "principal", "provider", "subject"];
+
+/// What stays when the same account is connected again.
+pub const KEPT: List = &["id", "app_id", "principal", "provider", "subject", "created_at"];
+
+columns! {
+    Grant {
+        id, app_id, principal, provider, config_id, subject, account_identifier, account_display_name, label, scopes,
+        missing_scopes, level, created_at, updated_at,
+    }
+    changed { last_used_at }
+    parts { revoked: Option<RevokedGrant>, credential: Credential }
+}
+
+columns! {
+    Credential {
+        generation, token_type, expires_at as "credential_expires_at", access_token, refresh_token, id_token,
+    }
+}
+
+/// A new grant is not revoked: nothing of this is written with it.
+impl Noun for Option<RevokedGrant> {
+    const COLUMNS: List = &["revoked_at", "revoked_reason", "revocation"];
+    const WRITTEN: List = &[];
+
+    fn read_as(row: &dyn Columns, names: &mut Names) -> Result<Self, StoreError> {
+        let (at, reason, outcome): (_, _, Option<_>) =
+            (next(row, names)?, next(row, names)?, next(row, names)?);
+        let Some(at) = at else { return Ok(None) };
+        let outcome = outcome.ok_or(StoreError::Corrupt("revocation"))?;
+        Ok(Some(RevokedGrant { at, reason, outcome }))
+    }
+
+    fn write<'a>(&'a self, _values: &mut Vec<Value<'a>>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
