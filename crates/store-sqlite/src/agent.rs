@@ -4,24 +4,23 @@ use alter_core::{
     Agent, AgentCreated, AgentId, AgentStatus, AgentStore, ApiKey, AppId, AuditEntry, CallNonce, Hash,
     Idempotency, KeyAdded, KeyId, KeyRevoked, Micros, Saved, StoreError, agent::AGENT_KEYS_MAX,
 };
+use alter_rows::{
+    Column, Noun,
+    sql::Piece::{After, Names, Places},
+    storable::{counter, json},
+};
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use crate::{
     SqliteStore,
     audit::append,
-    column::{counter, json, parsed, read_counter, read_hash, read_json, read_text, read_time, text},
     fault::Fault,
-    key::{insert as insert_key, key_columns, read_key},
+    key::insert as insert_key,
+    row::{bound, sql},
     statement::{all, one, run},
     store::record_nonce_if,
 };
-
-macro_rules! columns {
-    () => {
-        "id, app_id, name, status, data, version, created_at, updated_at"
-    };
-}
 
 #[async_trait]
 impl AgentStore for SqliteStore {
@@ -42,8 +41,8 @@ impl AgentStore for SqliteStore {
     }
 
     async fn get_agent(&self, app: AppId, id: AgentId) -> Result<Option<Agent>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM agents WHERE id = ?1 AND app_id = ?2");
-        self.read(|c| one(c, sql, [id.to_string(), app.to_string()], read_agent)).await
+        let sql = sql!("SELECT {} FROM agents WHERE id = ?1 AND app_id = ?2", Names(Agent::COLUMNS));
+        self.read(|c| one(c, sql, [id.to_string(), app.to_string()], Agent::read)).await
     }
 
     async fn find_agent(&self, app: AppId, name: &str) -> Result<Option<Agent>, StoreError> {
@@ -57,17 +56,16 @@ impl AgentStore for SqliteStore {
         limit: u32,
         offset: u32,
     ) -> Result<(Vec<Agent>, u64), StoreError> {
-        let page = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM agents WHERE app_id = ?1 AND (?2 OR status <> 'revoked')
-              ORDER BY created_at, id LIMIT ?3 OFFSET ?4"
+        let page = sql!(
+            "SELECT {} FROM agents WHERE app_id = ?1 AND (?2 OR status <> 'revoked')
+             ORDER BY created_at, id LIMIT ?3 OFFSET ?4",
+            Names(Agent::COLUMNS),
         );
         let count = "SELECT COUNT(*) AS n FROM agents WHERE app_id = ?1 AND (?2 OR status <> 'revoked')";
         self.read(|c| {
             let app = app.to_string();
-            let agents = all(c, page, params![app, revoked_too, limit, offset], read_agent)?;
-            let total = one(c, count, params![app, revoked_too], |row| read_counter(row, "n"))?;
+            let agents = all(c, page, params![app, revoked_too, limit, offset], Agent::read)?;
+            let total = one(c, count, params![app, revoked_too], |row| row.get("n"))?;
             Ok((agents, total.unwrap_or_default()))
         })
         .await
@@ -108,12 +106,11 @@ impl AgentStore for SqliteStore {
     }
 
     async fn list_agent_keys(&self, app: AppId, agent: AgentId) -> Result<Vec<ApiKey>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            key_columns!(),
-            " FROM api_keys WHERE agent_id = ?1 AND app_id = ?2 ORDER BY created_at DESC, id"
+        let sql = sql!(
+            "SELECT {} FROM api_keys WHERE agent_id = ?1 AND app_id = ?2 ORDER BY created_at DESC, id",
+            Names(ApiKey::COLUMNS)
         );
-        self.read(|c| all(c, sql, [agent.to_string(), app.to_string()], read_key)).await
+        self.read(|c| all(c, sql, [agent.to_string(), app.to_string()], ApiKey::read)).await
     }
 
     async fn revoke_agent_key(
@@ -139,15 +136,15 @@ impl AgentStore for SqliteStore {
         deprecated_at: Option<Micros>,
         audit: AuditEntry,
     ) -> Result<Option<ApiKey>, StoreError> {
-        let sql = concat!(
+        let sql = sql!(
             "UPDATE api_keys SET deprecated_at = ?4
-             WHERE id = ?3 AND agent_id = ?2 AND app_id = ?1 AND revoked_at IS NULL RETURNING ",
-            key_columns!()
+             WHERE id = ?3 AND agent_id = ?2 AND app_id = ?1 AND revoked_at IS NULL RETURNING {}",
+            Names(ApiKey::COLUMNS)
         );
         self.write(move |c| {
             let values =
                 params![app.to_string(), agent.to_string(), key.to_string(), deprecated_at.map(|at| at.0)];
-            let changed = one(c, sql, values, read_key)?;
+            let changed = one(c, sql, values, ApiKey::read)?;
             record_nonce_if(changed.is_some(), c, call)?;
             if changed.is_some() {
                 append(c, &audit)?;
@@ -173,47 +170,35 @@ fn create(
     if named(c, agent.app_id, &agent.name)?.is_some() {
         return Ok(AgentCreated::NameTaken);
     }
-    let sql = concat!(
-        "INSERT INTO agents (",
-        columns!(),
-        ", idempotency_key, idempotency_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+    let sql = sql!(
+        "INSERT INTO agents ({}, idempotency_key, idempotency_hash) VALUES ({}, {}, {})",
+        Names(Agent::WRITTEN),
+        Places(Agent::WRITTEN),
+        After(Agent::WRITTEN, 1),
+        After(Agent::WRITTEN, 2),
     );
-    let values = params![
-        agent.id.to_string(),
-        agent.app_id.to_string(),
-        text(&agent.name)?,
-        agent.status.as_str(),
-        json(&agent.data)?,
-        counter(agent.version)?,
-        agent.created_at.0,
-        agent.updated_at.0,
-        idempotency.map(|i| text(&i.key)).transpose()?,
-        idempotency.map(|i| i.body_hash),
-    ];
-    run(c, sql, values)?;
+    let (same_key, same_body) = (idempotency.map(|i| i.key.clone()), idempotency.map(|i| i.body_hash));
+    let values = agent.values()?.into_iter().chain([same_key.value()?, same_body.value()?]);
+    run(c, sql, bound(values))?;
     insert_key(c, key)?;
     append(c, audit)?;
     Ok(AgentCreated::Stored)
 }
 
 fn by_idempotency_key(c: &Connection, app: AppId, key: &str) -> Result<Option<(Agent, Hash)>, Fault> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        ", idempotency_hash FROM agents WHERE app_id = ?1 AND idempotency_key = ?2"
+    let sql = sql!(
+        "SELECT {}, idempotency_hash FROM agents WHERE app_id = ?1 AND idempotency_key = ?2",
+        Names(Agent::COLUMNS)
     );
-    one(c, sql, params![app.to_string(), key], |row| {
-        Ok((read_agent(row)?, read_hash(row, "idempotency_hash")?))
-    })
+    one(c, sql, params![app.to_string(), key], |row| Ok((Agent::read(row)?, row.get("idempotency_hash")?)))
 }
 
 fn named(c: &Connection, app: AppId, name: &str) -> Result<Option<Agent>, Fault> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM agents WHERE app_id = ?1 AND name = ?2 AND status <> 'revoked'"
+    let sql = sql!(
+        "SELECT {} FROM agents WHERE app_id = ?1 AND name = ?2 AND status <> 'revoked'",
+        Names(Agent::COLUMNS)
     );
-    one(c, sql, params![app.to_string(), name], read_agent)
+    one(c, sql, params![app.to_string(), name], Agent::read)
 }
 
 fn save(c: &Connection, agent: &Agent, audit: &AuditEntry) -> Result<Saved, Fault> {
@@ -245,7 +230,7 @@ fn save(c: &Connection, agent: &Agent, audit: &AuditEntry) -> Result<Saved, Faul
 
 fn live_keys(c: &Connection, agent: AgentId) -> Result<u64, Fault> {
     let sql = "SELECT COUNT(*) AS n FROM api_keys WHERE agent_id = ?1 AND revoked_at IS NULL";
-    Ok(one(c, sql, [agent.to_string()], |row| read_counter(row, "n"))?.unwrap_or_default())
+    Ok(one(c, sql, [agent.to_string()], |row| row.get("n"))?.unwrap_or_default())
 }
 
 fn revoke_key(
@@ -255,10 +240,12 @@ fn revoke_key(
     force: bool,
     audit: &AuditEntry,
 ) -> Result<KeyRevoked, Fault> {
-    let find =
-        concat!("SELECT ", key_columns!(), " FROM api_keys WHERE id = ?3 AND agent_id = ?2 AND app_id = ?1");
+    let find = sql!(
+        "SELECT {} FROM api_keys WHERE id = ?3 AND agent_id = ?2 AND app_id = ?1",
+        Names(ApiKey::COLUMNS)
+    );
     let values = params![app.to_string(), agent.to_string(), key.to_string()];
-    let Some(mut found) = one(c, find, values, read_key)? else { return Ok(KeyRevoked::NotFound) };
+    let Some(mut found) = one(c, find, values, ApiKey::read)? else { return Ok(KeyRevoked::NotFound) };
     if found.revoked_at.is_some() {
         return Ok(KeyRevoked::Already(Box::new(found)));
     }
@@ -282,31 +269,4 @@ pub(crate) fn is_active(c: &Connection, app: AppId, id: AgentId, version: u64) -
     let sql = "SELECT id FROM agents WHERE id = ?1 AND app_id = ?2 AND version = ?3 AND status = 'active'";
     let values = params![id.to_string(), app.to_string(), counter(version)?];
     Ok(one(c, sql, values, |_| Ok(()))?.is_some())
-}
-
-pub(crate) fn read_agent(row: &Row<'_>) -> Result<Agent, Fault> {
-    Ok(Agent {
-        id: parsed(row, "id", AgentId::parse)?,
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        name: read_text(row, "name")?,
-        status: parsed(row, "status", AgentStatus::parse)?,
-        data: read_json(row, "data")?,
-        version: read_counter(row, "version")?,
-        created_at: read_time(row, "created_at")?,
-        updated_at: read_time(row, "updated_at")?,
-    })
-}
-
-/// The agent beside its key, under the names of that join.
-pub(crate) fn read_agent_of_key(row: &Row<'_>, id: AgentId, app_id: AppId) -> Result<Agent, Fault> {
-    Ok(Agent {
-        id,
-        app_id,
-        name: read_text(row, "agent_name")?,
-        status: parsed(row, "agent_status", AgentStatus::parse)?,
-        data: read_json(row, "agent_data")?,
-        version: read_counter(row, "agent_version")?,
-        created_at: read_time(row, "agent_created_at")?,
-        updated_at: read_time(row, "agent_updated_at")?,
-    })
 }

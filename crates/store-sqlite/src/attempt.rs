@@ -2,36 +2,34 @@
 //! row, every other gets `false` and changes nothing.
 
 use alter_core::{
-    AppId, Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, ConfigId, Consumed,
-    Ended, Failure, Hash, Micros, Saved, Session, SessionId, StoreError,
+    Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, Consumed, Ended, Failure,
+    Hash, Micros, Saved, Session, SessionId, StoreError,
+};
+use alter_rows::{
+    Noun,
+    session::Save,
+    sql::Piece::{Names, Places},
 };
 use async_trait::async_trait;
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{Connection, Params, params};
 
 use crate::{
     SqliteStore,
     audit::append,
-    column::{json, parsed, read_hash, read_json, read_text, read_time, text},
     data_key::refuse_retired,
     delegation,
     fault::Fault,
     grant,
-    session::{Save, change},
+    row::{bound, sql},
+    session::{change, save},
     statement::{all, one, run},
 };
 
-macro_rules! columns {
-    () => {
-        "id, sid, app_id, config_id, state_hash, verifier, nonce, redirect_uri, scopes, created_at, expires_at,
-         status, status_at, body"
-    };
-}
-
 /// With the words of the index `attempts_stuck`: otherwise it is not used.
-const STUCK: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM attempts WHERE status IN ('consumed', 'sent') AND status_at < ?1 ORDER BY status_at, id LIMIT ?2"
+const STUCK: &str = sql!(
+    "SELECT {} FROM attempts
+     WHERE status IN ('consumed', 'sent') AND status_at < ?1 ORDER BY status_at, id LIMIT ?2",
+    Names(Attempt::COLUMNS),
 );
 
 #[async_trait]
@@ -40,7 +38,7 @@ impl AttemptStore for SqliteStore {
         let saved = Save::of(session)?;
         self.write(move |c| {
             refuse_retired(c, attempt.app_id, [Some(&attempt.verifier)])?;
-            if !saved.save(c)?.is_done() {
+            if !save(c, &saved)?.is_done() {
                 return Ok(Saved::Moved);
             }
             insert(c, &attempt)?;
@@ -50,8 +48,8 @@ impl AttemptStore for SqliteStore {
     }
 
     async fn find_attempt(&self, state_hash: &Hash) -> Result<Option<Attempt>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM attempts WHERE state_hash = ?1");
-        self.read(|c| one(c, sql, [state_hash], read_attempt)).await
+        let sql = sql!("SELECT {} FROM attempts WHERE state_hash = ?1", Names(Attempt::COLUMNS));
+        self.read(|c| one(c, sql, [state_hash], Attempt::read)).await
     }
 
     async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<Consumed, StoreError> {
@@ -75,8 +73,7 @@ impl AttemptStore for SqliteStore {
         // `status_at` stays: it tells since when the attempt has been `sent`.
         let sql = "UPDATE attempts SET body = ?2 WHERE id = ?1 AND status = 'sent' RETURNING app_id";
         self.write(move |c| {
-            let app =
-                one(c, sql, params![id.to_string(), sealed], |row| parsed(row, "app_id", AppId::parse))?;
+            let app = one(c, sql, params![id.to_string(), sealed], |row| row.get("app_id"))?;
             let Some(app) = app else { return Ok(Saved::Moved) };
             refuse_retired(c, app, [Some(&sealed)])?;
             Ok(Saved::Done)
@@ -116,7 +113,7 @@ impl AttemptStore for SqliteStore {
     }
 
     async fn list_stuck_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError> {
-        self.read(|c| all(c, STUCK, params![before.0, limit], read_attempt)).await
+        self.read(|c| all(c, STUCK, params![before.0, limit], Attempt::read)).await
     }
 }
 
@@ -141,52 +138,14 @@ fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<Ended, Fault
 
 /// Moves an attempt by a statement that answers its session.
 fn moved(c: &Connection, sql: &str, values: impl Params) -> Result<Option<SessionId>, Fault> {
-    one(c, sql, values, |row| parsed(row, "sid", SessionId::parse))
+    one(c, sql, values, |row| row.get("sid"))
 }
 
-fn insert(c: &Connection, t: &Attempt) -> Result<(), Fault> {
-    let sql = concat!(
-        "INSERT INTO attempts (",
-        columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-    );
-    let values = params![
-        t.id.to_string(),
-        t.sid.as_str(),
-        t.app_id.to_string(),
-        t.config_id.as_str(),
-        t.state_hash,
-        t.verifier,
-        text(&t.nonce)?,
-        text(&t.redirect_uri)?,
-        json(&t.scopes)?,
-        t.created_at.0,
-        t.expires_at.0,
-        t.status.as_str(),
-        t.status_at.0,
-        t.body,
-    ];
-    run(c, sql, values)?;
+fn insert(c: &Connection, attempt: &Attempt) -> Result<(), Fault> {
+    let sql =
+        sql!("INSERT INTO attempts ({}) VALUES ({})", Names(Attempt::WRITTEN), Places(Attempt::WRITTEN));
+    run(c, sql, bound(attempt.values()?))?;
     Ok(())
-}
-
-fn read_attempt(row: &Row<'_>) -> Result<Attempt, Fault> {
-    Ok(Attempt {
-        id: parsed(row, "id", AttemptId::parse)?,
-        sid: parsed(row, "sid", SessionId::parse)?,
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        config_id: parsed(row, "config_id", ConfigId::parse)?,
-        state_hash: read_hash(row, "state_hash")?,
-        verifier: row.get("verifier")?,
-        nonce: read_text(row, "nonce")?,
-        redirect_uri: read_text(row, "redirect_uri")?,
-        scopes: read_json(row, "scopes")?,
-        created_at: read_time(row, "created_at")?,
-        expires_at: read_time(row, "expires_at")?,
-        status: parsed(row, "status", AttemptStatus::parse)?,
-        status_at: read_time(row, "status_at")?,
-        body: row.get("body")?,
-    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::{
     OpenError,
     audit::append,
-    column::{parsed, read_hash},
     connection,
     fault::Fault,
     migrate,
@@ -174,10 +173,9 @@ fn differences(c: &Connection, at: Micros) -> Result<Vec<Difference>, Fault> {
     let head = |heads: &[(AppId, Anchor)], app| {
         heads.iter().find(|(id, _)| *id == app).map_or(Anchor::START, |(_, head)| *head)
     };
-    let apps =
-        all(c, "SELECT id FROM main.apps ORDER BY created_at, id", [], |r| parsed(r, "id", AppId::parse))?;
+    let apps = all(c, "SELECT id FROM main.apps ORDER BY created_at, id", [], |row| row.get("id"))?;
     apps.into_iter()
-        .map(|app| {
+        .map(|app: AppId| {
             let id = app.to_string();
             Ok(Difference {
                 app,
@@ -229,7 +227,7 @@ const REVOKE_AGENTS: &str = "UPDATE main.agents SET status = 'revoked', version 
     WHERE r.id = agents.id AND agents.app_id = ?1 AND r.status = 'revoked' AND agents.status <> 'revoked'";
 
 fn grants(c: &Connection, sql: &str, app: &str) -> Result<Vec<GrantId>, Fault> {
-    all(c, sql, [app], |row| parsed(row, "id", GrantId::parse))
+    all(c, sql, [app], |row| row.get("id"))
 }
 
 fn revoke_grants(c: &Connection, app: AppId, at: Micros) -> Result<Vec<GrantId>, Fault> {
@@ -259,9 +257,10 @@ fn record(c: &Connection, differences: &[Difference], at: Micros) -> Result<(), 
 /// A copy may have the schema from before the chain.
 fn heads(c: &Connection, schema: &str) -> Result<Vec<(AppId, Anchor)>, Fault> {
     let sql = format!("SELECT * FROM {schema}.audit_heads ORDER BY app_id");
+    let chained = c.prepare(&sql)?.column_count() > 2;
     all(c, &sql, [], |row| {
-        let hash = if row.as_ref().column_count() > 2 { read_hash(row, "hash")? } else { CHAIN_START };
-        Ok((parsed(row, "app_id", AppId::parse)?, Anchor { seq: row.get("seq")?, hash }))
+        let hash = if chained { row.get("hash")? } else { CHAIN_START };
+        Ok((row.get("app_id")?, Anchor { seq: row.get("seq")?, hash }))
     })
 }
 

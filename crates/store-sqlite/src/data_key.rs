@@ -4,34 +4,32 @@ use alter_core::{
     AddDataKey, AppId, AuditEntry, DataKeyId, DataKeyStore, Micros, ReplaceRootKey, Retired, Saved,
     SealedColumn, SealedValue, StoreError, StoredDataKey, data_key::KEY_ID_AT,
 };
+use alter_rows::{Noun, sql::Piece::Names, storable::counter};
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use crate::{
     SqliteStore,
     audit::append,
-    column::{counter, parsed, read_counter, read_optional_time, read_text, read_time},
     fault::Fault,
+    row::sql,
     statement::{all, one, run},
 };
-
-macro_rules! columns {
-    () => {
-        "app_id, key_id, wrapped, created_at, retired_at"
-    };
-}
 
 #[async_trait]
 impl DataKeyStore for SqliteStore {
     async fn list_data_keys(&self, app: AppId) -> Result<Vec<StoredDataKey>, StoreError> {
-        let sql =
-            concat!("SELECT ", columns!(), " FROM data_keys WHERE app_id = ?1 ORDER BY created_at, key_id");
-        self.read(|c| all(c, sql, [app.to_string()], read_key)).await
+        let sql = sql!(
+            "SELECT {} FROM data_keys WHERE app_id = ?1 ORDER BY created_at, key_id",
+            Names(StoredDataKey::COLUMNS)
+        );
+        self.read(|c| all(c, sql, [app.to_string()], StoredDataKey::read)).await
     }
 
     async fn get_data_key(&self, app: AppId, key: DataKeyId) -> Result<Option<StoredDataKey>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM data_keys WHERE app_id = ?1 AND key_id = ?2");
-        self.read(|c| one(c, sql, params![app.to_string(), key], read_key)).await
+        let sql =
+            sql!("SELECT {} FROM data_keys WHERE app_id = ?1 AND key_id = ?2", Names(StoredDataKey::COLUMNS));
+        self.read(|c| one(c, sql, params![app.to_string(), key], StoredDataKey::read)).await
     }
 
     async fn add_data_key(&self, add: AddDataKey) -> Result<Saved, StoreError> {
@@ -64,8 +62,8 @@ impl DataKeyStore for SqliteStore {
             all(c, &list_sql(column), params![app.to_string(), key, after, limit], |row| {
                 Ok(SealedValue {
                     column,
-                    row: read_text(row, "row")?,
-                    generation: read_counter(row, "generation")?,
+                    row: row.get("row")?,
+                    generation: row.get("generation")?,
                     sealed: row.get("sealed")?,
                 })
             })
@@ -165,7 +163,7 @@ fn count(c: &Connection, app: AppId, key: DataKeyId) -> Result<u64, Fault> {
         let (table, name) = (column.table(), column.column());
         let sql =
             format!("SELECT COUNT(*) AS n FROM {table} WHERE app_id = ?1 AND substr({name}, 7, 16) = ?2");
-        sum += one(c, &sql, params![app.to_string(), key], |row| read_counter(row, "n"))?.unwrap_or(0);
+        sum += one(c, &sql, params![app.to_string(), key], |row| row.get::<u64>("n"))?.unwrap_or(0);
     }
     Ok(sum)
 }
@@ -208,25 +206,13 @@ fn replace_root(c: &Connection, replace: &ReplaceRootKey) -> Result<(), Fault> {
         let in_use = "UPDATE apps SET wrapped_key = ?3 WHERE id = ?1 AND wrapped_key = ?2";
         current += run(c, in_use, params![app, key.wrapped, wrapped])?;
     }
-    let how_many = |sql| one(c, sql, [], |row| read_counter(row, "n")).map(Option::unwrap_or_default);
+    let how_many = |sql| one(c, sql, [], |row| row.get::<u64>("n")).map(Option::unwrap_or_default);
     let keys = how_many("SELECT COUNT(*) AS n FROM data_keys WHERE retired_at IS NULL")?;
     let apps = how_many("SELECT COUNT(*) AS n FROM apps")?;
     if (keys, apps) != (replace.keys.len() as u64, current as u64) {
         return Err(StoreError::Moved.into());
     }
     replace.audit.iter().try_for_each(|entry| append(c, entry))
-}
-
-fn read_key(row: &Row<'_>) -> Result<StoredDataKey, Fault> {
-    let retired_at = read_optional_time(row, "retired_at")?;
-    let key_id = row.get_ref("key_id")?.as_blob().ok().and_then(|id| id.try_into().ok());
-    Ok(StoredDataKey {
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        key_id: key_id.ok_or(Fault::corrupt("key_id"))?,
-        wrapped: if retired_at.is_some() { None } else { Some(row.get("wrapped")?) },
-        created_at: read_time(row, "created_at")?,
-        retired_at,
-    })
 }
 
 #[cfg(test)]

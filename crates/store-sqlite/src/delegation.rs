@@ -3,22 +3,28 @@
 use alter_core::{
     AgentId, AppId, AuditEntry, CallNonce, Changed, Delegation, DelegationStore, GrantId, Micros, StoreError,
 };
+use alter_rows::{
+    Noun,
+    sql::Piece::{Excluded, Names, Of, Places},
+};
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use crate::{
     SqliteStore, agent,
     audit::append,
-    column::{json, parsed, read_json, read_time},
     fault::Fault,
+    row::{bound, sql},
     statement::{one, run},
     store::record_nonce,
 };
 
 /// Joined with the grant, which tells the app.
-const FIND: &str = "SELECT d.grant_id, d.agent_id, d.scopes, d.created_at
-    FROM delegations d JOIN grants g ON g.id = d.grant_id
-    WHERE d.agent_id = ?1 AND d.grant_id = ?2 AND d.revoked_at IS NULL AND g.app_id = ?3 AND g.status = 'active'";
+const FIND: &str = sql!(
+    "SELECT {} FROM delegations d JOIN grants g ON g.id = d.grant_id
+     WHERE d.agent_id = ?1 AND d.grant_id = ?2 AND d.revoked_at IS NULL AND g.app_id = ?3 AND g.status = 'active'",
+    Of("d.", Delegation::COLUMNS),
+);
 
 #[async_trait]
 impl DelegationStore for SqliteStore {
@@ -61,7 +67,7 @@ pub(crate) fn find(
     grant: GrantId,
     agent: AgentId,
 ) -> Result<Option<Delegation>, Fault> {
-    one(c, FIND, [agent.to_string(), grant.to_string(), app.to_string()], read_delegation)
+    one(c, FIND, [agent.to_string(), grant.to_string(), app.to_string()], Delegation::read)
 }
 
 /// Writes one; approving again replaces what was approved before and takes back a revocation.
@@ -72,17 +78,14 @@ pub(crate) fn put(c: &Connection, app: AppId, delegation: &Delegation) -> Result
     if !agent::is_live(c, app, delegation.agent_id)? {
         return Err(StoreError::Moved.into());
     }
-    let sql = "INSERT INTO delegations (agent_id, grant_id, scopes, created_at, revoked_at)
-               VALUES (?1, ?2, ?3, ?4, NULL)
-               ON CONFLICT (agent_id, grant_id) DO UPDATE SET
-                   scopes = excluded.scopes, created_at = excluded.created_at, revoked_at = NULL";
-    let values = params![
-        delegation.agent_id.to_string(),
-        delegation.grant_id.to_string(),
-        json(&delegation.scopes)?,
-        delegation.created_at.0,
-    ];
-    run(c, sql, values)?;
+    let sql = sql!(
+        "INSERT INTO delegations ({}, revoked_at) VALUES ({}, NULL)
+         ON CONFLICT (agent_id, grant_id) DO UPDATE SET {}, revoked_at = NULL",
+        Names(Delegation::WRITTEN),
+        Places(Delegation::WRITTEN),
+        Excluded(Delegation::WRITTEN, &["agent_id", "grant_id"]),
+    );
+    run(c, sql, bound(delegation.values()?))?;
     Ok(())
 }
 
@@ -91,13 +94,4 @@ pub(crate) fn revoke_all_of(c: &Connection, grant: GrantId, at: Micros) -> Resul
     let sql = "UPDATE delegations SET revoked_at = ?2 WHERE grant_id = ?1 AND revoked_at IS NULL";
     run(c, sql, params![grant.to_string(), at.0])?;
     Ok(())
-}
-
-fn read_delegation(row: &Row<'_>) -> Result<Delegation, Fault> {
-    Ok(Delegation {
-        grant_id: parsed(row, "grant_id", GrantId::parse)?,
-        agent_id: parsed(row, "agent_id", AgentId::parse)?,
-        scopes: read_json(row, "scopes")?,
-        created_at: read_time(row, "created_at")?,
-    })
 }

@@ -1,60 +1,49 @@
 //! Grants and their sealed credentials. Every statement names the app (T72).
 
 use alter_core::{
-    AgentId, AppId, ConfigId, Credential, Grant, GrantFilter, GrantId, GrantStore, Level, ListedGrant,
-    Principal, ReleaseCredential, RevocationOutcome, RevokedGrant, Saved, StoreError, grant::LAST_USED_STEP,
+    AgentId, AppId, Grant, GrantFilter, GrantId, GrantStore, ListedGrant, Micros, Principal,
+    ReleaseCredential, Saved, StoreError, grant::LAST_USED_STEP,
+};
+use alter_rows::{
+    Columns, Noun,
+    grant::{IDENTITY, KEPT},
+    sql::Piece::{Names, Of, Place, Places, Same, Set},
+    storable::counter,
 };
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, ToSql, named_params, params};
+use rusqlite::{Connection, ToSql, params};
 
 use crate::{
     SqliteStore, agent,
     audit::append,
-    column::{
-        counter, json, optional_text, parsed, read_counter, read_json, read_optional_time, read_text,
-        read_time, text,
-    },
     data_key::refuse_retired,
     delegation,
     fault::Fault,
+    row::{bound, sql},
     statement::{all, one, run},
     store::{record_nonce, refuse_known_nonce},
 };
 
-macro_rules! columns {
-    () => {
-        "g.id, g.app_id, g.principal, g.provider, g.config_id, g.subject, g.account_identifier,
-         g.account_display_name, g.label, g.scopes, g.missing_scopes, g.level, g.created_at, g.updated_at,
-         g.last_used_at, g.revoked_at, g.revoked_reason, g.revocation, g.generation, g.token_type,
-         g.credential_expires_at, g.access_token, g.refresh_token, g.id_token"
-    };
-}
+const INSERT: &str = sql!(
+    "INSERT INTO grants ({}, status) VALUES ({}, 'active')",
+    Names(Grant::WRITTEN),
+    Places(Grant::WRITTEN)
+);
 
-const INSERT: &str =
-    "INSERT INTO grants (id, app_id, principal, provider, config_id, subject, account_identifier,
-                         account_display_name, label, scopes, missing_scopes, level, created_at, updated_at, status,
-                         generation, token_type, credential_expires_at, access_token, refresh_token, id_token)
-     VALUES (:id, :app_id, :principal, :provider, :config_id, :subject, :account_identifier,
-             :account_display_name, :label, :scopes, :missing_scopes, :level, :created_at, :updated_at, 'active',
-             :generation, :token_type, :credential_expires_at, :access_token, :refresh_token, :id_token)";
-
-/// Everything but what makes the grant this grant: id, app, principal, provider, subject, and when it was made.
-const REPLACE: &str = "UPDATE grants SET
-        config_id = :config_id, account_identifier = :account_identifier,
-        account_display_name = :account_display_name, label = :label, scopes = :scopes,
-        missing_scopes = :missing_scopes, level = :level, updated_at = :updated_at, generation = :generation,
-        token_type = :token_type, credential_expires_at = :credential_expires_at, access_token = :access_token,
-        refresh_token = :refresh_token, id_token = :id_token
-    WHERE id = :id AND app_id = :app_id AND principal = :principal AND provider = :provider
-      AND subject = :subject AND generation = :generation - 1 AND status = 'active'";
+const REPLACE: &str = sql!(
+    "UPDATE grants SET {} WHERE {} AND generation = {} - 1 AND status = 'active'",
+    Set(Grant::WRITTEN, KEPT),
+    Same(Grant::WRITTEN, IDENTITY),
+    Place(Grant::WRITTEN, "generation"),
+);
 
 const OF_ACCOUNT: &str = "SELECT id FROM grants WHERE app_id = ?1 AND provider = ?2 AND subject = ?3 AND status = 'active' LIMIT 1";
 
 #[async_trait]
 impl GrantStore for SqliteStore {
     async fn get_grant(&self, app: AppId, id: GrantId) -> Result<Option<Grant>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = ?1 AND g.app_id = ?2");
-        self.read(|c| one(c, sql, [id.to_string(), app.to_string()], read_grant)).await
+        let sql = sql!("SELECT {} FROM grants WHERE id = ?1 AND app_id = ?2", Names(Grant::COLUMNS));
+        self.read(|c| one(c, sql, [id.to_string(), app.to_string()], Grant::read)).await
     }
 
     async fn find_grant(
@@ -64,14 +53,13 @@ impl GrantStore for SqliteStore {
         provider: &str,
         subject: &str,
     ) -> Result<Option<Grant>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM grants g
-              WHERE g.app_id = ?1 AND g.principal = ?2 AND g.provider = ?3 AND g.subject = ?4 AND g.status = 'active'"
+        let sql = sql!(
+            "SELECT {} FROM grants
+             WHERE app_id = ?1 AND principal = ?2 AND provider = ?3 AND subject = ?4 AND status = 'active'",
+            Names(Grant::COLUMNS),
         );
         self.read(|c| {
-            one(c, sql, params![app.to_string(), principal.to_text(), provider, subject], read_grant)
+            one(c, sql, params![app.to_string(), principal.to_text(), provider, subject], Grant::read)
         })
         .await
     }
@@ -85,15 +73,14 @@ impl GrantStore for SqliteStore {
     ) -> Result<Vec<ListedGrant>, StoreError> {
         self.read(|c| {
             let page: [(&str, &dyn ToSql); 2] = [(":limit", &limit), (":offset", &offset)];
-            let grants = looked_up(c, &list_sql(filter), app, filter, &page, read_grant)?;
+            let grants = looked_up(c, &list_sql(filter), app, filter, &page, Grant::read)?;
             grants.into_iter().map(|grant| listed(c, grant, filter.agent)).collect()
         })
         .await
     }
 
     async fn count_grants(&self, app: AppId, filter: &GrantFilter) -> Result<u64, StoreError> {
-        let count =
-            |c: &Connection| looked_up(c, &count_sql(filter), app, filter, &[], |row| read_counter(row, "n"));
+        let count = |c: &Connection| looked_up(c, &count_sql(filter), app, filter, &[], |row| row.get("n"));
         self.read(|c| Ok(count(c)?.first().copied().unwrap_or_default())).await
     }
 
@@ -116,7 +103,7 @@ impl GrantStore for SqliteStore {
 }
 
 fn list_sql(filter: &GrantFilter) -> String {
-    let columns = columns!();
+    let columns = sql!("{}", Of("g.", Grant::COLUMNS));
     let order = "ORDER BY g.created_at DESC, g.id DESC LIMIT :limit OFFSET :offset";
     format!("SELECT {columns} {} {order}", lookup(filter))
 }
@@ -152,7 +139,7 @@ fn looked_up<T>(
     app: AppId,
     filter: &GrantFilter,
     more: &[(&str, &dyn ToSql)],
-    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+    read: impl Fn(&dyn Columns) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, Fault> {
     let GrantFilter { principal, agent, provider, status, account, label } = filter;
     let (app, principal) = (app.to_string(), principal.map(Principal::to_text));
@@ -174,7 +161,7 @@ fn looked_up<T>(
 fn listed(c: &Connection, grant: Grant, agent: Option<AgentId>) -> Result<ListedGrant, Fault> {
     let sql = "SELECT agent_id FROM delegations WHERE grant_id = ?1 AND revoked_at IS NULL ORDER BY agent_id";
     let agents = match grant.revoked {
-        None => all(c, sql, [grant.id.to_string()], |row| parsed(row, "agent_id", AgentId::parse))?,
+        None => all(c, sql, [grant.id.to_string()], |row| row.get("agent_id"))?,
         Some(_) => Vec::new(),
     };
     let delegation = match agent {
@@ -189,7 +176,7 @@ fn release_in(c: &Connection, release: &ReleaseCredential) -> Result<Saved, Faul
     let ReleaseCredential { call, app_id, grant_id, generation, agent, at, audit } = release;
     let sql = "SELECT last_used_at FROM grants WHERE id = ?1 AND app_id = ?2 AND generation = ?3 AND status = 'active'";
     let values = params![grant_id.to_string(), app_id.to_string(), counter(*generation)?];
-    let last_used = one(c, sql, values, |row| read_optional_time(row, "last_used_at"))?;
+    let last_used = one(c, sql, values, |row| row.get::<Option<Micros>>("last_used_at"))?;
     let delegated = match agent {
         None => true,
         Some((agent, version)) => {
@@ -218,70 +205,13 @@ pub(crate) fn put(c: &Connection, grant: &Grant) -> Result<(), Fault> {
     let sealed =
         [Some(&credential.access_token), credential.refresh_token.as_ref(), credential.id_token.as_ref()];
     refuse_retired(c, grant.app_id, sealed)?;
-    let values = named_params! {
-        ":id": grant.id.to_string(),
-        ":app_id": grant.app_id.to_string(),
-        ":principal": grant.principal.to_text(),
-        ":provider": text(&grant.provider)?,
-        ":config_id": grant.config_id.as_str(),
-        ":subject": text(&grant.subject)?,
-        ":account_identifier": text(&grant.account_identifier)?,
-        ":account_display_name": optional_text(grant.account_display_name.as_deref())?,
-        ":label": optional_text(grant.label.as_deref())?,
-        ":scopes": json(&grant.scopes)?,
-        ":missing_scopes": json(&grant.missing_scopes)?,
-        ":level": grant.level.as_str(),
-        ":updated_at": grant.updated_at.0,
-        ":generation": counter(credential.generation)?,
-        ":token_type": text(&credential.token_type)?,
-        ":credential_expires_at": credential.expires_at.map(|at| at.0),
-        ":access_token": credential.access_token,
-        ":refresh_token": credential.refresh_token,
-        ":id_token": credential.id_token,
-    };
+    let values = bound(grant.values()?);
     if credential.generation == 1 {
-        let created: (&str, &dyn ToSql) = (":created_at", &grant.created_at.0);
-        let values: Vec<_> = values.iter().copied().chain([created]).collect();
-        run(c, INSERT, values.as_slice())?;
+        run(c, INSERT, values)?;
     } else if run(c, REPLACE, values)? == 0 {
         return Err(StoreError::Moved.into());
     }
     Ok(())
-}
-
-fn read_grant(row: &Row<'_>) -> Result<Grant, Fault> {
-    Ok(Grant {
-        id: parsed(row, "id", GrantId::parse)?,
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        principal: parsed(row, "principal", Principal::parse)?,
-        provider: read_text(row, "provider")?,
-        config_id: parsed(row, "config_id", ConfigId::parse)?,
-        subject: read_text(row, "subject")?,
-        account_identifier: read_text(row, "account_identifier")?,
-        account_display_name: row.get("account_display_name")?,
-        label: row.get("label")?,
-        scopes: read_json(row, "scopes")?,
-        missing_scopes: read_json(row, "missing_scopes")?,
-        level: parsed(row, "level", Level::parse)?,
-        created_at: read_time(row, "created_at")?,
-        updated_at: read_time(row, "updated_at")?,
-        last_used_at: read_optional_time(row, "last_used_at")?,
-        revoked: read_revoked(row)?,
-        credential: Credential {
-            generation: read_counter(row, "generation")?,
-            token_type: read_text(row, "token_type")?,
-            expires_at: read_optional_time(row, "credential_expires_at")?,
-            access_token: row.get("access_token")?,
-            refresh_token: row.get("refresh_token")?,
-            id_token: row.get("id_token")?,
-        },
-    })
-}
-
-fn read_revoked(row: &Row<'_>) -> Result<Option<RevokedGrant>, Fault> {
-    let Some(at) = read_optional_time(row, "revoked_at")? else { return Ok(None) };
-    let outcome = parsed(row, "revocation", RevocationOutcome::parse)?;
-    Ok(Some(RevokedGrant { at, reason: row.get("revoked_reason")?, outcome }))
 }
 
 #[cfg(test)]

@@ -7,15 +7,15 @@
 //! Acknowledged means durable: a write is answered after its COMMIT has reached the disk (`synchronous=FULL`).
 //! The command line may write to the same file meanwhile; SQLite's own locks order the two.
 //!
-//! To add a table, add `migrations/NNNN_name.sql`, list it in [`migrate`], and write its statements in the noun's
-//! file. PostgreSQL must be able to do the same: name every column, upsert in one statement, rely on no rowid.
+//! To add a table, add `migrations/NNNN_name.sql`, list it in [`migrate`], list its columns in `alter-rows`, and write
+//! its statements in the noun's file. PostgreSQL must be able to do the same: name every column, upsert in one
+//! statement, rely on no rowid.
 
 mod agent;
 mod app;
 mod attempt;
 mod audit;
 pub mod backup;
-mod column;
 mod connection;
 mod data_key;
 mod delegation;
@@ -27,6 +27,7 @@ mod migrate;
 mod provider;
 mod readers;
 mod revocation;
+mod row;
 mod session;
 mod statement;
 mod store;

@@ -1,43 +1,44 @@
 //! Provider configurations: one per app and provider id.
 
 use alter_core::{AppId, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError};
+use alter_rows::{
+    Noun, Value,
+    sql::Piece::{Excluded, Names, Places},
+};
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use crate::{
     SqliteStore,
-    column::{counter, json, parsed, read_counter, read_json, read_text, read_time, text},
     data_key::refuse_retired,
     fault::Fault,
+    row::{bound, owned, sql},
     statement::{all, one, run},
 };
-
-macro_rules! columns {
-    () => {
-        "config_id, app_id, recipe, client_id, client_secret, generation, scopes, created_at, updated_at"
-    };
-}
 
 #[async_trait]
 impl ProviderStore for SqliteStore {
     async fn save_provider(&self, config: ProviderConfig) -> Result<ProviderConfig, StoreError> {
-        let (recipe, scopes) = (json(&config.recipe)?, json(&config.scopes)?);
-        self.write(move |c| save(c, &config, &recipe, &scopes)).await
+        let values = owned(config.values()?);
+        self.write(move |c| save(c, &config, values)).await
     }
 
     async fn get_provider(&self, config_id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM providers WHERE config_id = ?1");
-        self.read(|c| one(c, sql, [config_id.as_str()], read_provider)).await
+        let sql = sql!("SELECT {} FROM providers WHERE config_id = ?1", Names(ProviderConfig::COLUMNS));
+        self.read(|c| one(c, sql, [config_id.as_str()], ProviderConfig::read)).await
     }
 
     async fn list_provider_ids(&self, app: AppId) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT provider FROM providers WHERE app_id = ?1 ORDER BY provider";
-        self.read(|c| all(c, sql, [app.to_string()], |row| read_text(row, "provider"))).await
+        self.read(|c| all(c, sql, [app.to_string()], |row| row.get("provider"))).await
     }
 
     async fn list_providers(&self, app: AppId) -> Result<Vec<ProviderConfig>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM providers WHERE app_id = ?1 ORDER BY provider");
-        self.read(|c| all(c, sql, [app.to_string()], read_provider)).await
+        let sql = sql!(
+            "SELECT {} FROM providers WHERE app_id = ?1 ORDER BY provider",
+            Names(ProviderConfig::COLUMNS)
+        );
+        self.read(|c| all(c, sql, [app.to_string()], ProviderConfig::read)).await
     }
 
     async fn delete_provider(&self, app: AppId, provider: &str) -> Result<Changed, StoreError> {
@@ -47,48 +48,15 @@ impl ProviderStore for SqliteStore {
     }
 }
 
-fn save(
-    c: &Connection,
-    config: &ProviderConfig,
-    recipe: &str,
-    scopes: &str,
-) -> Result<ProviderConfig, Fault> {
+/// A provider that is configured again stays the same configuration, made when it was made.
+fn save(c: &Connection, config: &ProviderConfig, values: Vec<Value<'_>>) -> Result<ProviderConfig, Fault> {
     refuse_retired(c, config.app_id, [config.client_secret.as_ref()])?;
-    let sql = concat!(
-        "INSERT INTO providers (config_id, app_id, provider, recipe, client_id, client_secret, generation, scopes,
-                                created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-         ON CONFLICT (app_id, provider) DO UPDATE SET
-             recipe = excluded.recipe, client_id = excluded.client_id, client_secret = excluded.client_secret,
-             generation = excluded.generation, scopes = excluded.scopes, updated_at = excluded.updated_at
-         RETURNING ",
-        columns!()
+    let sql = sql!(
+        "INSERT INTO providers ({}) VALUES ({}) ON CONFLICT (app_id, provider) DO UPDATE SET {} RETURNING {}",
+        Names(ProviderConfig::WRITTEN),
+        Places(ProviderConfig::WRITTEN),
+        Excluded(ProviderConfig::WRITTEN, &["config_id", "app_id", "provider", "created_at"]),
+        Names(ProviderConfig::COLUMNS),
     );
-    let values = params![
-        config.config_id.as_str(),
-        config.app_id.to_string(),
-        text(&config.recipe.id)?,
-        recipe,
-        text(&config.client_id)?,
-        config.client_secret,
-        counter(config.generation)?,
-        scopes,
-        config.created_at.0,
-        config.updated_at.0,
-    ];
-    one(c, sql, values, read_provider)?.ok_or(Fault::corrupt("config_id"))
-}
-
-fn read_provider(row: &Row<'_>) -> Result<ProviderConfig, Fault> {
-    Ok(ProviderConfig {
-        config_id: parsed(row, "config_id", ConfigId::parse)?,
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        recipe: read_json(row, "recipe")?,
-        client_id: read_text(row, "client_id")?,
-        client_secret: row.get("client_secret")?,
-        generation: read_counter(row, "generation")?,
-        scopes: read_json(row, "scopes")?,
-        created_at: read_time(row, "created_at")?,
-        updated_at: read_time(row, "updated_at")?,
-    })
+    one(c, sql, bound(values), ProviderConfig::read)?.ok_or(Fault::corrupt("config_id"))
 }

@@ -1,19 +1,21 @@
 //! Running one statement: prepared once per connection, rows read by name.
 
-use rusqlite::{Connection, Params, Row};
+use alter_core::StoreError;
+use alter_rows::Columns;
+use rusqlite::{Connection, Params};
 
-use crate::fault::Fault;
+use crate::{fault::Fault, row::Row};
 
 /// The first row, if any.
 pub(crate) fn one<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
-    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+    read: impl Fn(&dyn Columns) -> Result<T, StoreError>,
 ) -> Result<Option<T>, Fault> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
-    rows.next()?.map(read).transpose()
+    Ok(rows.next()?.map(|row| read(&Row(row))).transpose()?)
 }
 
 /// Every row.
@@ -21,13 +23,13 @@ pub(crate) fn all<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
-    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+    read: impl Fn(&dyn Columns) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, Fault> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(read(row)?);
+        found.push(read(&Row(row))?);
     }
     Ok(found)
 }

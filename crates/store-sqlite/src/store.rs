@@ -12,7 +12,7 @@ use crate::{
 
 /// The value that tells the root key; `None` before `alter init` wrote one.
 pub(crate) fn key_check(c: &Connection) -> Result<Option<Vec<u8>>, Fault> {
-    one(c, "SELECT value FROM key_check WHERE id = 1", [], |row| Ok(row.get("value")?))
+    one(c, "SELECT value FROM key_check WHERE id = 1", [], |row| row.get("value"))
 }
 
 #[async_trait]

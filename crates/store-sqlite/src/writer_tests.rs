@@ -18,11 +18,7 @@ fn put(c: &Connection, name: &str) -> Result<(), Fault> {
 }
 
 async fn names(writer: &Writer) -> i64 {
-    writer
-        .run(|c| one(c, "SELECT COUNT(*) AS n FROM things", [], |row| Ok(row.get("n")?)))
-        .await
-        .unwrap()
-        .unwrap()
+    writer.run(|c| one(c, "SELECT COUNT(*) AS n FROM things", [], |row| row.get("n"))).await.unwrap().unwrap()
 }
 
 /// Holds the writer inside a first job, so that everything sent meanwhile shares its batch.
