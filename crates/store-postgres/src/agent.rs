@@ -8,27 +8,28 @@ use alter_core::{
     Idempotency, KeyAdded, KeyId, KeyRevoked, Micros, Saved, StoreError, agent::AGENT_KEYS_MAX,
     store::storable,
 };
+use alter_rows::{
+    Column, Noun,
+    sql::Piece::{After, Names, Places},
+    storable::{counter, json},
+};
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgRow};
+use sqlx::PgConnection;
 
 use crate::{
     PostgresStore,
     audit::append,
-    column::{counter, json, parsed, read_counter, read_hash, read_json, read_text, read_time, text},
     fault::Fault,
-    key::{self, key_columns, key_values, read_key},
+    key,
+    row::{bound, sql},
     statement::{one, run, values},
     store::record_nonce_if,
 };
 
-macro_rules! columns {
-    () => {
-        "id, app_id, name, status, data, version, created_at, updated_at"
-    };
-}
-
-const NAMED: &str =
-    concat!("SELECT ", columns!(), " FROM agents WHERE app_id = $1 AND name = $2 AND status <> 'revoked'");
+const NAMED: &str = sql!(
+    "SELECT {} FROM agents WHERE app_id = $1 AND name = $2 AND status <> 'revoked'",
+    Names(Agent::COLUMNS)
+);
 
 #[async_trait]
 impl AgentStore for PostgresStore {
@@ -52,15 +53,15 @@ impl AgentStore for PostgresStore {
     }
 
     async fn get_agent(&self, app: AppId, id: AgentId) -> Result<Option<Agent>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM agents WHERE id = $1 AND app_id = $2");
-        self.one(sql, values![id.to_string(), app.to_string()], read_agent).await
+        let sql = sql!("SELECT {} FROM agents WHERE id = $1 AND app_id = $2", Names(Agent::COLUMNS));
+        self.one(sql, values![id.to_string(), app.to_string()], Agent::read).await
     }
 
     async fn find_agent(&self, app: AppId, name: &str) -> Result<Option<Agent>, StoreError> {
         if !storable(name) {
             return Ok(None);
         }
-        self.one(NAMED, values![app.to_string(), name], read_agent).await
+        self.one(NAMED, values![app.to_string(), name], Agent::read).await
     }
 
     async fn list_agents(
@@ -70,17 +71,16 @@ impl AgentStore for PostgresStore {
         limit: u32,
         offset: u32,
     ) -> Result<(Vec<Agent>, u64), StoreError> {
-        let page = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM agents WHERE app_id = $1 AND ($2 OR status <> 'revoked')
-              ORDER BY created_at, id LIMIT $3 OFFSET $4"
+        let page = sql!(
+            "SELECT {} FROM agents WHERE app_id = $1 AND ($2 OR status <> 'revoked')
+             ORDER BY created_at, id LIMIT $3 OFFSET $4",
+            Names(Agent::COLUMNS),
         );
         let count = "SELECT COUNT(*) AS n FROM agents WHERE app_id = $1 AND ($2 OR status <> 'revoked')";
         let app = app.to_string();
         let values = values![&*app, revoked_too, i64::from(limit), i64::from(offset)];
-        let agents = self.all(page, values, read_agent).await?;
-        let total = self.one(count, values![&*app, revoked_too], |row| read_counter(row, "n")).await?;
+        let agents = self.all(page, values, Agent::read).await?;
+        let total = self.one(count, values![&*app, revoked_too], |row| row.get("n")).await?;
         Ok((agents, total.unwrap_or_default()))
     }
 
@@ -109,7 +109,7 @@ impl AgentStore for PostgresStore {
     ) -> Result<KeyAdded, StoreError> {
         let app = key.app_id;
         let agent = key.agent_id.ok_or(StoreError::Unavailable("the key is no agent's".into()))?;
-        let (key, audit) = (&key_values(&key)?, &audit);
+        let (key, audit) = (&bound(key.values()?), &audit);
         self.write(|tx| {
             Box::pin(async move {
                 let room = lock(tx.c, app, agent).await?
@@ -126,12 +126,11 @@ impl AgentStore for PostgresStore {
     }
 
     async fn list_agent_keys(&self, app: AppId, agent: AgentId) -> Result<Vec<ApiKey>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            key_columns!(),
-            " FROM api_keys WHERE agent_id = $1 AND app_id = $2 ORDER BY created_at DESC, id"
+        let sql = sql!(
+            "SELECT {} FROM api_keys WHERE agent_id = $1 AND app_id = $2 ORDER BY created_at DESC, id",
+            Names(ApiKey::COLUMNS)
         );
-        self.all(sql, values![agent.to_string(), app.to_string()], read_key).await
+        self.all(sql, values![agent.to_string(), app.to_string()], ApiKey::read).await
     }
 
     async fn revoke_agent_key(
@@ -160,17 +159,17 @@ impl AgentStore for PostgresStore {
         deprecated_at: Option<Micros>,
         audit: AuditEntry,
     ) -> Result<Option<ApiKey>, StoreError> {
-        let sql = concat!(
+        let sql = sql!(
             "UPDATE api_keys SET deprecated_at = $4
-             WHERE id = $3 AND agent_id = $2 AND app_id = $1 AND revoked_at IS NULL RETURNING ",
-            key_columns!()
+             WHERE id = $3 AND agent_id = $2 AND app_id = $1 AND revoked_at IS NULL RETURNING {}",
+            Names(ApiKey::COLUMNS)
         );
         let values =
             &values![app.to_string(), agent.to_string(), key.to_string(), deprecated_at.map(|at| at.0)];
         let audit = &audit;
         self.write(|tx| {
             Box::pin(async move {
-                let changed = one(tx.c, sql, values.clone(), read_key).await?;
+                let changed = one(tx.c, sql, values.clone(), ApiKey::read).await?;
                 record_nonce_if(changed.is_some(), tx.c, call).await?;
                 if changed.is_some() {
                     append(tx.c, audit).await?;
@@ -190,28 +189,19 @@ async fn create(
     idempotency: Option<&Idempotency>,
     audit: &AuditEntry,
 ) -> Result<AgentCreated, Fault> {
-    let sql = concat!(
-        "INSERT INTO agents (",
-        columns!(),
-        ", idempotency_key, idempotency_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         ON CONFLICT DO NOTHING"
+    let sql = sql!(
+        "INSERT INTO agents ({}, idempotency_key, idempotency_hash) VALUES ({}, {}, {}) ON CONFLICT DO NOTHING",
+        Names(Agent::WRITTEN),
+        Places(Agent::WRITTEN),
+        After(Agent::WRITTEN, 1),
+        After(Agent::WRITTEN, 2),
     );
-    let values = values![
-        agent.id.to_string(),
-        agent.app_id.to_string(),
-        text(&agent.name)?,
-        agent.status.as_str(),
-        json(&agent.data)?,
-        counter(agent.version)?,
-        agent.created_at.0,
-        agent.updated_at.0,
-        idempotency.map(|i| text(&i.key)).transpose()?,
-        idempotency.map(|i| &i.body_hash[..]),
-    ];
+    let (same_key, same_body) = (idempotency.map(|i| i.key.clone()), idempotency.map(|i| i.body_hash));
+    let values = bound(agent.values()?.into_iter().chain([same_key.value()?, same_body.value()?]));
     if run(c, sql, values).await? == 0 {
         return in_the_way(c, agent, idempotency).await;
     }
-    run(c, key::INSERT, key_values(key)?).await?;
+    run(c, key::INSERT, bound(key.values()?)).await?;
     append(c, audit).await?;
     Ok(AgentCreated::Stored)
 }
@@ -238,15 +228,12 @@ async fn by_idempotency_key(
     app: AppId,
     key: &str,
 ) -> Result<Option<(Agent, Hash)>, Fault> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        ", idempotency_hash FROM agents WHERE app_id = $1 AND idempotency_key = $2"
+    let sql = sql!(
+        "SELECT {}, idempotency_hash FROM agents WHERE app_id = $1 AND idempotency_key = $2",
+        Names(Agent::COLUMNS)
     );
-    one(c, sql, values![app.to_string(), key], |row| {
-        Ok((read_agent(row)?, read_hash(row, "idempotency_hash")?))
-    })
-    .await
+    one(c, sql, values![app.to_string(), key], |row| Ok((Agent::read(row)?, row.get("idempotency_hash")?)))
+        .await
 }
 
 async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result<Saved, Fault> {
@@ -280,13 +267,13 @@ async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result
 async fn lock(c: &mut PgConnection, app: AppId, agent: AgentId) -> Result<bool, Fault> {
     let sql = "SELECT status FROM agents WHERE id = $1 AND app_id = $2 FOR UPDATE";
     let values = values![agent.to_string(), app.to_string()];
-    let status = one(c, sql, values, |row| parsed(row, "status", AgentStatus::parse)).await?;
+    let status = one(c, sql, values, |row| row.get::<AgentStatus>("status")).await?;
     Ok(status.is_some_and(|status| status != AgentStatus::Revoked))
 }
 
 async fn live_keys(c: &mut PgConnection, agent: AgentId) -> Result<u64, Fault> {
     let sql = "SELECT COUNT(*) AS n FROM api_keys WHERE agent_id = $1 AND revoked_at IS NULL";
-    Ok(one(c, sql, values![agent.to_string()], |row| read_counter(row, "n")).await?.unwrap_or_default())
+    Ok(one(c, sql, values![agent.to_string()], |row| row.get("n")).await?.unwrap_or_default())
 }
 
 async fn revoke_key(
@@ -296,11 +283,13 @@ async fn revoke_key(
     force: bool,
     audit: &AuditEntry,
 ) -> Result<KeyRevoked, Fault> {
-    let find =
-        concat!("SELECT ", key_columns!(), " FROM api_keys WHERE id = $3 AND agent_id = $2 AND app_id = $1");
+    let find = sql!(
+        "SELECT {} FROM api_keys WHERE id = $3 AND agent_id = $2 AND app_id = $1",
+        Names(ApiKey::COLUMNS)
+    );
     let values = values![app.to_string(), agent.to_string(), key.to_string()];
     lock(c, app, agent).await?;
-    let Some(mut found) = one(c, find, values, read_key).await? else { return Ok(KeyRevoked::NotFound) };
+    let Some(mut found) = one(c, find, values, ApiKey::read).await? else { return Ok(KeyRevoked::NotFound) };
     if found.revoked_at.is_some() {
         return Ok(KeyRevoked::Already(Box::new(found)));
     }
@@ -317,31 +306,4 @@ async fn revoke_key(
 pub(crate) async fn is_live(c: &mut PgConnection, app: AppId, id: AgentId) -> Result<bool, Fault> {
     let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND status <> 'revoked' FOR NO KEY UPDATE";
     Ok(one(c, sql, values![id.to_string(), app.to_string()], |_| Ok(())).await?.is_some())
-}
-
-pub(crate) fn read_agent(row: &PgRow) -> Result<Agent, Fault> {
-    Ok(Agent {
-        id: parsed(row, "id", AgentId::parse)?,
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        name: read_text(row, "name")?,
-        status: parsed(row, "status", AgentStatus::parse)?,
-        data: read_json(row, "data")?,
-        version: read_counter(row, "version")?,
-        created_at: read_time(row, "created_at")?,
-        updated_at: read_time(row, "updated_at")?,
-    })
-}
-
-/// The agent beside its key, under the names of that join.
-pub(crate) fn read_agent_of_key(row: &PgRow, id: AgentId, app_id: AppId) -> Result<Agent, Fault> {
-    Ok(Agent {
-        id,
-        app_id,
-        name: read_text(row, "agent_name")?,
-        status: parsed(row, "agent_status", AgentStatus::parse)?,
-        data: read_json(row, "agent_data")?,
-        version: read_counter(row, "agent_version")?,
-        created_at: read_time(row, "agent_created_at")?,
-        updated_at: read_time(row, "agent_updated_at")?,
-    })
 }

@@ -2,39 +2,34 @@
 //! row, every other waits for the first one's commit, gets `false` and changes nothing.
 
 use alter_core::{
-    AppId, Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, ConfigId, Consumed,
-    Ended, Failure, Hash, Micros, Saved, Session, SessionId, StoreError,
+    Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, Consumed, Ended, Failure,
+    Hash, Micros, Saved, Session, SessionId, StoreError,
+};
+use alter_rows::{
+    Noun,
+    session::Save,
+    sql::Piece::{Names, Places},
 };
 use async_trait::async_trait;
-use sqlx::{
-    PgConnection,
-    postgres::{PgArguments, PgRow},
-};
+use sqlx::{PgConnection, postgres::PgArguments};
 
 use crate::{
     PostgresStore,
     audit::append,
-    column::{json, parsed, read, read_hash, read_json, read_text, read_time, text},
     data_key::refuse_retired,
     delegation,
     fault::Fault,
     grant,
-    session::{Save, change},
+    row::{bound, sql},
+    session::{change, save},
     statement::{one, run, values},
 };
 
-macro_rules! columns {
-    () => {
-        "id, sid, app_id, config_id, state_hash, verifier, nonce, redirect_uri, scopes, created_at, expires_at,
-         status, status_at, body"
-    };
-}
-
 /// With the words of the index `attempts_stuck`: otherwise it is not used.
-const STUCK: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM attempts WHERE status IN ('consumed', 'sent') AND status_at < $1 ORDER BY status_at, id LIMIT $2"
+const STUCK: &str = sql!(
+    "SELECT {} FROM attempts
+     WHERE status IN ('consumed', 'sent') AND status_at < $1 ORDER BY status_at, id LIMIT $2",
+    Names(Attempt::COLUMNS),
 );
 
 #[async_trait]
@@ -43,7 +38,7 @@ impl AttemptStore for PostgresStore {
         let (saved, attempt) = (&Save::of(session)?, &attempt);
         self.write(|tx| {
             Box::pin(async move {
-                if !saved.save(tx.c).await?.is_done() {
+                if !save(tx.c, saved).await?.is_done() {
                     return Ok(Saved::Moved);
                 }
                 refuse_retired(tx.c, attempt.app_id, &[Some(&attempt.verifier)]).await?;
@@ -55,8 +50,8 @@ impl AttemptStore for PostgresStore {
     }
 
     async fn find_attempt(&self, state_hash: &Hash) -> Result<Option<Attempt>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM attempts WHERE state_hash = $1");
-        self.one(sql, values![&state_hash[..]], read_attempt).await
+        let sql = sql!("SELECT {} FROM attempts WHERE state_hash = $1", Names(Attempt::COLUMNS));
+        self.one(sql, values![&state_hash[..]], Attempt::read).await
     }
 
     async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<Consumed, StoreError> {
@@ -87,7 +82,7 @@ impl AttemptStore for PostgresStore {
         self.write(|tx| {
             let values = values![id.to_string(), &**sealed];
             Box::pin(async move {
-                let app = one(tx.c, sql, values, |row| parsed(row, "app_id", AppId::parse)).await?;
+                let app = one(tx.c, sql, values, |row| row.get("app_id")).await?;
                 let Some(app) = app else { return Ok(Saved::Moved) };
                 refuse_retired(tx.c, app, &[Some(sealed)]).await?;
                 Ok(Saved::Done)
@@ -131,7 +126,7 @@ impl AttemptStore for PostgresStore {
     }
 
     async fn list_stuck_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError> {
-        self.all(STUCK, values![before.0, i64::from(limit)], read_attempt).await
+        self.all(STUCK, values![before.0, i64::from(limit)], Attempt::read).await
     }
 }
 
@@ -160,52 +155,14 @@ async fn moved(
     sql: &'static str,
     values: PgArguments,
 ) -> Result<Option<SessionId>, Fault> {
-    one(c, sql, values, |row| parsed(row, "sid", SessionId::parse)).await
+    one(c, sql, values, |row| row.get("sid")).await
 }
 
-async fn insert(c: &mut PgConnection, t: &Attempt) -> Result<(), Fault> {
-    let sql = concat!(
-        "INSERT INTO attempts (",
-        columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-    );
-    let values = values![
-        t.id.to_string(),
-        t.sid.as_str(),
-        t.app_id.to_string(),
-        t.config_id.as_str(),
-        &t.state_hash[..],
-        &*t.verifier,
-        text(&t.nonce)?,
-        text(&t.redirect_uri)?,
-        json(&t.scopes)?,
-        t.created_at.0,
-        t.expires_at.0,
-        t.status.as_str(),
-        t.status_at.0,
-        t.body.as_deref(),
-    ];
-    run(c, sql, values).await?;
+async fn insert(c: &mut PgConnection, attempt: &Attempt) -> Result<(), Fault> {
+    let sql =
+        sql!("INSERT INTO attempts ({}) VALUES ({})", Names(Attempt::WRITTEN), Places(Attempt::WRITTEN));
+    run(c, sql, bound(attempt.values()?)).await?;
     Ok(())
-}
-
-fn read_attempt(row: &PgRow) -> Result<Attempt, Fault> {
-    Ok(Attempt {
-        id: parsed(row, "id", AttemptId::parse)?,
-        sid: parsed(row, "sid", SessionId::parse)?,
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        config_id: parsed(row, "config_id", ConfigId::parse)?,
-        state_hash: read_hash(row, "state_hash")?,
-        verifier: read(row, "verifier")?,
-        nonce: read_text(row, "nonce")?,
-        redirect_uri: read_text(row, "redirect_uri")?,
-        scopes: read_json(row, "scopes")?,
-        created_at: read_time(row, "created_at")?,
-        expires_at: read_time(row, "expires_at")?,
-        status: parsed(row, "status", AttemptStatus::parse)?,
-        status_at: read_time(row, "status_at")?,
-        body: read(row, "body")?,
-    })
 }
 
 #[cfg(test)]

@@ -4,22 +4,23 @@ use alter_core::{
     AppId, AuditEntry, AuditHead, AuditRow, AuditStore, StoreError,
     audit::{CHAIN_START, chain},
 };
+use alter_rows::{
+    Noun,
+    audit::row,
+    sql::Piece::{Names, Text},
+};
 use async_trait::async_trait;
 use serde_json::Value;
-use sqlx::{PgConnection, postgres::PgRow};
+use sqlx::PgConnection;
 
 use crate::{
     PostgresStore,
-    column::{json, optional_text, read, read_hash, read_json, read_optional_hash, read_text},
     fault::Fault,
+    row::sql,
     statement::{one, run, values},
 };
 
-macro_rules! head {
-    () => {
-        "SELECT seq, hash, chained_after FROM audit_heads WHERE app_id = $1"
-    };
-}
+const HEAD: &str = sql!("SELECT {} FROM audit_heads WHERE app_id = $1", Names(AuditHead::COLUMNS));
 
 #[async_trait]
 impl AuditStore for PostgresStore {
@@ -30,19 +31,21 @@ impl AuditStore for PostgresStore {
     async fn list_audit(&self, app: AppId, limit: u32) -> Result<Vec<(String, Value)>, StoreError> {
         let sql = "SELECT kind, details FROM audit WHERE app_id = $1 ORDER BY seq DESC LIMIT $2";
         self.all(sql, values![app.to_string(), i64::from(limit)], |row| {
-            Ok((read_text(row, "kind")?, read_json(row, "details")?))
+            Ok((row.get("kind")?, row.get("details")?))
         })
         .await
     }
 
     async fn read_audit(&self, app: AppId, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
-        let sql = "SELECT seq, at, kind, grant_id, sid, key_id, user_id, agent_id, request_id, details, hash
-                   FROM audit WHERE app_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-        self.all(sql, values![app.to_string(), after, i64::from(limit)], read_row).await
+        let sql = sql!(
+            "SELECT {} FROM audit WHERE app_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+            Names(AuditRow::COLUMNS)
+        );
+        self.all(sql, values![app.to_string(), after, i64::from(limit)], AuditRow::read).await
     }
 
     async fn audit_head(&self, app: AppId) -> Result<Option<AuditHead>, StoreError> {
-        self.one(head!(), values![app.to_string()], read_head).await
+        self.one(HEAD, values![app.to_string()], AuditHead::read).await
     }
 }
 
@@ -76,37 +79,17 @@ pub(crate) async fn append_all(
     insert(c, &id, &rows).await
 }
 
-/// An entry as it is stored, without its place in the chain.
-///
-/// # Errors
-/// [`StoreError::Unstorable`].
-pub(crate) fn row(entry: &AuditEntry) -> Result<AuditRow, StoreError> {
-    Ok(AuditRow {
-        seq: 0,
-        at: entry.at.0,
-        kind: entry.kind.as_str().to_owned(),
-        grant_id: entry.grant_id.map(|id| id.to_string()),
-        sid: entry.sid.as_ref().map(|sid| sid.as_str().to_owned()),
-        key_id: entry.key_id.map(|id| id.to_string()),
-        user_id: entry.user_id.map(|id| id.to_string()),
-        agent_id: entry.agent_id.map(|id| id.to_string()),
-        request_id: optional_text(entry.request_id.as_deref())?.map(str::to_owned),
-        details: json(&entry.details)?,
-        hash: None,
-    })
-}
-
 /// The head, locked; made where the app has no entry yet.
 async fn locked_head(c: &mut PgConnection, app: &str) -> Result<AuditHead, Fault> {
-    let locked = concat!(head!(), " FOR UPDATE");
-    if let Some(head) = one(c, locked, values![app], read_head).await? {
+    let locked = sql!("{} FOR UPDATE", Text(HEAD));
+    if let Some(head) = one(c, locked, values![app], AuditHead::read).await? {
         return Ok(head);
     }
     // Waits for whoever is making the same one.
     let made =
         "INSERT INTO audit_heads (app_id, seq, hash) VALUES ($1, 0, $2) ON CONFLICT (app_id) DO NOTHING";
     run(c, made, values![app, &CHAIN_START[..]]).await?;
-    one(c, locked, values![app], read_head).await?.ok_or(Fault::corrupt("seq"))
+    one(c, locked, values![app], AuditHead::read).await?.ok_or(Fault::corrupt("seq"))
 }
 
 async fn insert(c: &mut PgConnection, app: &str, rows: &[AuditRow]) -> Result<(), Fault> {
@@ -131,28 +114,4 @@ async fn insert(c: &mut PgConnection, app: &str, rows: &[AuditRow]) -> Result<()
     ];
     run(c, sql, values).await?;
     Ok(())
-}
-
-fn read_head(row: &PgRow) -> Result<AuditHead, Fault> {
-    Ok(AuditHead {
-        seq: read(row, "seq")?,
-        hash: read_hash(row, "hash")?,
-        chained_after: read(row, "chained_after")?,
-    })
-}
-
-fn read_row(row: &PgRow) -> Result<AuditRow, Fault> {
-    Ok(AuditRow {
-        seq: read(row, "seq")?,
-        at: read(row, "at")?,
-        kind: read_text(row, "kind")?,
-        grant_id: read(row, "grant_id")?,
-        sid: read(row, "sid")?,
-        key_id: read(row, "key_id")?,
-        user_id: read(row, "user_id")?,
-        agent_id: read(row, "agent_id")?,
-        request_id: read(row, "request_id")?,
-        details: read_text(row, "details")?,
-        hash: read_optional_hash(row, "hash")?,
-    })
 }

@@ -3,102 +3,74 @@
 //! Who stores a sealed value locks the row of its key against being retired (`FOR KEY SHARE`, which any number may hold);
 //! retiring waits for them (`FOR UPDATE`) and only then counts, so that it sees what they stored.
 
+use std::sync::LazyLock;
+
 use alter_core::{
     AddDataKey, AppId, AuditEntry, DataKeyId, DataKeyStore, Micros, ReplaceRootKey, Retired, Saved,
     SealedColumn, SealedValue, StoreError, StoredDataKey, data_key::KEY_ID_AT,
 };
+use alter_rows::{Noun, sql::Piece::Names, storable::counter};
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgRow};
+use sqlx::PgConnection;
 
 use crate::{
     PostgresStore,
     audit::append,
-    column::{counter, parsed, read, read_counter, read_optional_time, read_text, read_time},
     fault::Fault,
+    row::sql,
     statement::{one, run, values},
 };
 
-macro_rules! columns {
-    () => {
-        "app_id, key_id, wrapped, created_at, retired_at"
-    };
-}
-
 /// The statements about one column of sealed values.
-struct Sql {
-    count: &'static str,
-    list: &'static str,
-    replace: &'static str,
+struct Sealed {
+    column: SealedColumn,
+    count: String,
+    list: String,
+    replace: String,
 }
 
-/// Statements are fixed texts here, so the names in [`SealedColumn`] are repeated; a test holds the two together.
-macro_rules! sql {
-    ($table:literal, $column:literal, $row:literal, $generation:literal) => {
-        Sql {
-            count: concat!(
-                "SELECT COUNT(*) AS n FROM ",
-                $table,
-                " WHERE app_id = $1 AND substring(",
-                $column,
-                " FROM 7 FOR 16) = $2"
+/// Of every column, written once: PostgreSQL's statements are kept by their text.
+static SEALED: LazyLock<Vec<Sealed>> =
+    LazyLock::new(|| SealedColumn::ALL.iter().copied().map(Sealed::of).collect());
+
+impl Sealed {
+    fn of(column: SealedColumn) -> Self {
+        let (table, name, row, generation) =
+            (column.table(), column.column(), column.row(), column.generation());
+        let under_key = format!("app_id = $1 AND substring({name} FROM 7 FOR 16) = $2");
+        Self {
+            column,
+            count: format!("SELECT COUNT(*) AS n FROM {table} WHERE {under_key}"),
+            list: format!(
+                "SELECT {row} AS row_id, {generation}::BIGINT AS generation, {name} AS sealed FROM {table}
+                 WHERE {row} > $3 AND {under_key} ORDER BY {row} LIMIT $4"
             ),
-            list: concat!(
-                "SELECT ",
-                $row,
-                " AS row_id, ",
-                $generation,
-                "::BIGINT AS generation, ",
-                $column,
-                " AS sealed FROM ",
-                $table,
-                " WHERE ",
-                $row,
-                " > $3 AND app_id = $1 AND substring(",
-                $column,
-                " FROM 7 FOR 16) = $2 ORDER BY ",
-                $row,
-                " LIMIT $4"
-            ),
-            replace: concat!(
-                "UPDATE ",
-                $table,
-                " SET ",
-                $column,
-                " = $5 WHERE ",
-                $row,
-                " = $1 AND app_id = $2 AND ",
-                $generation,
-                "::BIGINT = $3 AND ",
-                $column,
-                " = $4"
+            replace: format!(
+                "UPDATE {table} SET {name} = $5
+                 WHERE {row} = $1 AND app_id = $2 AND {generation}::BIGINT = $3 AND {name} = $4"
             ),
         }
-    };
+    }
 }
 
-fn sql(column: SealedColumn) -> Sql {
-    match column {
-        SealedColumn::ClientSecret => sql!("providers", "client_secret", "config_id", "generation"),
-        SealedColumn::Verifier => sql!("attempts", "verifier", "id", "0"),
-        SealedColumn::Body => sql!("attempts", "body", "id", "0"),
-        SealedColumn::AccessToken => sql!("grants", "access_token", "id", "generation"),
-        SealedColumn::RefreshToken => sql!("grants", "refresh_token", "id", "generation"),
-        SealedColumn::IdToken => sql!("grants", "id_token", "id", "generation"),
-        SealedColumn::RevocationToken => sql!("revocations", "token", "grant_id", "0"),
-    }
+fn about(column: SealedColumn) -> &'static Sealed {
+    SEALED.iter().find(|sealed| sealed.column == column).expect("every column is among them")
 }
 
 #[async_trait]
 impl DataKeyStore for PostgresStore {
     async fn list_data_keys(&self, app: AppId) -> Result<Vec<StoredDataKey>, StoreError> {
-        let sql =
-            concat!("SELECT ", columns!(), " FROM data_keys WHERE app_id = $1 ORDER BY created_at, key_id");
-        self.all(sql, values![app.to_string()], read_key).await
+        let sql = sql!(
+            "SELECT {} FROM data_keys WHERE app_id = $1 ORDER BY created_at, key_id",
+            Names(StoredDataKey::COLUMNS)
+        );
+        self.all(sql, values![app.to_string()], StoredDataKey::read).await
     }
 
     async fn get_data_key(&self, app: AppId, key: DataKeyId) -> Result<Option<StoredDataKey>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM data_keys WHERE app_id = $1 AND key_id = $2");
-        self.one(sql, values![app.to_string(), &key[..]], read_key).await
+        let sql =
+            sql!("SELECT {} FROM data_keys WHERE app_id = $1 AND key_id = $2", Names(StoredDataKey::COLUMNS));
+        self.one(sql, values![app.to_string(), &key[..]], StoredDataKey::read).await
     }
 
     async fn add_data_key(&self, add: AddDataKey) -> Result<Saved, StoreError> {
@@ -119,8 +91,8 @@ impl DataKeyStore for PostgresStore {
         limit: u32,
     ) -> Result<Vec<SealedValue>, StoreError> {
         let values = values![app.to_string(), &key[..], after, i64::from(limit)];
-        let found = self.all(sql(column).list, values, |row| {
-            Ok((read_text(row, "row_id")?, read_counter(row, "generation")?, read::<Vec<u8>>(row, "sealed")?))
+        let found = self.all(&about(column).list, values, |row| {
+            Ok((row.get("row_id")?, row.get("generation")?, row.get("sealed")?))
         });
         let value = |(row, generation, sealed)| SealedValue { column, row, generation, sealed };
         Ok(found.await?.into_iter().map(value).collect())
@@ -195,7 +167,7 @@ pub(crate) async fn refuse_retired(
         }
         known = Some(key);
         let retired =
-            one(c, sql, values![app.to_string(), key], |row| read_optional_time(row, "retired_at")).await?;
+            one(c, sql, values![app.to_string(), key], |row| row.get::<Option<Micros>>("retired_at")).await?;
         if retired.flatten().is_some() {
             return Err(StoreError::KeyRetired.into());
         }
@@ -219,7 +191,7 @@ async fn count(c: &mut PgConnection, app: AppId, key: DataKeyId) -> Result<u64, 
     let mut sum = 0;
     for column in SealedColumn::ALL {
         let values = values![app.to_string(), &key[..]];
-        sum += one(c, sql(*column).count, values, |row| read_counter(row, "n")).await?.unwrap_or(0);
+        sum += one(c, &about(*column).count, values, |row| row.get::<u64>("n")).await?.unwrap_or(0);
     }
     Ok(sum)
 }
@@ -234,7 +206,7 @@ async fn replace_in(
         refuse_retired(c, app, &[Some(sealed)]).await?;
         let values =
             values![&*value.row, app.to_string(), counter(value.generation)?, &*value.sealed, &**sealed,];
-        replaced += run(c, sql(value.column).replace, values).await?;
+        replaced += run(c, &about(value.column).replace, values).await?;
     }
     Ok(replaced)
 }
@@ -248,7 +220,8 @@ async fn retire_in(
 ) -> Result<Retired, Fault> {
     let id = app.to_string();
     let lock = "SELECT retired_at FROM data_keys WHERE app_id = $1 AND key_id = $2 FOR UPDATE";
-    let retired = one(c, lock, values![&*id, &key[..]], |row| read_optional_time(row, "retired_at")).await?;
+    let retired =
+        one(c, lock, values![&*id, &key[..]], |row| row.get::<Option<Micros>>("retired_at")).await?;
     if retired != Some(None) {
         return Ok(Retired::Kept);
     }
@@ -280,8 +253,8 @@ async fn replace_root(c: &mut PgConnection, replace: &ReplaceRootKey) -> Result<
         current += run(c, in_use, values![&*app, key.wrapped.as_deref(), &**wrapped]).await?;
     }
     let keys = "SELECT COUNT(*) AS n FROM data_keys WHERE retired_at IS NULL";
-    let keys = one(c, keys, values![], |row| read_counter(row, "n")).await?;
-    let apps = one(c, "SELECT COUNT(*) AS n FROM apps", values![], |row| read_counter(row, "n")).await?;
+    let keys = one(c, keys, values![], |row| row.get::<u64>("n")).await?;
+    let apps = one(c, "SELECT COUNT(*) AS n FROM apps", values![], |row| row.get::<u64>("n")).await?;
     if (keys, apps) != (Some(replace.keys.len() as u64), Some(current)) {
         return Err(StoreError::Moved.into());
     }
@@ -289,42 +262,4 @@ async fn replace_root(c: &mut PgConnection, replace: &ReplaceRootKey) -> Result<
         append(c, entry).await?;
     }
     Ok(())
-}
-
-fn read_key(row: &PgRow) -> Result<StoredDataKey, Fault> {
-    let retired_at = read_optional_time(row, "retired_at")?;
-    let key_id = read::<&[u8]>(row, "key_id")?.try_into();
-    Ok(StoredDataKey {
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        key_id: key_id.map_err(|_| Fault::corrupt("key_id"))?,
-        wrapped: if retired_at.is_some() { None } else { Some(read(row, "wrapped")?) },
-        created_at: read_time(row, "created_at")?,
-        retired_at,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_statement_names_the_column_it_is_about() {
-        for column in SealedColumn::ALL {
-            let (table, name, row, generation) =
-                (column.table(), column.column(), column.row(), column.generation());
-            let Sql { count, list, replace } = sql(*column);
-            let cell = format!("substring({name} FROM 7 FOR 16) = $2");
-            assert!(count.contains(&format!("FROM {table} WHERE")) && count.ends_with(&cell), "{count}");
-            assert!(list.contains(&format!("SELECT {row} AS row_id, {generation}::BIGINT")), "{list}");
-            assert!(
-                list.contains(&format!("{name} AS sealed FROM {table} ")) && list.contains(&cell),
-                "{list}"
-            );
-            assert!(
-                replace.starts_with(&format!("UPDATE {table} SET {name} = $5 WHERE {row} = $1")),
-                "{replace}"
-            );
-            assert!(replace.ends_with(&format!("{generation}::BIGINT = $3 AND {name} = $4")), "{replace}");
-        }
-    }
 }

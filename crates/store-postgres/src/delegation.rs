@@ -3,29 +3,28 @@
 use alter_core::{
     AgentId, AppId, AuditEntry, CallNonce, Changed, Delegation, DelegationStore, GrantId, Micros, StoreError,
 };
-use async_trait::async_trait;
-use sqlx::{
-    PgConnection,
-    postgres::{PgArguments, PgRow},
+use alter_rows::{
+    Noun,
+    sql::Piece::{Excluded, Names, Of, Places, Text},
 };
+use async_trait::async_trait;
+use sqlx::{PgConnection, postgres::PgArguments};
 
 use crate::{
     PostgresStore, agent,
     audit::append,
-    column::{json, parsed, read_json, read_time},
     fault::Fault,
+    row::{bound, sql},
     statement::{one, run, values},
     store::record_nonce,
 };
 
 /// Joined with the grant, which tells the app.
-macro_rules! find {
-    () => {
-        "SELECT d.grant_id, d.agent_id, d.scopes, d.created_at
-         FROM delegations d JOIN grants g ON g.id = d.grant_id
-         WHERE d.agent_id = $1 AND d.grant_id = $2 AND d.revoked_at IS NULL AND g.app_id = $3 AND g.status = 'active'"
-    };
-}
+const FIND: &str = sql!(
+    "SELECT {} FROM delegations d JOIN grants g ON g.id = d.grant_id
+     WHERE d.agent_id = $1 AND d.grant_id = $2 AND d.revoked_at IS NULL AND g.app_id = $3 AND g.status = 'active'",
+    Of("d.", Delegation::COLUMNS),
+);
 
 #[async_trait]
 impl DelegationStore for PostgresStore {
@@ -35,7 +34,7 @@ impl DelegationStore for PostgresStore {
         grant: GrantId,
         agent: AgentId,
     ) -> Result<Option<Delegation>, StoreError> {
-        self.one(find!(), ids(app, grant, agent), read_delegation).await
+        self.one(FIND, ids(app, grant, agent), Delegation::read).await
     }
 
     async fn revoke_delegation(
@@ -75,7 +74,7 @@ pub(crate) async fn is_live(
     grant: GrantId,
     agent: AgentId,
 ) -> Result<bool, Fault> {
-    let locked = concat!(find!(), " FOR UPDATE OF d");
+    let locked = sql!("{} FOR UPDATE OF d", Text(FIND));
     Ok(one(c, locked, ids(app, grant, agent), |_| Ok(())).await?.is_some())
 }
 
@@ -87,17 +86,14 @@ pub(crate) async fn put(c: &mut PgConnection, app: AppId, delegation: &Delegatio
     if !agent::is_live(c, app, delegation.agent_id).await? {
         return Err(StoreError::Moved.into());
     }
-    let sql = "INSERT INTO delegations (agent_id, grant_id, scopes, created_at, revoked_at)
-               VALUES ($1, $2, $3, $4, NULL)
-               ON CONFLICT (agent_id, grant_id) DO UPDATE SET
-                   scopes = excluded.scopes, created_at = excluded.created_at, revoked_at = NULL";
-    let values = values![
-        delegation.agent_id.to_string(),
-        delegation.grant_id.to_string(),
-        json(&delegation.scopes)?,
-        delegation.created_at.0,
-    ];
-    run(c, sql, values).await?;
+    let sql = sql!(
+        "INSERT INTO delegations ({}, revoked_at) VALUES ({}, NULL)
+         ON CONFLICT (agent_id, grant_id) DO UPDATE SET {}, revoked_at = NULL",
+        Names(Delegation::WRITTEN),
+        Places(Delegation::WRITTEN),
+        Excluded(Delegation::WRITTEN, &["agent_id", "grant_id"]),
+    );
+    run(c, sql, bound(delegation.values()?)).await?;
     Ok(())
 }
 
@@ -106,13 +102,4 @@ pub(crate) async fn revoke_all_of(c: &mut PgConnection, grant: GrantId, at: Micr
     let sql = "UPDATE delegations SET revoked_at = $2 WHERE grant_id = $1 AND revoked_at IS NULL";
     run(c, sql, values![grant.to_string(), at.0]).await?;
     Ok(())
-}
-
-pub(crate) fn read_delegation(row: &PgRow) -> Result<Delegation, Fault> {
-    Ok(Delegation {
-        grant_id: parsed(row, "grant_id", GrantId::parse)?,
-        agent_id: parsed(row, "agent_id", AgentId::parse)?,
-        scopes: read_json(row, "scopes")?,
-        created_at: read_time(row, "created_at")?,
-    })
 }

@@ -1,51 +1,38 @@
 //! Grants and their sealed credentials. Every statement names the app (T72).
 
 use alter_core::{
-    AgentId, AppId, ConfigId, Credential, Delegation, Grant, GrantFilter, GrantId, GrantStore, Level,
-    ListedGrant, Principal, ReleaseCredential, RevocationOutcome, RevokedGrant, Saved, StoreError,
-    store::storable,
+    AgentId, AppId, Delegation, Grant, GrantFilter, GrantId, GrantStore, ListedGrant, Principal,
+    ReleaseCredential, Saved, StoreError, store::storable,
+};
+use alter_rows::{
+    Noun,
+    grant::{IDENTITY, KEPT},
+    sql::Piece::{Names, Of, Place, Places, Same, Set, Text},
 };
 use async_trait::async_trait;
-use sqlx::{
-    PgConnection,
-    postgres::{PgArguments, PgRow},
-};
+use sqlx::{PgConnection, postgres::PgArguments};
 
 use crate::{
     PostgresStore,
-    column::{
-        counter, json, optional_text, parsed, read, read_counter, read_json, read_optional_time, read_text,
-        read_time, text,
-    },
     data_key::refuse_retired,
-    delegation::read_delegation,
     fault::Fault,
     release,
+    row::{bound, sql},
     statement::{run, values},
 };
 
-macro_rules! columns {
-    () => {
-        "g.id, g.app_id, g.principal, g.provider, g.config_id, g.subject, g.account_identifier,
-         g.account_display_name, g.label, g.scopes, g.missing_scopes, g.level, g.created_at, g.updated_at,
-         g.last_used_at, g.revoked_at, g.revoked_reason, g.revocation, g.generation, g.token_type,
-         g.credential_expires_at, g.access_token, g.refresh_token, g.id_token"
-    };
-}
+const INSERT: &str = sql!(
+    "INSERT INTO grants ({}, status) VALUES ({}, 'active')",
+    Names(Grant::WRITTEN),
+    Places(Grant::WRITTEN)
+);
 
-const INSERT: &str =
-    "INSERT INTO grants (id, app_id, principal, provider, subject, generation, config_id, account_identifier,
-                         account_display_name, label, scopes, missing_scopes, level, updated_at, token_type,
-                         credential_expires_at, access_token, refresh_token, id_token, created_at, status)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 'active')";
-
-/// Everything but what makes the grant this grant: id, app, principal, provider, subject, and when it was made ($20).
-const REPLACE: &str = "UPDATE grants SET
-        generation = $6, config_id = $7, account_identifier = $8, account_display_name = $9, label = $10,
-        scopes = $11, missing_scopes = $12, level = $13, updated_at = $14, token_type = $15,
-        credential_expires_at = $16, access_token = $17, refresh_token = $18, id_token = $19
-    WHERE id = $1 AND app_id = $2 AND principal = $3 AND provider = $4 AND subject = $5
-      AND generation = $6 - 1 AND status = 'active'";
+const REPLACE: &str = sql!(
+    "UPDATE grants SET {} WHERE {} AND generation = {} - 1 AND status = 'active'",
+    Set(Grant::WRITTEN, KEPT),
+    Same(Grant::WRITTEN, IDENTITY),
+    Place(Grant::WRITTEN, "generation"),
+);
 
 /// What every list has in common; `NULL` = any. $6 is the principal, $7 the agent.
 macro_rules! filtered {
@@ -59,29 +46,31 @@ macro_rules! filtered {
 macro_rules! lookup {
     ($what:expr, $order:expr) => {
         [
-            concat!("SELECT ", $what, " FROM grants g WHERE ", filtered!(), $order),
-            concat!("SELECT ", $what, " FROM grants g WHERE g.principal = $6 AND ", filtered!(), $order),
-            concat!(
-                "SELECT ",
-                $what,
-                " FROM delegations d JOIN grants g ON g.id = d.grant_id
-                 WHERE d.agent_id = $7 AND d.revoked_at IS NULL AND g.status = 'active'
-                   AND ($6 IS NULL OR g.principal = $6) AND ",
-                filtered!(),
-                $order
+            sql!(concat!("SELECT {} FROM grants g WHERE ", filtered!(), $order), $what),
+            sql!(concat!("SELECT {} FROM grants g WHERE g.principal = $6 AND ", filtered!(), $order), $what),
+            sql!(
+                concat!(
+                    "SELECT {} FROM delegations d JOIN grants g ON g.id = d.grant_id
+                     WHERE d.agent_id = $7 AND d.revoked_at IS NULL AND g.status = 'active'
+                       AND ($6 IS NULL OR g.principal = $6) AND ",
+                    filtered!(),
+                    $order
+                ),
+                $what
             ),
         ]
     };
 }
 
-const LIST: [&str; 3] = lookup!(columns!(), " ORDER BY g.created_at DESC, g.id DESC LIMIT $8 OFFSET $9");
-const COUNT: [&str; 3] = lookup!("COUNT(*) AS n", "");
+const LIST: [&str; 3] =
+    lookup!(Of("g.", Grant::COLUMNS), " ORDER BY g.created_at DESC, g.id DESC LIMIT $8 OFFSET $9");
+const COUNT: [&str; 3] = lookup!(Text("COUNT(*) AS n"), "");
 
 #[async_trait]
 impl GrantStore for PostgresStore {
     async fn get_grant(&self, app: AppId, id: GrantId) -> Result<Option<Grant>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 AND g.app_id = $2");
-        self.one(sql, values![id.to_string(), app.to_string()], read_grant).await
+        let sql = sql!("SELECT {} FROM grants WHERE id = $1 AND app_id = $2", Names(Grant::COLUMNS));
+        self.one(sql, values![id.to_string(), app.to_string()], Grant::read).await
     }
 
     async fn find_grant(
@@ -94,13 +83,12 @@ impl GrantStore for PostgresStore {
         if !storable(provider) || !storable(subject) {
             return Ok(None);
         }
-        let sql = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM grants g
-              WHERE g.app_id = $1 AND g.principal = $2 AND g.provider = $3 AND g.subject = $4 AND g.status = 'active'"
+        let sql = sql!(
+            "SELECT {} FROM grants
+             WHERE app_id = $1 AND principal = $2 AND provider = $3 AND subject = $4 AND status = 'active'",
+            Names(Grant::COLUMNS),
         );
-        self.one(sql, values![app.to_string(), principal.to_text(), provider, subject], read_grant).await
+        self.one(sql, values![app.to_string(), principal.to_text(), provider, subject], Grant::read).await
     }
 
     async fn list_grants(
@@ -111,19 +99,21 @@ impl GrantStore for PostgresStore {
         offset: u32,
     ) -> Result<Vec<ListedGrant>, StoreError> {
         let Some(values) = filter_values(app, filter, limit, offset) else { return Ok(Vec::new()) };
-        let grants = self.all(along(&LIST, filter), values, read_grant).await?;
+        let grants = self.all(along(&LIST, filter), values, Grant::read).await?;
         // One statement for all of them: each costs a journey to the server.
-        let sql = "SELECT grant_id, agent_id, scopes, created_at FROM delegations
-                   WHERE grant_id = ANY($1) AND revoked_at IS NULL ORDER BY agent_id";
+        let sql = sql!(
+            "SELECT {} FROM delegations WHERE grant_id = ANY($1) AND revoked_at IS NULL ORDER BY agent_id",
+            Names(Delegation::COLUMNS),
+        );
         let active = grants.iter().filter(|grant| grant.revoked.is_none());
         let ids: Vec<_> = active.map(|grant| grant.id.to_string()).collect();
-        let delegations = self.all(sql, values![ids], read_delegation).await?;
+        let delegations = self.all(sql, values![ids], Delegation::read).await?;
         Ok(grants.into_iter().map(|grant| listed(grant, &delegations, filter.agent)).collect())
     }
 
     async fn count_grants(&self, app: AppId, filter: &GrantFilter) -> Result<u64, StoreError> {
         let Some(values) = filter_values(app, filter, 0, 0) else { return Ok(0) };
-        let found = self.one(along(&COUNT, filter), values, |row| read_counter(row, "n")).await?;
+        let found = self.one(along(&COUNT, filter), values, |row| row.get("n")).await?;
         Ok(found.unwrap_or_default())
     }
 
@@ -194,68 +184,11 @@ pub(crate) async fn put(c: &mut PgConnection, grant: &Grant) -> Result<(), Fault
         credential.id_token.as_deref(),
     ];
     refuse_retired(c, grant.app_id, &sealed).await?;
-    let values = values![
-        grant.id.to_string(),
-        grant.app_id.to_string(),
-        grant.principal.to_text(),
-        text(&grant.provider)?,
-        text(&grant.subject)?,
-        counter(credential.generation)?,
-        grant.config_id.as_str(),
-        text(&grant.account_identifier)?,
-        optional_text(grant.account_display_name.as_deref())?,
-        optional_text(grant.label.as_deref())?,
-        json(&grant.scopes)?,
-        json(&grant.missing_scopes)?,
-        grant.level.as_str(),
-        grant.updated_at.0,
-        text(&credential.token_type)?,
-        credential.expires_at.map(|at| at.0),
-        &*credential.access_token,
-        credential.refresh_token.as_deref(),
-        credential.id_token.as_deref(),
-        grant.created_at.0,
-    ];
     let sql = if credential.generation == 1 { INSERT } else { REPLACE };
-    match run(c, sql, values).await? {
+    match run(c, sql, bound(grant.values()?)).await? {
         0 => Err(StoreError::Moved.into()),
         _ => Ok(()),
     }
-}
-
-fn read_grant(row: &PgRow) -> Result<Grant, Fault> {
-    Ok(Grant {
-        id: parsed(row, "id", GrantId::parse)?,
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        principal: parsed(row, "principal", Principal::parse)?,
-        provider: read_text(row, "provider")?,
-        config_id: parsed(row, "config_id", ConfigId::parse)?,
-        subject: read_text(row, "subject")?,
-        account_identifier: read_text(row, "account_identifier")?,
-        account_display_name: read(row, "account_display_name")?,
-        label: read(row, "label")?,
-        scopes: read_json(row, "scopes")?,
-        missing_scopes: read_json(row, "missing_scopes")?,
-        level: parsed(row, "level", Level::parse)?,
-        created_at: read_time(row, "created_at")?,
-        updated_at: read_time(row, "updated_at")?,
-        last_used_at: read_optional_time(row, "last_used_at")?,
-        revoked: read_revoked(row)?,
-        credential: Credential {
-            generation: read_counter(row, "generation")?,
-            token_type: read_text(row, "token_type")?,
-            expires_at: read_optional_time(row, "credential_expires_at")?,
-            access_token: read(row, "access_token")?,
-            refresh_token: read(row, "refresh_token")?,
-            id_token: read(row, "id_token")?,
-        },
-    })
-}
-
-fn read_revoked(row: &PgRow) -> Result<Option<RevokedGrant>, Fault> {
-    let Some(at) = read_optional_time(row, "revoked_at")? else { return Ok(None) };
-    let outcome = parsed(row, "revocation", RevocationOutcome::parse)?;
-    Ok(Some(RevokedGrant { at, reason: read(row, "revoked_reason")?, outcome }))
 }
 
 #[cfg(test)]

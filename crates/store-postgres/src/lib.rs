@@ -10,14 +10,14 @@
 //! PostgreSQL has (advisory locks, LISTEN), so that its relatives stay possible.
 //!
 //! To add a table, add `migrations/NNNN_name.sql` under SQLite's number, list it in [`migrate`], and write its
-//! statements in the noun's file. Name every column (`SELECT *` breaks prepared statements after a migration), give
-//! every text `COLLATE "C"`, and lock (`FOR UPDATE`) what a transaction reads in order to write it.
+//! statements in the noun's file, with the columns that `alter-rows` lists. Name every column (`SELECT *` breaks
+//! prepared statements after a migration), give every text `COLLATE "C"`, and lock (`FOR UPDATE`) what a transaction
+//! reads in order to write it.
 
 mod agent;
 mod app;
 mod attempt;
 mod audit;
-mod column;
 mod connection;
 mod data_key;
 mod delegation;
@@ -30,6 +30,7 @@ mod pool;
 mod provider;
 mod release;
 mod revocation;
+mod row;
 mod session;
 mod statement;
 mod store;
@@ -145,9 +146,8 @@ impl PostgresStore {
         if migrate::version(&mut connection).await? == 0 {
             return Ok(None);
         }
-        let found = statement::one(&mut connection, store::KEY_CHECK, PgArguments::default(), |row| {
-            column::read(row, "value")
-        });
+        let found =
+            statement::one(&mut connection, store::KEY_CHECK, PgArguments::default(), |row| row.get("value"));
         let found = found.await.map_err(|fault| OpenError::Engine(StoreError::from(fault).to_string()))?;
         connection.close().await?;
         Ok(found)
@@ -160,8 +160,7 @@ impl PostgresStore {
     pub async fn clock_of(url: &str) -> Result<Micros, OpenError> {
         let mut connection = Address::parse(url)?.connect().await?;
         let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT AS now";
-        let now =
-            statement::one(&mut connection, sql, PgArguments::default(), |row| column::read(row, "now"));
+        let now = statement::one(&mut connection, sql, PgArguments::default(), |row| row.get("now"));
         let now: Option<i64> =
             now.await.map_err(|fault| OpenError::Engine(StoreError::from(fault).to_string()))?;
         connection.close().await?;

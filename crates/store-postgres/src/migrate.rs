@@ -13,7 +13,6 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::{
     Open, OpenError,
-    column::{read, read_text},
     fault::Fault,
     statement::{all, one, run, values},
 };
@@ -71,7 +70,7 @@ fn refuse_newer(found: i64, known: i64) -> Result<(), OpenError> {
 /// The tables where ours are or would be, as one moment saw them: those of the bookkeeping appear together.
 async fn tables(c: &mut PgConnection) -> Result<Vec<String>, OpenError> {
     let sql = "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = current_schema()";
-    Ok(all(c, sql, values![], |row| read_text(row, "name")).await?)
+    Ok(all(c, sql, values![], |row| row.get("name")).await?)
 }
 
 /// Runs what has not run yet. Any number of processes may do so at once.
@@ -142,7 +141,7 @@ async fn keep_books(c: &mut PgConnection) -> Result<(), OpenError> {
 
 pub(crate) async fn version(c: &mut PgConnection) -> Result<i64, OpenError> {
     let sql = "SELECT version FROM schema_version WHERE id = 1";
-    one(c, sql, values![], |row| read(row, "version")).await?.ok_or(Fault::corrupt("version").into())
+    one(c, sql, values![], |row| row.get("version")).await?.ok_or(Fault::corrupt("version").into())
 }
 
 /// The right to migrate: until its end, and not a moment after somebody else has taken it.
@@ -162,7 +161,7 @@ impl Lease {
                                 FOR UPDATE SKIP LOCKED)
                    RETURNING fence";
         let holder = AppId::new(&SystemRandom).to_string();
-        one(c, sql, values![holder], |row| Ok(Self { fence: read(row, "fence")? })).await
+        one(c, sql, values![holder], |row| Ok(Self { fence: row.get("fence")? })).await
     }
 
     /// Inside a migration's transaction: whether it is still ours; if so, nobody can take it until the commit.

@@ -14,12 +14,12 @@ use std::{
 use alter_core::{
     AgentId, AppId, GrantId, Micros, ReleaseCredential, Saved, StoreError, grant::LAST_USED_STEP,
 };
+use alter_rows::audit::row;
 use sqlx::PgConnection;
 use tokio::sync::oneshot;
 
 use crate::{
-    audit::{self, append_all},
-    column::{parsed, read_counter, read_optional_time},
+    audit::append_all,
     fault::Fault,
     pool::{Form, LIMIT, Pool},
     statement::{all, run, values},
@@ -146,8 +146,7 @@ async fn release_all(
         let is_live = |(agent, version)| delegated.contains(&(agent, version, release.grant_id));
         fits(release) && release.agent.is_none_or(is_live)
     };
-    let judged: Vec<_> =
-        releases.iter().map(|release| may(&release).then(|| audit::row(&release.audit))).collect();
+    let judged: Vec<_> = releases.iter().map(|release| may(&release).then(|| row(&release.audit))).collect();
 
     let nonces = |good: bool| {
         let calls =
@@ -207,9 +206,8 @@ async fn lock_grants(
                WHERE id = ANY($1) AND app_id = $2 AND status = 'active' ORDER BY id FOR UPDATE";
     let ids: Vec<_> = releases.iter().map(|release| release.grant_id.to_string()).collect();
     let found = all(c, sql, values![ids, app.to_string()], |row| {
-        let (generation, last_used) =
-            (read_counter(row, "generation")?, read_optional_time(row, "last_used_at")?);
-        Ok((parsed(row, "id", GrantId::parse)?, Locked { generation, last_used }))
+        let locked = Locked { generation: row.get("generation")?, last_used: row.get("last_used_at")? };
+        Ok((row.get("id")?, locked))
     });
     Ok(found.await?.into_iter().collect())
 }
@@ -231,10 +229,9 @@ async fn lock_delegations(
     let agents: Vec<_> = asked.iter().map(|(agent, _)| agent.to_string()).collect();
     let sql = "SELECT id, version FROM agents
                WHERE id = ANY($1) AND app_id = $2 AND status = 'active' ORDER BY id FOR NO KEY UPDATE";
-    let active = all(c, sql, values![agents, app.to_string()], |row| {
-        Ok((parsed(row, "id", AgentId::parse)?, read_counter(row, "version")?))
-    });
-    let active: HashMap<_, _> = active.await?.into_iter().collect();
+    let active =
+        all(c, sql, values![agents, app.to_string()], |row| Ok((row.get("id")?, row.get("version")?)));
+    let active: HashMap<AgentId, u64> = active.await?.into_iter().collect();
     // Those of an agent that was ended meanwhile are not locked: the ending goes along them in an order of its own.
     let asked = asked.iter().filter(|(agent, _)| active.contains_key(agent));
     let (agents, grants): (Vec<_>, Vec<_>) =
@@ -243,9 +240,7 @@ async fn lock_delegations(
                JOIN unnest($1::TEXT[], $2::TEXT[]) AS asked(agent_id, grant_id)
                    ON d.agent_id = asked.agent_id AND d.grant_id = asked.grant_id
                WHERE d.revoked_at IS NULL ORDER BY d.agent_id, d.grant_id FOR UPDATE OF d";
-    let live = all(c, sql, values![agents, grants], |row| {
-        Ok((parsed(row, "agent_id", AgentId::parse)?, parsed(row, "grant_id", GrantId::parse)?))
-    });
+    let live = all(c, sql, values![agents, grants], |row| Ok((row.get("agent_id")?, row.get("grant_id")?)));
     let live = live.await?.into_iter();
     Ok(live.filter_map(|(agent, grant)| Some((agent, *active.get(&agent)?, grant))).collect())
 }

@@ -1,25 +1,32 @@
 //! Revoking a grant in one commit, and the requests to providers that are still to be made.
 
 use alter_core::{
-    AppId, AuditEntry, ConfigId, GrantId, Micros, Revocation, RevocationOutcome, RevocationStore,
-    RevokeGrant, Saved, StoreError,
+    AuditEntry, GrantId, Micros, Revocation, RevocationOutcome, RevocationStore, RevokeGrant, Saved,
+    StoreError,
+};
+use alter_rows::{
+    Noun,
+    sql::Piece::{Names, Places},
+    storable::{counter, optional_text},
 };
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgRow};
+use sqlx::PgConnection;
 
 use crate::{
     PostgresStore,
     audit::append,
-    column::{counter, optional_text, parsed, read, read_counter, read_time},
     data_key::refuse_retired,
     delegation::revoke_all_of,
     fault::Fault,
+    row::{bound, sql},
     statement::{run, values},
     store::{record_nonce, refuse_known_nonce},
 };
 
-const DUE: &str = "SELECT grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at, created_at
-    FROM revocations WHERE next_at <= $1 ORDER BY next_at, grant_id LIMIT $2";
+const DUE: &str = sql!(
+    "SELECT {} FROM revocations WHERE next_at <= $1 ORDER BY next_at, grant_id LIMIT $2",
+    Names(Revocation::COLUMNS),
+);
 
 #[async_trait]
 impl RevocationStore for PostgresStore {
@@ -28,7 +35,7 @@ impl RevocationStore for PostgresStore {
     }
 
     async fn list_due_revocations(&self, now: Micros, limit: u32) -> Result<Vec<Revocation>, StoreError> {
-        self.all(DUE, values![now.0, i64::from(limit)], read_revocation).await
+        self.all(DUE, values![now.0, i64::from(limit)], Revocation::read).await
     }
 
     async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<Saved, StoreError> {
@@ -92,38 +99,15 @@ async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<Saved, 
     Ok(Saved::Done)
 }
 
-async fn insert(c: &mut PgConnection, r: &Revocation) -> Result<(), Fault> {
-    refuse_retired(c, r.app_id, &[Some(&r.token)]).await?;
-    let sql =
-        "INSERT INTO revocations (grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at,
-                                        created_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let values = values![
-        r.grant_id.to_string(),
-        r.app_id.to_string(),
-        r.config_id.as_str(),
-        r.is_refresh_token,
-        &*r.token,
-        i64::from(r.attempts),
-        r.next_at.0,
-        r.created_at.0,
-    ];
-    run(c, sql, values).await?;
+async fn insert(c: &mut PgConnection, revocation: &Revocation) -> Result<(), Fault> {
+    refuse_retired(c, revocation.app_id, &[Some(&revocation.token)]).await?;
+    let sql = sql!(
+        "INSERT INTO revocations ({}) VALUES ({})",
+        Names(Revocation::WRITTEN),
+        Places(Revocation::WRITTEN),
+    );
+    run(c, sql, bound(revocation.values()?)).await?;
     Ok(())
-}
-
-fn read_revocation(row: &PgRow) -> Result<Revocation, Fault> {
-    let attempts = read_counter(row, "attempts")?;
-    Ok(Revocation {
-        grant_id: parsed(row, "grant_id", GrantId::parse)?,
-        app_id: parsed(row, "app_id", AppId::parse)?,
-        config_id: parsed(row, "config_id", ConfigId::parse)?,
-        is_refresh_token: read(row, "is_refresh_token")?,
-        token: read(row, "token")?,
-        attempts: u32::try_from(attempts).map_err(|_| Fault::corrupt("attempts"))?,
-        next_at: read_time(row, "next_at")?,
-        created_at: read_time(row, "created_at")?,
-    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! Running one statement: prepared once per connection, rows read by name.
 
-use sqlx::{
-    PgConnection,
-    postgres::{PgArguments, PgRow},
-};
+use alter_core::StoreError;
+use alter_rows::Columns;
+use sqlx::{PgConnection, postgres::PgArguments};
 
-use crate::fault::Fault;
+use crate::{fault::Fault, row::Row};
 
 /// How a row becomes what is asked for.
-pub(crate) type Read<T> = fn(&PgRow) -> Result<T, Fault>;
+pub(crate) type Read<T> = fn(&dyn Columns) -> Result<T, StoreError>;
 
 /// The values of a statement's `$1`, `$2`, ... in order.
 macro_rules! values {
@@ -31,7 +30,7 @@ pub(crate) async fn one<T>(
     read: Read<T>,
 ) -> Result<Option<T>, Fault> {
     let row = sqlx::query_with(sql, values).fetch_optional(connection).await?;
-    row.as_ref().map(read).transpose()
+    Ok(row.as_ref().map(|row| read(&Row(row))).transpose()?)
 }
 
 /// Every row.
@@ -41,7 +40,8 @@ pub(crate) async fn all<T>(
     values: PgArguments,
     read: Read<T>,
 ) -> Result<Vec<T>, Fault> {
-    sqlx::query_with(sql, values).fetch_all(connection).await?.iter().map(read).collect()
+    let rows = sqlx::query_with(sql, values).fetch_all(connection).await?;
+    Ok(rows.iter().map(|row| read(&Row(row))).collect::<Result<_, _>>()?)
 }
 
 /// How many rows it changed.

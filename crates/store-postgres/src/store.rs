@@ -8,7 +8,6 @@ use sqlx::{PgConnection, postgres::PgArguments};
 
 use crate::{
     PostgresStore,
-    column::{parsed, read},
     fault::Fault,
     statement::{all, one, run, values},
 };
@@ -27,7 +26,7 @@ impl Store for PostgresStore {
     }
 
     async fn key_check(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.one(KEY_CHECK, values![], |row| read(row, "value")).await
+        self.one(KEY_CHECK, values![], |row| row.get("value")).await
     }
 
     async fn insert_key_check(&self, value: Vec<u8>) -> Result<(), StoreError> {
@@ -123,8 +122,7 @@ async fn nonces_by(
     let seconds: Vec<_> = nonces.iter().map(|(_, second, _)| *second).collect();
     let bytes: Vec<_> = nonces.iter().map(|(_, _, nonce)| &nonce[..]).collect();
     let found = all(c, sql, values![keys, seconds, bytes], |row| {
-        let nonce = read::<&[u8]>(row, "nonce")?.try_into().map_err(|_| Fault::corrupt("nonce"))?;
-        Ok((parsed(row, "key_id", KeyId::parse)?, read(row, "second")?, nonce))
+        Ok((row.get("key_id")?, row.get("second")?, row.get("nonce")?))
     });
     Ok(found.await?.into_iter().collect())
 }
