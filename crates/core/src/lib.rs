@@ -21,6 +21,7 @@ pub mod key;
 pub mod origin;
 pub mod outcome;
 pub mod provider;
+pub mod recipe;
 pub mod revocation;
 pub mod sealed;
 pub mod secret;
@@ -50,9 +51,9 @@ pub use idp::IdentityProvider;
 pub use key::{ApiKey, FoundKey, KeyStore, KeyType};
 pub use origin::Origin;
 pub use outcome::{Connection, Declined, Event, EventName, Operation};
-pub use provider::{
-    ApiAuth, BadParameter, BodyFormat, ClientAuth, Coop, IdentitySource, ProviderConfig, ProviderStore,
-    Recipe, Scope, UserinfoMethod,
+pub use provider::{ProviderConfig, ProviderStore};
+pub use recipe::{
+    ApiAuth, BadParameter, BodyFormat, ClientAuth, Coop, IdentitySource, Recipe, Scope, UserinfoMethod,
 };
 pub use revocation::{Revocation, RevocationOutcome, RevocationStore, RevokeGrant};
 pub use sealed::{AttemptSecret, CredentialPlace, GrantSecret, SealedColumn, SealedPlace, SealedValue};

@@ -2,7 +2,7 @@
 
 use alter_core::{
     Recipe,
-    provider::{Revoke, RevokeAuth, RevokeMethod},
+    recipe::{Revoke, RevokeAuth, RevokeMethod},
 };
 use alter_egress::{Egress, EgressError, Request};
 use http::{HeaderName, HeaderValue, Method, StatusCode};

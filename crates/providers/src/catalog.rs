@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use alter_core::provider::Recipe;
+use alter_core::recipe::Recipe;
 
 use crate::parse;
 
@@ -61,7 +61,7 @@ impl Catalog {
 
 #[cfg(test)]
 mod tests {
-    use alter_core::provider::{ClientAuth, IdentitySource, Status};
+    use alter_core::recipe::{ClientAuth, IdentitySource, Status};
 
     use super::*;
 

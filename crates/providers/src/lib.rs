@@ -18,7 +18,7 @@ mod requests;
 mod urls;
 mod validate;
 
-pub use alter_core::provider::Recipe;
+pub use alter_core::recipe::Recipe;
 pub use catalog::Catalog;
 pub use error::{Problem, RecipeError};
 pub use parse::parse;

@@ -1,6 +1,6 @@
 //! From TOML text to a validated recipe.
 
-use alter_core::provider::Recipe;
+use alter_core::recipe::Recipe;
 
 use crate::{RecipeError, validate};
 

@@ -1,6 +1,6 @@
 //! Placeholders of hosts: what an operator fills when a provider is configured.
 
-use alter_core::provider::Recipe;
+use alter_core::recipe::Recipe;
 
 use crate::requests::with_client;
 use crate::validate::{Findings, is_name};

@@ -1,6 +1,6 @@
 //! What our client sends besides the standards' requests: extra parameters, headers, bodies, revocations.
 
-use alter_core::provider::{ClientAuth, Recipe, RevokeAuth, UserinfoMethod};
+use alter_core::recipe::{ClientAuth, Recipe, RevokeAuth, UserinfoMethod};
 
 use crate::urls::endpoint;
 use crate::validate::{Findings, OWN_PARAMETERS, is_name};

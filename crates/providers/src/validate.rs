@@ -1,7 +1,7 @@
 //! The rules that a recipe's values must keep. They are written for operators' own files as much as for ours: each
 //! message says what to write instead.
 
-use alter_core::provider::{IdentitySource, Recipe};
+use alter_core::recipe::{IdentitySource, Recipe};
 
 use crate::hosts;
 use crate::placeholders::{filled_with, placeholders};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use alter_core::{
     AgentId, AgentStatus, AppId, AppSettings, AttemptId, AttemptStatus, ConfigId, GrantId, KeyId, Level,
-    Micros, Principal, RevocationOutcome, SessionId, StoreError, UserId, agent::AgentData, provider::Recipe,
+    Micros, Principal, Recipe, RevocationOutcome, SessionId, StoreError, UserId, agent::AgentData,
     session::SessionData,
 };
 

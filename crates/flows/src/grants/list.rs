@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use alter_core::{
     AgentId, AuditEntry, AuditKind, Changed, Grant, GrantFilter, GrantId, GrantSecret, GrantStatus,
     ListedGrant, Micros, Principal, ProviderConfig, Revocation, RevocationOutcome, RevokeGrant, RevokedGrant,
-    Saved, provider::RevokeToken,
+    Saved, recipe::RevokeToken,
 };
 use secrecy::SecretString;
 

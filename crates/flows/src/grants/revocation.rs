@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alter_core::{
     AuditEntry, AuditKind, ProviderConfig, Revocation, RevocationOutcome, Saved, StoreError,
-    provider::RevokeEnds,
+    recipe::RevokeEnds,
 };
 use alter_oauth::{Client, RevokeError, RevokedToken};
 use tracing::Instrument;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alter_core::provider::ClientAuth;
+use alter_core::recipe::ClientAuth;
 use alter_core::{App, Level, ProviderConfig};
 use alter_providers::Catalog;
 

@@ -4,7 +4,7 @@
 use alter_flows::ready;
 use std::{collections::BTreeMap, time::Duration};
 
-use alter_core::{Clock, SystemClock, provider::Recipe};
+use alter_core::{Clock, SystemClock, recipe::Recipe};
 use alter_egress::{Egress, EgressConfig, EgressError, Limits, Request, Response};
 use alter_oauth::look_at_idp;
 use http::{HeaderMap, Method, StatusCode, header};

@@ -1,0 +1,87 @@
+//! Where answers of a provider say what.
+
+use serde::{Deserialize, Serialize};
+
+/// JSON pointers (RFC 6901) into the token response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenPaths {
+    /// Default `/access_token`.
+    pub access_token: String,
+    /// Default `/refresh_token`.
+    pub refresh_token: String,
+    /// Seconds, number or string. Default `/expires_in`.
+    pub expires_in: String,
+    /// String or array. Default `/scope`.
+    pub scope: String,
+    /// Default `/token_type`.
+    pub token_type: String,
+    /// Default `/id_token`.
+    pub id_token: String,
+    /// An error code in a 200 answer. Default `/error`.
+    pub error: String,
+    /// Its description. Default `/error_description`.
+    pub error_description: String,
+    /// A boolean that is `false` on failure (`/ok` at Slack).
+    pub ok: Option<String>,
+}
+
+impl Default for TokenPaths {
+    fn default() -> Self {
+        let path = |name: &str| format!("/{name}");
+        Self {
+            access_token: path("access_token"),
+            refresh_token: path("refresh_token"),
+            expires_in: path("expires_in"),
+            scope: path("scope"),
+            token_type: path("token_type"),
+            id_token: path("id_token"),
+            error: path("error"),
+            error_description: path("error_description"),
+            ok: None,
+        }
+    }
+}
+
+/// Which document carries the identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentitySource {
+    /// The verified id_token; fields that it lacks are looked up in userinfo where there is one.
+    #[default]
+    IdToken,
+    /// The userinfo answer alone.
+    Userinfo,
+    /// The token response itself.
+    TokenResponse,
+}
+
+/// JSON pointers into the id_token's claims, the userinfo answer or the token response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentityPaths {
+    /// Which document tells whose account it is.
+    pub from: IdentitySource,
+    /// The provider's stable id of the account (string or number). Default `/sub`.
+    pub subject: String,
+    /// What `subject` is unique within, where that is not the whole provider (the workspace's id): put before it,
+    /// joined by `/`. All of them must be there.
+    pub subject_within: Vec<String>,
+    /// What the user knows the account by; the first that is a non-empty string. Default `/email`,
+    /// `/preferred_username`, `/sub`.
+    pub account: Vec<String>,
+    /// A display name; the first that is there. Default `/name`.
+    pub display_name: Vec<String>,
+}
+
+impl Default for IdentityPaths {
+    fn default() -> Self {
+        Self {
+            from: IdentitySource::default(),
+            subject: "/sub".into(),
+            subject_within: Vec::new(),
+            account: vec!["/email".into(), "/preferred_username".into(), "/sub".into()],
+            display_name: vec!["/name".into()],
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What is true of a provider: data from the catalog or from the operator.
+//!
+//! Not here: reading TOML files (`providers`), speaking OAuth (`oauth`), what one app configured (`provider`). To add a fact
+//! about a provider, add a documented field here or in the part that it belongs to; a quirk is a field with a name, never an
+//! `if` on the id.
+
+mod destination;
+mod identity;
+mod parameter;
+mod refresh;
+mod request;
+mod revoke;
+mod scope;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use identity::{IdentityPaths, IdentitySource, TokenPaths};
+pub use parameter::{BadParameter, Parameter};
+pub use refresh::Refresh;
+pub use request::{ApiAuth, BodyFormat, ClientAuth, UserinfoMethod, UserinfoRequest};
+pub use revoke::{Revoke, RevokeAuth, RevokeEnds, RevokeMethod, RevokeToken};
+pub use scope::Scope;
+
+/// Everything the flow needs to know about a provider. The TOML of `providers/catalog/*.toml` and of
+/// `alter provider set --spec FILE` is this structure, field for field; unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// `[a-z0-9-]{1,50}`: what apps write in `allowed_providers`.
+    pub id: String,
+    /// What people read: "Google".
+    pub name: String,
+    /// How the facts were obtained: `read` in the provider's documentation, `tried` against the provider, `recalled`
+    /// from memory, or defined by the `operator`.
+    #[serde(default)]
+    pub status: Status,
+    /// Where the facts were read (URLs).
+    #[serde(default)]
+    pub source: Vec<String>,
+    /// The day the source was read, `YYYY-MM-DD`.
+    #[serde(default)]
+    pub checked: Option<String>,
+    /// What a reader should doubt: which facts were read and which were not, in a sentence or two.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// One word for lists of providers: "calendar", "code", "crm".
+    #[serde(default)]
+    pub category: Option<String>,
+    /// What it is, in one sentence, for lists of providers.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Placeholders of its hosts (`{shop}`) that differ per configuration and are filled when an operator configures
+    /// it, by [`Recipe::fill`]. Empty in a stored configuration.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
+
+    /// The `iss` of its id_tokens and, where it sends one, of its authorization responses (RFC 9207).
+    #[serde(default)]
+    pub issuer: Option<String>,
+    /// An issuer that differs per tenant: `{tenant}` stands for the id_token's `tid` claim (Microsoft Entra).
+    /// Used instead of `issuer` when checking id_tokens.
+    #[serde(default)]
+    pub issuer_template: Option<String>,
+    /// RFC 6749 section 3.1.
+    pub authorize_url: String,
+    /// RFC 6749 section 3.2.
+    pub token_url: String,
+    /// OIDC userinfo, or whichever endpoint tells whose account it is.
+    #[serde(default)]
+    pub userinfo_url: Option<String>,
+    /// How `userinfo_url` is asked, where that is not a plain GET.
+    #[serde(default)]
+    pub userinfo: UserinfoRequest,
+    /// RFC 7009, with the client authentication of the token endpoint; short for a `[revoke]` of nothing but this URL.
+    #[serde(default)]
+    pub revoke_url: Option<String>,
+    /// Revocation that is no plain RFC 7009. Not together with `revoke_url`.
+    #[serde(default)]
+    pub revoke: Option<Revoke>,
+    /// Keys that sign id_tokens (RFC 7517).
+    #[serde(default)]
+    pub jwks_url: Option<String>,
+    /// Algorithms an id_token may be signed with. Never taken from the token.
+    #[serde(default = "default_id_token_algs")]
+    pub id_token_algs: Vec<String>,
+
+    /// PKCE S256 (RFC 7636). False only where the provider breaks on it.
+    #[serde(default = "yes")]
+    pub pkce: bool,
+    /// It advertises `authorization_response_iss_parameter_supported` (RFC 9207): a missing `iss` aborts.
+    #[serde(default)]
+    pub iss_parameter: bool,
+    /// How our client authenticates at the token endpoint.
+    #[serde(default)]
+    pub client_auth: ClientAuth,
+    /// How the body of a token request is written. RFC 6749 says `form`.
+    #[serde(default)]
+    pub token_body: BodyFormat,
+    /// Further parameters of every token request.
+    #[serde(default)]
+    pub token_params: BTreeMap<String, String>,
+
+    /// Joins scopes in the authorization request.
+    #[serde(default = "space")]
+    pub scope_separator: String,
+    /// The query parameter that carries the scopes (`user_scope` at Slack for user tokens).
+    #[serde(default = "scope_parameter")]
+    pub scope_parameter: String,
+    /// Splits the scopes of a token response: any of these characters.
+    #[serde(default = "scope_delimiters")]
+    pub granted_scope_delimiters: String,
+    /// Asked for when neither the operator nor the session says otherwise.
+    #[serde(default)]
+    pub default_scopes: Vec<String>,
+    /// What a scope means: words for the consent page, or a table with the words and more.
+    #[serde(default)]
+    pub scopes: BTreeMap<String, Scope>,
+    /// Further parameters of the authorization request (`access_type = "offline"`).
+    #[serde(default)]
+    pub authorize_params: BTreeMap<String, String>,
+
+    /// Where the token response keeps its fields.
+    #[serde(default)]
+    pub token: TokenPaths,
+    /// Where the account's identity is found.
+    #[serde(default)]
+    pub identity: IdentityPaths,
+
+    /// Hosts that the credential may be sent to: exact lower-case host, optionally `:port` (none = 443), or
+    /// `.example.com` for any host below it (label boundary).
+    #[serde(default)]
+    pub api_hosts: Vec<String>,
+    /// The header in which its API wants the token.
+    #[serde(default)]
+    pub api_auth: ApiAuth,
+    /// Whether and how access tokens are renewed.
+    #[serde(default)]
+    pub refresh: Refresh,
+    /// What its pages do to the popup's opener (Cross-Origin-Opener-Policy).
+    #[serde(default)]
+    pub coop: Coop,
+}
+
+/// How a recipe's facts were obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Defined by the operator.
+    #[default]
+    Operator,
+    /// Read in the provider's public documentation, but for what the recipe's `note` names.
+    Read,
+    /// Seen working against the provider itself.
+    Tried,
+    /// Facts that the flow needs are from memory and were not verified; the recipe's `note` says which were read.
+    Recalled,
+}
+
+/// Whether the provider's pages sever the opener. Decides what a closed popup means (protocol 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coop {
+    /// Not known: a closed popup says nothing while the user is there.
+    #[default]
+    Unknown,
+    /// Checked: its pages do not sever. A closed popup is a closed popup.
+    Keeps,
+    /// Its pages sever the opener.
+    Severs,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn space() -> String {
+    " ".into()
+}
+
+fn scope_parameter() -> String {
+    "scope".into()
+}
+
+fn scope_delimiters() -> String {
+    " ,".into()
+}
+
+fn default_id_token_algs() -> Vec<String> {
+    ["RS256", "ES256", "PS256", "EdDSA"].map(String::from).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_stored_by_an_older_version_is_read_as_it_was_meant() {
+        let old = serde_json::json!({"id":"x","name":"X","authorize_url":"https://x/a","token_url":"https://x/t",
+            "revoke_url":"https://x/r","scopes":{"read":"Read things"}});
+        let recipe: Recipe = serde_json::from_value(old).expect("every new field has a default");
+        assert_eq!(recipe.scopes["read"], Scope::from("Read things"));
+        assert_eq!(recipe.revocation(), Some(Revoke::rfc7009("https://x/r")));
+        assert_eq!((recipe.token_body, recipe.userinfo.method), (BodyFormat::Form, UserinfoMethod::Get));
+        let again: Recipe =
+            serde_json::from_value(serde_json::to_value(&recipe).expect("JSON")).expect("same");
+        assert_eq!(again, recipe);
+        let unknown = serde_json::json!({"description": "Read things", "requird": true});
+        assert!(serde_json::from_value::<Scope>(unknown).is_err(), "unknown keys stay refused");
+    }
+}

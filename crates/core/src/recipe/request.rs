@@ -1,0 +1,68 @@
+//! How requests to a provider are written.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Client authentication at the token endpoint (RFC 6749 section 2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// `Authorization: Basic`, both parts form-encoded first.
+    #[default]
+    Basic,
+    /// `client_id` and `client_secret` in the body.
+    Post,
+    /// A public client: `client_id` alone.
+    None,
+}
+
+/// How a request body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyFormat {
+    /// `application/x-www-form-urlencoded`.
+    #[default]
+    Form,
+    /// One JSON object of strings.
+    Json,
+}
+
+/// The request for `userinfo_url`. The token goes where [`ApiAuth`] says, never into the URL (T86).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserinfoRequest {
+    /// Default `get`.
+    pub method: UserinfoMethod,
+    /// Further headers, with names in lower case (`notion-version`). Not the ones that the client sets itself.
+    pub headers: BTreeMap<String, String>,
+    /// The body of a POST, JSON, as it is sent (a GraphQL query). Without it a POST has no body and no content type.
+    pub body: Option<String>,
+}
+
+/// HTTP methods for userinfo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserinfoMethod {
+    /// Reads.
+    #[default]
+    Get,
+    /// Reads too, at providers whose whole API is POST.
+    Post,
+}
+
+/// The header that carries an access token to the provider's API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiAuth {
+    /// Default `Authorization`.
+    pub header: String,
+    /// Its value, `{token}` once. Default `Bearer {token}`.
+    pub format: String,
+}
+
+impl Default for ApiAuth {
+    fn default() -> Self {
+        Self { header: "Authorization".into(), format: "Bearer {token}".into() }
+    }
+}

@@ -1,0 +1,118 @@
+//! How a grant is ended at the provider.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BodyFormat, ClientAuth, Recipe, yes};
+
+/// How a grant is ended at the provider. Every default together is RFC 7009.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// Where. `{client_id}` in its path stands for our client's id, percent-encoded.
+    pub url: String,
+    /// Default `post`.
+    #[serde(default)]
+    pub method: RevokeMethod,
+    /// Who the request authenticates as. Default `client`.
+    #[serde(default)]
+    pub auth: RevokeAuth,
+    /// The client authentication, where it is not the token endpoint's.
+    #[serde(default)]
+    pub client_auth: Option<ClientAuth>,
+    /// Which token is to be ended. Default `strongest`.
+    #[serde(default)]
+    pub token: RevokeToken,
+    /// How the body is written. Default `form`.
+    #[serde(default)]
+    pub body: BodyFormat,
+    /// The body's field for the token. Default `token`; empty: the body does not have it (the header has, or nothing
+    /// needs it).
+    #[serde(default = "token_field")]
+    pub token_field: String,
+    /// Whether to send `token_type_hint` (RFC 7009 section 2.1). Default true.
+    #[serde(default = "yes")]
+    pub hint: bool,
+    /// Further fields of the body. `{client_id}` in a value is our client's id, `{subject}` the grant's subject.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    /// What it ends. Default `grant`.
+    #[serde(default)]
+    pub ends: RevokeEnds,
+}
+
+/// HTTP methods for revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevokeMethod {
+    /// As RFC 7009.
+    #[default]
+    Post,
+    /// The grant is a resource (GitHub).
+    Delete,
+}
+
+/// Who a revocation authenticates as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevokeAuth {
+    /// Our client, as at the token endpoint.
+    #[default]
+    Client,
+    /// Whoever holds the token: it goes into the header of [`ApiAuth`] (Slack, Dropbox).
+    Token,
+}
+
+/// Which token a revocation names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevokeToken {
+    /// The refresh token where there is one, else the access token.
+    #[default]
+    Strongest,
+    /// The access token.
+    Access,
+    /// The refresh token; nothing can be revoked without one.
+    Refresh,
+}
+
+/// What is over after a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevokeEnds {
+    /// Everything that the user gave our client.
+    #[default]
+    Grant,
+    /// The named token and what was made from it; the account's other grants live on.
+    Token,
+}
+
+impl Revoke {
+    /// RFC 7009 at this URL.
+    pub fn rfc7009(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            method: RevokeMethod::default(),
+            auth: RevokeAuth::default(),
+            client_auth: None,
+            token: RevokeToken::default(),
+            body: BodyFormat::default(),
+            token_field: token_field(),
+            hint: true,
+            params: BTreeMap::new(),
+            ends: RevokeEnds::default(),
+        }
+    }
+}
+
+impl Recipe {
+    /// How a grant is ended at the provider, whichever way the recipe says it; `None` where it offers nothing.
+    pub fn revocation(&self) -> Option<Revoke> {
+        self.revoke.clone().or_else(|| self.revoke_url.as_deref().map(Revoke::rfc7009))
+    }
+}
+
+fn token_field() -> String {
+    "token".into()
+}
