@@ -114,6 +114,40 @@ pub struct FoundKey {
     pub agent: Option<Agent>,
 }
 
+/// A key just made. The key itself is shown once; only its hash is stored.
+#[derive(Debug)]
+pub struct NewKey {
+    /// As stored.
+    pub key: ApiKey,
+    /// The key itself.
+    pub secret: SecretString,
+}
+
+impl NewKey {
+    /// Makes a key of `kind` for an app, or for one of its agents.
+    pub fn mint(
+        kind: KeyType,
+        (app_id, agent_id): (AppId, Option<AgentId>),
+        name: &str,
+        now: Micros,
+        random: &dyn Random,
+    ) -> Self {
+        let secret = mint_key(kind, random);
+        let key = ApiKey {
+            id: KeyId::new(random),
+            app_id,
+            agent_id,
+            hash: key_hash(&secret),
+            prefix: key_prefix(&secret),
+            name: name.to_owned(),
+            created_at: now,
+            deprecated_at: None,
+            revoked_at: None,
+        };
+        Self { key, secret }
+    }
+}
+
 /// What storage must be able to do for keys.
 #[async_trait]
 pub trait KeyStore: Send + Sync {

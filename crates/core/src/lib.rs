@@ -48,7 +48,7 @@ pub use grant::{
 };
 pub use id::{AgentId, AppId, AttemptId, ConfigId, GrantId, KeyId, SessionId, UserId};
 pub use idp::IdentityProvider;
-pub use key::{ApiKey, FoundKey, KeyStore, KeyType};
+pub use key::{ApiKey, FoundKey, KeyStore, KeyType, NewKey};
 pub use origin::Origin;
 pub use outcome::{Connection, Declined, Event, EventName, Operation};
 pub use provider::{ProviderConfig, ProviderStore};

@@ -3,7 +3,12 @@
 
 use alter_core::{Agent, ApiKey, App, CallNonce, StoreError};
 
-use crate::{AppKeyRequired, Flows};
+use crate::{Flows, fault::FlowFault};
+
+/// The call needs the app's own key, and an agent's key came.
+#[derive(Debug, thiserror::Error)]
+#[error("this call needs the app's own key")]
+pub struct AppKeyRequired;
 
 /// An authenticated caller.
 #[derive(Debug, Clone)]
@@ -39,8 +44,18 @@ impl<T> Spent<T> {
 
 /// Why a story refuses.
 pub(crate) trait Refusal: From<StoreError> {
+    /// Our own failure, if the refusal is one.
+    fn ours(&self) -> Option<&FlowFault>;
+
     /// The failure is ours, not the caller's: the same bytes may be sent again.
-    fn is_ours(&self) -> bool;
+    fn is_ours(&self) -> bool {
+        self.ours().is_some()
+    }
+
+    /// The nonce was used before.
+    fn is_replay(&self) -> bool {
+        matches!(self.ours(), Some(FlowFault::Store(StoreError::NonceReplayed)))
+    }
 }
 
 /// Errors with a variant `Fault(FlowFault)` for our own failures; after the colon, the variants whose content may be such
@@ -54,12 +69,12 @@ macro_rules! ours {
         }
 
         impl $crate::call::Refusal for $error {
-            fn is_ours(&self) -> bool {
+            fn ours(&self) -> Option<&$crate::FlowFault> {
                 match self {
-                    Self::Fault(_) => true,
-                    $($(Self::$inner(inner) => $crate::call::Refusal::is_ours(inner),)+)?
+                    Self::Fault(fault) => Some(fault),
+                    $($(Self::$inner(inner) => $crate::call::Refusal::ours(inner),)+)?
                     #[allow(unreachable_patterns, reason = "an error may have no other variant")]
-                    _ => false,
+                    _ => None,
                 }
             }
         }

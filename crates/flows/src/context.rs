@@ -12,7 +12,7 @@ use alter_vault::Vault;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
-use crate::{connect::journal::InHand, metrics, quota::Quotas, rounds::Rounds, sealed::Sealer};
+use crate::{connect::in_hand::InHand, metrics, quota::Quotas, rounds::Rounds, sealed::Sealer};
 
 /// How often a change of a session is tried.
 const ROUNDS: usize = 8;

@@ -21,10 +21,10 @@ mod rounds;
 mod sealed;
 
 pub use alter_oauth::UserClaims;
-pub use call::Caller;
+pub use call::{AppKeyRequired, Caller};
 pub use callers::UserTokenError;
 pub use callers::{AgentChange, AgentError, MadeAgent, NewAgent};
-pub use callers::{AppKeyRequired, AuthError, PresentedCall};
+pub use callers::{AuthError, PresentedCall};
 pub use calls::CallReport;
 pub use calls::{Ambiguous, Candidate, ChoiceError, GrantChoice};
 pub use calls::{ReleaseError, ReleaseRequest, Released};

@@ -10,8 +10,6 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{ChoiceError, FlowFault, ReleaseError};
-
 /// Seconds of an exchange: two or three requests to a provider.
 const SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
@@ -116,25 +114,7 @@ pub(crate) fn session_ended_with(attempt: alter_core::Ended) {
     }
 }
 
-pub(crate) fn released<T>(result: &Result<T, ReleaseError>) {
-    let outcome = match result {
-        Ok(_) => "released",
-        Err(ReleaseError::Choice(ChoiceError::User(_))) => "user_token_refused",
-        Err(ReleaseError::Choice(ChoiceError::Fault(FlowFault::Store(StoreError::NonceReplayed)))) => {
-            "replayed"
-        }
-        Err(ReleaseError::Choice(ChoiceError::Fault(_))) => "fault",
-        Err(ReleaseError::Choice(_)) => "no_such_grant",
-        Err(ReleaseError::AgentInactive | ReleaseError::AgentRevoked | ReleaseError::CallerMismatch) => {
-            "agent_refused"
-        }
-        Err(ReleaseError::AgentScope { .. }) => "agent_scope",
-        Err(ReleaseError::ProviderGone) => "no_provider",
-        Err(ReleaseError::BlockedDestination { .. }) => "blocked_destination",
-        Err(ReleaseError::RefreshNotBuilt) => "expired",
-        Err(ReleaseError::Fault(FlowFault::Store(StoreError::NonceReplayed))) => "replayed",
-        Err(ReleaseError::Fault(_)) => "fault",
-    };
+pub(crate) fn released(outcome: &'static str) {
     RELEASES.get_or_create(&Outcome { outcome }).inc();
 }
 

@@ -8,9 +8,12 @@ use std::{collections::HashMap, time::Duration};
 
 use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Micros, StoreError};
 
-use crate::connect::exchange::{end_failed, replay};
+use crate::connect::{
+    end::{Ending, end_failed},
+    exchange::replay,
+};
 use crate::grants::revocation::ask_to_revoke;
-use crate::{Flows, connect::exchange::Ending, connect::status::settle, metrics};
+use crate::{Flows, connect::status::settle, metrics};
 
 /// How often, seconds.
 const PERIOD: u32 = 5;

@@ -29,11 +29,6 @@ pub struct PresentedCall<'a> {
     pub request_id: &'a str,
 }
 
-/// The call needs the app's own key, and an agent's key came.
-#[derive(Debug, thiserror::Error)]
-#[error("this call needs the app's own key")]
-pub struct AppKeyRequired;
-
 /// Refuses an agent that is suspended or deleted.
 fn active(caller: &Caller) -> Result<(), AuthError> {
     match caller.agent.as_ref().map(|agent| agent.status) {

@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use crate::calls::choose::{choose, whose};
 use crate::{
     Caller, ChoiceError, Flows, GrantChoice, UserTokenError,
-    call::{Spent, ours},
+    call::{Refusal, Spent, ours},
     calls::choose::{Chosen, Whose},
     fault::FlowFault,
     metrics,
@@ -119,7 +119,7 @@ pub async fn release(
     request: &ReleaseRequest<'_>,
 ) -> Result<Released, ReleaseError> {
     let released = flows.once(caller, |nonce| try_release(flows, caller, nonce, request)).await;
-    metrics::released(&released);
+    metrics::released(label(&released));
     released
 }
 
@@ -257,5 +257,27 @@ fn entry(
         agent_id: caller.agent.as_ref().map(|agent| agent.id),
         request_id: Some(caller.request_id.clone()),
         ..AuditEntry::new(caller.app.id, at, AuditKind::TokenReleased, details)
+    }
+}
+
+/// For the metrics.
+fn label<T>(released: &Result<T, ReleaseError>) -> &'static str {
+    let error = match released {
+        Ok(_) => return "released",
+        Err(error) => error,
+    };
+    match error {
+        _ if error.is_replay() => "replayed",
+        _ if error.is_ours() => "fault",
+        ReleaseError::Choice(ChoiceError::User(_)) => "user_token_refused",
+        ReleaseError::Choice(_) => "no_such_grant",
+        ReleaseError::AgentInactive | ReleaseError::AgentRevoked | ReleaseError::CallerMismatch => {
+            "agent_refused"
+        }
+        ReleaseError::AgentScope { .. } => "agent_scope",
+        ReleaseError::ProviderGone => "no_provider",
+        ReleaseError::BlockedDestination { .. } => "blocked_destination",
+        ReleaseError::RefreshNotBuilt => "expired",
+        ReleaseError::Fault(_) => "fault",
     }
 }

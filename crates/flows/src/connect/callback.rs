@@ -12,8 +12,11 @@ use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
 use secrecy::SecretString;
 use tracing::Instrument;
 
-use crate::connect::exchange::{end_failed, exchange};
-use crate::{Flows, connect::exchange::Ending, context::hash_secret, fault::FlowFault};
+use crate::connect::{
+    end::{Ending, end_failed},
+    exchange::exchange,
+};
+use crate::{Flows, context::hash_secret, fault::FlowFault};
 
 /// How long the browser's request waits for the exchange before the waiting page takes over.
 const WAIT: Duration = Duration::from_secs(10);

@@ -1,6 +1,4 @@
-//! What the user does on our pages: choose, approve, go back, cancel, finish; and the pages' signs of life.
-//!
-//! Approving:
+//! Approving, on the consent page:
 //!
 //! 1. the session may start something
 //! 2. the app page has been heard of (or the SDK could never learn the result)
@@ -8,9 +6,10 @@
 //! 4. attempt and session are stored in one commit
 //! 5. the browser gets the authorization URL.
 
+use super::steps::StepError;
 use alter_core::{
-    App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Cause, Failure, Hash, Micros, ProviderConfig,
-    Saved, Session, SessionId, StoreError, Underway, secret,
+    App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Hash, Micros, ProviderConfig, Saved, Session,
+    SessionId, StoreError, Underway, secret,
     session::{STATUS_WAIT, TRANSACTION_TTL},
 };
 use alter_oauth::{AuthorizationRequest, Pkce};
@@ -20,20 +19,6 @@ use crate::{Flows, fault::FlowFault, rounds::Rounds};
 
 /// How often an approval is tried.
 const ROUNDS: usize = 8;
-
-/// Why a step on a page is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// No such session, or another browser's: the same answer.
-    #[error("this browser has no such session")]
-    NotYours,
-    /// The session is over, expired, or the step does not apply: the page should load again.
-    #[error("the step does not apply any more")]
-    Moved,
-    /// Ours.
-    #[error(transparent)]
-    Fault(#[from] FlowFault),
-}
 
 impl From<StoreError> for StepError {
     fn from(error: StoreError) -> Self {
@@ -68,84 +53,6 @@ impl From<FlowFault> for ApproveError {
     fn from(fault: FlowFault) -> Self {
         Self::Step(fault.into())
     }
-}
-
-/// The user chose a provider on the picker, or wants to try again.
-///
-/// # Errors
-/// [`StepError`].
-pub async fn select(flows: &Flows, sid: &SessionId, browser: &Hash, provider: &str) -> Result<(), StepError> {
-    let now = flows.now();
-    step(flows, sid, browser, |session| session.select(provider, now)).await
-}
-
-/// Back to the picker.
-///
-/// # Errors
-/// [`StepError`].
-pub async fn back(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
-    step(flows, sid, browser, |session| {
-        session.deselect();
-        true
-    })
-    .await
-}
-
-/// Cancel: on the consent page a refusal of that provider, on the picker the end.
-///
-/// # Errors
-/// [`StepError`].
-pub async fn cancel(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
-    let now = flows.now();
-    step(flows, sid, browser, |session| {
-        match session.data.selected.take() {
-            // On a failure page nothing is left to refuse: the user leaves.
-            Some(_) if session.data.last_failure.is_some() => session.finish(now),
-            Some(provider) => session.attempt_failed(
-                Failure { cause: Cause::Denied, provider: Some(provider), request_id: None },
-                now,
-            ),
-            None => session.finish(now),
-        }
-        true
-    })
-    .await
-}
-
-/// Done choosing.
-///
-/// # Errors
-/// [`StepError`].
-pub async fn finish(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
-    let now = flows.now();
-    step(flows, sid, browser, |session| {
-        session.finish(now);
-        true
-    })
-    .await
-}
-
-/// A page shows itself (`seen`) or is left (`bye`). Never an error when it comes late.
-///
-/// # Errors
-/// [`StepError::NotYours`], or ours.
-pub async fn page_sign(
-    flows: &Flows,
-    sid: &SessionId,
-    browser: &Hash,
-    instance: u64,
-    leaving: bool,
-) -> Result<(), StepError> {
-    let now = flows.now();
-    let changed = flows.update_session_by_id(sid, |session| {
-        if !session.is_browser(browser) {
-            return Err(StepError::NotYours);
-        }
-        let dirty = session.end().is_none()
-            && if leaving { session.page_left(instance, now) } else { session.page_seen(instance, now) };
-        Ok((dirty, ()))
-    });
-    changed.await?.map(drop).ok_or(StepError::NotYours)
 }
 
 /// Approve: answers the authorization URL to send the browser to.
@@ -256,28 +163,6 @@ fn new_attempt(
 /// `/oauth/callback/{config_id}`: one path per configuration (T09), the same bytes in both requests (T30).
 pub fn callback_url(flows: &Flows, config: &ProviderConfig) -> String {
     format!("{}/oauth/callback/{}", flows.public_url(), config.config_id)
-}
-
-async fn step(
-    flows: &Flows,
-    sid: &SessionId,
-    browser: &Hash,
-    mut change: impl FnMut(&mut Session) -> bool,
-) -> Result<(), StepError> {
-    let now = flows.now();
-    let changed = flows.update_session_by_id(sid, |session| {
-        if !session.is_browser(browser) {
-            return Err(StepError::NotYours);
-        }
-        // While a code is exchanged, the exchange decides.
-        let open = session.end().is_none() && now < session.deadline() && !session.is_exchanging();
-        if !open || !change(session) {
-            return Err(StepError::Moved);
-        }
-        session.data.signals.page_at = Some(now);
-        Ok((true, ()))
-    });
-    changed.await?.map(drop).ok_or(StepError::NotYours)
 }
 
 /// Whether the app page's SDK has been heard of (protocol 3). The published client never asks.

@@ -4,13 +4,9 @@
 //! The code is spent, so neither a full disk nor a database that is away, nor a key that was retired since the request
 //! left, may cost the user the consent: the answer waits here, in memory.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use alter_core::{Attempt, AttemptId, AttemptSecret, Saved, StoreError};
+use alter_core::{Attempt, AttemptSecret, Saved, StoreError};
 use alter_oauth::RawAnswer;
 use alter_vault::DataKey;
 use secrecy::ExposeSecret;
@@ -21,30 +17,6 @@ use crate::{Flows, fault::FlowFault};
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long it is tried. Nobody waits for a session that is older.
 const TRIED_FOR: Duration = Duration::from_secs(15 * 60);
-
-/// Attempts whose answer is in this process's hand and not in the journal yet: its reaper leaves them alone.
-#[derive(Default)]
-pub(crate) struct InHand(Mutex<HashSet<AttemptId>>);
-
-impl InHand {
-    pub(crate) fn holds(&self, id: AttemptId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
-    }
-
-    /// Holds it until what is answered is dropped.
-    fn take(&self, id: AttemptId) -> Held<'_> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        Held(self, id)
-    }
-}
-
-struct Held<'a>(&'a InHand, AttemptId);
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
-    }
-}
 
 /// Writes the answer down, durable; [`Saved::Moved`] when the attempt was ended meanwhile. `key` is the app's as it was
 /// before the request.

@@ -10,7 +10,7 @@
 
 use alter_core::{
     Agent, AgentId, AgentStatus, App, CallNonce, Level, Micros, Origin, Session, SessionAgent, SessionData,
-    SessionId, SessionUser, StoreError,
+    SessionId, SessionUser,
     origin::{OriginError, check_return_url},
     token,
 };
@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::callers::user_token::ensure_user;
 use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError,
-    call::{Spent, ours},
+    call::{Refusal, Spent, ours},
     fault::FlowFault,
     quota::Quota,
 };
@@ -118,7 +118,7 @@ ours! { MintError: User; }
 /// [`MintError`]; nothing was stored.
 pub async fn mint(flows: &Flows, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
     let minted = flows.once(caller, |nonce| try_mint(flows, caller, nonce, request)).await;
-    if let Err(MintError::Fault(FlowFault::Store(StoreError::NonceReplayed))) = &minted {
+    if minted.as_ref().is_err_and(Refusal::is_replay) {
         // Whoever replays a call must not use up the share of whoever made it.
         let settings = &caller.app.settings;
         flows.inner.quotas.give_back(Quota::App(caller.app.id), settings.sessions_per_minute);

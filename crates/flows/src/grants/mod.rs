@@ -1,9 +1,10 @@
 //! Grants that exist: listing, revoking, delegations.
 
+pub(crate) mod delegations;
 pub(crate) mod list;
 pub(crate) mod revocation;
+pub(crate) mod revoke;
 
-pub use list::{
-    GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, give_up_delegation,
-    list_grants, needs_reconnect, revoke_delegation, revoke_grant, revoke_grant_as_operator, visible_scopes,
-};
+pub use delegations::{RevokeDelegationError, give_up_delegation, revoke_delegation};
+pub use list::{GrantPage, ListError, ListRequest, list_grants, needs_reconnect, visible_scopes};
+pub use revoke::{RevokeGrantError, revoke_grant, revoke_grant_as_operator};

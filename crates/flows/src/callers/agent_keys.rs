@@ -1,0 +1,102 @@
+//! The keys of an agent (wire 3.12): made, listed, revoked and deprecated with the app's own key.
+
+use super::agent_checks::{AgentError, about, agent_to_manage};
+
+use alter_core::{
+    Agent, AgentId, AgentStatus, ApiKey, AuditEntry, AuditKind, KeyAdded, KeyId, KeyRevoked, KeyType,
+};
+use serde_json::json;
+
+use crate::{Caller, Flows, NewKey, actor::Actor, call::Spent};
+
+/// Makes a further key of an agent.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn create_agent_key(flows: &Flows, caller: &Caller, id: AgentId) -> Result<NewKey, AgentError> {
+    flows
+        .once(caller, |nonce| async move {
+            let agent = agent_to_manage(flows, caller, id).await?;
+            if agent.status == AgentStatus::Revoked {
+                return Err(AgentError::Revoked);
+            }
+            let new = NewKey::mint(
+                KeyType::Agent,
+                (agent.app_id, Some(agent.id)),
+                "further",
+                flows.now(),
+                flows.random(),
+            );
+            let entry =
+                key_entry(flows, &Actor::of(caller, nonce), &agent, new.key.id, AuditKind::KeyCreated);
+            match flows.store().insert_agent_key(nonce, new.key.clone(), entry).await? {
+                KeyAdded::Done => Ok(Spent::InCommit(new)),
+                KeyAdded::NoRoom => Err(AgentError::TooManyKeys),
+            }
+        })
+        .await
+}
+
+/// The keys of an agent, newest first, revoked ones too.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn list_agent_keys(flows: &Flows, caller: &Caller, id: AgentId) -> Result<Vec<ApiKey>, AgentError> {
+    flows
+        .reading(caller, async {
+            let agent = agent_to_manage(flows, caller, id).await?;
+            Ok(flows.store().list_agent_keys(agent.app_id, agent.id).await?)
+        })
+        .await
+}
+
+/// Revokes a key of an agent; the last active one only with `force`.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn revoke_agent_key(
+    flows: &Flows,
+    caller: &Caller,
+    (id, key): (AgentId, KeyId),
+    force: bool,
+) -> Result<ApiKey, AgentError> {
+    flows
+        .once(caller, |nonce| async move {
+            let agent = agent_to_manage(flows, caller, id).await?;
+            let entry = key_entry(flows, &Actor::of(caller, nonce), &agent, key, AuditKind::KeyRevoked);
+            let which = (agent.app_id, agent.id, key);
+            match flows.store().revoke_agent_key(nonce, which, flows.now(), force, entry).await? {
+                KeyRevoked::Done(key) => Ok(Spent::InCommit(*key)),
+                KeyRevoked::Already(_) => Err(AgentError::KeyAlreadyRevoked),
+                KeyRevoked::LastActive => Err(AgentError::LastActiveKey),
+                KeyRevoked::NotFound => Err(AgentError::KeyNotFound),
+            }
+        })
+        .await
+}
+
+/// Marks a key of an agent as deprecated, or takes the mark away.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn deprecate_agent_key(
+    flows: &Flows,
+    caller: &Caller,
+    (id, key): (AgentId, KeyId),
+    deprecated: bool,
+) -> Result<ApiKey, AgentError> {
+    flows
+        .once(caller, |nonce| async move {
+            let agent = agent_to_manage(flows, caller, id).await?;
+            let entry = key_entry(flows, &Actor::of(caller, nonce), &agent, key, AuditKind::KeyDeprecated);
+            let at = deprecated.then(|| flows.now());
+            let which = (agent.app_id, agent.id, key);
+            let changed = flows.store().deprecate_agent_key(nonce, which, at, entry).await?;
+            changed.map(Spent::InCommit).ok_or(AgentError::KeyNotFound)
+        })
+        .await
+}
+
+fn key_entry(flows: &Flows, actor: &Actor, agent: &Agent, key: KeyId, kind: AuditKind) -> AuditEntry {
+    about(actor, agent, flows.now(), kind, json!({ "key": key.to_string() }))
+}

@@ -1,0 +1,50 @@
+//! How an attempt ends without a grant: in storage, in the audit, in the metrics.
+
+use alter_core::{Attempt, AttemptStatus, AuditEntry, AuditKind, Cause, Ended, Failure, StoreError};
+
+use crate::{
+    Flows,
+    metrics::{self},
+};
+
+/// How an attempt ends without a grant.
+pub(crate) struct Ending {
+    /// Denied, failed or interrupted.
+    pub(crate) status: AttemptStatus,
+    pub(crate) cause: Cause,
+    pub(crate) audit: AuditKind,
+}
+
+/// Writes the end of an attempt that made no grant.
+pub(crate) async fn end_failed(
+    flows: &Flows,
+    attempt: &Attempt,
+    end: Ending,
+    request_id: &str,
+) -> Result<Ended, StoreError> {
+    let Ending { status, cause, audit } = end;
+    let provider = provider_of(flows, attempt).await?;
+    let now = flows.now();
+    let mut details = cause.facts();
+    details.insert("provider".to_owned(), provider.clone().into());
+    details.insert("status".to_owned(), status.as_str().into());
+    let entry = AuditEntry {
+        sid: Some(attempt.sid.clone()),
+        request_id: Some(request_id.to_owned()),
+        ..AuditEntry::new(attempt.app_id, now, audit, details.into())
+    };
+    let failure = Failure { cause, provider, request_id: Some(request_id.to_owned()) };
+    let ended = flows.store().fail_attempt(attempt.id, status, failure, entry, now).await?;
+    metrics::session_ended_with(ended);
+    Ok(ended)
+}
+
+/// The provider's id. When the operator has removed its configuration, the session still knows it.
+async fn provider_of(flows: &Flows, attempt: &Attempt) -> Result<Option<String>, StoreError> {
+    if let Some(config) = flows.store().get_provider(&attempt.config_id).await? {
+        return Ok(Some(config.recipe.id));
+    }
+    let session = flows.store().get_session(&attempt.sid).await?;
+    let underway = session.and_then(|session| session.data.underway);
+    Ok(underway.filter(|u| u.attempt == attempt.id).map(|u| u.provider))
+}

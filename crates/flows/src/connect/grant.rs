@@ -1,0 +1,166 @@
+//! The grant that an exchange makes (steps 5 and 6 of [`super::exchange`]): its tokens sealed, its scopes told apart, the
+//! delegation of its agent, all in one command.
+
+use super::stop::{Stop, refused};
+
+use alter_core::{
+    AgentStatus, Attempt, AuditEntry, AuditKind, Cause, CompleteConnect, Connection, CredentialPlace,
+    Delegation, Grant, GrantId, GrantSecret, Level, Micros, Operation, ProviderConfig, Session,
+};
+use alter_oauth::{Identity, TokenSet};
+use alter_vault::DataKey;
+use secrecy::SecretString;
+
+use crate::{Flows, fault::FlowFault};
+
+pub(super) async fn completion(
+    flows: &Flows,
+    attempt: &Attempt,
+    source: &Source<'_>,
+    key: &DataKey,
+    request_id: &str,
+) -> Result<CompleteConnect, Stop> {
+    let Source { session, config, tokens, identity, .. } = *source;
+    let (now, recipe) = (flows.now(), &config.recipe);
+    let (principal, level) = (session.principal(), session.claim().map_or(Level::L0, |c| c.level));
+    agent_is_still_there(flows, session).await?;
+    let known = flows.store().find_grant(attempt.app_id, principal, &recipe.id, &identity.subject).await?;
+    let (id, created_at, generation, operation) = match &known {
+        Some(grant) => (grant.id, grant.created_at, grant.credential.generation + 1, Operation::Reauth),
+        None => (GrantId::new(flows.random()), now, 1, Operation::Creation),
+    };
+    let refresh = keep_refresh_token(flows, known.as_ref(), tokens, key).await?;
+    let place = CredentialPlace { app: attempt.app_id, grant: id, generation };
+    let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
+    let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
+    let connection = Connection {
+        grant_id: id,
+        provider: recipe.id.clone(),
+        provider_name: recipe.name.clone(),
+        account_identifier: identity.account.clone(),
+        at: now,
+        operation,
+        scopes: scopes.granted.clone(),
+        missing_scopes: scopes.missing.clone(),
+        extra_scopes: scopes.extra,
+    };
+    let grant = Grant {
+        id,
+        app_id: attempt.app_id,
+        principal,
+        provider: recipe.id.clone(),
+        config_id: config.config_id.clone(),
+        subject: identity.subject.clone(),
+        account_identifier: identity.account.clone(),
+        account_display_name: identity.display_name.clone(),
+        label: session.data.label.clone().or_else(|| known.as_ref().and_then(|grant| grant.label.clone())),
+        scopes: scopes.granted,
+        missing_scopes: scopes.missing,
+        level,
+        created_at,
+        updated_at: now,
+        last_used_at: known.as_ref().and_then(|grant| grant.last_used_at),
+        revoked: None,
+        credential,
+    };
+    let delegation = session.data.agent.as_ref().map(|agent| Delegation {
+        grant_id: id,
+        agent_id: agent.id,
+        scopes: shown_and_granted(&attempt.scopes, &grant.scopes),
+        created_at: now,
+    });
+    let details = serde_json::json!({ "provider": recipe.id, "level": level.as_str() });
+    let audit = AuditEntry {
+        grant_id: Some(id),
+        sid: Some(attempt.sid.clone()),
+        user_id: principal.user(),
+        agent_id: delegation.as_ref().map(|d| d.agent_id),
+        request_id: Some(request_id.to_owned()),
+        ..AuditEntry::new(attempt.app_id, now, AuditKind::GrantConnected, details)
+    };
+    Ok(CompleteConnect {
+        attempt: attempt.id,
+        sid: attempt.sid.clone(),
+        grant,
+        delegation,
+        connection,
+        audit,
+        at: now,
+    })
+}
+
+/// An agent that was deleted while the user was at the provider gets nothing, and neither does the app: the user
+/// approved the two together.
+async fn agent_is_still_there(flows: &Flows, session: &Session) -> Result<(), Stop> {
+    let Some(agent) = &session.data.agent else { return Ok(()) };
+    let found = flows.store().get_agent(session.app_id, agent.id).await?;
+    match found.is_some_and(|agent| agent.status != AgentStatus::Revoked) {
+        true => Ok(()),
+        false => Err(refused(Cause::AgentRevoked, "the session's agent was deleted meanwhile")),
+    }
+}
+
+/// Some providers send a refresh token only at the first consent: the old one is kept then.
+async fn keep_refresh_token(
+    flows: &Flows,
+    known: Option<&Grant>,
+    tokens: &TokenSet,
+    key: &DataKey,
+) -> Result<Option<SecretString>, FlowFault> {
+    let (Some(grant), None) = (known, &tokens.refresh_token) else {
+        return Ok(tokens.refresh_token.clone());
+    };
+    let Some(sealed) = &grant.credential.refresh_token else { return Ok(None) };
+    flows.sealer().open_text(key, &grant.place(GrantSecret::RefreshToken), sealed).await.map(Some)
+}
+
+/// What a grant is made from.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) session: &'a Session,
+    pub(super) config: &'a ProviderConfig,
+    pub(super) tokens: &'a TokenSet,
+    pub(super) identity: &'a Identity,
+    /// When the answer came.
+    pub(super) received_at: Micros,
+}
+
+/// What an agent is given: no scope that the consent page did not name, whatever the provider granted beside (T13).
+fn shown_and_granted(asked: &[String], granted: &[String]) -> Vec<String> {
+    granted.iter().filter(|scope| asked.contains(scope)).cloned().collect()
+}
+
+/// Asked for against granted (T27). A provider that names no scopes granted what was asked (RFC 6749 section 5.1).
+struct ScopeResult {
+    granted: Vec<String>,
+    missing: Vec<String>,
+    extra: Vec<String>,
+}
+
+impl ScopeResult {
+    fn of(asked: &[String], granted: Option<&[String]>) -> Self {
+        let granted = granted.unwrap_or(asked).to_vec();
+        // `offline_access` asks for a refresh token; several providers never list it among the granted.
+        let missing =
+            asked.iter().filter(|s| !granted.contains(s) && *s != "offline_access").cloned().collect();
+        let extra = granted.iter().filter(|s| !asked.contains(s)).cloned().collect();
+        Self { granted, missing, extra }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t27_missing_and_extra_scopes_are_told_apart() {
+        let texts = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        let result = ScopeResult::of(&texts(&["a", "b", "offline_access"]), Some(&texts(&["b", "c"])));
+        assert_eq!(
+            (result.granted, result.missing, result.extra),
+            (texts(&["b", "c"]), texts(&["a"]), texts(&["c"]))
+        );
+        let silent = ScopeResult::of(&texts(&["a"]), None);
+        assert_eq!((silent.granted, silent.missing, silent.extra), (texts(&["a"]), vec![], vec![]));
+    }
+}

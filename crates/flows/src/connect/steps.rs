@@ -1,0 +1,119 @@
+//! What a person does on our pages but for approving: choose, go back, cancel, finish; and the pages' signs of life.
+
+use alter_core::{Cause, Failure, Hash, Session, SessionId};
+
+use crate::{Flows, fault::FlowFault};
+
+/// Why a step on a page is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// No such session, or another browser's: the same answer.
+    #[error("this browser has no such session")]
+    NotYours,
+    /// The session is over, expired, or the step does not apply: the page should load again.
+    #[error("the step does not apply any more")]
+    Moved,
+    /// Ours.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+}
+
+/// The user chose a provider on the picker, or wants to try again.
+///
+/// # Errors
+/// [`StepError`].
+pub async fn select(flows: &Flows, sid: &SessionId, browser: &Hash, provider: &str) -> Result<(), StepError> {
+    let now = flows.now();
+    step(flows, sid, browser, |session| session.select(provider, now)).await
+}
+
+/// Back to the picker.
+///
+/// # Errors
+/// [`StepError`].
+pub async fn back(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
+    step(flows, sid, browser, |session| {
+        session.deselect();
+        true
+    })
+    .await
+}
+
+/// Cancel: on the consent page a refusal of that provider, on the picker the end.
+///
+/// # Errors
+/// [`StepError`].
+pub async fn cancel(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
+    let now = flows.now();
+    step(flows, sid, browser, |session| {
+        match session.data.selected.take() {
+            // On a failure page nothing is left to refuse: the user leaves.
+            Some(_) if session.data.last_failure.is_some() => session.finish(now),
+            Some(provider) => session.attempt_failed(
+                Failure { cause: Cause::Denied, provider: Some(provider), request_id: None },
+                now,
+            ),
+            None => session.finish(now),
+        }
+        true
+    })
+    .await
+}
+
+/// Done choosing.
+///
+/// # Errors
+/// [`StepError`].
+pub async fn finish(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), StepError> {
+    let now = flows.now();
+    step(flows, sid, browser, |session| {
+        session.finish(now);
+        true
+    })
+    .await
+}
+
+/// A page shows itself (`seen`) or is left (`bye`). Never an error when it comes late.
+///
+/// # Errors
+/// [`StepError::NotYours`], or ours.
+pub async fn page_sign(
+    flows: &Flows,
+    sid: &SessionId,
+    browser: &Hash,
+    instance: u64,
+    leaving: bool,
+) -> Result<(), StepError> {
+    let now = flows.now();
+    let changed = flows.update_session_by_id(sid, |session| {
+        if !session.is_browser(browser) {
+            return Err(StepError::NotYours);
+        }
+        let dirty = session.end().is_none()
+            && if leaving { session.page_left(instance, now) } else { session.page_seen(instance, now) };
+        Ok((dirty, ()))
+    });
+    changed.await?.map(drop).ok_or(StepError::NotYours)
+}
+
+async fn step(
+    flows: &Flows,
+    sid: &SessionId,
+    browser: &Hash,
+    mut change: impl FnMut(&mut Session) -> bool,
+) -> Result<(), StepError> {
+    let now = flows.now();
+    let changed = flows.update_session_by_id(sid, |session| {
+        if !session.is_browser(browser) {
+            return Err(StepError::NotYours);
+        }
+        // While a code is exchanged, the exchange decides.
+        let open = session.end().is_none() && now < session.deadline() && !session.is_exchanging();
+        if !open || !change(session) {
+            return Err(StepError::Moved);
+        }
+        session.data.signals.page_at = Some(now);
+        Ok((true, ()))
+    });
+    changed.await?.map(drop).ok_or(StepError::NotYours)
+}

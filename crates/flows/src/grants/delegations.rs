@@ -1,0 +1,93 @@
+//! Ending delegations (wire 3.11).
+
+use alter_core::{AgentId, AuditEntry, AuditKind, Changed, GrantId};
+
+use crate::{
+    Caller, Flows,
+    actor::Actor,
+    call::{Spent, ours},
+    fault::FlowFault,
+};
+
+/// Why a delegation was not ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeDelegationError {
+    /// An agent ends its own delegations on another path.
+    #[error("an agent's key ends delegations by the path .../delegations/me")]
+    UseSelfPath,
+    /// The path is for agents.
+    #[error("this path needs an agent's key")]
+    AgentKeyRequired,
+    /// The app has no such grant.
+    #[error("there is no such grant")]
+    GrantNotFound,
+    /// The app has no such agent.
+    #[error("there is no such agent")]
+    AgentNotFound,
+    /// Our own failure, or the nonce was seen before.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+}
+
+ours! { RevokeDelegationError; }
+
+/// The app ends a delegation to an agent. Ending it again changes nothing.
+///
+/// # Errors
+/// [`RevokeDelegationError`].
+pub async fn revoke_delegation(
+    flows: &Flows,
+    caller: &Caller,
+    grant: GrantId,
+    agent: AgentId,
+) -> Result<(), RevokeDelegationError> {
+    flows
+        .once(caller, |nonce| async move {
+            if caller.agent.is_some() {
+                return Err(RevokeDelegationError::UseSelfPath);
+            }
+            if flows.store().get_grant(caller.app.id, grant).await?.is_none() {
+                return Err(RevokeDelegationError::GrantNotFound);
+            }
+            if flows.store().get_agent(caller.app.id, agent).await?.is_none() {
+                return Err(RevokeDelegationError::AgentNotFound);
+            }
+            end_delegation(flows, &Actor::of(caller, nonce), "app", grant, agent).await
+        })
+        .await
+}
+
+/// An agent gives up what was delegated to it. Of a grant that it has nothing of, nothing is said.
+///
+/// # Errors
+/// [`RevokeDelegationError`].
+pub async fn give_up_delegation(
+    flows: &Flows,
+    caller: &Caller,
+    grant: GrantId,
+) -> Result<(), RevokeDelegationError> {
+    flows
+        .once(caller, |nonce| async move {
+            let agent = caller.agent.as_ref().ok_or(RevokeDelegationError::AgentKeyRequired)?;
+            end_delegation(flows, &Actor::of(caller, nonce), "agent", grant, agent.id).await
+        })
+        .await
+}
+
+async fn end_delegation(
+    flows: &Flows,
+    actor: &Actor,
+    by: &str,
+    grant: GrantId,
+    agent: AgentId,
+) -> Result<Spent<()>, RevokeDelegationError> {
+    let at = flows.now();
+    let entry = AuditEntry {
+        grant_id: Some(grant),
+        agent_id: Some(agent),
+        ..actor.entry(at, AuditKind::DelegationRevoked, serde_json::json!({ "by": by }))
+    };
+    let (Changed::Done | Changed::Absent) =
+        flows.store().revoke_delegation(actor.call, actor.app.id, grant, agent, at, entry).await?;
+    Ok(Spent::InCommit(()))
+}

@@ -1,0 +1,189 @@
+//! Revoking a grant (wire 3.6).
+//!
+//! 1. The grant is the app's, and the user's when a token came.
+//! 2. Its refresh token, or else its access token, is opened and sealed for the queue of revocations.
+//! 3. Grant, delegations, queue and audit in one commit: from here on nothing can be released, and the grant's own
+//!    values are gone.
+//! 4. The provider is asked ([`super::revocation`]); the call waits a moment for the answer.
+
+use alter_core::{
+    AuditEntry, AuditKind, Grant, GrantId, GrantSecret, Micros, Principal, Revocation, RevocationOutcome,
+    RevokeGrant, RevokedGrant, Saved, recipe::RevokeToken,
+};
+use secrecy::SecretString;
+
+use crate::calls::choose::whose;
+use crate::grants::revocation::ask_and_wait;
+use crate::{
+    AppKeyRequired, Caller, Flows, UserTokenError,
+    actor::Actor,
+    call::{Spent, ours},
+    calls::choose::Whose,
+    fault::FlowFault,
+    rounds::Rounds,
+};
+
+/// How often a revocation is tried.
+const ROUNDS: usize = 8;
+
+/// Why nothing was revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeGrantError {
+    /// An agent's key came.
+    #[error(transparent)]
+    AppKeyRequired(#[from] AppKeyRequired),
+    /// The app, or the user, has no such grant.
+    #[error("there is no such grant")]
+    NotFound,
+    /// About the user token.
+    #[error(transparent)]
+    User(#[from] UserTokenError),
+    /// Ours.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+}
+
+ours! { RevokeGrantError: User; }
+
+/// Revokes a grant of the app. One that is revoked already stays as it is.
+///
+/// # Errors
+/// [`RevokeGrantError`].
+pub async fn revoke_grant(
+    flows: &Flows,
+    caller: &Caller,
+    id: GrantId,
+    reason: Option<&str>,
+    user_token: Option<&SecretString>,
+) -> Result<RevokedGrant, RevokeGrantError> {
+    flows
+        .once(caller, |nonce| async move {
+            caller.app_only()?;
+            let whose = whose(flows, caller, user_token).await?;
+            let may = |grant: &Grant| match &whose {
+                Whose::Unsaid => true,
+                Whose::User(user) => grant.principal == Principal::User(user.id),
+                Whose::Stranger => false,
+            };
+            revoke_as(flows, &Actor::of(caller, nonce), id, reason, may).await
+        })
+        .await
+}
+
+/// Revokes a grant as the operator.
+///
+/// # Errors
+/// [`RevokeGrantError`].
+pub async fn revoke_grant_as_operator(
+    flows: &Flows,
+    app: alter_core::App,
+    id: GrantId,
+    reason: Option<&str>,
+) -> Result<RevokedGrant, RevokeGrantError> {
+    Ok(revoke_as(flows, &Actor::operator(app), id, reason, |_| true).await?.value())
+}
+
+async fn revoke_as(
+    flows: &Flows,
+    actor: &Actor,
+    id: GrantId,
+    reason: Option<&str>,
+    may: impl Fn(&Grant) -> bool,
+) -> Result<Spent<RevokedGrant>, RevokeGrantError> {
+    // The user reconnected, a token was refreshed, a key was replaced: the grant is read again.
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        let found = flows.store().get_grant(actor.app.id, id).await?;
+        let grant = found.filter(&may).ok_or(RevokeGrantError::NotFound)?;
+        if let Some(revoked) = grant.revoked {
+            return Ok(Spent::NotYet(revoked));
+        }
+        let request = match revocation_of(flows, &grant).await {
+            Err(fault) if fault.is_overtaken() => continue,
+            request => request?,
+        };
+        let at = flows.now();
+        match flows.store().revoke_grant(command(actor, &grant, &request, reason, at)).await {
+            Ok(Saved::Done) => {}
+            Ok(Saved::Moved) => continue,
+            Err(error) if error.is_overtaken() => continue,
+            Err(error) => return Err(error.into()),
+        }
+        let outcome = match request {
+            Ok(request) => ask_and_wait(flows, request).await,
+            Err(outcome) => outcome,
+        };
+        let reason = reason.map(str::to_owned);
+        return Ok(Spent::InCommit(RevokedGrant { at, reason, outcome }));
+    }
+}
+
+/// Step 2: what is to be asked of the provider, or why nothing is.
+async fn revocation_of(
+    flows: &Flows,
+    grant: &Grant,
+) -> Result<Result<Revocation, RevocationOutcome>, FlowFault> {
+    let config = flows.store().get_provider(&grant.config_id).await?;
+    let Some(how) = config.and_then(|config| config.recipe.revocation()) else {
+        return Ok(Err(RevocationOutcome::NotOffered));
+    };
+    let key = flows.sealer().current_key(grant.app_id).await?;
+    let credential = &grant.credential;
+    // Ending the refresh token ends the whole grant (RFC 7009 section 2.1), where there is one.
+    let (secret, sealed) = match (how.token, &credential.refresh_token) {
+        (RevokeToken::Access, _) | (RevokeToken::Strongest, None) => {
+            (GrantSecret::AccessToken, &credential.access_token)
+        }
+        (RevokeToken::Strongest | RevokeToken::Refresh, Some(sealed)) => (GrantSecret::RefreshToken, sealed),
+        (RevokeToken::Refresh, None) => return Ok(Err(RevocationOutcome::NotOffered)),
+    };
+    let opened = flows.sealer().open_text(&key, &grant.place(secret), sealed).await;
+    let token = match opened {
+        Ok(token) => token,
+        Err(fault) if fault.is_overtaken() => return Err(fault),
+        Err(error) => {
+            // A value that cannot be opened cannot be revoked at the provider either; here it can.
+            tracing::error!(grant_id = %grant.id, %error, "a grant is revoked without asking its provider");
+            return Ok(Err(RevocationOutcome::GivenUp));
+        }
+    };
+    let place = Revocation::place_of(grant.app_id, grant.id);
+    let token = flows.sealer().seal_text(&key, &place, &token)?;
+    let now = flows.now();
+    Ok(Ok(Revocation {
+        grant_id: grant.id,
+        app_id: grant.app_id,
+        config_id: grant.config_id.clone(),
+        is_refresh_token: secret == GrantSecret::RefreshToken,
+        token,
+        attempts: 0,
+        next_at: now,
+        created_at: now,
+    }))
+}
+
+/// Step 3 as one commit.
+fn command(
+    actor: &Actor,
+    grant: &Grant,
+    request: &Result<Revocation, RevocationOutcome>,
+    reason: Option<&str>,
+    at: Micros,
+) -> RevokeGrant {
+    let details = serde_json::json!({ "provider": grant.provider, "reason": reason });
+    RevokeGrant {
+        call: actor.call,
+        app_id: grant.app_id,
+        grant_id: grant.id,
+        generation: grant.credential.generation,
+        at,
+        reason: reason.map(str::to_owned),
+        request: request.clone(),
+        audit: AuditEntry {
+            grant_id: Some(grant.id),
+            user_id: grant.principal.user(),
+            ..actor.entry(at, AuditKind::GrantRevoked, details)
+        },
+    }
+}

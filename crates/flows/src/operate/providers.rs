@@ -1,0 +1,98 @@
+//! What the operator configures of providers on an app.
+
+use super::error::OperateError;
+use alter_core::{AppId, ConfigId, ProviderConfig, Recipe};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{Flows, fault::FlowFault};
+
+/// One provider as the operator wants it.
+#[derive(Debug)]
+pub struct ProviderSetting {
+    /// The facts, complete and validated.
+    pub recipe: Recipe,
+    /// Our client at the provider.
+    pub client_id: String,
+    /// Its secret; `None` for a public client.
+    pub client_secret: Option<SecretString>,
+    /// `None` = the recipe's default scopes.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// Configures a provider on an app, or configures it again: the config id, and with it the callback URL, stays.
+///
+/// # Errors
+/// [`OperateError`].
+pub async fn set_provider(
+    flows: &Flows,
+    app: AppId,
+    setting: ProviderSetting,
+) -> Result<ProviderConfig, OperateError> {
+    let app = flows.store().get_app(app).await?.ok_or(OperateError::NoSuchApp(app))?;
+    let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
+    check_setting(&setting.client_id, setting.client_secret.as_ref(), &scopes)?;
+    if let Some((name, parameter)) = setting.recipe.parameters.first_key_value() {
+        return Err(OperateError::Invalid(format!(
+            "{} needs the parameter {name}: {}. Give it with --param {name}={}",
+            setting.recipe.id, parameter.description, parameter.example
+        )));
+    }
+    let configured = flows.store().list_providers(app.id).await?;
+    let known = configured.into_iter().find(|c| c.recipe.id == setting.recipe.id);
+    if let Some(known) = known.as_ref().filter(|k| !same_authority(&k.recipe, &setting.recipe)) {
+        return Err(OperateError::Invalid(format!(
+            "{} is configured with another issuer or token endpoint, and grants made there must not open accounts \
+             elsewhere. Use another provider id, or remove this one first.",
+            known.recipe.id
+        )));
+    }
+    let now = flows.now();
+    let (config_id, generation, created_at) = match known {
+        Some(config) => (config.config_id, config.generation + 1, config.created_at),
+        None => (ConfigId::new(flows.random()), 1, now),
+    };
+    let key = flows.sealer().data_key(&app).map_err(FlowFault::from)?;
+    let place = ProviderConfig::place_of(app.id, &config_id, generation);
+    let seal = |secret| flows.sealer().seal_text(&key, &place, secret);
+    let client_secret = setting.client_secret.as_ref().map(seal).transpose().map_err(FlowFault::from)?;
+    let config = ProviderConfig {
+        config_id,
+        app_id: app.id,
+        recipe: setting.recipe,
+        client_id: setting.client_id,
+        client_secret,
+        generation,
+        scopes,
+        created_at,
+        updated_at: now,
+    };
+    Ok(flows.store().save_provider(config).await?)
+}
+
+/// The same provider as before: account ids of another one could be equal by chance.
+fn same_authority(before: &Recipe, after: &Recipe) -> bool {
+    let host = |url: &str| url::Url::parse(url).ok().and_then(|u| u.host_str().map(str::to_owned));
+    before.issuer == after.issuer && host(&before.token_url) == host(&after.token_url)
+}
+
+fn check_setting(
+    client_id: &str,
+    secret: Option<&SecretString>,
+    scopes: &[String],
+) -> Result<(), OperateError> {
+    let invalid = |text: &str| Err(OperateError::Invalid(text.to_owned()));
+    if client_id.is_empty() || client_id.len() > 512 || client_id.chars().any(char::is_control) {
+        return invalid("The client id must have 1 to 512 characters and no control characters.");
+    }
+    if secret.is_some_and(|s| s.expose_secret().is_empty()) {
+        return invalid("The client secret is empty. Give the secret, or say --public-client.");
+    }
+    // RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+    let token = |s: &String| {
+        !s.is_empty() && s.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"' && b != b'\\')
+    };
+    match scopes.iter().all(token) {
+        true => Ok(()),
+        false => invalid("A scope contains a character that RFC 6749 does not allow."),
+    }
+}
