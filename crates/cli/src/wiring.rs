@@ -15,7 +15,7 @@ use crate::{config::Config, database::Open};
 ///
 /// # Errors
 /// In words for the operator.
-pub(crate) async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Flows)> {
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Flows> {
     check_owner(&config.data_dir)?;
     config.database.refuse_older_schema().await?;
     checked(config, vault(config)?).await
@@ -30,14 +30,14 @@ pub(crate) async fn open_migrating(config: &Config) -> anyhow::Result<Flows> {
     let vault = vault(config)?;
     let key_check = config.database.key_check().await?.ok_or(StartError::NotInitialised)?;
     vault.verify_key_check(&key_check).map_err(StartError::RootKey)?;
-    Ok(checked(config, vault).await?.1)
+    checked(config, vault).await
 }
 
-async fn checked(config: &Config, vault: Vault) -> anyhow::Result<(Arc<dyn Store>, Flows)> {
+async fn checked(config: &Config, vault: Vault) -> anyhow::Result<Flows> {
     let store = config.database.open(Open::Existing).await?;
-    let flows = assemble(config, store.clone(), vault)?;
+    let flows = assemble(config, store, vault)?;
     ready::check_root_key(&flows).await?;
-    Ok((store, flows))
+    Ok(flows)
 }
 
 /// The root key, and the one that is being replaced where there is one.

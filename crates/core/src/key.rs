@@ -1,13 +1,9 @@
 //! API keys: the published grammar (wire 1.1), and the row that stands for one. Only the SHA-256 is stored; the
 //! grammar gives a scoped key 110 random bits.
 
-use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{
-    Agent, AgentId, App, AppId, Changed, Hash, KeyId, Micros, StoreError, id::base32_text, secret::sha256,
-    time::Random,
-};
+use crate::{AgentId, AppId, Hash, KeyId, Micros, id::base32_text, secret::sha256, time::Random};
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -103,17 +99,6 @@ pub struct ApiKey {
     pub revoked_at: Option<Micros>,
 }
 
-/// A key that was presented, and whose it is.
-#[derive(Debug, Clone)]
-pub struct FoundKey {
-    /// The key.
-    pub key: ApiKey,
-    /// Its app.
-    pub app: App,
-    /// Its agent, if it is an agent's.
-    pub agent: Option<Agent>,
-}
-
 /// A key just made. The key itself is shown once; only its hash is stored.
 #[derive(Debug)]
 pub struct NewKey {
@@ -146,19 +131,6 @@ impl NewKey {
         };
         Self { key, secret }
     }
-}
-
-/// What storage must be able to do for keys.
-#[async_trait]
-pub trait KeyStore: Send + Sync {
-    /// Stores a new key of an app.
-    async fn insert_key(&self, key: ApiKey) -> Result<(), StoreError>;
-    /// By the hash of what was presented, revoked ones included, with its app and agent (T60: never by comparing keys).
-    async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError>;
-    /// All of an app, its agents' too, newest first.
-    async fn list_keys(&self, app: AppId) -> Result<Vec<ApiKey>, StoreError>;
-    /// Revokes one. Revoking again changes nothing.
-    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<Changed, StoreError>;
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod grant;
 pub mod id;
 pub mod idp;
 pub mod key;
+pub mod key_store;
 pub mod origin;
 pub mod outcome;
 pub mod provider;
@@ -27,6 +28,7 @@ pub mod sealed;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod stored;
 pub mod text;
 pub mod time;
 pub mod token;
@@ -48,7 +50,8 @@ pub use grant::{
 };
 pub use id::{AgentId, AppId, AttemptId, ConfigId, GrantId, KeyId, SessionId, UserId};
 pub use idp::IdentityProvider;
-pub use key::{ApiKey, FoundKey, KeyStore, KeyType, NewKey};
+pub use key::{ApiKey, KeyType, NewKey};
+pub use key_store::{FoundKey, KeyStore};
 pub use origin::Origin;
 pub use outcome::{Connection, Declined, Event, EventName, Operation};
 pub use provider::{ProviderConfig, ProviderStore};
@@ -62,6 +65,7 @@ pub use session::{
     Claim, ClaimRefused, End, EndKind, Session, SessionAgent, SessionData, SessionStore, SessionUser, State,
     Underway,
 };
-pub use store::{CallNonce, Changed, Saved, Store, StoreError};
+pub use store::Store;
+pub use stored::{CallNonce, Changed, Saved, StoreError};
 pub use time::{Clock, Micros, Random, SystemClock, SystemRandom};
 pub use user::{Principal, User, UserStore};

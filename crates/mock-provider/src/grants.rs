@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::quirks::RefreshMode;
-use crate::state::random_name;
+use crate::random_name::random_name;
 
 /// Seconds for which a code may be redeemed.
 const CODE_LIFE_S: i64 = 60;

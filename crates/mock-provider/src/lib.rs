@@ -21,6 +21,7 @@ mod keys;
 mod page;
 mod provider;
 mod quirks;
+mod random_name;
 mod routes;
 mod seen;
 mod state;

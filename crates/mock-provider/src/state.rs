@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -121,13 +119,6 @@ impl Inner {
         let world = self.world();
         (world.switches.key_generation, world.switches.id_token_alg)
     }
-}
-
-/// An unguessable name: 256 bits, base64url, behind a prefix that says what it is.
-pub(crate) fn random_name(prefix: &str) -> String {
-    let mut bytes = [0_u8; 32];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random source answers");
-    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a provider of its own: its time is not the product's clock")]

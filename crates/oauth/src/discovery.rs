@@ -11,7 +11,7 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 use url::Url;
 
-use crate::jws::ALGORITHMS;
+use crate::algorithms::ALGORITHMS;
 use crate::strict_json;
 
 /// For one document, all of it.

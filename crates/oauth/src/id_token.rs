@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::claims::{self, Expected};
 use crate::jws::{self, JwsRefused, Rules};
-use crate::{BadClaim, DataKeys, JwksError};
+use crate::{AppKeySets, BadClaim, JwksError};
 
 /// Bytes of a token.
 const TOKEN_MAX: usize = 64 * 1024;
@@ -54,7 +54,7 @@ impl From<JwsRefused> for IdTokenRefused {
     }
 }
 
-impl DataKeys<'_> {
+impl AppKeySets<'_> {
     /// Verifies an id_token and answers its claims.
     ///
     /// `nonce` is that of the authorization request, and mandatory. With `access_token` an `at_hash` that the token

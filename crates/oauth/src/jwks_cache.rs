@@ -41,19 +41,19 @@ impl JwksCache {
     }
 
     /// The part of one app.
-    pub fn of(&self, app: AppId) -> DataKeys<'_> {
-        DataKeys { cache: self, app }
+    pub fn of(&self, app: AppId) -> AppKeySets<'_> {
+        AppKeySets { cache: self, app }
     }
 }
 
 /// What is kept for one app.
 #[derive(Debug, Clone, Copy)]
-pub struct DataKeys<'a> {
+pub struct AppKeySets<'a> {
     cache: &'a JwksCache,
     app: AppId,
 }
 
-impl DataKeys<'_> {
+impl AppKeySets<'_> {
     /// The key set of this URL, from memory where it is fresh.
     pub(crate) async fn get(
         &self,

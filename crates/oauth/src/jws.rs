@@ -11,25 +11,13 @@ use alter_egress::Egress;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
+use crate::algorithms::ALGORITHMS;
 use crate::jwks::{Candidates, JwksError, KeySet};
-use crate::jwks_cache::DataKeys;
+use crate::jwks_cache::AppKeySets;
 use crate::strict_json;
 
 /// Bytes of a `kid`.
 const KID_MAX: usize = 512;
-
-/// The algorithms that we verify, by their names of RFC 7518 and RFC 8037. No secret-key one, and never `none`.
-pub(crate) const ALGORITHMS: [(&str, Algorithm); 9] = [
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("EdDSA", Algorithm::EdDSA),
-];
 
 /// Why a signature is not believed. Nothing of the token is in any text.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -93,7 +81,7 @@ pub(crate) fn take_apart<'a>(token: &'a str, rules: &Rules<'_>) -> Result<Parts<
 /// key that is not known makes the key set be read again, at most once a minute.
 pub(crate) async fn verified_claims(
     parts: &Parts<'_>,
-    keys_of: DataKeys<'_>,
+    keys_of: AppKeySets<'_>,
     egress: &Egress,
     jwks_url: &str,
     now: Micros,

@@ -25,6 +25,7 @@
 //!
 //! Sending and reading are apart (`exchange` and `token_answer`), so that the answer can be made durable in between.
 
+mod algorithms;
 mod authorize;
 mod callback;
 mod claims;
@@ -54,7 +55,7 @@ pub use discovery::{Discovered, DiscoveryError, discover};
 pub use id_token::IdTokenRefused;
 pub use identity::{Identity, IdentityUnreadable, identity, needs_userinfo};
 pub use jwks::JwksError;
-pub use jwks_cache::{DataKeys, JwksCache};
+pub use jwks_cache::{AppKeySets, JwksCache};
 pub use pkce::Pkce;
 pub use raw_answer::{BadRawAnswer, RawAnswer};
 pub use revoke::{RevokeError, RevokedToken, revoke};

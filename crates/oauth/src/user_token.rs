@@ -15,7 +15,7 @@ use crate::discovery::{self, DiscoveryError};
 use crate::jwks::{JwksError, KeySet};
 use crate::jws::{self, JwsRefused, Rules};
 use crate::user_claims::{self, BadUserClaim, UserClaims};
-use crate::{DataKeys, JwksCache};
+use crate::{AppKeySets, JwksCache};
 
 /// Bytes of a token.
 const TOKEN_MAX: usize = 8192;
@@ -86,7 +86,7 @@ pub async fn verify_user_token(
 }
 
 async fn jwks_url(
-    keys: DataKeys<'_>,
+    keys: AppKeySets<'_>,
     egress: &Egress,
     idp: &IdentityProvider,
     now: Micros,

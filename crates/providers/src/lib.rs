@@ -11,6 +11,7 @@
 
 mod catalog;
 mod error;
+mod findings;
 mod hosts;
 mod parse;
 mod placeholders;

@@ -2,8 +2,8 @@
 
 use alter_core::recipe::Recipe;
 
+use crate::findings::{Findings, is_name};
 use crate::requests::with_client;
-use crate::validate::{Findings, is_name};
 
 /// The recipe with every placeholder filled; `None` where it has none or one cannot be filled.
 pub(crate) fn filled_with(recipe: &Recipe, value: &str) -> Option<Recipe> {

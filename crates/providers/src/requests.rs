@@ -2,8 +2,8 @@
 
 use alter_core::recipe::{ClientAuth, Recipe, RevokeAuth, UserinfoMethod};
 
+use crate::findings::{Findings, OWN_PARAMETERS, is_name};
 use crate::urls::endpoint;
-use crate::validate::{Findings, OWN_PARAMETERS, is_name};
 
 /// Headers that are ours or the connection's.
 const OWN_HEADERS: [&str; 12] = [

@@ -3,28 +3,12 @@
 
 use alter_core::recipe::{IdentitySource, Recipe};
 
+use crate::RecipeError;
+use crate::findings::{Findings, OWN_PARAMETERS, is_name};
 use crate::hosts;
 use crate::placeholders::{filled_with, placeholders};
 use crate::requests::{requests, revocation};
 use crate::urls::{endpoint, issuer_in_path, issuer_url};
-use crate::{Problem, RecipeError};
-
-/// Parameters that the flow sets itself: a recipe that overrode one could switch a protection off.
-pub(crate) const OWN_PARAMETERS: [&str; 13] = [
-    "client_id",
-    "client_secret",
-    "code_challenge",
-    "code_challenge_method",
-    "nonce",
-    "redirect_uri",
-    "request",
-    "request_uri",
-    "response_mode",
-    "response_type",
-    "scope",
-    "state",
-    "token",
-];
 
 /// Signatures only: never `none`, never a MAC keyed with something a provider's client also knows.
 const SIGNATURES: [&str; 10] =
@@ -55,28 +39,7 @@ pub fn validate(recipe: &Recipe) -> Result<(), RecipeError> {
             hosts::check(entry).map_err(|why| format!("`{entry}` {why}")),
         );
     }
-    if found.0.is_empty() { Ok(()) } else { Err(RecipeError::Invalid(found.0)) }
-}
-
-#[derive(Default)]
-pub(crate) struct Findings(Vec<Problem>);
-
-impl Findings {
-    pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.push(Problem { field: field.into(), message: message.into() });
-    }
-
-    pub(crate) fn check(&mut self, field: &str, result: Result<(), String>) {
-        if let Err(message) = result {
-            self.add(field, message);
-        }
-    }
-
-    pub(crate) fn need(&mut self, field: &str, holds: bool, message: &str) {
-        if !holds {
-            self.add(field, message);
-        }
-    }
+    if found.is_empty() { Ok(()) } else { Err(RecipeError::Invalid(found.into_problems())) }
 }
 
 fn names(recipe: &Recipe, found: &mut Findings) {
@@ -203,11 +166,6 @@ fn check_scope(scope: &str, separator: &str) -> Result<(), String> {
         return Err(format!("`{scope}` contains the separator; list the scopes one by one"));
     }
     Ok(())
-}
-
-pub(crate) fn is_name(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 fn parameters(recipe: &Recipe, found: &mut Findings) {

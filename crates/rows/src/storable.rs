@@ -1,6 +1,6 @@
 //! What a value must be before it becomes a column: the same rules in every engine.
 
-use alter_core::{StoreError, store::storable};
+use alter_core::{StoreError, stored::storable};
 use serde::Serialize;
 use serde_json::Value;
 

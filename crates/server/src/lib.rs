@@ -73,5 +73,7 @@ impl Shared {
 
 /// Every route with everything that a request passes on its way.
 pub fn router(shared: Shared) -> Router {
-    middleware::around(routes::all(), shared)
+    // Its document names the routes, so it is no route among them.
+    let routes = routes::all().route("/openapi.json", axum::routing::get(openapi::show));
+    middleware::around(routes, shared)
 }

@@ -6,7 +6,7 @@
 use alter_core::{
     Agent, AgentCreated, AgentId, AgentStatus, AgentStore, ApiKey, AppId, AuditEntry, CallNonce, Hash,
     Idempotency, KeyAdded, KeyId, KeyRevoked, Micros, Saved, StoreError, agent::AGENT_KEYS_MAX,
-    store::storable,
+    stored::storable,
 };
 use alter_rows::{
     Column, Noun,

@@ -13,7 +13,7 @@ use sqlx::{
 };
 use url::Url;
 
-use crate::OpenError;
+use crate::opening::OpenError;
 
 /// How long connecting may take.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);

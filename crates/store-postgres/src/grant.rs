@@ -2,7 +2,7 @@
 
 use alter_core::{
     AgentId, AppId, Delegation, Grant, GrantFilter, GrantId, GrantStore, ListedGrant, Principal,
-    ReleaseCredential, Saved, StoreError, store::storable,
+    ReleaseCredential, Saved, StoreError, stored::storable,
 };
 use alter_rows::{
     Noun,

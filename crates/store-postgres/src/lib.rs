@@ -24,8 +24,10 @@ mod delegation;
 mod fault;
 mod grant;
 mod key;
+mod line;
 pub mod metrics;
 mod migrate;
+mod opening;
 mod pool;
 mod provider;
 mod release;
@@ -36,6 +38,7 @@ mod statement;
 mod store;
 mod user;
 
+pub use opening::{Open, OpenError};
 use std::sync::Arc;
 
 use alter_core::{Micros, StoreError};
@@ -43,56 +46,10 @@ use sqlx::{Connection as _, postgres::PgArguments};
 
 use crate::{
     connection::Address,
+    line::Line,
     pool::{Form, Pool, Step, Tx},
-    release::Line,
     statement::Read,
 };
-
-/// What [`PostgresStore::open`] does about a database without our tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Open {
-    /// Makes them. The database itself must be there.
-    Create,
-    /// Refuses.
-    Existing,
-}
-
-/// Why a database could not be opened. The texts are for the operator; none contains the URL.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The URL cannot be used.
-    #[error("the database URL {0}")]
-    Url(String),
-    /// [`Open::Existing`], and there are no tables.
-    #[error("there are no tables of ours in the database {0}")]
-    Missing(String),
-    /// A newer program has migrated it. Nothing was changed.
-    #[error("the database has schema {found}, this program knows {known}: use the newer program")]
-    NewerSchema {
-        /// In the database.
-        found: i64,
-        /// In this program.
-        known: i64,
-    },
-    /// It has tables of something else. Nothing was changed.
-    #[error("{0} is a database of another program")]
-    NotOurs(String),
-    /// The server is not what this program needs. Nothing was changed.
-    #[error("the database server cannot be used: {0}")]
-    Server(String),
-    /// Another process has been migrating it for a minute.
-    #[error("another process is migrating the database; try again when it has finished")]
-    Migrating,
-    /// The server refused, or there is none.
-    #[error("the database cannot be opened: {0}")]
-    Engine(String),
-}
-
-impl From<sqlx::Error> for OpenError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Engine(error.to_string())
-    }
-}
 
 /// A database on a server.
 pub struct PostgresStore {

@@ -12,8 +12,8 @@ use alter_core::{AppId, SystemRandom};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::{
-    Open, OpenError,
     fault::Fault,
+    opening::{Open, OpenError},
     statement::{all, one, run, values},
 };
 

@@ -1,6 +1,6 @@
 //! Provider configurations: one per app and provider id.
 
-use alter_core::{AppId, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError, store::storable};
+use alter_core::{AppId, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError, stored::storable};
 use alter_rows::{
     Noun,
     sql::Piece::{Excluded, Names, Places},

@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use alter_core::{
@@ -26,17 +26,10 @@ use crate::{
     store::{known_nonces, nonce_of, record_nonces},
 };
 
+use crate::line::{Line, Waiting};
+
 /// Releases in one transaction at most.
 const BATCH: usize = 256;
-
-/// Who waits, by app. An app is in it while a transaction of its releases is under way.
-#[derive(Default)]
-pub(crate) struct Line(Mutex<HashMap<AppId, Vec<Waiting>>>);
-
-struct Waiting {
-    release: ReleaseCredential,
-    answer: oneshot::Sender<Result<Saved, StoreError>>,
-}
 
 /// Stands in line and waits for the commit. A caller who stops waiting is left out when his turn comes; once it has, the
 /// release may be committed without him.
@@ -87,12 +80,6 @@ async fn serve(mut serving: Serving, pool: Arc<Pool>) {
                 }
             }
         }
-    }
-}
-
-impl Line {
-    fn apps(&self) -> MutexGuard<'_, HashMap<AppId, Vec<Waiting>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Users, by app, issuer and subject (T15).
 
-use alter_core::{AppId, StoreError, User, UserId, UserStore, store::storable};
+use alter_core::{AppId, StoreError, User, UserId, UserStore, stored::storable};
 use alter_rows::{
     Noun,
     sql::Piece::{Names, Places},

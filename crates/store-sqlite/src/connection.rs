@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{Open, OpenError};
+use crate::opening::{Open, OpenError};
 
 /// How long a connection waits for the other process: the command line writes beside the server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::OpenError;
+use crate::opening::OpenError;
 
 /// In order; the first is number 1. A migration that has been released never changes.
 const MIGRATIONS: &[&str] = &[

@@ -1,7 +1,7 @@
 //! `alter agent create|list|suspend|resume|delete APP ...`: agents, which use what users delegate to them.
 
-use alter_core::{Agent, AgentId, Store};
-use alter_flows::{NewAgent, callers};
+use alter_core::{Agent, AgentId};
+use alter_flows::{AgentError, Flows, NewAgent, callers};
 use anyhow::Context;
 use clap::Subcommand;
 use secrecy::ExposeSecret;
@@ -54,11 +54,10 @@ pub(crate) enum AgentCommand {
 }
 
 pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let (store, flows) = wiring::open(config).await?;
-    let store = store.as_ref();
+    let flows = wiring::open(config).await?;
     match command {
         AgentCommand::Create { app, name, display_name } => {
-            let app = find_app(store, &app).await?;
+            let app = find_app(&flows, &app).await?;
             let new = NewAgent { name, display_name, ..NewAgent::default() };
             let made = callers::create_agent_as_operator(&flows, app, new).await?;
             let key = made.key.context("a new agent has a key")?;
@@ -71,25 +70,25 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
             output.answer(&text, &value);
         }
         AgentCommand::List { app, all } => {
-            let app = find_app(store, &app).await?;
-            let (agents, _) = store.list_agents(app.id, all, 1000, 0).await?;
+            let app = find_app(&flows, &app).await?;
+            let agents = callers::list_agents_as_operator(&flows, app.id, all).await?;
             let line = |a: &Agent| format!("{}  {:<8}  {}", a.id, a.status.as_str(), a.name);
             let lines: Vec<_> = agents.iter().map(line).collect();
             let text = if lines.is_empty() { "No agents.".to_owned() } else { lines.join("\n") };
             output.answer(&text, &json!({ "agents": agents.iter().map(described).collect::<Vec<_>>() }));
         }
         AgentCommand::Suspend { app, agent } => {
-            let (app, id) = named(store, &app, &agent).await?;
+            let (app, id) = named(&flows, &app, &agent).await?;
             let changed = callers::set_agent_active_as_operator(&flows, app, id, false).await?;
             output.answer("Suspended: its keys are refused.", &described(&changed));
         }
         AgentCommand::Resume { app, agent } => {
-            let (app, id) = named(store, &app, &agent).await?;
+            let (app, id) = named(&flows, &app, &agent).await?;
             let changed = callers::set_agent_active_as_operator(&flows, app, id, true).await?;
             output.answer("Resumed.", &described(&changed));
         }
         AgentCommand::Delete { app, agent } => {
-            let (app, id) = named(store, &app, &agent).await?;
+            let (app, id) = named(&flows, &app, &agent).await?;
             let deleted = callers::delete_agent_as_operator(&flows, app, id).await?;
             output.answer("Deleted, with its keys and delegations.", &described(&deleted));
         }
@@ -98,14 +97,13 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
 }
 
 /// An agent of an app, each by id or name.
-async fn named(store: &dyn Store, app: &str, agent: &str) -> anyhow::Result<(alter_core::App, AgentId)> {
-    let app = find_app(store, app).await?;
-    let found = match AgentId::parse(agent) {
-        Some(id) => store.get_agent(app.id, id).await?,
-        None => store.find_agent(app.id, agent).await?,
-    };
-    let id = found.with_context(|| format!("the app has no agent \"{agent}\" (alter agent list)"))?.id;
-    Ok((app, id))
+async fn named(flows: &Flows, app: &str, agent: &str) -> anyhow::Result<(alter_core::App, AgentId)> {
+    let app = find_app(flows, app).await?;
+    match callers::find_agent_as_operator(flows, app.id, agent).await {
+        Ok(found) => Ok((app, found.id)),
+        Err(AgentError::NotFound) => anyhow::bail!("the app has no agent \"{agent}\" (alter agent list)"),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn described(agent: &Agent) -> Value {

@@ -107,8 +107,8 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
     match command {
         AppCommand::Create { name, flags } => create(name, flags, config, output).await,
         AppCommand::List => {
-            let (store, _) = wiring::open(config).await?;
-            let apps = store.list_apps().await?;
+            let flows = wiring::open(config).await?;
+            let apps = operate::list_apps(&flows).await?;
             let lines: Vec<_> = apps.iter().map(|a| format!("{}  {}", a.id, a.settings.name)).collect();
             let text = if lines.is_empty() {
                 "No apps yet: alter app create NAME".to_owned()
@@ -119,14 +119,14 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
             Ok(())
         }
         AppCommand::Show { app } => {
-            let (store, _) = wiring::open(config).await?;
-            let app = find_app(store.as_ref(), &app).await?;
+            let flows = wiring::open(config).await?;
+            let app = find_app(&flows, &app).await?;
             show(&app, output);
             Ok(())
         }
         AppCommand::Set { app, flags } => {
-            let (store, flows) = wiring::open(config).await?;
-            let mut app = find_app(store.as_ref(), &app).await?;
+            let flows = wiring::open(config).await?;
+            let mut app = find_app(&flows, &app).await?;
             flags.apply(&mut app.settings)?;
             operate::change_app(&flows, app.id, app.settings.clone()).await?;
             show(&app, output);
@@ -138,7 +138,7 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
 async fn create(name: String, flags: Flags, config: &Config, output: Output) -> anyhow::Result<()> {
     let mut settings = AppSettings::named(name);
     flags.apply(&mut settings)?;
-    let (_, flows) = wiring::open(config).await?;
+    let flows = wiring::open(config).await?;
     let made = operate::create_app(&flows, settings).await?;
     let (id, key) = (made.app.id, made.key.secret.expose_secret());
     let mut text = format!(

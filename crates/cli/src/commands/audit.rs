@@ -5,9 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use alter_core::{
-    Anchor, App, AuditKind, AuditRow, BadEntry, GrantId, Micros, Store, audit_chain::ExportEnd,
-};
+use alter_core::{Anchor, App, AuditKind, AuditRow, BadEntry, GrantId, Micros, audit_chain::ExportEnd};
 use alter_flows::{AuditError, AuditFilter, Flows, operate};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -99,17 +97,17 @@ pub(crate) fn run_offline(command: AuditCommand, output: Output) -> anyhow::Resu
 }
 
 pub(crate) async fn run(command: AuditCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let (store, flows) = wiring::open(config).await?;
+    let flows = wiring::open(config).await?;
     match command {
         AuditCommand::List { app, limit, kind, grant } => {
-            let app = find_app(store.as_ref(), &app).await?;
+            let app = find_app(&flows, &app).await?;
             let filter = filter(kind.as_deref(), grant.as_deref())?;
             list(&operate::list_audit(&flows, app.id, filter, limit).await?, output);
             Ok(())
         }
-        AuditCommand::Verify(args) => verify(&args, store.as_ref(), &flows, output).await,
+        AuditCommand::Verify(args) => verify(&args, &flows, output).await,
         AuditCommand::Export { app, after, out } => {
-            let app = find_app(store.as_ref(), &app).await?;
+            let app = find_app(&flows, &app).await?;
             export(&app, after, out.as_deref(), &flows, output).await
         }
     }
@@ -135,10 +133,10 @@ fn list(rows: &[AuditRow], output: Output) {
     output.answer(&text, &json!({ "entries": rows }));
 }
 
-async fn verify(args: &VerifyArgs, store: &dyn Store, flows: &Flows, output: Output) -> anyhow::Result<()> {
+async fn verify(args: &VerifyArgs, flows: &Flows, output: Output) -> anyhow::Result<()> {
     let apps = match &args.app {
-        Some(app) => vec![find_app(store, app).await?],
-        None => store.list_apps().await?,
+        Some(app) => vec![find_app(flows, app).await?],
+        None => operate::list_apps(flows).await?,
     };
     let kept = kept_head(args.head.as_deref())?;
     let (mut lines, mut values) = (Vec::new(), Vec::new());

@@ -1,8 +1,7 @@
 //! `alter grant list|revoke APP`.
 
-use alter_core::{GrantFilter, GrantId, ListedGrant, Micros, Principal, RevocationOutcome, Store};
-use alter_flows::grants;
-use anyhow::Context;
+use alter_core::{GrantId, ListedGrant, Micros, RevocationOutcome};
+use alter_flows::{Flows, grants};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -39,13 +38,11 @@ pub(crate) enum GrantCommand {
 }
 
 pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let (store, flows) = wiring::open(config).await?;
+    let flows = wiring::open(config).await?;
     match command {
-        GrantCommand::List { app, limit, offset } => {
-            list(store.as_ref(), &app, (limit, offset), output).await
-        }
+        GrantCommand::List { app, limit, offset } => list(&flows, &app, (limit, offset), output).await,
         GrantCommand::Revoke { app, grant_id, reason } => {
-            let app = find_app(store.as_ref(), &app).await?;
+            let app = find_app(&flows, &app).await?;
             let id = GrantId::parse(&grant_id)
                 .ok_or_else(|| Usage(format!("{grant_id} is not a grant id (alter grant list)")))?;
             let revoked = grants::revoke_grant_as_operator(&flows, app, id, reason.as_deref()).await?;
@@ -70,24 +67,12 @@ pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) 
     }
 }
 
-async fn list(
-    store: &dyn Store,
-    app: &str,
-    (limit, offset): (u32, u32),
-    output: Output,
-) -> anyhow::Result<()> {
-    let app = find_app(store, app).await?;
-    let found = store.list_grants(app.id, &GrantFilter::default(), limit, offset).await?;
+async fn list(flows: &Flows, app: &str, page: (u32, u32), output: Output) -> anyhow::Result<()> {
+    let app = find_app(flows, app).await?;
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
-    for listed in &found {
-        let user = match listed.grant.principal {
-            Principal::App => None,
-            Principal::User(id) => {
-                Some(store.get_user(app.id, id).await?.context("a grant names a user that is not there")?)
-            }
-        };
-        lines.push(line(listed, user.as_ref()));
-        rows.push(row(listed, user.as_ref()));
+    for (listed, user) in grants::list_grants_as_operator(flows, app.id, page).await? {
+        lines.push(line(&listed, user.as_ref()));
+        rows.push(row(&listed, user.as_ref()));
     }
     let text = if lines.is_empty() { "No grants.".to_owned() } else { lines.join("\n") };
     output.answer(&text, &json!({ "grants": rows }));

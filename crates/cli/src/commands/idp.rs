@@ -58,8 +58,8 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
     match command {
         IdpCommand::Set(args) => set(args, config, output).await,
         IdpCommand::Show { app } => {
-            let (store, _) = wiring::open(config).await?;
-            let app = find_app(store.as_ref(), &app).await?;
+            let flows = wiring::open(config).await?;
+            let app = find_app(&flows, &app).await?;
             let Some(idp) = &app.settings.identity_provider else {
                 anyhow::bail!("the app has no identity provider (alter idp set {} --issuer URL ...)", app.id);
             };
@@ -67,8 +67,8 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
             Ok(())
         }
         IdpCommand::Remove { app } => {
-            let (store, flows) = wiring::open(config).await?;
-            let app = find_app(store.as_ref(), &app).await?;
+            let flows = wiring::open(config).await?;
+            let app = find_app(&flows, &app).await?;
             let had = app.settings.identity_provider.is_some();
             let settings = AppSettings { identity_provider: None, ..app.settings };
             operate::change_app(&flows, app.id, settings).await?;
@@ -80,8 +80,8 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
 }
 
 async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<()> {
-    let (store, flows) = wiring::open(config).await?;
-    let app = find_app(store.as_ref(), &args.app).await?;
+    let flows = wiring::open(config).await?;
+    let app = find_app(&flows, &args.app).await?;
     let idp =
         IdentityProvider { issuer: args.issuer, audience: args.audience.audience, jwks_url: args.jwks_url };
     idp.check().map_err(Usage)?;

@@ -38,18 +38,18 @@ pub(crate) enum KeyCommand {
 }
 
 pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let (store, flows) = wiring::open(config).await?;
+    let flows = wiring::open(config).await?;
     match command {
         KeyCommand::Create { app, name } => {
-            let app = find_app(store.as_ref(), &app).await?;
+            let app = find_app(&flows, &app).await?;
             let made = operate::create_key(&flows, app.id, &name).await?;
             let (id, key) = (made.key.id, made.secret.expose_secret());
             let value = json!({ "app_id": app.id.to_string(), "key_id": id.to_string(), "api_key": key });
             output.answer(&format!("key_id   {id}\napi_key  {key}\n\nThe key is shown this once."), &value);
         }
         KeyCommand::List { app } => {
-            let app = find_app(store.as_ref(), &app).await?;
-            let keys = store.list_keys(app.id).await?;
+            let app = find_app(&flows, &app).await?;
+            let keys = operate::list_keys(&flows, app.id).await?;
             let state = |k: &alter_core::ApiKey| if k.revoked_at.is_some() { "revoked" } else { "active" };
             let line = |k| format!("{}  {}…  {:<8} {}", key_id(k), k.prefix, state(k), k.name);
             let rows: Vec<_> = keys
@@ -62,12 +62,10 @@ pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) ->
             output.answer(&keys.iter().map(line).collect::<Vec<_>>().join("\n"), &json!({ "keys": rows }));
         }
         KeyCommand::Revoke { app, key_id } => {
-            let app = find_app(store.as_ref(), &app).await?;
+            let app = find_app(&flows, &app).await?;
             let id = KeyId::parse(&key_id)
                 .ok_or_else(|| Usage(format!("{key_id} is not a key id (alter key list)")))?;
-            if !store.revoke_key(app.id, id, flows.now()).await?.is_done() {
-                anyhow::bail!("the app has no key {id} (alter key list)");
-            }
+            operate::revoke_key(&flows, app.id, id).await?;
             output.answer("Revoked.", &json!({ "key_id": id.to_string(), "state": "revoked" }));
         }
     }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alter_core::{App, Random, Store, SystemRandom, secret::hex};
+use alter_core::{App, Random, SystemRandom, secret::hex};
 use alter_flows::{Flows, KeyState, RootKeyError, Rotated, operate};
 use alter_vault::{RootKey, Vault};
 use anyhow::{Context, bail};
@@ -51,26 +51,26 @@ pub(crate) struct RotateArgs {
 }
 
 pub(crate) async fn run(command: KeyRingCommand, config: &Config, output: Output) -> anyhow::Result<()> {
-    let (store, flows) = wiring::open(config).await?;
+    let flows = wiring::open(config).await?;
     match command {
-        KeyRingCommand::List { app } => list(app.as_deref(), store.as_ref(), &flows, output).await,
+        KeyRingCommand::List { app } => list(app.as_deref(), &flows, output).await,
         KeyRingCommand::Rotate(RotateArgs { new_root_key_file: Some(file), .. }) => {
             replace_root_key(&file, &flows, output).await
         }
-        KeyRingCommand::Rotate(args) => rotate(&args, store.as_ref(), &flows, output).await,
+        KeyRingCommand::Rotate(args) => rotate(&args, &flows, output).await,
     }
 }
 
-async fn chosen(app: Option<&str>, store: &dyn Store) -> anyhow::Result<Vec<App>> {
+async fn chosen(app: Option<&str>, flows: &Flows) -> anyhow::Result<Vec<App>> {
     match app {
-        Some(app) => Ok(vec![find_app(store, app).await?]),
-        None => Ok(store.list_apps().await?),
+        Some(app) => Ok(vec![find_app(flows, app).await?]),
+        None => Ok(operate::list_apps(flows).await?),
     }
 }
 
-async fn list(app: Option<&str>, store: &dyn Store, flows: &Flows, output: Output) -> anyhow::Result<()> {
+async fn list(app: Option<&str>, flows: &Flows, output: Output) -> anyhow::Result<()> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
-    for app in chosen(app, store).await? {
+    for app in chosen(app, flows).await? {
         for state in operate::list_key_ring(flows, &app).await? {
             let what = describe(&state);
             let (id, made) = (hex(&state.key.key_id), state.key.created_at.to_rfc3339());
@@ -94,14 +94,14 @@ fn describe(state: &KeyState) -> &'static str {
     }
 }
 
-async fn rotate(args: &RotateArgs, store: &dyn Store, flows: &Flows, output: Output) -> anyhow::Result<()> {
+async fn rotate(args: &RotateArgs, flows: &Flows, output: Output) -> anyhow::Result<()> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     let (mut unreadable, mut left) = (Vec::new(), false);
-    for app in chosen(args.app.as_deref(), store).await? {
+    for app in chosen(args.app.as_deref(), flows).await? {
         let rotated =
             operate::rotate_data_key(flows, app.id, args.batch, args.anew, teller(&app, output)).await?;
         // Keys that another run is at work on, or that a value keeps.
-        let app = store.get_app(app.id).await?.context("the app is gone")?;
+        let app = operate::get_app(flows, app.id).await?;
         let old = operate::list_key_ring(flows, &app).await?.iter().filter(|s| describe(s) == "old").count();
         lines.push(summary(&app, &rotated, old));
         rows.push(

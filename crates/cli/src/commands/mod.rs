@@ -15,8 +15,8 @@ mod provider;
 mod restore;
 pub(crate) mod serve;
 
-use alter_core::{AppId, Store};
-use anyhow::Context;
+use alter_core::AppId;
+use alter_flows::{Flows, operate};
 use clap::Subcommand;
 
 use crate::{
@@ -107,11 +107,11 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
 }
 
 /// An app by id, or by its name where that is unique.
-pub(crate) async fn find_app(store: &dyn Store, given: &str) -> anyhow::Result<alter_core::App> {
+pub(crate) async fn find_app(flows: &Flows, given: &str) -> anyhow::Result<alter_core::App> {
     if let Some(id) = AppId::parse(given) {
-        return store.get_app(id).await?.with_context(|| format!("there is no app {id}"));
+        return Ok(operate::get_app(flows, id).await?);
     }
-    let apps = store.list_apps().await?;
+    let apps = operate::list_apps(flows).await?;
     let mut named = apps.into_iter().filter(|app| app.settings.name == given);
     match (named.next(), named.next()) {
         (Some(app), None) => Ok(app),

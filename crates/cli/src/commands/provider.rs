@@ -121,11 +121,9 @@ pub(crate) async fn run(command: ProviderCommand, config: &Config, output: Outpu
         ProviderCommand::List { app, .. } => list(&app.unwrap_or_default(), config, output).await,
         ProviderCommand::Set(args) => set(*args, config, output).await,
         ProviderCommand::Remove { app, id } => {
-            let (store, _) = wiring::open(config).await?;
-            let app = find_app(store.as_ref(), &app).await?;
-            if !store.delete_provider(app.id, &id).await?.is_done() {
-                anyhow::bail!("the app has no provider {id} (alter provider list APP)");
-            }
+            let flows = wiring::open(config).await?;
+            let app = find_app(&flows, &app).await?;
+            operate::remove_provider(&flows, app.id, &id).await?;
             output.answer("Removed.", &json!({ "provider_id": id, "removed": true }));
             Ok(())
         }
@@ -165,9 +163,9 @@ fn word(status: &impl serde::Serialize) -> String {
 }
 
 async fn list(app: &str, config: &Config, output: Output) -> anyhow::Result<()> {
-    let (store, _) = wiring::open(config).await?;
-    let app = find_app(store.as_ref(), app).await?;
-    let configs = store.list_providers(app.id).await?;
+    let flows = wiring::open(config).await?;
+    let app = find_app(&flows, app).await?;
+    let configs = operate::list_providers(&flows, app.id).await?;
     let rows: Vec<_> = configs.iter().map(|c| described(c, &config.public_url)).collect();
     let lines: Vec<_> = configs
         .iter()
@@ -183,8 +181,8 @@ async fn list(app: &str, config: &Config, output: Output) -> anyhow::Result<()> 
 }
 
 async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<()> {
-    let (store, flows) = wiring::open(config).await?;
-    let app = find_app(store.as_ref(), &args.app).await?;
+    let flows = wiring::open(config).await?;
+    let app = find_app(&flows, &args.app).await?;
     let recipe = recipe_of(&args, config, output).await?;
     let setting = ProviderSetting {
         recipe,

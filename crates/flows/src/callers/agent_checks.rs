@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alter_core::{
-    Agent, AgentId, AgentKind, AuditEntry, AuditKind, Hash, Micros, store::storable, text::is_one_line,
+    Agent, AgentId, AgentKind, AuditEntry, AuditKind, Hash, Micros, stored::storable, text::is_one_line,
 };
 use serde_json::{Map, Value, json};
 

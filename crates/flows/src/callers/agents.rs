@@ -8,7 +8,7 @@ use super::agent_checks::{
 };
 
 use alter_core::{
-    Agent, AgentCreated, AgentData, AgentId, AgentStatus, App, AuditKind, Idempotency, KeyId, KeyType,
+    Agent, AgentCreated, AgentData, AgentId, AgentStatus, App, AppId, AuditKind, Idempotency, KeyId, KeyType,
     StoreError,
 };
 use serde_json::{Value, json};
@@ -148,6 +148,30 @@ pub async fn list_agents(
             Ok(flows.store().list_agents(caller.app.id, revoked_too, limit, offset).await?)
         })
         .await
+}
+
+/// The first thousand agents of an app for the operator, by creation.
+///
+/// # Errors
+/// [`AgentError::Fault`].
+pub async fn list_agents_as_operator(
+    flows: &Flows,
+    app: AppId,
+    revoked_too: bool,
+) -> Result<Vec<Agent>, AgentError> {
+    Ok(flows.store().list_agents(app, revoked_too, 1000, 0).await?.0)
+}
+
+/// The agent of an id, or of a name among those that are not deleted, for the operator.
+///
+/// # Errors
+/// [`AgentError::NotFound`].
+pub async fn find_agent_as_operator(flows: &Flows, app: AppId, named: &str) -> Result<Agent, AgentError> {
+    let found = match AgentId::parse(named) {
+        Some(id) => flows.store().get_agent(app, id).await?,
+        None => flows.store().find_agent(app, named).await?,
+    };
+    found.ok_or(AgentError::NotFound)
 }
 
 /// Changes an agent: its words, its scopes, suspends or resumes it.

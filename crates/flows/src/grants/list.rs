@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use alter_core::{AgentId, Grant, GrantFilter, GrantStatus, ListedGrant, Micros, Principal, ProviderConfig};
+use alter_core::{
+    AgentId, AppId, Grant, GrantFilter, GrantStatus, ListedGrant, Micros, Principal, ProviderConfig,
+    StoreError, User,
+};
 use secrecy::SecretString;
 
 use crate::calls::choose::whose;
@@ -101,6 +104,29 @@ async fn try_list_grants(
     };
     page.api_bases = api_bases(&flows.store().list_providers(app).await?);
     Ok(page)
+}
+
+/// A page of an app's grants for the operator, newest first, each with its user if it is a user's.
+///
+/// # Errors
+/// [`ListError::Fault`].
+pub async fn list_grants_as_operator(
+    flows: &Flows,
+    app: AppId,
+    (limit, offset): (u32, u32),
+) -> Result<Vec<(ListedGrant, Option<User>)>, ListError> {
+    let mut rows = Vec::new();
+    for listed in flows.store().list_grants(app, &GrantFilter::default(), limit, offset).await? {
+        let user = match listed.grant.principal {
+            Principal::App => None,
+            Principal::User(id) => {
+                let user = flows.store().get_user(app, id).await?;
+                Some(user.ok_or(StoreError::Corrupt("a grant names a user that is not there"))?)
+            }
+        };
+        rows.push((listed, user));
+    }
+    Ok(rows)
 }
 
 /// The scopes of a listed grant as the caller is told: an agent, those that it may use and the grant has (T13).

@@ -60,3 +60,19 @@ pub async fn change_app(flows: &Flows, id: AppId, settings: AppSettings) -> Resu
         Changed::Absent => Err(OperateError::NoSuchApp(id)),
     }
 }
+
+/// The app of an id.
+///
+/// # Errors
+/// [`OperateError::NoSuchApp`].
+pub async fn get_app(flows: &Flows, id: AppId) -> Result<App, OperateError> {
+    flows.store().get_app(id).await?.ok_or(OperateError::NoSuchApp(id))
+}
+
+/// All apps, by creation.
+///
+/// # Errors
+/// Our own failure.
+pub async fn list_apps(flows: &Flows) -> Result<Vec<App>, OperateError> {
+    Ok(flows.store().list_apps().await?)
+}

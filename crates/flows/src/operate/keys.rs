@@ -2,7 +2,7 @@
 
 use super::error::OperateError;
 use alter_core::NewKey;
-use alter_core::{AppId, KeyType};
+use alter_core::{ApiKey, AppId, Changed, KeyId, KeyType};
 
 use crate::Flows;
 
@@ -17,4 +17,23 @@ pub async fn create_key(flows: &Flows, app: AppId, name: &str) -> Result<NewKey,
     let new = NewKey::mint(KeyType::App, (app, None), name, flows.now(), flows.random());
     flows.store().insert_key(new.key.clone()).await?;
     Ok(new)
+}
+
+/// All keys of an app, its agents' too, newest first.
+///
+/// # Errors
+/// Our own failure.
+pub async fn list_keys(flows: &Flows, app: AppId) -> Result<Vec<ApiKey>, OperateError> {
+    Ok(flows.store().list_keys(app).await?)
+}
+
+/// Revokes a key: from now on it is refused. Revoking again changes nothing.
+///
+/// # Errors
+/// [`OperateError::NoSuchKey`].
+pub async fn revoke_key(flows: &Flows, app: AppId, key: KeyId) -> Result<(), OperateError> {
+    match flows.store().revoke_key(app, key, flows.now()).await? {
+        Changed::Done => Ok(()),
+        Changed::Absent => Err(OperateError::NoSuchKey(key)),
+    }
 }

@@ -1,7 +1,7 @@
 //! What the operator configures of providers on an app.
 
 use super::error::OperateError;
-use alter_core::{AppId, ConfigId, ProviderConfig, Recipe};
+use alter_core::{AppId, Changed, ConfigId, ProviderConfig, Recipe};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Flows, fault::FlowFault};
@@ -67,6 +67,25 @@ pub async fn set_provider(
         updated_at: now,
     };
     Ok(flows.store().save_provider(config).await?)
+}
+
+/// All providers that are configured on an app, by id.
+///
+/// # Errors
+/// Our own failure.
+pub async fn list_providers(flows: &Flows, app: AppId) -> Result<Vec<ProviderConfig>, OperateError> {
+    Ok(flows.store().list_providers(app).await?)
+}
+
+/// Removes a provider's configuration. Grants that were made with it stay.
+///
+/// # Errors
+/// [`OperateError::NoSuchProvider`].
+pub async fn remove_provider(flows: &Flows, app: AppId, id: &str) -> Result<(), OperateError> {
+    match flows.store().delete_provider(app, id).await? {
+        Changed::Done => Ok(()),
+        Changed::Absent => Err(OperateError::NoSuchProvider(id.to_owned())),
+    }
 }
 
 /// The same provider as before: account ids of another one could be equal by chance.

@@ -1,6 +1,7 @@
 //! `/authorize` (RFC 6749 section 4.1.1): check the request, show the page or answer at once; and
 //! `/authorize/decide`, where the page's form goes.
 
+use crate::random_name::random_name;
 use std::collections::HashMap;
 
 use axum::Form;
@@ -12,7 +13,7 @@ use super::Provider;
 use super::respond::{approve, deny, fail, redirect, refuse};
 use crate::grants::AuthRequest;
 use crate::page;
-use crate::state::{Client, Inner, random_name};
+use crate::state::{Client, Inner};
 use crate::switches::Switches;
 
 type Params = HashMap<String, String>;

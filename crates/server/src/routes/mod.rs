@@ -19,7 +19,7 @@ use crate::{
     Shared,
     error::ApiError,
     middleware::{is_for_people, page},
-    openapi, pages,
+    pages,
     pages::Page,
 };
 
@@ -72,7 +72,6 @@ pub(crate) fn all() -> Router<Shared> {
         // operating it
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/openapi.json", get(openapi::show))
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
 }

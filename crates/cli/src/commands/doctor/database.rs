@@ -1,8 +1,8 @@
 //! The database: whether it is there, which schema it has, whether the root key fits it, whether it writes. A database
 //! of an older schema is not opened: opening migrates.
 
-use alter_core::{App, Clock, Micros, ProviderConfig, Store, SystemClock};
-use alter_flows::{Flows, StartError, ready};
+use alter_core::{App, Clock, Micros, ProviderConfig, SystemClock};
+use alter_flows::{Flows, OperateError, StartError, operate, ready};
 use alter_store_postgres::{self as postgres, PostgresStore};
 use alter_store_sqlite::{OpenError, SqliteStore};
 use alter_vault::Vault;
@@ -52,7 +52,7 @@ async fn open(config: &Config) -> Result<Seen, Option<Finding>> {
         None => DATABASE_UNUSABLE.found(format!("{error:#}")),
     })?;
     let key = config.root_key.load().map_err(|_said_by_the_check_of_files| None)?;
-    let flows = wiring::assemble(config, store.clone(), Vault::new(key))
+    let flows = wiring::assemble(config, store, Vault::new(key))
         .map_err(|error| DATABASE_UNUSABLE.found(format!("{error:#}")))?;
     ready::check_root_key(&flows).await.map_err(|error| match error {
         StartError::NotInitialised => DATABASE_MISSING.found(error.to_string()),
@@ -60,7 +60,7 @@ async fn open(config: &Config) -> Result<Seen, Option<Finding>> {
         StartError::Store(_) => DATABASE_UNUSABLE.found(error.to_string()),
     })?;
     ready::ready(&flows).await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
-    let apps = list(store.as_ref()).await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
+    let apps = list(&flows).await.map_err(|error| DATABASE_UNUSABLE.found(error.to_string()))?;
     Ok(Seen { flows, apps })
 }
 
@@ -108,10 +108,10 @@ fn unopened(error: &OpenError) -> Finding {
     problem.found(error.to_string())
 }
 
-async fn list(store: &dyn Store) -> Result<Vec<(App, Vec<ProviderConfig>)>, alter_core::StoreError> {
+async fn list(flows: &Flows) -> Result<Vec<(App, Vec<ProviderConfig>)>, OperateError> {
     let mut seen = Vec::new();
-    for app in store.list_apps().await? {
-        let providers = store.list_providers(app.id).await?;
+    for app in operate::list_apps(flows).await? {
+        let providers = operate::list_providers(flows, app.id).await?;
         seen.push((app, providers));
     }
     Ok(seen)

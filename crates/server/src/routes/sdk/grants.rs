@@ -8,7 +8,7 @@ use alter_api::{
         RevocationOutcome, RevokeGrantBody, RevokedGrantAnswer,
     },
 };
-use alter_core::{AgentId, GrantId, Level, ListedGrant, Micros, Principal, store::storable};
+use alter_core::{AgentId, GrantId, Level, ListedGrant, Micros, Principal, stored::storable};
 use alter_flows::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, grants, needs_reconnect,
     visible_scopes,

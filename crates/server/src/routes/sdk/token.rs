@@ -4,7 +4,7 @@ use alter_api::{
     ErrorCode,
     token::{RetrieveToken, RetrievedToken, WantedFor},
 };
-use alter_core::{GrantId, store::storable};
+use alter_core::{GrantId, stored::storable};
 use alter_flows::{
     Ambiguous, Candidate, ChoiceError, GrantChoice, ReleaseError, ReleaseRequest, Released, calls,
 };

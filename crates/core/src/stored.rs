@@ -1,0 +1,97 @@
+//! What storage says of a command: what became of it, or why it failed. And the nonce that a command records.
+
+use crate::{KeyId, Micros};
+
+/// Why a storage command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// What was to be stored is there already: an id, an account, a name.
+    #[error("it exists already")]
+    Exists,
+    /// A row that the command builds on has changed since it was read, or is gone: read again.
+    #[error("another write came first")]
+    Moved,
+    /// The data key that a value was sealed under was wiped meanwhile: seal again under the current one.
+    #[error("the data key of a value was retired")]
+    KeyRetired,
+    /// The nonce of a signed call was seen before (T61).
+    #[error("the nonce was used before")]
+    NonceReplayed,
+    /// A text contains NUL, which PostgreSQL cannot store.
+    #[error("a text contains a NUL character")]
+    Unstorable,
+    /// A stored row cannot be read: damaged, or written by something else.
+    #[error("a stored row cannot be read: {0}")]
+    Corrupt(&'static str),
+    /// The database did not do it (busy, full, gone). The text is for the log.
+    #[error("storage failed: {0}")]
+    Unavailable(String),
+}
+
+impl StoreError {
+    /// Something was written between reading and storing: read, and where something is sealed seal, again.
+    pub fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Exists | Self::Moved | Self::KeyRetired)
+    }
+}
+
+/// What became of a compare-and-set.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It is stored.
+    Done,
+    /// What it was to replace has changed or is gone; nothing was stored.
+    Moved,
+}
+
+/// What became of a change to a row that is named by its id.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// It is stored, or was so before.
+    Done,
+    /// There is no such row; nothing was stored.
+    Absent,
+}
+
+impl Saved {
+    /// `Done` when a statement changed a row.
+    pub fn when(done: bool) -> Self {
+        if done { Self::Done } else { Self::Moved }
+    }
+
+    /// Whether it is stored.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+}
+
+impl Changed {
+    /// `Done` when a statement changed a row.
+    pub fn when(done: bool) -> Self {
+        if done { Self::Done } else { Self::Absent }
+    }
+
+    /// Whether the row is there.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+}
+
+/// The nonce of a signed call: unique per key and signed second. A replay carries the same signed second, and a second
+/// is accepted for five minutes either way: rows older than ten minutes are no longer needed.
+#[derive(Debug, Clone, Copy)]
+pub struct CallNonce {
+    /// Which key signed.
+    pub key_id: KeyId,
+    /// 16 bytes.
+    pub nonce: [u8; 16],
+    /// The timestamp that was signed (whole seconds).
+    pub at: Micros,
+}
+
+/// Whether a text can be stored by every engine.
+pub fn storable(text: &str) -> bool {
+    !text.contains('\0')
+}

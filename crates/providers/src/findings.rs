@@ -1,0 +1,54 @@
+//! What validation finds wrong, and the names that it judges by.
+
+use crate::Problem;
+
+/// Parameters that the flow sets itself: a recipe that overrode one could switch a protection off.
+pub(crate) const OWN_PARAMETERS: [&str; 13] = [
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "redirect_uri",
+    "request",
+    "request_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+    "token",
+];
+
+#[derive(Default)]
+pub(crate) struct Findings(Vec<Problem>);
+
+impl Findings {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.0
+    }
+
+    pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push(Problem { field: field.into(), message: message.into() });
+    }
+
+    pub(crate) fn check(&mut self, field: &str, result: Result<(), String>) {
+        if let Err(message) = result {
+            self.add(field, message);
+        }
+    }
+
+    pub(crate) fn need(&mut self, field: &str, holds: bool, message: &str) {
+        if !holds {
+            self.add(field, message);
+        }
+    }
+}
+
+pub(crate) fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}

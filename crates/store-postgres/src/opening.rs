@@ -1,0 +1,47 @@
+//! How a database is opened, and why it cannot be.
+
+/// Why a database could not be opened. The texts are for the operator; none contains the URL.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL cannot be used.
+    #[error("the database URL {0}")]
+    Url(String),
+    /// [`Open::Existing`], and there are no tables.
+    #[error("there are no tables of ours in the database {0}")]
+    Missing(String),
+    /// A newer program has migrated it. Nothing was changed.
+    #[error("the database has schema {found}, this program knows {known}: use the newer program")]
+    NewerSchema {
+        /// In the database.
+        found: i64,
+        /// In this program.
+        known: i64,
+    },
+    /// It has tables of something else. Nothing was changed.
+    #[error("{0} is a database of another program")]
+    NotOurs(String),
+    /// The server is not what this program needs. Nothing was changed.
+    #[error("the database server cannot be used: {0}")]
+    Server(String),
+    /// Another process has been migrating it for a minute.
+    #[error("another process is migrating the database; try again when it has finished")]
+    Migrating,
+    /// The server refused, or there is none.
+    #[error("the database cannot be opened: {0}")]
+    Engine(String),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+/// What [`PostgresStore::open`] does about a database without our tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// Makes them. The database itself must be there.
+    Create,
+    /// Refuses.
+    Existing,
+}
