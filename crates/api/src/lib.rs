@@ -7,6 +7,8 @@
 //!
 //! Not here: routes, headers, how a value comes about.
 
+#![warn(missing_docs)] // others build on it
+
 pub mod agent;
 pub mod catalog;
 pub mod connect;

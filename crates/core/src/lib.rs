@@ -4,6 +4,8 @@
 //! HTTP. To add a noun, add a file that holds its type, its states, its rules, its port and their tests, in that
 //! order.
 
+#![warn(missing_docs)] // others build on it
+
 pub mod agent;
 pub mod app;
 pub mod attempt;

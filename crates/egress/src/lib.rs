@@ -28,6 +28,8 @@
 //! by scheme, host and port so that another name never borrows it, and `allow` cannot change during the life of an
 //! [`Egress`]. Whenever there is no such connection the whole path (resolve, guard, dial) runs again.
 
+#![warn(missing_docs)] // others build on it
+
 mod addresses;
 mod connect;
 mod dial;

@@ -25,6 +25,8 @@
 //!
 //! Sending and reading are apart (`exchange` and `token_answer`), so that the answer can be made durable in between.
 
+#![warn(missing_docs)] // others build on it
+
 mod algorithms;
 mod authorize;
 mod callback;

@@ -7,6 +7,8 @@
 //! The signing key derives from the API key that travels in the same request, so the signature adds integrity and
 //! replay defence behind a TLS terminator, not secrecy of the key (SECURITY.md).
 
+#![warn(missing_docs)] // others build on it
+
 use std::fmt::Write as _;
 
 use aws_lc_rs::{constant_time, digest, hmac};

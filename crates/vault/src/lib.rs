@@ -76,6 +76,8 @@
 //! Someone who writes the database can put an older row back whole, generation included. Only the audit log's head,
 //! kept elsewhere, shows that.
 
+#![warn(missing_docs)] // others build on it
+
 mod data_key;
 mod envelope;
 mod error;
