@@ -193,8 +193,8 @@ impl EndKind {
 /// The attempt under way, as far as the session needs to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Underway {
-    /// Which attempt.
-    #[serde(rename = "attempt")]
+    /// Which attempt. Stored documents call it by the name that attempts had first.
+    #[serde(rename = "transaction")]
     pub attempt: AttemptId,
     /// Which provider.
     pub provider: String,

@@ -262,3 +262,26 @@ proptest! {
         prop_assert!(s.end().is_some());
     }
 }
+
+/// As the schema of migration 4 stored it: an attempt under way, and one that failed.
+const OLDER: &str = r#"{
+  "allowed_origin": "https://app.example", "return_url": null, "providers": ["google"], "min_binding": "L2",
+  "user": null, "state": {"claimed": {"level": "L2", "cb": "c", "browser": [0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,
+  0,0,0,0,0,0,0,0], "marker": null, "at": 1000000}}, "selected": "google",
+  "attempt": {"transaction": "9f1c3f0e-5a57-4d5e-8a53-0d9f0b6a7c11", "provider": "google", "coop": "unknown",
+  "started_at": 2000000, "expires_at": 602000000, "exchanging": true},
+  "last_failure": {"kind": "provider", "provider": "google", "provider_error": "interrupted", "request_id": null},
+  "connections": [], "declined": [], "events": [], "signals": {"closed_since": null, "first_status_at": null,
+  "page_instance": 1, "page_at": null, "bye_at": null}
+}"#;
+
+#[test]
+fn a_session_stored_by_an_older_version_is_read_with_its_attempt() {
+    let data: SessionData = serde_json::from_str(OLDER).expect("it was stored so");
+    let underway = data.underway.as_ref().expect("an attempt is under way");
+    assert_eq!(underway.attempt.to_string(), "9f1c3f0e-5a57-4d5e-8a53-0d9f0b6a7c11");
+    assert!(underway.exchanging);
+    let again: serde_json::Value = serde_json::to_value(&data).expect("JSON");
+    let before: serde_json::Value = serde_json::from_str(OLDER).expect("JSON");
+    assert_eq!(again["attempt"], before["attempt"], "an older process beside this one reads it too");
+}

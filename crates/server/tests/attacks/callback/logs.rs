@@ -9,7 +9,7 @@ use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
-    subscriber::DefaultGuard,
+    subscriber::{DefaultGuard, Interest},
 };
 
 /// Keeps what is logged until it is dropped. For tests on the current-thread runtime: one thread does all the work.
@@ -20,6 +20,9 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) fn capture() -> Self {
+        // Tests of other threads log at the same places. Whether a place is looked at is cached for all threads: a
+        // subscriber that never says "never" keeps the question open.
+        let _set_by_the_first_test = tracing::subscriber::set_global_default(Undecided);
         let text = Arc::new(Mutex::new(String::new()));
         let guard = tracing::subscriber::set_default(Writer(text.clone()));
         Self { text, _guard: guard }
@@ -31,6 +34,33 @@ impl Logs {
 }
 
 struct Writer(Arc<Mutex<String>>);
+
+/// Takes nothing, and asks to be asked each time.
+struct Undecided;
+
+impl Subscriber for Undecided {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
 
 struct Fields<'a>(&'a mut String);
 
