@@ -1,4 +1,4 @@
-//! One app's key: seals a value into its place, and opens it there and nowhere else.
+//! One app's data key: seals a value into its place, and opens it there and nowhere else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::place::Fields;
 use crate::primitives::{KEY, Key, NONCE, decrypt, derive, encrypt, same, unwrap, wrap};
 use crate::{Fill, Place, VaultError, labels};
 
-/// The key of one app, opened. Cloning shares it; it is wiped when the last clone is dropped.
+/// The opened data key of one app. Clones share one copy of the key, which is wiped when the last clone is dropped.
 #[derive(Clone)]
 pub struct DataKey(Arc<Inner>);
 
@@ -26,7 +26,7 @@ impl DataKey {
         Self(Arc::new(Inner { app: app.into(), key_id, key }))
     }
 
-    /// Which key it is: not secret, and part of every value that it sealed.
+    /// The key's id. It is not secret, and is part of every value sealed under the key.
     pub fn id(&self) -> DataKeyId {
         self.0.key_id
     }
@@ -65,12 +65,12 @@ impl DataKey {
     /// Decrypts what [`DataKey::seal`] made for the same `place`.
     ///
     /// # Errors
-    /// [`VaultError::Corrupt`] when it is no sealed value; [`VaultError::WrongKeyId`] when another data key sealed it;
-    /// [`VaultError::Refused`] when it was altered or comes from another place.
+    /// [`VaultError::Corrupt`] when `sealed` is no sealed value; [`VaultError::WrongKeyId`] when another data key
+    /// sealed it; [`VaultError::Refused`] when it was altered or comes from another place.
     pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<SecretSlice<u8>, VaultError> {
         let sealed = Sealed::read(sealed)?;
         let content_key = self.content_key(place, &sealed)?;
-        // Exactly as long as the value: a vector that had to shrink would leave a copy behind.
+        // The buffer is exactly as long as the value: a vector that had to shrink would leave a copy behind.
         let mut plaintext = Zeroizing::new(vec![0; sealed.ciphertext.len()]);
         decrypt(
             &value_key(&content_key),
@@ -83,8 +83,8 @@ impl DataKey {
         Ok(SecretSlice::from(std::mem::take(&mut *plaintext)))
     }
 
-    /// The same value under `new`: its content key is wrapped again, the ciphertext stays as it is and the plaintext is
-    /// never seen.
+    /// Moves a value from this data key to `new`: wraps its content key again, leaves the ciphertext as it is, and
+    /// never sees the plaintext.
     ///
     /// # Errors
     /// As [`DataKey::open`]; [`VaultError::WrongApp`] when the place or `new` is another app's.
@@ -116,16 +116,17 @@ impl DataKey {
         Ok(out)
     }
 
-    /// The key that the value is encrypted with, which is the one it commits to.
+    /// Unwraps the value's content key and checks that it is the one to which the value commits.
     fn content_key(&self, place: &Place, sealed: &Sealed) -> Result<Key, VaultError> {
         if *sealed.key_id != self.0.key_id {
             return Err(VaultError::WrongKeyId);
         }
         let content_key =
             unwrap(&self.wrap_key(sealed.salt), self.wrap_place(place)?.bytes(), sealed.wrapped)?;
-        match same(commitment(&content_key).as_slice(), sealed.commitment) {
-            true => Ok(content_key),
-            false => Err(VaultError::Refused),
+        if same(commitment(&content_key).as_slice(), sealed.commitment) {
+            Ok(content_key)
+        } else {
+            Err(VaultError::Refused)
         }
     }
 
@@ -148,7 +149,7 @@ fn value_key(content_key: &Key) -> Key {
     derive(content_key, &[], labels::VALUE)
 }
 
-/// Not secret: it is stored in the clear.
+/// The commitment is not secret: it is stored in the clear.
 fn commitment(content_key: &Key) -> Key {
     derive(content_key, &[], labels::COMMIT)
 }

@@ -1,5 +1,5 @@
-//! The three records as bytes: reading checks shape only, writing is a concatenation. The layouts are drawn in the
-//! crate's documentation.
+//! The three records as bytes. Reading checks the shape only; writing concatenates the fields. The layouts are drawn in
+//! the crate's documentation.
 
 use crate::VaultError;
 use crate::primitives::{KEY, NONCE, TAG};
@@ -10,9 +10,9 @@ pub(crate) const VERSION: u8 = 1;
 pub(crate) const ALGORITHMS: u8 = 1;
 /// Length of a data key's id, in bytes.
 pub(crate) const KEY_ID: usize = 16;
-/// Which data key: 16 random bytes, stored in the clear.
+/// The id of a data key: 16 random bytes, stored in the clear.
 pub type DataKeyId = [u8; KEY_ID];
-/// A key under a one-use key: itself and the tag.
+/// Length of a wrapped key, in bytes: the key and the tag.
 pub(crate) const WRAPPED: usize = KEY + TAG;
 
 const VALUE: [u8; 4] = *b"ALTV";
@@ -21,21 +21,21 @@ const KEY_CHECK: [u8; 4] = *b"ALTC";
 
 const VALUE_HEADER: usize = 6 + KEY_ID + KEY + WRAPPED + KEY + NONCE;
 
-/// How many bytes a sealed value is longer than its plaintext.
+/// How much longer a sealed value is than its plaintext, in bytes.
 pub const OVERHEAD: usize = VALUE_HEADER + TAG;
 
-/// Which data key a sealed value was sealed under.
+/// Returns the id of the data key under which a value was sealed.
 ///
 /// # Errors
-/// [`VaultError::Corrupt`] when it is no sealed value.
+/// [`VaultError::Corrupt`] when `sealed` is no sealed value.
 pub fn sealed_under(sealed: &[u8]) -> Result<DataKeyId, VaultError> {
     Sealed::read(sealed).map(|sealed| *sealed.key_id)
 }
 
-/// Which data key a wrapped one is.
+/// Returns the id of a wrapped data key.
 ///
 /// # Errors
-/// [`VaultError::Corrupt`] when it is no wrapped data key.
+/// [`VaultError::Corrupt`] when `wrapped` is no wrapped data key.
 pub fn wrapped_key_id(wrapped: &[u8]) -> Result<DataKeyId, VaultError> {
     WrappedDataKey::read(wrapped).map(|record| *record.key_id)
 }
@@ -97,7 +97,7 @@ impl<'a> Sealed<'a> {
     }
 }
 
-/// Everything of a sealed value before its ciphertext.
+/// The part of a sealed value before its ciphertext.
 pub(crate) struct Header<'a> {
     pub(crate) key_id: &'a [u8; KEY_ID],
     pub(crate) salt: &'a [u8; KEY],
@@ -107,7 +107,8 @@ pub(crate) struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// Writes the header into a buffer with room for the rest, so that appending never moves plaintext in memory.
+    /// Writes the header into a buffer with room for the whole value, so that appending never moves plaintext in
+    /// memory.
     pub(crate) fn write(&self, plaintext_length: usize) -> Vec<u8> {
         let mut out = start(VALUE, OVERHEAD + plaintext_length);
         out.extend_from_slice(self.key_id);
@@ -119,7 +120,7 @@ impl Header<'_> {
     }
 }
 
-/// A data key under the root key.
+/// A data key wrapped under the root key.
 pub(crate) struct WrappedDataKey<'a> {
     pub(crate) key_id: &'a [u8; KEY_ID],
     pub(crate) salt: &'a [u8; KEY],
@@ -145,7 +146,7 @@ impl<'a> WrappedDataKey<'a> {
     }
 }
 
-/// What tells the right root key from a wrong one.
+/// The record that distinguishes the right root key from a wrong one.
 pub(crate) struct KeyCheck<'a> {
     pub(crate) salt: &'a [u8; KEY],
     pub(crate) value: &'a [u8; KEY],

@@ -1,28 +1,30 @@
 //! Every way the vault can refuse. No variant carries key bytes, plaintext or ciphertext.
 
-/// Why a key could not be used or a value not be sealed or opened.
+/// Why the vault could not use a key, or not seal or open a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultError {
-    /// The root key is well formed but not the one this database was made with (the operator's fault; do not start).
+    /// The root key is well formed but is not the one of this database. The operator's fault; the server must not
+    /// start.
     #[error(
         "this root key does not belong to this database; restore the root key that was in use when the database was created"
     )]
     WrongRootKey,
-    /// The text given as a root key is not one; the reason says what is wrong with it.
+    /// The given text is not a root key; the reason says what is wrong with it.
     #[error("the root key is unusable: {0}; expected 32 bytes in base64 (44 characters)")]
     BadRootKey(&'static str),
-    /// Not bytes of ours: truncated, another record, or a version this program does not know.
+    /// The bytes are not a record of this kind: truncated, another kind of record, or a version that this program does
+    /// not know.
     #[error("a sealed record is damaged or from a newer version: {0}")]
     Corrupt(&'static str),
-    /// Authentication failed: altered, moved from another place, or sealed under another key. Alarm: it does not
-    /// happen by itself.
+    /// Authentication failed: the record was altered, moved from another place, or sealed under another key. Raise an
+    /// alarm: this does not happen by accident.
     #[error("a sealed record failed authentication: it was altered or moved")]
     Refused,
-    /// Sealed under another data key (another app's, or a replaced one) than the one it was opened with.
+    /// The value was sealed under another data key (another app's, or a replaced one) than the one that should open it.
     #[error("a sealed record belongs to another data key")]
     WrongKeyId,
-    /// The data key was asked to seal into another app's place: a mistake of the caller's.
+    /// The data key was asked to seal into another app's place. The caller's mistake.
     #[error("a data key may only seal values of its own app")]
     WrongApp,
     /// Too long to seal: a field of the place past 4 GiB or a plaintext past what AES-GCM takes (64 GiB).

@@ -1,4 +1,4 @@
-//! The root key: read from its base64 form or made new. Where that text is kept is the caller's business.
+//! The root key: read from its base64 form, or generated. Where the text is kept is the caller's business.
 
 use std::fmt;
 
@@ -14,11 +14,11 @@ use crate::{Fill, VaultError};
 pub struct RootKey(pub(crate) Key);
 
 impl RootKey {
-    /// Reads standard base64 (RFC 4648 section 4, padded), as kept in the key file or variable. White space around
-    /// it is ignored: files end in a newline.
+    /// Reads standard base64 (RFC 4648 section 4, padded), as kept in the key file or variable. White space around the
+    /// text is ignored: files end in a newline.
     ///
     /// # Errors
-    /// [`VaultError::BadRootKey`] when it is empty, not base64, or not 32 bytes.
+    /// [`VaultError::BadRootKey`] when the text is empty, not base64, or not 32 bytes.
     pub fn from_base64(text: &str) -> Result<Self, VaultError> {
         let text = text.trim();
         if text.is_empty() {
@@ -35,7 +35,7 @@ impl RootKey {
         Ok(Self(key))
     }
 
-    /// A new key, and its base64 form for the key file.
+    /// Generates a key; returns it with its base64 form for the key file.
     pub fn generate(fill: Fill) -> (Self, SecretString) {
         let mut key = Key::default();
         fill(key.as_mut_slice());

@@ -1,4 +1,4 @@
-//! What the root key is used for: proving that it is the right one, and wrapping the data keys.
+//! The two uses of the root key: proving that it is the right one, and wrapping the data keys.
 
 use std::{
     fmt,
@@ -10,10 +10,11 @@ use crate::place::Fields;
 use crate::primitives::{KEY, Key, derive, same, unwrap, wrap};
 use crate::{DataKey, Fill, RootKey, VaultError, labels};
 
-/// The key ring. Holds the root key for as long as the program runs.
+/// The key ring: holds the root key while the program runs, and wraps and opens the data keys.
 pub struct Vault {
     roots: Vec<RootKey>,
-    /// The root key that the database is under, as far as it was asked: what is wrapped is wrapped under this one.
+    /// Index of the root key that the database was under when [`Vault::verify_key_check`] last looked. New data keys
+    /// are wrapped under this root key.
     active: AtomicUsize,
 }
 
@@ -23,29 +24,29 @@ impl Vault {
         Self { roots: vec![root], active: AtomicUsize::new(0) }
     }
 
-    /// Accepts another root key too: what was wrapped under either opens. For the time in which a root key is replaced
-    /// while servers run.
+    /// Accepts another root key too: a data key wrapped under either opens. Used while a root key is replaced under
+    /// running servers.
     #[must_use]
     pub fn accepting(mut self, other: RootKey) -> Self {
         self.roots.push(other);
         self
     }
 
-    /// Whether the database was last seen to be under another root key than the first.
+    /// Whether the database was last seen under a root key other than the first.
     pub fn is_under_other(&self) -> bool {
         self.active.load(Ordering::Relaxed) != 0
     }
 
-    /// The record to store once, when the database is created: it tells this root key from any other and reveals
-    /// nothing of it.
+    /// Makes the record that is stored once, when the database is created. It distinguishes this root key from any
+    /// other and reveals nothing about it.
     pub fn key_check(&self, fill: Fill) -> Vec<u8> {
         let mut salt = [0; KEY];
         fill(&mut salt);
         KeyCheck { salt: &salt, value: &check_value(self.root(), &salt) }.write()
     }
 
-    /// Whether this is the root key, or one that is accepted, that `stored` was made with (T93). A server that gets an
-    /// error must not start.
+    /// Checks that `stored` was made with this root key or with one that is accepted (T93), and remembers which. A
+    /// server that gets an error must not start.
     ///
     /// # Errors
     /// [`VaultError::WrongRootKey`]; [`VaultError::Corrupt`] when `stored` is not a key check record.
@@ -57,8 +58,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Makes a key for `app` and returns it wrapped, to be stored with the app. Wiping it shreds every value sealed under
-    /// it.
+    /// Makes a data key for `app` and returns it wrapped, to be stored with the app. Wiping the stored record shreds
+    /// every value sealed under the key.
     ///
     /// # Errors
     /// [`VaultError::TooLong`] for an app name past 4 GiB.
@@ -70,17 +71,17 @@ impl Vault {
         self.wrap_data_key(app, &key_id, &salt, &key)
     }
 
-    /// Opens the key that [`Vault::new_data_key`] made for the same `app`.
+    /// Opens the data key that [`Vault::new_data_key`] made for the same `app`.
     ///
     /// # Errors
-    /// [`VaultError::Corrupt`] when the record is not one; [`VaultError::Refused`] when it is another app's, altered,
-    /// or made under a root key that is not accepted.
+    /// [`VaultError::Corrupt`] when `wrapped` is not a wrapped data key; [`VaultError::Refused`] when it belongs to
+    /// another app, was altered, or was wrapped under a root key that is not accepted.
     pub fn data_key(&self, app: &str, wrapped: &[u8]) -> Result<DataKey, VaultError> {
         let record = WrappedDataKey::read(wrapped)?;
         self.unwrap_data_key(app, &record).map(|key| DataKey::new(app, *record.key_id, key))
     }
 
-    /// The same data key under the root key of `new`.
+    /// Wraps the same data key again, under the root key of `new`.
     ///
     /// # Errors
     /// As [`Vault::data_key`].

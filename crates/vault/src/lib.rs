@@ -1,8 +1,8 @@
 //! Bytes in, sealed bytes out: the key ring and the envelope that every secret at rest lives in.
 //!
-//! Not here: which nouns are secret and where their rows are (`flows`, `store-*`), reading the root key's file or
-//! variable (`cli`), randomness (an argument, [`Fill`]). This crate knows no noun of the product. There is no way
-//! to turn encryption off.
+//! Not here: which nouns are secret and where their rows are (`flows`, `store-*`), reading the root key from its file
+//! or variable (`cli`), randomness (an argument, [`Fill`]). This crate knows no noun of the product. Encryption cannot
+//! be turned off.
 //!
 //! # Keys
 //!
@@ -12,8 +12,8 @@
 //!        └─ content key, one per sealed value version (32 bytes, wrapped under the data key; encrypts exactly once)
 //! ```
 //!
-//! No key does two things: each use derives its own key with HKDF-SHA256 and a label of its own (RFC 5869; the
-//! labels are listed in `labels.rs`).
+//! No key has two uses: each use derives its own key with HKDF-SHA256 and its own label (RFC 5869; the labels are
+//! listed in `labels.rs`).
 //!
 //! # A sealed value, byte by byte
 //!
@@ -31,20 +31,20 @@
 //! | 146 + n | 16 | tag |
 //!
 //! - wrap key = HKDF(salt = wrap salt, key = data key, info = `alter-vault/1/wrap-data-key`). It wraps one content key
-//!   and nothing else ever, so its AES-GCM nonce is twelve zero bytes and there is no nonce budget to run out of.
+//!   and never anything else, so its AES-GCM nonce is twelve zero bytes, and there is no nonce budget to run out of.
 //! - value key = HKDF(no salt, key = content key, info = `alter-vault/1/value`).
 //! - commitment = HKDF(no salt, key = content key, info = `alter-vault/1/commit`). AES-GCM does not commit to its key:
-//!   a ciphertext can be made that opens under two. The commitment is compared, in constant time, before anything
-//!   is decrypted with the content key.
+//!   an attacker can make one ciphertext that opens under two keys. The vault compares the commitment, in constant
+//!   time, before it decrypts anything with the content key.
 //!
-//! # Its place (additional authenticated data)
+//! # The place of a value (additional authenticated data)
 //!
 //! A sealed value opens only where it was sealed. Each field is preceded by its length (four bytes, big-endian);
-//! numbers are big-endian, version and algorithm one byte, the generation eight:
+//! numbers are big-endian, version and algorithm take one byte each, the generation eight:
 //!
 //! - wrapping the content key: label, version, algorithm, data key id, app, table, column, row, generation;
 //! - the value: the same with its own label, and without the data key id, so that a data key can be replaced by
-//!   wrapping the content keys again, leaving the ciphertexts untouched. The id is still authenticated: by the wrap.
+//!   wrapping the content keys again and leaving the ciphertexts untouched. The wrap still authenticates the id.
 //!
 //! # The two small records
 //!
@@ -56,25 +56,25 @@
 //! | data key, wrapped (32 + 16) | |
 //! | 102 bytes | 70 bytes |
 //!
-//! The data key's wrap key is HKDF(wrap salt, root key, `alter-vault/1/wrap-app-key`), nonce zero as above, and
-//! authenticates label, version, algorithm, data key id and app.
+//! The data key's wrap key is HKDF(wrap salt, root key, `alter-vault/1/wrap-app-key`). Its nonce is zero as above, and
+//! it authenticates label, version, algorithm, data key id and app.
 //!
-//! Randomness is asked for in this order, which the test vectors depend on: data key: id, salt, key; value: salt,
-//! content key, nonce.
+//! The vault asks for randomness in a fixed order, on which the test vectors depend. For a data key: id, salt, key. For
+//! a value: salt, content key, nonce.
 //!
 //! # Replacing keys
 //!
-//! - A data key: [`DataKey::rewrap`] value by value; bytes 6 to 101 change, the rest stays. Both keys are needed until the
-//!   last value is rewrapped.
-//! - The root key: [`Vault::rewrap_data_key`] for every data key, and a new key check. A vault may accept the other root
-//!   key beside its own ([`Vault::accepting`]), so that servers can be restarted one after the other.
+//! - A data key: [`DataKey::rewrap`] for each value; bytes 6 to 101 change, the rest stays. Both data keys are needed
+//!   until the last value is rewrapped.
+//! - The root key: [`Vault::rewrap_data_key`] for every data key, and a new key check. A vault may accept the other
+//!   root key beside its own ([`Vault::accepting`]), so that servers can be restarted one after the other.
 //!
-//! Randomness for a rewrap: the salt.
+//! A rewrap takes one random value, the salt.
 //!
 //! # What this does not protect against
 //!
-//! Someone who writes the database can put an older row back whole, generation included. Only the audit log's head,
-//! kept elsewhere, shows that.
+//! An attacker who can write the database can put back an older row as a whole, generation included. Only a copy of
+//! the audit log's head, kept elsewhere, shows that.
 
 #![warn(missing_docs)] // others build on it
 
@@ -94,6 +94,6 @@ pub use key::RootKey;
 pub use key_ring::Vault;
 pub use place::Place;
 
-/// Fills a buffer with random bytes: the caller's generator. In production it must be the operating system's, asked
-/// on every call (safe across forks and snapshots of a virtual machine); tests pass a fixed one.
+/// The caller's random generator; fills a buffer with random bytes. In production it must ask the operating system on
+/// every call (safe across forks and snapshots of a virtual machine); tests pass a fixed one.
 pub type Fill<'a> = &'a dyn Fn(&mut [u8]);

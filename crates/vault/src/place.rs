@@ -1,8 +1,8 @@
-//! Where a value lives, and how that place is written into the authenticated data (T90).
+//! The place of a value, and how it is written into the authenticated data (T90).
 
 use crate::VaultError;
 
-/// The cell that a sealed value belongs to, and the version of it. It opens nowhere else.
+/// The database cell that a sealed value belongs to, and the version of its content. The value opens nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The app that owns the row.
@@ -13,16 +13,16 @@ pub struct Place<'a> {
     pub column: &'a str,
     /// The row's primary key, as text.
     pub row: &'a str,
-    /// Counts the values that this cell has held.
+    /// Counts the values that this cell has held, so that an older value does not open under a newer generation.
     pub generation: u64,
 }
 
-/// Associated data under construction: fields, each after its length in four big-endian bytes, so that no two lists
-/// of fields read alike.
+/// Associated data under construction. Each field follows its length in four big-endian bytes, so that no two lists of
+/// fields give the same bytes.
 pub(crate) struct Fields(Vec<u8>);
 
 impl Fields {
-    /// Starts with what it is for, the format version and the algorithms.
+    /// Starts with the label of the purpose, the format version and the algorithms.
     pub(crate) fn new(label: &[u8], version: u8, algorithms: u8) -> Result<Self, VaultError> {
         Self(Vec::with_capacity(256)).add(label)?.add(&[version])?.add(&[algorithms])
     }

@@ -1,4 +1,4 @@
-//! HKDF-SHA256 and AES-256-GCM as the envelope uses them, all through aws-lc-rs. Knows no format.
+//! HKDF-SHA256 and AES-256-GCM as the envelope uses them, through aws-lc-rs. This file knows no format.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::VaultError;
 
-/// Length of every key here, of salts and of commitments, in bytes.
+/// Length of every key, salt and commitment here, in bytes.
 pub(crate) const KEY: usize = 32;
 /// Length of an AES-GCM nonce, in bytes.
 pub(crate) const NONCE: usize = 12;
@@ -16,7 +16,7 @@ pub(crate) const TAG: usize = 16;
 /// A key that is wiped when dropped.
 pub(crate) type Key = Zeroizing<[u8; KEY]>;
 
-/// The nonce of keys that encrypt exactly one message in their life.
+/// The nonce for keys that encrypt exactly one message in their life.
 pub(crate) const ONE_USE: [u8; NONCE] = [0; NONCE];
 
 struct KeyLength;
@@ -27,8 +27,8 @@ impl KeyType for KeyLength {
     }
 }
 
-/// HKDF-SHA256, extract and expand (RFC 5869): 32 bytes of `key` for the purpose `label`. An empty salt is the RFC's
-/// "not provided".
+/// HKDF-SHA256, extract and expand (RFC 5869): derives 32 bytes from `key` for the purpose `label`. An empty salt is
+/// the RFC's "not provided".
 pub(crate) fn derive(key: &[u8; KEY], salt: &[u8], label: &[u8]) -> Key {
     let mut out = Key::default();
     Salt::new(HKDF_SHA256, salt)
@@ -42,7 +42,7 @@ pub(crate) fn derive(key: &[u8; KEY], salt: &[u8], label: &[u8]) -> Key {
 /// Encrypts `buffer` in place and returns the tag.
 ///
 /// # Errors
-/// [`VaultError::TooLong`], the only way AES-GCM can refuse to encrypt; the buffer is wiped then.
+/// [`VaultError::TooLong`], the only reason for which AES-GCM can refuse to encrypt; the buffer is then wiped.
 pub(crate) fn encrypt(
     key: &Key,
     nonce: [u8; NONCE],
@@ -60,7 +60,7 @@ pub(crate) fn encrypt(
     }
 }
 
-/// Decrypts into `out`, which must be as long as `ciphertext`. The buffer holds nothing of use after a refusal.
+/// Decrypts into `out`, which must be as long as `ciphertext`. After a refusal `out` is wiped.
 ///
 /// # Errors
 /// [`VaultError::Refused`] when the tag does not authenticate ciphertext, nonce and associated data.
@@ -83,12 +83,12 @@ fn cipher(key: &Key) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_slice()).expect("AES-256 takes 32 bytes"))
 }
 
-/// Compares secrets without telling by timing where they differ.
+/// Compares secrets in constant time, so that timing does not reveal where they differ.
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
-/// A key wrapped under a key that wraps nothing else.
+/// Wraps `key` under a key that wraps nothing else.
 pub(crate) fn wrap(under: &Key, aad: &[u8], key: &Key) -> [u8; KEY + TAG] {
     let mut out = [0; KEY + TAG];
     out[..KEY].copy_from_slice(key.as_slice());

@@ -1,4 +1,4 @@
-//! What the vault must withstand when someone else can write the database.
+//! What the vault must withstand when an attacker can write the database.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 const HOME: Place<'static> =
     Place { app: "app-a", table: "grants", column: "access_token", row: "row-1", generation: 3 };
 
-// Offsets as the crate's documentation draws them, written apart from the code on purpose.
+// Offsets as the crate's documentation draws them, on purpose not taken from the code.
 const KEY_ID: std::ops::Range<usize> = 6..22;
 const SALT: std::ops::Range<usize> = 22..54;
 const WRAPPED: std::ops::Range<usize> = 54..102;
@@ -46,7 +46,7 @@ fn what_is_sealed_opens_again_and_is_as_long_as_documented() {
 }
 
 #[test]
-fn a_clone_of_an_data_key_opens_what_the_original_sealed() {
+fn a_clone_of_a_data_key_opens_what_the_original_sealed() {
     let key = data_key(&vault(), "app-a");
     let sealed = key.seal(&HOME, b"token", &random).expect("sealed");
     let twin = key.clone();
@@ -54,8 +54,8 @@ fn a_clone_of_an_data_key_opens_what_the_original_sealed() {
     assert_eq!(opened(&twin, &HOME, &sealed).as_deref(), Ok(&b"token"[..]));
 }
 
-/// How many of `count` seals of one plaintext in one place repeat a salt, a wrapped key, a commitment, a nonce or a
-/// ciphertext.
+/// Seals one plaintext in one place `count` times, and counts the salts, wrapped keys, commitments, nonces and
+/// ciphertexts that repeat.
 fn collisions(key: &DataKey, count: usize, fill: Fill) -> usize {
     let plain = [b't'; 40];
     let mut seen: [HashSet<Vec<u8>>; 5] = Default::default();
@@ -104,7 +104,7 @@ fn places() -> Vec<Place<'static>> {
             }
         }
     }
-    // Letters that move across a field's border, and the empty field.
+    // Letters that move across the border between two fields, and an empty field.
     all.push(Place { table: "grantsaccess", column: "_token", ..HOME });
     all.push(Place { table: "", column: "grantsaccess_token", ..HOME });
     all.push(Place { column: "access_tokenrow", row: "-1", ..HOME });
@@ -166,7 +166,7 @@ fn t90_parts_of_two_values_of_one_place_do_not_combine() {
 }
 
 #[test]
-fn t90_an_data_key_does_not_seal_into_another_apps_place() {
+fn t90_a_data_key_does_not_seal_into_another_apps_place() {
     let key = data_key(&vault(), "app-a");
     let there = Place { app: "app-b", ..HOME };
     assert_eq!(key.seal(&there, b"token", &random), Err(VaultError::WrongApp));
@@ -288,7 +288,7 @@ proptest! {
     }
 }
 
-/// Renderings of 32 key bytes that a Debug might produce.
+/// The ways in which a `Debug` might render 32 equal key bytes.
 fn traces(byte: u8) -> [String; 3] {
     [format!("{byte}, {byte}"), format!("{byte:02x}{byte:02x}"), format!("{byte:02X}{byte:02X}")]
 }

@@ -1,4 +1,4 @@
-//! Keys replaced: the values stay readable, stay in their place, and their ciphertexts are not touched.
+//! Replacing keys: the values stay readable and in their place, and their ciphertexts are not touched.
 
 use std::cell::Cell;
 
@@ -67,7 +67,7 @@ fn t92_a_value_that_was_moved_or_altered_is_not_rewrapped() {
     assert_eq!(old.rewrap(&foreign, &PLACE, &sealed, &fill).err(), Some(VaultError::WrongApp));
     assert_eq!(new.rewrap(&old, &PLACE, &sealed, &fill).err(), Some(VaultError::WrongKeyId));
     assert!(matches!(refused(PLACE, b"short"), Some(VaultError::Corrupt(_))));
-    // What the wrap does not cover is refused where it is opened, before and after.
+    // The wrap does not cover the ciphertext: a changed byte there passes the rewrap and is refused by `open`.
     let mut bytes = sealed.clone();
     bytes[147] ^= 1;
     let rewrapped = old.rewrap(&new, &PLACE, &bytes, &fill).expect("the wrap is sound");
@@ -75,7 +75,7 @@ fn t92_a_value_that_was_moved_or_altered_is_not_rewrapped() {
 }
 
 #[test]
-fn f57_an_data_key_under_a_new_root_key_is_the_same_key() {
+fn f57_a_data_key_under_a_new_root_key_is_the_same_key() {
     let fill = filler();
     let (before, after) = (Vault::new(root(7)), Vault::new(root(8)));
     let wrapped = before.new_data_key("app", &fill).expect("short");
@@ -102,7 +102,7 @@ fn f57_a_vault_that_accepts_the_other_root_key_works_before_and_after_the_change
 
     assert_eq!(both.verify_key_check(&before.key_check(&fill)), Ok(()));
     assert!(both.is_under_other());
-    // What it makes now must open for servers that know the old root key alone.
+    // A data key that this vault makes now must open for servers that know the old root key only.
     assert!(before.data_key("app", &both.new_data_key("app", &fill).expect("short")).is_ok());
 
     assert_eq!(both.verify_key_check(&after.key_check(&fill)), Ok(()));

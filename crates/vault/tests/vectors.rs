@@ -1,5 +1,5 @@
-//! The format, held against a second implementation: `vectors/vectors.json` is written by
-//! `scripts/vault_vectors.py`, which shares no code with this crate.
+//! The format, compared with a second implementation: `scripts/vault_vectors.py`, which shares no code with this crate,
+//! writes `vectors/vectors.json`.
 
 use std::cell::RefCell;
 
@@ -91,8 +91,8 @@ fn the_other_implementations_values_open_and_ours_are_the_same() {
     }
 }
 
-/// Each is right in everything but what its `why` says, tags included: the wrong commitment, for one, is of a value
-/// whose wrapped key and ciphertext both authenticate.
+/// Each value is wrong only in what its `why` says; everything else, tags included, is right. In the case of the wrong
+/// commitment, for example, wrapped key and ciphertext both authenticate.
 #[test]
 fn values_that_the_other_implementation_made_wrong_are_refused() {
     let all = vectors();
