@@ -1,4 +1,4 @@
-//! The feature `armed`: what the variable says, read once, and what is done about it.
+//! The feature `armed`: reads `ALTER_FAILPOINT` once and does what it says.
 
 use std::{
     sync::{
@@ -8,16 +8,16 @@ use std::{
     time::Duration,
 };
 
-/// What happens at one place.
+/// What happens at one named place.
 struct Point {
     name: String,
     action: Action,
 }
 
 enum Action {
-    /// Dies at the pass that brings this to zero.
+    /// Kills the process at the pass that brings this count to zero.
     Kill(AtomicU32),
-    /// Fails at the pass that brings this to zero.
+    /// Makes the operation fail at the pass that brings this count to zero.
     Fail(AtomicU32),
     /// Waits at each pass.
     Sleep(Duration),
@@ -29,7 +29,7 @@ static POINTS: LazyLock<Vec<Point>> = LazyLock::new(|| {
 });
 
 /// # Panics
-/// For what it cannot read: a test that kills nothing because of a typing error must not pass.
+/// On text that it cannot read: a test that kills nothing because of a typing error must not pass.
 fn read(text: &str) -> Point {
     let (name, action) = text.split_once(':').unwrap_or((text, "1"));
     let count = |text: &str| text.parse().ok().map(AtomicU32::new);
@@ -59,7 +59,7 @@ pub(crate) fn fails(name: &str) -> bool {
         .any(|left| left.fetch_sub(1, Ordering::SeqCst) == 1)
 }
 
-/// As `kill -9` from outside: no destructor, no flush, nothing after this line.
+/// Dies as by `kill -9` from outside: no destructor, no flush, nothing after this line.
 fn die() -> ! {
     let _cannot_fail =
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

@@ -1,21 +1,22 @@
-//! Named places at which a test may kill this process, slow it down, have something fail or take the time. In a build without the feature
-//! `armed` every function here is empty, reads no variable, and is gone from the binary.
+//! Named places at which a test may kill this process, slow it down, make an operation fail or measure time. In a build
+//! without the feature `armed` every function here is empty, reads no variable, and is gone from the binary.
 //!
-//! With it, `ALTER_FAILPOINT` names what happens: `consumed` kills the process (SIGKILL, to itself) when it passes that
-//! place, `consumed:2` at the second pass, `consumed:sleep=50` waits 50 ms at each pass, `fsync:fail=20` lets what asks
-//! by that name fail the twentieth time; several are parted by commas.
-//! Killing from inside hits a point exactly; what lies between two points is hit from outside, at random moments
-//! (`bench/crash`).
+//! In an armed build `ALTER_FAILPOINT` says what happens: `consumed` kills the process (it sends itself SIGKILL) when
+//! it passes the place of that name, `consumed:2` at the second pass, `consumed:sleep=50` waits 50 ms at each pass,
+//! `fsync:fail=20` makes the twentieth operation that asks [`fails`] by that name fail. Commas separate several.
+//!
+//! Killing from inside hits a point exactly; `bench/crash` kills from outside, at random moments, and so hits what lies
+//! between two points.
 //!
 //! To add a place: `alter_failpoint::pass("name")` where it belongs, and a test that dies there.
 
 #[cfg(feature = "armed")]
 mod armed;
 
-/// Whether this build can be killed by a variable: then it is no build to serve people with.
+/// Whether an environment variable can kill this build; such a build must not run in production.
 pub const ARMED: bool = cfg!(feature = "armed");
 
-/// Passes the place of this name.
+/// Marks a place: an armed build may die or wait here, as `ALTER_FAILPOINT` says for `name`.
 #[inline]
 pub fn pass(name: &str) {
     #[cfg(feature = "armed")]
@@ -24,7 +25,7 @@ pub fn pass(name: &str) {
     let _ = name;
 }
 
-/// Whether what is done here is to fail, this time.
+/// Whether the operation at the place `name` should fail this time.
 #[inline]
 pub fn fails(name: &str) -> bool {
     #[cfg(feature = "armed")]
@@ -36,7 +37,7 @@ pub fn fails(name: &str) -> bool {
     }
 }
 
-/// A number of seconds that tests may shorten by a variable.
+/// A number of seconds: `production`, or in an armed build the value of `variable` if it is set.
 #[inline]
 pub fn seconds(variable: &str, production: u32) -> u32 {
     #[cfg(feature = "armed")]
@@ -48,7 +49,7 @@ pub fn seconds(variable: &str, production: u32) -> u32 {
     }
 }
 
-/// Takes the time between two places; the log of an armed build has it in microseconds.
+/// Measures the time between two places. An armed build logs it in microseconds.
 #[derive(Debug)]
 pub struct Stopwatch {
     #[cfg(feature = "armed")]
@@ -56,7 +57,7 @@ pub struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts it.
+    /// Starts to measure.
     #[inline]
     #[must_use]
     pub fn start() -> Self {
@@ -66,7 +67,7 @@ impl Stopwatch {
         }
     }
 
-    /// Stops it and logs what was measured, under this name.
+    /// Stops, and logs the time under `name`.
     #[inline]
     pub fn stop(self, name: &str) {
         #[cfg(feature = "armed")]
