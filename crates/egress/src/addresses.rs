@@ -1,21 +1,22 @@
-//! Which addresses are not the public internet.
+//! The table of addresses that are not on the public internet.
 //!
-//! Source: the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890 and its updates), the IANA IPv4 multicast
-//! and IPv6 address space registries. Stricter than their "globally reachable" column where no provider's API can live:
-//! ranges for anycast relays, for AS112 and for protocol assignments are refused whole. Forms that carry an IPv4 address
-//! inside an IPv6 one are refused whole too, whatever they carry: a translator or tunnel on the path would unwrap them
-//! after the check, and providers publish A records.
+//! Source: the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890 and its updates), the IANA IPv4
+//! multicast and IPv6 address space registries. The table is stricter than their "globally reachable" column where no
+//! provider's API can live: it refuses the ranges for anycast relays, for AS112 and for protocol assignments as a
+//! whole. It also refuses every IPv6 form that carries an IPv4 address, whichever address that is: a translator or
+//! tunnel on the path would unwrap it after the check, and providers publish A records.
 //!
-//! A network that reaches IPv4 only through NAT64 sees `64:ff9b::/96` answers; its operator names that range in
+//! A network that reaches IPv4 only through NAT64 sees `64:ff9b::/96` answers; its operator allows that range in
 //! `ALTER_EGRESS_ALLOW`.
 //!
-//! To add a range: one line, most specific purpose first (the first match names the reason), and its edges in the test.
+//! To add a range: add one line, the most specific purpose first (the first match names the reason), and the range's
+//! edges in the test.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// What the address is reserved for, or `None` if it is an ordinary public unicast address.
+/// Returns what the address is reserved for, or `None` for an ordinary public unicast address.
 pub(crate) fn special_purpose(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(v4) => V4.iter().find(|(net, _)| net.contains(&v4)).map(|(_, purpose)| *purpose),
@@ -43,7 +44,7 @@ const V4: [(Ipv4Net, &str); 20] = [
     (v4(10, 0, 0, 0, 8), "private use (RFC 1918)"),
     (v4(100, 64, 0, 0, 10), "shared address space (RFC 6598)"),
     (v4(127, 0, 0, 0, 8), "loopback (RFC 1122)"),
-    // 169.254.169.254 and its kin answer with the machine's own cloud credentials.
+    // 169.254.169.254 and its relatives answer with the machine's own cloud credentials.
     (v4(169, 254, 0, 0, 16), "link local and cloud metadata (RFC 3927)"),
     (v4(172, 16, 0, 0, 12), "private use (RFC 1918)"),
     (v4(192, 0, 0, 0, 24), "protocol assignments (RFC 6890)"),
@@ -59,7 +60,7 @@ const V4: [(Ipv4Net, &str); 20] = [
     (v4(224, 0, 0, 0, 4), "multicast (RFC 5771)"),
     (v4(255, 255, 255, 255, 32), "limited broadcast (RFC 8190)"),
     (v4(240, 0, 0, 0, 4), "future use (RFC 1112)"),
-    // In no registry and public by number, but served by the host of an Azure machine, to that machine alone.
+    // In no registry, and public by its number, but an Azure host serves it to its own virtual machines only.
     (v4(168, 63, 129, 16, 32), "cloud metadata (Azure)"),
 ];
 
@@ -83,7 +84,7 @@ const V6: [(Ipv6Net, &str); 24] = [
     (v6(0x2620_004f_8000 << 80, 48), "AS112 (RFC 7534)"),
     (v6(0x3fff << 112, 20), "documentation (RFC 9637)"),
     (v6(0x5f00 << 112, 16), "segment routing (RFC 9602)"),
-    // fd00:ec2::254, the IPv6 metadata address of AWS, is in here.
+    // Contains fd00:ec2::254, the IPv6 metadata address of AWS.
     (v6(0xfc00 << 112, 7), "unique local and cloud metadata (RFC 4193)"),
     (v6(0xfe80 << 112, 10), "link local (RFC 4291)"),
     (v6(0xfec0 << 112, 10), "site local (RFC 3879)"),
@@ -95,7 +96,7 @@ const V6: [(Ipv6Net, &str); 24] = [
 mod tests {
     use super::*;
 
-    /// Both edges and something between, of every range.
+    /// Both edges of every range, and an address between them.
     const SPECIAL: &str = "
         0.0.0.0 0.0.0.1 0.255.255.255
         10.0.0.0 10.0.0.1 10.128.3.4 10.255.255.255
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn t78_the_standard_library_calls_nothing_private_that_we_pass() {
-        // Every /16 of IPv4, at its first, a middle and its last address.
+        // The first two addresses, a middle one and the last one of every /16 of IPv4.
         for high in 0..=u16::MAX {
             for low in [0, 1, 0x1234, u16::MAX] {
                 let v4 = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));

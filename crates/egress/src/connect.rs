@@ -1,4 +1,4 @@
-//! The connector hyper is given: TCP through the dialer, then TLS for the same host name, under one clock.
+//! The connector for hyper: TCP through the dialer, then TLS for the same host name, both within one timeout.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::dial::Dialer;
 use crate::guard::Guard;
 use crate::{EgressError, Resolve};
 
-/// Dialer, TLS and clock.
+/// Dialer and TLS, and the timeout over both.
 #[derive(Clone)]
 pub(crate) struct Connector {
     stack: HttpsConnector<Dialer>,
@@ -34,7 +34,7 @@ impl Connector {
         timeout: Duration,
     ) -> Self {
         let dialer = Dialer::new(Guard::new(allow), resolver, timeout);
-        // The default server name of this pair is the host of the URI, which is the host the dialer resolves.
+        // By default this pair takes the host of the URI as server name, which is the host that the dialer resolves.
         Self { stack: HttpsConnector::from((dialer, tls)), timeout }
     }
 
@@ -48,7 +48,7 @@ impl Connector {
     }
 }
 
-/// The dialer's errors are ours; all others on this path come from the handshake.
+/// Names an error: the dialer's are [`EgressError`]s already; all others on this path come from the TLS handshake.
 fn named(error: BoxError, host: String) -> EgressError {
     match error.downcast::<EgressError>() {
         Ok(ours) => *ours,

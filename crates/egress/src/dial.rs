@@ -1,5 +1,5 @@
-//! One TCP connection: resolve once, judge every answer, dial exactly those, look at who answered. Sits below TLS, so
-//! it sees every dial, IP literals included.
+//! One TCP connection: resolve once, judge every address, dial exactly those, check which peer accepted. The dialer
+//! sits below TLS, so it sees every dial, IP literals included.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,15 +16,15 @@ use tower::Service;
 use crate::guard::Guard;
 use crate::{BlockReason, EgressError, Resolve};
 
-/// Addresses tried at most for one connection. All answers are judged, however many.
+/// How many addresses are tried for one connection. All addresses are judged, however many there are.
 const TRIED_MAX: usize = 6;
 
-/// The bottom of the connector.
+/// The lowest layer of the connector: from a URI to a TCP connection.
 #[derive(Clone)]
 pub(crate) struct Dialer {
     guard: Arc<Guard>,
     resolver: Arc<dyn Resolve>,
-    /// Shared out among the addresses tried, so that one silent address leaves time for the next.
+    /// Divided among the addresses tried, so that one silent address leaves time for the next.
     timeout: Duration,
 }
 
@@ -40,7 +40,7 @@ impl Dialer {
         let answers = self.addresses(host, port).await?;
         self.guard.admit(host, plain, &answers)?;
         let stream = self.first_to_accept(host, &answers).await?;
-        // Costs a round trip per request if it fails, nothing else.
+        // A failure here costs a round trip per request, nothing else.
         let _ = stream.set_nodelay(true);
         Ok(TokioIo::new(stream))
     }
@@ -75,12 +75,13 @@ impl Dialer {
     }
 }
 
-/// The address behind a host that is one. The WHATWG parser leaves exactly one spelling of each.
+/// Returns the address if the host is an IP literal. The WHATWG parser leaves exactly one spelling of each address.
 fn literal(host: &str) -> Option<IpAddr> {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
-/// A connection redirected below us (a socket-level proxy, a NAT rule on this machine) shows another peer.
+/// Checks that the peer is the one dialled: a connection that was redirected below this process (by a socket-level
+/// proxy or a NAT rule on this machine) shows another peer.
 fn same_peer(host: &str, dialled: SocketAddr, stream: TcpStream) -> Result<TcpStream, EgressError> {
     match stream.peer_addr() {
         Ok(peer) if peer.ip() == dialled.ip() && peer.port() == dialled.port() => Ok(stream),

@@ -1,23 +1,23 @@
-//! Every way an outgoing request can fail. Texts name the host and nothing else of the URL: paths and queries carry
+//! Every way in which an outgoing request can fail. The texts name only the host of the URL: paths and queries carry
 //! codes and tokens.
 
 use std::fmt;
 
-/// Why a request was not answered. Cloneable because the connection pool may report one failure to several waiters.
+/// Why a request got no answer. Cloneable because the connection pool may report one failure to several waiters.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EgressError {
-    /// The URL is not one we send to. The caller's (or the provider catalog's) fault.
+    /// No request can be sent to this URL. The fault of the caller or of the provider catalog.
     #[error("the URL cannot be used: {reason}")]
     BadUrl {
-        /// What is wrong with it.
+        /// What is wrong with the URL.
         reason: &'static str,
     },
-    /// The destination is not public and not allowed by the operator.
+    /// The destination is neither public nor allowed by the operator.
     #[error("{host} is not an allowed destination: {reason}")]
     BlockedDestination {
         /// Host as written in the (normalised) URL.
         host: String,
-        /// Which rule refused it.
+        /// The rule that refused the destination.
         reason: BlockReason,
     },
     /// The name has no address, or the resolver failed.
@@ -25,23 +25,23 @@ pub enum EgressError {
     Resolve {
         /// Host as written in the URL.
         host: String,
-        /// The resolver's words.
+        /// The resolver's error text.
         detail: String,
     },
     /// No address of the host accepted a connection.
-    #[error("no connection to {host}: {detail}")]
+    #[error("cannot connect to {host}: {detail}")]
     Connect {
         /// Host as written in the URL.
         host: String,
-        /// The operating system's words for the last address tried.
+        /// The operating system's error text for the last address tried.
         detail: String,
     },
-    /// The TLS handshake failed, the certificate included.
+    /// The TLS handshake failed; a certificate that is not accepted counts too.
     #[error("TLS with {host} failed: {detail}")]
     Tls {
         /// Host as written in the URL.
         host: String,
-        /// The TLS library's words.
+        /// The TLS library's error text.
         detail: String,
     },
     /// [`crate::Limits::total`] or [`crate::EgressConfig::connect_timeout`] ran out.
@@ -53,7 +53,7 @@ pub enum EgressError {
         maybe_sent: bool,
     },
     /// The answer's body is longer than [`crate::Limits::body_max`].
-    #[error("the answer of {host} is longer than {max} bytes")]
+    #[error("the answer from {host} is longer than {max} bytes")]
     BodyTooLarge {
         /// Host as written in the URL.
         host: String,
@@ -61,7 +61,7 @@ pub enum EgressError {
         max: usize,
     },
     /// The answer's head is longer than 64 KiB or has more than 100 fields.
-    #[error("the answer of {host} has too many or too long header fields")]
+    #[error("the answer from {host} has too many header fields, or one that is too long")]
     HeadersTooLarge {
         /// Host as written in the URL.
         host: String,
@@ -71,7 +71,7 @@ pub enum EgressError {
     Protocol {
         /// Host as written in the URL.
         host: String,
-        /// The HTTP library's words.
+        /// The HTTP library's error text.
         detail: String,
         /// Whether a connection had been handed the request by then.
         maybe_sent: bool,
@@ -79,8 +79,8 @@ pub enum EgressError {
 }
 
 impl EgressError {
-    /// True when bytes of the request may have reached the peer, so that repeating it may do the thing twice. Errs on
-    /// the side of true.
+    /// Returns true when bytes of the request may have reached the peer, so that repeating the request may repeat its
+    /// effect. Errs on the side of true.
     #[must_use]
     pub fn maybe_sent(&self) -> bool {
         match self {
@@ -94,7 +94,7 @@ impl EgressError {
         }
     }
 
-    /// True when the guard refused the destination.
+    /// Returns true when the guard refused the destination.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         matches!(self, Self::BlockedDestination { .. })
@@ -104,8 +104,8 @@ impl EgressError {
 /// The rule that refused a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockReason {
-    /// At least one address is in a special-purpose range; the text names the range's purpose, not the address, so that
-    /// an error shown to a caller does not map the inside of the network.
+    /// At least one address is in a special-purpose range. The text names the range's purpose and not the address, so
+    /// that an error shown to a caller does not reveal the inside of the network.
     SpecialPurpose(&'static str),
     /// Plain `http` to an address outside the operator's ranges.
     PlainHttp,
@@ -117,8 +117,10 @@ impl fmt::Display for BlockReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SpecialPurpose(purpose) => write!(f, "address reserved for {purpose}"),
-            Self::PlainHttp => f.write_str("plain http is for addresses the operator allowed"),
-            Self::PeerMismatch => f.write_str("another address answered than was dialled"),
+            Self::PlainHttp => {
+                f.write_str("plain http is accepted only for addresses that the operator allowed")
+            }
+            Self::PeerMismatch => f.write_str("the connected peer is not the address that was dialled"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! One request and its answer: what is ours in the head, the clock over everything, the cap on the body, and the
-//! naming of what went wrong.
+//! One request and its answer: which header fields this crate writes, the timeout over everything, the cap on the body,
+//! and the naming of errors.
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use http_body_util::{BodyExt, Full};
@@ -12,8 +12,8 @@ use crate::slots::Slots;
 use crate::target::Target;
 use crate::{EgressError, RESPONSE_HEAD_MAX, Request, Response};
 
-/// Fields that frame the message or steer the connection. Whoever writes them decides where a message ends and which
-/// virtual host it reaches, so they are written by hyper from the URL and the body, never passed on.
+/// Fields that frame the message or steer the connection. They decide where a message ends and which virtual host it
+/// reaches, so hyper writes them from the URL and the body; the caller's are never passed on.
 const OURS: [&str; 12] = [
     "host",
     "content-length",
@@ -29,10 +29,10 @@ const OURS: [&str; 12] = [
     "http2-settings",
 ];
 
-/// Who asks. GitHub's API answers 403 to whoever does not say, and Discord's edge may block him.
+/// The `User-Agent`. Without one GitHub's API answers 403, and Discord's edge may block the client.
 const NAME: &str = "alter-connect";
 
-/// Read at most this much room ahead on the word of a `Content-Length`.
+/// How many bytes are reserved at most on the strength of a `Content-Length`.
 const FIRST_RESERVE_MAX: usize = 64 * 1024;
 
 pub(crate) async fn run(
@@ -63,7 +63,7 @@ pub(crate) async fn run(
     }
 }
 
-/// `CONNECT` would make a tunnel of us, `TRACE` echoes credentials back.
+/// `CONNECT` would turn this server into a tunnel, and `TRACE` echoes credentials.
 fn refuse_method(method: &Method, host: &str) -> Result<(), EgressError> {
     if *method != Method::CONNECT && *method != Method::TRACE {
         return Ok(());
@@ -73,7 +73,7 @@ fn refuse_method(method: &Method, host: &str) -> Result<(), EgressError> {
 }
 
 fn without_ours(mut headers: HeaderMap) -> HeaderMap {
-    // Connection may name further fields as its own (RFC 9110, section 7.6.1).
+    // `Connection` may name further fields that belong to the connection (RFC 9110, section 7.6.1).
     let listed: Vec<String> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -87,7 +87,7 @@ fn without_ours(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// hyper notes the connection just before it hands the request over; with none noted, not a byte can have left.
+/// hyper records the connection just before it hands the request over; if none is recorded, no byte can have left.
 fn was_handed_over(connection: &CaptureConnection) -> bool {
     connection.connection_metadata().is_some()
 }
@@ -121,13 +121,14 @@ async fn read(
     Ok(Response { status: head.status, headers: head.headers, body })
 }
 
-/// hyper's buffer cap stops a head that keeps coming, but looks between reads: the last read may carry a head past the
-/// cap by as much again. So it is measured once more, as it stood on the wire.
+/// Returns the size of the fields as they stood on the wire. hyper's buffer cap stops a head that keeps coming, but it
+/// looks only between reads: the last read may take a head past the cap by as much again. So the head is measured once
+/// more.
 fn fields_size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len()).sum()
 }
 
-/// The body up to the cap. An early return drops the rest of it, and with it the connection.
+/// Reads the body up to the cap. An early return drops the rest of the body, and the connection with it.
 async fn collect(mut body: Incoming, host: &str, max: usize) -> Result<Bytes, EgressError> {
     let too_large = || EgressError::BodyTooLarge { host: host.to_owned(), max };
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);

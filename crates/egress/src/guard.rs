@@ -1,4 +1,5 @@
-//! The rule about destinations: public, or named by the operator; and all answers of a name or none.
+//! The rule for destinations: an address must be public or allowed by the operator, and either all addresses of a name
+//! pass or none.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +8,7 @@ use ipnet::IpNet;
 use crate::addresses::special_purpose;
 use crate::{BlockReason, EgressError};
 
-/// The operator's ranges on top of the table.
+/// The table of addresses, and the ranges that the operator allows beyond it.
 #[derive(Debug)]
 pub(crate) struct Guard {
     allow: Vec<IpNet>,
@@ -18,9 +19,9 @@ impl Guard {
         Self { allow }
     }
 
-    /// Refuses the host if any of its addresses may not be dialled. One bad answer spoils them all: a name that points
-    /// both outside and inside is an attack or a mistake, and picking the good one would leave the choice of moment to
-    /// whoever runs the name.
+    /// Refuses the host if any of its addresses may not be dialled. One bad address rejects them all: a name that
+    /// points both outside and inside is an attack or a mistake, and if the guard picked the good address, the owner of
+    /// the name could choose the moment at which it turns bad.
     pub(crate) fn admit(&self, host: &str, plain: bool, answers: &[SocketAddr]) -> Result<(), EgressError> {
         match answers.iter().find_map(|answer| self.objection(answer.ip(), plain)) {
             None => Ok(()),

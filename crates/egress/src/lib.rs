@@ -1,32 +1,33 @@
 //! The only way out of the server.
 //!
-//! Every request that leaves (token endpoints, JWKS, discovery, userinfo) goes through [`Egress::send`]. What it
-//! promises: nothing but public addresses, or ranges the operator named, is ever dialled; the address that was
-//! checked is the address that is dialled; an answer cannot cost more memory or time than [`Limits`] says.
+//! Every outgoing request (token endpoints, JWKS, discovery, userinfo, revocation) goes through [`Egress::send`]. It
+//! promises that only public addresses and ranges that the operator allowed are ever dialled; that the address that was
+//! checked is the address that is dialled; and that an answer cannot cost more memory or time than [`Limits`] says.
 //!
 //! | file | what it decides |
 //! |---|---|
-//! | `target.rs` | which URLs are requests at all, and that both URL parsers read them alike |
-//! | `addresses.rs` | which addresses are not the public internet (the table) |
-//! | `guard.rs` | the table, plus the operator's ranges, applied to all answers of one name |
-//! | `resolve.rs` | name to addresses |
-//! | `dial.rs` | resolve, guard, connect, look again at who answered |
-//! | `connect.rs` | TLS on top, connect time |
+//! | `target.rs` | which URLs can be requested at all, and that both URL parsers read them alike |
+//! | `addresses.rs` | which addresses are not on the public internet (the table) |
+//! | `guard.rs` | the table, plus the operator's ranges, applied to all addresses of one name |
+//! | `resolve.rs` | from a name to its addresses |
+//! | `dial.rs` | resolve, guard, connect, check which peer accepted |
+//! | `connect.rs` | TLS on top, the connect timeout |
 //! | `slots.rs` | how many requests one host may have at once |
 //! | `exchange.rs` | one request and its answer under the limits |
 //! | `metrics.rs` | what is counted |
-//! | `tls.rs` | roots and provider |
+//! | `tls.rs` | trusted roots and the cryptography provider |
 //!
-//! What it deliberately does not do: follow redirects (a 3xx is returned as it came), decompress, keep cookies, read
-//! `HTTP_PROXY` or its relatives, speak HTTP/2. What it leaves to its callers: which hosts and ports belong to which
-//! provider, and which request headers a caller may set.
+//! This crate deliberately does not follow redirects (a 3xx is returned as it came), decompress, keep cookies, read
+//! `HTTP_PROXY` or its relatives, or speak HTTP/2. It leaves to its callers which hosts and ports belong to which OAuth
+//! provider, and which request headers may be set.
 //!
 //! # Kept-alive connections
 //!
-//! A pooled connection is reused without a new look-up, and that is safe: the guard judged the address of its peer when
-//! it was dialled, an established TCP connection cannot move to another peer whatever DNS says later, the pool is keyed
-//! by scheme, host and port so that another name never borrows it, and `allow` cannot change during the life of an
-//! [`Egress`]. Whenever there is no such connection the whole path (resolve, guard, dial) runs again.
+//! A pooled connection is reused without a new look-up. That is safe for four reasons: the guard judged the address of
+//! the peer when it was dialled; an established TCP connection cannot move to another peer, whatever DNS says later;
+//! the pool is keyed by scheme, host and port, so that another name never borrows the connection; and `allow` cannot
+//! change during the life of an [`Egress`]. When there is no such connection, the whole path (resolve, guard, dial)
+//! runs again.
 
 #![warn(missing_docs)] // others build on it
 
@@ -61,21 +62,21 @@ pub use crate::resolve::{Resolve, SystemResolver};
 use crate::connect::Connector;
 use crate::slots::Slots;
 
-/// Cap on the head of an answer (status line and all fields), in bytes.
+/// Cap on the head of an answer (status line and all header fields), in bytes.
 const RESPONSE_HEAD_MAX: usize = 64 * 1024;
-/// How long an unused connection is kept.
+/// How long an unused connection is kept open.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// What the operator decides about outgoing requests. Fixed for the life of an [`Egress`].
+/// The operator's settings for outgoing requests. Fixed for the life of an [`Egress`].
 #[derive(Debug, Clone)]
 pub struct EgressConfig {
-    /// Ranges that may be reached beyond the public internet (`ALTER_EGRESS_ALLOW`). Plain `http` goes to these only.
+    /// Ranges beyond the public internet that may be reached (`ALTER_EGRESS_ALLOW`). Plain `http` goes to these only.
     /// Compared with the address as dialled: `127.0.0.0/8` covers neither `::1` nor `::ffff:127.0.0.1`.
     pub allow: Vec<IpNet>,
-    /// Busy connections per scheme, host and port; as many idle ones are kept beside them. At least 1; 0 counts as 1.
-    /// Further requests wait their turn within their own [`Limits::total`].
+    /// How many connections per scheme, host and port may be busy at once; as many idle ones are kept besides. 0 counts
+    /// as 1. 32 by default. Further requests wait their turn within their own [`Limits::total`].
     pub max_connections_per_host: usize,
-    /// Resolution, TCP and TLS handshake of one connection together.
+    /// Time for resolution, TCP and TLS handshake of one connection together. 5 s by default.
     pub connect_timeout: Duration,
 }
 
@@ -99,7 +100,7 @@ impl std::fmt::Debug for Egress {
 }
 
 impl Egress {
-    /// A client that asks the machine's own resolver.
+    /// Makes a client that asks the machine's own resolver.
     ///
     /// # Errors
     /// [`EgressError::Tls`] if no TLS configuration can be built.
@@ -107,7 +108,7 @@ impl Egress {
         Self::with_resolver(config, Arc::new(SystemResolver))
     }
 
-    /// A client that asks `resolver`. Its answers pass the same guard as any other.
+    /// Makes a client that asks `resolver`. The resolver's answers pass the same guard as any other.
     ///
     /// # Errors
     /// As [`Egress::new`].
@@ -115,7 +116,7 @@ impl Egress {
         Ok(Self::with_tls(config, resolver, tls::client_config()?))
     }
 
-    /// The one place where the client is put together; tests hand in their own roots here.
+    /// The only place where the client is put together; tests pass their own roots here.
     fn with_tls(config: EgressConfig, resolver: Arc<dyn Resolve>, tls: rustls::ClientConfig) -> Self {
         let per_host = config.max_connections_per_host.max(1);
         let connector = Connector::new(config.allow, resolver, tls, config.connect_timeout);
@@ -128,14 +129,15 @@ impl Egress {
         Self { client, slots: Arc::new(Slots::new(per_host)) }
     }
 
-    /// Sends one request and returns the whole answer, whatever its status: redirects are not followed and the body is
-    /// not decoded. Fields that frame or route the message (`Host`, `Content-Length`, `Transfer-Encoding`, `Connection`
-    /// and the like) are written by this crate; the caller's are dropped.
+    /// Sends one request and returns the whole answer, whatever its status: redirects are not followed, and the body is
+    /// not decoded. This crate writes the fields that frame or route the message (`Host`, `Content-Length`,
+    /// `Transfer-Encoding`, `Connection` and the like) and drops the caller's.
     ///
     /// Must run inside a tokio runtime. Dropping the future cancels the request.
     ///
     /// # Errors
-    /// Every variant of [`EgressError`]; [`EgressError::maybe_sent`] says whether repeating could do the thing twice.
+    /// Every variant of [`EgressError`]; [`EgressError::maybe_sent`] says whether repeating the request could repeat
+    /// its effect.
     pub async fn send(&self, request: Request) -> Result<Response, EgressError> {
         let since = std::time::Instant::now();
         let result = exchange::run(&self.client, &self.slots, request).await;

@@ -1,5 +1,5 @@
-//! What callers hand in and get back. `Debug` shows shapes and sizes, never a header value, a query or a body: those
-//! are where tokens travel.
+//! What callers pass in and get back. `Debug` shows shapes and sizes, never a header value, a query or a body: tokens
+//! travel in those.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use url::Url;
 /// What one answer may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// From the call of `send` to the last byte of the body: waiting for a connection, connecting, both messages.
+    /// Time from the call of `send` to the last byte of the body: waiting for a connection, connecting, both messages.
     /// 30 s by default.
     pub total: Duration,
-    /// Bytes of body accepted as they arrive on the wire (nothing is decompressed). 1 MiB by default.
+    /// How many bytes of body are accepted, as they arrive on the wire (nothing is decompressed). 1 MiB by default.
     pub body_max: usize,
 }
 
@@ -31,22 +31,22 @@ pub struct Request {
     pub method: Method,
     /// `https`, or `http` to a range the operator allowed. No userinfo; a fragment is not sent.
     pub url: Url,
-    /// Sent as given, but for `User-Agent` and the fields that frame or route the message: those are ours.
+    /// Sent as given, except `User-Agent` and the fields that frame or route the message: this crate writes those.
     pub headers: HeaderMap,
-    /// Sent with a `Content-Length`.
+    /// Sent with a `Content-Length`; may be empty.
     pub body: Bytes,
-    /// What the answer may cost.
+    /// How much time and memory the answer may cost.
     pub limits: Limits,
 }
 
-/// The answer, whole.
+/// A whole answer.
 #[derive(Clone)]
 pub struct Response {
     /// Any status, redirects included.
     pub status: StatusCode,
-    /// As received.
+    /// The header fields as received: at most 64 KiB and 100 fields.
     pub headers: HeaderMap,
-    /// As received: a compressed body is still compressed.
+    /// The body as received: a compressed body is still compressed.
     pub body: Bytes,
 }
 

@@ -1,4 +1,5 @@
-//! What is counted of outgoing requests. Labels are ours by their types: never a host, never a path (T95).
+//! The metrics of outgoing requests. The types of the labels admit only words of this program: never a host, never a
+//! path (T95).
 
 use std::{sync::LazyLock, time::Instant};
 
@@ -10,26 +11,26 @@ use prometheus_client::{
 
 use crate::{EgressError, Response};
 
-/// Seconds, up to the longest that a token request may take.
+/// Bucket limits in seconds, up to the longest time that a token request may take.
 const SECONDS: [f64; 11] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0];
 
-/// One histogram for each label.
+/// One histogram for each outcome.
 type Histograms = Family<Outcome, Histogram, fn() -> Histogram>;
 
 static REQUESTS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
 static DURATION: LazyLock<Histograms> =
     LazyLock::new(|| Family::new_with_constructor(|| Histogram::new(SECONDS)));
 
-/// Puts this crate's metrics into the registry.
+/// Registers this crate's metrics.
 pub fn register(registry: &mut Registry) {
     registry.register(
         "alter_egress_requests",
-        "Outgoing requests by outcome: the class of the status, or why there was no answer",
+        "Outgoing requests, by outcome: the class of the status, or why there was no answer",
         REQUESTS.clone(),
     );
     registry.register_with_unit(
         "alter_egress_request_duration",
-        "Of an outgoing request, from asking for a connection to the last byte of the answer, by outcome",
+        "Duration of an outgoing request, from asking for a connection to the last byte of the answer, by outcome",
         Unit::Seconds,
         DURATION.clone(),
     );

@@ -1,4 +1,4 @@
-//! From a name to addresses. Nothing is judged here: the guard looks at every answer, whoever gave it.
+//! From a name to its addresses. Nothing is judged here: the guard looks at every address, whichever resolver gave it.
 
 use std::future::Future;
 use std::io;
@@ -8,12 +8,13 @@ use std::pin::Pin;
 /// What a resolver returns: all A and AAAA answers, in the order they should be tried.
 pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
 
-/// A source of addresses. It is asked once per connection, and what it answers is what is dialled, port included.
+/// A source of addresses. It is asked once per connection, and exactly the addresses that it returns are dialled, ports
+/// included.
 pub trait Resolve: Send + Sync {
-    /// All addresses of `host`, each with the port to dial (normally `port`). Never called for IP literals.
+    /// Returns all addresses of `host`, each with the port to dial (normally `port`). Never called for IP literals.
     ///
     /// # Errors
-    /// When the name does not exist or nobody could be asked. An empty list counts as an error too.
+    /// When the name does not exist or no resolver could be asked. The caller treats an empty list as an error too.
     fn resolve<'a>(
         &'a self,
         host: &'a str,

@@ -1,10 +1,10 @@
-//! How many requests one host may have at once. HTTP/1.1 carries one request per connection, so this is also the number
-//! of busy connections; the pool keeps at most as many idle ones. Without it, one slow provider would end up holding
-//! every socket the process may open.
+//! The limit on concurrent requests to one host. HTTP/1.1 carries one request per connection, so this is also the
+//! number of busy connections; the pool keeps at most as many idle ones. Without the limit, one slow provider would end
+//! up holding every socket that the process may open.
 //!
-//! The count is of requests and not of sockets on purpose: hyper's pool finishes a dial in the background when another
-//! connection comes free first, and dials that queued for a socket would pile up there, to knock at the provider long
-//! after their requests were answered.
+//! Slots count requests and not sockets on purpose: when another connection becomes free first, hyper's pool finishes
+//! the dial in the background. Dials that queued for a socket would pile up there and reach the provider long after
+//! their requests were answered.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -24,7 +24,7 @@ impl Slots {
         Self { per_host, hosts: Mutex::default() }
     }
 
-    /// Waits for a free slot of this destination, first come first served. Cancel by dropping.
+    /// Waits for a free slot of this destination, first come, first served. Dropping the future cancels the wait.
     pub(crate) async fn take(&self, uri: &Uri) -> OwnedSemaphorePermit {
         self.of(key(uri)).acquire_owned().await.expect("slots are never closed")
     }
@@ -41,7 +41,7 @@ impl Slots {
     }
 }
 
-/// Scheme, host and port: what keys hyper's pool.
+/// Scheme, host and port, which are also the key of hyper's pool.
 fn key(uri: &Uri) -> String {
     let authority = uri.authority().map_or("", http::uri::Authority::as_str);
     format!("{}://{authority}", uri.scheme_str().unwrap_or_default())

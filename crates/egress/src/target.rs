@@ -1,7 +1,7 @@
-//! From a parsed URL to the request target hyper dials. The URL is parsed once, by the WHATWG parser (`url`), which has
-//! already turned `0x7f.1`, `2130706433` and `①②⑦.⓪.⓪.①` into `127.0.0.1`. hyper needs an [`http::Uri`], so the pieces are
-//! put together again, and whatever that second type reads differently is refused: two readings of one URL are how a
-//! check is made on one host and a connection to another.
+//! From a parsed URL to the request target that hyper dials. The WHATWG parser (`url`) parses the URL once and has
+//! already turned `0x7f.1`, `2130706433` and `①②⑦.⓪.⓪.①` into `127.0.0.1`. hyper needs an [`http::Uri`], so the pieces
+//! are put together again, and a URL that this second type reads differently is refused: with two readings of one URL,
+//! the check sees one host and the connection goes to another.
 
 use http::Uri;
 use url::{Position, Url};
@@ -11,16 +11,16 @@ use crate::EgressError;
 /// A URL that both parsers agree on.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// What hyper gets: scheme, authority, path and query.
+    /// Scheme, authority, path and query, as hyper gets them.
     pub(crate) uri: Uri,
-    /// For messages.
+    /// The host for error messages.
     pub(crate) host: String,
 }
 
 impl Target {
     pub(crate) fn from_url(url: &Url) -> Result<Self, EgressError> {
         if !matches!(url.scheme(), "https" | "http") {
-            return Err(bad("only https and http are spoken"));
+            return Err(bad("its scheme is neither https nor http"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(bad("it carries a user name or password"));

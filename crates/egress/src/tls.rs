@@ -1,5 +1,5 @@
-//! TLS settings: the provider is named here (the process-wide default may be another or none), certificates are judged
-//! by the machine's own trust store, and by the bundled Mozilla roots where the machine has none.
+//! TLS settings. The cryptography provider is named here, because the process-wide default may be another or none. The
+//! machine's own trust store judges certificates, or the bundled Mozilla roots where the machine has no store.
 
 use std::sync::Arc;
 
@@ -23,19 +23,19 @@ pub(crate) fn with_verifier(verifier: Arc<dyn ServerCertVerifier>) -> Result<Cli
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(set_up)?
-        .dangerous() // rustls' word for a verifier of one's own; this one is the platform's or webpki's
+        .dangerous() // rustls's word for any custom verifier; this one is the platform's or webpki's
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(config)
 }
 
-/// The platform verifier refuses to exist without a single root (a container built from scratch), and the process would
-/// not start. That case, and only a failure of the whole store, falls back to the bundled roots.
+/// Without a single root (in a container built from scratch) the platform verifier cannot be built, and the process
+/// would not start. In that case, and only when the whole store fails, the bundled roots are used.
 fn trusted_roots() -> Result<Arc<dyn ServerCertVerifier>, EgressError> {
     match rustls_platform_verifier::Verifier::new(provider()) {
         Ok(verifier) => Ok(Arc::new(verifier)),
         Err(error) => {
-            tracing::warn!(%error, "no usable trust store on this machine: trusting the bundled Mozilla roots");
+            tracing::warn!(%error, "this machine has no usable trust store; using the bundled Mozilla roots");
             Ok(with_roots(bundled_roots())?)
         }
     }
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     #[cfg(all(unix, not(target_vendor = "apple")))]
     fn a_machine_without_trust_store_gets_the_bundled_roots() {
-        // The loader of the platform verifier reads these two variables, and a test may not change its own.
+        // The platform verifier's loader reads these two variables, and a test must not change its own environment.
         let child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tls::tests::child_without_trust_store", "--ignored"])
             .env("SSL_CERT_FILE", "/dev/null")

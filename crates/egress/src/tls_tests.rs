@@ -1,4 +1,5 @@
-//! TLS end to end, with a self-signed certificate made on the spot: name checked, server name sent, nothing sent before.
+//! TLS end to end, with a self-signed certificate made on the spot: the name is checked, the server name is sent, and
+//! nothing else is sent before.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -14,7 +15,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use crate::resolve::Answer;
 use crate::{Egress, EgressConfig, EgressError, Limits, Request, Resolve, tls};
 
-/// Answers every name with one address.
+/// Resolves every name to one address.
 struct Pinned(SocketAddr);
 
 impl Resolve for Pinned {
@@ -63,7 +64,7 @@ fn certificate(dns_name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'stati
     (whole.into(), PrivatePkcs8KeyDer::from(pkcs8.as_ref().to_vec()).into())
 }
 
-/// Serves one TLS connection; reports the server name asked for and the plaintext that arrived.
+/// Serves one TLS connection; reports the requested server name and the plaintext that arrived.
 fn serve_once(
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,

@@ -1,5 +1,5 @@
-//! Where a request may go: T78 (URL forms), T79 (names that change their mind), T80 (redirects), T82 (proxies of the
-//! environment). Needs the whole of 127.0.0.0/8 on the loopback interface, as Linux has it.
+//! Where a request may go: T78 (URL forms), T79 (names whose addresses change), T80 (redirects), T82 (proxies named in
+//! the environment). The tests need all of 127.0.0.0/8 on the loopback interface, as on Linux.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
@@ -13,7 +13,7 @@ use alter_egress::{Egress, EgressError};
 use support::{OK, Scripted, config, get, loopback, serve_at, serve_bytes};
 use url::Url;
 
-/// Spellings of addresses inside, as hosts of a URL. None of them is a name to look up.
+/// Spellings of internal addresses, as hosts of a URL. None of them is a name to look up.
 const LITERALS: &str = "
     127.0.0.1 127.0.0.1. 127.1 127.0.1 127.255.255.254 2130706433 017700000001 0x7f000001 0x7F.1 0x7f.0x0.0x0.0x1
     0177.0.0.1 0177.0.0.01 00000177.1 127.0.0.0x1 127.0x000001 0x7f.0.1 %31%32%37.0.0.1 127%2e0%2e0%2e1 127.0.0.%31
@@ -38,13 +38,13 @@ const LITERALS: &str = "
     [FD00:EC2::254] [fd00:0ec2:0:0:0:0:0:254] [fd20:ce::254] [fe80::1] [fe80::a9fe:a9fe] [febf::1] [fec0::1]
     [ff02::1] [ff0e::1] [ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]";
 
-/// Names that mean, or may be made to mean, an address inside.
+/// Names that resolve, or can be made to resolve, to an internal address.
 const NAMES: &str = "
     localhost localhost. LOCALHOST ⓛⓞⓒⓐⓛⓗⓞⓢⓣ ｌｏｃａｌｈｏｓｔ ᴸocalhost loc%61lhost localho\u{ad}st ip6-localhost
     x.localhost metadata.google.internal metadata metadata.google.internal. 127.0.0.1.nip.io 1u.ms a.b.127.0.0.1.sslip.io
     spoofed.burpcollaborator.net kubernetes.default.svc db intranet 0x7f.1.example 127.0.0.1.example";
 
-/// Spellings no parser should accept; those it does accept have to be blocked all the same.
+/// Spellings that no parser should accept. Those that a parser does accept must be blocked all the same.
 const MALFORMED: &str = "
     256.0.0.1 0xA9FE.0xA9FE 127.0.0.1.1 0x7f.0.0.0.1 4294967296 0x100000000 1.2.3.08 127.0.0.256 127..0.1 [::1 ::1 [::1]] [::g]
     [fe80::1%25eth0] [::ffff:127.0.0.1.1] [::127.1] [127.0.0.1] [0x7f.1] 127.0.0.1%00 127.0.0.1%0d%0a local|host
@@ -54,7 +54,8 @@ fn hosts(list: &str) -> impl Iterator<Item = String> {
     list.split_whitespace().map(|host| host.replace("\\u{ad}", "\u{ad}"))
 }
 
-/// Sends to every host of the list in three ways, expects the guard's refusal, and counts the hosts.
+/// Sends a request to every host in the list in three ways, expects the guard's refusal, and returns the number of
+/// hosts.
 async fn all_blocked(egress: &Egress, list: &str) -> usize {
     let mut seen = 0;
     for host in hosts(list) {
@@ -119,7 +120,7 @@ async fn t78_control_the_same_spellings_reach_a_range_the_operator_allowed() {
 
 #[tokio::test]
 async fn t79_ten_thousand_alternating_answers_never_reach_the_inside() {
-    // 127.0.0.2 plays the public internet, 127.0.0.4 on the same port the inside.
+    // 127.0.0.2 plays the public internet; 127.0.0.4, on the same port, plays the internal network.
     let public = serve_bytes("127.0.0.2", OK).await;
     let port = public.address.port();
     let inside = serve_at(SocketAddr::from(([127, 0, 0, 4], port)), |_| async {}).await;

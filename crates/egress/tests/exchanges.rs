@@ -1,4 +1,4 @@
-//! What an answer may cost (T84), what is said when an exchange breaks, and how connections are used.
+//! What an answer may cost (T84), what is reported when an exchange breaks, and how connections are used.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
@@ -39,7 +39,7 @@ async fn t84_a_body_at_the_cap_passes_and_one_byte_more_does_not() {
     assert!(error.maybe_sent());
 }
 
-/// Sends `head` and then `piece` for ever, `pause` apart; counts the pieces that left.
+/// Sends `head` and then `piece` over and over, with `pause` between them, until the client hangs up.
 async fn serve_endless(head: &'static str, piece: &'static [u8], pause: Duration) -> support::Counted {
     serve("127.0.0.1", move |mut stream| async move {
         let _ = read_head(&mut stream).await;
@@ -105,7 +105,7 @@ async fn t84_header_bombs_are_refused() {
     assert_eq!(send(&control.url("/")).await.unwrap().headers["x"].len(), 40 * 1024);
 }
 
-/// How much of an endless field went out, socket buffers included, before the client hung up.
+/// Returns how many bytes of an endless field left, socket buffers included, before the client hung up.
 async fn endless_header_bytes_taken() -> usize {
     let (report, taken) = tokio::sync::oneshot::channel();
     let report = std::sync::Mutex::new(Some(report));
@@ -238,7 +238,7 @@ async fn errors_name_the_host_and_nothing_else_of_the_url() {
     assert!(shown.contains("127.0.0.1") && !shown.contains("s3cret"), "{shown}");
 }
 
-/// An axum server that answers with what it was asked.
+/// An axum server that answers with the request that it received.
 async fn echo() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -283,7 +283,7 @@ async fn a_head_answer_may_announce_more_than_the_cap() {
     assert!(loopback().send(request).await.unwrap().body.is_empty());
 }
 
-/// Keeps connections open for many requests; reports how many it was answering at once.
+/// Keeps connections open for many requests; reports the most requests that it was answering at once.
 async fn serve_kept_alive() -> (support::Counted, Arc<AtomicUsize>) {
     let most_busy = Arc::new(AtomicUsize::new(0));
     let busy = Arc::new(AtomicUsize::new(0));
@@ -317,7 +317,8 @@ async fn a_checked_connection_is_used_again() {
     assert!(server.hits() < 5, "{} connections for 5 requests", server.hits());
 }
 
-/// Forty requests at once, at most `cap` of them to the host; returns the most the server was busy with.
+/// Starts forty requests at once, of which at most `cap` may be busy; returns the most that the server was answering at
+/// once.
 async fn most_busy_under(cap: usize) -> usize {
     let (server, most_busy) = serve_kept_alive().await;
     let config = EgressConfig { max_connections_per_host: cap, ..config(&["127.0.0.0/8"]) };

@@ -1,4 +1,4 @@
-//! Loopback servers that count who comes, and resolvers that say what they are told to.
+//! Loopback servers that count connections, and resolvers that return what the test says.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -58,7 +58,7 @@ where
     counted
 }
 
-/// Reads one request head (bodies of these tests are empty); `None` when the peer hung up.
+/// Reads one request head (the bodies in these tests are empty); returns `None` when the peer hung up.
 pub(crate) async fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -71,7 +71,7 @@ pub(crate) async fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(head).unwrap())
 }
 
-/// Answers the first request with these bytes and closes.
+/// Answers the first request on each connection with these bytes, and closes.
 pub(crate) async fn serve_bytes(ip: &str, answer: impl Into<Vec<u8>>) -> Counted {
     let answer: Arc<Vec<u8>> = Arc::new(answer.into());
     serve(ip, move |mut stream| {
@@ -88,14 +88,14 @@ pub(crate) async fn serve_bytes(ip: &str, answer: impl Into<Vec<u8>>) -> Counted
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
 
-/// A resolver made of a function from name and port to answers, counting the questions.
+/// A resolver that calls a function for each question, and counts the questions.
 pub(crate) struct Scripted<F> {
     script: F,
     asked: AtomicUsize,
 }
 
 impl<F: Fn(&str, u16, usize) -> Vec<SocketAddr> + Send + Sync> Scripted<F> {
-    /// `script` gets the name, the port and how many questions came before.
+    /// `script` takes the name, the port and the number of earlier questions.
     pub(crate) fn new(script: F) -> Arc<Self> {
         Arc::new(Self { script, asked: AtomicUsize::new(0) })
     }
