@@ -5,36 +5,36 @@ use alter_core::Recipe;
 use alter_core::origin::is_loopback;
 use url::Url;
 
-/// What one request says. All of it is stored with the attempt and compared with what comes back. No `Debug`: the
-/// state is the browser's.
+/// The content of one authorization request. The attempt keeps the state (as a hash), the nonce, the redirect URI and the
+/// scopes, so that they can be compared with what comes back. No `Debug`: only the browser may know the state.
 #[derive(Clone, Copy)]
 pub struct AuthorizationRequest<'a> {
-    /// The provider.
+    /// The provider's recipe.
     pub recipe: &'a Recipe,
-    /// Our client there.
+    /// The id of our client at the provider.
     pub client_id: &'a str,
-    /// Our callback, byte for byte the one of the token request (T30).
+    /// Our callback URL, byte for byte the same as in the token request (T30).
     pub redirect_uri: &'a str,
-    /// What is asked for, in order; empty sends no scope parameter.
+    /// The scopes to ask for, in order; with none, no scope parameter is sent.
     pub scopes: &'a [String],
-    /// 256 random bits, base64url.
+    /// 256 random bits as base64url.
     pub state: &'a str,
-    /// 256 random bits; sent when [`asks_for_openid`].
+    /// 256 random bits; sent when the scopes contain `openid` ([`asks_for_openid`]).
     pub nonce: &'a str,
-    /// [`crate::Pkce::challenge`].
+    /// The value of [`crate::Pkce::challenge`]; sent unless the recipe switches PKCE off.
     pub challenge: &'a str,
 }
 
-/// The recipe cannot be spoken with. The operator's (or the catalog's) fault.
+/// The recipe cannot be used. The fault of the operator or of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OauthError {
-    /// `authorize_url` is no absolute https URL (or http on a loopback host), or carries user name or fragment.
+    /// `authorize_url` is not an absolute https URL (or http on a loopback host), or has a user name or a fragment.
     #[error("the provider's authorize_url cannot be used: {0}")]
     AuthorizeUrl(&'static str),
 }
 
-/// Parameters that are ours in every request. `request` and `request_uri` (RFC 9101) would replace all of them at the
-/// provider.
+/// Parameters that only this crate sets. `request` and `request_uri` (RFC 9101) would replace all the others at the
+/// provider, so they are never sent.
 const RESERVED: [&str; 9] = [
     "response_type",
     "client_id",
@@ -47,14 +47,14 @@ const RESERVED: [&str; 9] = [
     "request_uri",
 ];
 
-/// Whether these scopes ask for an id_token (OpenID Connect Core section 3.1.2.1). Where they do not, there is no
-/// nonce, and an id_token that comes all the same is not to be looked at.
+/// Whether these scopes ask for an id_token (OpenID Connect Core section 3.1.2.1). If they do not, no nonce is sent,
+/// and an id_token that comes all the same must not be read.
 pub fn asks_for_openid(scopes: &[String]) -> bool {
     scopes.iter().any(|scope| scope == "openid")
 }
 
-/// The URL. The provider's own query and the recipe's `authorize_params` are kept, except where they name a
-/// parameter of ours.
+/// Builds the URL. It keeps the query of the provider's `authorize_url` and the recipe's `authorize_params`, except for
+/// parameters that only this crate sets.
 ///
 /// # Errors
 /// [`OauthError::AuthorizeUrl`].
@@ -70,8 +70,8 @@ pub fn authorize_url(request: &AuthorizationRequest<'_>) -> Result<Url, OauthErr
     }
     query.extend_pairs(recipe.authorize_params.iter().filter(|(name, _)| !is_ours(name)));
     query.extend_pairs(ours(request));
-    // `+` and `%20` are both a space in this encoding; the second is understood everywhere. A `+` of a value was
-    // written `%2B`, so that every `+` left is a space.
+    // `+` and `%20` both mean a space in this encoding, but only the second is understood everywhere. A `+` in a value
+    // was written as `%2B`, so every `+` that is left is a space.
     let query = query.finish().replace('+', "%20");
     url.set_query(Some(&query));
     Ok(url)

@@ -1,5 +1,6 @@
-//! The authorization response, as the browser brings it (RFC 6749 sections 4.1.2 and 4.1.2.1), and who it says sent it
-//! (RFC 9207). The browser is not trusted: whatever can be read in two ways is refused, and nothing is exchanged.
+//! The authorization response that the browser brings (RFC 6749 sections 4.1.2 and 4.1.2.1), and the issuer that it
+//! names (RFC 9207). The browser is not trusted: a response that can be read in two ways is refused, and no code is
+//! exchanged.
 
 use std::fmt;
 
@@ -8,22 +9,22 @@ use secrecy::SecretString;
 
 use crate::{claims, provider_error};
 
-/// Bytes of a query that are looked at.
+/// Maximum length of a query, in bytes.
 const QUERY_MAX: usize = 16 * 1024;
 
-/// Bytes of one decoded value.
+/// Maximum length of one decoded value, in bytes.
 const VALUE_MAX: usize = 4 * 1024;
 
-/// Characters of our own states: 32 bytes as base64url.
+/// Length of the states that this server makes, in characters: 32 bytes as base64url.
 const STATE_LEN: usize = 43;
 
-/// A response that can be read in one way only.
+/// A response that can be read in only one way.
 pub struct Callback {
-    /// Ours, as it came: 43 characters of base64url. Looked up by its hash.
+    /// The `state` as it came: 43 characters of base64url. The attempt is found by its hash.
     pub state: String,
-    /// What the provider decided.
+    /// The provider's decision.
     pub outcome: CallbackOutcome,
-    /// The `iss` parameter; for [`check_iss`].
+    /// The `iss` parameter, for [`check_iss`]; `None` when there is none.
     pub iss: Option<String>,
 }
 
@@ -36,53 +37,53 @@ impl fmt::Debug for Callback {
     }
 }
 
-/// A code or an error.
+/// What an authorization response carries.
 #[derive(Debug)]
 pub enum CallbackOutcome {
-    /// To be exchanged, once.
+    /// A code, to be exchanged once.
     Code(SecretString),
-    /// The provider sent an error in its place: [`Cause::Denied`] when the user said no. `error_description` is not read.
+    /// An error: [`Cause::Denied`] when the user refused. `error_description` is not read.
     Error(Cause),
 }
 
-/// Why a response is not one (T16). Nothing of it appears in the text.
+/// Why a query is not an authorization response (T16). No text contains anything from the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadCallback {
-    /// The query, or a value in it.
+    /// The query is longer than 16 KiB, or a value that is read is longer than 4 KiB.
     #[error("the callback's parameters are too long")]
     TooLong,
     /// This parameter appears more than once (RFC 6749 section 3.1).
     #[error("the callback has more than one {0}")]
     Duplicate(&'static str),
-    /// There is no `state`, or none that we could have made.
+    /// There is no `state`, or one that this server cannot have made.
     #[error("the callback's state is missing or malformed")]
     State,
-    /// The code has characters outside of RFC 6749 appendix A.11.
+    /// The code has characters outside RFC 6749 appendix A.11.
     #[error("the callback's code is malformed")]
     Code,
-    /// Both `code` and `error`.
+    /// The response has both `code` and `error`.
     #[error("the callback has both a code and an error")]
     CodeAndError,
-    /// Neither `code` nor `error`.
+    /// The response has neither `code` nor `error`.
     #[error("the callback has neither a code nor an error")]
     Empty,
 }
 
-/// The response came from, or was meant for, another authorization server (RFC 9207 section 2.4). The flow is over.
+/// The response came from another authorization server, or was meant for another (RFC 9207 section 2.4). The flow ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MixUp {
-    /// The provider always sends `iss`, and there is none.
+    /// The provider always sends `iss`, but this response has none.
     #[error("the authorization response does not name its issuer")]
     Missing,
-    /// It names another issuer.
-    #[error("the authorization response is of another issuer")]
+    /// The response names another issuer.
+    #[error("the authorization response is from another issuer")]
     Different,
-    /// The recipe says that the provider sends `iss`, and not which.
+    /// The recipe says that the provider sends `iss`, but not which issuer it is.
     #[error("the provider's issuer is not configured")]
     NotConfigured,
 }
 
-/// The parameters that mean something.
+/// The parameters that are read.
 #[derive(Default)]
 struct Known {
     state: Option<String>,
@@ -91,11 +92,11 @@ struct Known {
     iss: Option<String>,
 }
 
-/// Reads a query (without its `?`). An empty value counts as none (RFC 6749 section 3.1); other parameters, `state[]`
+/// Reads a query (without its `?`). An empty value counts as none (RFC 6749 section 3.1). Other parameters, `state[]`
 /// among them, are ignored.
 ///
 /// # Errors
-/// [`BadCallback`]: answer 400, exchange nothing.
+/// [`BadCallback`]; the caller answers 400 and exchanges nothing.
 pub fn parse_callback(query: &str) -> Result<Callback, BadCallback> {
     if query.len() > QUERY_MAX {
         return Err(BadCallback::TooLong);
@@ -123,7 +124,7 @@ fn collect(query: &str) -> Result<Known, BadCallback> {
             "iss" => ("iss", &mut known.iss),
             _ => continue,
         };
-        // What is not read may be as long as it likes: an error with a long description is still an error.
+        // A parameter that is not read may be longer: an error with a long description is still an error.
         if value.len() > VALUE_MAX {
             return Err(BadCallback::TooLong);
         }
@@ -140,17 +141,19 @@ fn is_state(text: &str) -> bool {
     text.len() == STATE_LEN && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// `VSCHAR` (RFC 6749 appendix A). Bytes that were no UTF-8 have become U+FFFD by now, and fail too.
+/// Whether all characters are `VSCHAR` (RFC 6749 appendix A). Bytes that were not UTF-8 are U+FFFD by now, and fail
+/// too.
 fn is_code(text: &str) -> bool {
     text.bytes().all(|b| (0x20..=0x7e).contains(&b))
 }
 
-/// Whether the response is of the provider to which the browser was sent. Compared byte for byte, errors included.
+/// Checks that the response comes from the provider to which the browser was sent. `iss` is compared byte for byte; a
+/// response with an error is checked too.
 ///
-/// A provider that is not known to send `iss` may send one all the same: it then has to be right too.
+/// A provider that is not known to send `iss` may still send one. Then it must be right, if the recipe names an issuer.
 ///
 /// # Errors
-/// [`MixUp`]: abort, exchange nothing.
+/// [`MixUp`]; the caller aborts and exchanges nothing.
 pub fn check_iss(recipe: &Recipe, iss: Option<&str>) -> Result<(), MixUp> {
     let configured = recipe.issuer.is_some() || recipe.issuer_template.is_some();
     match iss {

@@ -1,4 +1,4 @@
-//! Responses that can be read in one way, and those that cannot.
+//! Responses that can be read in only one way, and those that cannot.
 
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
@@ -28,7 +28,7 @@ fn a_code_and_its_state_are_read_as_they_came() {
 fn a_denial_is_told_from_a_failure_and_the_description_is_not_read() {
     for (error, denied) in [
         ("access_denied", true),
-        // Salesforce's documentation writes it so.
+        // Salesforce's documentation spells it like this.
         ("access-denied", true),
         ("user_cancelled_login", true),
         ("user_cancelled_authorize", true),

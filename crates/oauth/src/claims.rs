@@ -1,5 +1,5 @@
-//! The claims of an id_token, once its signature holds: every check of OpenID Connect Core section 3.1.3.7, and those
-//! of RFC 9700. Time is an argument; one minute of skew is allowed in either direction.
+//! The claims of an id_token whose signature holds: every check of OpenID Connect Core section 3.1.3.7, and those of
+//! RFC 9700. Time is an argument; one minute of skew is allowed in either direction.
 
 use alter_core::{Micros, Recipe, secret};
 use serde_json::Value;
@@ -7,45 +7,45 @@ use serde_json::Value;
 /// Seconds by which the provider's clock and ours may differ.
 const SKEW_S: f64 = 60.0;
 
-/// Characters of a subject (OpenID Connect Core section 2: 255 ASCII characters).
+/// Maximum length of a subject, in characters (OpenID Connect Core section 2: 255 ASCII characters).
 const SUBJECT_MAX: usize = 255;
 
-/// What a template of issuers holds in the tenant's place.
+/// The placeholder for the tenant in an issuer template.
 const TENANT: &str = "{tenant}";
 
-/// The claim that is wrong, missing included.
+/// The claim that is wrong or missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadClaim {
-    /// Not the provider's issuer.
+    /// `iss` is not the provider's issuer.
     #[error("iss is missing or another issuer's")]
     Iss,
-    /// No subject, or one that is longer than 255 characters.
+    /// There is no subject, or it is longer than 255 characters.
     #[error("sub is missing or unusable")]
     Sub,
-    /// Not for our client alone.
-    #[error("aud is missing, another client's, or names others beside us")]
+    /// The token is not for our client only.
+    #[error("aud is missing, another client's, or names others besides us")]
     Aud,
-    /// For another client.
+    /// The token was issued to another client.
     #[error("azp is another client's")]
     Azp,
-    /// Expired, or never to expire.
+    /// The token expired more than a minute ago, or does not say when it expires.
     #[error("exp is missing or past")]
     Exp,
-    /// Undated, or of the future.
+    /// The token has no date, or is dated more than a minute in the future.
     #[error("iat is missing or in the future")]
     Iat,
-    /// Not valid yet.
+    /// The token is not valid for more than another minute.
     #[error("nbf is malformed or in the future")]
     Nbf,
-    /// Of another flow.
+    /// The token belongs to another flow.
     #[error("nonce is missing or another flow's")]
     Nonce,
-    /// Of another access token.
-    #[error("at_hash does not fit the access token")]
+    /// The token belongs to another access token.
+    #[error("at_hash does not match the access token")]
     AtHash,
 }
 
-/// What the claims must fit.
+/// What the claims must match.
 #[derive(Clone, Copy)]
 pub(crate) struct Expected<'a> {
     pub(crate) recipe: &'a Recipe,
@@ -54,7 +54,7 @@ pub(crate) struct Expected<'a> {
     pub(crate) now: Micros,
 }
 
-/// All checks but `at_hash`, which needs the algorithm.
+/// Makes all checks except `at_hash`, which needs the algorithm.
 pub(crate) fn check(claims: &Value, expected: &Expected<'_>) -> Result<(), BadClaim> {
     ensure(is_issuer(claims, expected.recipe), BadClaim::Iss)?;
     let subject = text(claims, "sub").is_some_and(|sub| (1..=SUBJECT_MAX).contains(&sub.chars().count()));
@@ -64,7 +64,7 @@ pub(crate) fn check(claims: &Value, expected: &Expected<'_>) -> Result<(), BadCl
     check_time(claims, expected.now)?;
     let nonce = text(claims, "nonce").unwrap_or_default();
     let same = secret::same(nonce.as_bytes(), expected.nonce.as_bytes());
-    // An empty expectation is a fault of ours, and must not be met by an empty claim.
+    // An empty expected nonce is our own fault, and an empty claim must not match it.
     ensure(same && !expected.nonce.is_empty(), BadClaim::Nonce)
 }
 
@@ -76,7 +76,8 @@ fn text<'a>(claims: &'a Value, name: &str) -> Option<&'a str> {
     claims.get(name).and_then(Value::as_str)
 }
 
-/// A template takes the place of the issuer (Microsoft Entra: one issuer per tenant).
+/// Whether `iss` is the recipe's issuer. A template, if the recipe has one, replaces the issuer (Microsoft Entra has
+/// one issuer per tenant).
 fn is_issuer(claims: &Value, recipe: &Recipe) -> bool {
     let Some(iss) = text(claims, "iss") else { return false };
     match (&recipe.issuer_template, &recipe.issuer) {
@@ -93,14 +94,14 @@ fn is_tenant(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// Whether an issuer is the template with some tenant in its place.
+/// Whether an issuer is the template with some tenant in place of the placeholder.
 pub(crate) fn fits_template(template: &str, issuer: &str) -> bool {
     let Some((before, after)) = template.split_once(TENANT) else { return false };
     let tenant = issuer.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
     tenant.is_some_and(is_tenant)
 }
 
-/// Us, and nobody beside us: an audience that we do not know might replay the token here, or we there.
+/// Whether the audience is our client and no other: another audience could replay the token here, or we there.
 fn is_audience(claims: &Value, client_id: &str) -> bool {
     match claims.get("aud") {
         Some(Value::String(one)) => one == client_id,

@@ -1,22 +1,22 @@
-//! Text that a stranger wrote, made fit to be stored, shown and logged (T26). What must be compared exactly (tokens,
-//! subjects, issuers) is never cleaned: it is refused instead.
+//! Cleans text from strangers so that it can be stored, shown and logged (T26). Values that must be compared exactly
+//! (tokens, subjects, issuers) are never cleaned: an unfit one is refused.
 
 use alter_core::text::{is_hidden, one_line};
 
-/// A label for people: no control, no invisible formatting or bidirectional characters, white space collapsed,
-/// at most `max` characters. `None` when nothing is left.
+/// Makes a label for people: removes control, invisible formatting and bidirectional characters, collapses white space,
+/// and cuts to `max` characters. Returns `None` when nothing is left.
 pub(crate) fn label(raw: &str, max: usize) -> Option<String> {
     let label: String = one_line(raw.chars()).chars().take(max).collect();
     let label = label.trim_end();
     (!label.is_empty()).then(|| label.to_owned())
 }
 
-/// Whether the character is none that hides, reorders or controls.
+/// Whether the character is visible text: it does not hide, reorder or control anything.
 fn shows(c: &char) -> bool {
     !is_hidden(*c) && !matches!(*c, '\u{2028}' | '\u{2029}')
 }
 
-/// Whether a value that must stay exactly as it is could be shown without harm.
+/// Whether a value that must not be changed can be shown without harm.
 pub(crate) fn is_plain(text: &str) -> bool {
     text.chars().all(|c| shows(&c))
 }

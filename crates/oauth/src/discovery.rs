@@ -1,6 +1,6 @@
-//! A provider's own description of itself (OpenID Connect Discovery 1.0, RFC 8414). A provider's is read once, when the
-//! operator configures it; what it said is then pinned, and a document that changes later changes nothing (T20). An
-//! app's identity provider is asked for the place of its keys alone, and again every hour (`jwks_cache.rs`).
+//! A provider's own description (OpenID Connect Discovery 1.0, RFC 8414). It is read once, when the operator configures
+//! the provider; its content is then pinned, and a document that changes later changes nothing (T20). An app's identity
+//! provider is asked only for the URL of its keys, and again every hour (`jwks_cache.rs`).
 
 use std::time::Duration;
 
@@ -14,40 +14,41 @@ use url::Url;
 use crate::algorithms::ALGORITHMS;
 use crate::strict_json;
 
-/// For one document, all of it.
+/// Time for one whole document.
 const TOTAL: Duration = Duration::from_secs(5);
 
-/// Bytes of a document.
+/// Maximum size of a document, in bytes.
 const BODY_MAX: usize = 256 * 1024;
 
-/// What the document says, as far as we use it.
+/// The content of the document, as far as it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discovered {
-    /// Byte for byte the issuer that was asked.
+    /// The issuer, byte for byte the one that was asked.
     pub issuer: String,
-    /// Where the browser goes.
+    /// The URL to which the browser goes.
     pub authorization_endpoint: String,
-    /// Where codes go.
+    /// The URL to which codes go.
     pub token_endpoint: String,
-    /// Where the account is told.
+    /// The URL that tells whose account it is.
     pub userinfo_endpoint: Option<String>,
-    /// The keys of its id_tokens.
+    /// The URL of the keys that sign id_tokens.
     pub jwks_uri: Option<String>,
-    /// RFC 7009.
+    /// The URL that ends tokens (RFC 7009).
     pub revocation_endpoint: Option<String>,
-    /// It promises `iss` in authorization responses (RFC 9207).
+    /// Whether the provider promises `iss` in authorization responses (RFC 9207).
     pub iss_parameter: bool,
-    /// It says that it supports PKCE with S256. `false` is often modesty: send the challenge all the same.
+    /// Whether the provider says that it supports PKCE with S256. Many that support it do not say so; send the
+    /// challenge all the same.
     pub pkce_s256: bool,
-    /// Basic where it takes that, else in the body, else none.
+    /// How our client authenticates: with Basic if the provider accepts it, else in the body, else not at all.
     pub client_auth: ClientAuth,
-    /// The algorithms of its id_tokens that we verify; empty when it names none.
+    /// The algorithms of the provider's id_tokens that this crate verifies; empty when the provider names none of them.
     pub id_token_algs: Vec<String>,
 }
 
 impl Discovered {
-    /// Hosts other than the issuer's to which codes, tokens or the browser would go. Legitimate at large providers; the
-    /// operator should see them before they are pinned.
+    /// Returns the hosts of the endpoints other than the issuer's own host: codes, tokens or the browser would go
+    /// there. Large providers have legitimate ones; the operator should see them before they are pinned.
     pub fn foreign_hosts(&self) -> Vec<String> {
         let host = |url: &str| Url::parse(url).ok().and_then(|url| url.host_str().map(String::from));
         let own = host(&self.issuer);
@@ -66,46 +67,46 @@ impl Discovered {
     }
 }
 
-/// Why a provider cannot be configured from its issuer; for the operator, in words.
+/// Why a provider cannot be configured from its issuer. The texts are for operators.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DiscoveryError {
-    /// The issuer is no URL that an issuer can be.
+    /// The issuer is not a URL that an issuer may have.
     #[error(
         "{0:?} is not an issuer: it must be https (http only at an address that the operator allowed), without query or fragment"
     )]
     BadIssuer(String),
-    /// There was no whole answer.
+    /// No whole answer arrived.
     #[error("the provider's metadata could not be fetched: {0}")]
     Egress(#[from] EgressError),
-    /// Another status than 200, at both well-known addresses.
+    /// The status was not 200: at the first well-known URL or, if that one answered 404, at the second.
     #[error("the provider has no metadata for this issuer (status {0})")]
     Status(u16),
-    /// Not JSON, or with duplicate members.
+    /// The document is not a JSON object, or has duplicate members.
     #[error("the provider's metadata is not JSON, or has duplicate members")]
     NotUnderstood,
-    /// It describes another issuer: a typing error, or poison.
+    /// The document describes another issuer: a typing error, or an attack.
     #[error(
-        "the metadata is of issuer {found:?}, not of {asked:?}: the two must be equal to the last character"
+        "the metadata belongs to issuer {found:?}, not to {asked:?}: the two must be equal to the last character"
     )]
     IssuerMismatch {
-        /// As configured.
+        /// The issuer as configured.
         asked: String,
-        /// As the document says, shortened.
+        /// The issuer in the document, at most 200 characters.
         found: String,
     },
-    /// A required endpoint is missing, or one that is there cannot be used.
-    #[error("the metadata's {0} is missing or is no https URL")]
+    /// A required endpoint is missing, or a given endpoint cannot be used.
+    #[error("the metadata's {0} is missing or is not an https URL")]
     Endpoint(&'static str),
-    /// It does not do the authorization code flow.
+    /// The provider does not support the authorization code flow.
     #[error("the provider does not support the authorization code flow")]
     NoCodeFlow,
-    /// It takes none of the ways in which we authenticate.
-    #[error("the provider takes neither client_secret_basic nor client_secret_post nor public clients")]
+    /// The provider accepts none of the ways in which our client can authenticate.
+    #[error("the provider accepts neither client_secret_basic nor client_secret_post nor public clients")]
     ClientAuth,
 }
 
-/// Reads and checks the document of an issuer: first at `/.well-known/openid-configuration`, and where that is not
-/// found at RFC 8414's place.
+/// Reads and checks the document of an issuer at `/.well-known/openid-configuration`, and if that answers 404, at the
+/// URL of RFC 8414.
 ///
 /// # Errors
 /// [`DiscoveryError`].
@@ -114,7 +115,7 @@ pub async fn discover(egress: &Egress, issuer: &str) -> Result<Discovered, Disco
     read(&document, issuer, &base)
 }
 
-/// Where the keys of an issuer are. All that is asked of an issuer whose tokens are verified and nothing else: it may
+/// Reads where the keys of an issuer are. Nothing else is required of an issuer whose tokens are only verified: it may
 /// have no authorization endpoint at all.
 ///
 /// # Errors
@@ -148,7 +149,7 @@ async fn fetch(egress: &Egress, url: Url) -> Result<Vec<u8>, DiscoveryError> {
     }
 }
 
-/// RFC 8414 section 2. Whether http is allowed there is the egress guard's to say.
+/// Parses an issuer (RFC 8414 section 2). The egress guard decides whether http is allowed there.
 fn issuer_url(issuer: &str) -> Option<Url> {
     let url = Url::parse(issuer).ok()?;
     let fit = matches!(url.scheme(), "https" | "http")
@@ -159,21 +160,21 @@ fn issuer_url(issuer: &str) -> Option<Url> {
     fit.then_some(url)
 }
 
-/// Appended to the issuer, whose last slash goes (OpenID Connect Discovery section 4.1).
+/// The well-known path appended to the issuer without its last slash (OpenID Connect Discovery section 4.1).
 fn openid_location(base: &Url) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/.well-known/openid-configuration", base.path().trim_end_matches('/')));
     url
 }
 
-/// Put between host and path (RFC 8414 section 3.1).
+/// The well-known path inserted between the issuer's host and path (RFC 8414 section 3.1).
 fn oauth_location(base: &Url) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("/.well-known/oauth-authorization-server{}", base.path().trim_end_matches('/')));
     url
 }
 
-/// A document of another issuer is a typing error, or poison.
+/// Checks that the document belongs to `issuer`: one that belongs to another is a typing error, or an attack.
 fn is_of(document: &Value, issuer: &str) -> Result<(), DiscoveryError> {
     let found = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
     if found != issuer {
@@ -210,7 +211,7 @@ fn list<'a>(document: &'a Value, name: &str) -> Option<Vec<&'a str>> {
     Some(items.iter().filter_map(Value::as_str).collect())
 }
 
-/// https anywhere; http only where the issuer itself is: same host and port.
+/// Reads an endpoint. It must be https, or http at the issuer's own origin (the same host and port).
 fn endpoint(document: &Value, name: &'static str, base: &Url) -> Result<Option<String>, DiscoveryError> {
     let text = match document.get(name) {
         None | Some(Value::Null) => return Ok(None),
@@ -222,7 +223,7 @@ fn endpoint(document: &Value, name: &'static str, base: &Url) -> Result<Option<S
     if right_scheme && clean { Ok(Some(text.to_owned())) } else { Err(DiscoveryError::Endpoint(name)) }
 }
 
-/// Nothing said means Basic (OpenID Connect Discovery section 3).
+/// Chooses the way to authenticate. A document that names no methods means Basic (OpenID Connect Discovery section 3).
 fn client_auth(document: &Value) -> Result<ClientAuth, DiscoveryError> {
     let Some(methods) = list(document, "token_endpoint_auth_methods_supported") else {
         return Ok(ClientAuth::Basic);

@@ -1,4 +1,4 @@
-//! Documents of an issuer, and of others.
+//! Documents that belong to the issuer, and documents that belong to others.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! The id_token: verified as any signed JWT (`jws.rs`), under the recipe's algorithms and with the recipe's keys, and
-//! then judged by its claims (OpenID Connect Core section 3.1.3.7).
+//! The id_token: verified like any signed JWT (`jws.rs`), with the recipe's algorithms and keys, and then judged by its
+//! claims (OpenID Connect Core section 3.1.3.7).
 
 use alter_core::secret::{base64url, same};
 use alter_core::{Micros, Recipe};
@@ -13,31 +13,31 @@ use crate::claims::{self, Expected};
 use crate::jws::{self, JwsRefused, Rules};
 use crate::{AppKeySets, BadClaim, JwksError};
 
-/// Bytes of a token.
+/// Maximum length of a token, in bytes.
 const TOKEN_MAX: usize = 64 * 1024;
 
-/// Why an id_token is not believed. Nothing of the token is in any text.
+/// Why an id_token is not believed. No text contains anything from the token.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IdTokenRefused {
     /// The recipe lacks what is needed to verify one. The operator's fault.
     #[error("the provider's configuration lacks {0}")]
     NotConfigured(&'static str),
-    /// It is no JWT that we read.
+    /// The token is not a JWT that this crate reads.
     #[error("the id_token is malformed: {0}")]
     Malformed(&'static str),
-    /// Its algorithm is none of the recipe's.
+    /// The token's algorithm is not one of the recipe's.
     #[error("the id_token is signed with an algorithm that is not accepted")]
     Algorithm,
-    /// The keys cannot be had; another try may succeed.
+    /// The keys could not be fetched or read; another try may succeed.
     #[error(transparent)]
     Keys(#[from] JwksError),
-    /// No key of the provider is the one that it names, or several are and it names none.
+    /// The provider has no key of the name that the token gives, or has several keys and the token names none.
     #[error("the id_token's key is not known, or not named")]
     Key,
-    /// The signature is another's.
+    /// The signature was not made with the provider's key.
     #[error("the id_token's signature is wrong")]
     Signature,
-    /// The signature holds, and a claim does not.
+    /// The signature holds, but a claim does not.
     #[error("the id_token's {0}")]
     Claim(#[from] BadClaim),
 }
@@ -55,18 +55,18 @@ impl From<JwsRefused> for IdTokenRefused {
 }
 
 impl AppKeySets<'_> {
-    /// Verifies an id_token and answers its claims.
+    /// Verifies an id_token and returns its claims.
     ///
-    /// `nonce` is that of the authorization request, and mandatory. With `access_token` an `at_hash` that the token
-    /// carries must fit it. A key that is not known makes the key set be read again, at most once a minute. The claims
-    /// are judged by the time when the token came, which for a journalled answer is not now; the key set's
-    /// age is counted from now.
+    /// `nonce` is the nonce of the authorization request, and mandatory. If `access_token` is given and the id_token
+    /// has an `at_hash`, the two must match. An unknown key makes the key set be read again, at most once a minute. The
+    /// claims are judged at `received_at`, which for a journalled answer is earlier than `now`; the age of the key set
+    /// is counted from `now`.
     ///
     /// # Errors
-    /// [`IdTokenRefused`]: store nothing.
+    /// [`IdTokenRefused`]; the caller then stores nothing.
     #[expect(
         clippy::too_many_arguments,
-        reason = "each is another fact of the flow, used once and here only"
+        reason = "each is a separate fact of the flow, used once and only here"
     )]
     pub async fn verify_id_token(
         self,
@@ -93,7 +93,8 @@ impl AppKeySets<'_> {
     }
 }
 
-/// OpenID Connect Core section 3.1.3.8: the left half of the hash that belongs to the algorithm; for Ed25519 SHA-512.
+/// Compares `at_hash` with the left half of the access token's hash (OpenID Connect Core section 3.1.3.8). The
+/// algorithm of the signature decides which hash; for Ed25519 it is SHA-512.
 fn check_at_hash(
     claims: &Value,
     alg: Algorithm,

@@ -1,44 +1,46 @@
-//! Whose account it is. The subject decides what a grant is and is taken exactly or not at all; the labels are for
-//! people and are cleaned.
+//! Whose account it is. The subject identifies the account of a grant, so it is taken exactly or not at all; the labels
+//! are for people and are cleaned.
 
 use alter_core::{IdentitySource, Recipe};
 use serde_json::Value;
 
 use crate::{TokenSet, clean};
 
-/// Characters of a label.
+/// Maximum length of a label, in characters.
 const LABEL_MAX: usize = 320;
 
-/// Characters of a subject.
+/// Maximum length of a subject, in characters.
 const SUBJECT_MAX: usize = 255;
 
 /// An account at a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The provider's stable id of it, byte for byte; 1 to 255 characters, none that hides.
+    /// The provider's stable id of the account, byte for byte; 1 to 255 characters, none of them hidden.
     pub subject: String,
-    /// What its owner knows it by; the subject where nothing better is known. Cleaned, 1 to 320 characters.
+    /// The name by which the owner knows the account; the subject if nothing better is known. Cleaned, 1 to 320
+    /// characters.
     pub account: String,
-    /// Cleaned, 1 to 320 characters.
+    /// The owner's name; `None` when the provider gives none. Cleaned, 1 to 320 characters.
     pub display_name: Option<String>,
 }
 
-/// Why it is not known whose account it is: no grant.
+/// Why it is not known whose account it is. No grant is then made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityUnreadable {
-    /// The document that the recipe names is not there.
+    /// The document that the recipe names is missing.
     #[error("the provider sent no {0}")]
     Absent(&'static str),
-    /// There is no subject, or none that can be stored.
+    /// There is no subject, or one that cannot be stored.
     #[error("the provider's answer does not say whose account it is")]
     Subject,
-    /// Userinfo is about somebody else than the id_token (OpenID Connect Core section 5.3.2).
+    /// Userinfo is about another account than the id_token (OpenID Connect Core section 5.3.2).
     #[error("the provider's userinfo is about another account than its id_token")]
     OtherSubject,
 }
 
-/// Whether userinfo has to be asked: when it is where the account is found, or when the id_token has no subject or no
-/// better name for the account than the subject, and there is an endpoint to ask.
+/// Whether userinfo must be asked. It must if the recipe finds the account there. Where the recipe finds the account in
+/// the id_token, it must if there is an endpoint to ask and the id_token is missing, has no subject, or has no better
+/// name for the account than the subject.
 pub fn needs_userinfo(recipe: &Recipe, claims: Option<&Value>) -> bool {
     let asked = recipe.userinfo_url.is_some();
     match (recipe.identity.from, claims) {
@@ -56,7 +58,7 @@ fn is_enough(recipe: &Recipe, claims: &Value) -> bool {
     find_subject(&[claims], &paths.subject).is_some() && (is_named || named.count() == 0)
 }
 
-/// Puts the identity together. `claims` are verified ones; `userinfo` was asked with the token of this answer.
+/// Builds the identity. `claims` must be verified, and `userinfo` must have been asked with the token of this answer.
 ///
 /// # Errors
 /// [`IdentityUnreadable`].
@@ -94,8 +96,8 @@ pub fn identity(
     })
 }
 
-/// An OpenID Connect userinfo always has a `sub`. An endpoint of another kind, that the recipe names as the source, may
-/// have none; where it has one it counts.
+/// Checks that userinfo and id_token have the same `sub`. An OpenID Connect userinfo always has one. An endpoint of
+/// another kind, which the recipe names as the source, may have none; if it has one, the two must be equal.
 fn same_subject(source: IdentitySource, claims: &Value, userinfo: &Value) -> Result<(), IdentityUnreadable> {
     match userinfo.get("sub") {
         None if source == IdentitySource::Userinfo => Ok(()),
@@ -104,7 +106,8 @@ fn same_subject(source: IdentitySource, claims: &Value, userinfo: &Value) -> Res
     }
 }
 
-/// The subject behind what it is unique within. A part with the joint in it could be two parts, and two accounts one.
+/// Joins the subject to the ids within which it is unique. A part that contains the separator is refused: it could be
+/// read as two parts, and two accounts could become one.
 fn whole_subject(documents: &[&Value], within: &[String], path: &str) -> Option<String> {
     let subject = find_subject(documents, path)?;
     if within.is_empty() {
@@ -116,14 +119,15 @@ fn whole_subject(documents: &[&Value], within: &[String], path: &str) -> Option<
     Some(parts.join("/")).filter(|whole| clear && whole.chars().count() <= SUBJECT_MAX)
 }
 
-/// A string, or a whole number (GitHub's `id`); a fraction or an exponent would not be the same twice.
+/// Finds the subject: a string, or a whole number (GitHub's `id`). A fraction or an exponent is refused, because it may
+/// be written differently each time.
 fn find_subject(documents: &[&Value], path: &str) -> Option<String> {
     let subject = documents.iter().find_map(|document| match document.pointer(path)? {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),
         _ => None,
     })?;
-    // Cleaning it could make two accounts one.
+    // An unfit subject is refused, not cleaned: cleaning could turn two accounts into one.
     let fit =
         !subject.trim().is_empty() && subject.chars().count() <= SUBJECT_MAX && clean::is_plain(&subject);
     fit.then_some(subject)

@@ -1,4 +1,4 @@
-//! Identities from each of the three documents.
+//! Identities from each of the three documents: id_token, userinfo, token answer.
 
 use proptest::prelude::*;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! A provider's key set (RFC 7517): read once, kept as keys that can verify and nothing else. Members that would
-//! name a key elsewhere (`x5u`, `x5c`) are not read, secret (`oct`) keys neither.
+//! A provider's key set (RFC 7517), parsed once into keys that can only verify. Members that would name a key elsewhere
+//! (`x5u`, `x5c`) are not read, nor are secret (`oct`) keys.
 
 use std::time::Duration;
 
@@ -13,36 +13,37 @@ use url::Url;
 
 use crate::strict_json;
 
-/// For one key set, all of it.
+/// Time for one whole key set.
 const TOTAL: Duration = Duration::from_secs(5);
 
-/// Bytes of a key set.
+/// Maximum size of a key set, in bytes.
 const BODY_MAX: usize = 256 * 1024;
 
-/// Keys in a key set.
+/// Maximum number of keys in a key set.
 const KEYS_MAX: usize = 100;
 
-/// Bytes of an RSA modulus: 2048 to 8192 bits. Smaller ones are broken, larger ones are slow on purpose.
+/// Accepted lengths of an RSA modulus, in bytes: 2048 to 8192 bits. Smaller ones are broken; larger ones exist to be
+/// slow.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// Why there are no keys. The provider's fault, or the operator's who named the URL.
+/// Why there are no keys. The fault of the provider, or of the operator who configured the URL.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JwksError {
-    /// `jwks_url` is no absolute URL.
+    /// `jwks_url` is not an absolute URL.
     #[error("the provider's jwks_url cannot be used")]
     BadUrl,
-    /// There was no whole answer.
+    /// No whole answer arrived.
     #[error("the provider's keys could not be fetched: {0}")]
     Egress(#[from] EgressError),
-    /// Another status than 200.
+    /// The provider answered with a status other than 200.
     #[error("the provider answered {0} when asked for its keys")]
     Status(u16),
-    /// The answer is no key set, or one of more than 100 keys.
+    /// The answer is not a key set, or has more than 100 keys.
     #[error("the provider's keys were not understood: {0}")]
     NotUnderstood(&'static str),
 }
 
-/// What a key can verify.
+/// The type of a key, which decides what it can verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Rsa,
@@ -71,28 +72,28 @@ impl Kind {
 /// One public key.
 struct Key {
     kid: Option<String>,
-    /// The only algorithm it is meant for, where the key set says so.
+    /// The only algorithm for which the key is meant, if the key set says so.
     alg: Option<String>,
     kind: Kind,
     key: DecodingKey,
 }
 
-/// The keys that can verify signatures, of one URL at one time.
+/// The keys that can verify signatures, as one URL gave them at one time.
 pub(crate) struct KeySet(Vec<Key>);
 
-/// The keys to try.
+/// The keys to try for one token.
 #[derive(Debug)]
 pub(crate) enum Candidates<'a> {
-    /// None fits: a rotation may have happened.
+    /// No key fits: the provider may have replaced its keys.
     None,
-    /// The token names no key and several would do (OpenID Connect Core section 10.1).
+    /// The token names no key, and several fit (OpenID Connect Core section 10.1).
     Ambiguous,
-    /// One, or several under one `kid`.
+    /// One key, or several under one `kid`.
     These(Vec<&'a DecodingKey>),
 }
 
 impl KeySet {
-    /// Asks the provider.
+    /// Reads the key set from the provider.
     pub(crate) async fn fetch(egress: &Egress, url: &str) -> Result<Self, JwksError> {
         let url = Url::parse(url).map_err(|_| JwksError::BadUrl)?;
         let mut headers = HeaderMap::new();
@@ -106,7 +107,7 @@ impl KeySet {
         }
     }
 
-    /// Keys that are of no use to us are passed over; a set without a usable one is still a set.
+    /// Parses a key set. Keys that cannot be used here are skipped; a set without a usable key is still a set.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, JwksError> {
         let document = strict_json::parse(body)
             .ok_or(JwksError::NotUnderstood("they are not JSON, or have duplicate members"))?;
@@ -118,12 +119,12 @@ impl KeySet {
         Ok(Self(keys.iter().filter_map(key).collect()))
     }
 
-    /// How many keys can verify anything.
+    /// How many keys can verify a signature.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The keys for a token with this algorithm and `kid`. The `kid` chooses among keys and does nothing else.
+    /// Returns the keys for a token with this algorithm and `kid`. The `kid` only chooses among keys.
     pub(crate) fn candidates(&self, alg: Algorithm, alg_name: &str, kid: Option<&str>) -> Candidates<'_> {
         let fits = |key: &&Key| {
             key.kind.verifies(alg)
@@ -154,7 +155,7 @@ fn key(jwk: &Value) -> Option<Key> {
     Some(Key { kid: text("kid").map(String::from), alg: text("alg").map(String::from), kind, key })
 }
 
-/// `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3) may each say that it is not.
+/// Whether a key is for signatures. `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3) may each say that it is not.
 fn is_for_signatures(jwk: &Value) -> bool {
     let right_use = jwk.get("use").is_none_or(|value| value == "sig");
     let right_ops = jwk
@@ -165,7 +166,7 @@ fn is_for_signatures(jwk: &Value) -> bool {
 
 fn rsa(n: &str, e: &str) -> Option<DecodingKey> {
     let (n, e) = (from_base64url(n)?, from_base64url(e)?);
-    // Some providers send the sign byte of ASN.1 along; RFC 7518 section 6.3.1.1 forbids it, and it costs nothing.
+    // Some providers send the sign byte of ASN.1 too. RFC 7518 section 6.3.1.1 forbids it; to skip it is harmless.
     let start = n.iter().take_while(|byte| **byte == 0).count();
     let n = &n[start..];
     (MODULUS.contains(&n.len()) && (1..=8).contains(&e.len()))

@@ -1,5 +1,5 @@
-//! Key sets and metadata kept in memory, for each app apart: what one app's tokens provoke, what its issuer fails at
-//! and what its key set says is nothing to another app, of the same issuer too (T73).
+//! Key sets and metadata kept in memory, for each app separately: what one app's tokens provoke, what its issuer fails
+//! at and what its key set says does not affect another app, even one with the same issuer (T73).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,17 +11,17 @@ use crate::discovery::{self, DiscoveryError};
 use crate::jwks::{JwksError, KeySet};
 use crate::kept::Kept;
 
-/// URLs kept for one app; the one read longest ago goes.
+/// How many URLs are kept for one app; beyond that, the one read longest ago is dropped.
 const URLS_PER_APP: usize = 32;
 
-/// URLs kept for all apps.
+/// How many URLs are kept for all apps together.
 const URLS_MAX: usize = 2048;
 
 /// Shared by all flows of one process. Time is an argument throughout.
 #[derive(Default)]
 pub struct JwksCache {
     keys: Table<KeySet, JwksError>,
-    /// Where the keys of an issuer are, by its metadata.
+    /// The URL of an issuer's keys, as its metadata say.
     metadata: Table<String, DiscoveryError>,
 }
 
@@ -32,21 +32,21 @@ impl std::fmt::Debug for JwksCache {
 }
 
 impl JwksCache {
-    /// Empty. Also chooses the cryptography of the JWT library, which else panics at first use when another crate of
-    /// the build enables a second one.
+    /// Makes an empty cache. Also chooses the cryptography of the JWT library, which otherwise panics at first use when
+    /// another crate in the build enables a second one.
     pub fn new() -> Self {
-        // Refused where it was chosen before: then it is chosen.
+        // An error means that it was chosen before, which is enough.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         Self::default()
     }
 
-    /// The part of one app.
+    /// Returns the part of the cache that belongs to one app.
     pub fn of(&self, app: AppId) -> AppKeySets<'_> {
         AppKeySets { cache: self, app }
     }
 }
 
-/// What is kept for one app.
+/// The key sets and metadata kept for one app.
 #[derive(Debug, Clone, Copy)]
 pub struct AppKeySets<'a> {
     cache: &'a JwksCache,
@@ -54,7 +54,7 @@ pub struct AppKeySets<'a> {
 }
 
 impl AppKeySets<'_> {
-    /// The key set of this URL, from memory where it is fresh.
+    /// Returns the key set at this URL, from memory if it is fresh.
     pub(crate) async fn get(
         &self,
         egress: &Egress,
@@ -64,7 +64,8 @@ impl AppKeySets<'_> {
         self.cache.keys.entry(self.app, url).get(now, || keys(egress, url)).await
     }
 
-    /// Another key set than `seen`, for a token that `seen` does not verify; `None` when there is none to be had now.
+    /// Returns a key set other than `seen`, for a token that `seen` does not verify; `None` when there is none at the
+    /// moment.
     pub(crate) async fn newer(
         &self,
         egress: &Egress,
@@ -75,7 +76,7 @@ impl AppKeySets<'_> {
         self.cache.keys.entry(self.app, url).newer(seen, now, || keys(egress, url)).await
     }
 
-    /// Where the keys of this issuer are, from memory where that is fresh.
+    /// Returns the URL of this issuer's keys, from memory if it is fresh.
     pub(crate) async fn jwks_url(
         &self,
         egress: &Egress,
@@ -90,13 +91,13 @@ impl AppKeySets<'_> {
     }
 }
 
-/// The read goes on when its caller is gone, so that it has everything itself.
+/// Reads a key set. The read goes on when its caller is gone, so it owns everything that it needs.
 fn keys(egress: &Egress, url: &str) -> impl Future<Output = Result<KeySet, JwksError>> + Send + 'static {
     let (egress, url) = (egress.clone(), url.to_owned());
     async move { KeySet::fetch(&egress, &url).await }
 }
 
-/// What is kept, by app and URL.
+/// The kept values, by app and URL.
 struct Table<T, E>(Mutex<Entries<T, E>>);
 
 type Entries<T, E> = HashMap<(AppId, String), Arc<Kept<T, E>>>;
@@ -121,8 +122,9 @@ impl<T, E> Table<T, E> {
     }
 }
 
-/// An app makes room among its own first; another's goes only when the places of all are taken. What somebody is reading or
-/// waiting for stays: its first read would be thrown away, and asked for again.
+/// Makes room for one more URL. An app that has reached its own limit loses one of its own URLs; another app's is
+/// dropped only when the limit for all apps is reached. An entry in use stays: otherwise its first read would be thrown
+/// away and repeated.
 fn make_room<T, E>(entries: &mut Entries<T, E>, app: AppId) {
     loop {
         let own = entries.keys().filter(|(of, _)| *of == app).count();

@@ -1,9 +1,9 @@
-//! A signed JWT (RFC 7515, RFC 7519): what its header may say, and whose key verifies it. Shared by id_tokens and user
-//! tokens; what it must claim is theirs.
+//! A signed JWT (RFC 7515, RFC 7519): what its header may say, and whose key verifies it. id_tokens and user tokens
+//! share this file; each checks its own claims.
 //!
-//! The token decides nothing about its own verification: algorithms come from the rules, keys from the issuer's key
-//! set, and the header's `kid` only looks one up. `jku`, `x5u`, `jwk` and `x5c` are not read; `crit` and `b64` are
-//! refused (RFC 8725).
+//! The token decides nothing about its own verification: the algorithms come from the rules, the keys from the issuer's
+//! key set, and the header's `kid` only looks up a key. `jku`, `x5u`, `jwk` and `x5c` are not read; `crit` and `b64`
+//! are refused (RFC 8725).
 
 use alter_core::Micros;
 use alter_core::secret::from_base64url;
@@ -16,41 +16,41 @@ use crate::jwks::{Candidates, JwksError, KeySet};
 use crate::jwks_cache::AppKeySets;
 use crate::strict_json;
 
-/// Bytes of a `kid`.
+/// Maximum length of a `kid`, in bytes.
 const KID_MAX: usize = 512;
 
-/// Why a signature is not believed. Nothing of the token is in any text.
+/// Why a signature is not believed. No text contains anything from the token.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum JwsRefused {
-    /// It is no JWT that we read.
+    /// The token is not a JWT that this crate reads.
     #[error("malformed: {0}")]
     Malformed(&'static str),
-    /// Its algorithm is none of those allowed.
+    /// The token's algorithm is not allowed.
     #[error("signed with an algorithm that is not accepted")]
     Algorithm,
-    /// The keys cannot be had; another try may succeed.
+    /// The keys could not be fetched or read; another try may succeed.
     #[error(transparent)]
     Keys(#[from] JwksError),
-    /// No key of the issuer is the one that it names, or several are and it names none.
+    /// The issuer has no key of the name that the token gives, or has several keys and the token names none.
     #[error("the key is not known, or not named")]
     Key,
-    /// The signature is another's.
+    /// The signature was not made with the issuer's key.
     #[error("the signature is wrong")]
     Signature,
 }
 
-/// What a token of one purpose may look like.
+/// What a token for one purpose may look like.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules<'a> {
-    /// Bytes of the whole token.
+    /// Maximum length of the whole token, in bytes.
     pub(crate) max: usize,
-    /// Which of [`ALGORITHMS`] are accepted, by name.
+    /// Whether an algorithm of [`ALGORITHMS`] is accepted, by its name.
     pub(crate) allows: &'a (dyn Fn(&str) -> bool + Sync),
-    /// Kinds of JWT (`typ`, in lower case) that are meant although they are not just `JWT`.
+    /// Accepted kinds of JWT (`typ`, in lower case) besides the plain `JWT`.
     pub(crate) kinds: &'a [&'a str],
 }
 
-/// A token taken apart, unverified. No `Debug`: whoever holds it is the user.
+/// The parts of a token, not verified. Without `Debug`: anyone who holds the token can act as the user.
 pub(crate) struct Parts<'a> {
     pub(crate) alg: Algorithm,
     alg_name: String,
@@ -77,8 +77,8 @@ pub(crate) fn take_apart<'a>(token: &'a str, rules: &Rules<'_>) -> Result<Parts<
     Ok(Parts { alg_name: alg_name.to_owned(), alg: *alg, kid: kid(&header)?, message, payload, signature })
 }
 
-/// Verifies the signature and answers the claims, of which nothing is believed yet but that the issuer wrote them. A
-/// key that is not known makes the key set be read again, at most once a minute.
+/// Verifies the signature and returns the claims. At this point the only thing known about the claims is that the
+/// issuer wrote them. An unknown key makes the key set be read again, at most once a minute.
 pub(crate) async fn verified_claims(
     parts: &Parts<'_>,
     keys_of: AppKeySets<'_>,
@@ -104,9 +104,9 @@ fn object(encoded: &str) -> Option<Value> {
     strict_json::parse(&from_base64url(encoded)?).filter(Value::is_object)
 }
 
-/// `crit` names extensions that must be understood (RFC 7515 section 4.1.11), and we understand none; `b64` changes what
-/// is signed (RFC 7797); `cty` says that there is another JWT inside (RFC 7519 section 5.2). A `typ` of another kind of
-/// JWT is one taken from elsewhere (RFC 8725 section 3.11).
+/// `crit` names extensions that must be understood (RFC 7515 section 4.1.11), and this crate understands none; `b64`
+/// changes what is signed (RFC 7797); `cty` says that there is another JWT inside (RFC 7519 section 5.2). A `typ` of
+/// another kind marks a JWT that was made for another purpose (RFC 8725 section 3.11).
 fn refuse_extensions(header: &Value, rules: &Rules<'_>) -> Result<(), JwsRefused> {
     if ["crit", "b64", "zip", "enc"].iter().any(|name| header.get(*name).is_some()) {
         return Err(JwsRefused::Malformed("its header has extensions"));
@@ -141,11 +141,12 @@ fn verify(parts: &Parts<'_>, keys: &KeySet) -> Result<(), JwsRefused> {
 }
 
 fn is_signed(parts: &Parts<'_>, key: &DecodingKey) -> bool {
-    // An empty or undecodable signature is an error or a failure there: false either way.
+    // For an empty or undecodable signature the library returns an error or false: both mean false here.
     jsonwebtoken::crypto::verify(parts.signature, parts.message.as_bytes(), key, parts.alg).unwrap_or(false)
 }
 
-/// A name that is not known, or the one key of a set whose keys have no names.
+/// Whether the issuer may have replaced its keys: the key's name is not known, or the token names no key and the only
+/// candidate does not verify it.
 fn may_be_rotation(refused: &JwsRefused, parts: &Parts<'_>) -> bool {
     match refused {
         JwsRefused::Key => true,

@@ -1,4 +1,4 @@
-//! Headers and shapes; what needs keys is tested against the mock provider in `tests/id_token.rs`.
+//! Headers and shapes. What needs keys is tested against the mock provider, in `tests/id_token.rs`.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
@@ -13,7 +13,7 @@ use alter_core::secret::base64url;
 
 use super::*;
 
-/// Bytes of a token.
+/// Maximum length of a token, in bytes.
 const TOKEN_MAX: usize = 64 * 1024;
 
 fn parts<'a>(algs: &[&str], token: &'a str) -> Result<Parts<'a>, JwsRefused> {
@@ -88,7 +88,7 @@ fn is_verified(token: &str, keys: &KeySet) -> bool {
     verify(&parts(&names, token).expect("well-formed"), keys).is_ok()
 }
 
-/// The same signature under every other name of an algorithm must not verify.
+/// Checks that the token verifies under `alg`, and that the same signature does not under any other algorithm's name.
 fn only_under(alg: &str, token: &str, keys: &KeySet) {
     assert!(is_verified(token, keys), "{alg}");
     let (_, rest) = token.split_once('.').expect("three parts");

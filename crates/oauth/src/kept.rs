@@ -1,9 +1,9 @@
-//! One thing that is read from outside and kept in memory (a key set, a metadata document), so that a connection or a
+//! One value that is read from outside and kept in memory (a key set, a metadata document), so that a connection or a
 //! call does not cost a request for it.
 //!
-//! It is good for an hour. A token may give reason to read it again at once, but at most once a minute: tokens are
-//! anybody's. When it cannot be read, what is there stays good for a day. A read goes to its end though the caller
-//! hangs up: else his going would make the next one wait for a minute, or ask anew each time.
+//! The value is fresh for an hour. A token may be a reason to read it again at once, but at most once a minute, because
+//! anybody can send a token. If the value cannot be read again, the old one stays good for a day. A read runs to its
+//! end even if its caller hangs up: otherwise the next caller would wait for a minute, or every caller would ask again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,17 +11,17 @@ use alter_core::Micros;
 use tokio::{sync::OwnedMutexGuard, task::JoinError};
 use tracing::Instrument as _;
 
-/// Seconds for which it is used without asking again.
+/// Seconds for which a value is used without asking again.
 const FRESH_S: i64 = 3600;
 
-/// Seconds for which it is used when asking fails.
+/// Seconds for which a value is used while asking fails.
 const STALE_S: i64 = 24 * 3600;
 
-/// Seconds between two reads that a token, or a failure, provokes.
+/// Minimum number of seconds between two reads that a token provokes, and between a failure and the next read.
 const PAUSE_S: i64 = 60;
 
-/// What was read at one URL. The gate is held while it is read, so that many waiters cost one request; who finds what
-/// he needs in `known` does not wait for it.
+/// The value read at one URL. The gate is held during a read, so that many waiters cost one request; a caller that
+/// finds what it needs in `known` does not wait for the gate.
 pub(crate) struct Kept<T, E> {
     url: String,
     known: Mutex<Known<T, E>>,
@@ -30,9 +30,9 @@ pub(crate) struct Kept<T, E> {
 
 struct Known<T, E> {
     value: Option<(Arc<T>, Micros)>,
-    /// The last failure; forgotten when a read succeeds.
+    /// The last failure and its time; forgotten when a read succeeds.
     failed: Option<(E, Micros)>,
-    /// The last read that a token provoked.
+    /// When a token last provoked a read.
     provoked_at: Option<Micros>,
 }
 
@@ -42,7 +42,7 @@ impl<T, E> Kept<T, E> {
         Self { url: url.to_owned(), known: Mutex::new(known), gate: Arc::default() }
     }
 
-    /// When it was last read with success; the smallest time for never.
+    /// Returns when the value was last read with success; the smallest possible time if never.
     pub(crate) fn read_at(&self) -> Micros {
         self.look(|known| known.value.as_ref().map_or(Micros(i64::MIN), |(_, at)| *at))
     }
@@ -57,7 +57,7 @@ where
     T: Send + Sync + 'static,
     E: Clone + std::fmt::Display + Send + 'static,
 {
-    /// From memory where it is fresh, else by `read`.
+    /// Returns the value from memory if it is fresh, and reads it otherwise.
     pub(crate) async fn get<R>(self: &Arc<Self>, now: Micros, read: impl FnOnce() -> R) -> Result<Arc<T>, E>
     where
         R: Future<Output = Result<T, E>> + Send + 'static,
@@ -72,7 +72,8 @@ where
         self.read(gate, now, read()).await
     }
 
-    /// Another value than `seen`, for a token to which `seen` does not fit; `None` when there is none to be had now.
+    /// Returns a value other than `seen`, for a token that `seen` does not verify; `None` when there is none at the
+    /// moment.
     pub(crate) async fn newer<R>(
         self: &Arc<Self>,
         seen: &Arc<T>,
@@ -95,7 +96,7 @@ where
         (!Arc::ptr_eq(&value, seen)).then_some(value)
     }
 
-    /// Asks, in a task of its own that holds the gate.
+    /// Reads the value in a separate task that holds the gate.
     async fn read<R>(self: &Arc<Self>, gate: OwnedMutexGuard<()>, now: Micros, read: R) -> Result<Arc<T>, E>
     where
         R: Future<Output = Result<T, E>> + Send + 'static,
@@ -108,12 +109,12 @@ where
         match tokio::spawn(reading.in_current_span()).await.map_err(JoinError::try_into_panic) {
             Ok(answer) => answer,
             Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            // Nobody aborts it: the process is ending, and nobody waits for this any more.
+            // Nobody aborts the task, so the process is ending, and nobody waits for this result any more.
             Err(Err(_)) => std::future::pending().await,
         }
     }
 
-    /// What was read, or what is there in its place.
+    /// Keeps what was read. After a failure returns the old value if it is still good.
     fn keep(&self, now: Micros, read: Result<T, E>) -> Result<Arc<T>, E> {
         match read {
             Ok(value) => {
@@ -131,7 +132,7 @@ where
                 });
                 // Without a fallback the caller gets the error, and logs it.
                 let Some(value) = stale else { return Err(error) };
-                tracing::warn!(url = self.url, %error, "this could not be read again; what was read earlier is used");
+                tracing::warn!(url = self.url, %error, "could not read this again; using the earlier answer");
                 Ok(value)
             }
         }
@@ -151,14 +152,16 @@ impl<T, E: Clone> Known<T, E> {
         self.value.as_ref().filter(|(_, at)| within(*at, now, seconds)).map(|(value, _)| value.clone())
     }
 
-    /// The answer while a failure is not yet worth another try.
+    /// Returns the result during the pause after a failure: the old value if it is still good, else the failure again.
+    /// `None` when the pause is over.
     fn in_pause(&self, now: Micros) -> Option<Result<Arc<T>, E>> {
         let (error, _) = self.failed.as_ref().filter(|(_, at)| within(*at, now, PAUSE_S))?;
         Some(self.fallback(now).ok_or_else(|| error.clone()))
     }
 }
 
-/// Less than `seconds` apart, in either direction: a clock that was set back must not freeze anything.
+/// Whether two times are less than `seconds` apart, in either direction: a clock that was set back must not freeze
+/// anything.
 fn within(at: Micros, now: Micros, seconds: i64) -> bool {
     now.since(at).unsigned_abs() < seconds.unsigned_abs() * 1_000_000
 }

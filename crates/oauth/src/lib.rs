@@ -1,29 +1,31 @@
-//! Speaking OAuth 2.0 and OpenID Connect to providers, as a client.
+//! The client side of OAuth 2.0 and OpenID Connect.
 //!
-//! Here: building every message that goes to a provider and reading every one that comes back, with nothing believed
-//! that was not checked. Not here: the order of the steps, the journal, what is stored and sealed (`flows`), which
-//! addresses may be dialled (`egress`), and what is true of one provider (a field of
-//! [`Recipe`](alter_core::Recipe), never an `if` in this crate).
+//! This crate builds every message to a provider and reads every message that comes back; it believes nothing that it
+//! has not checked. Not here: the order of the steps, the journal, what is stored and sealed (`flows`), which addresses
+//! may be dialled (`egress`), and what is true of one provider only (a field of [`Recipe`](alter_core::Recipe), never
+//! an `if` in this crate).
 //!
-//! | file | what it speaks |
+//! | file | what it does |
 //! |---|---|
 //! | `pkce.rs` | the verifier and its challenge (RFC 7636) |
 //! | `authorize.rs` | the authorization request (RFC 6749 section 4.1.1) |
 //! | `callback.rs` | the authorization response (section 4.1.2) and its issuer (RFC 9207) |
-//! | `exchange.rs` | the token request (section 4.1.3): sends, and hands back the answer unread |
+//! | `token_request.rs` | the token request (section 4.1.3): sends it, and returns the answer unread |
 //! | `raw_answer.rs` | that answer, in the form in which it is journalled |
-//! | `token_answer.rs` | reading it (section 5), tolerant in what providers vary, strict in what is dangerous |
-//! | `provider_error.rs` | what an error code of a provider means, in both answers |
-//! | `jwks.rs`, `jwks_cache.rs`, `kept.rs` | the keys that sign JWTs (RFC 7517), and keeping them, for each app apart |
+//! | `token_answer.rs` | reading the answer (section 5): tolerant where providers vary, strict where tolerance is dangerous |
+//! | `provider_error.rs` | what a provider's error codes mean, at the callback and in the token answer |
+//! | `jwks.rs`, `jwks_cache.rs`, `kept.rs` | the keys that sign JWTs (RFC 7517), and caching them for each app separately |
 //! | `jws.rs` | a signed JWT: its header and its signature (RFC 7515, RFC 8725) |
 //! | `id_token.rs`, `claims.rs` | the id_token: a signed JWT, then its claims (OpenID Connect Core section 3.1.3.7) |
 //! | `user_token.rs`, `user_claims.rs` | the token of an app's user, signed by the app's identity provider |
-//! | `userinfo.rs` | whose account it is, asked of the provider |
-//! | `identity.rs` | whose account it is, told from what was read |
+//! | `userinfo.rs` | asking the provider whose account it is |
+//! | `identity.rs` | deciding whose account it is, from what was read |
+//! | `revoke.rs` | ending a grant at the provider (RFC 7009) |
 //! | `discovery.rs` | the provider's own description (OpenID Connect Discovery, RFC 8414), read when it is configured |
-//! | `strict_json.rs`, `clean.rs` | JSON without duplicate members; foreign text made fit to show |
+//! | `strict_json.rs`, `clean.rs` | JSON without duplicate members; text from strangers made fit to show |
 //!
-//! Sending and reading are apart (`exchange` and `token_answer`), so that the answer can be made durable in between.
+//! Sending and reading are separate (`token_request` and `token_answer`), so that the answer can be made durable in
+//! between.
 
 #![warn(missing_docs)] // others build on it
 

@@ -1,4 +1,4 @@
-//! Proof Key for Code Exchange (RFC 7636), method S256 and no other.
+//! Proof Key for Code Exchange (RFC 7636), with the method S256 only.
 
 use alter_core::secret::{base64url, sha256};
 use alter_core::time::{Random, random_bytes};
@@ -7,14 +7,14 @@ use secrecy::SecretString;
 /// A verifier and its challenge, made for one authorization request.
 #[derive(Debug)]
 pub struct Pkce {
-    /// 43 characters of base64url: 256 random bits (RFC 7636 section 4.1). Sent to the token endpoint alone.
+    /// 43 characters of base64url: 256 random bits (RFC 7636 section 4.1). Sent to the token endpoint only.
     pub verifier: SecretString,
     /// `base64url(SHA-256(verifier))` (section 4.2). Sent with the authorization request.
     pub challenge: String,
 }
 
 impl Pkce {
-    /// A fresh pair.
+    /// Makes a fresh pair.
     pub fn new(random: &dyn Random) -> Self {
         Self::of(base64url(&random_bytes::<32>(random)))
     }

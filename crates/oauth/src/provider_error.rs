@@ -1,17 +1,17 @@
-//! What an error code of a provider means. The one place where its words are read: everybody else sees a [`Cause`].
+//! What a provider's error codes mean. Only this file reads them: everywhere else they are a [`Cause`].
 
 use alter_core::{Cause, ProviderCode};
 
-/// The codes by which providers say that the user said no: the standard one, as Salesforce writes it, and the two
-/// that LinkedIn documents.
-/// Any other code is a failure, not a decision.
+/// Codes by which a provider reports that the user refused: the standard one, Salesforce's spelling of it, and the two
+/// that LinkedIn documents. Any other code is a failure, not a decision.
 const DENIALS: [&str; 4] =
     ["access_denied", "access-denied", "user_cancelled_login", "user_cancelled_authorize"];
 
-/// Codes that say "not now" rather than "no" (RFC 6749 section 4.1.2.1); token endpoints send them too.
+/// Codes that mean "not now" rather than "no" (RFC 6749 section 4.1.2.1); token endpoints send them too.
 const LATER: [&str; 2] = ["temporarily_unavailable", "server_error"];
 
-/// Codes by which our client itself is refused: RFC 6749 section 5.2, then those that GitHub and Slack document.
+/// Codes by which a provider refuses our client itself: RFC 6749 section 5.2, then those that GitHub and Slack
+/// document.
 const CLIENT: [&str; 5] = [
     "invalid_client",
     "unauthorized_client",
@@ -20,10 +20,10 @@ const CLIENT: [&str; 5] = [
     "bad_client_secret",
 ];
 
-/// Codes by which the code is refused: RFC 6749 section 5.2, then GitHub's.
+/// Codes by which a provider refuses the authorization code: RFC 6749 section 5.2, then GitHub's.
 const CODE: [&str; 2] = ["invalid_grant", "bad_verification_code"];
 
-/// The `error` of an authorization response.
+/// Returns the cause for the `error` of an authorization response.
 pub(crate) fn of_callback(sent: &str) -> Cause {
     let code = code(sent);
     match code.as_str() {
@@ -33,7 +33,7 @@ pub(crate) fn of_callback(sent: &str) -> Cause {
     }
 }
 
-/// The error code of a token answer.
+/// Returns the cause for the error code of a token answer.
 pub(crate) fn of_token_answer(sent: &str) -> Cause {
     let code = code(sent);
     match code.as_str() {
@@ -45,7 +45,7 @@ pub(crate) fn of_token_answer(sent: &str) -> Cause {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "here, and only here, a provider is read")]
+#[expect(clippy::disallowed_methods, reason = "only this function reads a provider's code")]
 fn code(sent: &str) -> ProviderCode {
     ProviderCode::cleaned(sent)
 }

@@ -1,28 +1,28 @@
-//! The token endpoint's answer before anyone has read it: journalled first, parsed afterwards, parsed again after a
-//! crash. Nothing here interprets it.
+//! The token endpoint's answer, unread. It is journalled first and parsed afterwards, and after a crash it is parsed
+//! again. Nothing here interprets it.
 
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
-/// The only version so far of the journalled form:
+/// The only version of the journalled form so far:
 /// `version u8 | status u16 | content type length u16 | content type | body length u32 | body`, big-endian.
 const VERSION: u8 = 1;
 
-/// Bytes kept of a `Content-Type`.
+/// How many bytes of a `Content-Type` are kept.
 const CONTENT_TYPE_MAX: usize = 256;
 
-/// One answer. `Debug` shows neither body nor anything made from it.
+/// One answer. `Debug` shows neither the body nor anything made from it.
 #[derive(Debug)]
 pub struct RawAnswer {
-    /// The HTTP status, redirects included: none is followed.
+    /// The HTTP status. It may be a redirect's: redirects are not followed.
     pub status: u16,
-    /// The `Content-Type`, empty when there is none.
+    /// The `Content-Type`: its ASCII characters, at most 256; empty when there is none.
     pub content_type: String,
-    /// The body as it came.
+    /// The body as received.
     pub body: SecretSlice<u8>,
 }
 
-/// The journalled bytes are none that [`RawAnswer::to_bytes`] writes.
+/// The journalled bytes are not in the form that [`RawAnswer::to_bytes`] writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the journalled token answer is not readable")]
 pub struct BadRawAnswer;
@@ -33,7 +33,7 @@ impl RawAnswer {
         Self { status, content_type: kept, body: body.to_vec().into() }
     }
 
-    /// The form for the journal, to be sealed. Wiped when dropped.
+    /// Returns the form for the journal, which the caller seals. The buffer is wiped when dropped.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let (kind, body) = (self.content_type.as_bytes(), self.body.expose_secret());
         let kind = &kind[..kind.len().min(usize::from(u16::MAX))];
@@ -49,10 +49,10 @@ impl RawAnswer {
         bytes
     }
 
-    /// The reverse of [`Self::to_bytes`].
+    /// Reads what [`Self::to_bytes`] wrote.
     ///
     /// # Errors
-    /// [`BadRawAnswer`] for another version, a truncation or bytes left over.
+    /// [`BadRawAnswer`] for another version, truncated bytes or bytes left over.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadRawAnswer> {
         read(bytes).ok_or(BadRawAnswer)
     }

@@ -1,4 +1,4 @@
-//! Ending a grant at the provider: RFC 7009, and what providers do instead, as the recipe's [`Revoke`] says.
+//! Ends a grant at the provider: by RFC 7009, or by what the provider has instead, as the recipe's [`Revoke`] says.
 
 use alter_core::{
     Recipe,
@@ -11,36 +11,36 @@ use url::Url;
 
 use crate::{Client, token_request::client_request};
 
-/// Why the provider did not confirm. No text carries a token or a secret.
+/// Why the provider did not confirm a revocation. No text contains a token or a secret.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RevokeError {
     /// The recipe names no way to revoke, or one that cannot be used.
     #[error("the provider offers no revocation")]
     NotOffered,
-    /// It answered with another status than 2xx, or said that it failed.
+    /// The provider answered with a status other than 2xx, or reported a failure in the body. Holds the status.
     #[error("the revocation endpoint answered {0}")]
     Status(u16),
-    /// There was no whole answer.
+    /// No whole answer arrived.
     #[error(transparent)]
     Egress(#[from] EgressError),
 }
 
-/// What is to be ended.
+/// The token to revoke.
 #[derive(Debug, Clone, Copy)]
 pub struct RevokedToken<'a> {
-    /// The token.
+    /// The token itself; sent in the body, or in the header of `api_auth`, as the recipe says.
     pub token: &'a SecretString,
-    /// Which kind it is.
+    /// True for a refresh token, false for an access token; becomes the `token_type_hint`.
     pub is_refresh_token: bool,
-    /// The account's id at the provider.
+    /// The account's id at the provider, for recipes that revoke by account.
     pub subject: &'a str,
 }
 
-/// Asks the provider to end what the token stands for. 200 says that it is over, for a token that it does not know too
-/// (RFC 7009 section 2.2): asking again is harmless.
+/// Asks the provider to end what the token stands for. A provider answers 200 for a token that it does not know, too
+/// (RFC 7009 section 2.2), so asking again is harmless.
 ///
 /// # Errors
-/// [`RevokeError`]; all but [`RevokeError::NotOffered`] may pass when asked again later.
+/// [`RevokeError`]; all but [`RevokeError::NotOffered`] may succeed when asked again later.
 pub async fn revoke(
     egress: &Egress,
     recipe: &Recipe,
@@ -51,11 +51,11 @@ pub async fn revoke(
     let response = egress.send(request(recipe, &how, client, what)?).await?;
     let (status, answer) = (response.status, Answer::read(&response.body, recipe));
     match status {
-        // A 2xx that says `ok: false` (Slack) is none.
+        // A 2xx with `ok: false` in its body (Slack) is not a success.
         _ if status.is_success() && !answer.failed => Ok(()),
-        // Some answer so (Google) where the RFC wants 200: the token is over already, which is what was asked for.
+        // Some providers answer so (Google) where the RFC wants 200: the token is revoked already, as was asked.
         StatusCode::BAD_REQUEST | StatusCode::OK if answer.is_over_already => Ok(()),
-        // The grant is a resource, and it is not there (GitHub).
+        // The grant is a resource and does not exist (GitHub).
         StatusCode::NOT_FOUND if how.method == RevokeMethod::Delete => Ok(()),
         other => Err(RevokeError::Status(other.as_u16())),
     }
@@ -111,7 +111,7 @@ fn request(
     Ok(request)
 }
 
-/// The token where the provider's API wants it.
+/// Returns the header in which the provider's API expects the token.
 fn bearer(recipe: &Recipe, token: &SecretString) -> Result<(HeaderName, HeaderValue), RevokeError> {
     let name: HeaderName = recipe.api_auth.header.parse().map_err(|_| RevokeError::NotOffered)?;
     let text = recipe.api_auth.format.replacen("{token}", token.expose_secret(), 1);

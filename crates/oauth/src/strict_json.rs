@@ -1,11 +1,11 @@
-//! JSON from strangers. Two members of one name are two readings of one document, and an attack on whoever reads it
-//! second: such a document is refused, at any depth (RFC 8259 section 4, RFC 7519 section 4).
+//! JSON from strangers. A document with two members of one name has two readings, and an attacker can make two readers
+//! see different documents. Such a document is refused, at any depth (RFC 8259 section 4, RFC 7519 section 4).
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A whole document: UTF-8 without a byte order mark, nothing after it but white space, no duplicate member, at most
-/// 128 levels deep. `None` for anything else.
+/// Parses a whole document: UTF-8 without a byte order mark, no duplicate member, at most 128 levels deep, with nothing
+/// but white space after it. Returns `None` for anything else.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice::<Strict>(bytes).ok().map(|strict| strict.0)
 }

@@ -1,8 +1,8 @@
-//! Reading the token endpoint's answer (RFC 6749 section 5).
+//! Reads the token endpoint's answer (RFC 6749 section 5).
 //!
-//! Tolerant where providers differ without harm: numbers as strings, any case of the token type, empty strings for
-//! "none", errors under status 200, form encoding in place of JSON. Strict where tolerance is a hole: duplicate
-//! members, other encodings, characters that would break a header. What a field is called comes from the recipe.
+//! It tolerates harmless differences between providers: numbers as strings, any case of the token type, empty strings
+//! for "none", errors under status 200, form encoding instead of JSON. It is strict where tolerance would be a hole:
+//! duplicate members, other encodings, characters that would break a header. The recipe says how the fields are called.
 
 use std::fmt;
 
@@ -12,37 +12,37 @@ use serde_json::{Map, Value};
 
 use crate::{RawAnswer, clean, provider_error, strict_json};
 
-/// The longest life believed: ten years, in seconds.
+/// The longest believed life of a token, in seconds: ten years.
 const LIFE_MAX: u32 = 315_360_000;
 
-/// Scopes kept of one answer, and characters of each.
+/// How many scopes of one answer are kept, and the maximum length of each, in characters.
 const SCOPES_MAX: usize = 200;
 const SCOPE_LEN_MAX: usize = 512;
 
-/// Statuses that say "not now" rather than "no" (RFC 9110, RFC 6585).
+/// Statuses that mean "not now" rather than "no" (RFC 9110, RFC 8470, RFC 6585).
 const LATER: [u16; 3] = [408, 425, 429];
 
-/// What was granted.
+/// The tokens that the provider issued, and what it says about them.
 pub struct TokenSet {
-    /// Visible ASCII, fit for a header.
+    /// Printable ASCII without a space at either end, fit for a header.
     pub access_token: SecretString,
-    /// `None` when there is none, and when it is an empty string: an old one then stays (T28).
+    /// `None` when it is absent or an empty string; an old refresh token then stays (T28).
     pub refresh_token: Option<SecretString>,
-    /// Unverified.
+    /// Not verified yet; `None` when it is absent or an empty string.
     pub id_token: Option<SecretString>,
-    /// As it came, in any case; `Bearer` when there is none or it is no token of RFC 9110.
+    /// The type as it came, in any case; `Bearer` when there is none or it is not a `token` of RFC 9110.
     pub token_type: String,
-    /// Seconds, 1 to ten years, rounded down. `None` (not known) when absent, below 1 or not a number: providers write 0
-    /// for tokens that do not expire.
+    /// The life of the access token in seconds, from 1 to ten years, rounded down. `None` (not known) when absent,
+    /// below 1 or not a number: providers write 0 for tokens that do not expire.
     pub expires_in: Option<u32>,
-    /// What the provider says it granted, in its order, without repetitions. `None` when it does not say, which means
-    /// what was asked for (RFC 6749 section 5.1).
+    /// The scopes that the provider says it granted, in its order, without repetitions. `None` when it names none,
+    /// which means that it granted what was asked for (RFC 6749 section 5.1).
     pub scopes: Option<Vec<String>>,
     raw: Value,
 }
 
 impl TokenSet {
-    /// The whole answer, for recipes that find the account in it.
+    /// Returns the whole answer, for recipes that find the account in it.
     pub(crate) fn document(&self) -> &Value {
         &self.raw
     }
@@ -60,34 +60,35 @@ impl fmt::Debug for TokenSet {
     }
 }
 
-/// Why the answer grants nothing. Texts are fit for logs and pages: nothing in them is the provider's but a cleaned code.
+/// Why the answer grants nothing. The texts are fit for logs and pages: the only thing in them that comes from the
+/// provider is a cleaned error code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefused {
-    /// The provider said no, with an error code.
+    /// The provider refused with an error code.
     #[error("the provider refused: {0}")]
     Provider(Cause),
-    /// It said no, by a 4xx status alone.
+    /// The provider refused with a 4xx status and no error code.
     #[error("the provider refused with {status}")]
     Status {
-        /// The HTTP status.
+        /// 400 to 499, but not 408, 425 or 429.
         status: u16,
     },
-    /// It is no answer of a token endpoint.
+    /// The answer is not one of a token endpoint.
     #[error("the provider's answer was not understood: {why}")]
     NotUnderstood {
-        /// What is wrong with it.
+        /// What is wrong with the answer.
         why: &'static str,
     },
-    /// The provider is not well (5xx), or asks for patience (408, 425, 429).
+    /// The provider has a fault (5xx), or asks us to try later (408, 425, 429).
     #[error("the provider answered {status}")]
     ServerError {
-        /// The HTTP status.
+        /// 500 and above, 408, 425 or 429.
         status: u16,
     },
 }
 
 impl TokenRefused {
-    /// What a flow that ends here ends of.
+    /// Returns the cause with which the flow ends.
     pub fn cause(&self) -> Cause {
         match self {
             Self::Provider(cause) => cause.clone(),
@@ -130,7 +131,7 @@ fn refusal(sent: &str) -> TokenRefused {
     TokenRefused::Provider(provider_error::of_token_answer(sent))
 }
 
-/// The body as one object, by what it looks like: `Content-Type` is often wrong.
+/// Reads the body as one object. The body's first character decides how, because `Content-Type` is often wrong.
 fn document(answer: &RawAnswer) -> Result<Value, TokenRefused> {
     let body = answer.body.expose_secret();
     let text = std::str::from_utf8(body).map_err(|_| not_understood("it is not UTF-8"))?;
@@ -149,7 +150,7 @@ fn may_be_form(content_type: &str) -> bool {
     matches!(kind.as_str(), "application/x-www-form-urlencoded" | "text/plain")
 }
 
-/// `access_token=..&scope=..`, as GitHub answers who does not ask for JSON.
+/// Reads `access_token=..&scope=..`, as GitHub answers a client that does not ask for JSON.
 fn form(text: &str) -> Result<Value, TokenRefused> {
     let text = text.trim();
     if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains('<') {
@@ -164,7 +165,8 @@ fn form(text: &str) -> Result<Value, TokenRefused> {
     Ok(Value::Object(object))
 }
 
-/// The code of an error, under whatever status (GitHub, Slack). Some providers (Meta) put an object there.
+/// Finds the error code, under any status (GitHub and Slack send errors with 200). Some providers (Meta) put an object
+/// there.
 fn error_of(recipe: &Recipe, document: &Value) -> Option<String> {
     let paths = &recipe.token;
     let failed = paths.ok.as_ref().and_then(|ok| document.pointer(ok)) == Some(&Value::Bool(false));
@@ -196,7 +198,8 @@ fn tokens(recipe: &Recipe, document: Value) -> Result<TokenSet, TokenRefused> {
     })
 }
 
-/// `VSCHAR` (RFC 6749 appendix A.12), and no space at either end: it goes into a header. Null and empty are absent.
+/// Reads a token. It must be `VSCHAR` (RFC 6749 appendix A.12) without a space at either end, because it goes into a
+/// header. Null and an empty string count as absent.
 fn secret(value: Option<&Value>) -> Result<Option<SecretString>, TokenRefused> {
     let text = match value {
         None | Some(Value::Null) => return Ok(None),
@@ -218,14 +221,14 @@ fn token_type(value: Option<&Value>) -> String {
     named.unwrap_or("Bearer").to_owned()
 }
 
-/// A number, or a string that is one.
+/// Reads a number, or a string that holds one.
 fn seconds(value: &Value) -> Option<u32> {
     let number = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    // Between 1 and LIFE_MAX the cast loses the fraction and nothing else.
+    // Between 1 and LIFE_MAX the cast loses only the fraction.
     (number >= 1.0).then(|| number.min(f64::from(LIFE_MAX)) as u32)
 }
 

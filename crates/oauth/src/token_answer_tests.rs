@@ -1,4 +1,4 @@
-//! Documented answers of real providers, odd ones, and hostile ones.
+//! Documented answers from real providers, odd answers, and hostile ones.
 
 use alter_core::Fault;
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! The token request that turns a code into tokens (RFC 6749 section 4.1.3). Sends it once and hands back what came,
-//! unread; whether to try again is the caller's to decide, by [`ExchangeError::maybe_sent`].
+//! The token request that turns a code into tokens (RFC 6749 section 4.1.3). It is sent once, and the answer is
+//! returned unread. The caller decides by [`ExchangeError::maybe_sent`] whether to try again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,53 +16,53 @@ use zeroize::Zeroizing;
 
 use crate::RawAnswer;
 
-/// For one exchange, all of it.
+/// Time for one whole exchange.
 const TOTAL: Duration = Duration::from_secs(30);
 
-/// Bytes of a token answer; large ones (several JWTs) stay below a tenth of it.
+/// Maximum size of a token answer, in bytes; large answers (several JWTs) stay below a tenth of it.
 const BODY_MAX: usize = 256 * 1024;
 
 /// Our client at the provider.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
-    /// Its public identifier.
+    /// The public `client_id`.
     pub id: &'a str,
-    /// `None` for a public client, whatever the recipe's `client_auth` says.
+    /// The client secret. `None` makes it a public client, whatever the recipe's `client_auth` says.
     pub secret: Option<&'a SecretString>,
 }
 
-/// Why there is no answer. No text carries a code, a token or a secret.
+/// Why there is no answer. No text contains a code, a token or a secret.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ExchangeError {
-    /// The recipe cannot be spoken with: nothing was sent. The operator's fault.
+    /// The recipe or the attempt cannot be used; nothing was sent. The operator's fault, or our own.
     #[error("the provider's configuration cannot be used: {0}")]
     Configuration(&'static str),
-    /// There was no whole answer.
+    /// No whole answer arrived.
     #[error(transparent)]
     Egress(#[from] EgressError),
 }
 
 impl ExchangeError {
-    /// Whether the provider may have seen the code, which it then counts as used.
+    /// Whether the provider may have seen the code. If it has, the code counts as used.
     pub fn maybe_sent(&self) -> bool {
         matches!(self, Self::Egress(error) if error.maybe_sent())
     }
 
-    /// Whether our own guard refused the token endpoint's address.
+    /// Whether the egress guard refused the address of the token endpoint.
     pub fn is_blocked(&self) -> bool {
         matches!(self, Self::Egress(error) if error.is_blocked())
     }
 
-    /// Whether it took too long.
+    /// Whether the exchange took longer than its time limit.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Egress(EgressError::Timeout { .. }))
     }
 }
 
-/// Sends the code. `redirect_uri` must be the constant of the authorization request (T30); the verifier is left out
-/// only where the recipe says that PKCE breaks the provider.
+/// Sends the code. `redirect_uri` must be the same constant as in the authorization request (T30). The verifier is left
+/// out only if the recipe says that PKCE breaks the provider.
 ///
-/// Dropping the future may lose a code that was spent: run it in a task of its own.
+/// Dropping the future may lose a code that was spent, so run the exchange in a separate task.
 ///
 /// # Errors
 /// [`ExchangeError`].
@@ -98,7 +98,7 @@ fn token_request<'a>(
 ) -> Result<Request, ExchangeError> {
     let url = Url::parse(&recipe.token_url)
         .map_err(|_| ExchangeError::Configuration("token_url is not an absolute URL"))?;
-    // Ours win: a recipe can add a parameter and not replace one.
+    // A recipe can add a parameter but not replace one of ours.
     let extra = recipe.token_params.iter().filter(|(name, _)| !OURS.contains(&name.as_str()));
     fields.extend(extra.map(|(name, value)| (name.as_str(), value.as_str())));
     Ok(client_request(Some(recipe.client_auth), client, url, fields, recipe.token_body))
@@ -116,7 +116,8 @@ const OURS: [&str; 8] = [
     "scope",
 ];
 
-/// A POST that authenticates our client (RFC 6749 section 2.3.1); `None`: something else authenticates it.
+/// Builds a POST that authenticates our client (RFC 6749 section 2.3.1). With `client_auth` `None`, something else
+/// authenticates the request.
 pub(crate) fn client_request<'a>(
     client_auth: Option<ClientAuth>,
     client: &'a Client<'_>,
@@ -136,7 +137,7 @@ pub(crate) fn client_request<'a>(
         }
         (Some(ClientAuth::None), _) | (_, None) => fields.push(("client_id", client.id)),
     }
-    // A form without fields is no body, and has no type: Dropbox refuses one that has.
+    // A form without fields is an empty body and gets no content type: Dropbox refuses an empty body with one.
     let content_type = match format {
         BodyFormat::Form if fields.is_empty() => None,
         BodyFormat::Form => Some("application/x-www-form-urlencoded"),
@@ -158,7 +159,8 @@ pub(crate) fn client_request<'a>(
     Request { method: Method::POST, url, headers, body: body.to_vec().into(), limits }
 }
 
-/// Both halves are form-encoded before they are joined (RFC 6749 section 2.3.1): a secret may contain a colon.
+/// Builds the value of `Authorization: Basic`. Both halves are form-encoded before they are joined (RFC 6749 section
+/// 2.3.1), because a secret may contain a colon.
 fn basic(id: &str, secret: &SecretString) -> HeaderValue {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = Zeroizing::new(format!("{}:{}", encode(id), encode(secret.expose_secret())));

@@ -1,4 +1,4 @@
-//! The claims of a user token, once its signature holds. Time is an argument; one minute of skew is allowed in either
+//! The claims of a user token whose signature holds. Time is an argument; one minute of skew is allowed in either
 //! direction.
 
 use alter_core::{IdentityProvider, Micros};
@@ -9,66 +9,66 @@ use crate::clean;
 /// Seconds by which the issuer's clock and ours may differ.
 const SKEW_S: f64 = 60.0;
 
-/// Seconds that a token may still live: 366 days. One that outlives them was not meant to end.
+/// How many seconds a token may still live: 366 days. A token that lives longer was not meant to end.
 const LIFE_MAX_S: f64 = 366.0 * 86_400.0;
 
-/// Characters of a subject (OpenID Connect Core section 2: 255 ASCII characters).
+/// Maximum length of a subject, in characters (OpenID Connect Core section 2: 255 ASCII characters).
 const SUBJECT_MAX: usize = 255;
 
-/// Characters of a label.
+/// Maximum length of a label, in characters.
 const LABEL_MAX: usize = 320;
 
-/// Where a label is looked for, in this order; the subject is the last resort.
+/// The claims that may give the label, in order of preference; the subject is the last resort.
 const LABELS: [&str; 3] = ["name", "email", "preferred_username"];
 
-/// Who the user is, and for how long that was said. The user is `(app, issuer, subject)` (T15), never the label.
+/// Who the user is, and how long the token says so. The user is `(app, issuer, subject)` (T15), never the label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserClaims {
     /// The configured issuer, byte for byte.
     pub issuer: String,
-    /// The issuer's id of the user, byte for byte; 1 to 255 characters, none that hides.
+    /// The issuer's id of the user, byte for byte; 1 to 255 characters, none of them hidden.
     pub subject: String,
     /// What pages call the user. Cleaned, 1 to 320 characters.
     pub label: String,
-    /// `exp`. The token is accepted for a minute longer.
+    /// The claim `exp`. The token is accepted for one minute longer.
     pub expires_at: Micros,
-    /// `iat`.
+    /// The claim `iat`; `None` when the token has none.
     pub issued_at: Option<Micros>,
 }
 
-/// The claim that is wrong. Nothing of the token is in any text.
+/// The claim that is wrong. No text contains anything from the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadUserClaim {
-    /// Not the configured issuer.
+    /// `iss` is missing or is not the configured issuer.
     #[error("its iss is missing or is not the app's identity provider")]
     Iss,
-    /// No subject, or one that cannot be kept as it is.
+    /// There is no subject, or one that cannot be kept as it is.
     #[error("its sub is missing, longer than 255 characters, or has characters that cannot be shown")]
     Sub,
-    /// For somebody else.
+    /// The token is meant for another audience.
     #[error("its aud is missing, malformed or does not contain the configured audience")]
     Aud,
-    /// It says not when it ends.
-    #[error("its exp is missing or no number")]
+    /// The token does not say when it expires.
+    #[error("its exp is missing or not a number")]
     Exp,
-    /// It has ended.
+    /// The token expired more than a minute ago.
     #[error("it has expired")]
     Expired,
-    /// It does not end.
+    /// The token lives longer than 366 days from now.
     #[error("its exp is more than a year ahead")]
     Endless,
-    /// Of the future.
+    /// `iat` is not a number, or more than a minute in the future.
     #[error("its iat is malformed or in the future")]
     Iat,
-    /// Not valid yet.
+    /// `nbf` is not a number, or more than a minute in the future.
     #[error("its nbf is malformed or in the future")]
     Nbf,
-    /// A logout or another event of that user, with the same issuer, audience and subject (RFC 8417).
+    /// The token reports a logout or another event of that user, with the same issuer, audience and subject (RFC 8417).
     #[error("it is a token about an event, not about a user")]
     Event,
 }
 
-/// Every check; what is left is who the user is.
+/// Checks every claim and returns who the user is.
 pub(crate) fn read(claims: &Value, idp: &IdentityProvider, now: Micros) -> Result<UserClaims, BadUserClaim> {
     ensure(text(claims, "iss") == Some(&idp.issuer), BadUserClaim::Iss)?;
     ensure(is_audience(claims.get("aud"), idp.audience.as_deref()), BadUserClaim::Aud)?;
@@ -93,12 +93,13 @@ fn text<'a>(claims: &'a Value, name: &str) -> Option<&'a str> {
     claims.get(name).and_then(Value::as_str)
 }
 
-/// Kept as it is or not at all: cleaning it could make two users one.
+/// Whether a subject can be kept as it is. It is never cleaned: cleaning could turn two users into one.
 fn is_subject(sub: &str) -> bool {
     !sub.trim().is_empty() && sub.chars().count() <= SUBJECT_MAX && clean::is_plain(sub)
 }
 
-/// One audience or a list (RFC 7519 section 4.1.3). Others may stand beside ours: an access token names userinfo too.
+/// Whether `aud`, one audience or a list (RFC 7519 section 4.1.3), contains ours. It may contain others too: an access
+/// token also names userinfo.
 fn is_audience(aud: Option<&Value>, ours: Option<&str>) -> bool {
     let named: Vec<&Value> = match aud {
         None => Vec::new(),
@@ -125,7 +126,7 @@ fn times(claims: &Value, now: Micros) -> Result<(Micros, Option<Micros>), BadUse
     Ok((micros(exp), iat.map(micros)))
 }
 
-/// Saturates: an `iat` far before the epoch is odd, not dangerous.
+/// Converts with saturation: an `iat` far before the epoch is odd, not dangerous.
 #[expect(clippy::cast_possible_truncation, reason = "saturation is meant")]
 fn micros(seconds: f64) -> Micros {
     Micros((seconds * 1e6) as i64)

@@ -1,11 +1,11 @@
-//! The token of an app's user: a JWT of the identity provider that the operator configured (S7).
+//! The token of an app's user: a JWT from the identity provider that the operator configured (S7).
 //!
-//! 1. The token is a signed JWT by an algorithm of ours.
-//! 2. The keys are those of the configured `jwks_url`, else those that the issuer's own metadata name.
-//! 3. The signature is by one of them.
-//! 4. The claims fit, now.
+//! 1. The token is a JWT signed with an accepted algorithm.
+//! 2. The keys come from the configured `jwks_url`, else from the key set that the issuer's own metadata name.
+//! 3. One of these keys verifies the signature.
+//! 4. The claims hold at this moment.
 //!
-//! Everything that is kept between calls is kept for the app alone (T73).
+//! Everything that is kept between calls is kept for each app separately (T73).
 
 use alter_core::{AppId, IdentityProvider, Micros};
 use alter_egress::Egress;
@@ -17,13 +17,14 @@ use crate::jws::{self, JwsRefused, Rules};
 use crate::user_claims::{self, BadUserClaim, UserClaims};
 use crate::{AppKeySets, JwksCache};
 
-/// Bytes of a token.
+/// Maximum length of a token, in bytes.
 const TOKEN_MAX: usize = 8192;
 
-/// An access token that is a JWT (RFC 9068) is a user token too, where its audience is the app's.
+/// Accepted kinds of JWT besides the plain one: an access token that is a JWT (RFC 9068) is a user token too if its
+/// audience is the app's.
 const KINDS: [&str; 1] = ["at+jwt"];
 
-/// Why it is not known who the user is: the token's fault, or nobody's who calls.
+/// Why the user is not known: the fault of the token, or one for which the caller is not to blame.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UserTokenRefused {
     /// The token is not believed. Another token may be.
@@ -34,19 +35,19 @@ pub enum UserTokenRefused {
     Unreachable(#[from] IdpUnreachable),
 }
 
-/// Why a user token is not believed. Nothing of the token is in any text.
+/// Why a user token is not believed. No text contains anything from the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadUserToken {
-    /// It is no JWT that we read.
+    /// The token is not a JWT that this crate reads.
     #[error("it is malformed ({0})")]
     Malformed(&'static str),
-    /// Its algorithm is none that we verify.
+    /// The token's algorithm is not one of those that this crate verifies.
     #[error("it is signed with an algorithm that is not accepted")]
     Algorithm,
-    /// No key of the issuer is the one that it names, or several are and it names none.
+    /// The issuer has no key of the name that the token gives, or has several keys and the token names none.
     #[error("its key is not one of the identity provider's")]
     Key,
-    /// The signature is another's.
+    /// The signature was not made with the issuer's key.
     #[error("its signature is wrong")]
     Signature,
     /// The signature holds, and a claim does not.
@@ -54,21 +55,22 @@ pub enum BadUserToken {
     Claim(#[from] BadUserClaim),
 }
 
-/// Why an identity provider cannot be asked. Its fault, or the operator's who configured it.
+/// Why an identity provider cannot be asked. The fault of the identity provider, or of the operator who configured it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IdpUnreachable {
-    /// Its metadata do not say where its keys are.
+    /// The metadata cannot be read or do not say where the keys are.
     #[error("the identity provider's metadata: {0}")]
     Metadata(#[from] DiscoveryError),
-    /// Its keys cannot be had.
+    /// The keys cannot be fetched or read.
     #[error("the identity provider's keys: {0}")]
     Keys(#[from] JwksError),
 }
 
-/// Verifies a user token and answers who the user is. There is no nonce: the app, not this server, asked for it.
+/// Verifies a user token and returns who the user is. There is no nonce, because the app and not this server asked for
+/// the token.
 ///
 /// # Errors
-/// [`UserTokenRefused`]: the user is nobody.
+/// [`UserTokenRefused`]; the user is then not known.
 pub async fn verify_user_token(
     cache: &JwksCache,
     egress: &Egress,
@@ -109,16 +111,16 @@ impl From<JwsRefused> for UserTokenRefused {
     }
 }
 
-/// What an identity provider has to show, asked now and not from memory.
+/// What an identity provider publishes, read now and not from the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdpFound {
-    /// Where its keys are.
+    /// Where its keys are: the configured URL, or the one in its metadata.
     pub jwks_url: String,
-    /// How many of them can verify a user token; 0 = none can be believed.
+    /// How many of its keys can verify a user token; with 0 no token can be believed.
     pub keys: usize,
 }
 
-/// Asks an identity provider for what every user token will need: for the operator, who configures or checks it.
+/// Asks an identity provider for what every user token will need. For operators who configure or check it.
 ///
 /// # Errors
 /// [`IdpUnreachable`].

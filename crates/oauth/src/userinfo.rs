@@ -1,5 +1,5 @@
-//! Asking the provider whose account a token opens (OpenID Connect Core section 5.3, or the endpoint that a provider
-//! has in its place).
+//! Asks the provider whose account a token opens, at the userinfo endpoint (OpenID Connect Core section 5.3) or at the
+//! endpoint that the provider has instead.
 
 use std::time::Duration;
 
@@ -14,37 +14,37 @@ use zeroize::Zeroizing;
 
 use crate::strict_json;
 
-/// For one answer, all of it.
+/// Time for one whole answer.
 const TOTAL: Duration = Duration::from_secs(15);
 
-/// Bytes of an answer.
+/// Cap on the body of an answer, in bytes.
 const BODY_MAX: usize = 256 * 1024;
 
-/// Token types for which a bearer header is not enough (RFC 9449, and drafts before it).
+/// Token types for which a bearer header is not enough (RFC 9449, and earlier drafts).
 const PROOF_TYPES: [&str; 3] = ["dpop", "pop", "mac"];
 
-/// Why nothing is known. Nothing of the answer is in any text.
+/// Why the account is not known. No text contains anything from the answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UserinfoError {
-    /// The recipe has no `userinfo_url`, or none that is a URL. The operator's fault.
+    /// The recipe has no `userinfo_url`, or one that is not a URL. The operator's fault.
     #[error("the provider's userinfo_url is missing or cannot be used")]
     NotConfigured,
-    /// The token needs a proof of possession that we do not make.
+    /// The token needs a proof of possession, which this client cannot make.
     #[error("the provider issued a token of a type that is not supported")]
     TokenType,
-    /// There was no whole answer.
+    /// No whole answer arrived.
     #[error("the provider's account information could not be fetched: {0}")]
     Egress(#[from] EgressError),
-    /// Another status than 200.
+    /// The provider answered with a status other than 200.
     #[error("the provider answered {0} when asked for the account")]
     Status(u16),
-    /// Not JSON (signed and encrypted answers are not read), or with duplicate members.
+    /// The answer is not JSON (signed and encrypted answers are not read), or has duplicate members.
     #[error("the provider's account information was not understood")]
     NotUnderstood,
 }
 
-/// Asks `userinfo_url`. The token goes into the header of the recipe's `api_auth`, whatever its type is called: providers
-/// that call it `bot`, `user` or nothing at all mean `Bearer`. It never is in the URL (T86).
+/// Asks `userinfo_url`. The token goes into the header that the recipe's `api_auth` names, whatever the token's type is
+/// called: providers that call it `bot`, `user` or nothing at all mean `Bearer`. The token is never in the URL (T86).
 ///
 /// # Errors
 /// [`UserinfoError`].
@@ -81,7 +81,7 @@ fn headers(recipe: &Recipe, access_token: &SecretString) -> Option<HeaderMap> {
     for (name, value) in &recipe.userinfo.headers {
         headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?);
     }
-    // Ours after the recipe's: none of them can be replaced.
+    // Our headers come after the recipe's, so that the recipe cannot replace them.
     let auth = &recipe.api_auth;
     let value = Zeroizing::new(auth.format.replacen("{token}", access_token.expose_secret(), 1));
     let mut value = HeaderValue::from_str(&value).ok()?;

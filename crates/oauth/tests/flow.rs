@@ -1,4 +1,4 @@
-//! Whole flows against a real provider on loopback, friendly and hostile.
+//! Whole flows against a real provider on loopback, both friendly and hostile.
 
 mod support;
 

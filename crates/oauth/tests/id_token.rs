@@ -1,5 +1,5 @@
-//! T24: the relying-party modules of the OpenID conformance suite that concern the id_token, by their names, against a
-//! provider that misbehaves in each of these ways. The control is the same flow without the fault.
+//! T24: the relying-party modules of the OpenID conformance suite that concern the id_token, under their own names,
+//! against a provider that misbehaves in each of these ways. The control is the same flow without the fault.
 
 mod support;
 
@@ -8,7 +8,7 @@ use alter_oauth::{BadClaim, IdTokenRefused, IdentityUnreadable, identity, userin
 use serde_json::json;
 use support::{Flow, World, now};
 
-/// What must come of a module.
+/// How a module must end.
 #[derive(Debug, PartialEq)]
 enum Verdict {
     Accepted,
@@ -37,7 +37,7 @@ fn fault(name: &'static str, fault: fn(&mut Switches), verdict: Verdict) -> Modu
     (name, fault, verdict)
 }
 
-/// Takes the fault away. The keys stay as they are: a key that comes back is one more rotation.
+/// Removes the fault. The keys stay as they are: going back to an old key would be one more rotation.
 fn mend(switches: &mut Switches) {
     *switches = Switches {
         auto_approve: true,
@@ -48,7 +48,7 @@ fn mend(switches: &mut Switches) {
     };
 }
 
-/// Runs each module between two controls, in a world of its own.
+/// Runs each module between two controls, in its own world.
 async fn run(modules: Vec<Module>) {
     for (name, set, expected) in modules {
         let world = World::new().await;
@@ -184,7 +184,7 @@ async fn t24_fapi2_alternate_alg_a_good_signature_by_an_algorithm_that_the_recip
     assert_eq!(verdict(world.sign_in().await), Verdict::Algorithm);
     world.recipe.id_token_algs = vec!["RS256".into()];
     assert_eq!(verdict(world.sign_in().await), Verdict::Accepted);
-    // The operator's mistake does not open the door either.
+    // A mistake in the operator's configuration does not open the door either.
     world.recipe.id_token_algs = vec!["HS256".into(), "none".into(), "RS256".into()];
     for fault in [IdTokenFault::Hs256WithPublicKey, IdTokenFault::AlgNone] {
         world.provider.set(|s| s.id_token = fault);
@@ -204,7 +204,7 @@ async fn t24_a_key_in_the_tokens_own_header_is_not_looked_at_and_crit_is_refused
     tokens.id_token = Some(world.provider.sign(json!({}), claims.clone()).into());
     assert_eq!(verdict(world.verify(&tokens, &flow.nonce, now()).await), Verdict::Accepted);
 
-    // The foreign provider's own keys, by every way in which a header can offer them.
+    // The foreign provider's own keys, offered in every way that a header allows.
     let jku = json!({"jku": evil.url("/jwks"), "x5u": evil.url("/cert"), "x5c": ["AAAA"]});
     tokens.id_token = Some(evil.sign(jku, claims.clone()).into());
     assert_eq!(verdict(world.verify(&tokens, &flow.nonce, now()).await), Verdict::Signature);
@@ -230,7 +230,7 @@ async fn oidcc_signing_key_rotation_reads_the_keys_again_and_a_flood_of_unknown_
         assert_eq!(verdict(world.sign_in().await), Verdict::Key);
     }
     assert_eq!(reads(), 2);
-    // A key that is known needs no reading, however wrong the signature.
+    // For a known key the key set is not read again, however wrong the signature is.
     world.provider.set(|s| s.id_token = IdTokenFault::ForeignKey);
     let flow = Flow::new(&["openid"]);
     let tokens = world.tokens(&flow).await.unwrap();
@@ -301,7 +301,7 @@ async fn key_sets_that_are_too_large_or_no_key_sets_verify_nothing() {
         world.provider.set(|s| s.jwks = Some(raw));
         assert!(matches!(world.sign_in().await, Err(IdTokenRefused::Keys(_))));
         world.provider.set(|s| s.jwks = None);
-        // Within the pause after a failure nothing is asked; after it the flow works.
+        // During the pause after a failure nothing is asked; after the pause the flow works.
         let flow = Flow::new(&["openid"]);
         let tokens = world.tokens(&flow).await.unwrap();
         assert!(world.verify(&tokens, &flow.nonce, now().plus_seconds(61)).await.is_ok());

@@ -1,4 +1,4 @@
-//! One provider, our client of it, and the steps of a flow, each by the function that the product calls.
+//! One provider, our client there, and the steps of a flow; each step calls the product's own function.
 #![allow(dead_code, reason = "every test file uses another part")]
 #![allow(clippy::unwrap_used, reason = "these are tests, although not marked as such")]
 
@@ -18,7 +18,7 @@ pub(crate) const CLIENT: &str = "client-1";
 pub(crate) const SECRET: &str = "s:e c/r+et";
 pub(crate) const CALLBACK: &str = "https://alter.example/oauth/callback/pc_1";
 
-/// The provider, and what the operator configured of it.
+/// The provider, and its configuration by the operator.
 pub(crate) struct World {
     pub(crate) provider: MockProvider,
     pub(crate) egress: Egress,
@@ -69,7 +69,7 @@ impl World {
         Self { provider, egress, recipe, keys: JwksCache::new(), app: AppId::new(&SystemRandom) }
     }
 
-    /// Sends the browser there, and answers the query with which it comes back.
+    /// Sends the browser to the provider, and returns the query with which it comes back.
     pub(crate) async fn browse(&self, flow: &Flow) -> String {
         let url = authorize_url(&AuthorizationRequest {
             recipe: &self.recipe,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Place, keys_of, signed, under};
 
-/// A place whose identity provider signs with RSA and shows an EC key beside it.
+/// A place whose identity provider signs with RSA and also publishes an EC key.
 async fn rsa_place() -> Place {
     let place = Place::new().await;
     place.mock.set(|s| s.id_token_alg = Alg::Rs256);

@@ -1,4 +1,4 @@
-//! T68 and T69: what a token must claim, now.
+//! T68 and T69: what a token must claim at the time of the check.
 
 use alter_core::{IdentityProvider, Micros};
 use alter_oauth::{BadUserClaim, BadUserToken, UserTokenRefused};
@@ -201,7 +201,7 @@ async fn t69_a_token_is_believed_until_a_minute_after_its_end_and_not_a_second_l
     place.verify_at(&early, start.plus_seconds(240)).await.expect("control: a minute before its beginning");
 }
 
-/// A place, and a runtime on which to ask it.
+/// A place, and a runtime to run it on.
 fn world() -> (tokio::runtime::Runtime, Place) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let place = runtime.block_on(Place::new());

@@ -1,4 +1,4 @@
-//! T66: the header names a key of the configured provider, and does nothing else.
+//! T66: the header only names a key of the configured identity provider.
 
 use alter_mock_provider::{KEY_HEADER, MockProvider, Raw};
 use alter_oauth::BadUserToken;
@@ -54,7 +54,7 @@ async fn t66_a_kid_twice_is_no_kid_in_the_header_and_two_keys_in_the_set() {
         let bad = place.refuse(&sign(header), header).await;
         assert_eq!(bad, BadUserToken::Malformed("its header"), "{header}");
     }
-    // Two keys of one name: the one that signed is found, and no third.
+    // Two keys have one name: the key that signed is found, and a third key is not accepted.
     let other = MockProvider::start().await;
     let (one, two) = (keys_of(&place.mock).await, keys_of(&other).await);
     let both = json!({ "keys": [two["keys"][0], one["keys"][0]] });
@@ -83,7 +83,7 @@ async fn t66_keys_that_the_header_brings_along_are_not_looked_at() {
         let iss = json!({ "iss": place.mock.issuer() });
         let forged = evil.user_token_with(USER, AUDIENCE, offer.clone(), iss);
         place.refuse(&forged, &offer.to_string()).await;
-        // The honest token may carry them: they are ignored, not believed.
+        // An honest token may carry these members: they are ignored, not believed.
         let honest = place.token(offer.clone(), Value::Null);
         place.verify(&honest).await.unwrap_or_else(|e| panic!("control: {offer}: {e}"));
     }

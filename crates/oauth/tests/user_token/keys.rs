@@ -1,4 +1,4 @@
-//! T67 and T20: getting the keys costs little, goes nowhere else, and ends.
+//! T67 and T20: fetching the keys costs little, goes to no other place, and ends.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn t67_addresses_inside_the_network_are_not_asked_for_keys() {
         "http://169.254.169.254/jwks",
         "ftp://169.254.169.254/jwks",
     ] {
-        // Named by the operator, as an issuer, and by a document that an evil provider serves.
+        // The URL comes from the operator, from an issuer, and from a document that an evil provider serves.
         let configured = IdentityProvider { jwks_url: Some(url.into()), ..place.idp.clone() };
         let fresh = AppId::new(&SystemRandom);
         let cause = unreachable(place.verify_as(fresh, &configured, &token, now()).await, url);
@@ -145,7 +145,7 @@ async fn t67_a_storm_of_unknown_kids_reads_the_keys_twice_and_hurts_no_sound_tok
     let seen = place.mock.seen();
     assert!(seen.jwks.len() <= 2, "{} reads", seen.jwks.len());
     assert_eq!(seen.discovery.len(), 1);
-    // A minute later one more is worth a look, and a rotation is found by it.
+    // A minute later one more unknown key is a reason to look, and the look finds a rotation.
     place.mock.set(|s| s.key_generation = 1);
     place.verify_at(&place.sound(), at.plus_seconds(61)).await.expect("control: a rotation");
     assert_eq!(place.mock.seen().jwks.len(), seen.jwks.len() + 1);

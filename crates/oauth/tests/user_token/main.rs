@@ -1,5 +1,5 @@
-//! User tokens against an identity provider that is the mock: T15, T65 to T69 and T73. Every attack stands beside the
-//! sound token that it was made from.
+//! User tokens, with the mock provider as identity provider: T15, T65 to T69 and T73. Each attack is tested beside the
+//! sound token from which it was made.
 #![allow(clippy::unwrap_used, reason = "these are tests, although not marked as such")]
 
 mod algorithms;
@@ -35,7 +35,7 @@ impl Place {
         Self { mock, egress: egress(), cache: JwksCache::new(), app: AppId::new(&SystemRandom), idp }
     }
 
-    /// A token that is in order, but for these changes.
+    /// A sound token with these changes.
     fn token(&self, header: Value, claims: Value) -> String {
         self.mock.user_token_with(USER, AUDIENCE, header, claims)
     }
@@ -62,13 +62,13 @@ impl Place {
         verify_user_token(&self.cache, &self.egress, app, idp, &token.into(), at).await
     }
 
-    /// The control: a sound token is believed.
+    /// The positive control: a sound token is believed.
     async fn control(&self, beside: &str) {
         let user = self.verify(&self.sound()).await;
         assert_eq!(user.unwrap_or_else(|e| panic!("control beside {beside}: {e}")).subject, USER);
     }
 
-    /// The token's own fault is found.
+    /// Expects that the token is refused by its own fault, and returns the fault.
     async fn refuse(&self, token: &str, why: &str) -> BadUserToken {
         match self.verify(token).await {
             Err(UserTokenRefused::Token(bad)) => bad,
@@ -90,7 +90,7 @@ fn now() -> Micros {
     SystemClock.now()
 }
 
-/// The key set, as anybody reads it.
+/// The key set as the provider publishes it.
 async fn keys_of(mock: &MockProvider) -> Value {
     let request = Request {
         method: http::Method::GET,
@@ -102,7 +102,7 @@ async fn keys_of(mock: &MockProvider) -> Value {
     serde_json::from_slice(&egress().send(request).await.unwrap().body).unwrap()
 }
 
-/// Whether nobody asked it for keys or metadata.
+/// Whether nobody asked this provider for keys or metadata.
 fn is_unasked(mock: &MockProvider) -> bool {
     let seen = mock.seen();
     seen.discovery.is_empty() && seen.jwks.is_empty() && seen.other.is_empty()
@@ -114,7 +114,7 @@ fn under(header: &Value, token: &str) -> String {
     format!("{}.{rest}", base64url(header.to_string().as_bytes()))
 }
 
-/// A header and claims, signed by whatever `sign` does.
+/// A header and claims, with the signature that `sign` makes.
 fn signed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let encode = |part: &Value| base64url(part.to_string().as_bytes());
     let message = format!("{}.{}", encode(header), encode(claims));

@@ -1,4 +1,4 @@
-//! T73 and T15: two apps, and what happens to one is nothing to the other, of the same identity provider too.
+//! T73 and T15: what happens to one app does not affect another, even one with the same identity provider.
 
 use alter_core::{AppId, IdentityProvider, SystemRandom};
 use alter_mock_provider::{MockProvider, Raw};
@@ -21,7 +21,7 @@ async fn t73_a_storm_on_one_app_does_not_keep_another_from_finding_a_rotation() 
     }
     place.mock.set(|s| s.key_generation = 1);
     let rotated = place.sound();
-    // The stormy app has spent its look for this minute; the quiet one has not.
+    // The busy app has used its one look of this minute; the quiet one has not.
     let verdict = place.verify_at(&rotated, at).await;
     assert!(matches!(verdict, Err(UserTokenRefused::Token(BadUserToken::Key))), "{verdict:?}");
     place.verify_as(other, &place.idp, &rotated, at).await.expect("the other app is not throttled");
@@ -48,13 +48,13 @@ async fn t73_a_failure_that_one_app_met_is_not_answered_to_another() {
 async fn t73_keys_and_metadata_that_one_app_was_given_verify_nothing_for_another() {
     let (place, other, at) = (Place::new().await, other_app(), now());
     let evil = MockProvider::start().await;
-    // One app's operator points the issuer's name at his own keys: they are his app's alone.
+    // One app's operator gives the issuer's name other keys: they count for this app only.
     let own = IdentityProvider { jwks_url: Some(evil.url("/jwks")), ..place.idp.clone() };
     let forged = evil.user_token_with(USER, AUDIENCE, Value::Null, json!({ "iss": place.mock.issuer() }));
     place.verify_as(place.app, &own, &forged, at).await.expect("control: what he asked for");
     let verdict = place.verify_as(other, &place.idp, &forged, at).await;
     assert!(matches!(verdict, Err(UserTokenRefused::Token(BadUserToken::Signature))), "{verdict:?}");
-    // The same by one URL: the set is another one when the other app reads it.
+    // The same with one URL: its key set has changed when the other app reads it.
     let poisoned = json!({ "keys": super::keys_of(&evil).await["keys"] });
     let (shared, quiet) = (Place::new().await, other_app());
     shared.mock.set(|s| s.jwks = Some(Raw::json(200, &poisoned)));
