@@ -1,4 +1,4 @@
-//! The providers that ship with the program.
+//! The recipes that ship with the program.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -31,14 +31,14 @@ const BUILTIN: [&str; 20] = [
     include_str!("../catalog/zoom.toml"),
 ];
 
-/// Recipes by id.
+/// A set of recipes by provider id.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     recipes: BTreeMap<String, Recipe>,
 }
 
 impl Catalog {
-    /// The recipes compiled into the program, parsed once.
+    /// Returns the recipes compiled into the program, parsed once.
     pub fn builtin() -> &'static Self {
         static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
             let parsed =
@@ -48,12 +48,12 @@ impl Catalog {
         &CATALOG
     }
 
-    /// The recipe of a provider, by its id.
+    /// Returns the recipe of a provider.
     pub fn get(&self, id: &str) -> Option<&Recipe> {
         self.recipes.get(id)
     }
 
-    /// All recipes, by id.
+    /// Returns all recipes, sorted by id.
     pub fn iter(&self) -> impl Iterator<Item = &Recipe> {
         self.recipes.values()
     }
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn every_scope_asked_for_by_default_has_words() {
         for recipe in Catalog::builtin().iter() {
-            // Notion has no scopes at all.
+            // Notion has neither: it has no scopes at all.
             assert_eq!(recipe.default_scopes.is_empty(), recipe.scopes.is_empty(), "{}", recipe.id);
             for scope in &recipe.default_scopes {
                 assert!(recipe.scopes.contains_key(scope), "{}: {scope}", recipe.id);

@@ -1,12 +1,12 @@
-//! What can be wrong with a recipe, said to the person who wrote it.
+//! What can be wrong with a recipe, in words for the person who wrote it.
 
 use std::fmt;
 
-/// Why a text is no usable recipe. Shown to operators as it is.
+/// Why a text is not a usable recipe. Operators see these texts unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecipeError {
-    /// Not TOML, an unknown or missing key, or a value of the wrong type.
+    /// The text is not TOML, a key is unknown or missing, or a value has the wrong type.
     #[error("line {line}: {message}")]
     Toml {
         /// Counted from 1.
@@ -14,12 +14,12 @@ pub enum RecipeError {
         /// One line, naming the key.
         message: String,
     },
-    /// Well formed, but the values cannot work or are not safe. All problems at once.
+    /// The text is well formed, but values cannot work or are not safe. Holds all problems at once.
     #[error("{}", list(.0))]
     Invalid(Vec<Problem>),
 }
 
-/// One thing to change.
+/// One problem that the operator has to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The key, with its table: `identity.subject`, `api_hosts[2]`.

@@ -1,9 +1,10 @@
-//! Entries of `api_hosts`: the list that decides where a credential may go, so that nothing vague may be on it (T81).
+//! Entries of `api_hosts`. This list decides where a credential may go, so nothing vague may be on it (T81).
 
-/// Checks one entry: a host as a parsed URL spells it, optionally `:port`, or `.example.com` for any host below.
+/// Checks one entry: a host as a parsed URL spells it, optionally with `:port`, or `.example.com` for any host below
+/// example.com.
 ///
 /// # Errors
-/// What is wrong and what to write instead.
+/// A sentence that says what is wrong and what to write instead.
 pub(crate) fn check(entry: &str) -> Result<(), String> {
     if let Some(mistake) = common_mistake(entry) {
         return Err(mistake.into());
@@ -23,7 +24,7 @@ fn common_mistake(entry: &str) -> Option<&'static str> {
         return Some("is empty; write a host, like `api.example.com`");
     }
     if entry.contains("://") || entry.contains('/') {
-        return Some("is a URL; write the host alone, like `api.example.com`");
+        return Some("is a URL; write only the host, like `api.example.com`");
     }
     if entry.contains('*') {
         return Some("wildcards are not supported; `.example.com` stands for any host below example.com");
@@ -40,7 +41,7 @@ fn common_mistake(entry: &str) -> Option<&'static str> {
     None
 }
 
-/// The port, if there is one; the colons inside `[::1]` are none.
+/// Splits off the port, if there is one; the colons inside `[::1]` do not start a port.
 fn split_port(entry: &str) -> (&str, Option<&str>) {
     match entry.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -65,7 +66,7 @@ fn check_parent(parent: &str) -> Result<(), String> {
     }
 }
 
-/// The same parser that will read the URL must spell the host the same way.
+/// Checks that the parser that will later read the URL spells the host in the same way.
 fn check_exact(host: &str) -> Result<(), String> {
     let parsed = url::Url::parse(&format!("https://{host}/"));
     let same = parsed.is_ok_and(|url| url.host_str() == Some(host));

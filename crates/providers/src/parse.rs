@@ -4,17 +4,17 @@ use alter_core::recipe::Recipe;
 
 use crate::{RecipeError, validate};
 
-/// Reads one recipe. Unknown keys are refused: a misspelt `pkce` must not pass for a choice.
+/// Reads one recipe. Unknown keys are refused: a misspelt `pkce` must not go unnoticed.
 ///
 /// # Errors
-/// [`RecipeError::Toml`] with the line, [`RecipeError::Invalid`] with every field that cannot work.
+/// [`RecipeError::Toml`] with the line; [`RecipeError::Invalid`] with every field that cannot work.
 pub fn parse(text: &str) -> Result<Recipe, RecipeError> {
     let recipe: Recipe = toml::from_str(text).map_err(|error| located(text, &error))?;
     validate(&recipe)?;
     Ok(recipe)
 }
 
-/// A missing key has no place of its own; the parser points at the start of its table.
+/// Adds the line to an error. For a missing key the parser points at the start of its table.
 fn located(text: &str, error: &toml::de::Error) -> RecipeError {
     let offset = error.span().map_or(0, |span| span.start).min(text.len());
     let line = text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -1,11 +1,11 @@
-//! Placeholders of hosts: what an operator fills when a provider is configured.
+//! Placeholders in hosts, which the operator fills when a provider is configured.
 
 use alter_core::recipe::Recipe;
 
 use crate::findings::{Findings, is_name};
 use crate::requests::with_client;
 
-/// The recipe with every placeholder filled; `None` where it has none or one cannot be filled.
+/// Returns the recipe with every placeholder filled; `None` when it has none, or one cannot be filled.
 pub(crate) fn filled_with(recipe: &Recipe, value: &str) -> Option<Recipe> {
     let mut filled = recipe.clone();
     let names: Vec<String> = recipe.parameters.keys().cloned().collect();
@@ -13,7 +13,8 @@ pub(crate) fn filled_with(recipe: &Recipe, value: &str) -> Option<Recipe> {
     (!names.is_empty()).then_some(filled)
 }
 
-/// Whoever fills a placeholder chooses one label below a domain that the recipe names, and nothing more (T81).
+/// Checks the placeholders. The operator who fills one chooses only one label below a domain that the recipe names
+/// (T81).
 pub(crate) fn placeholders(recipe: &Recipe, found: &mut Findings) {
     let urls = [
         ("authorize_url", Some(&recipe.authorize_url)),
@@ -24,7 +25,7 @@ pub(crate) fn placeholders(recipe: &Recipe, found: &mut Findings) {
         ("refresh.url", recipe.refresh.url.as_ref()),
     ];
     for (field, url) in urls.into_iter().filter_map(|(field, url)| Some((field, url?))) {
-        // Our own placeholder, filled when it is used; only in the path.
+        // `{client_id}` is our own placeholder, filled when the URL is used, and allowed only in the path.
         let url = if field == "revoke.url" { with_client(url) } else { url.clone() };
         let rest = url.strip_prefix("https://").unwrap_or(&url);
         found.check(field, placed(recipe, rest));
@@ -37,14 +38,15 @@ pub(crate) fn placeholders(recipe: &Recipe, found: &mut Findings) {
         found.need(&field, is_name(name) && name != "client_id", "is not a parameter name, like `shop`");
         let says =
             !parameter.description.trim().is_empty() && !parameter.description.chars().any(char::is_control);
-        found.need(&field, says, "must say in words what the operator has to give");
+        found.need(&field, says, "needs a `description` of what the operator must provide");
         let mut example = recipe.clone();
         found.need(
             &field,
             example.fill(name, &parameter.example).is_ok(),
-            "needs an example that is a host label",
+            "needs an `example` that is a host label",
         );
-        found.need(&field, example != *recipe && uses(recipe, name), "stands in no URL; remove it");
+        let used = example != *recipe && uses(recipe, name);
+        found.need(&field, used, "is used in neither `authorize_url` nor `token_url`; remove it");
     }
 }
 
@@ -52,7 +54,8 @@ fn uses(recipe: &Recipe, name: &str) -> bool {
     recipe.token_url.contains(&format!("{{{name}}}")) || recipe.authorize_url.contains(&format!("{{{name}}}"))
 }
 
-/// No braces, or one declared placeholder that is the whole first label of a host with two more.
+/// Checks that the text has no braces, or one declared placeholder that is the whole first label of a host with at
+/// least two more labels.
 fn placed(recipe: &Recipe, text: &str) -> Result<(), String> {
     if !text.contains(['{', '}']) {
         return Ok(());

@@ -1,11 +1,11 @@
-//! What our client sends besides the standards' requests: extra parameters, headers, bodies, revocations.
+//! Checks what a recipe adds to the standards' requests: extra parameters, headers, bodies, revocations.
 
 use alter_core::recipe::{ClientAuth, Recipe, RevokeAuth, UserinfoMethod};
 
 use crate::findings::{Findings, OWN_PARAMETERS, is_name};
 use crate::urls::endpoint;
 
-/// Headers that are ours or the connection's.
+/// Headers that a recipe must not set: our client or the connection sets them.
 const OWN_HEADERS: [&str; 12] = [
     "accept",
     "authorization",
@@ -21,7 +21,7 @@ const OWN_HEADERS: [&str; 12] = [
     "user-agent",
 ];
 
-/// What the client sends by itself besides the standard's: extra parameters, headers, bodies.
+/// Checks the extra parameters, headers and bodies.
 pub(crate) fn requests(recipe: &Recipe, found: &mut Findings) {
     for (name, value) in &recipe.token_params {
         let field = format!("token_params.{name}");
@@ -36,12 +36,12 @@ pub(crate) fn requests(recipe: &Recipe, found: &mut Findings) {
         let free = is_name(name)
             && !name.bytes().any(|b| b.is_ascii_uppercase())
             && !OWN_HEADERS.contains(&name.as_str());
-        found.need(&field, free, "must be a header of the provider's own, in lower case");
+        found.need(&field, free, "must be one of the provider's own headers, in lower case");
         let plain = value.bytes().all(|b| (0x20..0x7f).contains(&b)) && !value.contains("{token}");
-        found.need(&field, plain, "must be printable ASCII, and never the token");
+        found.need(&field, plain, "must be printable ASCII and must not contain `{token}`");
     }
     let body_fits = recipe.userinfo.body.is_none() || recipe.userinfo.method == UserinfoMethod::Post;
-    found.need("userinfo.body", body_fits, "is sent with `method = \"post\"` alone");
+    found.need("userinfo.body", body_fits, "is sent only with `method = \"post\"`");
     let auth = &recipe.api_auth;
     let lower = auth.header.to_ascii_lowercase();
     let header_fits =
@@ -59,14 +59,14 @@ pub(crate) fn requests(recipe: &Recipe, found: &mut Findings) {
         .chain(&recipe.userinfo_url)
         .chain(&recipe.revoke_url);
     let in_url = urls.chain(recipe.revoke.iter().map(|r| &r.url)).any(|url| url.contains("{token}"));
-    found.need("api_auth", !in_url, "a token never goes into a URL, where logs keep it");
+    found.need("api_auth", !in_url, "must not put the token into a URL: logs keep URLs");
 }
 
 pub(crate) fn revocation(recipe: &Recipe, found: &mut Findings) {
     let Some(revoke) = &recipe.revoke else { return };
-    found.need("revoke", recipe.revoke_url.is_none(), "and `revoke_url` say the same twice; keep one");
+    found.need("revoke", recipe.revoke_url.is_none(), "repeats `revoke_url`; keep one of the two");
     found.check("revoke.url", endpoint(&with_client(&revoke.url)).map(drop));
-    // Basic alone keeps our id out of the body.
+    // Only Basic keeps our client's id out of the body.
     let sends_client_id = revoke.auth == RevokeAuth::Client
         && revoke.client_auth.unwrap_or(recipe.client_auth) != ClientAuth::Basic;
     let named = revoke.token_field.is_empty() || is_name(&revoke.token_field);
@@ -77,14 +77,14 @@ pub(crate) fn revocation(recipe: &Recipe, found: &mut Findings) {
         found.need(&format!("revoke.params.{name}"), is_name(name) && !taken, "is not a free parameter name");
         let rest = value.replace("{client_id}", "").replace("{subject}", "");
         let plain = !rest.contains(['{', '}']) && !rest.chars().any(char::is_control);
-        found.need(&format!("revoke.params.{name}"), plain, "may hold `{client_id}` and `{subject}` alone");
+        found.need(&format!("revoke.params.{name}"), plain, "may hold only `{client_id}` and `{subject}`");
     }
     let names_it =
         !revoke.token_field.is_empty() || revoke.auth == RevokeAuth::Token || !revoke.params.is_empty();
-    found.need("revoke.token_field", names_it, "is needed: nothing else says what to end");
+    found.need("revoke.token_field", names_it, "is needed: nothing else says which token to end");
 }
 
-/// The URL with our client's id where its place is: in the path, never in the host.
+/// Returns the URL with a client id in place of `{client_id}`: in the path, never in the host.
 pub(crate) fn with_client(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     match rest.split_once('/') {

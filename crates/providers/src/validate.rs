@@ -1,5 +1,5 @@
-//! The rules that a recipe's values must keep. They are written for operators' own files as much as for ours: each
-//! message says what to write instead.
+//! The rules for a recipe's values. They serve operators' own files as much as the catalog: each message says what to
+//! write instead.
 
 use alter_core::recipe::{IdentitySource, Recipe};
 
@@ -10,11 +10,11 @@ use crate::placeholders::{filled_with, placeholders};
 use crate::requests::{requests, revocation};
 use crate::urls::{endpoint, issuer_in_path, issuer_url};
 
-/// Signatures only: never `none`, never a MAC keyed with something a provider's client also knows.
+/// Signature algorithms only: never `none`, and never a MAC, whose key the provider's clients know too.
 const SIGNATURES: [&str; 10] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 
-/// Checks a recipe's values, wherever it came from.
+/// Checks a recipe's values, whether it comes from the catalog or from an operator.
 ///
 /// # Errors
 /// [`RecipeError::Invalid`] with every problem found.
@@ -105,7 +105,7 @@ fn issuers(recipe: &Recipe, found: &mut Findings) {
         found.need(
             "issuer_template",
             holds_once,
-            "must contain `{tenant}` once, where the tenant's id stands",
+            "must contain `{tenant}` once, in the place of the tenant's id",
         );
         found.check("issuer_template", issuer_in_path(template));
     }
@@ -148,13 +148,13 @@ fn scopes(recipe: &Recipe, found: &mut Findings) {
         found.check(&field, check_scope(scope, separator));
         let words = &known.description;
         let fits = !words.trim().is_empty() && !words.chars().any(char::is_control);
-        found.need(&field, fits, "must say in words what the scope allows");
+        found.need(&field, fits, "needs a description of what the scope allows");
         let requires = known.requires.iter().all(|other| other != scope && recipe.scopes.contains_key(other));
         found.need(&field, requires, "requires a scope that `scopes` does not have");
     }
 }
 
-/// `scope-token` of RFC 6749 section 3.3, and one scope at a time.
+/// Checks that the text is one `scope-token` of RFC 6749 section 3.3.
 fn check_scope(scope: &str, separator: &str) -> Result<(), String> {
     let token = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
     if scope.is_empty() || !scope.bytes().all(token) {
@@ -229,7 +229,8 @@ fn identity(recipe: &Recipe, found: &mut Findings) {
     }
 }
 
-/// RFC 6901 section 3: `/name`, `/outer/inner`, with `~` only as `~0` or `~1`. The whole document is no value.
+/// Checks a JSON pointer (RFC 6901 section 3): `/name`, `/outer/inner`, with `~` only as `~0` or `~1`. The empty
+/// pointer, which means the whole document, is refused.
 fn pointer(path: &str) -> Result<(), String> {
     let escapes = path.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if path.len() > 1 && path.starts_with('/') && escapes {

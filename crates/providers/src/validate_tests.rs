@@ -1,4 +1,4 @@
-//! Each rule: a value that breaks it is refused under its field's name, beside one that keeps it.
+//! For each rule: a value that breaks the rule is refused under the name of its field, and one that keeps it passes.
 
 use super::*;
 use crate::parse;
@@ -40,7 +40,7 @@ fn fields(text: &str) -> Vec<String> {
     }
 }
 
-/// Replaces one line of the good recipe and names the fields found wrong.
+/// Replaces one line of the good recipe and returns the fields found wrong.
 fn changed(from: &str, to: &str) -> Vec<String> {
     assert!(GOOD.contains(from), "{from}");
     fields(&GOOD.replace(from, to))

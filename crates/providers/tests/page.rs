@@ -1,4 +1,4 @@
-//! `docs/reference/catalog.md` names every field and shows every provider, or these tests are red.
+//! These tests fail unless `docs/reference/catalog.md` names every field and shows every provider.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -18,7 +18,7 @@ fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).expect("JSON").as_str().expect("a word").to_owned()
 }
 
-/// How it differs from RFC 6749 with PKCE, Basic and an OpenID Connect account.
+/// How a provider differs from RFC 6749 with PKCE, Basic and an OpenID Connect account.
 fn quirks(recipe: &Recipe) -> String {
     let scopes = recipe.scope_separator != " " || recipe.scope_parameter != "scope";
     let all = [

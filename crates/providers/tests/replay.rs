@@ -1,4 +1,4 @@
-//! Every recipe against a token response copied from its provider's documentation (`replay/<id>.json`): the paths in
+//! Applies every recipe to a token response copied from the provider's documentation (`replay/<id>.json`): the paths in
 //! the recipe must lead to what a reader of the documentation would expect. The OAuth client replays the same files.
 
 use alter_core::IdentitySource;
@@ -52,7 +52,7 @@ fn the_recipe_finds_the_tokens_where_the_documentation_shows_them() {
         ] {
             assert_eq!(text(body, path), text(expect, field), "{}: {path}", recipe.id);
         }
-        // Where the answer names none, what was asked for was granted.
+        // An answer that names no scopes granted what was asked for.
         let split: Option<Vec<&str>> = match body.pointer(&recipe.token.scope) {
             Some(Value::String(scopes)) => {
                 let delimiter = |letter| recipe.granted_scope_delimiters.contains(letter);
