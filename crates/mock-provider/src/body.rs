@@ -9,16 +9,16 @@ use axum::body::{Body, Bytes};
 use hyper::body::Frame;
 use tokio::time::{Instant, Sleep};
 
-/// What the endless body repeats, 64 KiB at a time.
+/// The piece that a huge body repeats: 64 KiB.
 const FILLER: Bytes = Bytes::from_static(&[b'a'; 64 * 1024]);
 
-/// Long enough for the first half to be flushed before the connection breaks.
+/// Pause before the connection breaks, long enough to flush the first half of the body.
 const BEFORE_BREAK: Duration = Duration::from_millis(20);
 
-/// Between two bytes of a trickle.
+/// Pause between two bytes of a trickle.
 const TRICKLE: Duration = Duration::from_millis(100);
 
-/// Pieces with a pause before each but the first, and at the end perhaps a break.
+/// A body in pieces, with a pause before each piece but the first; at its end the connection may break.
 struct Paced {
     pieces: VecDeque<Bytes>,
     pause: Duration,
@@ -61,20 +61,20 @@ impl hyper::body::Body for Paced {
     }
 }
 
-/// The first half of `whole`, then the connection breaks.
+/// Sends the first half of `whole`, then the connection breaks.
 pub(crate) fn broken(whole: &Bytes) -> Body {
     Paced::body([whole.slice(..whole.len() / 2)].into(), BEFORE_BREAK, true)
 }
 
-/// `whole`, ten bytes a second.
+/// Sends `whole` at ten bytes a second.
 pub(crate) fn trickle(whole: &Bytes) -> Body {
     let bytes = (0..whole.len()).map(|at| whole.slice(at..=at)).collect();
     Paced::body(bytes, TRICKLE, false)
 }
 
-/// A JSON object of about `bytes` bytes whose only member is one long string.
+/// Sends a JSON object of about `bytes` bytes whose only member is one long string.
 ///
-/// The filler is shared, so that a gigabyte costs us nothing.
+/// All pieces share one filler, so that a gigabyte costs almost no memory.
 pub(crate) fn huge(bytes: usize) -> Body {
     let mut pieces = VecDeque::from([Bytes::from_static(br#"{"access_token":""#)]);
     pieces.extend(std::iter::repeat_n(FILLER, bytes / FILLER.len()));

@@ -9,7 +9,7 @@ use crate::random_name::random_name;
 /// Seconds for which a code may be redeemed.
 const CODE_LIFE_S: i64 = 60;
 
-/// Seconds for which a consent page may wait for its answer.
+/// Seconds for which a consent page waits for a decision.
 const PAGE_LIFE_S: i64 = 600;
 
 /// A checked authorization request.
@@ -38,7 +38,7 @@ pub(crate) struct Code {
     pub(crate) request: AuthRequest,
     pub(crate) sub: String,
     expires_at: i64,
-    /// The grant made from it; a second use ends that grant (RFC 6749 section 4.1.2).
+    /// The grant made from this code; a second use of the code ends the grant (RFC 6749 section 4.1.2).
     grant: Option<u64>,
 }
 
@@ -56,7 +56,7 @@ struct Refresh {
     used_at: Option<i64>,
 }
 
-/// A pair as issued. The refresh token is `None` where the old one stays.
+/// Newly issued tokens. The refresh token is `None` if none is issued or the old one stays.
 pub(crate) struct Issued {
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
@@ -74,7 +74,7 @@ pub(crate) struct Grants {
 
 impl Grants {
     pub(crate) fn issue_code(&mut self, request: AuthRequest, sub: &str, now: i64) -> String {
-        // A minute past its end a code is forgotten; until then a second use is recognised.
+        // A code is forgotten a minute after it expired; until then a second use is recognised.
         self.codes.retain(|_, code| now <= code.expires_at + CODE_LIFE_S);
         let code = random_name("mock_code_");
         let expires_at = now + CODE_LIFE_S;
@@ -82,7 +82,7 @@ impl Grants {
         code
     }
 
-    /// The code, if it is still good. A used one ends the grant that was made from it.
+    /// Returns the code if it is still good. Finding a used code ends the grant that was made from it.
     pub(crate) fn find_code(&mut self, code: &str, now: i64) -> Option<Code> {
         let known = self.codes.get(code)?;
         if let Some(grant) = known.grant {
@@ -117,7 +117,7 @@ impl Grants {
         Issued { access_token, refresh_token }
     }
 
-    /// Uses a refresh token of this client, by the rules of `mode`. `None`: `invalid_grant`.
+    /// Uses a refresh token of this client, by the rules of `mode`. `None` means `invalid_grant`.
     pub(crate) fn use_refresh(
         &mut self,
         token: &str,
@@ -145,13 +145,13 @@ impl Grants {
         allowed.then(|| known.held.clone())
     }
 
-    /// Who a live access token speaks for.
+    /// Returns what a live access token stands for.
     pub(crate) fn find_access(&self, token: &str, now: i64) -> Option<Held> {
         let (held, expires_at) = self.access.get(token)?;
         (now < *expires_at && !self.revoked.contains(&held.grant)).then(|| held.clone())
     }
 
-    /// Ends the grant of either kind of token, where it is this client's (RFC 7009 section 2.1).
+    /// Ends the grant of an access or refresh token if it belongs to this client (RFC 7009 section 2.1).
     pub(crate) fn revoke(&mut self, token: &str, client_id: &str) {
         let held = self.refresh.get(token).map(|known| &known.held);
         let held = held.or(self.access.get(token).map(|(held, _)| held));

@@ -11,10 +11,10 @@ use crate::users::User;
 /// Seconds for which an id_token is valid.
 const LIFE_S: i64 = 3600;
 
-/// Seconds by which the wrongly dated ones are off: past any leeway.
+/// Seconds by which a wrongly dated id_token is off: more than any leeway.
 const FAR_S: i64 = 7200;
 
-/// The id_token for this client and user, or `None` where the fault is that there is none.
+/// Makes the id_token for this client and user; `None` if the switched fault is that there is none.
 pub(crate) fn id_token(
     inner: &Inner,
     switches: &Switches,
@@ -79,7 +79,7 @@ fn wrong_header(fault: &IdTokenFault) -> Value {
     }
 }
 
-/// Changes the first character of the signature: all of its bits count, unlike those of the last.
+/// Changes the first character of the signature: all its bits count, unlike those of the last character.
 fn spoil_signature(token: &str) -> String {
     let (message, signature) = token.rsplit_once('.').expect("a JWT has two dots");
     let changed = if signature.starts_with('A') { 'B' } else { 'A' };

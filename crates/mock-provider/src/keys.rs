@@ -1,4 +1,4 @@
-//! Signing keys by generation, the key set that shows them, and JWTs good and bad.
+//! Signing keys by generation, the key set that publishes them, and good and bad JWTs.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 
 use crate::quirks::Alg;
 
-/// The pseudo header of [`crate::MockProvider::sign`] that chooses the key; it never reaches the token.
-/// The only value with a meaning is `"foreign"`: a key that no key set of ours holds.
+/// The pseudo header of [`crate::MockProvider::sign`] that chooses the key; it never gets into the token.
+/// The only value with a meaning is `"foreign"`: a key that is in no key set of this provider.
 pub const KEY_HEADER: &str = "mock:key";
 
-/// The generation under which the foreign keys are kept; never shown in a key set.
+/// The generation under which the foreign keys are kept; never published in a key set.
 const FOREIGN: u32 = u32::MAX;
 
-/// One generation: an ES256 key, and an RSA key once somebody needs it.
+/// One generation: an ES256 key, and an RSA key once it is needed.
 struct Generation {
     ec: EcdsaKeyPair,
     rsa: OnceCell<RsaKeyPair>,
@@ -84,7 +84,7 @@ impl Generation {
     }
 }
 
-/// The value of the first DER element, and what follows it. For keys that we made ourselves only.
+/// Returns the value of the first DER element, and what follows it. Only for keys that this crate made.
 fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
     let first = usize::from(der[1]);
     let (start, length) = if first < 0x80 {
@@ -96,7 +96,7 @@ fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
     der[start..].split_at(length)
 }
 
-/// All keys of one provider, made when first used.
+/// All keys of one provider, made at first use.
 #[derive(Default)]
 pub(crate) struct Keys(BTreeMap<u32, Generation>);
 
@@ -109,7 +109,8 @@ impl Keys {
         self.generation(generation).public_pem(alg)
     }
 
-    /// The key set. An RSA key shows when RS256 is switched on or has been used in that generation.
+    /// Returns the key set. It contains a generation's RSA key if RS256 is switched on or was used in that
+    /// generation.
     pub(crate) fn jwks(&mut self, generations: RangeInclusive<u32>, alg: Alg) -> Value {
         let mut keys = Vec::new();
         for number in generations {
@@ -167,7 +168,8 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     aws_lc_rs::hmac::sign(&key, message).as_ref().to_vec()
 }
 
-/// Puts the members of `over` into the object `base`; null removes. Anything but an object does nothing.
+/// Puts the members of `over` into the object `base`; a null removes a member. Values other than objects do
+/// nothing.
 pub(crate) fn merge(base: &mut Value, over: &Value) {
     if let (Some(base), Some(over)) = (base.as_object_mut(), over.as_object()) {
         for (name, value) in over {

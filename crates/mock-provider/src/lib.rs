@@ -1,16 +1,16 @@
 //! A real OAuth 2.0 / OpenID Connect provider with a small API, for `alter demo` and for tests.
 //!
-//! It is friendly as it starts ("Acme Notes", a page with two buttons) and becomes hostile by
-//! [`Switches`], which may be changed while it runs. Every instance listens on its own loopback port,
-//! keeps everything in memory, and ends when its [`MockProvider`] is dropped.
+//! It starts friendly ("Acme Notes", a page with two buttons). [`Switches`], which may be changed while
+//! it runs, make it hostile. Every instance listens on its own loopback port, keeps everything in
+//! memory, and ends when its [`MockProvider`] is dropped.
 //!
-//! What lives here: the listener (`accept`), what the provider knows (`state`, `grants`, `users`), its
-//! keys and tokens (`keys`, `id_token`), its pages (`page`), one file per endpoint (`routes`), the
-//! switches with their positions (`quirks`) and the record of what arrived (`seen`). What does not: any
-//! rule of the product; this crate imports nothing of ours, so that a test of ours never agrees with
+//! Here: the listener (`accept`), the provider's state (`state`, `grants`, `users`), its keys and tokens
+//! (`keys`, `id_token`), its pages (`page`), one file per endpoint (`routes`), the switches with their
+//! positions (`switches`, `quirks`) and the record of what arrived (`seen`). Not here: any rule of the
+//! product. This crate imports none of the product's crates, so that no test compares the product with
 //! itself.
 //!
-//! To add a quirk: a documented field in [`Switches`], the line in the endpoint that obeys it, and a
+//! To add a quirk: add a documented field to [`Switches`], the line in the endpoint that obeys it, and a
 //! test in `tests/` that shows both positions of the switch.
 
 mod accept;

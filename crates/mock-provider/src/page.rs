@@ -5,7 +5,7 @@ use crate::users::User;
 
 const CSS: &str = include_str!("page.css");
 
-/// Says that nothing here is real; on every page.
+/// Shown on every page: nothing here is real.
 const NOTE: &str =
     "Acme Notes is a demo provider. It runs on this machine, and its people and notes are made up.";
 
@@ -14,7 +14,7 @@ pub(crate) fn consent(request: &AuthRequest, request_id: &str, users: &[User]) -
     shell("Allow access?", &form(request, request_id, users))
 }
 
-/// The consent page's own content: heading, scopes, and the form with `#approve` and `#deny`.
+/// The content of the consent page: heading, scopes, and the form with `#approve` and `#deny`.
 pub(crate) fn form(request: &AuthRequest, request_id: &str, users: &[User]) -> String {
     let scopes: String = request
         .scope
@@ -53,7 +53,7 @@ pub(crate) fn form(request: &AuthRequest, request_id: &str, users: &[User]) -> S
     )
 }
 
-/// A request that must not lead to a redirect (RFC 6749 section 4.1.2.1).
+/// The page for a request that must not lead to a redirect (RFC 6749 section 4.1.2.1).
 pub(crate) fn error(what: &str) -> String {
     let content = format!(
         r#"<h1>This request cannot be answered</h1><p id="error">{}</p>
@@ -63,7 +63,7 @@ pub(crate) fn error(what: &str) -> String {
     shell("Request refused", &content)
 }
 
-/// What is at `/`.
+/// The page at `/`.
 pub(crate) fn front(issuer: &str) -> String {
     let content = format!(
         r#"<h1>Notes for everyone, kept nowhere</h1>
@@ -74,7 +74,8 @@ pub(crate) fn front(issuer: &str) -> String {
     shell("Acme Notes", &content)
 }
 
-/// The OAuth 2.0 Form Post Response Mode: a form that sends itself, with a button where scripts are off.
+/// The OAuth 2.0 Form Post Response Mode: a form that submits itself, with a button for when scripts are
+/// off.
 pub(crate) fn form_post(redirect_uri: &str, fields: &[(String, String)]) -> String {
     let inputs: String = fields
         .iter()

@@ -1,4 +1,4 @@
-//! The handle on a running provider: start, configure, observe, sign, stop.
+//! The handle to a running provider: start, configure, observe, sign, stop.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -26,19 +26,19 @@ pub struct MockProvider {
 }
 
 impl MockProvider {
-    /// Starts on a free port of 127.0.0.1. Needs a tokio runtime, on which the server then lives.
+    /// Starts on a free port of 127.0.0.1. Needs a tokio runtime, on which the server then runs.
     ///
     /// # Panics
-    /// When the machine has no free loopback port.
+    /// If the machine has no free loopback port.
     pub async fn start() -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self::start_on(any).await.expect("a loopback port is free")
     }
 
-    /// Starts on the given address; port 0 takes a free one.
+    /// Starts on the given address; port 0 takes a free port.
     ///
     /// # Errors
-    /// When the address cannot be bound.
+    /// If the address cannot be bound.
     pub async fn start_on(addr: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let bound = listener.local_addr()?;
@@ -48,17 +48,17 @@ impl MockProvider {
         Ok(Self { inner, server })
     }
 
-    /// The issuer identifier, `http://127.0.0.1:PORT`, without a trailing slash.
+    /// Returns the issuer identifier, `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn issuer(&self) -> String {
         self.inner.issuer.clone()
     }
 
-    /// The absolute URL of a path (which begins with `/`) on this provider.
+    /// Returns the absolute URL of a path on this provider. `path` begins with `/`.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.inner.issuer)
     }
 
-    /// Registers a client, or replaces the one of that id. No secret makes it a public client.
+    /// Registers a client, or replaces the one with that id. Without a secret it is a public client.
     ///
     /// Redirect URIs are compared byte for byte (RFC 9700 section 2.1), ports included.
     pub fn register_client(&self, client_id: &str, client_secret: Option<&str>, redirect_uris: &[&str]) {
@@ -74,14 +74,14 @@ impl MockProvider {
         f(&mut self.inner.world().switches);
     }
 
-    /// Everything that has arrived so far.
+    /// Returns the requests that have arrived so far.
     pub fn seen(&self) -> Seen {
         self.inner.seen()
     }
 
-    /// Waits, without a deadline of its own, until what has arrived satisfies `enough`.
+    /// Waits until the requests that have arrived satisfy `enough`. Has no deadline of its own.
     ///
-    /// Requests count from the moment their body was read, before they are answered.
+    /// A request counts from the moment when its body was read, before it is answered.
     pub async fn wait_for(&self, enough: impl Fn(&Seen) -> bool) -> Seen {
         let mut arrivals = self.inner.arrivals();
         loop {
@@ -92,24 +92,24 @@ impl MockProvider {
         }
     }
 
-    /// Forgets what has arrived, so that a test may count from here.
+    /// Forgets the requests that have arrived, so that a test can count from here.
     pub fn forget_seen(&self) {
         self.inner.forget_seen();
     }
 
-    /// Adds a user, or replaces the one of that `sub`.
+    /// Adds a user, or replaces the one with that `sub`.
     pub fn add_user(&self, user: User) {
         self.inner.world().users.put(user);
     }
 
-    /// A signed JWT about the user, as an app's identity provider would issue it: `iss`, `sub`, `aud`,
-    /// `iat`, `exp` (one hour) and, for a known user, `email` and `name`.
+    /// Makes a signed JWT about the user, as an app's identity provider would issue it: `iss`, `sub`,
+    /// `aud`, `iat`, `exp` (one hour) and, for a known user, `email` and `name`.
     pub fn user_token(&self, sub: &str, audience: &str) -> String {
         self.user_token_with(sub, audience, Value::Null, Value::Null)
     }
 
-    /// The same with anything else: `header` is merged over the header as in [`Self::sign`], `claims` over
-    /// the claims; a null removes.
+    /// Makes the same token with changes: `header` is merged over the header as in [`Self::sign`], `claims`
+    /// over the claims; a null removes a member.
     pub fn user_token_with(&self, sub: &str, audience: &str, header: Value, claims: Value) -> String {
         let now = self.inner.now();
         let mut all = json!({
@@ -127,21 +127,22 @@ impl MockProvider {
         self.inner.sign(header, all)
     }
 
-    /// Signs arbitrary claims. `header_overrides` is merged over `{alg, kid, typ}`; a null removes.
+    /// Signs arbitrary claims. `header_overrides` is merged over `{alg, kid, typ}`; a null removes a member.
     ///
-    /// `alg` chooses how: `none` leaves the signature empty, `HS256` keys the MAC with the public key's
-    /// PEM, `ES256` and `RS256` are honest, any other name gets an ES256 signature that cannot verify.
-    /// The pseudo header [`crate::KEY_HEADER`] = `"foreign"` signs with a key that no JWKS of ours holds.
+    /// `alg` decides how: `none` leaves the signature empty, `HS256` uses the public key's PEM as the MAC's
+    /// key, `ES256` and `RS256` are honest, and any other name gets an ES256 signature that cannot verify.
+    /// The pseudo header [`crate::KEY_HEADER`] = `"foreign"` signs with a key that is in no key set of this
+    /// provider.
     pub fn sign(&self, header_overrides: Value, claims: Value) -> String {
         self.inner.sign(header_overrides, claims)
     }
 
-    /// Signs a header and a payload that need not be JSON, with the key of the algorithm now switched on.
+    /// Signs a header and a payload that need not be JSON, with the current key for the switched algorithm.
     pub fn sign_text(&self, header: &str, payload: &str) -> String {
         self.inner.sign_text(header, payload)
     }
 
-    /// The current public key as PEM (SubjectPublicKeyInfo), of the algorithm now switched on.
+    /// Returns the current public key for the switched algorithm, as PEM (SubjectPublicKeyInfo).
     pub fn public_key_pem(&self) -> String {
         self.inner.public_key_pem()
     }

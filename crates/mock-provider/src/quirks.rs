@@ -1,5 +1,5 @@
-//! The positions that switches can have: each way of being odd, by name. Which of them is on, and what is
-//! friendly, is said in `switches`.
+//! The positions of the switches: each odd behaviour has a name. `switches` says which of them are on and
+//! which are friendly.
 
 use std::time::Duration;
 
@@ -12,14 +12,13 @@ pub enum ResponseParam {
     /// As the standard says.
     #[default]
     Present,
-    /// Left out.
     Missing,
-    /// This value instead.
+    /// This value instead of the right one.
     Wrong(String),
 }
 
 impl ResponseParam {
-    /// The value to send where `right` would be right.
+    /// Returns the value to send where `right` would be right.
     pub(crate) fn apply(&self, right: Option<&str>) -> Option<String> {
         match self {
             Self::Present => right.map(ToOwned::to_owned),
@@ -48,11 +47,11 @@ impl Alg {
     }
 }
 
-/// The ways of client authentication that the token and revocation endpoints take (RFC 6749 section 2.3).
-/// Public clients send `client_id` in the body under any of these.
+/// The ways of client authentication that the token and revocation endpoints accept (RFC 6749 section 2.3).
+/// Public clients send `client_id` in the body in any of these positions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// Either way, but not both at once.
+    /// Basic or post, but not both at once.
     #[default]
     Any,
     /// `client_secret_basic` only.
@@ -61,7 +60,7 @@ pub enum ClientAuth {
     PostOnly,
 }
 
-/// What becomes of a refresh token that was used.
+/// What happens to a refresh token after its use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RefreshMode {
     /// It stays valid, and the answer carries no new one.
@@ -69,21 +68,20 @@ pub enum RefreshMode {
     /// A new one replaces it; the old one is refused from then on.
     #[default]
     Rotate,
-    /// A new one replaces it; the old one works on for this long (by the provider's clock).
+    /// A new one replaces it; the old one keeps working for this long (by the provider's clock).
     RotateWithGrace(Duration),
     /// A new one replaces it; a second use of the old one ends the whole grant (RFC 9700 section 4.14.2).
     RotateRevokeOnReuse,
 }
 
-/// What is wrong with an id_token. Anything else can be had with `id_token_claims`.
+/// What is wrong with an id_token. Use `id_token_claims` for anything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum IdTokenFault {
-    /// Nothing.
     #[default]
     None,
     /// There is no id_token although `openid` was asked for.
     Absent,
-    /// The nonce is another one.
+    /// The nonce is not the one that was sent.
     NonceWrong,
     /// There is no nonce although one was sent.
     NonceMissing,
@@ -99,25 +97,18 @@ pub enum IdTokenFault {
     Expired,
     /// Issued two hours from now, with a matching `nbf`.
     FromTheFuture,
-    /// Another issuer.
     WrongIss,
-    /// Another audience.
     WrongAud,
-    /// The audience is an array of the client alone: unusual and valid.
+    /// The audience is an array with the client only: unusual but valid.
     AudArray,
-    /// The audience is an array of the client and somebody else, with `azp` somebody else.
+    /// The audience is an array with the client and another client, and `azp` is the other client.
     AudArrayWithSecondary,
-    /// No `exp`.
     MissingExp,
-    /// No `sub`.
     MissingSub,
-    /// No `iat`.
     MissingIat,
-    /// No `iss`.
     MissingIss,
-    /// No `aud`.
     MissingAud,
-    /// No `kid` in the header: valid while the key set holds one key of the algorithm.
+    /// No `kid` in the header: valid while the key set holds one key for the algorithm.
     KidAbsent,
     /// A `kid` that the key set does not hold.
     KidUnknown,
@@ -130,7 +121,7 @@ pub enum TokenFault {
     CloseBeforeAnswer,
     /// The request takes effect, half of the answer arrives, then the connection closes.
     CloseMidBody,
-    /// The request takes effect, the answer arrives at ten bytes a second.
+    /// The request takes effect, and the answer arrives at ten bytes a second.
     Trickle,
     /// No effect; this status with an empty JSON object.
     Status(u16),
@@ -147,52 +138,51 @@ pub enum TokenFault {
 /// A whole answer, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raw {
-    /// The HTTP status; one that is none becomes 500.
+    /// The HTTP status; a number that is not a status becomes 500.
     pub status: u16,
-    /// The `Content-Type`; none is sent when it is empty.
+    /// The `Content-Type`; if empty, the header is not sent.
     pub content_type: String,
-    /// The body.
     pub body: String,
 }
 
 impl Raw {
-    /// An answer of any kind.
+    /// Makes an answer with any content type.
     pub fn new(status: u16, content_type: &str, body: impl Into<String>) -> Self {
         Self { status, content_type: content_type.to_owned(), body: body.into() }
     }
 
-    /// A JSON answer.
+    /// Makes a JSON answer.
     pub fn json(status: u16, body: &Value) -> Self {
         Self::new(status, "application/json", body.to_string())
     }
 
-    /// A well-formed JSON answer padded with spaces to at least `bytes` bytes.
+    /// Makes a well-formed JSON answer padded with spaces to at least `bytes` bytes.
     pub fn oversized(status: u16, body: &Value, bytes: usize) -> Self {
         let mut body = body.to_string();
-        // Not by a format width: that is 16 bits wide.
+        // Not with a format width, which has 16 bits only.
         body.extend(std::iter::repeat_n(' ', bytes.saturating_sub(body.len())));
         Self::new(status, "application/json", body)
     }
 }
 
-/// Something to wait behind, opened by the test: no sleeping, no timing.
+/// A gate behind which answers wait until the test opens it: no sleeping, no timing.
 #[derive(Clone, Debug)]
 pub struct Gate(watch::Sender<bool>);
 
 impl Gate {
-    /// A closed gate.
+    /// Makes a closed gate.
     pub fn closed() -> Self {
         Self(watch::Sender::new(false))
     }
 
-    /// Lets everyone through, from now on.
+    /// Lets every answer through from now on.
     pub fn open(&self) {
         self.0.send_replace(true);
     }
 
     pub(crate) async fn pass(&self) {
         let mut seen = self.0.subscribe();
-        // Cannot fail: the sender is `self`, so the channel does not close while we wait.
+        // Cannot fail: `self` holds the sender, so the channel does not close during the wait.
         let _open = seen.wait_for(|open| *open).await;
     }
 }

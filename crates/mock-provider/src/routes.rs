@@ -1,4 +1,5 @@
-//! The endpoints, one file each, and what happens to every request: it is recorded, delayed, dressed.
+//! The endpoints, one file each, and what happens to every request: it is recorded and, if a switch says
+//! so, delayed and answered with extra headers.
 
 mod answer;
 mod api;
@@ -26,10 +27,10 @@ use crate::page;
 use crate::seen::Recorded;
 use crate::state::Inner;
 
-/// What every handler is given.
+/// The state that every handler gets.
 pub(crate) type Provider = State<Arc<Inner>>;
 
-/// Request bodies beyond this many bytes are refused.
+/// Maximum size of a request body, in bytes; larger ones are refused.
 const MAX_BODY: usize = 4 << 20;
 
 pub(crate) fn router(inner: Arc<Inner>) -> Router {

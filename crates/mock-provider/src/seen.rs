@@ -1,27 +1,26 @@
-//! The record of what arrived, for assertions ("the evil token endpoint saw no code").
+//! A record of the requests that arrived, for assertions ("the evil token endpoint saw no code").
 
 use axum::http::{HeaderMap, Method, Uri};
 
-/// Requests kept per endpoint; older ones go, so that a demo left running does not grow.
+/// How many requests are kept per endpoint; older ones are dropped, so that a demo that is left running does not grow.
 const KEPT: usize = 10_000;
 
 /// One request as it arrived, before anything judged it.
 ///
-/// It holds credentials in clear, because tests assert on them; its `Debug` names them only.
+/// It holds credentials in clear, because tests assert on them; its `Debug` shows only their names.
 #[derive(Clone, Default)]
 pub struct Recorded {
-    /// The HTTP method.
     pub method: String,
     /// The path, without the query.
     pub path: String,
     /// The decoded query, in order, duplicates included.
     pub query: Vec<(String, String)>,
-    /// The headers, names in lower case, in order.
+    /// The headers, with names in lower case, in order.
     pub headers: Vec<(String, String)>,
-    /// The decoded fields of an urlencoded body, in order, or the string members of a JSON object; empty for any other
+    /// The decoded fields of a form-encoded body, in order, or the string members of a JSON object; empty for any other
     /// content type.
     pub form: Vec<(String, String)>,
-    /// The whole body; bytes that are not UTF-8 are replaced.
+    /// The whole body as text; bytes that are not UTF-8 are replaced.
     pub body: String,
 }
 
@@ -44,22 +43,21 @@ impl Recorded {
         }
     }
 
-    /// The first value of a form field.
+    /// Returns the first value of a form field.
     pub fn field(&self, name: &str) -> Option<&str> {
         first(&self.form, name)
     }
 
-    /// The first value of a query parameter.
+    /// Returns the first value of a query parameter.
     pub fn query_param(&self, name: &str) -> Option<&str> {
         first(&self.query, name)
     }
 
-    /// The first value of a header, by its name in lower case.
+    /// Returns the first value of a header. `name` must be in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         first(&self.headers, name)
     }
 
-    /// The `Authorization` header.
     pub fn authorization(&self) -> Option<&str> {
         self.header("authorization")
     }
@@ -78,31 +76,28 @@ impl std::fmt::Debug for Recorded {
     }
 }
 
-/// What has arrived, by endpoint, oldest first; the newest 10,000 of each.
+/// The requests that have arrived, by endpoint, oldest first; the newest 10,000 of each.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// Reads of either metadata document.
     pub discovery: Vec<Recorded>,
     /// Reads of the key set.
     pub jwks: Vec<Recorded>,
-    /// Authorization requests.
     pub authorize: Vec<Recorded>,
     /// Decisions sent from the consent page.
     pub decide: Vec<Recorded>,
-    /// Token requests: codes and refreshes.
+    /// Token requests of every `grant_type`.
     pub token: Vec<Recorded>,
-    /// Userinfo requests.
     pub userinfo: Vec<Recorded>,
     /// Calls of anything under `/api/`.
     pub api: Vec<Recorded>,
-    /// Revocations.
     pub revoke: Vec<Recorded>,
     /// Everything else, wrong paths included.
     pub other: Vec<Recorded>,
 }
 
 impl Seen {
-    /// Token requests with this `grant_type`.
+    /// Returns the token requests with this `grant_type`.
     pub fn token_by_grant_type(&self, grant_type: &str) -> Vec<&Recorded> {
         self.token.iter().filter(|request| request.field("grant_type") == Some(grant_type)).collect()
     }
@@ -126,7 +121,7 @@ impl Seen {
     }
 }
 
-/// The string members of a JSON object, for clients that send such instead of a form.
+/// Returns the string members of a JSON object, for clients that send JSON instead of a form.
 pub(crate) fn json_fields(kind: &str, body: &[u8]) -> Vec<(String, String)> {
     let object = kind.starts_with("application/json").then(|| serde_json::from_slice(body).ok()).flatten();
     let members = object.unwrap_or(serde_json::Map::new());

@@ -1,4 +1,4 @@
-//! What a running provider knows, and the two things that it takes from the machine: time and randomness.
+//! The state of a running provider, and the two things that it takes from the machine: time and randomness.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,13 +27,13 @@ pub(crate) struct World {
     pub(crate) switches: Switches,
     pub(crate) users: Users,
     pub(crate) clients: HashMap<String, Client>,
-    /// Authorization requests whose page is on somebody's screen.
+    /// Authorization requests whose consent page awaits a decision, by request id.
     pub(crate) pending: HashMap<String, AuthRequest>,
     pub(crate) grants: Grants,
 }
 
 impl World {
-    /// The fault for this token request; counts down where it is to happen a few times only.
+    /// Returns the fault for this token request, and counts down if the fault is limited to a number of requests.
     pub(crate) fn take_token_fault(&mut self) -> Option<TokenFault> {
         match &mut self.switches.token_fault_times {
             Some(0) => return None,
@@ -68,12 +68,12 @@ impl Inner {
         lock(&self.world)
     }
 
-    /// A copy of the switches, so that one request sees one setting throughout.
+    /// Returns a copy of the switches, so that a request sees the same settings throughout.
     pub(crate) fn switches(&self) -> Switches {
         self.world().switches.clone()
     }
 
-    /// Seconds since 1970, moved by the switch `clock_offset_s`.
+    /// Returns the seconds since 1970, moved by the switch `clock_offset_s`.
     pub(crate) fn now(&self) -> i64 {
         unix_now() + self.world().switches.clock_offset_s
     }
@@ -121,13 +121,13 @@ impl Inner {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a provider of its own: its time is not the product's clock")]
+#[expect(clippy::disallowed_methods, reason = "the provider has its own time, not the product's clock")]
 fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     i64::try_from(since.as_secs()).expect("the clock is before the year 292 billion")
 }
 
-/// A panic in a handler must not silence the whole provider.
+/// Locks even after a panic in a handler, which must not stop the whole provider.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

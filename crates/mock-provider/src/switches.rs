@@ -1,4 +1,4 @@
-//! The switches: every way in which this provider can be made to differ from a friendly one.
+//! The switches: every way in which a test can make this provider differ from a friendly one.
 
 use std::time::Duration;
 
@@ -6,87 +6,91 @@ use serde_json::Value;
 
 use crate::quirks::{Alg, ClientAuth, Gate, IdTokenFault, Raw, RefreshMode, ResponseParam, TokenFault};
 
-/// How the provider behaves. `Default` is friendly and standards-following.
+/// How the provider behaves. `Default` is friendly and follows the standards.
 ///
 /// Where a field takes a JSON object to merge, `Value::Null` (the default) changes nothing, and a member
 /// that is null removes the member of that name.
 #[derive(Clone, Debug)]
 pub struct Switches {
     // --- time and keys ---
-    /// Seconds added to the provider's clock: codes and tokens expire by it, and tokens are dated by it.
+    /// Seconds added to the provider's clock, by which codes and tokens expire and tokens are dated.
     pub clock_offset_s: i64,
-    /// The generation of the signing key. Another number is another key, under another `kid`.
+    /// The generation of the signing key. Each number has its own key and `kid`.
     pub key_generation: u32,
-    /// The key set also shows every earlier generation, as a careful rotation does.
+    /// Whether the key set also contains every earlier generation, as after a careful rotation.
     pub jwks_keep_old: bool,
-    /// The algorithm of id_tokens and user tokens. The first use of RS256 makes an RSA key (a moment).
+    /// The algorithm of id_tokens and user tokens. The first use of RS256 makes an RSA key, which takes
+    /// a moment.
     pub id_token_alg: Alg,
 
     // --- any endpoint ---
-    /// Headers set on answers: (path, header name, value), replacing the header of that name.
+    /// Headers to set on answers: (path, header name, value). They replace headers of the same name.
     pub headers: Vec<(String, String, String)>,
-    /// Pauses before the request is looked at: (path, how long).
+    /// Pauses before a request is processed: (path, how long).
     pub delays: Vec<(String, Duration)>,
 
     // --- authorization endpoint ---
-    /// `/authorize` answers 303 with a code at once; no page. The user is `auto_user`.
+    /// Makes `/authorize` answer 303 with a code at once, without a page. The user is `auto_user`.
     pub auto_approve: bool,
-    /// `/authorize` answers 303 with the error at once. Wins over `auto_approve`.
+    /// Makes `/authorize` answer 303 with the error at once. Takes precedence over `auto_approve`.
     pub auto_deny: bool,
-    /// The `sub` that `auto_approve` signs in; `None` is the user of `login_hint`, else the first.
+    /// The `sub` of the user that `auto_approve` signs in; `None` is the user of `login_hint`, else the
+    /// first.
     pub auto_user: Option<String>,
-    /// The error code of a denial, of any content.
+    /// The error code of a denial; any text.
     pub deny_error: String,
-    /// The `error_description` of a denial, of any content and length; `None` sends none.
+    /// The `error_description` of a denial; any text of any length. `None` sends none.
     pub deny_description: Option<String>,
     /// The `iss` parameter of authorization responses, errors included (RFC 9207).
     pub iss: ResponseParam,
-    /// Whether metadata says `authorization_response_iss_parameter_supported`.
+    /// Whether the metadata say `authorization_response_iss_parameter_supported`.
     pub advertise_iss: bool,
     /// The `state` parameter of authorization responses.
     pub state: ResponseParam,
-    /// More parameters for authorization responses, at the end; may repeat a name.
+    /// More parameters at the end of authorization responses; may repeat a name.
     pub extra_response_params: Vec<(String, String)>,
-    /// Whether a redirect URI must equal a registered one and the one of the authorization request.
-    /// Off: any URI of a registered URI's origin passes, and the token endpoint does not compare.
+    /// Whether a redirect URI must equal a registered one, and in the token request the one of the
+    /// authorization request. If off, any URI with the origin of a registered one passes, and the token
+    /// endpoint does not compare.
     pub strict_redirect_uri: bool,
-    /// `/authorize` answers 302 to this URL with the query that it got, whoever asked.
+    /// Makes `/authorize` answer every request with 302 to this URL and the query that it got.
     pub redirect_to_evil: Option<String>,
-    /// `Cross-Origin-Opener-Policy` of `/authorize` and `/authorize/decide`.
+    /// The `Cross-Origin-Opener-Policy` of `/authorize` and `/authorize/decide`; `None` sends none.
     pub coop: Option<String>,
-    /// HTML sent by `/authorize` in place of the page and without a Content-Security-Policy, so that
-    /// its scripts run. `{{form}}` in it becomes the form with the two buttons.
+    /// HTML that `/authorize` sends instead of the page, without a Content-Security-Policy, so that its
+    /// scripts run. `{{form}}` in it becomes the form with the two buttons.
     pub authorize_html: Option<String>,
 
     // --- token endpoint ---
-    /// Codes are redeemed without a look at the verifier, and authorization requests need no challenge.
+    /// Whether codes are redeemed without checking the verifier, and authorization requests need no
+    /// challenge.
     pub ignore_pkce: bool,
-    /// Which ways of client authentication are accepted and advertised.
+    /// The ways of client authentication that are accepted and advertised.
     pub client_auth: ClientAuth,
     /// What happens to a refresh token when it is used.
     pub refresh: RefreshMode,
     /// How long access tokens really work.
     pub access_token_life: Duration,
-    /// The scope granted, in place of the one asked for, in words separated by spaces.
+    /// The granted scope, instead of the one asked for; words separated by spaces.
     pub granted_scopes: Option<String>,
-    /// The JSON value of `expires_in`, whatever the token's real life.
+    /// The JSON value of `expires_in`, whatever the token's real life is.
     pub expires_in: Option<Value>,
-    /// The `token_type`.
+    /// The `token_type`; `None` is `Bearer`.
     pub token_type: Option<String>,
-    /// No refresh token is issued.
+    /// Whether to issue no refresh token.
     pub omit_refresh_token: bool,
-    /// Members left out of the token answer, by name.
+    /// Names of members to leave out of the token answer.
     pub omit_token_fields: Vec<String>,
-    /// The answer to every token request that is in order, for replaying a documented one. In the body
+    /// The answer to every valid token request, to replay a documented answer. In the body
     /// `{{id_token}}`, `{{access_token}}` and `{{refresh_token}}` become what was really issued.
     pub token_response: Option<Raw>,
-    /// A pause after the request was processed and before it is answered.
+    /// A pause between processing a token request and answering it.
     pub token_delay: Duration,
     /// Holds every answer of the token endpoint, after processing, until the gate is opened.
     pub token_gate: Option<Gate>,
     /// A failure of the token endpoint.
     pub token_fault: Option<TokenFault>,
-    /// How many more token requests meet `token_fault`; counts down. `None`: all of them.
+    /// How many more token requests get `token_fault`; counts down. `None` means all of them.
     pub token_fault_times: Option<u32>,
 
     // --- id_token ---
@@ -96,19 +100,19 @@ pub struct Switches {
     pub id_token_claims: Value,
 
     // --- the other endpoints ---
-    /// Merged over the metadata documents: a wrong issuer, endpoints elsewhere.
+    /// Merged over the metadata documents, for example a wrong issuer or endpoints elsewhere.
     pub discovery_fields: Value,
-    /// The whole answer of the metadata endpoints.
+    /// Replaces the whole answer of the metadata endpoints.
     pub discovery: Option<Raw>,
-    /// The whole answer of the key set endpoint.
+    /// Replaces the whole answer of the key set endpoint.
     pub jwks: Option<Raw>,
     /// Merged over the claims of userinfo.
     pub userinfo_claims: Value,
-    /// The answer of userinfo to a valid access token.
+    /// Replaces the answer of userinfo to a valid access token.
     pub userinfo: Option<Raw>,
-    /// The answer of everything under `/api/` to a valid access token.
+    /// Replaces the answer of everything under `/api/` to a valid access token.
     pub api: Option<Raw>,
-    /// The answer of the revocation endpoint, which then revokes nothing.
+    /// Replaces the answer of the revocation endpoint, which then revokes nothing.
     pub revoke: Option<Raw>,
 }
 

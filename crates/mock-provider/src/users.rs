@@ -6,16 +6,15 @@ use serde_json::{Value, json};
 /// A person with an account here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The subject identifier: stable, unique here (OpenID Connect Core section 2).
+    /// The subject identifier: stable, and unique at this provider (OpenID Connect Core section 2).
     pub sub: String,
-    /// The address that userinfo and tokens carry, as verified.
+    /// The address that userinfo and tokens contain, marked as verified.
     pub email: String,
-    /// The display name.
     pub name: String,
 }
 
 impl User {
-    /// The claims about this user at the userinfo endpoint and in an id_token.
+    /// Returns the claims about this user for the userinfo endpoint and for id_tokens.
     pub(crate) fn claims(&self) -> Value {
         json!({ "sub": self.sub, "email": self.email, "email_verified": true, "name": self.name })
     }
@@ -30,7 +29,7 @@ pub(crate) struct Note {
     pub(crate) owner: String,
 }
 
-/// All users in the order in which they were added; the first one is who `auto_approve` means.
+/// All users in the order in which they were added; `auto_approve` signs in the first by default.
 pub(crate) struct Users {
     users: Vec<User>,
     notes: Vec<Note>,
@@ -67,7 +66,7 @@ impl Users {
         &self.users
     }
 
-    /// The user that a `login_hint` names by subject or address, else the first.
+    /// Returns the user that a `login_hint` names by subject or address, else the first.
     pub(crate) fn hinted(&self, hint: Option<&str>) -> Option<User> {
         let named = self.users.iter().find(|user| hint == Some(&user.sub) || hint == Some(&user.email));
         named.or(self.users.first()).cloned()

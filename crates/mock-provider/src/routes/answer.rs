@@ -1,4 +1,4 @@
-//! Answers that several endpoints give: JSON that nobody caches, an OAuth error, a replayed answer.
+//! Answers that several endpoints give: JSON that must not be cached, an OAuth error, a replayed answer.
 
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,12 +9,12 @@ use crate::grants::Held;
 use crate::quirks::Raw;
 use crate::state::Inner;
 
-/// A JSON answer with `Cache-Control: no-store` (RFC 6749 section 5.1).
+/// Makes a JSON answer with `Cache-Control: no-store` (RFC 6749 section 5.1).
 pub(crate) fn json_answer(status: StatusCode, body: Value) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
-/// An error answer of the token or revocation endpoint (RFC 6749 section 5.2).
+/// Makes an error answer of the token or revocation endpoint (RFC 6749 section 5.2).
 pub(crate) fn oauth_error(error: &str, description: &str) -> Response {
     let status = if error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
     let mut response = json_answer(status, json!({ "error": error, "error_description": description }));
@@ -25,7 +25,7 @@ pub(crate) fn oauth_error(error: &str, description: &str) -> Response {
     response
 }
 
-/// A switched answer, as it is.
+/// Makes the answer that a switch holds, unchanged.
 pub(crate) fn raw(answer: Raw) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, answer.body).into_response();
@@ -38,10 +38,10 @@ pub(crate) fn raw(answer: Raw) -> Response {
     response
 }
 
-/// Whose access token the request carries.
+/// Returns what the request's access token stands for.
 ///
 /// # Errors
-/// The answer of RFC 6750 section 3: without a token a bare challenge, otherwise `invalid_token`.
+/// The answer of RFC 6750 section 3: a bare challenge if there is no token, otherwise `invalid_token`.
 pub(crate) fn bearer(inner: &Inner, headers: &HeaderMap) -> Result<Held, Box<Response>> {
     let challenge = |challenge: &'static str| {
         let headers = [(header::WWW_AUTHENTICATE, challenge)];

@@ -1,5 +1,5 @@
-//! `/api/*`: what the tokens are for. `me`, `notes` (GET, POST `{"text"}`), `echo` (any method: what
-//! arrived, for tests of a proxy), `huge/{bytes}`, `trickle`, `cut`.
+//! `/api/*`, the API that the tokens open: `me`, `notes` (GET, POST `{"text"}`), `echo` (any method; answers
+//! with what arrived, for tests of a proxy), `huge/{bytes}`, `trickle`, `cut`.
 
 use axum::Extension;
 use axum::body::Bytes;
@@ -16,7 +16,6 @@ use crate::body;
 use crate::grants::Held;
 use crate::state::Inner;
 
-/// A note to add.
 #[derive(Deserialize)]
 struct NewNote {
     text: String,
@@ -99,7 +98,7 @@ fn may(held: &Held, scope: &str) -> bool {
     held.scope.split_whitespace().any(|word| word == scope)
 }
 
-/// RFC 6750 section 3.1.
+/// The answer of RFC 6750 section 3.1.
 fn insufficient_scope() -> Response {
     let headers = [(header::WWW_AUTHENTICATE, r#"Bearer error="insufficient_scope""#)];
     (StatusCode::FORBIDDEN, headers, axum::Json(json!({ "error": "insufficient_scope" }))).into_response()

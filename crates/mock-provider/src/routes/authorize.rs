@@ -1,5 +1,5 @@
-//! `/authorize` (RFC 6749 section 4.1.1): check the request, show the page or answer at once; and
-//! `/authorize/decide`, where the page's form goes.
+//! `/authorize` (RFC 6749 section 4.1.1) checks the request and shows the page or answers at once. The
+//! page's form goes to `/authorize/decide`.
 
 use crate::random_name::random_name;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use crate::switches::Switches;
 
 type Params = HashMap<String, String>;
 
-/// No script, no frame around it. `form-action` stays open: it would stop the redirect in some engines.
+/// Forbids scripts and framing. `form-action` is left out: it would stop the redirect in some engines.
 const PAGE_CSP: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -70,7 +70,7 @@ fn answer(inner: &Inner, switches: &Switches, params: &Params) -> Response {
     }
 }
 
-/// What must be right before the browser may be sent anywhere: the client and its redirect URI.
+/// Checks what must be right before the browser may be sent anywhere: the client and its redirect URI.
 fn read_request(inner: &Inner, switches: &Switches, params: &Params) -> Result<AuthRequest, &'static str> {
     let get = |name: &str| params.get(name).cloned();
     let client_id = get("client_id").ok_or("The client_id is missing.")?;
@@ -102,7 +102,7 @@ fn may_redirect(client: &Client, switches: &Switches, redirect_uri: &str) -> boo
     client.redirect_uris.iter().any(|known| origin(known).is_some() && origin(known) == origin(redirect_uri))
 }
 
-/// What the client may be told by redirect.
+/// Checks the rest, whose errors the client learns by redirect.
 fn check_request(switches: &Switches, params: &Params) -> Result<(), (&'static str, &'static str)> {
     if params.get("response_type").map(String::as_str) != Some("code") {
         return Err(("unsupported_response_type", "only code is supported"));
@@ -110,7 +110,7 @@ fn check_request(switches: &Switches, params: &Params) -> Result<(), (&'static s
     match (params.get("code_challenge"), params.get("code_challenge_method").map(String::as_str)) {
         _ if switches.ignore_pkce => Ok(()),
         (None, _) => Err(("invalid_request", "code_challenge is missing")),
-        // Without a method it would be `plain` (RFC 7636 section 4.3).
+        // Without a method the challenge would be `plain` (RFC 7636 section 4.3).
         (Some(_), Some("S256")) => Ok(()),
         (Some(_), _) => Err(("invalid_request", "code_challenge_method must be S256")),
     }

@@ -1,4 +1,4 @@
-//! Who sends a token or revocation request (RFC 6749 section 2.3).
+//! Client authentication of token and revocation requests (RFC 6749 section 2.3).
 
 use std::collections::HashMap;
 
@@ -13,17 +13,17 @@ use super::answer::oauth_error;
 use crate::quirks::ClientAuth;
 use crate::state::Inner;
 
-/// What the request claims: an id, and the secret where it sent one.
+/// What the request claims: a client id, and a secret if it sent one.
 struct Claimed {
     client_id: String,
     secret: Option<SecretString>,
     basic: bool,
 }
 
-/// The client's id, once its secret was checked. Public clients send an id and no secret.
+/// Checks the client's secret and returns its id. Public clients send an id and no secret.
 ///
 /// # Errors
-/// `invalid_client` or, with credentials in two places, `invalid_request`.
+/// `invalid_client`, or `invalid_request` for credentials in two places.
 pub(crate) fn authenticate(
     inner: &Inner,
     accepted: ClientAuth,
@@ -74,7 +74,7 @@ fn from_form(form: &HashMap<String, String>) -> Option<Claimed> {
     Some(Claimed { client_id: form.get("client_id")?.clone(), secret, basic: false })
 }
 
-/// Both halves are form-encoded before they are joined (RFC 6749 section 2.3.1).
+/// Reads Basic credentials. Both halves were form-encoded before they were joined (RFC 6749 section 2.3.1).
 fn from_basic(value: &str) -> Option<Claimed> {
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -82,13 +82,13 @@ fn from_basic(value: &str) -> Option<Claimed> {
     }
     let pair = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (id, secret) = pair.split_once(':')?;
-    // A client that sends an empty password after its id is a public one.
+    // A client that sends its id and an empty password is a public client.
     let secret = (!secret.is_empty()).then(|| form_decode(secret).into());
     Some(Claimed { client_id: form_decode(id), secret, basic: true })
 }
 
 fn form_decode(text: &str) -> String {
-    // `=` and `&` cannot occur in encoded text; kept literal here, they would end a name.
+    // `=` and `&` cannot occur in encoded text. If they were left as they are, they would end the name.
     let escaped = text.replace('=', "%3D").replace('&', "%26");
     form_urlencoded::parse(escaped.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! `/.well-known/openid-configuration` (OpenID Connect Discovery) and the RFC 8414 document: one content.
+//! `/.well-known/openid-configuration` (OpenID Connect Discovery) and the RFC 8414 document, which have the
+//! same content.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -8,7 +8,7 @@ use crate::page;
 use crate::state::Inner;
 use crate::switches::Switches;
 
-/// Issues a code to this user and sends the browser back with it.
+/// Issues a code for this user and sends the browser back with it.
 pub(crate) fn approve(inner: &Inner, switches: &Switches, request: AuthRequest, sub: &str) -> Response {
     let now = inner.now();
     let code = inner.world().grants.issue_code(request.clone(), sub, now);
@@ -49,7 +49,7 @@ fn respond(
     redirect(StatusCode::SEE_OTHER, &request.redirect_uri, &query)
 }
 
-/// A redirect to `target` with `query` added, byte for byte: no parser may tidy the target up.
+/// Redirects to `target` with `query` added, byte for byte: no parser may normalise the target.
 pub(crate) fn redirect(status: StatusCode, target: &str, query: &str) -> Response {
     let joint = if target.contains('?') { '&' } else { '?' };
     match HeaderValue::try_from(format!("{target}{joint}{query}")) {
@@ -58,7 +58,7 @@ pub(crate) fn redirect(status: StatusCode, target: &str, query: &str) -> Respons
     }
 }
 
-/// A page, never a redirect: for requests that do not prove where they may be answered to.
+/// Answers with a page, never a redirect: for requests that do not prove where the browser may be sent.
 pub(crate) fn refuse(why: &str) -> Response {
     (StatusCode::BAD_REQUEST, Html(page::error(why))).into_response()
 }

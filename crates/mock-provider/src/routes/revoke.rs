@@ -1,4 +1,5 @@
-//! `/revoke` (RFC 7009). Either token ends the whole grant; an unknown one is answered alike.
+//! `/revoke` (RFC 7009). An access or a refresh token ends the whole grant; an unknown token gets the same
+//! answer.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! `/token` (RFC 6749 sections 4.1.3 and 6, RFC 7636 section 4.6).
 //!
-//! Order: authenticate the client, check the grant, issue, build the answer. Delays, the gate and the
-//! faults that lose an answer come after all of it: what was done stays done.
+//! In this order: authenticate the client, check the grant, issue, build the answer. Delays, the gate and
+//! the faults that lose an answer come last, so that their requests have taken effect.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::switches::Switches;
 
 type Fields = HashMap<String, String>;
 
-/// The code of RFC 6749 section 5.2 and a sentence.
+/// An error code of RFC 6749 section 5.2, and a sentence.
 type Refusal = (&'static str, &'static str);
 
 pub(crate) async fn token(
@@ -42,9 +42,10 @@ pub(crate) async fn token(
     let switches = inner.switches();
     let kind = headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     // Some providers take JSON as well as the standard's form.
-    let form: Fields = match kind.starts_with("application/json") {
-        true => json_fields(kind, &body).into_iter().collect(),
-        false => pairs(&body).into_iter().collect(),
+    let form: Fields = if kind.starts_with("application/json") {
+        json_fields(kind, &body).into_iter().collect()
+    } else {
+        pairs(&body).into_iter().collect()
     };
     let fault = inner.world().take_token_fault();
     let answer = match fault.as_ref().and_then(token_fault::instead) {
@@ -96,7 +97,7 @@ fn by_code(inner: &Inner, switches: &Switches, client_id: &str, form: &Fields) -
     Ok(answer(switches, &held, &issued, id_token))
 }
 
-/// The code was this client's, for this redirect URI, by the holder of the verifier.
+/// Checks that the code was issued to this client, for this redirect URI, and that the client has the verifier.
 fn check_code(
     switches: &Switches,
     request: &AuthRequest,

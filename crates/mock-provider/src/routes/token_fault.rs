@@ -10,7 +10,7 @@ use crate::accept::Cut;
 use crate::body;
 use crate::quirks::TokenFault;
 
-/// The answer of a fault that keeps the request from taking effect.
+/// Returns the answer of a fault that prevents the request from taking effect; `None` for other faults.
 pub(crate) fn instead(fault: &TokenFault) -> Option<Response> {
     match fault {
         TokenFault::Status(code) => {
@@ -32,7 +32,7 @@ pub(crate) fn instead(fault: &TokenFault) -> Option<Response> {
     }
 }
 
-/// What becomes of an answer on its way out.
+/// Applies a fault that loses or slows an answer on its way out.
 pub(crate) async fn after(fault: &TokenFault, answer: Response, cut: &Cut) -> Response {
     match fault {
         TokenFault::CloseBeforeAnswer => match cut.now().await {},

@@ -130,7 +130,7 @@ async fn a_lax_redirect_check_lets_the_same_origin_through_and_nothing_else() {
     let other_path = "http://127.0.0.1:9/elsewhere";
     let sent_back = authorize(&provider, &[("redirect_uri", other_path)]).await;
     assert!(sent_back.header("location").unwrap().starts_with(other_path));
-    // Redeemed with another redirect URI than it was asked with.
+    // The code is redeemed with another redirect URI than in the authorization request.
     assert_eq!(redeem(&provider, &sent_back.param("code").unwrap(), &[]).await.status, 200);
     assert_eq!(authorize(&provider, &[("redirect_uri", "https://evil.example/")]).await.status, 400);
 }

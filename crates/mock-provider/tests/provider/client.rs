@@ -1,4 +1,4 @@
-//! A client in the tests' own words: raw HTTP/1.1 over TCP, and the code flow on top of it.
+//! The tests' own client: raw HTTP/1.1 over TCP, and the code flow on top of it.
 
 use alter_mock_provider::{MockProvider, Switches};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -14,7 +14,7 @@ pub(crate) const REDIRECT: &str = "http://127.0.0.1:9/oauth/callback/pc_1";
 pub(crate) const VERIFIER: &str = "a-verifier-that-is-long-enough-to-be-one-0123456789";
 pub(crate) const SCOPE: &str = "openid email notes.read";
 
-/// An answer; the body is empty where the connection broke before one.
+/// An answer; the body is empty if the connection broke before it.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -43,16 +43,16 @@ impl Answer {
     }
 }
 
-/// Everything the server sends until it closes.
+/// Returns everything that the server sends until it closes.
 pub(crate) async fn exchange(provider: &MockProvider, request: &str) -> Vec<u8> {
     let mut stream = open(provider, request).await;
     let mut received = Vec::new();
-    // A reset in the middle is an outcome too: what came before it counts.
+    // A reset in the middle is an outcome too: the bytes before it count.
     let _ = stream.read_to_end(&mut received).await;
     received
 }
 
-/// The connection, with the request sent.
+/// Opens a connection and sends the request.
 pub(crate) async fn open(provider: &MockProvider, request: &str) -> TcpStream {
     let address = provider.issuer().replace("http://", "");
     let mut stream = TcpStream::connect(address).await.expect("the provider listens");
@@ -113,7 +113,7 @@ pub(crate) fn challenge() -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, VERIFIER.as_bytes()))
 }
 
-/// A provider with our client, which answers authorization requests at once.
+/// Starts a provider with our client registered; it answers authorization requests at once.
 pub(crate) async fn provider(f: impl FnOnce(&mut Switches)) -> MockProvider {
     let provider = MockProvider::start().await;
     provider.register_client(CLIENT, Some(SECRET), &[REDIRECT]);
@@ -152,7 +152,7 @@ pub(crate) async fn code(provider: &MockProvider) -> String {
     authorize(provider, &[]).await.param("code").expect("the provider approves")
 }
 
-/// A correct token request for this code, with some fields replaced or, if empty, left out.
+/// Sends a correct token request for this code, with some fields replaced or, if empty, left out.
 pub(crate) async fn redeem(provider: &MockProvider, code: &str, changes: &[(&str, &str)]) -> Answer {
     let mut fields = vec![
         ("grant_type", "authorization_code"),
@@ -169,7 +169,7 @@ pub(crate) async fn redeem(provider: &MockProvider, code: &str, changes: &[(&str
     post_form(provider, "/token", Some((CLIENT, SECRET)), &fields).await
 }
 
-/// The whole flow, to the answer of the token endpoint.
+/// Runs the whole flow and returns the answer of the token endpoint.
 pub(crate) async fn connect(provider: &MockProvider) -> Answer {
     redeem(provider, &code(provider).await, &[]).await
 }

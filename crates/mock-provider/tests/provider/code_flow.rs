@@ -1,4 +1,4 @@
-//! The code flow as a correct client walks it, and every way in which a wrong one is refused.
+//! The code flow with a correct client, and every way in which a wrong client is refused.
 
 use alter_mock_provider::{ClientAuth, MockProvider};
 
@@ -183,7 +183,7 @@ async fn a_dropped_provider_stops_listening_and_hangs_up() {
     let mut idle = open(&provider, "").await;
     drop(provider);
     let mut rest = Vec::new();
-    // Either a clean end or a reset; what counts is that it ends.
+    // A clean end or a reset: only that the connection ends counts.
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut idle, &mut rest).await;
     assert!(rest.is_empty());
     assert!(tokio::net::TcpStream::connect(address).await.is_err());

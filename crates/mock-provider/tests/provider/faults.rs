@@ -1,4 +1,4 @@
-//! The token endpoint when it fails, stalls or answers in an odd way.
+//! The token endpoint when it fails, stalls or answers oddly.
 
 use std::time::Duration;
 
@@ -153,6 +153,6 @@ async fn a_documented_answer_is_replayed_byte_for_byte() {
     let fields: Vec<(String, String)> = form_urlencoded::parse(answer.body.as_bytes()).into_owned().collect();
     assert_eq!(get_as(&provider, "/userinfo", &fields[0].1).await.status, 200);
     assert_eq!(crate::id_tokens::part(&fields[2].1, 1)["team"], "T1");
-    // A request that is not in order gets the usual refusal.
+    // An invalid request gets the usual refusal.
     assert_eq!(redeem(&provider, "no-such-code", &[]).await.status, 400);
 }

@@ -1,4 +1,4 @@
-//! id_tokens, judged by an independent verifier with the published key set.
+//! id_tokens, verified by an independent library with the published key set.
 
 use alter_mock_provider::{Alg, IdTokenFault, MockProvider};
 use base64::Engine;
@@ -13,7 +13,7 @@ pub(crate) async fn key_set(provider: &MockProvider) -> JwkSet {
     serde_json::from_str(&get(provider, "/jwks").await.body).expect("the key set is readable")
 }
 
-/// What a careful relying party says; `Ok` holds the claims.
+/// The verdict of a careful relying party; `Ok` holds the claims.
 pub(crate) async fn verify(
     provider: &MockProvider,
     token: &str,

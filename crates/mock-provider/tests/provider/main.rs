@@ -1,5 +1,5 @@
-//! The provider over real sockets: first that it is correct when friendly, then that each switch does
-//! what it says and nothing when off.
+//! The provider over real sockets: it is correct when friendly, each switch does what it says, and a switch
+//! that is off does nothing.
 
 mod api;
 mod authorize;

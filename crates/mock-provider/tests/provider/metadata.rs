@@ -1,4 +1,4 @@
-//! The metadata documents and the key set, true and false.
+//! The metadata documents and the key set, honest and forged.
 
 use alter_mock_provider::{Alg, Raw};
 use serde_json::json;

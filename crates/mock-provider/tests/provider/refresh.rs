@@ -1,4 +1,4 @@
-//! Refreshing and revoking, in each of the ways in which providers do it.
+//! Refreshing and revoking, in each of the ways that providers have.
 
 use std::time::Duration;
 
