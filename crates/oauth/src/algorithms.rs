@@ -1,8 +1,9 @@
-//! The signature algorithms that are verified: what a token may name and what metadata are read for.
+//! The signature algorithms that are verified: those that a token may name and that metadata are read for.
 
 use jsonwebtoken::Algorithm;
 
-/// The algorithms that we verify, by their names of RFC 7518 and RFC 8037. No secret-key one, and never `none`.
+/// The algorithms that are verified, by their names in RFC 7518 and RFC 8037. None of them uses a shared secret, and
+/// `none` is not among them.
 pub(crate) const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("RS256", Algorithm::RS256),
     ("RS384", Algorithm::RS384),

@@ -15,6 +15,7 @@
 //! | `token_answer.rs` | reading the answer (section 5): tolerant where providers vary, strict where tolerance is dangerous |
 //! | `provider_error.rs` | what a provider's error codes mean, at the callback and in the token answer |
 //! | `jwks.rs`, `jwks_cache.rs`, `kept.rs` | the keys that sign JWTs (RFC 7517), and caching them for each app separately |
+//! | `algorithms.rs` | the signature algorithms that are verified (RFC 7518, RFC 8037) |
 //! | `jws.rs` | a signed JWT: its header and its signature (RFC 7515, RFC 8725) |
 //! | `id_token.rs`, `claims.rs` | the id_token: a signed JWT, then its claims (OpenID Connect Core section 3.1.3.7) |
 //! | `user_token.rs`, `user_claims.rs` | the token of an app's user, signed by the app's identity provider |

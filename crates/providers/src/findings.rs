@@ -1,8 +1,8 @@
-//! What validation finds wrong, and the names that it judges by.
+//! The problems that validation finds, and the names that several rules need.
 
 use crate::Problem;
 
-/// Parameters that the flow sets itself: a recipe that overrode one could switch a protection off.
+/// Parameters that the flow itself sets: a recipe that replaced one could switch off a protection.
 pub(crate) const OWN_PARAMETERS: [&str; 13] = [
     "client_id",
     "client_secret",
