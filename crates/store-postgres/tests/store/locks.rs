@@ -73,7 +73,7 @@ async fn t96_two_processes_write_one_unbroken_chain() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_adds_an_data_key_holds_nothing_that_the_replacing_of_the_root_key_needs() {
+async fn who_adds_a_data_key_holds_nothing_that_the_replacing_of_the_root_key_needs() {
     let (database, store) = make().await;
     let app = app();
     store.insert_app(app.clone()).await.unwrap();
