@@ -1,4 +1,4 @@
-//! Which database: one file, or a PostgreSQL server. Everything that differs between the two for the operator is here.
+//! The database is one SQLite file or a PostgreSQL server. What differs between the two for the operator is here.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -8,21 +8,21 @@ use alter_store_sqlite::SqliteStore;
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 
-/// `ALTER_DATABASE_URL`.
+/// The database that `ALTER_DATABASE_URL` names.
 #[derive(Clone)]
 pub(crate) enum Database {
-    /// A file.
+    /// The path of a SQLite file.
     Sqlite(PathBuf),
-    /// A server: the URL may carry a password.
+    /// The URL of a PostgreSQL server; it may carry a password.
     Postgres(SecretString),
 }
 
-/// What to do about a database that is not there.
+/// What to do about a missing database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
-    /// Make it (on a server: the tables).
+    /// Create it (on a server: its tables).
     Create,
-    /// Refuse.
+    /// Refuse to open it.
     Existing,
 }
 
@@ -30,7 +30,7 @@ impl Database {
     /// Reads `ALTER_DATABASE_URL`.
     ///
     /// # Errors
-    /// Names the setting; never repeats the URL of a server.
+    /// The error names the setting. It never repeats the URL of a server.
     pub(crate) fn parse(url: &str, data_dir: &std::path::Path) -> anyhow::Result<Self> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             PostgresStore::place_of(url).context("ALTER_DATABASE_URL")?;
@@ -45,7 +45,7 @@ impl Database {
         }
     }
 
-    /// The file, where it is one.
+    /// The SQLite file; `None` on a server.
     pub(crate) fn file(&self) -> Option<&std::path::Path> {
         match self {
             Self::Sqlite(path) => Some(path),
@@ -53,10 +53,10 @@ impl Database {
         }
     }
 
-    /// Opens it, migrated forward.
+    /// Opens the database and migrates it forward.
     ///
     /// # Errors
-    /// In words for the operator.
+    /// The error is a sentence for the operator.
     pub(crate) async fn open(&self, open: Open) -> anyhow::Result<Arc<dyn Store>> {
         let store: Arc<dyn Store> = match self {
             Self::Sqlite(path) => {
@@ -79,10 +79,10 @@ impl Database {
         Ok(store)
     }
 
-    /// Refuses what opening would migrate: only `serve` and `migrate` change a schema.
+    /// Refuses a database that opening would migrate: only `serve` and `migrate` change a schema.
     ///
     /// # Errors
-    /// In words for the operator.
+    /// The error is a sentence for the operator.
     pub(crate) async fn refuse_older_schema(&self) -> anyhow::Result<()> {
         let context = || format!("the database {self} did not open");
         let (found, known) = match self {
@@ -93,16 +93,16 @@ impl Database {
         };
         anyhow::ensure!(
             found >= known,
-            "the database has schema {found}, this program {known}: nothing was changed. Back up, then alter migrate, \
-             or start alter serve, which does it"
+            "the database has schema {found}, this program {known}: nothing was changed. Back up, then run alter migrate, \
+             or start alter serve, which migrates"
         );
         Ok(())
     }
 
-    /// The key-check value, whatever the schema; `None` before `alter init` wrote one. Changes nothing.
+    /// Reads the key-check value under any schema; `None` before `alter init` wrote one. Changes nothing.
     ///
     /// # Errors
-    /// In words for the operator.
+    /// The error is a sentence for the operator.
     pub(crate) async fn key_check(&self) -> anyhow::Result<Option<Vec<u8>>> {
         let context = || format!("the database {self} did not open");
         match self {
@@ -113,7 +113,7 @@ impl Database {
         }
     }
 
-    /// Whether there is something already that `alter init` must leave alone.
+    /// Whether there is already something that `alter init` must leave alone.
     ///
     /// # Errors
     /// The server cannot be asked.
@@ -128,7 +128,7 @@ impl Database {
         }
     }
 
-    /// The schema that opening brings it to.
+    /// The schema version that opening brings the database to.
     pub(crate) fn schema_version(&self) -> i64 {
         match self {
             Self::Sqlite(_) => SqliteStore::schema_version(),

@@ -1,6 +1,6 @@
-//! Structured logs on standard error: JSON when nobody is looking, text on a terminal. Nothing secret is ever a field:
-//! secrets are types that print nothing, and requests are logged without query, headers or body (T95).
-//! Lines of a request carry its span: `request_id`, and the `trace_id` that joins them to the caller's trace.
+//! Structured logs on standard error: text on a terminal, JSON otherwise. No field is ever secret: secrets are types
+//! that print nothing, and requests are logged without query, headers or body (T95). The log lines of a request carry
+//! its span: `request_id`, and the `trace_id` that joins them to the caller's trace.
 
 use std::io::IsTerminal;
 
@@ -18,7 +18,7 @@ pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
     let started = if std::io::stderr().is_terminal() {
         builder.try_init()
     } else {
-        // The request's span is the first of the list; the current one would say it twice.
+        // The list of spans begins with the request's span; the current span would repeat it.
         builder.json().with_current_span(false).try_init()
     };
     started.map_err(|error| anyhow::anyhow!("logging did not start: {error}"))

@@ -1,7 +1,8 @@
-//! The binary `alter`: reads the settings, wires the parts, prints the answers. No rule lives here.
+//! The binary `alter`: reads the settings, wires the parts, prints the results. No rule lives here.
 //!
-//! Rooms: `config` (settings, one file per section), `database` (which one), `wiring` (store, vault, egress, flows), `commands` (one file per
-//! command), `demo` (`alter demo`), `metrics` (`/metrics`), `output` (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage.
+//! Rooms: `config` (settings), `database` (SQLite or PostgreSQL), `wiring` (store, vault, egress, flows), `commands`
+//! (one file per command), `demo` (`alter demo`), `limits` (open files), `logging`, `metrics` (`/metrics`), `output`
+//! (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage.
 
 mod commands;
 mod config;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(commands::run(cli.command, &output));
-    // A look-up in the DNS holds a thread until it is answered; nobody waits for one any more.
+    // A DNS look-up holds a thread until it is answered. Nobody needs its answer now.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! What commands print: text for people, or one JSON object with `--json`. The only place that writes to a terminal.
+//! Prints what commands return: text for people, or one JSON object with `--json`. Only this file writes to a terminal.
 
 use std::{
     io::{IsTerminal, Read, Write},
@@ -9,13 +9,13 @@ use anyhow::Context;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-/// Text or JSON.
+/// Prints text, or JSON with `--json`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
 }
 
-/// Wrong usage that clap cannot see: exit status 2.
+/// Wrong usage that clap cannot detect: exit status 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
@@ -25,14 +25,14 @@ impl Output {
         Self { json }
     }
 
-    /// The answer of a command: `value` with `--json`, otherwise `text`.
+    /// Prints the result of a command: `value` with `--json`, otherwise `text`.
     pub(crate) fn answer(self, text: &str, value: &Value) {
         let line = if self.json { value.to_string() } else { text.trim_end().to_owned() };
         // A closed pipe is the reader's choice, not our failure.
         let _reader_may_be_gone = writeln!(std::io::stdout(), "{line}");
     }
 
-    /// A line of progress; not part of the answer.
+    /// Prints a line of progress to standard error; with `--json`, nothing.
     pub(crate) fn note(self, text: &str) {
         if !self.json {
             let _reader_may_be_gone = writeln!(std::io::stderr(), "{text}");
@@ -48,7 +48,7 @@ impl Output {
     }
 }
 
-/// One secret from standard input: everything up to the end, without the last line break. Never from an argument.
+/// Reads one secret from standard input, up to its end, without the final line break. Secrets are never arguments.
 pub(crate) fn secret_from_stdin(what: &str) -> anyhow::Result<SecretString> {
     if std::io::stdin().is_terminal() {
         let _reader_may_be_gone = writeln!(std::io::stderr(), "Paste the {what}, then Enter and Ctrl-D:");
@@ -57,6 +57,6 @@ pub(crate) fn secret_from_stdin(what: &str) -> anyhow::Result<SecretString> {
     std::io::stdin()
         .take(64 * 1024)
         .read_to_string(&mut text)
-        .with_context(|| format!("the {what} could not be read"))?;
+        .with_context(|| format!("could not read the {what}"))?;
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

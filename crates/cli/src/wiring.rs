@@ -1,4 +1,4 @@
-//! Puts the parts together.
+//! Wires store, vault, egress and flows together as the settings say.
 
 use std::{path::Path, sync::Arc};
 
@@ -10,21 +10,21 @@ use anyhow::{Context, bail};
 
 use crate::{config::Config, database::Open};
 
-/// An existing, initialised database of this version's schema and the flows over it, for a command; the root key has
-/// been checked against it (T93): a command must not write beside a server that holds another.
+/// Opens the database for a command, with flows over it. The database must exist, be initialised and have this
+/// version's schema. The root key must fit it (T93): a command must not write beside a server that holds another key.
 ///
 /// # Errors
-/// In words for the operator.
+/// The error is a sentence for the operator.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Flows> {
     check_owner(&config.data_dir)?;
     config.database.refuse_older_schema().await?;
     checked(config, vault(config)?).await
 }
 
-/// The same for the server, which migrates an older schema, once the root key has been found to be this database's.
+/// The same as [`open`] for the server, which migrates an older schema, but only after the root key was found to fit.
 ///
 /// # Errors
-/// In words for the operator.
+/// The error is a sentence for the operator.
 pub(crate) async fn open_migrating(config: &Config) -> anyhow::Result<Flows> {
     check_owner(&config.data_dir)?;
     let vault = vault(config)?;
@@ -40,7 +40,7 @@ async fn checked(config: &Config, vault: Vault) -> anyhow::Result<Flows> {
     Ok(flows)
 }
 
-/// The root key, and the one that is being replaced where there is one.
+/// Makes a vault from the root key, and from the one that is being replaced if there is one.
 pub(crate) fn vault(config: &Config) -> anyhow::Result<Vault> {
     let vault = Vault::new(config.root_key.load()?);
     match &config.root_key_old {
@@ -49,21 +49,21 @@ pub(crate) fn vault(config: &Config) -> anyhow::Result<Vault> {
     }
 }
 
-/// Flows from parts, without any check.
+/// Assembles the flows; checks nothing.
 pub(crate) fn assemble(config: &Config, store: Arc<dyn Store>, vault: Vault) -> anyhow::Result<Flows> {
     let egress = egress(config)?;
     let public = FlowsConfig { public_url: config.public_url.clone() };
     Ok(Flows::new(public, store, vault, egress, Arc::new(SystemClock), Arc::new(SystemRandom)))
 }
 
-/// The way out.
+/// Makes the client for outgoing HTTP, with the networks of `ALTER_EGRESS_ALLOW`.
 pub(crate) fn egress(config: &Config) -> anyhow::Result<Egress> {
     let settings = EgressConfig { allow: config.egress_allow.clone(), ..EgressConfig::default() };
     Egress::new(settings).context("the outgoing HTTP client did not start")
 }
 
-/// The command line writes to the server's database: only as the user who owns it, or the server could not read what
-/// was written.
+/// Refuses any user but the owner of the data directory. Commands write to the server's database, and the server could
+/// not read what another user wrote.
 pub(crate) fn check_owner(data_dir: &Path) -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
     {

@@ -1,4 +1,4 @@
-//! The operator's commands, run as an operator runs them: the binary, a fresh data directory, `--json`.
+//! Tests of the commands, run as an operator runs them: the real binary, a fresh data directory, `--json`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -11,7 +11,7 @@ use std::{
 use alter_mock_provider::{MockProvider, Raw};
 use serde_json::Value;
 
-/// A data directory that goes away with the test.
+/// A data directory that is deleted with the test.
 struct Place(PathBuf);
 
 impl Place {
@@ -262,7 +262,7 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
     refused("truncated", "is not a root key");
     std::fs::write(&path, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
     refused("another key", "does not fit this database");
-    // The schema of the version before: a wrong key finds out before anything is migrated.
+    // The previous version's schema: a wrong key is refused before anything is migrated.
     let database = rusqlite::Connection::open(place.data().join("alter.db")).unwrap();
     let version = || -> i64 { database.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap() };
     let newest = version();
@@ -271,12 +271,12 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
                 DROP INDEX attempts_stuck; CREATE INDEX transactions_stuck ON transactions (status_at, id);";
     database.execute_batch(&format!("{back} PRAGMA user_version = {};", newest - 1)).unwrap();
     refused("another key, older schema", "does not fit this database");
-    assert_eq!(version(), newest - 1, "migrated with a wrong key");
+    assert_eq!(version(), newest - 1, "a wrong key migrates nothing");
     std::fs::remove_file(&path).unwrap();
     refused("missing", "cannot be read");
     assert!(!path.exists(), "no new key was made");
 
-    // The control: with the right key it serves.
+    // Positive control: with the right key the server serves.
     std::fs::write(&path, &right).unwrap();
     let mut child =
         place.command(&["serve"]).env("ALTER_LISTEN", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
@@ -289,7 +289,7 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
 }
 
 #[test]
-fn settings_that_are_not_understood_are_said() {
+fn settings_that_cannot_be_understood_are_named() {
     let place = Place::new("settings");
     let refused = place.command(&["init"]).env("ALTER_DATABASE_URL", "mysql://u@h/d").output().unwrap();
     assert_eq!(refused.status.code(), Some(2));

@@ -1,4 +1,4 @@
-//! `alter agent create|list|suspend|resume|delete APP ...`: agents, which use what users delegate to them.
+//! `alter agent create|list|suspend|resume|delete APP ...`: an agent uses the grants that users delegate to it.
 
 use alter_core::{Agent, AgentId};
 use alter_flows::{AgentError, Flows, NewAgent, callers};
@@ -12,21 +12,21 @@ use crate::{config::Config, output::Output, wiring};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
-    /// Make an agent; prints its key once.
+    /// Create an agent; its key is printed only once.
     Create {
         /// App id, or its name.
         app: String,
-        /// What to call it; unique on the app.
+        /// The agent's name; unique within the app.
         name: String,
-        /// What people read on the consent page in place of the name.
+        /// What people read on the consent page instead of the name.
         #[arg(long)]
         display_name: Option<String>,
     },
-    /// All agents of an app.
+    /// List an app's agents.
     List {
         /// App id, or its name.
         app: String,
-        /// Deleted ones too.
+        /// Include deleted agents.
         #[arg(long)]
         all: bool,
     },
@@ -44,7 +44,7 @@ pub(crate) enum AgentCommand {
         /// Agent id, or its name.
         agent: String,
     },
-    /// Delete an agent: its keys and everything delegated to it end, for good.
+    /// Delete an agent for good: its keys and everything delegated to it end.
     Delete {
         /// App id, or its name.
         app: String,
@@ -65,7 +65,7 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
             let mut value = described(&made.agent);
             (value["key_id"], value["api_key"]) = (json!(key_id.to_string()), json!(secret));
             let text = format!(
-                "agent_id  {id}\nkey_id    {key_id}\napi_key   {secret}\n\nThe key is shown this once."
+                "agent_id  {id}\nkey_id    {key_id}\napi_key   {secret}\n\nThis key is not shown again."
             );
             output.answer(&text, &value);
         }
@@ -96,7 +96,7 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
     Ok(())
 }
 
-/// An agent of an app, each by id or name.
+/// Finds an app, and an agent of that app. Each is given by id or by name.
 async fn named(flows: &Flows, app: &str, agent: &str) -> anyhow::Result<(alter_core::App, AgentId)> {
     let app = find_app(flows, app).await?;
     match callers::find_agent_as_operator(flows, app.id, agent).await {

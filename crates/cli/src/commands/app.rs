@@ -15,21 +15,21 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
-    /// Make an app; prints its id and, once, its API key.
+    /// Create an app; prints its id, and its API key only once.
     Create {
-        /// Shown to people on every page.
+        /// The app's name, shown to people on every page.
         name: String,
         #[command(flatten)]
         flags: Flags,
     },
-    /// All apps.
+    /// List all apps.
     List,
-    /// One app.
+    /// Show an app.
     Show {
         /// App id, or its name.
         app: String,
     },
-    /// Change an app: only what is given changes.
+    /// Change an app: only the given flags change.
     Set {
         /// App id, or its name.
         app: String,
@@ -38,10 +38,10 @@ pub(crate) enum AppCommand {
     },
 }
 
-/// What an operator decides about an app.
+/// The flags of `app create` and `app set`; `None` = leave the setting as it is.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Flags {
-    /// The app's web page: gives allowed_origin its default.
+    /// The app's web page; its origin is the default of allowed_origin.
     #[arg(long, value_name = "URL")]
     website_url: Option<String>,
     /// An origin that a return_url may have (repeatable; replaces the list).
@@ -50,28 +50,28 @@ pub(crate) struct Flags {
     /// Accept the published browser client 0.8.0 (binding level L1).
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     legacy_clients: Option<bool>,
-    /// Accept links (not built yet: stored).
+    /// Accept links (stored; not built yet).
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     allow_links: Option<bool>,
-    /// Links ask for a code (not built yet: stored).
+    /// Ask for a code on links (stored; not built yet).
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     require_code: Option<bool>,
     /// Accept calls without a signature (curl, development).
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     allow_bearer: Option<bool>,
-    /// A user's grant that is named by id needs the user's token, for the app's own keys too.
+    /// Require the user's token for a user's grant that is named by its id, even with the app's own key.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     require_user_token: Option<bool>,
-    /// Lifetime of a session, seconds, 60 to 3600.
+    /// Lifetime of a session in seconds, 60 to 3600.
     #[arg(long, value_name = "SECONDS")]
     session_ttl: Option<u32>,
-    /// Sessions that one process mints for the app a minute; 0 = no limit. Default 6000.
+    /// Sessions per minute that one server process mints for the app; 0 = no limit. Default 6000.
     #[arg(long, value_name = "N")]
     sessions_per_minute: Option<u32>,
-    /// The same for each user of the app. Default 30.
+    /// Sessions per minute that one server process mints for each user of the app; 0 = no limit. Default 30.
     #[arg(long, value_name = "N")]
     sessions_per_minute_and_user: Option<u32>,
-    /// The lowest binding level: L0 and L3 are not built yet.
+    /// The lowest binding level, L0 to L3; L0 and L3 are not built yet.
     #[arg(long, value_name = "L0..L3")]
     min_binding: Option<String>,
 }
@@ -142,12 +142,12 @@ async fn create(name: String, flags: Flags, config: &Config, output: Output) -> 
     let made = operate::create_app(&flows, settings).await?;
     let (id, key) = (made.app.id, made.key.secret.expose_secret());
     let mut text = format!(
-        "app_id   {id}\napi_key  {key}\n\nThe key is shown this once. Keep it where your backend keeps secrets."
+        "app_id   {id}\napi_key  {key}\n\nThis key is not shown again. Keep it where your backend keeps secrets."
     );
     if matches!(made.app.min_binding(), Level::L0 | Level::L3) {
         text.push_str(
             "\n\nThis app can mint no session yet: links (L0) and confirmation by the backend (L3) are not built. \
-             Give it a page: alter app set APP --website-url https://app.example.com",
+             Give the app a page: alter app set APP --website-url https://app.example.com",
         );
     }
     let mut value = described(&made.app);

@@ -21,30 +21,30 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// The newest entries of an app, newest first.
+    /// List an app's latest entries, newest first.
     List {
         /// App id, or its name.
         app: String,
-        /// How many.
+        /// At most this many.
         #[arg(long, default_value_t = 50)]
         limit: usize,
-        /// Only of this kind: token_released, grant_connected, ...
+        /// Only entries of this kind: token_released, grant_connected, ...
         #[arg(long)]
         kind: Option<String>,
-        /// Only of this grant.
+        /// Only entries about this grant.
         #[arg(long, value_name = "GRANT_ID")]
         grant: Option<String>,
     },
-    /// Walk the chain and name the first bad entry; prints the head, to be kept elsewhere.
+    /// Walk the chain and name the first bad entry; prints the head, which is worth keeping elsewhere.
     Verify(VerifyArgs),
-    /// Write the entries as JSON lines, ended by a line with the head.
+    /// Write the entries as JSON lines; the last line holds the head.
     Export {
         /// App id, or its name.
         app: String,
-        /// Only entries above this number.
+        /// Only entries with a higher number than this.
         #[arg(long, value_name = "SEQ", default_value_t = 0)]
         after: i64,
-        /// Into this new file (0600) instead of standard output.
+        /// Write to this new file (0600) instead of standard output.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -55,10 +55,10 @@ pub(crate) struct VerifyArgs {
     /// App id, or its name.
     #[arg(required_unless_present_any = ["all", "file"], conflicts_with_all = ["all", "file"])]
     app: Option<String>,
-    /// Every app.
+    /// Verify every app.
     #[arg(long, conflicts_with = "file")]
     all: bool,
-    /// An exported file; needs no database.
+    /// Verify an exported file; needs no database.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// A head that was printed earlier and kept elsewhere.
@@ -67,7 +67,7 @@ pub(crate) struct VerifyArgs {
 }
 
 impl AuditCommand {
-    /// Whether it needs no settings and no database.
+    /// Whether the command needs neither settings nor a database.
     pub(crate) fn is_offline(&self) -> bool {
         matches!(self, Self::Verify(VerifyArgs { file: Some(_), .. }))
     }
@@ -114,10 +114,11 @@ pub(crate) async fn run(command: AuditCommand, config: &Config, output: Output) 
 }
 
 fn filter(kind: Option<&str>, grant: Option<&str>) -> Result<AuditFilter, Usage> {
-    let unknown =
-        |kind: &str| Usage(format!("{kind} is no kind of entry; there are: {}", AuditKind::NAMES.join(", ")));
+    let unknown = |kind: &str| {
+        Usage(format!("{kind} is not a kind of entry; the kinds are: {}", AuditKind::NAMES.join(", ")))
+    };
     let kind = kind.map(|kind| AuditKind::parse(kind).ok_or_else(|| unknown(kind))).transpose()?;
-    let no_id = |grant: &str| Usage(format!("{grant} is no grant id (alter grant list APP)"));
+    let no_id = |grant: &str| Usage(format!("{grant} is not a grant id (alter grant list APP)"));
     let grant = grant.map(|id| GrantId::parse(id).ok_or_else(|| no_id(id))).transpose()?;
     Ok(AuditFilter { kind, grant })
 }
@@ -167,7 +168,7 @@ async fn verify(args: &VerifyArgs, flows: &Flows, output: Output) -> anyhow::Res
     output.answer(&lines.join("\n"), &json!({ "apps": values }));
     match bad {
         0 => Ok(()),
-        _ => bail!("the audit of {bad} of {} apps was tampered with", apps.len()),
+        _ => bail!("the audit of {bad} of {} apps has a bad entry: somebody tampered with it", apps.len()),
     }
 }
 
@@ -226,7 +227,7 @@ async fn write_export(
     Ok(end)
 }
 
-/// Walks an exported file: once to its last line, which tells whose it is, and once along its entries.
+/// Reads an exported file twice: once for its last line, which names the app, and once to verify its entries.
 fn verify_file(path: &Path, kept: Option<Anchor>) -> anyhow::Result<ExportEnd> {
     let lines = || anyhow::Ok(BufReader::new(std::fs::File::open(path)?).lines());
     let mut last = String::new();
@@ -237,10 +238,10 @@ fn verify_file(path: &Path, kept: Option<Anchor>) -> anyhow::Result<ExportEnd> {
         serde_json::from_str(&last).context("its last line is not the end of an export: it was cut off")?;
     match kept {
         Some(anchor) if anchor.seq < end.after.seq => {
-            bail!("it begins after entry {}, so it cannot be held against an older head", end.after.seq)
+            bail!("it begins after entry {}, so it cannot be compared with an older head", end.after.seq)
         }
         Some(anchor) if anchor.seq == end.after.seq && anchor != end.after => {
-            bail!("it does not begin where the kept head says")
+            bail!("its first entry does not follow the kept head")
         }
         _ => {}
     }

@@ -1,5 +1,5 @@
-//! `alter backup FILE`: one moment of the database in one file, made while the server runs, and what is in it in
-//! `FILE.json`. Needs no root key: a backup is ciphertext, and whoever makes it need not be able to open it.
+//! `alter backup FILE`: a snapshot of the database in one file, made while the server runs. `FILE.json` describes it.
+//! The command needs no root key: a backup is ciphertext, and the operator who makes it need not be able to open it.
 
 use std::{
     collections::BTreeMap,
@@ -16,35 +16,35 @@ use serde_json::json;
 use super::private_file;
 use crate::{config::Config, output::Output, wiring};
 
-/// What lies beside a backup, in `FILE.json`.
+/// Describes a backup; stored beside it in `FILE.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
-    /// Of this format: 1.
+    /// Version of this format; always 1 so far.
     format: u32,
-    /// Seconds, RFC 3339.
+    /// RFC 3339, whole seconds.
     pub(super) made_at: String,
-    /// The database's schema.
+    /// The database's schema version.
     pub(super) schema: i64,
-    /// Of the file, lower-case hexadecimal.
+    /// SHA-256 of the backup file, lower-case hexadecimal.
     sha256: String,
-    /// The newest audit entry of every app.
+    /// The newest audit entry of each app.
     heads: BTreeMap<AppId, Anchor>,
 }
 
 impl Manifest {
-    /// Beside the backup.
+    /// Where the manifest of this backup lies: `FILE.json` beside it.
     pub(super) fn path(backup: &Path) -> PathBuf {
         let mut name = backup.as_os_str().to_owned();
         name.push(".json");
         PathBuf::from(name)
     }
 
-    /// Reads it, and holds the backup against it.
+    /// Reads the manifest and compares the backup with it.
     pub(super) fn check(backup: &Path) -> anyhow::Result<Self> {
         let path = Self::path(backup);
         let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("{} cannot be read; a backup is two files, keep them together", path.display())
+            format!("{} cannot be read; a backup is two files: keep them together", path.display())
         })?;
         let manifest: Self = serde_json::from_str(&text)
             .with_context(|| format!("{} does not describe a backup", path.display()))?;
@@ -53,7 +53,7 @@ impl Manifest {
         }
         if sha256_of(backup)? != manifest.sha256 {
             bail!(
-                "{} is not the file that {} describes: damaged or changed",
+                "{} is not the file that {} describes: it was damaged or changed",
                 backup.display(),
                 path.display()
             );
@@ -75,7 +75,7 @@ pub(crate) fn run(file: &Path, config: &Config, output: Output) -> anyhow::Resul
         bail!("{} exists already: nothing was changed", there.display());
     }
     backup::copy(database, file).with_context(|| format!("{} was not backed up", database.display()))?;
-    // Read back what is on the disk now: a backup that was never looked at is a hope.
+    // Read back what is now on the disk: a backup that nobody has checked may be no backup.
     let checked = describe(file).and_then(|manifest| {
         let mut out = private_file(&manifest_path)?;
         out.write_all(serde_json::to_string_pretty(&manifest)?.as_bytes())?;
@@ -94,7 +94,7 @@ pub(crate) fn run(file: &Path, config: &Config, output: Output) -> anyhow::Resul
     let heads: Vec<_> = manifest.heads.iter().map(|(app, head)| format!("  {app}  {head}")).collect();
     let (path, beside) = (file.display().to_string(), manifest_path.display().to_string());
     let text = format!(
-        "{path} and {beside}: checked, schema {}.\nIt opens with the root key of today alone: keep that apart from it.\n\
+        "{path} and {beside}: checked, schema {}.\nIt opens only with the root key of today: keep that key apart from the backup.\n\
          Audit heads (worth keeping elsewhere):\n{}",
         manifest.schema,
         heads.join("\n")
@@ -105,10 +105,10 @@ pub(crate) fn run(file: &Path, config: &Config, output: Output) -> anyhow::Resul
     Ok(())
 }
 
-/// One command line for the operator's shell.
+/// A command line for the operator's shell that runs a PostgreSQL tool.
 pub(super) fn on_postgres(tool: &str) -> String {
     format!(
-        "umask 077 && {tool} --dbname=\"$ALTER_DATABASE_URL\"\n\n(Keep the password in ~/.pgpass and not in that URL: other \
+        "umask 077 && {tool} --dbname=\"$ALTER_DATABASE_URL\"\n\n(Keep the password in ~/.pgpass, not in that URL: other \
          users can see command lines.)"
     )
 }

@@ -14,24 +14,24 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GrantCommand {
-    /// Grants of an app, newest first.
+    /// List an app's grants, newest first.
     List {
         /// App id, or its name.
         app: String,
-        /// How many.
+        /// At most this many.
         #[arg(long, default_value_t = 100)]
         limit: u32,
         /// Skip this many.
         #[arg(long, default_value_t = 0)]
         offset: u32,
     },
-    /// Revoke a grant: its tokens are wiped here at once, and the provider is asked to end it.
+    /// Revoke a grant: its tokens are wiped here at once, and the provider is asked to revoke them.
     Revoke {
         /// App id, or its name.
         app: String,
         /// The grant's id (alter grant list).
         grant_id: String,
-        /// Why; kept with the grant and in the audit.
+        /// The reason; kept with the grant and in the audit.
         #[arg(long)]
         reason: Option<String>,
     },
@@ -47,12 +47,12 @@ pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) 
                 .ok_or_else(|| Usage(format!("{grant_id} is not a grant id (alter grant list)")))?;
             let revoked = grants::revoke_grant_as_operator(&flows, app, id, reason.as_deref()).await?;
             let provider = match revoked.outcome {
-                RevocationOutcome::Confirmed => "the provider has confirmed it",
+                RevocationOutcome::Confirmed => "the provider has confirmed the revocation",
                 RevocationOutcome::Pending => {
-                    "the provider has not confirmed yet; `alter serve` asks it again for a day"
+                    "the provider has not confirmed yet; `alter serve` keeps asking for a day"
                 }
                 RevocationOutcome::Shared => {
-                    "the provider was not asked: it would end other active grants of this account"
+                    "the provider was not asked, because it would end other active grants of this account"
                 }
                 RevocationOutcome::GivenUp => "the provider did not confirm within a day",
                 RevocationOutcome::NotOffered => "the provider offers no revocation",

@@ -15,14 +15,14 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IdpCommand {
-    /// Set the identity provider of an app, in place of the one it had.
+    /// Set the identity provider of an app; replaces the one it had.
     Set(SetArgs),
-    /// The identity provider of an app.
+    /// Show the identity provider of an app.
     Show {
         /// App id, or its name.
         app: String,
     },
-    /// Take it away: user tokens are refused from then on.
+    /// Remove the identity provider: the app's user tokens are refused from then on.
     Remove {
         /// App id, or its name.
         app: String,
@@ -33,12 +33,12 @@ pub(crate) enum IdpCommand {
 pub(crate) struct SetArgs {
     /// App id, or its name.
     app: String,
-    /// `iss` of your users' tokens, to the last character.
+    /// `iss` of your users' tokens, exactly as it stands there.
     #[arg(long, value_name = "URL")]
     issuer: String,
     #[command(flatten)]
     audience: Audience,
-    /// Where its keys are; without it the issuer's metadata say so.
+    /// Where the issuer's keys are; default: where its metadata says.
     #[arg(long, value_name = "URL")]
     jwks_url: Option<String>,
 }
@@ -46,10 +46,10 @@ pub(crate) struct SetArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Audience {
-    /// What `aud` of your users' tokens is or contains.
+    /// A value that `aud` of your users' tokens is or contains.
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
-    /// Believe tokens that the issuer made for anybody.
+    /// Accept tokens that the issuer made for any audience.
     #[arg(long)]
     any_audience: bool,
 }
@@ -87,7 +87,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
     idp.check().map_err(Usage)?;
     let found = look_at_idp(&wiring::egress(config)?, &idp).await;
     if let Err(IdpUnreachable::Metadata(error @ DiscoveryError::IssuerMismatch { .. })) = found {
-        // Every token would be refused, and a typing error is mended now.
+        // Every token would be refused. Most likely the issuer is mistyped, so say it now.
         anyhow::bail!("{error}. Nothing was changed");
     }
     let settings = AppSettings { identity_provider: Some(idp.clone()), ..app.settings.clone() };
@@ -100,7 +100,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
     value["warning"] = json!(warning);
     let text = match (warning, &found) {
         (Some(warning), _) => format!(
-            "{}\n\nWarning: {warning}.\nIt is set; until this is mended every user token is refused (alter doctor).",
+            "{}\n\nWarning: {warning}.\nThe setting is stored, but every user token is refused until this is mended (alter doctor).",
             lines(&idp)
         ),
         (None, Ok(found)) => {
@@ -112,10 +112,10 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
     Ok(())
 }
 
-/// What is wrong with a key set of this many usable keys.
+/// The warning for a key set without a usable key; `None` if there is one.
 pub(crate) fn no_key(usable: usize) -> Option<String> {
     (usable == 0).then(|| {
-        "the identity provider shows no usable key (RSA of 2048 bits or more, P-256, P-384 or Ed25519)".into()
+        "the identity provider has no usable key (RSA of 2048 bits or more, P-256, P-384 or Ed25519)".into()
     })
 }
 
@@ -124,7 +124,7 @@ fn lines(idp: &IdentityProvider) -> String {
         "issuer    {}\naudience  {}\nkeys      {}",
         idp.issuer,
         idp.audience.as_deref().unwrap_or("any"),
-        idp.jwks_url.as_deref().unwrap_or("where the issuer's metadata say")
+        idp.jwks_url.as_deref().unwrap_or("where the issuer's metadata says")
     )
 }
 

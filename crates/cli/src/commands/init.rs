@@ -1,4 +1,4 @@
-//! `alter init`: data directory (0700), root key (0600), database. Refuses to overwrite.
+//! `alter init`: makes the data directory (0700), the root key (0600) and the database. Overwrites nothing.
 
 use alter_core::{Random, SystemRandom};
 use alter_flows::ready;
@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config, output: Output) -> anyhow::Result<()> {
     };
     let text = format!(
         "Ready.\n  data directory  {dir}\n  database        {database}\n  root key        {key}\n\n\
-         Back up the root key apart from the database: without it nothing can be opened again.\n\
+         Back up the root key apart from the database: without this key nothing can be decrypted.\n\
          Next: alter app create NAME --website-url https://app.example.com"
     );
     output.answer(&text, &json!({ "data_dir": dir, "database": database, "root_key": key }));
@@ -50,7 +50,7 @@ fn create_private_dir(path: &std::path::Path) -> anyhow::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).with_context(|| format!("{} cannot be made", path.display()))?;
+    builder.create(path).with_context(|| format!("cannot create {}", path.display()))?;
     wiring::check_owner(path)?;
     if !is_private(path) {
         bail!("{0} can be entered by other users: chmod 700 {0}", path.display());

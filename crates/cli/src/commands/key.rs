@@ -15,20 +15,20 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Make a key; prints it once.
+    /// Create a key; it is printed only once.
     Create {
         /// App id, or its name.
         app: String,
-        /// What to call it.
+        /// The key's name, for `alter key list`.
         #[arg(long, default_value = "key")]
         name: String,
     },
-    /// All keys of an app.
+    /// List an app's keys.
     List {
         /// App id, or its name.
         app: String,
     },
-    /// Revoke a key: from now on it is refused.
+    /// Revoke a key: it is refused from now on.
     Revoke {
         /// App id, or its name.
         app: String,
@@ -45,7 +45,7 @@ pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) ->
             let made = operate::create_key(&flows, app.id, &name).await?;
             let (id, key) = (made.key.id, made.secret.expose_secret());
             let value = json!({ "app_id": app.id.to_string(), "key_id": id.to_string(), "api_key": key });
-            output.answer(&format!("key_id   {id}\napi_key  {key}\n\nThe key is shown this once."), &value);
+            output.answer(&format!("key_id   {id}\napi_key  {key}\n\nThis key is not shown again."), &value);
         }
         KeyCommand::List { app } => {
             let app = find_app(&flows, &app).await?;

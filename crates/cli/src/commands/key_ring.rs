@@ -20,14 +20,14 @@ use crate::{
     wiring,
 };
 
-/// How often progress is told.
+/// How often progress is printed on a terminal; elsewhere ten times less often.
 const TELL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyRingCommand {
-    /// Every app's data keys, and how many values are under each.
+    /// List every app's data keys, and how many values each of them seals.
     List {
-        /// App id, or its name; all apps when left out.
+        /// App id, or its name; default: all apps.
         app: Option<String>,
     },
     /// Give apps a new data key, or replace the root key. Servers keep running.
@@ -39,13 +39,13 @@ pub(crate) struct RotateArgs {
     /// Only this app: id, or name.
     #[arg(long)]
     app: Option<String>,
-    /// Values a commit: fewer hold up a busy server less.
+    /// Values per commit: smaller commits delay a busy server less.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch: u32,
-    /// Make a new key even when an earlier rotation is not finished.
+    /// Make a new key even if an earlier rotation is unfinished.
     #[arg(long)]
     anew: bool,
-    /// Instead: put every data key under the root key in this file, which is made when it is not there.
+    /// Replace the root key instead: put every data key under the key in this file, which is created if it is missing.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["app", "batch", "anew"])]
     new_root_key_file: Option<PathBuf>,
 }
@@ -100,7 +100,7 @@ async fn rotate(args: &RotateArgs, flows: &Flows, output: Output) -> anyhow::Res
     for app in chosen(args.app.as_deref(), flows).await? {
         let rotated =
             operate::rotate_data_key(flows, app.id, args.batch, args.anew, teller(&app, output)).await?;
-        // Keys that another run is at work on, or that a value keeps.
+        // Old keys remain when another run is at work on them, or when a value does not open and so keeps its key.
         let app = operate::get_app(flows, app.id).await?;
         let old = operate::list_key_ring(flows, &app).await?.iter().filter(|s| describe(s) == "old").count();
         lines.push(summary(&app, &rotated, old));
@@ -114,15 +114,15 @@ async fn rotate(args: &RotateArgs, flows: &Flows, output: Output) -> anyhow::Res
     output.answer(&lines.join("\n"), &json!({ "apps": rows }));
     if !unreadable.is_empty() {
         bail!(
-            "{} values do not open under their own key, which is therefore kept: {}",
+            "{} values do not open under their own key, so that key is kept: {}",
             unreadable.len(),
             unreadable.join(", ")
         );
     }
-    match left {
-        true => bail!("an old key is still in use: run this again"),
-        false => Ok(()),
+    if left {
+        bail!("an old key is still in use: run this command again")
     }
+    Ok(())
 }
 
 fn summary(app: &App, rotated: &Rotated, left: usize) -> String {
@@ -136,7 +136,8 @@ fn summary(app: &App, rotated: &Rotated, left: usize) -> String {
     )
 }
 
-/// A line a second, and the last one, where there is something to wait for.
+/// Prints progress once a second on a terminal, every ten seconds elsewhere, and at the end. A rotation that takes less
+/// than a second prints nothing.
 fn teller(app: &App, output: Output) -> impl FnMut(u64, u64) {
     let name = app.settings.name.clone();
     let (started, mut told) = (Instant::now(), Instant::now());
@@ -171,15 +172,15 @@ async fn replace_root_key(file: &Path, flows: &Flows, output: Output) -> anyhow:
     }
     let new = Vault::new(RootKeySource::File(file.to_owned()).load()?);
     let keys = match operate::replace_root_key(flows, &new).await {
-        Err(RootKeyError::Same) => bail!("{} holds the root key that is in use already", file.display()),
+        Err(RootKeyError::Same) => bail!("{} holds the root key that is already in use", file.display()),
         replaced => replaced.context("nothing was changed")?,
     };
     let path = file.display().to_string();
     let text = format!(
-        "{keys} data keys are under the root key in {path} now.\n\n\
-         Every server must be restarted with it: ALTER_ROOT_KEY_FILE={path}. Those that do not know it fail from now on, \
+        "{keys} data keys are now under the root key in {path}.\n\n\
+         Restart every server with the new key: ALTER_ROOT_KEY_FILE={path}. Servers that do not know it fail from now on, \
          unless they were started with the new file and ALTER_ROOT_KEY_FILE_OLD beforehand.\n\
-         Back the new file up apart from the database. Keep the old one for as long as you keep backups made before today."
+         Back up the new file apart from the database. Keep the old one as long as you keep backups made before today."
     );
     let value: Value = json!({ "data_keys": keys, "root_key_file": path, "made": made });
     output.answer(&text, &value);

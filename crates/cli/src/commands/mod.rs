@@ -1,4 +1,4 @@
-//! The commands of decisions 6, one file each.
+//! The commands (decisions 6), one file each.
 
 mod agent;
 mod app;
@@ -25,45 +25,45 @@ use crate::{
     output::{Output, Usage},
 };
 
-/// Everything that `alter` does.
+/// The commands of `alter`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Everything in one process with throw-away data: try the product in a browser.
+    /// Try the product in a browser: everything in one process, with throw-away data.
     Demo(demo::Demo),
-    /// Make the data directory, the root key and the database.
+    /// Create the data directory, the root key and the database.
     Init,
     /// Run the server.
     Serve,
-    /// Apps: whose users connect accounts.
+    /// Manage apps, whose users connect accounts.
     #[command(subcommand)]
     App(app::AppCommand),
-    /// API keys of an app.
+    /// Manage an app's API keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// Agents of an app: they use what users delegate to them.
+    /// Manage an app's agents, which use the grants that users delegate to them.
     #[command(subcommand)]
     Agent(agent::AgentCommand),
-    /// Providers of an app.
+    /// Manage an app's providers.
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
-    /// The identity provider of an app: who vouches for its users.
+    /// Manage an app's identity provider, which vouches for its users.
     #[command(subcommand)]
     Idp(idp::IdpCommand),
-    /// Grants of an app.
+    /// List and revoke an app's grants.
     #[command(subcommand)]
     Grant(grant::GrantCommand),
-    /// The audit: what made, released, refused or revoked a credential.
+    /// Read and verify the audit: what made, released, refused or revoked a credential.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Encryption keys: of apps, and the root key.
+    /// List and rotate encryption keys: the data keys of apps, and the root key.
     #[command(subcommand)]
     KeyRing(key_ring::KeyRingCommand),
-    /// Copy the database into FILE, checked, while the server runs.
+    /// Copy the database into FILE and check the copy; the server may run.
     Backup {
-        /// A new file; what is in it goes into FILE.json.
+        /// A new file; its description goes into FILE.json.
         file: std::path::PathBuf,
     },
-    /// Put a backup in the database's place. No server may run.
+    /// Replace the database by a backup. No server may run.
     Restore(restore::RestoreArgs),
     /// Bring the database to this version's schema.
     Migrate,
@@ -76,7 +76,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Demo(demo) => demo::run(demo, *output).await,
-        // A file can be checked on a machine that has no database.
+        // An exported file can be verified on a machine that has no database.
         Command::Audit(command) if command.is_offline() => audit::run_offline(command, *output),
         Command::Config => {
             output.answer(crate::config::DEFAULT, &serde_json::json!({ "default": crate::config::DEFAULT }));
@@ -106,7 +106,7 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
     }
 }
 
-/// An app by id, or by its name where that is unique.
+/// Finds an app by its id, or by its name if only one app has that name.
 pub(crate) async fn find_app(flows: &Flows, given: &str) -> anyhow::Result<alter_core::App> {
     if let Some(id) = AppId::parse(given) {
         return Ok(operate::get_app(flows, id).await?);
@@ -116,13 +116,13 @@ pub(crate) async fn find_app(flows: &Flows, given: &str) -> anyhow::Result<alter
     match (named.next(), named.next()) {
         (Some(app), None) => Ok(app),
         (Some(_), Some(_)) => {
-            Err(Usage(format!("several apps are called \"{given}\": give the app id")).into())
+            Err(Usage(format!("several apps are called \"{given}\": pass the app id")).into())
         }
         _ => anyhow::bail!("there is no app \"{given}\" (alter app list)"),
     }
 }
 
-/// A new file that its owner alone can read. What is there already is never overwritten.
+/// Creates a file that only its owner can read. Never overwrites a file.
 pub(crate) fn private_file(path: &std::path::Path) -> anyhow::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);

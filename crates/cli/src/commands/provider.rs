@@ -1,5 +1,5 @@
-//! `alter provider list|set|remove`. A provider is a catalog entry, a `--spec` file, or endpoints given here; flags
-//! override whichever it is.
+//! `alter provider list|set|remove`. A provider's facts come from the catalog, from a `--spec` file, or from flags that
+//! name its endpoints. Flags override the catalog entry or the file.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -20,16 +20,16 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProviderCommand {
-    /// Providers of an app, or the catalog.
+    /// List an app's providers, or the catalog.
     List {
         /// App id, or its name; not with --catalog.
         #[arg(required_unless_present = "catalog")]
         app: Option<String>,
-        /// What can be set without further facts.
+        /// List the catalog: providers that need no endpoints of yours.
         #[arg(long)]
         catalog: bool,
     },
-    /// Configure a provider on an app; prints the callback URL to register there.
+    /// Configure a provider for an app; prints the callback URL to register at the provider.
     Set(Box<SetArgs>),
     /// Remove a provider from an app. Grants made with it can no longer be used.
     Remove {
@@ -46,7 +46,7 @@ pub(crate) struct SetArgs {
     app: String,
     /// Provider id: from the catalog, or your own ([a-z0-9-]).
     id: String,
-    /// Your client at the provider.
+    /// Your client id at the provider.
     #[arg(long, value_name = "ID")]
     client_id: String,
     #[command(flatten)]
@@ -54,10 +54,10 @@ pub(crate) struct SetArgs {
     /// Scopes to ask for, separated by spaces.
     #[arg(long, value_name = "\"A B\"")]
     scopes: Option<String>,
-    /// What people read instead of the id.
+    /// The name that people read instead of the id.
     #[arg(long)]
     name: Option<String>,
-    /// OpenID provider: its endpoints are discovered now and pinned.
+    /// Issuer of an OpenID provider: its endpoints are discovered now and pinned.
     #[arg(long, value_name = "URL", conflicts_with = "spec")]
     issuer: Option<String>,
     /// Authorization endpoint.
@@ -79,7 +79,7 @@ pub(crate) struct SetArgs {
     /// request (repeatable).
     #[arg(long = "param", value_name = "K=V")]
     params: Vec<String>,
-    /// The catalog entry to take, where ID is your own: a second shop, a second client.
+    /// The catalog entry to use when ID is your own: for a second shop or a second client.
     #[arg(long, value_name = "CATALOGUE_ID", conflicts_with = "spec")]
     from: Option<String>,
     /// A file in the catalog's format.
@@ -96,7 +96,7 @@ struct SecretFrom {
     /// Read the client secret from a file.
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
-    /// The client has no secret.
+    /// Your client at the provider has no secret.
     #[arg(long)]
     public_client: bool,
 }
@@ -157,7 +157,7 @@ fn list_catalog(output: Output) {
     output.answer(&lines.join("\n"), &json!({ "catalog": rows }));
 }
 
-/// As it is written in a file.
+/// A status as the catalog's files spell it.
 fn word(status: &impl serde::Serialize) -> String {
     serde_json::to_value(status).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -205,7 +205,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
     Ok(())
 }
 
-/// The facts: spec file, catalog or blank, then discovery, then the flags.
+/// Collects the provider's facts: from the spec file, the catalog or nothing, then from discovery, then from the flags.
 async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::Result<Recipe> {
     let known = Catalog::builtin().get(args.from.as_ref().unwrap_or(&args.id));
     let mut recipe = match (&args.spec, known) {
@@ -217,7 +217,7 @@ async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::R
         (None, Some(known)) => Recipe { id: args.id.clone(), ..known.clone() },
         (None, None) if args.from.is_some() => {
             return Err(
-                Usage("--from names no entry of the catalog (alter provider list --catalog)".into()).into()
+                Usage("--from does not name a catalog entry (alter provider list --catalog)".into()).into()
             );
         }
         (None, None) => blank(args)?,
@@ -236,7 +236,7 @@ async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::R
 fn blank(args: &SetArgs) -> Result<Recipe, Usage> {
     if args.issuer.is_none() && (args.authorize_url.is_none() || args.token_url.is_none()) {
         return Err(Usage(format!(
-            "\"{}\" is not in the catalog (alter provider list --catalog): give --issuer, or --authorize-url and --token-url",
+            "\"{}\" is not in the catalog (alter provider list --catalog): pass --issuer, or --authorize-url and --token-url",
             args.id
         )));
     }
@@ -297,14 +297,15 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
     }
     recipe.api_hosts.extend(args.api_hosts.iter().map(|h| h.to_lowercase()));
     for (name, value) in parameters(&args.params)? {
-        match recipe.parameters.contains_key(&name) {
-            true => recipe.fill(&name, &value).map_err(|e| Usage(e.to_string()))?,
-            false => drop(recipe.authorize_params.insert(name, value)),
+        if recipe.parameters.contains_key(&name) {
+            recipe.fill(&name, &value).map_err(|e| Usage(e.to_string()))?;
+        } else {
+            recipe.authorize_params.insert(name, value);
         }
     }
     if let Some((name, wanted)) = recipe.parameters.first_key_value() {
         return Err(Usage(format!(
-            "{} needs --param {name}=VALUE: {} (like {name}={})",
+            "{} needs --param {name}=VALUE: {} (for example {name}={})",
             recipe.id, wanted.description, wanted.example
         )));
     }
@@ -317,7 +318,7 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
 fn parameters(given: &[String]) -> Result<BTreeMap<String, String>, Usage> {
     let split = |text: &String| {
         let (name, value) =
-            text.split_once('=').ok_or_else(|| Usage(format!("--param {text} is not K=V")))?;
+            text.split_once('=').ok_or_else(|| Usage(format!("--param is {text}; it must be K=V")))?;
         Ok((name.to_owned(), value.to_owned()))
     };
     given.iter().map(split).collect()

@@ -1,5 +1,5 @@
-//! `alter restore FILE`: a backup becomes the database. Everything that can be wrong is found before anything is changed;
-//! what it replaces is kept, and what was revoked there is revoked again (T94).
+//! `alter restore FILE`: a backup replaces the database. Every check runs before anything is changed. The replaced
+//! database is kept, and what was revoked there since the backup is revoked again (T94).
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ use crate::{config::Config, output::Output, wiring};
 pub(crate) struct RestoreArgs {
     /// The backup; its FILE.json must lie beside it.
     file: PathBuf,
-    /// Replace the database that is there. It is kept under another name.
+    /// Replace the existing database, which is kept under another name.
     #[arg(long)]
     replace: bool,
 }
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow
     let Some(database) = config.database.file() else {
         bail!(
             "a PostgreSQL database is restored with its own tools, while no server runs:\n\n  {}\n\nWhat was revoked since \
-             the backup is then not revoked any more, and must be revoked again by hand.",
+             the backup is then no longer revoked: revoke it again by hand.",
             on_postgres(&format!(
                 "pg_restore --clean --if-exists --single-transaction {}",
                 args.file.display()
@@ -59,14 +59,14 @@ pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow
             for file in backup::files_of(&fresh) {
                 let _nothing_half_done_stays = std::fs::remove_file(file);
             }
-            return Err(error.context("the database is as it was"));
+            return Err(error.context("the database was not changed"));
         }
     };
     report(&manifest, &differences, kept.as_deref(), &replaced, output);
     Ok(())
 }
 
-/// The backup under another name beside the database, with all that has to be done to it.
+/// Copies the backup under another name beside the database, and does to the copy all that has to be done.
 fn prepare(
     file: &Path,
     mut copy: std::fs::File,
@@ -79,11 +79,11 @@ fn prepare(
     Ok(backup::carry_over(fresh, replaced, now)?)
 }
 
-/// What is there before.
+/// The database that the backup replaces.
 struct Replaced {
-    /// It opened, so that the backup can be held against it.
+    /// The old database opened, so the backup can be compared with it.
     comparable: bool,
-    /// Why not.
+    /// Why it is not comparable; `None` if it is.
     why: Option<String>,
 }
 
@@ -92,7 +92,7 @@ fn replaced_database(database: &Path, replace: bool) -> anyhow::Result<Replaced>
     if !file.exists() {
         if let Some(stray) = [log, index].iter().find(|path| path.exists()) {
             bail!(
-                "{} is left of a database that is gone, and would be applied to the restored one: move it away",
+                "{} belongs to a database that is gone, and would be applied to the restored one: move it away",
                 stray.display()
             );
         }
@@ -119,7 +119,8 @@ fn replaced_database(database: &Path, replace: bool) -> anyhow::Result<Replaced>
     }
 }
 
-/// Two renames. Between them there is no database; a crash there leaves both files, under names that say what they are.
+/// Puts the backup in place by two renames. Between them there is no database; a crash there leaves both files, under
+/// names that say what they are.
 fn put_in_place(fresh: &Path, database: &Path, now: Micros) -> anyhow::Result<Option<PathBuf>> {
     let kept = beside(database, &format!("replaced-{}", now.to_rfc3339().replace([':', '-'], "")));
     let there = database.exists();
@@ -155,15 +156,15 @@ fn report(
     let mut lines = vec![format!("Restored the backup of {}.", manifest.made_at)];
     if let Some(kept) = kept {
         lines.push(format!(
-            "What was there is kept as {}: delete it when you need it no more.",
+            "The replaced database is kept as {}: delete it when you no longer need it.",
             kept.display()
         ));
     }
     if let Some(why) = &replaced.why {
         lines.push(format!(
-            "Not known here, because {why}: what was revoked or connected after the backup. Revocations since are undone by \
-             it; revoke again what you know of. `alter audit verify APP --head SEQ:HASH` with a head that you kept tells \
-             how much is missing."
+            "What was revoked or connected after the backup is not known here, because {why}. This restore undoes later \
+             revocations: revoke again what you know of. `alter audit verify APP --head SEQ:HASH` with a head that you \
+             kept tells how much is missing."
         ));
     }
     lines.extend(differences.iter().map(text_of));
@@ -175,7 +176,7 @@ fn report(
 
 fn text_of(d: &Difference) -> String {
     let behind = d.replaced.seq - d.copy.seq;
-    let mut lines = vec![format!("\napp {}: {behind} audit entries behind what it replaced.", d.app)];
+    let mut lines = vec![format!("\napp {}: {behind} audit entries behind the replaced database.", d.app)];
     let list = |ids: &[alter_core::GrantId]| -> String {
         ids.iter().map(|id| format!("\n    {id}")).collect::<Vec<_>>().concat()
     };
@@ -195,7 +196,7 @@ fn text_of(d: &Difference) -> String {
     say(
         !d.older.is_empty(),
         format!(
-            "  grants with an older credential than the provider last gave: verify, or have them connected again:{}",
+            "  grants with a credential older than the last one from the provider: verify them, or have users connect again:{}",
             list(&d.older)
         ),
     );

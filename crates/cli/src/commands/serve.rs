@@ -1,4 +1,4 @@
-//! `alter serve`: the server, until SIGTERM or Ctrl-C; then requests and exchanges under way finish.
+//! `alter serve`: runs the server until SIGTERM or Ctrl-C. Then requests and exchanges under way finish.
 
 use alter_flows::{operate, reap};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::{
     wiring,
 };
 
-/// How long a shutdown waits for what is under way: as long as one token request may take.
+/// How long a shutdown waits for requests and exchanges under way: as long as one token request may take.
 const DRAIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
@@ -22,20 +22,22 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     forbid_core_dumps();
     let flows = wiring::open_migrating(config).await?;
     if config.root_key_old.is_some() {
-        match operate::is_under_old_root_key(&flows) {
-            true => tracing::warn!(
-                "the database is under ALTER_ROOT_KEY_FILE_OLD: alter key-ring rotate --new-root-key-file"
-            ),
-            false => tracing::warn!("ALTER_ROOT_KEY_FILE_OLD is not needed any more: take it away"),
+        if operate::is_under_old_root_key(&flows) {
+            tracing::warn!(
+                "the database is still under ALTER_ROOT_KEY_FILE_OLD; run alter key-ring rotate --new-root-key-file"
+            );
+        } else {
+            tracing::warn!("ALTER_ROOT_KEY_FILE_OLD is no longer needed; remove it");
         }
     }
     let shared = Shared::new(flows.clone()).map_err(Usage)?;
     warn_of_oddities(config, &shared);
-    // Before the first request: from then on a signal must not find its default, which is to die at once.
+    // Before the first request: from then on a signal must not meet its default action, which kills the process at
+    // once.
     let mut signals = Signals::new()?;
     let listener = TcpListener::bind(config.listen)
         .await
-        .with_context(|| format!("{} cannot be listened on", config.listen))?;
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
     if let Some(address) = config.metrics_listen {
         metrics::serve(address).await?;
     }
@@ -46,13 +48,13 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         listener,
         alter_server::router(shared),
         connection_limits(config),
-        // A sender that is gone is a stop too.
+        // A dropped sender means stop too.
         async { drop(stopped.await) },
     ));
     signals.next().await;
     tracing::info!(
         exchanges = flows.in_flight(),
-        "stopping: the listener closes, what is under way finishes"
+        "stopping: the listener closes, requests and exchanges under way finish"
     );
     drop(stop);
     reaper.abort();
@@ -64,7 +66,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     finish(|| flows.in_flight(), finished, signals.next()).await
 }
 
-/// Waits for what is under way, at most [`DRAIN`] and not beyond a second signal.
+/// Waits until everything under way has finished, at most for [`DRAIN`] and not beyond a second signal.
 async fn finish(
     in_flight: impl Fn() -> usize,
     finished: impl Future<Output = anyhow::Result<()>>,
@@ -78,9 +80,9 @@ async fn finish(
         () = second_signal => "a second signal came".to_owned(),
         () = sleep(DRAIN) => format!("{} s are over", DRAIN.as_secs()),
     };
-    // The journal says of each how far it came; the next start goes on from there.
+    // The journal holds how far each exchange came; the next start goes on from there.
     let exchanges = in_flight();
-    tracing::error!(exchanges, "cut off: {why}; exchanges that were under way end as interrupted");
+    tracing::error!(exchanges, "cut off: {why}; exchanges under way will end as interrupted");
     bail!("stopped before everything had finished ({why}): {exchanges} exchanges were cut off")
 }
 
@@ -99,8 +101,8 @@ fn connection_limits(config: &Config) -> Limits {
     limits
 }
 
-/// A core dump would carry keys and tokens to disk (T95). Not dumpable also keeps other processes of the same user from
-/// attaching.
+/// A core dump would carry keys and tokens to disk (T95). A process that is not dumpable also keeps other processes of
+/// the same user from attaching to it.
 fn forbid_core_dumps() {
     #[cfg(target_os = "linux")]
     {
@@ -116,7 +118,9 @@ fn forbid_core_dumps() {
 
 fn warn_of_oddities(config: &Config, shared: &Shared) {
     if alter_failpoint::ARMED {
-        tracing::warn!("this is a test build: a variable can kill it. Never serve people with it");
+        tracing::warn!(
+            "test build: an environment variable can kill this process; do not use it in production"
+        );
     }
     if !shared.site.secure {
         tracing::warn!("plain http on loopback: cookies go without Secure and without the __Host- prefix");
@@ -128,7 +132,7 @@ fn warn_of_oddities(config: &Config, shared: &Shared) {
     }
 }
 
-/// SIGTERM and Ctrl-C, each time they come.
+/// SIGTERM and Ctrl-C, every time one of them arrives.
 pub(crate) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,

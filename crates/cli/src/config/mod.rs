@@ -1,5 +1,5 @@
 //! Settings: the embedded `default.toml`, then the file named by `ALTER_CONFIG`, then the environment. The default
-//! file is the manual: a setting that is not in it does not exist.
+//! file is the manual: a setting that is missing from it does not exist.
 
 mod root_key;
 
@@ -13,10 +13,10 @@ use crate::database::Database;
 
 pub(crate) use root_key::{RootKeySource, is_private};
 
-/// Every setting with its default, commented.
+/// Every setting with its default and a comment; `alter config` prints it.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
 
-/// All settings.
+/// The settings in force, parsed and checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
@@ -24,16 +24,16 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) database: Database,
     pub(crate) root_key: RootKeySource,
-    /// Accepted beside it while it is replaced.
+    /// The root key that is being replaced. It is accepted beside `root_key`.
     pub(crate) root_key_old: Option<RootKeySource>,
     pub(crate) log: String,
     pub(crate) egress_allow: Vec<IpNet>,
-    /// `None` = no metrics.
+    /// `None` = metrics are not served.
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
-/// The settings as written in a file.
+/// The settings as they stand in a file; `None` = not in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
@@ -50,7 +50,7 @@ struct Written {
 }
 
 impl Config {
-    /// Reads all settings.
+    /// Reads all settings. The environment wins over the file, the file over the defaults.
     ///
     /// # Errors
     /// Names the setting and what is wrong with it.
@@ -134,12 +134,12 @@ fn secret_file(name: &str, env: &impl Fn(&str) -> Option<String>) -> anyhow::Res
     }
 }
 
-/// A network, or an address alone.
+/// A network, or a single address.
 fn network(name: &str, text: &str) -> anyhow::Result<IpNet> {
-    let alone = || text.parse().ok().map(|address: std::net::IpAddr| IpNet::from(address));
+    let single = || text.parse().ok().map(|address: std::net::IpAddr| IpNet::from(address));
     text.parse()
         .ok()
-        .or_else(alone)
+        .or_else(single)
         .with_context(|| format!("{name} has \"{text}\"; it must be a network such as 127.0.0.0/8"))
 }
 
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_of_deploy_name_settings_that_there_are() {
+    fn the_files_in_deploy_name_only_settings_that_exist() {
         let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
         let read = |name: &str| std::fs::read_to_string(format!("{deploy}/{name}")).unwrap();
         let config = combine(&read("alter.toml"), &[]).unwrap();
@@ -184,10 +184,10 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert!(names.len() > 8, "{names:?}");
-        // The variable that names this file is the one that cannot stand in it.
+        // ALTER_CONFIG names the settings file, so it cannot be a setting in that file.
         for name in names.into_iter().filter(|name| *name != "ALTER_CONFIG") {
             let known = DEFAULT.contains(name) || DEFAULT.contains(name.trim_end_matches("_FILE"));
-            assert!(known, "{name} is no setting");
+            assert!(known, "{name} is not a setting");
         }
     }
 

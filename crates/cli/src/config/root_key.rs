@@ -1,4 +1,4 @@
-//! Where the root key comes from: the environment, or a file. There is no default key and no "off".
+//! Reads the root key from the environment or from a file. There is no default key and no "off".
 
 use std::{
     io::Write,
@@ -27,10 +27,10 @@ impl RootKeySource {
         }
     }
 
-    /// The key.
+    /// Reads the key. There is no fallback: without it the server does not start.
     ///
     /// # Errors
-    /// Missing, unreadable, or not 32 bytes of base64: the server does not start.
+    /// The key is missing, unreadable, or not 32 bytes of base64.
     pub(crate) fn load(&self) -> anyhow::Result<RootKey> {
         match self {
             Self::Environment(text) => {
@@ -50,7 +50,7 @@ impl RootKeySource {
         }
     }
 
-    /// A new key in a new file, 0600. A key that is there already is never overwritten.
+    /// Writes the key `text` to a new file, mode 0600. Never overwrites a file.
     pub(crate) fn create(path: &Path, text: &SecretString) -> anyhow::Result<()> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
@@ -68,8 +68,8 @@ impl RootKeySource {
     }
 }
 
-/// Whether nobody but the owner can read a file. What systemd hands over as a credential lies in a folder that only the
-/// service can enter; an access list there may look like group bits.
+/// Whether only the owner can read a file. A systemd credential counts as private: it lies in a folder that only the
+/// service can enter, and an access list there may look like group bits.
 pub(crate) fn is_private(path: &Path) -> bool {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     path.parent().is_some_and(|folder| Some(folder) == credentials.as_deref()) || has_private_mode(path)

@@ -1,5 +1,5 @@
-//! The demo app: one page with a Connect button, and what any app's backend does: mint a session for the user who is
-//! signed in, use the account for the user, let an agent use it, disconnect it.
+//! The demo app: one page with a Connect button, and what any app's backend does. It mints a session for the signed-in
+//! user, uses the connected account for the user, lets an agent use it, and disconnects it.
 
 use std::sync::Arc;
 
@@ -25,15 +25,15 @@ const SCRIPT: &str = include_str!("page/app.js");
 #[derive(Clone)]
 struct DemoApp {
     client: AlterClient,
-    /// With the agent's own key: a real one runs elsewhere.
+    /// Calls with the agent's own key. A real agent runs elsewhere.
     agent: AlterClient,
     origin: String,
-    /// Also the app's identity provider.
+    /// The mock provider; it is also the app's identity provider.
     provider: Arc<MockProvider>,
 }
 
 impl DemoApp {
-    /// Who is signed in. A real app has this from its login.
+    /// The signed-in user's token. A real app has it from its login.
     fn user_token(&self) -> String {
         let claims = json!({ "name": "Robin Vale" });
         self.provider.user_token_with("reader-7", APP, Value::Null, claims)
@@ -63,7 +63,7 @@ pub(super) async fn serve(
     alter_server::serve(listener, router, alter_server::Limits::default(), std::future::pending()).await;
 }
 
-/// The policy that the SDK's README tells apps to have, and nothing looser.
+/// Serves the page under the content security policy that the SDK's README recommends, and nothing looser.
 async fn page(State(app): State<DemoApp>) -> impl IntoResponse {
     let policy = format!(
         "default-src 'none'; script-src 'self' {0}; style-src 'self'; img-src 'self' data:; connect-src 'self' {0}; \
@@ -73,7 +73,8 @@ async fn page(State(app): State<DemoApp>) -> impl IntoResponse {
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE.replace("{{server}}", app.client.base())))
 }
 
-/// What a form or an image on another page cannot send: our own origin. A real app has its users' sessions here.
+/// Whether the request carries our own origin, which a form or an image on another page cannot send. A real app checks
+/// its users' sessions here.
 fn is_own_page(headers: &HeaderMap, origin: &str) -> bool {
     headers.get(header::ORIGIN).is_some_and(|o| o.as_bytes() == origin.as_bytes())
 }
@@ -88,13 +89,13 @@ async fn session(State(app): State<DemoApp>, headers: HeaderMap) -> Response {
     }
 }
 
-/// The backend asks by provider and user: it has stored nothing.
+/// The backend asks by provider and user, because it has stored nothing.
 async fn notes(State(app): State<DemoApp>, headers: HeaderMap) -> Response {
     let token = app.user_token();
     read(&app, &headers, &app.client, Some(&token)).await
 }
 
-/// The agent asks with its own key, and knows no user.
+/// The agent asks with its own key and names no user.
 async fn agent_notes(State(app): State<DemoApp>, headers: HeaderMap) -> Response {
     read(&app, &headers, &app.agent, None).await
 }
@@ -116,7 +117,7 @@ struct WithGrant {
     grant_id: String,
 }
 
-/// The user's token is sent along: a grant that is not this user's is not found.
+/// Sends the user's token along, so that another user's grant is not found.
 async fn disconnect(State(app): State<DemoApp>, headers: HeaderMap, Json(body): Json<WithGrant>) -> Response {
     if !is_own_page(&headers, &app.origin) {
         return StatusCode::FORBIDDEN.into_response();

@@ -1,4 +1,4 @@
-//! `alter demo --check`: the whole flow without a browser, step by step, over real sockets.
+//! `alter demo --check`: walks the whole flow without a browser, step by step, over real sockets.
 
 use alter_core::{SystemRandom, secret, time::random_bytes};
 use alter_egress::{Egress, Response};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::output::Output;
 
-/// A browser without a screen: one cookie jar for the server, no redirects by itself.
+/// Plays the browser: keeps the server's cookie, and follows no redirect by itself.
 struct Walker<'a> {
     http: Egress,
     server: &'a str,
@@ -62,7 +62,7 @@ impl Walker<'_> {
         let text = String::from_utf8_lossy(&consent.body);
         ensure!(
             text.contains("Robin Vale") && text.contains("Notes helper"),
-            "the consent page names nobody"
+            "the consent page does not name user and agent"
         );
         let sid = page.rsplit('/').next().unwrap_or_default();
         let approve = format!("/connect/api/s/{sid}/approve");
@@ -72,7 +72,7 @@ impl Walker<'_> {
         output.note("3  the consent page named user and agent, and was approved");
 
         let callback = self.approve_at_provider(&authorize).await?;
-        output.note("4  the provider's page was shown and approved");
+        output.note("4  the provider's consent form was shown and approved");
         let back = self.get(&callback).await?;
         ensure!(location(&back)? == page, "the callback led to {}", location(&back)?);
         output.note("5  the code was exchanged, the credential sealed, the grant stored");
@@ -88,7 +88,9 @@ impl Walker<'_> {
         output.note("8  the agent read it with its own key");
 
         self.post_json(self.app, "/api/disconnect", self.app, &json!({ "grant_id": grant })).await?;
-        let Err(refused) = self.read("/api/agent").await else { bail!("the agent reads on after the end") };
+        let Err(refused) = self.read("/api/agent").await else {
+            bail!("the agent can still read after the disconnect")
+        };
         ensure!(format!("{refused:#}").contains("no_delegated_grant"), "the agent was told {refused:#}");
         output.note("9  the user disconnected the account, and the agent is refused");
         Ok(grant)
@@ -96,7 +98,10 @@ impl Walker<'_> {
 
     async fn read(&self, path: &str) -> anyhow::Result<()> {
         let read = self.post_json(self.app, path, self.app, &json!({})).await?;
-        ensure!(!read["me"].is_null() && !read["notes"].is_null(), "the API answered nothing");
+        ensure!(
+            !read["me"].is_null() && !read["notes"].is_null(),
+            "the API returned neither profile nor notes"
+        );
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! What an app's backend does: signed calls to the Connect server, and calls to the provider's API with the token that
-//! it released. Written as a customer would write it, against the wire.
+//! A client as a customer would write it, against the wire: signed calls to the Connect server, and calls to the
+//! provider's API with the token that the server released.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-/// A backend with its key.
+/// A backend's or an agent's client, with its API key.
 #[derive(Clone)]
 pub(super) struct AlterClient {
     http: Egress,
@@ -34,7 +34,8 @@ impl AlterClient {
         &self.base
     }
 
-    /// A session in which this user connects an account for the app and for an agent; the token goes to the browser.
+    /// Creates a session in which this user connects an account for the app and for an agent. The session token goes to
+    /// the browser.
     pub(super) async fn create_session(
         &self,
         origin: &str,
@@ -45,7 +46,7 @@ impl AlterClient {
         self.signed("/sdk/oauth/connect/session", &body).await
     }
 
-    /// Calls the provider's API: as the app for this user, or as an agent (no user) with what was delegated to it.
+    /// Calls the provider's API: as the app for this user, or as an agent (no user) through a grant delegated to it.
     pub(super) async fn call_api(
         &self,
         provider: &str,
@@ -66,7 +67,7 @@ impl AlterClient {
         json_of(&answer)
     }
 
-    /// Ends a grant, here and at the provider.
+    /// Revokes a grant, here and at the provider.
     pub(super) async fn revoke(&self, grant_id: &str, user_token: &str) -> anyhow::Result<Value> {
         let body = json!({ "user_token": user_token, "reason": "The user pressed Disconnect." });
         self.signed(&format!("/sdk/oauth/grants/{grant_id}/revoke"), &body).await

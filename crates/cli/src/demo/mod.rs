@@ -1,6 +1,6 @@
-//! `alter demo`: everything in one process, with data that is thrown away: the server on `localhost`, a mock provider
-//! and a demo app on 127.0.0.1 (ports share cookies, so the three must not share a host name). The app is a real
-//! client: HTTP and HMAC, no shared memory. `--check` walks the whole flow without a browser.
+//! `alter demo`: everything in one process, with throw-away data. The server is on `localhost`, a mock provider and a
+//! demo app are on 127.0.0.1: ports of one host share cookies, so the server needs a host name of its own. The app is a
+//! real client: HTTP and HMAC, no shared memory. `--check` walks the whole flow without a browser.
 
 mod app;
 mod check;
@@ -29,15 +29,15 @@ use crate::{
     wiring,
 };
 
-/// The app at its identity provider, and its client at the mock provider: the same in the demo.
+/// The audience of the app's user tokens, and the app's client id at the mock provider: the same in the demo.
 const APP: &str = "demo-reader";
 const PROVIDER: &str = "acme-notes";
 const AGENT: &str = "notes-helper";
 
-/// Everything in one process with throw-away data.
+/// The flags of `alter demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// The server's port; the demo app and the mock provider take the next two. 0 = any free ports.
+    /// The server's port; the demo app and the mock provider take the next two. 0 takes any free ports.
     #[arg(long, default_value_t = 8700)]
     port: u16,
     /// Walk the whole flow without a browser, print each step, and exit 0 or 1.
@@ -105,7 +105,7 @@ fn temp_dir() -> anyhow::Result<PathBuf> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    builder.create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     Ok(path)
 }
 
@@ -124,7 +124,7 @@ fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
     })
 }
 
-/// The root key of a demo lives in memory alone: the data is worthless when the process ends.
+/// A demo's root key lives only in memory: once the process ends, nobody can decrypt the data.
 async fn initialise(config: &Config) -> anyhow::Result<Flows> {
     let (root_key, _text) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
     let flows = wiring::assemble(config, config.database.open(Open::Create).await?, Vault::new(root_key))?;
@@ -132,7 +132,7 @@ async fn initialise(config: &Config) -> anyhow::Result<Flows> {
     Ok(flows)
 }
 
-/// The app with its agent, and the key of each.
+/// Creates the app with its agent, its identity provider and its provider. Returns the keys of app and agent.
 async fn set_up(
     flows: &Flows,
     provider: &MockProvider,

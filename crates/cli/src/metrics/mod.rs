@@ -1,5 +1,5 @@
-//! `/metrics` on a listener of its own (`ALTER_METRICS_LISTEN`), apart from what browsers reach. Each crate counts what
-//! it does and registers it; here they are put together and written out.
+//! `/metrics` on a listener of its own (`ALTER_METRICS_LISTEN`), apart from what browsers reach. Each crate has its own
+//! counters; this module registers them all and writes them out.
 
 mod process;
 
@@ -20,17 +20,17 @@ use prometheus_client::{
 };
 use tokio::net::TcpListener;
 
-/// Connections of monitoring at once.
+/// How many connections the metrics listener accepts at once.
 const CONNECTIONS: usize = 16;
 
-/// Serves metrics until the task is aborted. Nothing else is answered there.
+/// Serves metrics until the task is aborted. Any other path is 404.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// The server cannot listen on the address.
 pub(crate) async fn serve(address: SocketAddr) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let listener = TcpListener::bind(address)
         .await
-        .with_context(|| format!("ALTER_METRICS_LISTEN: {address} cannot be listened on"))?;
+        .with_context(|| format!("ALTER_METRICS_LISTEN: cannot listen on {address}"))?;
     tracing::info!(listen = %listener.local_addr()?, "serving metrics");
     let limits = Limits { connections: CONNECTIONS, counted: false, ..Limits::default() };
     let router = router(Arc::new(registry()));
@@ -48,7 +48,7 @@ fn write(registry: &Registry) -> Response {
     match prometheus_text::encode(&mut text, registry) {
         Ok(()) => ([(header::CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the metrics could not be written");
+            tracing::error!(%error, "could not write the metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

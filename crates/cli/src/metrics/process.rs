@@ -1,5 +1,5 @@
-//! What the process takes, read from `/proc` when it is asked for; nothing on other systems. The names are those that
-//! Prometheus' own clients use, so that ready-made dashboards find them.
+//! Memory and open files of the process, read from `/proc` at each scrape; nothing on other systems. The names are
+//! those of Prometheus' own clients, so that ready-made dashboards find them.
 
 use std::fmt::Error;
 
@@ -39,7 +39,7 @@ fn resident_bytes() -> Option<i64> {
     Some(kib * 1024)
 }
 
-/// Less the one that the listing itself opens.
+/// Not counting the descriptor that the listing itself opens.
 fn open_descriptors() -> Option<i64> {
     let count = std::fs::read_dir("/proc/self/fd").ok()?.count();
     i64::try_from(count).ok().map(|count| count - 1)

@@ -1,4 +1,4 @@
-//! Faults 1 to 10: the process is killed at each numbered point of the callback.
+//! F01 to F10: the process is killed at each numbered point of the callback.
 
 use alter_mock_provider::Gate;
 use serde_json::json;
@@ -21,20 +21,20 @@ on_every_database! {
     f10_killed_while_the_audit_is_written_it_and_the_grant_come_together,
 }
 
-/// Dies at `point` when the callback comes, and comes up again.
+/// The server dies at `point` when the callback comes, and is started again.
 async fn die_at(point: &str, on: Database) -> (Alter, Visit) {
     let mut alter = Alter::new(on).await;
     alter.serve(&[("ALTER_FAILPOINT", point)]).await;
     let visit = Visit::up_to_callback(&alter, "mock").await;
     let answer = visit.try_callback(&alter).await;
-    assert_eq!(answer, "", "the browser was told nothing");
+    assert_eq!(answer, "", "the browser got no answer");
     alter.wait_for_death().await;
     no_secret_in(&alter, &visit);
     alter.serve(HURRY).await;
     (alter, visit)
 }
 
-/// The user starts again: a new session connects.
+/// Asserts that a new session connects after the failed one.
 async fn starting_again_works(alter: &Alter) {
     let mut visit = Visit::up_to_callback(alter, "mock").await;
     assert_eq!(visit.reload_callback(alter).await.status, 303);
@@ -65,7 +65,7 @@ async fn f03_killed_with_the_request_announced_the_code_is_not_sent_after_all(on
 
 async fn f03_killed_with_half_of_the_request_read_it_is_not_sent_again(on: Database) {
     let mut alter = Alter::new(on).await;
-    // A token endpoint that reads a little of a request and no more, and counts.
+    // A token endpoint that reads only the beginning of a request, and counts connections.
     let half = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", half.local_addr().unwrap());
     alter.add_provider("half", &["--token-url", &url]);
@@ -138,7 +138,7 @@ async fn f08_killed_after_the_browser_was_answered_the_app_still_learns_of_it(on
     assert_eq!(alter.mock.seen().token.len(), 1);
 }
 
-/// A session for two providers, the first of them connected.
+/// Opens a session for two providers and connects the first of them.
 async fn one_of_two(alter: &Alter) -> Visit {
     let mut visit = Visit::open(alter, &["mock", "second"]).await;
     connect_one(alter, &mut visit, "mock").await;
@@ -203,7 +203,7 @@ async fn f10_killed_while_the_audit_is_written_it_and_the_grant_come_together(on
     assert_eq!(told, 1, "{audit:?}");
 }
 
-/// `kill -9` from outside while the process is being waited for elsewhere.
+/// Kills the process (`kill -9`) while other code waits for its death.
 fn kill(alter: &Alter) {
     let killed = std::process::Command::new("kill").args(["-KILL", &alter.pid().to_string()]).status();
     assert!(killed.unwrap().success());

@@ -1,8 +1,8 @@
-//! Faults 32 and 33: the disk is full, or lies.
+//! F32 and F33: the disk is full, or fails to sync.
 //!
-//! The full disk is a real one: a small tmpfs that a namespace of the process's own has mounted over the data
-//! directory. Where the machine grants no such namespace (some containers do not), the test says so and ends; the
-//! store's own test of a full database runs everywhere.
+//! The full disk is real: a small tmpfs, mounted over the data directory in a namespace of the process's own. Where the
+//! machine grants no such namespace (some containers do not), the test prints that and ends. The store's own test of a
+//! full database runs everywhere.
 
 use std::{
     io::Write,
@@ -42,10 +42,10 @@ fn may_mount() -> bool {
     tried.status().is_ok_and(|status| status.success())
 }
 
-/// Serves on the small disk; `false` when that cannot be had here.
+/// Serves on the small disk. Returns `false` if this machine does not allow one.
 async fn serve_on_a_small_disk(alter: &mut Alter, variables: &[(&str, &str)]) -> bool {
     if !may_mount() {
-        eprintln!("not run: this machine lets nobody mount a small disk");
+        eprintln!("not run: this machine does not let a test mount a small disk");
         return false;
     }
     let serve = alter.command(&["serve"]);
@@ -66,7 +66,7 @@ async fn order(alter: &Alter, what: &str) {
     }
 }
 
-/// The small disk goes with its namespace: its files are copied first.
+/// Copies the files from the small disk, which ends with its namespace, and starts the server on them.
 async fn start_again_on_a_large_disk(alter: &mut Alter) {
     order(alter, "save").await;
     alter.kill();
@@ -76,7 +76,7 @@ async fn start_again_on_a_large_disk(alter: &mut Alter) {
 }
 
 async fn ready(alter: &Alter) -> u16 {
-    // A good answer counts for a second.
+    // The server reuses a good answer of `/readyz` for a second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     alter.send(Sent::new("GET", "/readyz").header("host", &alter.host())).await.status
 }
@@ -91,7 +91,7 @@ async fn f32_with_the_disk_full_nothing_is_promised_nothing_is_lost_and_space_he
     assert_eq!(before.reload_callback(&alter).await.status, 303);
     let grant = alter.status(&before.token).await["connections"][0]["grant_id"].as_str().unwrap().to_owned();
     let mut during = Visit::up_to_callback(&alter, "mock").await;
-    // Free until the log needs a page that is not there.
+    // The disk is full now: commits succeed until the write-ahead log needs another page.
     order(&alter, "fill").await;
     while alter.call("/sdk/oauth/connect/session", &serde_json::json!({})).await.status == 201 {}
 
@@ -105,13 +105,13 @@ async fn f32_with_the_disk_full_nothing_is_promised_nothing_is_lost_and_space_he
     assert_eq!(ready(&alter).await, 503);
 
     order(&alter, "free").await;
-    assert_eq!(ready(&alter).await, 200, "without a restart: {}", alter.log());
+    assert_eq!(ready(&alter).await, 200, "ready again without a restart: {}", alter.log());
     assert_eq!(alter.release(&grant).await.status, 200);
-    assert_eq!(during.reload_callback(&alter).await.status, 303, "the browser reloads, and it goes on");
+    assert_eq!(during.reload_callback(&alter).await.status, 303, "after a reload the callback goes on");
     let status = during.wait_for_end(&alter).await;
     assert_eq!(status["status"], "completed", "{status}");
 
-    // And on the next start.
+    // The same holds after the next start.
     start_again_on_a_large_disk(&mut alter).await;
     check_truth(&alter, &mut before, End::Connected).await;
     check_truth(&alter, &mut during, End::Connected).await;
@@ -136,13 +136,13 @@ async fn f32_an_answer_that_finds_the_disk_full_waits_in_memory_for_space() {
         order(&alter, "free").await;
     });
     assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
-    assert!(alter.log().contains("could not be written down"), "it had to wait: {}", alter.log());
+    assert!(alter.log().contains("could not be written down"), "the answer had to wait: {}", alter.log());
     start_again_on_a_large_disk(&mut alter).await;
     check_truth(&alter, &mut visit, End::Connected).await;
     assert_eq!(alter.mock.seen().token.len(), 1);
 }
 
-/// The failure is injected where SQLite reports it; that SQLite reports it is SQLite's own business.
+/// The failure is injected where SQLite reports it. Whether SQLite reports one is not tested here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f33_after_a_failed_fsync_the_server_is_not_ready_until_it_is_started_again() {
     let mut alter = Alter::new(Database::Sqlite).await;
@@ -160,14 +160,14 @@ async fn f33_after_a_failed_fsync_the_server_is_not_ready_until_it_is_started_ag
     }
     assert_eq!(ready(&alter).await, 503);
     let again = alter.call("/sdk/oauth/connect/session", &serde_json::json!({})).await;
-    assert_eq!(again.status, 503, "what failed once is not tried again");
-    assert_eq!(ready(&alter).await, 503, "and not forgotten");
-    assert_eq!(alter.status(&visit.token).await["status"], "completed", "what is stored can be read");
+    assert_eq!(again.status, 503, "a write that failed once is not tried again");
+    assert_eq!(ready(&alter).await, 503, "and the failure is not forgotten");
+    assert_eq!(alter.status(&visit.token).await["status"], "completed", "stored data can still be read");
 
     alter.stop();
     alter.serve(&[]).await;
     for token in promised {
-        assert_eq!(alter.poll(&token).await["status"], "pending", "what was promised is there");
+        assert_eq!(alter.poll(&token).await["status"], "pending", "the promised data is there");
     }
     check_truth(&alter, &mut visit, End::Connected).await;
 }

@@ -1,4 +1,4 @@
-//! Fault 36: another program holds SQLite's locks.
+//! F36: another program holds SQLite's locks.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ async fn f36_a_reader_that_starves_the_checkpoint_costs_space_and_nothing_else()
     let log = || std::fs::metadata(alter.data().join("alter.db-wal")).unwrap().len();
     let reader = beside(&alter);
     reader.execute_batch("BEGIN; SELECT COUNT(*) FROM sessions").unwrap();
-    // Twice the thousand pages after which a checkpoint is due.
+    // Twice the size (1,000 pages) at which a checkpoint is due.
     while log() < 8 << 20 {
         let minted = alter.call("/sdk/oauth/connect/session", &json!({})).await;
         assert_eq!(minted.status, 201, "{}", minted.text());
@@ -58,7 +58,7 @@ async fn f36_a_reader_that_starves_the_checkpoint_costs_space_and_nothing_else()
     let mut visit = Visit::up_to_callback(&alter, "mock").await;
     assert_eq!(visit.reload_callback(&alter).await.status, 303);
     reader.execute_batch("COMMIT").unwrap();
-    // The next commit folds the log into the file, the one after begins it anew: it grows no more.
+    // The next commit copies the log into the database file, and the one after starts the log anew: it stops growing.
     alter.mint(&["mock"]).await;
     let grown = log();
     for _ in 0..100 {

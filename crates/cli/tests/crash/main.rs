@@ -1,11 +1,14 @@
-//! The real binary, killed with SIGKILL at every step of the callback, and short of disk, lock or peer: what was
-//! acknowledged is there after a restart, no code is used twice, nothing is stuck, and the page tells the truth.
+//! Tests that kill the real binary with SIGKILL at every step of the callback, or take its disk, locks or database
+//! away. After a restart everything acknowledged is there, no code is used twice, nothing is stuck, and the page tells
+//! the truth.
 //!
 //! `harness` has the process, the browser and the invariants I1 and I3 to I7 of the fault list; `callback` dies at the
-//! numbered points 1 to 10; `disk`, `lock`, `outage` and `replica` are the faults that need a whole process. Every
-//! scenario runs on every database that is there. Names carry the fault's number: `scripts/security-table` collects them.
+//! numbered points 1 to 10; `disk`, `lock`, `outage` and `replica` are the faults that need a whole process. Scenarios
+//! in `on_every_database!` run on SQLite and PostgreSQL. A test's name begins with its fault's number:
+//! `scripts/security-table` collects these numbers.
 //!
-//! The process is slowed, killed and hurried by variables that only a test build has (`crates/failpoint`).
+//! Environment variables that only a test build reads (`crates/failpoint`) slow the process, kill it or hurry its
+//! reaper.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]

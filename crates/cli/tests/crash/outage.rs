@@ -1,4 +1,4 @@
-//! Fault 28 beneath a callback: the PostgreSQL server is killed while the provider has the code, and comes back.
+//! F28 during a callback: the PostgreSQL server is killed while the provider has the code, and comes back.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use alter_test_postgres::Cluster;
 
 use crate::harness::{Alter, Database, End, HURRY, Visit, check_truth};
 
-/// A server of this test's own, which it may kill. It goes with the process.
+/// A PostgreSQL server of this test's own, which it may kill. The server ends with the test process.
 fn cluster() -> &'static Cluster {
     Box::leak(Box::new(Cluster::new()))
 }
 
-/// The database dies once the provider has the code, before it answers, and comes back some time later.
+/// Kills the database once the provider has the code and before it answers; starts the database again after `time`.
 async fn be_away(alter: &Alter, cluster: &Cluster, gate: &Gate, time: Duration) {
     alter.mock.wait_for(|seen| seen.token.len() == 1).await;
     cluster.crash();
@@ -32,12 +32,12 @@ async fn f28_a_database_that_dies_and_comes_back_within_an_exchange_costs_nothin
     let away = Duration::from_millis(500);
     let (answer, ()) = tokio::join!(visit.try_callback(&alter), be_away(&alter, cluster, &gate, away));
     assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
-    assert!(alter.log().contains("could not be written down"), "it had to wait: {}", alter.log());
+    assert!(alter.log().contains("could not be written down"), "the answer had to wait: {}", alter.log());
     check_truth(&alter, &mut visit, End::Connected).await;
     assert_eq!(alter.mock.seen().token.len(), 1);
 }
 
-/// Longer than anything else waits, and longer than an attempt may take before it counts as lost.
+/// The outage lasts longer than anything else waits, and longer than an attempt may take before it counts as lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f28_an_answer_waits_for_its_database_as_long_as_that_is_away_and_no_reaper_ends_it_first() {
     let cluster = cluster();
@@ -52,7 +52,7 @@ async fn f28_an_answer_waits_for_its_database_as_long_as_that_is_away_and_no_rea
     assert!(!answer.is_empty(), "{}", alter.log());
     check_truth(&alter, &mut visit, End::Connected).await;
     assert!(alter.log().contains("the answer had to wait"), "{}", alter.log());
-    // What the provider said of the token's end counts from when it said so (3,600 s), not from when it was stored.
+    // The token's 3,600 s count from the provider's answer, not from the time when the answer was stored.
     let Database::Postgres(database) = &alter.database else { unreachable!() };
     let lives = database.sql("SELECT (credential_expires_at - created_at) / 1000000 FROM grants");
     let lives: i64 = lives.parse().unwrap();
@@ -60,7 +60,7 @@ async fn f28_an_answer_waits_for_its_database_as_long_as_that_is_away_and_no_rea
     assert_eq!(alter.mock.seen().token.len(), 1);
 }
 
-/// No exchange is under way: nothing is consumed, and the browser's reload is all it takes.
+/// No exchange is under way: nothing is consumed, and a reload in the browser is enough.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f28_a_callback_that_finds_no_database_is_an_error_page_and_a_reload_later_connects() {
     let cluster = cluster();

@@ -1,5 +1,5 @@
-//! Faults 38, 55, 57 and 61: several processes, one after another or at once, are one service. Nothing that a flow
-//! needs lives in a process.
+//! F38, F55, F57 and F61: several processes, one after another or at once, are one service. Nothing that a flow needs
+//! lives only in a process.
 
 use std::process::Command;
 
@@ -32,13 +32,14 @@ async fn f57_killed_with_a_cookie_outstanding_the_browser_goes_on(on: Database) 
     let mut visit = Visit::open(&alter, &["mock"]).await;
     alter.kill();
     alter.serve(HURRY).await;
-    assert!(visit.page(&alter).await.contains("Crash"), "the consent page, by the old cookie");
+    assert!(visit.page(&alter).await.contains("Crash"), "the old cookie still leads to the consent page");
     visit.approve(&alter, "mock").await;
     assert_eq!(visit.reload_callback(&alter).await.status, 303);
     check_truth(&alter, &mut visit, End::Connected).await;
 }
 
-/// The positive control of the hurry in the other tests: by default a minute passes before anything counts as lost.
+/// Positive control for the hurried reaper of the other tests: by default a minute passes before anything counts as
+/// lost.
 async fn f57_a_restart_in_the_reapers_own_time_ends_nothing_early(on: Database) {
     let mut alter = Alter::new(on).await;
     alter.serve(&[("ALTER_FAILPOINT", "journalled")]).await;
@@ -47,8 +48,15 @@ async fn f57_a_restart_in_the_reapers_own_time_ends_nothing_early(on: Database) 
     alter.wait_for_death().await;
     alter.serve(&[("ALTER_REAP_EVERY", "1")]).await;
     tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
-    assert_eq!(alter.status(&visit.token).await["status"], "open", "another process may be at work on it");
-    assert!(visit.page(&alter).await.contains("Finishing with"), "and the page says so");
+    assert_eq!(
+        alter.status(&visit.token).await["status"],
+        "open",
+        "another process may be at work on the session"
+    );
+    assert!(
+        visit.page(&alter).await.contains("Finishing with"),
+        "and the page says that it is being finished"
+    );
     alter.kill();
     alter.serve(HURRY).await;
     check_truth(&alter, &mut visit, End::Connected).await;
@@ -89,9 +97,8 @@ async fn f61_one_callback_at_two_processes_at_once_sends_one_code(on: Database) 
     assert_eq!(alter.mock.seen().token.len(), 5, "I3");
 }
 
-/// What can be shown of two versions while there is one: a migration that adds (the only kind there is: forward only,
-/// nothing renamed) runs beneath a process of this version, which goes on; and this version refuses to start on what
-/// it does not know.
+/// What can be tested about two versions while only one exists. A migration that adds something (every migration only
+/// adds) runs under a process of this version, which goes on. This version then refuses to start on the unknown schema.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f38_a_newer_program_may_migrate_while_this_one_serves_and_this_one_does_not_start_again() {
     let mut alter = Alter::new(Database::Sqlite).await;
@@ -110,7 +117,7 @@ async fn f38_a_newer_program_may_migrate_while_this_one_serves_and_this_one_does
     let status = visit.wait_for_end(&alter).await;
     let grant = status["connections"][0]["grant_id"].as_str().unwrap();
     assert_eq!(alter.release(grant).await.status, 200);
-    assert!(alter.stop().success(), "and it stops in order");
+    assert!(alter.stop().success(), "and the process stops in order");
 
     let refused: Command = alter.command(&["serve"]);
     let output = { refused }.output().unwrap();

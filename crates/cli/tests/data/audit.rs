@@ -1,4 +1,4 @@
-//! `alter audit` on a database that somebody has edited.
+//! Tests of `alter audit` on a database that somebody has edited.
 
 use alter_core::{AppId, AuditEntry, AuditKind, AuditStore, GrantId, Micros, SystemRandom};
 use alter_store_sqlite::{Open, SqliteStore};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::place::{Place, said};
 
-/// An app with this many entries, written by the store as any other.
+/// Makes an app with this many audit entries, which the store writes like any others.
 fn with_entries(name: &str, entries: i64) -> (Place, String, GrantId) {
     let (place, app) = Place::with_app(name);
     let store = SqliteStore::open(&place.database(), Open::Existing).unwrap();
@@ -77,9 +77,9 @@ fn t96_an_entry_edited_deleted_moved_or_inserted_in_the_database_is_named_by_the
         .unwrap();
         sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     }
-    assert!(place.run(&verify).status.success(), "positive control: put back, it is good again");
+    assert!(place.run(&verify).status.success(), "positive control: the original entries verify again");
 
-    // Cut off with its head: only the head that was kept elsewhere shows it.
+    // Entries are cut off and the head is rewritten: only a head that was kept elsewhere shows it.
     sql.execute_batch(
         "DELETE FROM audit WHERE seq > 1100;
          UPDATE audit_heads SET seq = 1100, hash = (SELECT hash FROM audit WHERE seq = 1100)",

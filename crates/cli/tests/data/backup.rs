@@ -1,4 +1,4 @@
-//! `alter backup` and `alter restore`.
+//! Tests of `alter backup` and `alter restore`.
 
 use alter_flows::grants;
 use std::{
@@ -31,7 +31,7 @@ fn count(database: &Path, what: &str) -> i64 {
     sql.query_row(&format!("SELECT COUNT(*) FROM {what}"), [], |row| row.get(0)).unwrap()
 }
 
-/// A data directory for the data of a server that runs elsewhere.
+/// A second data directory, to restore a running server's backup into.
 struct Elsewhere<'a> {
     server: &'a TestServer,
     place: Place,
@@ -92,7 +92,8 @@ async fn a_backup_made_under_load_is_one_moment_private_and_checked() {
     let again = beside(&server, &["backup", text(&file)]).output().unwrap();
     assert!(said(&again).contains("exists already"), "{}", said(&again));
 
-    // It is whole: restored where nothing was, its audit ends where the manifest says, and its values open.
+    // The backup is whole: restored into an empty directory, its audit ends where the manifest says, and its values
+    // open.
     let restored = elsewhere.json(&["restore", text(&file)]);
     assert_eq!(restored["kept"], Value::Null);
     assert!(restored["not_compared"].as_str().unwrap().contains("no database"), "{restored}");
@@ -100,9 +101,9 @@ async fn a_backup_made_under_load_is_one_moment_private_and_checked() {
     let head = made["heads"][&app].as_str().unwrap();
     let verified = elsewhere.json(&["audit", "verify", &app, "--head", head]);
     let seq: i64 = head.split(':').next().unwrap().parse().unwrap();
-    assert_eq!(verified["apps"][0]["seq"], seq + 1, "one entry more: that it was restored");
+    assert_eq!(verified["apps"][0]["seq"], seq + 1, "one entry more, about the restore");
     assert_eq!(std::fs::metadata(elsewhere.place.database()).unwrap().permissions().mode() & 0o777, 0o600);
-    // Putting every value under a new key opens each of them.
+    // A rotation opens every value, to put it under a new key.
     let rotated = &elsewhere.json(&["key-ring", "rotate"])["apps"][0];
     assert!(rotated["rewrapped"].as_u64().unwrap() >= 16 && rotated["unreadable"] == json!([]), "{rotated}");
 }
@@ -155,26 +156,26 @@ async fn t94_a_restore_revokes_again_what_was_revoked_since_and_names_what_it_ta
     let leaked =
         format!("api_keys WHERE id = '{}' AND revoked_at IS NOT NULL", key["key_id"].as_str().unwrap());
     assert_eq!(count(&database, &leaked), 1);
-    // The chain goes on from the backup, and a head that was kept elsewhere shows that entries are missing.
+    // The chain goes on from the backup. A head that was kept elsewhere shows that entries are missing.
     let head = |made: &Value| made["heads"][&app].as_str().unwrap().to_owned();
     assert!(elsewhere.run(&["audit", "verify", &app, "--head", &head(&made)]).status.success());
     elsewhere.refused(&["audit", "verify", &app, "--head", &head(&later)], "entry");
     let kept = PathBuf::from(restored["kept"].as_str().unwrap());
-    assert_eq!(count(&kept, &format!("grants WHERE id = '{new}'")), 1, "what was there is kept");
+    assert_eq!(count(&kept, &format!("grants WHERE id = '{new}'")), 1, "the replaced database is kept");
     assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
     let said = said(&elsewhere.run(&["audit", "list", &app, "--limit", "2"]));
     assert!(said.contains("database_restored") && said.contains("grant_revoked"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restore_that_cannot_be_right_changes_nothing() {
+async fn a_restore_that_fails_a_check_changes_nothing() {
     let (server, _) = with_grants(1).await;
     let elsewhere = Elsewhere::new(&server, "refusals");
     let (backup, _) = tokio::task::block_in_place(|| elsewhere.backup("good.db"));
     let database = elsewhere.place.database();
     let restore = ["restore", text(&backup), "--replace"];
 
-    // A server has it open.
+    // A server has the database open.
     std::fs::copy(&backup, &database).unwrap();
     let mut running = elsewhere.command(&["serve"]).env("ALTER_LISTEN", "127.0.0.1:0").spawn().unwrap();
     crate::key_ring::listening(&mut running);
@@ -192,7 +193,7 @@ async fn a_restore_that_cannot_be_right_changes_nothing() {
         .unwrap();
     assert!(said(&other).contains("the root key does not fit this backup"), "{}", said(&other));
 
-    // A newer schema, a damaged page, a missing manifest, another file.
+    // A backup with a newer schema, a damaged page, a missing manifest, or another backup's manifest.
     let changed = |name: &str, change: &dyn Fn(&Path)| {
         let file = elsewhere.place.path(name);
         std::fs::copy(&backup, &file).unwrap();
@@ -221,7 +222,7 @@ async fn a_restore_that_cannot_be_right_changes_nothing() {
     assert_eq!(std::fs::read(&database).unwrap().len(), before.len());
     assert_eq!(count(&database, "grants"), 1);
 
-    // The log of a database that is gone must not be applied to another one.
+    // The write-ahead log of a deleted database must not be applied to another one.
     std::fs::remove_file(&database).unwrap();
     let log = elsewhere.place.data().join("alter.db-wal");
     std::fs::write(&log, "left over").unwrap();
@@ -232,7 +233,7 @@ async fn a_restore_that_cannot_be_right_changes_nothing() {
     }
     assert!(elsewhere.run(&["restore", text(&backup)]).status.success(), "positive control");
 
-    // A database that cannot even be opened is replaced too, and kept.
+    // Even a database that cannot be opened is replaced, and kept.
     std::fs::write(&database, "no database at all".repeat(1000)).unwrap();
     let restored = elsewhere.json(&restore);
     assert!(restored["not_compared"].is_string() && restored["kept"].is_string(), "{restored}");

@@ -1,4 +1,4 @@
-//! `alter key-ring` beside a server that is at work.
+//! Tests of `alter key-ring` beside a server that is at work.
 
 use alter_flows::ready;
 use std::{
@@ -20,14 +20,14 @@ use serde_json::{Value, json};
 
 use crate::place::{Place, answer, command_on, said};
 
-/// The command line on a running server's data.
+/// A command on a running server's data.
 pub(crate) fn beside(server: &TestServer, args: &[&str]) -> Command {
     let mut command = command_on(server.dir(), args);
     command.env("ALTER_ROOT_KEY", server.root_key().expose_secret());
     command
 }
 
-/// Opens every sealed value of the database under the key that it names, as of one moment; answers how many there are.
+/// Opens every sealed value under the key that it names, in one snapshot of the database. Returns how many there are.
 fn readable(server: &TestServer, root: &SecretString) -> usize {
     let vault = Vault::new(RootKey::from_base64(root.expose_secret()).unwrap());
     let sql = Connection::open(server.db_path()).unwrap();
@@ -63,14 +63,15 @@ fn readable(server: &TestServer, root: &SecretString) -> usize {
     opened
 }
 
-/// Keys of the test app that are there and not wiped.
+/// Counts the test app's data keys that are not wiped.
 fn live_keys(server: &TestServer) -> i64 {
     let sql = Connection::open(server.db_path()).unwrap();
     let query = "SELECT COUNT(*) FROM data_keys WHERE app_id = ?1 AND retired_at IS NULL";
     sql.query_row(query, [server.app.id.to_string()], |row| row.get(0)).unwrap()
 }
 
-/// Values that a rotation of the test app has still to move: those not under its newest key, or all while it has one key.
+/// Counts the values that a rotation of the test app has yet to move: those that are not under its newest key, or all
+/// while it has only one key.
 fn left(sql: &Connection, app: &str) -> usize {
     let snapshot = sql.unchecked_transaction().unwrap();
     let query =
@@ -94,7 +95,8 @@ fn left(sql: &Connection, app: &str) -> usize {
     left
 }
 
-/// Where a server that was just started listens. Its log is read to the end, so that it never waits for us.
+/// Returns the address of a server that was just started. Its log is read to the end, so that the server never blocks
+/// on a full pipe.
 pub(crate) fn listening(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let address = lines.by_ref().find_map(|line| {
@@ -103,10 +105,10 @@ pub(crate) fn listening(child: &mut Child) -> String {
         fields["listen"].as_str().map(str::to_owned)
     });
     std::thread::spawn(move || lines.for_each(drop));
-    address.expect("it says where it listens")
+    address.expect("the log names the address")
 }
 
-/// A small generator: the seed decides where the kills fall.
+/// A small random number generator: its seed decides when the process is killed.
 struct Dice(u64);
 
 impl Dice {
@@ -120,7 +122,7 @@ fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Releases and reconnects until told to stop. Every one must succeed.
+/// Releases tokens and reconnects accounts until told to stop. Each must succeed.
 pub(crate) async fn load(
     server: Arc<TestServer>,
     providers: Vec<String>,
@@ -176,7 +178,8 @@ async fn t92_a_rotation_killed_at_random_under_load_leaves_every_value_readable_
     for round in 0..rounds {
         let before = left(&sql, &app) as u64;
         let mut child: Child = beside(&server, &rotate).spawn().unwrap();
-        // Most of the time is the command's start: by the clock alone, hardly a kill falls between two values.
+        // A command spends most of its time starting. Kills at random times alone would hardly ever fall between two
+        // values.
         if round % 4 == 3 {
             tokio::time::sleep(Duration::from_micros(dice.up_to(takes))).await;
         } else {
@@ -196,7 +199,7 @@ async fn t92_a_rotation_killed_at_random_under_load_leaves_every_value_readable_
             let pending = live == 2;
             let finished = &finish(&server, &rotate).await["apps"][0];
             assert_eq!((&finished["resumed"], &finished["old_keys_left"]), (&json!(pending), &json!(0)));
-            assert_eq!(live_keys(&server), 1, "the old key retires at none");
+            assert_eq!(live_keys(&server), 1, "the old key retires when no value is left");
         }
         assert!(!at_work.is_finished(), "round {round}: a release or a reconnect failed");
     }
@@ -220,7 +223,7 @@ async fn t92_a_rotation_killed_at_random_under_load_leaves_every_value_readable_
     println!(
         "T92: seed {seed}, {rounds} kills, {interrupted} times a key was half moved, a whole rotation of {values} values takes {ms} ms under load, {tasks} releases and reconnects, none failed"
     );
-    assert!(interrupted * 4 >= rounds as i64, "too few kills fell into a rotation: the test shows little");
+    assert!(interrupted * 4 >= rounds as i64, "too few kills hit a rotation: the test proves little");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -264,10 +267,10 @@ async fn f57_servers_that_accept_both_root_keys_work_before_during_and_after_the
     let new = SecretString::from(std::fs::read_to_string(&file).unwrap().trim().to_owned());
     assert!(readable(&server, &new) >= 4);
 
-    // A server that was not restarted says so, and gives nothing out.
+    // A server that was not restarted fails and releases nothing.
     assert_eq!(server.token(&grant).await.status, 500);
     assert!(ready::ready(&server.flows).await.is_err());
-    // One with the new key works; the command line with the old one does not (T93).
+    // A server with the new key works; a command with the old key does not (T93).
     let (_, restarted) = server.replica(Some(&new)).await;
     let url = server.mock.url("/api/me");
     let body = json!({ "grant_id": grant, "request": { "method": "GET", "url": url } });
@@ -276,7 +279,7 @@ async fn f57_servers_that_accept_both_root_keys_work_before_during_and_after_the
     let refused = beside(&server, &["app", "list"]).output().unwrap();
     assert!(said(&refused).contains("does not fit this database"), "{}", said(&refused));
 
-    // Both at once, in the middle of a rolling restart: whichever the database is under.
+    // In the middle of a rolling restart servers accept both keys, whichever one the database is under.
     let (old_file, newest) = (place.path("old.key"), place.path("newest.key"));
     std::fs::write(&old_file, server.root_key().expose_secret()).unwrap();
     let started = |args: &[&str], first: &std::path::Path, old: &std::path::Path| {
@@ -295,7 +298,7 @@ async fn f57_servers_that_accept_both_root_keys_work_before_during_and_after_the
     let mut running = started(&["serve"], &newest, &file).spawn().unwrap();
     let address = listening(&mut running);
     let ready = async || {
-        // An answer counts for a second.
+        // The server reuses an answer of `/readyz` for a second.
         tokio::time::sleep(Duration::from_millis(1100)).await;
         let ready = http::send(&address, Sent::new("GET", "/readyz").header("host", &server.host)).await;
         let sent = server.signed(&server.app.key, "/sdk/token", &body).header("host", &server.host);
@@ -305,12 +308,12 @@ async fn f57_servers_that_accept_both_root_keys_work_before_during_and_after_the
     let again = ["key-ring", "rotate", "--new-root-key-file", newest.to_str().unwrap()];
     let replaced = both(&again, &newest, &file);
     assert!(replaced.status.success(), "{}", said(&replaced));
-    assert_eq!(ready().await, (200, 200), "after, and not restarted");
+    assert_eq!(ready().await, (200, 200), "ready after the replacement, without a restart");
     running.kill().unwrap();
     running.wait().unwrap();
     assert!(readable(&server, &text) >= 4);
     let same = both(&again, &newest, &file);
-    assert!(said(&same).contains("in use already"), "{}", said(&same));
+    assert!(said(&same).contains("already in use"), "{}", said(&same));
     let neither = both(&["app", "list"], &old_file, &file);
     assert!(said(&neither).contains("does not fit this database"), "{}", said(&neither));
 }
@@ -329,10 +332,10 @@ async fn t92_an_exchange_that_outlasts_a_whole_rotation_still_ends_in_a_grant() 
     while server.mock.seen().token.len() == seen {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // The code is spent and the answer not there yet: the key that the exchange began with is wiped meanwhile.
+    // The code is spent and the answer has not come yet. Meanwhile the key that the exchange began with is wiped.
     let rotated = &finish(&server, &["key-ring", "rotate"]).await["apps"][0];
     assert_eq!((&rotated["retired"], live_keys(&server)), (&json!(1), 1));
-    assert!(!slow.is_finished(), "the rotation was over first");
+    assert!(!slow.is_finished(), "the rotation ended before the exchange");
     slow.await.unwrap();
     assert!(readable(&server, server.root_key()) >= 4);
     let grant = &server.grants(server.app.id).await[0];
@@ -340,7 +343,7 @@ async fn t92_an_exchange_that_outlasts_a_whole_rotation_still_ends_in_a_grant() 
     assert_eq!(server.token(&grant.id.to_string()).await.status, 200);
 }
 
-/// The database takes no answer for longer than four tries, and the key is gone when it does again.
+/// The database refuses the answer for longer than four tries; when it accepts the answer, the key is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t92_an_answer_that_waited_for_its_database_through_a_rotation_still_ends_in_a_grant() {
     let (server, _) = with_grants(1).await;
@@ -359,7 +362,7 @@ async fn t92_an_answer_that_waited_for_its_database_through_a_rotation_still_end
     tokio::time::sleep(Duration::from_millis(5500)).await;
     let rotated = &finish(&server, &["key-ring", "rotate"]).await["apps"][0];
     assert_eq!((&rotated["retired"], live_keys(&server)), (&json!(1), 1));
-    assert!(!slow.is_finished(), "it was refused all the time");
+    assert!(!slow.is_finished(), "the database has refused the answer all the time");
     sql.execute_batch("DROP TRIGGER refuse").unwrap();
     slow.await.unwrap();
     assert_eq!(server.grants(server.app.id).await[0].credential.generation, 2);

@@ -1,5 +1,5 @@
-//! What an operator does to a database that is in use: the audit, the key ring, backups. The real binary, as an operator
-//! runs it.
+//! Tests of what an operator does to a database in use: the audit, the key ring, backups. They run the real binary, as
+//! an operator does.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod audit;

@@ -8,11 +8,11 @@ use std::{
 use rusqlite::Connection;
 use serde_json::Value;
 
-/// A data directory that goes away with the test.
+/// A data directory that is deleted with the test.
 pub(crate) struct Place(PathBuf);
 
 impl Place {
-    /// Not initialised.
+    /// An empty place: `alter init` has not run.
     pub(crate) fn new(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("alter-operate-{}-{name}", std::process::id()));
         let _left_over = std::fs::remove_dir_all(&dir);
@@ -20,7 +20,7 @@ impl Place {
         Self(dir)
     }
 
-    /// Initialised, with one app; answers its id too.
+    /// An initialised place with one app. Returns the app's id too.
     pub(crate) fn with_app(name: &str) -> (Self, String) {
         let place = Self::new(name);
         place.json(&["init"]);
@@ -56,7 +56,7 @@ impl Place {
         answer(self.command(args).arg("--json").output().unwrap(), args)
     }
 
-    /// The command fails with status 1; answers what it said.
+    /// Runs a command that must fail with status 1. Returns what it printed.
     pub(crate) fn refused(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", said(&output));
@@ -70,7 +70,7 @@ impl Drop for Place {
     }
 }
 
-/// The binary on a data directory, with nothing of the tests' environment.
+/// A command of the binary on a data directory, without the tests' environment.
 pub(crate) fn command_on(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_alter"));
     command.args(args).env_clear().env("ALTER_DATA_DIR", data).env("ALTER_EGRESS_ALLOW", "127.0.0.0/8");

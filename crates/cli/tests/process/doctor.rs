@@ -1,4 +1,4 @@
-//! `alter doctor`: every problem that it knows is made to happen, found by its id, and gone when it is mended.
+//! Tests of `alter doctor`: a problem is made to happen, found by its id, and no longer found once it is mended.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -11,7 +11,7 @@ use crate::{
     server::{APP, Server},
 };
 
-/// What the doctor found, with its exit status.
+/// What one run of the doctor found, with its exit status.
 struct Visit {
     code: i32,
     findings: Vec<Value>,
@@ -274,14 +274,14 @@ async fn a_public_address_that_leads_elsewhere_or_with_another_host_is_found() {
     let instance = server.send(Sent::new("GET", "/healthz")).await.json()["instance"].clone();
     assert_eq!(instance.as_str().map(str::len), Some(16));
 
-    // A proxy that sends another Host looks like this from behind.
+    // To the server, a proxy that rewrites the Host looks like this.
     server.place.set("ALTER_PUBLIC_URL", &ours.replace("localhost", "127.0.0.1"));
     visit_with(&server.place, &[]).has("public-url-host", "mend");
-    // Something that is no Connect server.
+    // An address that is not a Connect server.
     let issuer = server.mock.issuer();
     server.place.set("ALTER_PUBLIC_URL", &issuer);
     visit_with(&server.place, &[]).has("public-url-elsewhere", "mend");
-    // One with other data.
+    // A Connect server with another database.
     let other = Server::start("doctor-other").await;
     server.place.set("ALTER_PUBLIC_URL", &format!("http://{}", other.host));
     let visit = visit_with(&server.place, &[]);

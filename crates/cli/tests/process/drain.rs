@@ -1,4 +1,4 @@
-//! Fault 27: the server is told to stop while exchanges are under way.
+//! F27: the server is told to stop while exchanges are under way.
 
 use alter_mock_provider::{Gate, User};
 use alter_testkit::http::send;
@@ -9,7 +9,7 @@ use crate::server::{Server, Walk};
 /// Users whose exchange is under way when the signal comes: more than one host's connections (32), so that some wait.
 const USERS: usize = 80;
 
-/// So many users, each with an account of their own, all of them back from the provider, which holds its answers.
+/// Brings this many users, each with their own account, back from the provider, which holds its token answers.
 async fn waiting_exchanges(server: &Server, gate: &Gate, users: usize) -> (Vec<Walk>, JoinSet<u16>) {
     let mut walks = Vec::new();
     for i in 0..users {
@@ -45,12 +45,12 @@ async fn f27_a_stop_lets_every_exchange_finish_and_takes_no_new_connection() {
             std::net::TcpStream::connect(s.host.replace("localhost", "127.0.0.1")).is_err()
         })
         .await;
-    server.until("it says so", |s| s.log().contains("\"stopping")).await;
+    server.until("the log says so", |s| s.log().contains("\"stopping")).await;
     gate.open();
     let answers = browsers.join_all().await;
     assert_eq!(answers, vec![303; USERS], "every browser is sent on");
     assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
-    server.until("it says so", |s| s.log().contains("\"stopped\"")).await;
+    server.until("the log says so", |s| s.log().contains("\"stopped\"")).await;
 
     server.serve().await;
     for walk in &walks {
@@ -69,10 +69,10 @@ async fn f27_a_second_signal_ends_it_at_once_and_the_log_says_what_was_cut_off()
     server.until("it stops", |s| s.log().contains("\"stopping")).await;
     server.terminate();
     assert_eq!(server.ended().await.code(), Some(1), "{}", server.log());
-    server.until("it says why", |s| s.log().contains("3 exchanges were cut off")).await;
+    server.until("the log says why", |s| s.log().contains("3 exchanges were cut off")).await;
     assert!(server.log().contains("a second signal came"), "{}", server.log());
 
-    // The control: what was cut off is not taken for done.
+    // Positive control: an exchange that was cut off does not count as done.
     server.mock.set(|switches| switches.token_gate = None);
     server.serve().await;
     let grants = server.place.json(&["grant", "list", &server.app_id]);

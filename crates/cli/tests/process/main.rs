@@ -1,6 +1,6 @@
-//! The binary as an operator runs it: real processes, real signals, a mock provider.
+//! Tests of the binary as an operator runs it: real processes, real signals, a mock provider.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do the functions that it calls")]
 
 mod doctor;
 mod drain;

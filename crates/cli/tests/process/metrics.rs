@@ -1,4 +1,5 @@
-//! `/metrics` of a real process: what a flow raises, what no request can get in there, what else the listener answers.
+//! Tests of a real process's `/metrics`: which counters a flow raises, that no request puts text of its own there, and
+//! what else the listener answers.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +12,13 @@ use serde_json::json;
 
 use crate::server::{CLIENT_SECRET, Server};
 
-/// The value of a series; 0 when it is not there.
+/// The value of a series; 0 if there is none.
 fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.map_or(0.0, |value| value.parse().unwrap())
 }
 
-/// Every value of every label.
+/// Every label of every series, with its value.
 fn label_values(text: &str) -> BTreeSet<(String, String)> {
     let series = text.lines().filter(|line| !line.starts_with('#'));
     let labels = series.filter_map(|line| line.split_once('{')?.1.rsplit_once('}')).map(|(labels, _)| labels);
@@ -103,21 +104,22 @@ async fn a_flow_raises_the_counters_and_nothing_of_it_becomes_a_label() {
     assert!(!text.to_lowercase().contains("canary"), "{text}");
 }
 
-/// An operator who copies an alert from the guide must not wait for a series that never comes.
+/// Every metric that the guide names exists: an operator who copies an alert must not wait for a series that never
+/// comes.
 fn every_metric_of_the_guide_is_there(text: &str) {
     let guide = include_str!("../../../../docs/guides/run-in-production.md");
     let words = guide.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
     let names: BTreeSet<_> =
         words.filter(|word| word.starts_with("alter_") || word.starts_with("process_")).collect();
-    // Modules for ALTER_LOG are named there too.
+    // The guide also names a module for ALTER_LOG.
     let names: Vec<_> = names.into_iter().filter(|name| *name != "alter_flows").collect();
     assert!(names.len() > 20, "{names:?}");
     for name in names {
-        assert!(text.contains(&format!("# TYPE {name} ")), "the guide names {name}, which is no metric");
+        assert!(text.contains(&format!("# TYPE {name} ")), "the guide names {name}, which is not a metric");
     }
 }
 
-/// Routes are templates; every other label is a short word.
+/// Labels hold only our own words: routes are templates, and every other label is a short word.
 fn t95_only_words_of_ours(text: &str) {
     let values = label_values(text);
     assert!(values.len() > 20, "{values:?}");

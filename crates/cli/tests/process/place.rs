@@ -1,4 +1,4 @@
-//! A data directory that goes away with the test, and commands run on it.
+//! A data directory that is deleted with the test, and commands run on it.
 
 use std::{
     io::Write,
@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-/// Throw-away ground.
+/// A throw-away data directory, with the environment of its commands.
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     env: Vec<(String, String)>,
@@ -23,7 +23,7 @@ impl Place {
         place.with("ALTER_EGRESS_ALLOW", "127.0.0.0/8")
     }
 
-    /// With a variable for every command from here on.
+    /// Sets a variable for every later command.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.set(name, value);
         self
@@ -49,7 +49,7 @@ impl Place {
         self.json_with(args, "")
     }
 
-    /// With something on standard input.
+    /// Runs a command with this text on standard input.
     pub(crate) fn json_with(&self, args: &[&str], stdin: &str) -> Value {
         let mut command = self.command(args);
         command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -67,7 +67,7 @@ impl Drop for Place {
     }
 }
 
-/// Everything that a command printed.
+/// Everything that a command printed, on both outputs.
 pub(crate) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

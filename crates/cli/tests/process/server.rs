@@ -1,4 +1,4 @@
-//! `alter serve` as a process, an app with a mock provider on it, and a browser that walks the flow.
+//! `alter serve` as a process, with an app and a mock provider, and a browser that walks through the flow.
 
 use std::{
     io::{BufRead, BufReader},
@@ -22,10 +22,10 @@ use crate::place::Place;
 
 /// The origin of the app's page.
 pub(crate) const APP: &str = "https://app.example";
-/// What scans look for.
+/// A canary: scans for secrets look for this value.
 pub(crate) const CLIENT_SECRET: &str = "canary-client-secret-77aa";
 
-/// A set-up server, running or not.
+/// A server that has been set up; it may be running or not.
 pub(crate) struct Server {
     pub(crate) place: Place,
     pub(crate) mock: MockProvider,
@@ -37,13 +37,13 @@ pub(crate) struct Server {
     log: Arc<Mutex<String>>,
 }
 
-/// A free port; another process could take it before the server does, which would show at once.
+/// Returns a free port. Another process could take it before the server does, and the test would fail at once.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Server {
-    /// Set up by the operator's commands, and started.
+    /// Sets a server up with the operator's commands, and starts it.
     pub(crate) async fn start(name: &str) -> Self {
         let (port, metrics) = (free_port(), free_port());
         let place = Place::new(name)
@@ -90,12 +90,12 @@ impl Server {
         self.until("it serves", |server| server.log().contains("\"serving\"")).await;
     }
 
-    /// Everything that it has logged since it was started last.
+    /// Everything that the server has logged since its last start.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits, ten seconds at most.
+    /// Waits until `is_so` holds, for ten seconds at most.
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let from = Instant::now();
         while !is_so(self) {
@@ -104,13 +104,13 @@ impl Server {
         }
     }
 
-    /// SIGTERM, as systemd sends it.
+    /// Sends SIGTERM, as systemd does.
     pub(crate) fn terminate(&self) {
         let id = self.child.as_ref().unwrap().id().to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
-    /// How it ended; waits twenty seconds at most.
+    /// Waits for the server's end, for twenty seconds at most.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         let from = Instant::now();
@@ -120,7 +120,7 @@ impl Server {
             }
             if from.elapsed() > Duration::from_secs(20) {
                 child.kill().unwrap();
-                panic!("it does not end:\n{}", self.log());
+                panic!("the server does not end:\n{}", self.log());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -130,7 +130,7 @@ impl Server {
         send(&self.host, sent).await
     }
 
-    /// A signed call of the app's backend.
+    /// A signed call by the app's backend, not sent yet.
     pub(crate) fn signed(&self, target: &str, body: &Value) -> Sent {
         let body = body.to_string();
         let timestamp = SystemClock.now().as_seconds().to_string();
@@ -159,7 +159,7 @@ impl Server {
         reply.json()["session_token"].as_str().unwrap().to_owned()
     }
 
-    /// From a minted session to the callback, which is not yet taken.
+    /// Goes from a minted session up to the callback, which is not sent yet.
     pub(crate) async fn up_to_callback(&self) -> Walk {
         let token = self.mint().await;
         let cb = base64url(&sha256(&random_bytes::<32>(&SystemRandom)));
@@ -191,7 +191,7 @@ impl Server {
         self.send(sent.body(json!({ "session_token": token, "cursor": 0 }).to_string())).await.json()
     }
 
-    /// What monitoring reads.
+    /// Reads `/metrics`, as monitoring does.
     pub(crate) async fn scrape(&self) -> String {
         let reply = send(&self.metrics, Sent::new("GET", "/metrics")).await;
         assert_eq!(reply.status, 200);
@@ -209,7 +209,7 @@ impl Drop for Server {
     }
 }
 
-/// A user on the way.
+/// A user between session and grant.
 pub(crate) struct Walk {
     pub(crate) token: String,
     pub(crate) sid: String,

@@ -1,4 +1,4 @@
-//! A request's log lines carry the caller's trace, and providers do not learn of it.
+//! Tests that a request's log lines carry the caller's trace, and that providers do not learn of it.
 
 use alter_testkit::Sent;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ async fn a_traceparent_is_on_the_lines_of_its_request_and_of_the_exchange_that_o
     let parent = format!("00-{TRACE}-{SPAN}-01");
     let reply = server.send(walk.coming_back().header("traceparent", &parent)).await;
     assert_eq!(reply.status, 303);
-    server.until("it is logged", |s| s.log().contains("\"connected\"")).await;
+    server.until("the exchange is logged", |s| s.log().contains("\"connected\"")).await;
     let span = span_of(&server.log(), "connected");
     assert_eq!((&span["trace_id"], &span["span_id"]), (&json!(TRACE), &json!(SPAN)));
     assert_eq!(span["request_id"], reply.header("x-request-id"));
@@ -40,7 +40,7 @@ async fn a_request_without_a_trace_or_with_a_malformed_one_gets_a_fresh_one() {
     let malformed = format!("00-{TRACE}-{SPAN}-01-extra");
     let reply = server.send(Sent::new("POST", "/sdk/token").header("traceparent", &malformed)).await;
     assert_eq!(reply.status, 401);
-    server.until("it is logged", |s| s.log().contains("request refused")).await;
+    server.until("the refusal is logged", |s| s.log().contains("request refused")).await;
     let span = span_of(&server.log(), "request refused");
     let trace = span["trace_id"].as_str().unwrap();
     assert!(trace.len() == 32 && trace != TRACE, "{span}");

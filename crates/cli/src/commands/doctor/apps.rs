@@ -1,4 +1,4 @@
-//! Apps and their providers, as configured.
+//! Checks apps and their providers as they are configured; asks nobody over the network.
 
 use std::collections::BTreeMap;
 
@@ -58,10 +58,11 @@ fn of_provider(app: &App, provider: &ProviderConfig, config: &Config) -> Finding
     if recipe.api_hosts.is_empty() {
         return PROVIDER_NO_API_HOST.on_provider(&id, &recipe.id, name);
     }
-    // An operator can say that a client is public; what the catalog has read at the provider says otherwise.
+    // An operator may have called a client public that, by the provider's documentation (the catalog), has a secret.
     let wants_secret = |auth| auth != ClientAuth::None;
-    let catalogd = Catalog::builtin().get(&recipe.id).is_some_and(|known| wants_secret(known.client_auth));
-    if provider.client_secret.is_none() && (catalogd || wants_secret(recipe.client_auth)) {
+    let secret_in_catalog =
+        Catalog::builtin().get(&recipe.id).is_some_and(|known| wants_secret(known.client_auth));
+    if provider.client_secret.is_none() && (secret_in_catalog || wants_secret(recipe.client_auth)) {
         return PROVIDER_NO_SECRET.on_provider(&id, &recipe.id, name);
     }
     let callback = format!("{}/oauth/callback/{}", config.public_url, provider.config_id);

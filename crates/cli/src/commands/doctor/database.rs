@@ -1,5 +1,5 @@
-//! The database: whether it is there, which schema it has, whether the root key fits it, whether it writes. A database
-//! of an older schema is not opened: opening migrates.
+//! Checks the database: whether it exists, which schema it has, whether the root key fits it, whether it can be
+//! written. A database with an older schema is not opened, because opening migrates.
 
 use alter_core::{App, Clock, Micros, ProviderConfig, SystemClock};
 use alter_flows::{Flows, OperateError, StartError, operate, ready};
@@ -18,16 +18,16 @@ use crate::{
     wiring,
 };
 
-/// Microseconds that the clocks of processes on one database may be apart.
+/// How far apart the clocks of processes on one database may be, in microseconds.
 const CLOCKS_APART: i64 = 5_000_000;
 
-/// What the other checks look at.
+/// The open database and its apps, for the other checks.
 pub(super) struct Seen {
     pub(super) flows: Flows,
     pub(super) apps: Vec<(App, Vec<ProviderConfig>)>,
 }
 
-/// The findings, and what is in the database when it could be opened.
+/// Returns the findings, and the database's contents if it could be opened.
 pub(super) async fn look(config: &Config) -> (Vec<Finding>, Option<Seen>) {
     match open(config).await {
         Ok(seen) => {
@@ -39,7 +39,7 @@ pub(super) async fn look(config: &Config) -> (Vec<Finding>, Option<Seen>) {
     }
 }
 
-/// `Err(None)`: what is wrong has been said elsewhere.
+/// `Err(None)`: another check has already reported the problem.
 async fn open(config: &Config) -> Result<Seen, Option<Finding>> {
     let (found, known) = schema_of(&config.database).await?;
     if found < known {
@@ -64,7 +64,7 @@ async fn open(config: &Config) -> Result<Seen, Option<Finding>> {
     Ok(Seen { flows, apps })
 }
 
-/// What it has and what this program knows. Opens nothing for writing: opening migrates.
+/// Returns the database's schema version and this program's. Opens nothing for writing, because opening migrates.
 async fn schema_of(database: &Database) -> Result<(i64, i64), Finding> {
     match database {
         Database::Sqlite(path) => SqliteStore::schema_of(path).map_err(|error| unopened(&error)),
@@ -79,7 +79,7 @@ async fn schema_of(database: &Database) -> Result<(i64, i64), Finding> {
     }
 }
 
-/// A file has this machine's clock.
+/// Compares clocks with a database server. A SQLite file has this machine's clock.
 async fn clock_of(database: &Database) -> Option<Finding> {
     let Database::Postgres(url) = database else { return None };
     let before = SystemClock.now();
@@ -89,7 +89,8 @@ async fn clock_of(database: &Database) -> Option<Finding> {
     }
 }
 
-/// Its clock was read at some moment between the two: what that leaves open is not held against it.
+/// The server's clock was read at an unknown moment between `before` and `after`. Only a difference that no such moment
+/// explains counts.
 fn skew(before: Micros, theirs: Micros, after: Micros) -> Option<Finding> {
     let apart = before.since(theirs).max(theirs.since(after));
     let text = format!("{} ms", apart / 1000);
@@ -122,16 +123,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_system_without_a_log_is_told_apart_from_a_broken_file() {
+    fn a_file_system_without_a_write_ahead_log_is_told_apart_from_a_broken_file() {
         assert_eq!(unopened(&OpenError::NoLog("delete".into())).id, "database-no-wal");
         assert_eq!(unopened(&OpenError::Engine("malformed".into())).id, "database-unusable");
-        // Also when it was met on the way through other hands.
+        // Also when a caller has wrapped the error in a context.
         let passed_on = anyhow::Error::new(OpenError::NoLog("delete".into())).context("did not open");
         assert!(passed_on.downcast_ref::<OpenError>().is_some());
     }
 
     #[test]
-    fn clocks_are_apart_when_no_moment_of_the_question_explains_it() {
+    fn clocks_are_apart_when_no_moment_of_the_request_explains_it() {
         let at = |seconds: i64| Micros(seconds * 1_000_000);
         assert!(skew(at(100), at(104), at(101)).is_none());
         assert!(skew(at(100), at(130), at(130)).is_none(), "a slow answer");

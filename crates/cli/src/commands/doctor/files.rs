@@ -1,4 +1,4 @@
-//! The root key's file, the data directory, and the disk that they are on.
+//! Checks the root key's file, the data directory, and the disk that holds them.
 
 use std::path::Path;
 
@@ -36,11 +36,12 @@ fn data_dir(path: &Path) -> Finding {
         && owner != us
     {
         return DATA_DIR_OWNER
-            .found(format!("{} belongs to user {owner}, this is user {us}", path.display()));
+            .found(format!("{} belongs to user {owner}, but this is user {us}", path.display()));
     }
-    match is_private(path) {
-        true => Finding::ok("data-dir", path.display().to_string()),
-        false => DATA_DIR_OPEN.found(path.display().to_string()),
+    if is_private(path) {
+        Finding::ok("data-dir", path.display().to_string())
+    } else {
+        DATA_DIR_OPEN.found(path.display().to_string())
     }
 }
 
@@ -79,10 +80,10 @@ fn disk(folder: &Path) -> Vec<Finding> {
     }
 }
 
-/// By the magic numbers of statfs(2).
+/// Names a network file system by its magic number from statfs(2).
 #[cfg(any(test, target_os = "linux"))]
 fn network_file_system(magic: i64) -> Option<&'static str> {
-    // Some of them do not fit into the 32 signed bits that some kernels answer with.
+    // Some kernels return 32 signed bits, which some of these numbers do not fit into.
     match magic & 0xFFFF_FFFF {
         0x6969 => Some("NFS"),
         0x517B => Some("SMB"),
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn another_owner_is_found() {
-        // As root every directory could be ours; whose it is can be seen all the same.
+        // Root may use every directory, but the owner can be seen all the same.
         let (_, us) = owner_and_us(Path::new("/")).unwrap();
         let finding = data_dir(Path::new("/proc/1"));
         assert_eq!(finding.id == "data-dir-owner", us != 0, "{finding:?}");

@@ -1,9 +1,9 @@
-//! `alter doctor`: looks for what operators most often get wrong, and says what to do. It changes nothing, but for one
-//! probe row. Exit status 1 when something must be mended; what is merely worth a thought is a warning.
+//! `alter doctor`: looks for what operators most often get wrong, and says what to do. It changes nothing except one
+//! probe row. The exit status is 1 when something must be mended; what may be intended is only a warning.
 //!
-//! `problem` lists every problem with its id and its remedy (docs/reference/doctor.md is written from it); `settings`,
-//! `files`, `database`, `apps` and `network` look for them. To add one: a line in `problem::ALL`, a check beside its
-//! like, a test that makes it happen, and `UPDATE_DOCTOR=1 cargo test -p alter-cli doctor`.
+//! `problem` lists every problem with its id and its remedy (docs/reference/doctor.md is generated from it);
+//! `settings`, `files`, `database`, `apps` and `network` look for them. To add one: a line in `problems!`, a check
+//! beside similar ones, a test that makes the problem happen, and `UPDATE_DOCTOR=1 cargo test -p alter-cli doctor`.
 
 mod apps;
 mod database;
@@ -18,10 +18,10 @@ use serde_json::json;
 
 use crate::{config::Config, output::Output};
 
-/// What `alter doctor` looks at.
+/// The flags of `alter doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Ask nobody over the network: neither this server's public address nor any provider.
+    /// Send no request over the network, neither to this server's public address nor to any provider.
     #[arg(long)]
     offline: bool,
 }

@@ -1,5 +1,5 @@
-//! What only a request can tell: whether the public address leads here, and whether providers can be reached. Asked
-//! through the server's own way out, so that what is refused here is refused there.
+//! Checks what only a request can tell: whether the public address leads here, and whether providers can be reached.
+//! Requests to providers go through the same egress as the server's, so both refuse the same hosts.
 
 use alter_flows::ready;
 use std::{collections::BTreeMap, time::Duration};
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{commands::idp::no_key, config::Config, wiring};
 
-/// For one answer.
+/// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 pub(super) async fn look(seen: Option<&Seen>, config: &Config) -> Vec<Finding> {
@@ -43,13 +43,15 @@ async fn get(egress: &Egress, url: Url) -> Result<Response, EgressError> {
     egress.send(request).await
 }
 
-/// The operator's own address may be anywhere: on loopback, or inside the network while it is public outside.
+/// Egress without the address filter, for the operator's own public URL: from this machine it may lead to loopback or
+/// into a private network.
 fn anywhere() -> Result<Egress, EgressError> {
     let allow = ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
     Egress::new(EgressConfig { allow, ..EgressConfig::default() })
 }
 
-/// `/healthz` answers whatever the Host, so it says who is there; any other path says whether the Host is right.
+/// Asks `/healthz` first, which answers under any Host and so tells which server this is. Then asks another path, which
+/// tells whether the Host arrives unchanged.
 async fn public_url(seen: &Seen, config: &Config) -> Finding {
     let ask = async |path: &str| {
         let url = Url::parse(&format!("{}{path}", config.public_url)).map_err(|error| error.to_string())?;
@@ -78,7 +80,7 @@ async fn public_url(seen: &Seen, config: &Config) -> Finding {
     }
 }
 
-/// Every token endpoint once, all at the same time.
+/// Asks every token endpoint once, all at the same time.
 async fn providers(seen: &Seen, egress: &Egress) -> Vec<Finding> {
     let recipes = seen.apps.iter().flat_map(|(_, providers)| providers).map(|provider| &provider.recipe);
     let endpoints: BTreeMap<&str, &Recipe> =
@@ -93,7 +95,7 @@ async fn providers(seen: &Seen, egress: &Egress) -> Vec<Finding> {
     findings
 }
 
-/// A token endpoint answers GET with some error: any answer shows that it can be reached.
+/// Sends a GET to a token endpoint, which answers with some error. Any answer shows that it can be reached.
 async fn provider(egress: &Egress, id: &str, endpoint: &str) -> Vec<Finding> {
     let Ok(url) = Url::parse(endpoint) else { return Vec::new() };
     match get(egress, url).await {
@@ -113,7 +115,7 @@ async fn provider(egress: &Egress, id: &str, endpoint: &str) -> Vec<Finding> {
     }
 }
 
-/// Asked now, as the next user token would have it asked.
+/// Asks each identity provider for its keys, as the next user token would.
 async fn identity_providers(seen: &Seen, egress: &Egress) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (app, _) in &seen.apps {

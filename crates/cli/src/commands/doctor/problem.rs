@@ -1,13 +1,13 @@
-//! Every problem that the doctor knows: its id, which scripts may rely on, how bad it is, and what to do.
+//! Every problem that the doctor knows: its id (scripts may rely on it), how bad the problem is, and what to do.
 
 use serde_json::{Value, json};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Severity {
-    /// In order.
+    /// Nothing to do.
     Ok,
-    /// Worth a thought; it may be meant.
+    /// Worth a look, but it may be intended.
     Warn,
     /// Something does not work, or is not safe.
     Mend,
@@ -23,18 +23,18 @@ impl Severity {
     }
 }
 
-/// A problem that can be found.
+/// A problem that the doctor can find.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) id: &'static str,
     pub(super) severity: Severity,
-    /// What it is, for the reference.
+    /// What the problem is, for docs/reference/doctor.md.
     pub(super) what: &'static str,
-    /// What to do. `APP` and `PROVIDER` stand for the ones that it concerns.
+    /// What to do. `APP` and `PROVIDER` are replaced by the app's id and the provider's.
     pub(super) fix: &'static str,
 }
 
-/// Something that was looked at.
+/// The result of one check.
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) id: &'static str,
@@ -44,12 +44,12 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    /// In order; `id` is the subject.
+    /// Nothing to mend; `id` is the subject of the check.
     pub(super) fn ok(id: &'static str, text: impl Into<String>) -> Self {
         Self { id, severity: Severity::Ok, text: text.into(), fix: None }
     }
 
-    /// A line for people.
+    /// One line for people, and the fix on a second line.
     pub(super) fn line(&self) -> String {
         let mark = match self.severity {
             Severity::Ok => "ok",
@@ -60,36 +60,36 @@ impl Finding {
         format!("{mark:<4}  {:<24} {}{fix}", self.id, self.text)
     }
 
-    /// An object for programs.
+    /// The object that `--json` prints.
     pub(super) fn row(&self) -> Value {
         json!({ "id": self.id, "severity": self.severity.as_str(), "text": self.text, "fix": self.fix })
     }
 }
 
 impl Problem {
-    /// Found; `text` says where and how.
+    /// A finding of this problem; `text` says where it is and how it shows.
     pub(super) fn found(&self, text: impl Into<String>) -> Finding {
         Finding { id: self.id, severity: self.severity, text: text.into(), fix: Some(self.fix.to_owned()) }
     }
 
-    /// Found on an app.
+    /// A finding about an app: its id replaces `APP` in the fix.
     pub(super) fn on_app(&self, app: &str, text: impl Into<String>) -> Finding {
         Finding { fix: Some(self.fix.replace("APP", app)), ..self.found(text) }
     }
 
-    /// Found on a provider of an app.
+    /// A finding about a provider of an app: both ids go into the fix.
     pub(super) fn on_provider(&self, app: &str, provider: &str, text: impl Into<String>) -> Finding {
         let fix = self.fix.replace("APP", app).replace("PROVIDER", provider);
         Finding { fix: Some(fix), ..self.found(text) }
     }
 }
 
-/// Constants of their own, so that a check that names a problem that is not there does not compile; and their list.
+/// Makes one constant per problem, so that a check that names an unknown problem does not compile, and the list of all.
 macro_rules! problems {
     ($($name:ident $id:literal $severity:ident $what:literal $fix:literal)*) => {
         $(pub(super) const $name: Problem =
             Problem { id: $id, severity: Severity::$severity, what: $what, fix: $fix };)*
-        /// All of them, in the order in which they are looked for.
+        /// All problems, in the order in which the doctor looks for them.
         #[cfg(test)]
         const ALL: &[&Problem] = &[$(&$name),*];
     };
@@ -97,23 +97,23 @@ macro_rules! problems {
 
 problems! {
     PUBLIC_URL_UNUSABLE "public-url-unusable" Mend
-        "`ALTER_PUBLIC_URL` is no origin: plain http on a host that is not loopback, a path, a wildcard"
-        "Set ALTER_PUBLIC_URL to https, host and port, with nothing behind them: https://connect.example.com"
+        "`ALTER_PUBLIC_URL` is not a usable origin: it has a path or a wildcard, or is plain http on a host that is not loopback"
+        "Set ALTER_PUBLIC_URL to https, host and port, with nothing after them: https://connect.example.com"
     PUBLIC_URL_LOCAL "public-url-local" Warn
-        "`ALTER_PUBLIC_URL` is http on loopback: for this machine alone, and cookies go without `Secure`"
+        "`ALTER_PUBLIC_URL` is http on loopback: it works on this machine only, and cookies go without `Secure`"
         "For users: ALTER_PUBLIC_URL=https://connect.example.com, and a proxy with TLS in front"
     LISTEN_PUBLIC "listen-public" Warn
         "`ALTER_LISTEN` is every address of the machine, or a public one, where anyone can speak plain http past the proxy"
-        "Listen on loopback or on the proxy's network (ALTER_LISTEN=127.0.0.1:8700), or let the firewall admit the proxy alone"
+        "Listen on loopback or on the proxy's network (ALTER_LISTEN=127.0.0.1:8700), or let the firewall admit only the proxy"
     METRICS_PUBLIC "metrics-public" Warn
         "`ALTER_METRICS_LISTEN` is every address of the machine, or a public one"
         "Give it an address that only your monitoring reaches: ALTER_METRICS_LISTEN=127.0.0.1:9464"
     OPEN_FILES_LOW "open-files-low" Warn
-        "the limit on open files leaves room for fewer connections than the server would admit"
+        "the limit on open files leaves room for fewer connections than the server admits"
         "Raise it: LimitNOFILE=65536 in the systemd unit, ulimits in compose, ulimit -n in a shell"
     ROOT_KEY_MISSING "root-key-missing" Mend
-        "the root key is not there, cannot be read, or is not 32 bytes of base64"
-        "Restore it from your backup, or point ALTER_ROOT_KEY_FILE at it; `alter init` makes one for a new installation only"
+        "the root key is missing, cannot be read, or is not 32 bytes of base64"
+        "Restore it from your backup, or point ALTER_ROOT_KEY_FILE at it; `alter init` makes a key only for a new installation"
     ROOT_KEY_READABLE "root-key-readable" Mend
         "the root key can be read by other users of the machine"
         "chmod 600 on the file, and chown to the user that runs the server"
@@ -124,32 +124,32 @@ problems! {
         "the data directory can be entered by other users of the machine"
         "chmod 700 on the directory"
     DATA_DIR_OWNER "data-dir-owner" Mend
-        "the data directory belongs to another user than the one who runs this"
-        "Run alter as the owner (sudo -u alter alter ...), or chown the directory with all that is in it"
+        "the data directory belongs to a user other than the one who runs this command"
+        "Run alter as the owner (sudo -u alter alter ...), or chown the directory and everything in it"
     DISK_LOW "disk-low" Warn
         "less than a twentieth of the disk, or less than 1 GiB, is free where the database is"
         "Make room, or move ALTER_DATA_DIR to a larger disk"
     DISK_FULL "disk-full" Mend
-        "less than 100 MiB are free where the database is: writes are about to fail"
+        "less than 100 MiB is free where the database is: writes are about to fail"
         "Make room now; a write that fails is refused, and nothing that was acknowledged is lost"
     DATABASE_ON_NETWORK "database-on-network" Mend
         "the SQLite database is on a network file system, where its locks and its log cannot be relied on"
         "Move ALTER_DATA_DIR to a local disk"
     DATABASE_MISSING "database-missing" Mend
         "there is no database, or it was never initialised"
-        "Run `alter init`, or point ALTER_DATA_DIR and ALTER_DATABASE_URL at the one that there is"
+        "Run `alter init`, or point ALTER_DATA_DIR and ALTER_DATABASE_URL at the existing database"
     DATABASE_NO_WAL "database-no-wal" Mend
-        "the file system does not give SQLite its write-ahead log"
+        "the file system does not support SQLite's write-ahead log"
         "Move the database to a local disk with an ordinary file system (ext4, xfs)"
     DATABASE_UNUSABLE "database-unusable" Mend
-        "the database cannot be opened, or does not write and read"
-        "The text says why; when the file is damaged: `alter restore FILE` from a backup"
+        "the database cannot be opened, written or read"
+        "The text says why; if the file is damaged: `alter restore FILE` from a backup"
     SCHEMA_OLDER "schema-older" Warn
-        "the database has an older schema than this program; what is in it was not looked at"
-        "Back up, then `alter migrate`, or start `alter serve`, which does it"
+        "the database has an older schema than this program; its contents were not checked"
+        "Back up, then run `alter migrate`, or start `alter serve`, which migrates"
     SCHEMA_NEWER "schema-newer" Mend
         "the database was migrated by a newer program"
-        "Use the newer program, or restore the backup from before the upgrade"
+        "Use the newer program, or restore a backup from before the upgrade"
     CLOCK_DATABASE "clock-database" Mend
         "this machine's clock and the database server's differ by more than five seconds: processes disagree about what has expired"
         "Run NTP on both (timedatectl set-ntp true)"
@@ -160,32 +160,32 @@ problems! {
         "an app has no website_url: every session must name its allowed_origin"
         "alter app set APP --website-url https://app.example.com"
     APP_WEBSITE_HTTP "app-website-http" Warn
-        "an app's website_url is plain http while the server is public: right for a developer's machine only"
+        "an app's website_url is plain http while the server is public: that is right only on a developer's machine"
         "alter app set APP --website-url https://app.example.com"
     APP_MINTS_NOTHING "app-mints-nothing" Mend
-        "an app's binding level is not built: it can mint no session"
+        "an app's binding level is not built yet: the app can mint no session"
         "alter app set APP --website-url https://app.example.com, or --min-binding L2"
     APP_NAME_TWICE "app-name-twice" Warn
-        "two apps have one name: people cannot tell them apart on the consent page, and commands need the id"
-        "Find out which one is used (alter app list)"
+        "two apps have the same name: people cannot tell them apart on the consent page, and commands need the id"
+        "Find out which of the two is used (alter app list)"
     APP_LEGACY_CLIENTS "app-legacy-clients" Warn
         "an app accepts the published browser client 0.8.0, which is bound to the app's page by heuristics only"
-        "When its pages have our SDK: alter app set APP --legacy-clients=false"
+        "Once its pages use our SDK: alter app set APP --legacy-clients=false"
     APP_ALLOW_BEARER "app-allow-bearer" Warn
-        "an app of a public server accepts calls without a signature"
+        "an app on a public server accepts calls without a signature"
         "alter app set APP --allow-bearer=false, once its backend signs"
     PROVIDER_NO_API_HOST "provider-no-api-host" Mend
-        "a provider has no API host: its tokens are released for nothing"
+        "a provider has no API host: its tokens can be released for no URL"
         "alter provider set APP PROVIDER --api-host HOST ..."
     PROVIDER_NO_SECRET "provider-no-secret" Mend
-        "a provider wants a client secret, and none is configured"
+        "a provider requires a client secret, and none is configured"
         "alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
     PUBLIC_URL_SILENT "public-url-silent" Warn
-        "nobody answers at `ALTER_PUBLIC_URL`, asked from this machine"
+        "nothing answers at `ALTER_PUBLIC_URL` when this machine asks"
         "Start `alter serve` and the proxy; if only this machine cannot reach it (NAT), ask from elsewhere: curl URL/healthz"
     PUBLIC_URL_ELSEWHERE "public-url-elsewhere" Mend
-        "something else answers at `ALTER_PUBLIC_URL`: no Connect server, or one of another database"
-        "Mend the DNS entry, the proxy's upstream, or ALTER_PUBLIC_URL; the data of the server that answers must be the data looked at here"
+        "something else answers at `ALTER_PUBLIC_URL`: not a Connect server, or one with another database"
+        "Mend the DNS entry, the proxy's upstream, or ALTER_PUBLIC_URL; the server that answers must use the database that this command looks at"
     PUBLIC_URL_HOST "public-url-host" Mend
         "the server refuses the Host that arrives (421): the proxy rewrites it, or the server runs with another `ALTER_PUBLIC_URL`"
         "Pass Host on unchanged (nginx: proxy_set_header Host $http_host; Caddy does so), and give server and doctor the same ALTER_PUBLIC_URL"
@@ -194,16 +194,16 @@ problems! {
         "Check the machine's DNS, and the spelling of the token URL"
     PROVIDER_PRIVATE "provider-private" Mend
         "a provider's token endpoint has an address that is not public, or plain http, and is not allowed"
-        "If it is meant: ALTER_EGRESS_ALLOW with its network, such as 10.1.0.0/16"
+        "If that is intended: add its network to ALTER_EGRESS_ALLOW, such as 10.1.0.0/16"
     PROVIDER_TLS "provider-tls" Mend
         "TLS with a provider's token endpoint fails"
-        "Check the machine's clock and trust store; a proxy that opens TLS needs its certificate there"
+        "Check the machine's clock and trust store; a proxy that intercepts TLS needs its certificate in the trust store"
     PROVIDER_UNREACHABLE "provider-unreachable" Mend
         "a provider's token endpoint does not answer"
         "Let the firewall pass outgoing TCP to it, port 443; HTTP_PROXY is not read"
     IDP_UNUSABLE "idp-unusable" Mend
-        "an app's identity provider cannot be asked, or shows no usable key: every user token is refused"
-        "Mend it there, or here: alter idp set APP --issuer URL --audience A"
+        "an app's identity provider cannot be reached, or has no usable key: every user token is refused"
+        "Mend the identity provider, or the app's setting: alter idp set APP --issuer URL --audience A"
     CLOCK_SKEW "clock-skew" Warn
         "this machine's clock and a provider's differ by more than a minute"
         "Run NTP (timedatectl set-ntp true)"
@@ -225,15 +225,15 @@ mod tests {
             .collect();
         format!(
             "# What `alter doctor` finds\n\n\
-             Written from the code by `UPDATE_DOCTOR=1 cargo test -p alter-cli doctor`; do not edit.\n\n\
+             Generated from the code by `UPDATE_DOCTOR=1 cargo test -p alter-cli doctor`; do not edit.\n\n\
              Each finding has an `id`, a `severity` (`ok`, `warn`, `mend`), a `text` and, unless it is ok, a `fix`;\n\
-             `--json` prints them as `{{\"findings\": [...]}}`. The exit status is 1 when one is `mend`, else 0. Ids do\n\
-             not change. `--offline` asks nobody over the network: neither this server's public address nor a provider.\n\
-             What is in order has the ids `public-url`, `root-key`, `data-dir`, `disk`, `database`, `app`, `provider`,\n\
+             `--json` prints them as `{{\"findings\": [...]}}`. The exit status is 1 if any finding is `mend`, else 0. Ids do\n\
+             not change. `--offline` sends no request: neither to this server's public address nor to a provider.\n\
+             A check that finds nothing wrong has one of the ids `public-url`, `root-key`, `data-dir`, `disk`, `database`, `app`, `provider`,\n\
              `idp` and `reach`.\n\n\
              | Id | Severity | What it is | What to do |\n|---|---|---|---|\n{}\n\
-             Not found by any command: whether the callback URL is registered at the provider. No provider can be asked;\n\
-             the finding `provider` prints the URL to register.\n",
+             No command can find out whether the callback URL is registered at the provider: no provider tells. The\n\
+             finding `provider` prints the URL to register.\n",
             rows.concat()
         )
     }

@@ -1,4 +1,4 @@
-//! What can be seen in the settings alone.
+//! Checks what the settings alone can tell.
 
 use std::net::IpAddr;
 
@@ -29,7 +29,7 @@ fn public_url(config: &Config) -> Finding {
     }
 }
 
-/// Every address, or one that is reached from outside. Private networks are where proxies are.
+/// Whether this is the wildcard address or a public one. Private networks are not exposed: proxies are there.
 fn is_exposed(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_private() || v4.is_link_local()),
@@ -38,7 +38,7 @@ fn is_exposed(address: IpAddr) -> bool {
 }
 
 fn open_files() -> Option<Finding> {
-    // The server asks for as many as it may have.
+    // The server raises its limit as far as it may, so the hard limit counts.
     let (_, most) = limits::open_files()?;
     let wanted = alter_server::Limits::default().connections;
     let fitting = limits::fitting(most, wanted);

@@ -1,4 +1,4 @@
-// A whole integration: open() in the click with a promise of a session token, then use the grant on the backend.
+// A whole integration: the click calls open() with a promise of a session token; the backend then uses the grant.
 'use strict';
 (() => {
   const byId = (id) => document.getElementById(id);

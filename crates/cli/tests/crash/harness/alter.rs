@@ -1,5 +1,5 @@
-//! `alter serve` as a process of its own on throw-away data, set up by the command line, with a mock provider that
-//! lives in the test and so survives every crash.
+//! Runs `alter serve` as a process of its own on throw-away data. Commands set it up, and its mock provider lives in
+//! the test process and so survives every crash.
 
 use std::{
     fs::OpenOptions,
@@ -24,17 +24,17 @@ use serde_json::{Value, json};
 
 use super::Database;
 
-/// How long anything may take before a test is given up: the machine may be busy with other tests.
+/// How long a test waits for anything before it fails. Long, because the machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The reaper looks every second for what was lost a second ago, instead of a minute.
+/// Makes the reaper look every second for attempts that have been silent for a second; by default both are a minute.
 pub(crate) const HURRY: &[(&str, &str)] = &[("ALTER_LOST_AFTER", "1"), ("ALTER_REAP_EVERY", "1")];
 
-/// What the provider answers in the place of its own tokens: canaries.
+/// The tokens that the mock provider issues: canaries, so that a scan for secrets can find them.
 pub(crate) const ACCESS_TOKEN: &str = "canary-access-token-8f2c61";
 pub(crate) const REFRESH_TOKEN: &str = "canary-refresh-token-3d90ae";
 
-/// A data directory, an app with providers, and a process when it runs.
+/// A data directory, an app with providers, and the serving process while it runs.
 pub(crate) struct Alter {
     pub(crate) database: Database,
     pub(crate) mock: MockProvider,
@@ -56,7 +56,7 @@ impl Drop for Alter {
 }
 
 impl Alter {
-    /// Initialised, with the provider `mock`; not serving yet.
+    /// Initialises the data, with an app and the provider `mock`. Does not serve yet.
     pub(crate) async fn new(database: Database) -> Self {
         let dir =
             std::env::temp_dir().join(format!("alter-crash-{}", hex(&random_bytes::<8>(&SystemRandom))));
@@ -77,7 +77,7 @@ impl Alter {
         alter
     }
 
-    /// One more provider of the app, at the same mock, or with `more` arguments elsewhere.
+    /// Adds a provider to the app: at the same mock, or elsewhere as the arguments in `more` say.
     pub(crate) fn add_provider(&self, id: &str, more: &[&str]) {
         let (issuer, host) = (self.mock.issuer(), self.mock.issuer().replace("http://", ""));
         let (app, client) = (self.app.to_string(), format!("client-{id}"));
@@ -97,7 +97,7 @@ impl Alter {
         format!("localhost:{}", self.port)
     }
 
-    /// The binary with this test's settings and nothing else.
+    /// A command of the binary with this test's settings and no other environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_alter"));
         command
@@ -111,7 +111,7 @@ impl Alter {
         command
     }
 
-    /// One command with `--json`; its answer.
+    /// Runs one command with `--json` and returns what it printed.
     pub(crate) fn cli(&self, args: &[&str], input: &str) -> Value {
         let mut command = self.command(args);
         command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -122,14 +122,14 @@ impl Alter {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Starts serving, with these variables beside the settings, and waits until it is ready.
+    /// Starts the server, with these variables beside the settings, and waits until it is ready.
     pub(crate) async fn serve(&mut self, variables: &[(&str, &str)]) {
         let mut command = self.command(&["serve"]);
         command.envs(variables.iter().copied());
         self.run(command).await;
     }
 
-    /// As [`Self::serve`], for a command that was made elsewhere.
+    /// Like [`Self::serve`], with a command that the caller has made.
     pub(crate) async fn run(&mut self, mut command: Command) {
         assert!(self.running.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
@@ -138,7 +138,7 @@ impl Alter {
         self.wait_until_ready(self.port).await;
     }
 
-    /// Until `/readyz` of this port says yes.
+    /// Waits until `/readyz` on this port answers 200.
     pub(crate) async fn wait_until_ready(&self, port: u16) {
         let begun = Instant::now();
         loop {
@@ -153,19 +153,19 @@ impl Alter {
         }
     }
 
-    /// The process that serves.
+    /// The process id of the server.
     pub(crate) fn pid(&self) -> u32 {
         self.running.as_ref().unwrap().id()
     }
 
-    /// `kill -9` from outside.
+    /// Kills the server with SIGKILL.
     pub(crate) fn kill(&mut self) {
         let mut child = self.running.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    /// SIGTERM; waits for the end.
+    /// Sends SIGTERM and waits for the end.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         let mut child = self.running.take().unwrap();
         let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
@@ -173,7 +173,7 @@ impl Alter {
         child.wait().unwrap()
     }
 
-    /// Waits for the process to have killed itself, and for no other end.
+    /// Waits until the server has killed itself at a failpoint; panics if it ends in another way.
     pub(crate) async fn wait_for_death(&mut self) {
         let mut child = self.running.take().unwrap();
         let begun = Instant::now();
@@ -191,7 +191,7 @@ impl Alter {
         assert_eq!(status.signal(), Some(9), "{status}: {}", self.log());
     }
 
-    /// A second process on the same data and for the same public URL, on a port of its own.
+    /// Starts a second server on the same data and public URL, on a port of its own.
     pub(crate) async fn peer(&self, variables: &[(&str, &str)]) -> Peer {
         let port = free_port();
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
@@ -203,22 +203,22 @@ impl Alter {
         peer
     }
 
-    /// What every process of this test has logged.
+    /// The log of all processes of this test.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// Where that is.
+    /// The path of that log.
     pub(crate) fn log_file(&self) -> PathBuf {
         self.dir.join("log")
     }
 
-    /// The folder with the data directory and the log: everything that may have touched a disk.
+    /// The folder with the data directory and the log: everything that the processes may have written to a disk.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The storage, opened beside the server.
+    /// Opens the storage beside the server.
     pub(crate) async fn store(&self) -> Arc<dyn Store> {
         self.database.open(&self.data()).await
     }
@@ -227,13 +227,13 @@ impl Alter {
         send(&self.host(), sent).await
     }
 
-    /// A signed call of the app's backend.
+    /// Sends a signed call, as the app's backend.
     pub(crate) async fn call(&self, target: &str, body: &Value) -> Reply {
         let sent = signed(&self.key, "POST", target, body.to_string().as_bytes(), SystemClock.now());
         self.send(sent).await
     }
 
-    /// A session's token, for these providers.
+    /// Mints a session for these providers and returns its token.
     pub(crate) async fn mint(&self, providers: &[&str]) -> String {
         let minted =
             self.call("/sdk/oauth/connect/session", &json!({ "allowed_providers": providers })).await;
@@ -241,7 +241,7 @@ impl Alter {
         minted.json()["session_token"].as_str().unwrap().to_owned()
     }
 
-    /// The status channel, asked by the app's page.
+    /// Asks the status channel, as the app's page does.
     pub(crate) async fn status(&self, token: &str) -> Value {
         let body = json!({ "session_token": token, "cursor": 0, "wait": 0 });
         let sent = Sent::new("POST", "/connect/status")
@@ -250,7 +250,7 @@ impl Alter {
         self.send(sent.body(body.to_string())).await.json()
     }
 
-    /// The backend's poll.
+    /// Polls the session, as the app's backend does.
     pub(crate) async fn poll(&self, token: &str) -> Value {
         self.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await.json()
     }
@@ -262,14 +262,14 @@ impl Alter {
     }
 }
 
-/// A second process.
+/// A second server process.
 pub(crate) struct Peer {
     pub(crate) port: u16,
     child: Child,
 }
 
 impl Peer {
-    /// Waits for it to have killed itself.
+    /// Waits until the process has killed itself at a failpoint.
     pub(crate) fn wait_for_death(&mut self) {
         assert_eq!(self.child.wait().unwrap().signal(), Some(9));
     }
@@ -282,7 +282,7 @@ impl Drop for Peer {
     }
 }
 
-/// Free now; nothing else in this process takes it before the server does.
+/// Returns a port that is free now. Nothing else in this test process takes it before the server does.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

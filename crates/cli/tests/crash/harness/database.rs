@@ -1,4 +1,4 @@
-//! The databases that a scenario runs on, seen as the operator and as a thief see them.
+//! The databases that a scenario runs on: how an operator opens them, and where a thief would look.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,23 +10,23 @@ use alter_store_postgres::PostgresStore;
 use alter_store_sqlite::SqliteStore;
 use alter_test_postgres as postgres;
 
-/// Which one.
+/// The database of one scenario.
 #[derive(Debug)]
 pub(crate) enum Database {
-    /// One file in the data directory.
+    /// A file in the data directory.
     Sqlite,
-    /// One of this test's own, on a throw-away server. What it does not have is `fsync`: it is our process that is
+    /// A database of this test's own on a throw-away server. That server runs without `fsync`: only our process is
     /// killed here, and the server lives on.
     Postgres(postgres::Database<'static>),
 }
 
 impl Database {
-    /// A new one on the throw-away server.
+    /// Creates a database on the throw-away server.
     pub(crate) fn postgres() -> Self {
         Self::Postgres(postgres::database())
     }
 
-    /// `ALTER_DATABASE_URL`.
+    /// The value of `ALTER_DATABASE_URL`.
     pub(crate) fn url(&self) -> &str {
         match self {
             Self::Sqlite => "sqlite:",
@@ -34,7 +34,7 @@ impl Database {
         }
     }
 
-    /// Opens it beside the server, to look at what is stored.
+    /// Opens the database beside the server, to see what is stored.
     pub(crate) async fn open(&self, data: &Path) -> Arc<dyn Store> {
         match self {
             Self::Sqlite => {
@@ -48,8 +48,8 @@ impl Database {
         }
     }
 
-    /// What a thief of the disk would have beside the data directory: this database's tables, the server's log of
-    /// changes (commits are there at once, whatever the tables' files say), its text log.
+    /// What a thief of the disk would have beside the data directory: this database's table files, the server's
+    /// write-ahead log (commits are there at once, whatever the table files hold), and its text log.
     pub(crate) fn places(&self) -> Vec<PathBuf> {
         let Self::Postgres(database) = self else { return Vec::new() };
         let url = url::Url::parse(&database.url).unwrap();

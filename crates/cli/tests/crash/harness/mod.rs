@@ -1,4 +1,4 @@
-//! What every crash test needs.
+//! The process, the databases, the browser and the invariants of the crash tests.
 
 mod alter;
 mod database;
@@ -10,7 +10,7 @@ pub(crate) use database::Database;
 pub(crate) use truth::{End, check_truth, no_secret_in};
 pub(crate) use visit::Visit;
 
-/// Makes one test per database of every scenario: `async fn name(on: Database)`.
+/// Makes one test per database from every scenario `async fn name(on: Database)`.
 macro_rules! on_every_database {
     ($($name:ident),+ $(,)?) => {
         mod on_sqlite {

@@ -1,4 +1,4 @@
-//! The invariants of the fault list, checked after every fault.
+//! The invariants I1 and I3 to I7, checked after every fault.
 
 use std::{collections::HashMap, process::Command};
 
@@ -14,16 +14,16 @@ use super::{
     alter::{ACCESS_TOKEN, REFRESH_TOKEN},
 };
 
-/// How a visit must have ended.
+/// How a visit must end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum End {
-    /// Page, status and poll say connected.
+    /// Page, status channel and poll all say connected.
     Connected,
-    /// They say that it was interrupted, and starting again works.
+    /// Page, status channel and poll all say that it was interrupted.
     Interrupted,
 }
 
-/// Waits for the end and checks that it is this one and that everything that says so agrees.
+/// Waits for the end of a visit. Checks that it is `end`, and that page, status channel and poll agree.
 pub(crate) async fn check_truth(alter: &Alter, visit: &mut Visit, end: End) {
     let status = visit.wait_for_end(alter).await;
     let (poll, page) = (alter.poll(&visit.token).await, visit.page(alter).await);
@@ -36,14 +36,14 @@ pub(crate) async fn check_truth(alter: &Alter, visit: &mut Visit, end: End) {
     the_audit_verifies(alter).await;
     no_secret_in(alter, visit);
 
-    // A browser that reloads the callback changes nothing of it.
+    // Reloading the callback in the browser does not change the end.
     let sent = alter.mock.seen().token.len();
     assert_eq!(visit.reload_callback(alter).await.status, 303);
     assert_eq!(alter.mock.seen().token.len(), sent, "I3: a reload sends no code");
     assert_eq!(alter.poll(&visit.token).await, poll);
 }
 
-/// I1 and I7.
+/// I1 and I7: page, status channel and poll say connected.
 async fn connected(alter: &Alter, status: &Value, poll: &Value, page: &str) {
     assert_eq!(status["status"], "completed", "{status}");
     assert_eq!(poll["status"], "completed", "{poll}");
@@ -62,21 +62,21 @@ async fn connected(alter: &Alter, status: &Value, poll: &Value, page: &str) {
     assert_eq!(stored["grants"].as_array().map(Vec::len), Some(ids(&poll["grants"]).len()), "{stored}");
 }
 
-/// I7: the failure is ours, and nobody is told that the provider caused it.
+/// I7: the failure is ours, so nobody may be told that the provider caused it.
 fn interrupted(status: &Value, poll: &Value, page: &str) {
     assert_eq!((&status["status"], &status["error"]), (&json!("failed"), &json!("server_error")), "{status}");
     assert_eq!(poll["error"]["error_code"], "service_unavailable", "{poll}");
     assert!(page.contains("The connection was interrupted"), "{page}");
-    assert!(!page.contains("Error code from"), "the code is ours and not the provider's: {page}");
+    assert!(!page.contains("Error code from"), "the error code is ours, not the provider's: {page}");
 }
 
-/// I6.
+/// I6: nothing is stuck.
 async fn nothing_is_left(alter: &Alter) {
     let stuck = alter.store().await.list_stuck_attempts(SystemClock.now(), 10).await.unwrap();
     assert!(stuck.is_empty(), "I6: {stuck:?}");
 }
 
-/// I3.
+/// I3: no code was sent twice.
 fn no_code_was_sent_twice(alter: &Alter) {
     let mut uses: HashMap<String, u32> = HashMap::new();
     for request in &alter.mock.seen().token {
@@ -85,7 +85,7 @@ fn no_code_was_sent_twice(alter: &Alter) {
     assert!(uses.values().all(|times| *times == 1), "I3: {:?}", uses.values());
 }
 
-/// I5.
+/// I5: the audit verifies.
 async fn the_audit_verifies(alter: &Alter) {
     let store = alter.store().await;
     let (mut hash, mut seq) = (CHAIN_START, 0);
@@ -98,13 +98,13 @@ async fn the_audit_verifies(alter: &Alter) {
     assert_eq!(head.map_or((0, CHAIN_START), |head| (head.seq, head.hash)), (seq, hash), "I5");
 }
 
-/// I4: in no file and no log, in no encoding.
+/// I4: no secret is in any file or log, in any encoding.
 pub(crate) fn no_secret_in(alter: &Alter, visit: &Visit) {
     let mut secrets = vec![ACCESS_TOKEN.to_owned(), REFRESH_TOKEN.to_owned(), CLIENT_SECRET.to_owned()];
     secrets.extend([visit.param("code"), visit.param("state"), visit.token.clone()]);
     let seen = alter.mock.seen().token;
     secrets.extend(seen.iter().filter_map(|request| request.field("code_verifier").map(str::to_owned)));
-    // The controls: what lies there is found, and what the database holds in the clear is found in its files.
+    // Positive controls: a planted value is found, and what the database holds in the clear is found in its files.
     let sid = files_with(alter, std::slice::from_ref(&visit.sid));
     assert!(sid.iter().any(|file| *file != alter.log_file().display().to_string()), "{sid:?}");
     let planted = alter.data().join("planted");
@@ -114,8 +114,8 @@ pub(crate) fn no_secret_in(alter: &Alter, visit: &Visit) {
     assert_eq!(found, [planted.display().to_string()], "I4");
 }
 
-/// The files of the test and of its database that hold one of these in any encoding. Asked of `grep`, which reads a
-/// server's whole log of changes in a moment.
+/// Returns the files of the test and of its database that hold one of these secrets in any encoding. Uses `grep`, which
+/// reads a server's whole write-ahead log in a moment.
 fn files_with(alter: &Alter, secrets: &[String]) -> Vec<String> {
     let needles = alter.dir().join("needles");
     let encodings = secrets.iter().flat_map(|secret| canary::encodings(secret));

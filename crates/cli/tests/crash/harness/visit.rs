@@ -1,4 +1,4 @@
-//! One person's visit, in a browser that outlives the server.
+//! One user's visit, in a browser that outlives the server.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::Alter;
 
-/// How long an end may take to come: the reaper's second, and a busy machine.
+/// How long a test waits for the end of a visit. The reaper needs a second; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A session in a browser.
+/// A session that is open in a browser.
 pub(crate) struct Visit {
     pub(crate) token: String,
     pub(crate) sid: String,
@@ -20,14 +20,15 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    /// Minted for one provider, opened, approved, and back from the provider: the callback is not sent yet.
+    /// Mints a session for one provider, opens it, approves, and comes back from the provider. The callback is not sent
+    /// yet.
     pub(crate) async fn up_to_callback(alter: &Alter, provider: &str) -> Self {
         let mut visit = Self::open(alter, &[provider]).await;
         visit.approve(alter, provider).await;
         visit
     }
 
-    /// Minted and opened as our SDK does it, and the app's page has been heard of.
+    /// Mints a session and opens it as our SDK does, so that the app page's origin is proven.
     pub(crate) async fn open(alter: &Alter, providers: &[&str]) -> Self {
         let token = alter.mint(providers).await;
         let browser = TestBrowser::new();
@@ -44,7 +45,7 @@ impl Visit {
         visit
     }
 
-    /// Approves on our page and walks through the provider.
+    /// Approves on our page and goes through the provider's pages.
     pub(crate) async fn approve(&mut self, alter: &Alter, provider: &str) {
         let reply = self.act(alter, "approve", &json!({ "provider": provider })).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
@@ -52,7 +53,7 @@ impl Visit {
         self.callback = self.browser.at_provider(&authorize).await;
     }
 
-    /// A POST of our page's script.
+    /// Sends a POST as our page's script does.
     pub(crate) async fn act(&mut self, alter: &Alter, what: &str, body: &Value) -> Reply {
         let sent = Sent::new("POST", &format!("/connect/api/s/{}/{what}", self.sid))
             .header("origin", &format!("http://{}", alter.host()))
@@ -73,12 +74,13 @@ impl Visit {
         reply
     }
 
-    /// Sends the callback to a server that may die of it; whatever came back, as text.
+    /// Sends the callback to a server that may die while handling it. Returns what came back, as text; empty for
+    /// nothing.
     pub(crate) async fn try_callback(&self, alter: &Alter) -> String {
         self.try_callback_at(alter, alter.port).await
     }
 
-    /// As [`Self::try_callback`], at another server of the same deployment.
+    /// Like [`Self::try_callback`], at another server of the same deployment.
     pub(crate) async fn try_callback_at(&self, alter: &Alter, port: u16) -> String {
         let request = format!(
             "GET {} HTTP/1.1\r\nhost: {}\r\ncookie: {}\r\nconnection: close\r\n\r\n",
@@ -89,13 +91,13 @@ impl Visit {
         send_raw(&format!("localhost:{port}"), request.as_bytes()).await
     }
 
-    /// The callback, from a browser that has it in its address bar.
+    /// Sends the callback again, as a browser does that has it in its address bar.
     pub(crate) async fn reload_callback(&mut self, alter: &Alter) -> Reply {
         let target = self.callback.clone();
         self.send(alter, Sent::new("GET", &target)).await
     }
 
-    /// As [`Self::reload_callback`], at another server of the same deployment.
+    /// Like [`Self::reload_callback`], at another server of the same deployment.
     pub(crate) async fn callback_at(&self, alter: &Alter, port: u16) -> Reply {
         let sent = Sent::new("GET", &self.callback)
             .header("host", &alter.host())
@@ -103,14 +105,14 @@ impl Visit {
         alter_testkit::http::send(&format!("localhost:{port}"), sent).await
     }
 
-    /// Our page, as it is now.
+    /// Fetches our page as it is now.
     pub(crate) async fn page(&mut self, alter: &Alter) -> String {
         let reply = self.send(alter, Sent::new("GET", &format!("/connect/s/{}", self.sid))).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         reply.text()
     }
 
-    /// Waits until the status channel no longer says `open`; what it says then.
+    /// Waits until the status channel no longer says `open`. Returns what it says then.
     pub(crate) async fn wait_for_end(&self, alter: &Alter) -> Value {
         let begun = Instant::now();
         loop {
@@ -123,7 +125,7 @@ impl Visit {
         }
     }
 
-    /// The value that the callback carries under this name.
+    /// The value of this query parameter of the callback.
     pub(crate) fn param(&self, name: &str) -> String {
         let url = url::Url::parse(&format!("http://x{}", self.callback)).unwrap();
         url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned()
