@@ -1,5 +1,5 @@
-//! A browser without a screen: a cookie jar for the server, redirects followed one at a time by the test. What only a
-//! real browser can show (CSP, postMessage, COOP) is tested in `tests/e2e`.
+//! A browser without a screen: it has a cookie jar for the server, and the test follows redirects one at a time. What
+//! only a real browser can show (CSP, postMessage, COOP) is tested in `tests/e2e`.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ use serde_json::{Value, json};
 
 use crate::{Reply, Sent, TestApp, TestServer, http::send};
 
-/// One browser.
+/// A browser with one cookie jar.
 #[derive(Debug, Clone, Default)]
 pub struct TestBrowser {
     cookies: BTreeMap<String, String>,
 }
 
 impl TestBrowser {
-    /// With an empty jar.
+    /// A browser with an empty jar.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A flow id as our SDK makes it: `(v, cb)`.
+    /// Makes a flow id as our SDK does: `(v, cb)`.
     pub fn flow_id() -> (String, String) {
         let bytes = random_bytes::<32>(&SystemRandom);
         (base64url(&bytes), base64url(&sha256(&bytes)))
     }
 
-    /// The `Cookie` header; empty when the jar is.
+    /// The `Cookie` header; empty if the jar is.
     pub fn cookie(&self) -> String {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
@@ -40,7 +40,7 @@ impl TestBrowser {
         self.cookies.insert(name.into(), value.into());
     }
 
-    /// Sends a request with the jar's cookies and keeps the answer's.
+    /// Sends a request with the jar's cookies and keeps the cookies of the reply.
     pub async fn send(&mut self, server: &TestServer, sent: Sent) -> Reply {
         let cookie = self.cookie();
         let sent = if cookie.is_empty() { sent } else { sent.header("cookie", &cookie) };
@@ -57,12 +57,12 @@ impl TestBrowser {
         reply
     }
 
-    /// GET with cookies.
+    /// Sends a GET with the jar's cookies.
     pub async fn get(&mut self, server: &TestServer, target: &str) -> Reply {
         self.send(server, Sent::new("GET", target)).await
     }
 
-    /// Door A: the form POST of our SDK, from a page of `origin`.
+    /// Sends the form POST of our SDK (door A) from a page of `origin`.
     pub async fn open(&mut self, server: &TestServer, token: &str, origin: Option<&str>) -> Reply {
         let (_, cb) = Self::flow_id();
         let form = format!("session={token}&cb={cb}&m=p");
@@ -74,7 +74,7 @@ impl TestBrowser {
         self.send(server, sent.body(form)).await
     }
 
-    /// A POST of our own page's script.
+    /// Sends a POST as our own page's script does.
     pub async fn post(&mut self, server: &TestServer, target: &str, body: &Value) -> Reply {
         let sent = Sent::new("POST", target)
             .header("origin", &server.public_url)
@@ -83,7 +83,7 @@ impl TestBrowser {
         self.send(server, sent.body(body.to_string())).await
     }
 
-    /// Opens a session as our SDK does and lets the app page be heard of; answers the sid.
+    /// Opens a session as our SDK does, so that the app page's origin is proven. Returns the sid.
     pub async fn claim(&mut self, server: &TestServer, app: &TestApp, token: &str) -> String {
         let reply = self.open(server, token, Some(&app.origin)).await;
         assert_eq!(reply.status, 303, "{}", reply.text());
@@ -92,7 +92,7 @@ impl TestBrowser {
         sid_of(reply.header("location"))
     }
 
-    /// Approves on the consent page; answers the provider's authorization URL.
+    /// Approves on the consent page. Returns the provider's authorization URL.
     pub async fn approve(&mut self, server: &TestServer, sid: &str, provider: &str) -> String {
         let target = format!("/connect/api/s/{sid}/approve");
         let reply = self.post(server, &target, &json!({ "provider": provider })).await;
@@ -100,7 +100,7 @@ impl TestBrowser {
         reply.json()["location"].as_str().expect("an approval has a location").to_owned()
     }
 
-    /// Goes to the provider (which approves or denies by its switches); answers the path and query of the callback.
+    /// Goes to the provider, which approves or denies by its switches. Returns the path and query of the callback.
     pub async fn at_provider(&self, authorize: &str) -> String {
         let url = url::Url::parse(authorize).expect("an authorization URL");
         let host = format!("127.0.0.1:{}", url.port().expect("the mock has a port"));
@@ -111,7 +111,8 @@ impl TestBrowser {
         format!("{}?{}", location.path(), location.query().unwrap_or_default())
     }
 
-    /// From the claim to the provider's answer: `(sid, callback target)`, the callback not yet taken.
+    /// Goes from the claim to the provider's answer. Returns the sid and the target of the callback, which is not sent
+    /// yet.
     pub async fn up_to_callback(
         &mut self,
         server: &TestServer,
@@ -124,12 +125,12 @@ impl TestBrowser {
         (sid, callback)
     }
 
-    /// The whole flow with the test app; answers the connection as the SDK would get it.
+    /// Walks the whole flow with the test app. Returns the connection as the SDK would get it.
     pub async fn connect(&mut self, server: &TestServer) -> Value {
         self.connect_for(server, &server.app.clone(), &json!({})).await
     }
 
-    /// The whole flow with an app, for a session minted with `body`; answers the connection.
+    /// Walks the whole flow with an app, for a session minted with `body`. Returns the connection.
     pub async fn connect_for(&mut self, server: &TestServer, app: &TestApp, body: &Value) -> Value {
         let token = server.mint_for(app, body).await;
         let (_, callback) = self.up_to_callback(server, app, &token).await;

@@ -1,9 +1,9 @@
-//! Looking for secrets where none may be: every encoding in which one could lie there. A scan is worth something only
-//! after it has found a planted one.
+//! Scans places that must hold no secret, in every encoding that a secret could have there. A scan proves something
+//! only after it has found a planted secret.
 
 use alter_core::secret::{base64url, hex};
 
-/// The ways in which a secret could be written, by name.
+/// Returns every encoding of a secret, with the encoding's name.
 pub fn encodings(secret: &str) -> Vec<(String, Vec<u8>)> {
     let bytes = secret.as_bytes();
     let percent: String = bytes.iter().map(|b| format!("%{b:02X}")).collect();
@@ -17,7 +17,7 @@ pub fn encodings(secret: &str) -> Vec<(String, Vec<u8>)> {
         ("numbers".to_owned(), numbers.trim_matches(['[', ']']).to_owned()),
         ("utf-16".to_owned(), secret.chars().flat_map(|c| [c, '\u{0}']).collect()),
     ];
-    // Base64 of a longer text that holds the secret: at each of the three alignments, whole characters only.
+    // Base64 of a longer text that holds the secret: at each of the three alignments, only whole characters.
     for shift in 0..3 {
         let longer = [&b"xx"[..shift], bytes].concat();
         let (from, to) = ((shift * 8).div_ceil(6), longer.len() * 8 / 6);
@@ -28,12 +28,12 @@ pub fn encodings(secret: &str) -> Vec<(String, Vec<u8>)> {
     found.into_iter().map(|(name, text)| (name, text.into_bytes())).collect()
 }
 
-/// Where the secret is, in any encoding: `encoding in place`.
+/// Returns where the secret is, in any encoding, as `encoding in place`.
 ///
 /// # Panics
-/// For a secret of fewer than 16 characters: it could not be told from chance.
+/// The secret has fewer than 16 characters: a hit could be chance.
 pub fn hits(places: &[(String, Vec<u8>)], secret: &str) -> Vec<String> {
-    assert!(secret.len() >= 16, "too short to tell from chance: {secret}");
+    assert!(secret.len() >= 16, "too short to tell a hit from chance: {secret}");
     let mut hits = Vec::new();
     for (encoding, needle) in encodings(secret) {
         for (place, _) in places.iter().filter(|(_, bytes)| contains(bytes, &needle)) {

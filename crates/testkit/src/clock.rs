@@ -7,29 +7,30 @@ use std::sync::{
 
 use alter_core::{Clock, Micros, SystemClock};
 
-/// The machine's time plus whatever the test added: tokens that the mock provider signs stay valid beside it.
+/// The machine's time plus what the test added. It starts at the machine's time, because the mock provider signs tokens
+/// with that time.
 #[derive(Debug, Clone, Default)]
 pub struct TestClock {
     offset: Arc<AtomicI64>,
-    /// The moment at which the machine's time was left behind; 0 = it still runs.
+    /// The time at which the clock was frozen; 0 = the clock runs.
     frozen: Arc<AtomicI64>,
 }
 
 impl TestClock {
-    /// Moves it, forwards or backwards.
+    /// Moves the clock forwards, or backwards if `seconds` is negative.
     pub fn advance_seconds(&self, seconds: i64) {
         self.offset.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 }
 
 impl TestClock {
-    /// Stops it at the beginning of a whole second: from now on it moves by the `advance` calls alone, so that a test
-    /// may stand exactly on an edge.
+    /// Stops the clock at the beginning of a whole second. From now on only the `advance` calls move it, so that a test
+    /// can stand exactly on an edge.
     pub fn freeze(&self) {
         self.frozen.store(SystemClock.now().as_seconds() * 1_000_000, Ordering::SeqCst);
     }
 
-    /// As [`Self::advance_seconds`], in milliseconds.
+    /// Like [`Self::advance_seconds`], in milliseconds.
     pub fn advance_millis(&self, millis: i64) {
         self.offset.fetch_add(millis * 1_000, Ordering::SeqCst);
     }

@@ -1,5 +1,5 @@
-//! Every answer that a test gets from an operation of the contract is one that the contract names: its status, and for
-//! an error its code. So the table of refusals cannot fall behind the routes.
+//! Checks every answer that a test gets from an operation of the contract: the contract must name its status, and for an
+//! error its code. So the table of refusals cannot fall behind the routes.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ static CONTRACT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(alter_server::openapi::document()).expect("the contract is JSON"));
 
 /// # Panics
-/// When the contract does not name this answer.
+/// The contract has the operation, but does not name this answer.
 pub(crate) fn check(sent: &Sent, reply: &Reply) {
     let Some(responses) = responses(sent) else { return };
     let what = format!("{} {} answered {}", sent.method, sent.target, reply.status);
@@ -25,7 +25,7 @@ pub(crate) fn check(sent: &Sent, reply: &Reply) {
     }
 }
 
-/// What the contract says of the operation; `None` when the request is none of them.
+/// Returns the operation's answers in the contract; `None` if the contract has no such operation.
 fn responses(sent: &Sent) -> Option<&'static Map<String, Value>> {
     let path = sent.target.split('?').next()?;
     let paths = CONTRACT["paths"].as_object()?;

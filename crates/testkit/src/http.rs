@@ -1,4 +1,4 @@
-//! One request on one connection, with every byte under the test's control.
+//! Sends one request per connection, with every byte under the test's control.
 
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
@@ -7,58 +7,58 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// A request about to be sent.
+/// A request that is not sent yet.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// Method.
+    /// The method; `send` expects a valid one.
     pub method: String,
-    /// Path and query, as they go on the request line.
+    /// Path and query, as they stand on the request line.
     pub target: String,
-    /// Headers in order; names may repeat. `Host` is added when missing.
+    /// Headers in order; names may repeat. `send` adds a missing `Host`.
     pub headers: Vec<(String, String)>,
-    /// Body.
+    /// The body; may be empty.
     pub body: Vec<u8>,
 }
 
 impl Sent {
-    /// Without headers and body.
+    /// A request without headers and body.
     pub fn new(method: &str, target: &str) -> Self {
         Self { method: method.into(), target: target.into(), headers: Vec::new(), body: Vec::new() }
     }
 
-    /// One more header.
+    /// Adds a header, even if there is one of this name.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Replaces a header, or adds it.
+    /// Replaces every header of this name, or adds one.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
         self.header(name, value)
     }
 
-    /// Without a header.
+    /// Removes every header of this name.
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
         self
     }
 
-    /// With a body.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 }
 
-/// What came back.
+/// What the server sent back.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// Status code.
+    /// The status code.
     pub status: u16,
-    /// Headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Body.
+    /// The whole body.
     pub body: Vec<u8>,
 }
 
@@ -68,22 +68,23 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; null when it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// `error` of an error body; empty when there is none.
+    /// `error` of an error body; empty if there is none.
     pub fn error(&self) -> String {
         self.json()["error"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A header; empty when it is absent.
+    /// A header's value; empty if there is no such header.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
-    /// Everything of the answer but its request id and its date: two answers that must not differ have the same.
+    /// Everything in the reply except its request id and its date. Replies that nobody may tell apart have the same
+    /// fingerprint.
     pub fn fingerprint(&self) -> String {
         let id = self.header("x-request-id");
         let mut lines: Vec<String> = self
@@ -97,16 +98,17 @@ impl Reply {
         format!("{}\n{}\n\n{body}", self.status, lines.join("\n"))
     }
 
-    /// `name=value` of every cookie that is set, with its attributes.
+    /// Every cookie that the reply sets, as `name=value` with its attributes.
     pub fn cookies(&self) -> Vec<String> {
         self.headers.get_all("set-cookie").iter().filter_map(|v| v.to_str().ok().map(str::to_owned)).collect()
     }
 }
 
-/// Sends it to `address` (`host:port`), which is also the `Host` unless the request has one.
+/// Sends a request to the port of `address` (`host:port`) on 127.0.0.1. `address` is also the `Host` unless the request
+/// has one.
 ///
 /// # Panics
-/// When the server does not answer: the test cannot go on.
+/// The server does not answer: the test cannot go on.
 pub async fn send(address: &str, sent: Sent) -> Reply {
     let port = address.rsplit(':').next().expect("an address has a port");
     let stream = TcpStream::connect(format!("127.0.0.1:{port}")).await.expect("the server listens");
@@ -129,13 +131,13 @@ pub async fn send(address: &str, sent: Sent) -> Reply {
     Reply { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
-/// Sends bytes exactly as they are and reads until the server closes: for what no HTTP library would send. Ask for
-/// `Connection: close`. The answer is whatever arrived, possibly nothing.
+/// Sends bytes exactly as they are and reads until the server closes, for requests that no HTTP library would send. Ask
+/// for `Connection: close`. Returns what arrived, possibly nothing.
 pub async fn send_raw(address: &str, bytes: &[u8]) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let port = address.rsplit(':').next().expect("an address has a port");
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).await.expect("the server listens");
-    // A server that has seen enough may answer and close before it was sent everything.
+    // A server may answer and close before it has read everything.
     let _refused_early = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let mut part = [0; 16 * 1024];

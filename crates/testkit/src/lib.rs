@@ -1,11 +1,11 @@
-//! What tests of several crates share. A dev-dependency only.
+//! Shared by the tests of several crates. A dev-dependency only.
 //!
 //! `server`: a real server over real sockets on throw-away data with a mock provider and a clock that tests move.
-//! `browser`: cookies and redirects, as a browser has them. `attempt`: one attempt to connect, with all that can be
-//! looked at. `canary`: looking for secrets. `http`: requests with every byte under the test's control.
-//! `documented`: answers held against the contract.
+//! `browser`: cookies and redirects, as a browser has them. `attempt`: one attempt to connect, with everything that a
+//! test may inspect. `canary`: scans for secrets. `http`: requests with every byte under the test's control.
+//! `documented`: checks that the contract names every answer.
 //!
-//! It compiles the whole product. What needs less is a crate of its own: the cases of the storage suite
+//! This crate compiles the whole product. What needs less has a crate of its own: the cases of the storage suite
 //! (`alter-store-contract`) and the throw-away PostgreSQL (`alter-test-postgres`).
 
 pub mod attempt;

@@ -26,41 +26,41 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{Reply, Sent, TestClock, documented, http::send};
 
-/// The client secret of every test provider: a canary that scans look for.
+/// The client secret of every test provider. It is a canary: scans for secrets look for it.
 pub const CLIENT_SECRET: &str = "canary-client-secret-5b1f0c";
 
 /// An app with one provider.
 #[derive(Debug, Clone)]
 pub struct TestApp {
-    /// Its id.
+    /// The app's id.
     pub id: AppId,
-    /// Its key.
+    /// The app's own key.
     pub key: SecretString,
-    /// The origin of its pages.
+    /// The origin of the app's pages.
     pub origin: String,
-    /// Its provider's callback URL.
+    /// The callback URL of the app's provider.
     pub callback: String,
 }
 
-/// A running server.
+/// A running server with a mock provider and a test app.
 pub struct TestServer {
     /// `localhost:PORT`: the `Host` of every request.
     pub host: String,
-    /// `http://localhost:PORT`, or an https URL when started so.
+    /// `http://localhost:PORT`; after [`TestServer::start_https`] an https URL.
     pub public_url: String,
-    /// The stories behind it.
+    /// The server's flows.
     pub flows: Flows,
-    /// Its storage.
+    /// The server's storage.
     pub store: Arc<dyn Store>,
-    /// Its clock.
+    /// The server's clock.
     pub clock: TestClock,
-    /// The provider.
+    /// The mock provider.
     pub mock: MockProvider,
     /// An app whose page is https://app.example, at binding level L2, with the provider `mock`.
     pub app: TestApp,
     root_key: SecretString,
     dir: PathBuf,
-    /// On PostgreSQL.
+    /// `None` on SQLite.
     database: Option<Database<'static>>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -78,22 +78,23 @@ impl std::fmt::Debug for TestServer {
 }
 
 impl TestServer {
-    /// On plain http, as on a developer's machine; on SQLite, or with `ALTER_TEST_ENGINE=postgres` on PostgreSQL.
+    /// Starts on plain http, as on a developer's machine. The database is SQLite, or PostgreSQL with
+    /// `ALTER_TEST_ENGINE=postgres`.
     pub async fn start() -> Self {
         Self::start_as("http", on_postgres()).await
     }
 
-    /// As [`Self::start`], on SQLite whatever is said: for tests that look into its file.
+    /// Like [`Self::start`], but always on SQLite: for tests that look into the database file.
     pub async fn start_sqlite() -> Self {
         Self::start_as("http", false).await
     }
 
-    /// As [`Self::start`], on PostgreSQL.
+    /// Like [`Self::start`], but always on PostgreSQL.
     pub async fn start_postgres() -> Self {
         Self::start_as("http", true).await
     }
 
-    /// With an https public URL, as behind a TLS terminator: `Host` and cookies are those of https.
+    /// Starts with an https public URL, as behind a TLS terminator: `Host` and cookies are those of https.
     pub async fn start_https() -> Self {
         Self::start_as("https", on_postgres()).await
     }
@@ -135,7 +136,7 @@ impl TestServer {
         self.running = Some((stop, task));
     }
 
-    /// Stops and starts again on the same data and port, as a deploy does.
+    /// Stops the server and starts it again on the same data and port, as a deploy does.
     pub async fn restart(&mut self) {
         if let Some((stop, task)) = self.running.take() {
             let _it_may_have_ended = stop.send(());
@@ -149,8 +150,8 @@ impl TestServer {
         self.listen(listener);
     }
 
-    /// A second server on the same data, as another process would be: its flows and its address (send with this
-    /// server's `Host`). It runs until the test ends. `root_key`: another one than the right one.
+    /// Starts a second server on the same data, like another process, which runs until the test ends. Returns its flows
+    /// and its address; requests to it need this server's `Host`. `root_key`: `None` = this server's.
     pub async fn replica(&self, root_key: Option<&SecretString>) -> (Flows, String) {
         let store = open_store(&self.dir, self.database.as_ref(), false).await;
         let flows = build(&self.public_url, store, root_key.unwrap_or(&self.root_key), &self.clock);
@@ -165,32 +166,32 @@ impl TestServer {
         self.host.rsplit(':').next().unwrap_or_default()
     }
 
-    /// The database on the test's PostgreSQL server, when it is one.
+    /// The database on the test's PostgreSQL server; `None` on SQLite.
     pub fn postgres(&self) -> Option<&Database<'static>> {
         self.database.as_ref()
     }
 
-    /// The database file.
+    /// The path of the SQLite file.
     pub fn db_path(&self) -> PathBuf {
         self.dir.join("alter.db")
     }
 
-    /// The root key: for the command line on the same data.
+    /// The root key as text, for commands on the same data.
     pub fn root_key(&self) -> &SecretString {
         &self.root_key
     }
 
-    /// The folder with everything that is stored.
+    /// The folder with everything that the server stores.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// A second app with its own provider configuration.
+    /// Adds an app with its own configuration of the provider `mock`.
     pub async fn add_app(&self, settings: AppSettings) -> TestApp {
         make_app(&self.flows, &self.mock, settings).await
     }
 
-    /// Configures one more provider on an app, against the same mock, under another id; answers the callback URL.
+    /// Configures the same mock as one more provider of an app, under another id. Returns the callback URL.
     pub async fn add_provider(&self, app: &TestApp, id: &str, change: impl FnOnce(&mut Recipe)) -> String {
         let mut recipe = mock_recipe(&self.mock.issuer());
         recipe.id = id.to_owned();
@@ -199,7 +200,7 @@ impl TestServer {
         set_provider(&self.flows, &self.mock, app.id, recipe).await
     }
 
-    /// Makes the mock the identity provider of an app; `None` = any audience.
+    /// Makes the mock the identity provider of an app. `audience`: `None` = any.
     pub async fn set_idp(&self, app: &TestApp, audience: Option<&str>) {
         let idp = IdentityProvider {
             issuer: self.mock.issuer(),
@@ -211,7 +212,7 @@ impl TestServer {
         operate::change_app(&self.flows, app.id, settings).await.expect("the settings are in order");
     }
 
-    /// An agent of an app, with its key.
+    /// Adds an agent to an app. Returns the agent's id and key.
     pub async fn add_agent(&self, app: &TestApp, name: &str) -> (AgentId, SecretString) {
         let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
         let new = NewAgent { name: name.to_owned(), ..NewAgent::default() };
@@ -220,29 +221,29 @@ impl TestServer {
         (made.agent.id, made.key.expect("a new agent has a key").secret)
     }
 
-    /// Sends any request. What an operation of the contract answers must be in the contract.
+    /// Sends a request as it is. If the contract has the operation, it must name the answer too.
     pub async fn send(&self, sent: Sent) -> Reply {
         let reply = send(&self.host, sent.clone()).await;
         documented::check(&sent, &reply);
         reply
     }
 
-    /// GET without cookies.
+    /// Sends a GET without cookies.
     pub async fn get(&self, target: &str) -> Reply {
         self.send(Sent::new("GET", target)).await
     }
 
-    /// A correctly signed POST, ready to be tampered with.
+    /// A correctly signed POST, not sent yet, for a test to tamper with.
     pub fn signed(&self, key: &SecretString, target: &str, body: &Value) -> Sent {
         self.signed_raw(key, "POST", target, body.to_string().as_bytes())
     }
 
-    /// A correctly signed request.
+    /// A correctly signed request, not sent yet.
     pub fn signed_raw(&self, key: &SecretString, method: &str, target: &str, body: &[u8]) -> Sent {
         signed(key, method, target, body, self.clock.now())
     }
 
-    /// A correctly signed POST of a caller that gives itself a name (`X-Alter-Caller`).
+    /// A correctly signed POST from a caller that names itself (`X-Alter-Caller`).
     pub fn signed_by(&self, key: &SecretString, target: &str, body: &Value, caller: &str) -> Sent {
         let (body, caller_type) = (body.to_string(), "service");
         let sent = self.signed_raw(key, "POST", target, body.as_bytes());
@@ -268,34 +269,34 @@ impl TestServer {
             .header("x-alter-signature-v2", &signature)
     }
 
-    /// A signed request without a body.
+    /// Sends a signed request without a body.
     pub async fn call_empty(&self, key: &SecretString, method: &str, target: &str) -> Reply {
         self.send(self.signed_raw(key, method, target, b"").without("content-type")).await
     }
 
-    /// A signed request with a JSON body.
+    /// Sends a signed request with a JSON body.
     pub async fn call_as(&self, key: &SecretString, method: &str, target: &str, body: &Value) -> Reply {
         self.send(self.signed_raw(key, method, target, body.to_string().as_bytes())).await
     }
 
-    /// A signed POST of the test app.
+    /// Sends a signed POST from the test app.
     pub async fn call(&self, target: &str, body: &Value) -> Reply {
         self.send(self.signed(&self.app.key, target, body)).await
     }
 
-    /// Mints a session for the test app; answers its token.
+    /// Mints a session for the test app. Returns its token.
     pub async fn mint(&self, body: &Value) -> String {
         self.mint_for(&self.app, body).await
     }
 
-    /// Mints a session for an app; answers its token.
+    /// Mints a session for an app. Returns its token.
     pub async fn mint_for(&self, app: &TestApp, body: &Value) -> String {
         let reply = self.send(self.signed(&app.key, "/sdk/oauth/connect/session", body)).await;
         assert_eq!(reply.status, 201, "{}", reply.text());
         reply.json()["session_token"].as_str().expect("a minted session has a token").to_owned()
     }
 
-    /// The status channel, asked by a page of `origin`.
+    /// Asks the status channel, as a page of `origin` does.
     pub async fn status(&self, token: &str, origin: &str, more: Value) -> Reply {
         let mut body = json!({ "session_token": token, "cursor": 0 });
         for (name, value) in more.as_object().cloned().unwrap_or_default() {
@@ -321,7 +322,7 @@ impl TestServer {
     }
 }
 
-/// Every test of a server on the second engine.
+/// Whether the tests of the server run on PostgreSQL.
 fn on_postgres() -> bool {
     std::env::var("ALTER_TEST_ENGINE").is_ok_and(|engine| engine == "postgres")
 }
@@ -339,7 +340,7 @@ async fn open_store(dir: &Path, database: Option<&Database<'static>>, new: bool)
     }
 }
 
-/// A correctly signed request, signed at this time.
+/// A request that is correctly signed at this time.
 pub fn signed(key: &SecretString, method: &str, target: &str, body: &[u8], at: Micros) -> Sent {
     let timestamp = at.as_seconds().to_string();
     let nonce = hex(&random_bytes::<16>(&SystemRandom));
@@ -385,7 +386,7 @@ async fn set_provider(flows: &Flows, mock: &MockProvider, app: AppId, recipe: Re
     callback
 }
 
-/// The mock provider as a recipe.
+/// The recipe of the mock provider.
 pub fn mock_recipe(issuer: &str) -> Recipe {
     serde_json::from_value(json!({
         "id": "mock", "name": "Mock Provider", "issuer": issuer, "iss_parameter": true,
