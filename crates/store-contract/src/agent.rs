@@ -58,7 +58,7 @@ pub async fn a_name_is_taken_until_its_agent_is_revoked(store: Arc<dyn Store>) -
     let again = Agent { name: first.name.clone(), ..agent(app) };
     assert_eq!(create(&*store, &again, None).await?, AgentCreated::NameTaken);
     assert!(store.get_agent(app, again.id).await?.is_none());
-    assert_eq!(store.list_audit(app, 9).await?.len(), 1, "nothing was stored, nothing was recorded");
+    assert_eq!(store.list_audit(app, 9).await?.len(), 1, "nothing was stored, so nothing was recorded");
     let elsewhere = Agent { name: first.name.clone(), ..agent(other) };
     assert_eq!(create(&*store, &elsewhere, None).await?, AgentCreated::Stored);
     first.status = AgentStatus::Revoked;
@@ -76,7 +76,11 @@ pub async fn the_same_idempotency_key_makes_one_agent(store: Arc<dyn Store>) -> 
     let known = AgentCreated::Known(Box::new(first.clone()), same.body_hash);
     let changed = Idempotency { body_hash: hash(), ..same.clone() };
     assert_eq!(create(&*store, &agent(app), Some(changed)).await?, known);
-    assert_eq!(create(&*store, &first, Some(same.clone())).await?, known, "before the name is looked at");
+    assert_eq!(
+        create(&*store, &first, Some(same.clone())).await?,
+        known,
+        "the idempotency key is checked before the name"
+    );
     assert_eq!(create(&*store, &agent(other), Some(same)).await?, AgentCreated::Stored);
     assert_eq!(store.list_agents(app, true, 9, 0).await?, (vec![first], 1));
     Ok(())
@@ -129,7 +133,7 @@ pub async fn a_save_raises_the_version_and_a_stale_one_changes_nothing(
     let stored = Agent { version: 2, ..agent.clone() };
     assert_eq!(found(store.get_agent(app, agent.id).await?), stored);
     agent.set_active(true);
-    assert!(!save(&*store, &agent).await?, "the version has moved");
+    assert!(!save(&*store, &agent).await?, "the stored version has changed");
     assert!(
         !save(&*store, &Agent { app_id: stored_app(&*store).await?, ..stored.clone() }).await?,
         "another app"
@@ -159,7 +163,7 @@ pub async fn a_revoked_agent_loses_its_keys_and_delegations_and_stays_revoked(
 
     agent.version += 1;
     agent.status = AgentStatus::Active;
-    assert!(!save(&*store, &agent).await?, "there is no way back");
+    assert!(!save(&*store, &agent).await?, "a revoked agent stays revoked");
     Ok(())
 }
 
@@ -228,12 +232,9 @@ pub async fn an_agent_has_so_many_keys_and_no_more(store: Arc<dyn Store>) -> Res
     let foreign = ApiKey { app_id: stored_app(&*store).await?, ..agent_key(&agent) };
     let foreign =
         store.insert_agent_key(None, foreign.clone(), audit(foreign.app_id, AuditKind::KeyCreated)).await?;
-    assert!(!foreign.is_done(), "another app's agent gets none (T72)");
+    assert!(!foreign.is_done(), "another app's agent gets no key (T72)");
     let unknown = ApiKey { agent_id: Some(AgentId::new(&SystemRandom)), ..agent_key(&agent) };
-    assert!(
-        !store.insert_agent_key(None, unknown, entry()).await?.is_done(),
-        "one that is not there gets none"
-    );
+    assert!(!store.insert_agent_key(None, unknown, entry()).await?.is_done(), "an unknown agent gets no key");
     assert_eq!(store.list_agent_keys(app, gone.id).await?.len(), 1);
     Ok(())
 }
@@ -303,7 +304,10 @@ pub async fn t13_a_delegation_is_written_with_its_grant_or_not_at_all(
         assert!(matches!(store.complete_connect(complete.clone()).await, Err(StoreError::Moved)));
         assert!(store.get_grant(app, grant.id).await?.is_none(), "no grant without its delegation");
         complete.delegation = Some(delegation(&grant, mine.id));
-        assert!(store.complete_connect(complete).await?.is_done(), "control: the attempt is untouched");
+        assert!(
+            store.complete_connect(complete).await?.is_done(),
+            "positive control: the attempt is unchanged"
+        );
         assert_eq!(store.find_delegation(app, grant.id, mine.id).await?, Some(delegation(&grant, mine.id)));
     }
     Ok(())
@@ -363,7 +367,7 @@ pub async fn t98_an_agent_gets_a_credential_with_a_live_delegation_alone(
     agent.version += 1;
     assert!(save(&*store, &agent).await?);
     let ask = async |agent| ask_at(agent, 3).await;
-    assert!(!ask_at(agent.id, 1).await?, "judged by what the agent was before");
+    assert!(!ask_at(agent.id, 1).await?, "an older version of the agent does not count");
     assert!(ask(agent.id).await?, "resumed");
     let entry = audit(app, AuditKind::DelegationRevoked);
     assert!(store.revoke_delegation(None, app, grant.id, agent.id, T0, entry).await?.is_done());

@@ -12,7 +12,7 @@ use super::sample::{
     stored_grant, unwritable_audit,
 };
 
-/// Nothing sealed is left, and it stands at `status`.
+/// Asserts that the attempt has `status` and that none of its sealed values is left.
 async fn assert_wiped(store: &dyn Store, t: &Attempt, status: Status) -> Result<(), StoreError> {
     let t = found(store.find_attempt(&t.state_hash).await?);
     assert_eq!((t.status, t.verifier.as_slice(), t.body.as_deref()), (status, &[][..], None));
@@ -64,12 +64,11 @@ pub async fn of_many_concurrent_ends_exactly_one_counts(store: Arc<dyn Store>) -
         let (session, t) = (session.clone(), t.clone());
         let completes = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(2);
         async move {
-            match completes {
-                true => store
-                    .complete_connect(complete(&session, &t, &grant(app)))
-                    .await
-                    .map(|ended| ended.is_done()),
-                false => fail(&*store, &t, Status::Failed).await,
+            if completes {
+                let command = complete(&session, &t, &grant(app));
+                store.complete_connect(command).await.map(|ended| ended.is_done())
+            } else {
+                fail(&*store, &t, Status::Failed).await
             }
         }
     })
@@ -109,7 +108,8 @@ pub async fn connecting_again_replaces_the_credential_and_keeps_the_grant(
     Ok(())
 }
 
-/// Completing with `grant` is a conflict and leaves everything as it was; completing with another works after that.
+/// Asserts that completing with this grant is a conflict and changes nothing, and that completing with another grant
+/// then works.
 async fn assert_conflict(store: &dyn Store, grant_in_the_way: &alter_core::Grant) -> Result<(), StoreError> {
     let app = grant_in_the_way.app_id;
     let (session, t) = sent(store, app).await?;
@@ -147,7 +147,7 @@ pub async fn another_grant_of_the_same_account_is_a_conflict_and_stores_nothing(
     same_account.subject = stored.subject.clone();
     assert_conflict(&*store, &same_account).await?;
 
-    // The same grant id with another account, or in another app, is no renewal either.
+    // The same grant id with another account, or in another app, is not a renewal either.
     let mut other_account = stored.clone();
     other_account.subject = "somebody else".into();
     other_account.credential.generation = 2;
@@ -244,7 +244,7 @@ pub async fn failing_ends_whatever_is_open_and_wipes(store: Arc<dyn Store>) -> R
     Ok(())
 }
 
-/// Whoever gives an attempt up for lost may have looked before its answer came.
+/// The reaper may have read the attempt before its answer came.
 pub async fn f28_an_attempt_whose_answer_is_in_the_journal_is_not_interrupted(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {
@@ -255,10 +255,13 @@ pub async fn f28_an_attempt_whose_answer_is_in_the_journal_is_not_interrupted(
     assert!(!fail(&*store, &t, Status::Interrupted).await?);
     assert_eq!(picture(&*store, &session, &t).await?, before);
     assert_eq!(found(store.find_attempt(&t.state_hash).await?).body, answer);
-    assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done(), "it goes on");
+    assert!(
+        store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done(),
+        "the attempt goes on and completes"
+    );
 
     let (_, refused) = sent(&*store, app).await?;
-    assert!(fail(&*store, &refused, Status::Failed).await?, "an answer that is no use ends it");
+    assert!(fail(&*store, &refused, Status::Failed).await?, "an unusable answer ends the attempt");
     assert_wiped(&*store, &refused, Status::Failed).await
 }
 

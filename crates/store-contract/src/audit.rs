@@ -17,7 +17,7 @@ pub async fn entries_are_listed_newest_first_and_of_one_app(store: Arc<dyn Store
     for (n, kind) in kinds.into_iter().enumerate() {
         let mut entry = audit(app, kind);
         entry.details = json!({ "n": n.to_string() });
-        // Entries of the same microsecond, and of a clock that went back, keep the order they came in.
+        // Entries of the same microsecond, or of a clock that went back, stay in the order in which they came.
         entry.at = alter_core::Micros(5 - i64::from(n > 1));
         store.append_audit(entry).await?;
         store.append_audit(audit(other, AuditKind::TokenReleased)).await?;
@@ -68,7 +68,7 @@ pub async fn t96_entries_form_a_chain_that_ends_in_the_head(store: Arc<dyn Store
     store.append_audit(audit(app, AuditKind::TokenReleased)).await?;
     bare.request_id = Some(String::new());
     store.append_audit(bare).await?;
-    // Entries that come with another command are links too.
+    // Entries that another command writes are links of the chain too.
     let grant = stored_grant(&*store, app).await?;
     assert!(store.release_credential(release(&grant, None)).await?.is_done());
 
@@ -83,7 +83,7 @@ pub async fn t96_entries_form_a_chain_that_ends_in_the_head(store: Arc<dyn Store
     Ok(())
 }
 
-/// Walks the chain to the head; answers its length.
+/// Walks the chain to the head. Returns the chain's length.
 async fn verified(store: &dyn Store, app: AppId) -> Result<usize, StoreError> {
     let mut before = CHAIN_START;
     let rows = store.read_audit(app, 0, 1000).await?;

@@ -18,7 +18,7 @@ fn id_of(bytes: &[u8]) -> DataKeyId {
     bytes[KEY_ID_AT].try_into().expect("sixteen bytes")
 }
 
-/// What is as long as a sealed value, under a key.
+/// Bytes as long as a sealed value, which name this key.
 fn sealed(key: DataKeyId, mark: u8) -> Vec<u8> {
     [&b"ALTV\x01\x01"[..], &key, &[mark; 140]].concat()
 }
@@ -40,7 +40,7 @@ async fn stored(store: &dyn Store) -> Result<(App, DataKeyId), StoreError> {
     Ok((app, key))
 }
 
-/// The app with another current key; answers that key's id.
+/// Gives the app another current key. Returns that key's id.
 async fn replaced(store: &dyn Store, app: &mut App) -> Result<DataKeyId, StoreError> {
     let wrapped = wrapped_key();
     assert!(store.add_data_key(add(app, wrapped.clone())).await?.is_done());
@@ -77,7 +77,10 @@ pub async fn a_new_key_is_current_and_the_one_before_it_stays_for_reading(
     assert_eq!(store.list_audit(app.id, 9).await?[0].0, "data_key_added");
 
     let late = AddDataKey { replaces: old, ..add(&app, wrapped_key()) };
-    assert!(!store.add_data_key(late).await?.is_done(), "made from what is not current any more");
+    assert!(
+        !store.add_data_key(late).await?.is_done(),
+        "a key that was made from an older current key does not count"
+    );
     let unwritable =
         AddDataKey { audit: unwritable_audit(app.id, AuditKind::DataKeyAdded), ..add(&app, wrapped_key()) };
     assert!(store.add_data_key(unwritable).await.is_err());
@@ -96,7 +99,7 @@ pub async fn of_many_new_keys_at_once_exactly_one_counts(store: Arc<dyn Store>) 
     Ok(())
 }
 
-/// One value in every column that holds sealed ones, all under `key`.
+/// Stores one value in every column that holds sealed values, all under `key`.
 async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> Result<(), StoreError> {
     let mut config = config(app, "google");
     (config.client_secret, config.generation) = (Some(sealed(key, 1)), 7);
@@ -167,7 +170,7 @@ pub async fn t92_a_value_in_any_column_is_counted_listed_and_put_under_another_k
 
     let values = all_under(&*store, app.id, old).await?;
     let expected: Vec<_> = SealedColumn::ALL.iter().zip(1..).collect();
-    assert_eq!(values.len(), expected.len(), "what was wiped is under no key");
+    assert_eq!(values.len(), expected.len(), "wiped values are under no key");
     for (value, (column, mark)) in values.iter().zip(expected) {
         assert_eq!((value.column, &value.sealed), (*column, &sealed(old, mark)));
         let generation = match value.column.table() {
@@ -179,7 +182,7 @@ pub async fn t92_a_value_in_any_column_is_counted_listed_and_put_under_another_k
     }
     assert_eq!(store.count_sealed(app.id, old).await?, 7);
     for left in (0..7).rev() {
-        assert!(!retire(&*store, app.id, old).await?, "a value is under it");
+        assert!(!retire(&*store, app.id, old).await?, "a key with a value under it is not retired");
         let value = values[left].clone();
         let mark = value.sealed[40];
         assert_eq!(store.replace_sealed(app.id, vec![(value, sealed(new, mark))]).await?, 1);
@@ -191,7 +194,7 @@ pub async fn t92_a_value_in_any_column_is_counted_listed_and_put_under_another_k
     assert_eq!((retired.wrapped, retired.retired_at), (None, Some(T0.plus_seconds(9))));
     assert_eq!(store.list_audit(app.id, 1).await?[0].0, "data_key_retired");
     assert!(!retire(&*store, app.id, old).await?, "once");
-    assert!(!retire(&*store, app.id, new).await?, "the current one is not");
+    assert!(!retire(&*store, app.id, new).await?, "the current key is not retired");
     Ok(())
 }
 
@@ -226,7 +229,7 @@ pub async fn t92_a_value_that_was_written_meanwhile_is_not_replaced(
     let values = all_under(&*store, app.id, old).await?;
     let new = replaced(&*store, &mut app).await?;
 
-    // The user connects again: another generation.
+    // The user connects again: the credential gets another generation.
     grant.credential.generation = 2;
     grant.credential.access_token = sealed(new, 3);
     grant.credential.refresh_token = Some(sealed(old, 2));
@@ -235,9 +238,13 @@ pub async fn t92_a_value_that_was_written_meanwhile_is_not_replaced(
     assert_eq!(store.replace_sealed(app.id, values.iter().map(rewrapped).collect()).await?, 0);
     let now = found(store.get_grant(app.id, grant.id).await?).credential;
     assert_eq!((&now.access_token, &now.refresh_token), (&sealed(new, 3), &Some(sealed(old, 2))));
-    assert_eq!(store.count_sealed(app.id, old).await?, 1, "what the writer left is found again");
+    assert_eq!(
+        store.count_sealed(app.id, old).await?,
+        1,
+        "a value that the writer left under the old key is found again"
+    );
 
-    // Another app's, and bytes that are not there, change nothing either.
+    // A value of another app, or bytes that are not stored, change nothing either.
     let mut value = all_under(&*store, app.id, old).await?.remove(0);
     assert_eq!(store.replace_sealed(stored_app(&*store).await?, vec![rewrapped(&value)]).await?, 0);
     value.sealed = sealed(old, 99);
@@ -280,7 +287,7 @@ pub async fn t92_nothing_is_stored_under_a_retired_key(store: Arc<dyn Store>) ->
     conflict(store.start_attempt(&session, t.clone()).await.err());
     assert_eq!(store.count_sealed(app.id, old).await?, 0);
 
-    // Sealed again under the current key, everything is stored.
+    // Positive control: sealed again under the current key, everything is stored.
     t.verifier = sealed(new, 1);
     assert!(store.start_attempt(&session, t).await?.is_done());
     provider.client_secret = Some(sealed(new, 1));

@@ -56,7 +56,7 @@ pub async fn grants_are_listed_newest_first_in_pages(store: Arc<dyn Store>) -> R
 
 pub async fn accounts_are_told_apart_byte_by_byte(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
-    // Composed and decomposed, upper and lower case, with and without a space: six accounts.
+    // Composed and decomposed, upper and lower case, with and without a space, and empty: six accounts.
     for subject in ["caf\u{e9}", "cafe\u{301}", "A", "a", "a ", ""] {
         let mut grant = grant(app);
         grant.subject = subject.into();
@@ -129,7 +129,7 @@ pub async fn t97_a_moved_generation_releases_nothing_and_records_nothing(
     let grant_id = GrantId::new(&SystemRandom);
     assert!(!store.release_credential(ReleaseCredential { grant_id, ..right.clone() }).await?.is_done());
     assert_eq!(store.list_audit(app, 9).await?.len(), 1);
-    // The caller reads again and asks again: the same call still counts.
+    // The caller reads the grant again and asks again: the same nonce still counts.
     assert!(store.release_credential(right).await?.is_done());
     Ok(())
 }

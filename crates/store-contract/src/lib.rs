@@ -1,8 +1,9 @@
-//! What every storage engine must do: the ports of `alter-core`, one file of cases per noun. A dev-dependency only.
+//! Tests what every storage engine must do: the ports of `alter-core`, one file of cases per noun. A dev-dependency
+//! only.
 //!
-//! An engine's tests call [`store_contract_tests!`], which makes one test of each case, on a new and empty store. Engines
-//! differ in nothing that a case can see. This crate needs `alter-core` alone, so that the tests of an engine compile
-//! neither the other engine nor the server.
+//! An engine's tests call [`store_contract_tests!`], which makes one test from each case, on a new and empty store.
+//! Engines differ in nothing that a case can see. This crate needs only `alter-core`, so that the tests of an engine
+//! compile neither the other engine nor the server.
 //!
 //! To add a case, write it in its noun's file and name it in the list below (a test here finds forgotten ones). A case
 //! fails by panicking or by an unexpected [`StoreError`](alter_core::StoreError).
@@ -22,8 +23,8 @@ pub mod session;
 pub mod store;
 pub mod user;
 
-/// Makes one `#[tokio::test]` of every case. The argument is the full path of an `async fn` without arguments that
-/// answers a guard, dropped after the case, and an `Arc<dyn Store>` of a new empty database.
+/// Makes one `#[tokio::test]` from every case. The argument is the full path of an `async fn` without arguments. It
+/// returns a guard, which is dropped after the case, and an `Arc<dyn Store>` of a new empty database.
 #[macro_export]
 macro_rules! store_contract_tests {
     ($make:path) => {

@@ -132,7 +132,7 @@ pub async fn the_same_account_connected_after_a_revocation_is_a_new_grant(
     let app = stored_app(&*store).await?;
     let first = stored_grant(&*store, app).await?;
     assert!(store.revoke_grant(revoke(&first)).await?.is_done());
-    // What was read before the revocation may not be written back.
+    // A grant that was read before the revocation must not be written back.
     let (session, attempt) = sent(&*store, app).await?;
     let mut stale = first.clone();
     stale.credential.generation = 2;
@@ -142,7 +142,7 @@ pub async fn the_same_account_connected_after_a_revocation_is_a_new_grant(
     store_grant(&*store, &second).await?;
     let active = found(store.find_grant(app, first.principal, &first.provider, &first.subject).await?);
     assert_eq!(active.id, second.id);
-    assert!(store.revoke_grant(revoke(&second)).await?.is_done(), "and revoked again");
+    assert!(store.revoke_grant(revoke(&second)).await?.is_done(), "the new grant can be revoked too");
     assert_eq!(listed(&*store, app, &GrantFilter::default()).await?.len(), 2);
     Ok(())
 }
@@ -164,7 +164,10 @@ pub async fn due_requests_are_taken_once_and_end_with_the_grant_knowing(
     assert!(store.list_due_revocations(T0.plus_seconds(79), 9).await?.is_empty());
     let again = Revocation { attempts: 1, next_at: T0.plus_seconds(80), ..request(&grant) };
     assert_eq!(store.list_due_revocations(T0.plus_seconds(80), 9).await?, std::slice::from_ref(&again));
-    assert!(!store.claim_revocation(&request(&grant), T0).await?.is_done(), "an older attempt");
+    assert!(
+        !store.claim_revocation(&request(&grant), T0).await?.is_done(),
+        "an older reading of the request"
+    );
 
     let end = async |app: AppId| {
         let entry = audit(app, AuditKind::RevocationEnded);

@@ -1,4 +1,4 @@
-//! Rows to store: valid, all fields set, different each time.
+//! Sample rows: valid, with all fields set, different each time.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -12,7 +12,7 @@ use alter_core::{
 };
 use serde_json::json;
 
-/// When everything happens.
+/// The time of every sample row.
 pub const T0: Micros = Micros(1_800_000_000_123_456);
 
 /// 32 random bytes.
@@ -20,7 +20,7 @@ pub fn hash() -> Hash {
     random_bytes(&SystemRandom)
 }
 
-/// An app with every setting.
+/// An app with every setting given.
 pub fn app() -> App {
     let mut settings = AppSettings::named("Grüße, 世界 👋 'quoted\" \\u0000");
     settings.website_url = Some("https://app.example".into());
@@ -31,22 +31,19 @@ pub fn app() -> App {
     App { id: AppId::new(&SystemRandom), settings, wrapped_key: wrapped_key(), created_at: T0 }
 }
 
-/// What is as long as a wrapped data key, with an id of its own.
+/// Bytes as long as a wrapped data key, with a key id of their own.
 pub fn wrapped_key() -> Vec<u8> {
     [&b"ALTK\x01\x01"[..], &random_bytes::<96>(&SystemRandom)].concat()
 }
 
-/// An app that is stored.
-///
-/// # Errors
-/// The store's.
+/// Stores an app.
 pub async fn stored_app(store: &dyn Store) -> Result<AppId, StoreError> {
     let app = app();
     store.insert_app(app.clone()).await?;
     Ok(app.id)
 }
 
-/// A key.
+/// An active key of the app itself.
 pub fn key(app: AppId) -> ApiKey {
     ApiKey {
         id: KeyId::new(&SystemRandom),
@@ -75,10 +72,7 @@ pub fn user(app: AppId) -> User {
     }
 }
 
-/// A user that is stored.
-///
-/// # Errors
-/// The store's.
+/// Stores a user.
 pub async fn stored_user(store: &dyn Store, app: AppId) -> Result<User, StoreError> {
     store.save_user(user(app)).await
 }
@@ -106,10 +100,7 @@ pub fn agent_key(agent: &Agent) -> ApiKey {
     ApiKey { agent_id: Some(agent.id), prefix: "alter_ak_abcd".into(), ..key(agent.app_id) }
 }
 
-/// An agent that is stored, with its first key.
-///
-/// # Errors
-/// The store's.
+/// Stores an agent with its first key.
 pub async fn stored_agent(store: &dyn Store, app: AppId) -> Result<(Agent, ApiKey), StoreError> {
     let agent = agent(app);
     let key = agent_key(&agent);
@@ -124,10 +115,7 @@ pub fn delegation(grant: &Grant, agent: AgentId) -> Delegation {
     Delegation { grant_id: grant.id, agent_id: agent, scopes: grant.scopes.clone(), created_at: T0 }
 }
 
-/// A grant that was connected and delegated.
-///
-/// # Errors
-/// The store's.
+/// Stores a grant and delegates it to the agent.
 pub async fn delegated_grant(store: &dyn Store, app: AppId, agent: AgentId) -> Result<Grant, StoreError> {
     let grant = grant(app);
     let (session, attempt) = sent(store, app).await?;
@@ -137,7 +125,7 @@ pub async fn delegated_grant(store: &dyn Store, app: AppId, agent: AgentId) -> R
     Ok(grant)
 }
 
-/// A release of a grant's first generation by the app itself.
+/// A release of a grant's first generation to the app itself.
 pub fn release(grant: &Grant, call: Option<CallNonce>) -> ReleaseCredential {
     ReleaseCredential {
         call,
@@ -150,29 +138,26 @@ pub fn release(grant: &Grant, call: Option<CallNonce>) -> ReleaseCredential {
     }
 }
 
-/// The ids of an app's grants that a filter finds, newest first.
-///
-/// # Errors
-/// The store's.
+/// Returns the ids of an app's grants that fit a filter, newest first.
 pub async fn listed(store: &dyn Store, app: AppId, filter: &GrantFilter) -> Result<Vec<GrantId>, StoreError> {
     let found = store.list_grants(app, filter, 100, 0).await?;
     assert_eq!(store.count_grants(app, filter).await?, found.len() as u64, "{filter:?}");
     Ok(found.into_iter().map(|listed| listed.grant.id).collect())
 }
 
-/// A signed call.
+/// The nonce of a signed call.
 pub fn call() -> CallNonce {
     CallNonce { key_id: KeyId::new(&SystemRandom), nonce: random_bytes(&SystemRandom), at: T0 }
 }
 
-/// A configuration of the provider `provider`.
+/// An app's configuration of the provider with this id.
 pub fn config(app: AppId, provider: &str) -> ProviderConfig {
     let recipe = json!({
         "id": provider, "name": "Anbieter ü", "authorize_url": "https://p.example/a",
         "token_url": "https://p.example/t", "scopes": { "mail": "Read your mail" },
         "authorize_params": { "access_type": "offline" }, "client_auth": ClientAuth::Post, "coop": Coop::Severs,
     });
-    let recipe: Recipe = serde_json::from_value(recipe).expect("a recipe needs no more than this");
+    let recipe: Recipe = serde_json::from_value(recipe).expect("these fields are enough for a recipe");
     ProviderConfig {
         config_id: ConfigId::new(&SystemRandom),
         app_id: app,
@@ -186,7 +171,7 @@ pub fn config(app: AppId, provider: &str) -> ProviderConfig {
     }
 }
 
-/// A session as minted, offering one provider; it ends at `T0` + 600 s.
+/// A newly minted session that offers one provider; it ends at `T0` + 600 s.
 pub fn session(app: AppId) -> Session {
     let origin = Origin::parse("https://app.example").expect("an origin");
     let mut data = SessionData::new(origin, vec!["google".into()], Level::L2);
@@ -210,7 +195,7 @@ pub fn claim() -> Claim {
     Claim { level: Level::L2, cb: Some("flow".into()), browser: hash(), marker: Some(hash()), at: T0 }
 }
 
-/// An attempt of the session, as started; it expires at `T0` + 600 s.
+/// A newly started attempt of the session; it expires at `T0` + 600 s.
 pub fn attempt(session: &Session) -> Attempt {
     Attempt {
         id: AttemptId::new(&SystemRandom),
@@ -230,10 +215,7 @@ pub fn attempt(session: &Session) -> Attempt {
     }
 }
 
-/// A session that is stored, claimed, and has `attempt` under way.
-///
-/// # Errors
-/// The store's.
+/// Stores a claimed session with an attempt under way.
 pub async fn started(store: &dyn Store, app: AppId) -> Result<(Session, Attempt), StoreError> {
     let mut session = session(app);
     session.claim_by(claim()).expect("a claim at this level is let in");
@@ -245,7 +227,7 @@ pub async fn started(store: &dyn Store, app: AppId) -> Result<(Session, Attempt)
     Ok((session, attempt))
 }
 
-/// What the session records of an attempt under way.
+/// What the session records about an attempt under way.
 pub fn underway(attempt: &Attempt) -> Underway {
     Underway {
         attempt: attempt.id,
@@ -257,10 +239,7 @@ pub fn underway(attempt: &Attempt) -> Underway {
     }
 }
 
-/// As [`started`], moved on to `sent` with the body stored.
-///
-/// # Errors
-/// The store's.
+/// Like [`started`], but the attempt is moved on to `sent` and its answer's body is stored.
 pub async fn sent(store: &dyn Store, app: AppId) -> Result<(Session, Attempt), StoreError> {
     let (session, attempt) = started(store, app).await?;
     assert!(store.consume_attempt(attempt.id, T0).await?.is_first());
@@ -270,7 +249,7 @@ pub async fn sent(store: &dyn Store, app: AppId) -> Result<(Session, Attempt), S
     Ok((session, attempt))
 }
 
-/// A grant of generation 1 for an account of its own.
+/// A grant of generation 1, for an account of its own.
 pub fn grant(app: AppId) -> Grant {
     let id = GrantId::new(&SystemRandom);
     Grant {
@@ -301,27 +280,21 @@ pub fn grant(app: AppId) -> Grant {
     }
 }
 
-/// A grant that was connected.
-///
-/// # Errors
-/// The store's.
+/// Connects and stores a new grant.
 pub async fn stored_grant(store: &dyn Store, app: AppId) -> Result<Grant, StoreError> {
     let grant = grant(app);
     store_grant(store, &grant).await?;
     Ok(grant)
 }
 
-/// Connects this grant.
-///
-/// # Errors
-/// The store's.
+/// Connects and stores this grant.
 pub async fn store_grant(store: &dyn Store, grant: &Grant) -> Result<(), StoreError> {
     let (session, attempt) = sent(store, grant.app_id).await?;
     assert!(store.complete_connect(complete(&session, &attempt, grant)).await?.is_done());
     Ok(())
 }
 
-/// What completes an attempt with a grant.
+/// The command that completes an attempt with a grant.
 pub fn complete(session: &Session, attempt: &Attempt, grant: &Grant) -> CompleteConnect {
     let operation = if grant.credential.generation == 1 { Operation::Creation } else { Operation::Reauth };
     CompleteConnect {
@@ -349,12 +322,12 @@ fn connection(grant: &Grant, operation: Operation) -> Connection {
     }
 }
 
-/// A denial.
+/// The failure of an attempt that the user denied.
 pub fn denied() -> Failure {
     Failure { cause: Cause::Denied, provider: Some("google".into()), request_id: Some("request".into()) }
 }
 
-/// An audit entry with every field.
+/// An audit entry with every field set.
 pub fn audit(app: AppId, kind: AuditKind) -> AuditEntry {
     AuditEntry {
         app_id: app,
@@ -375,22 +348,19 @@ pub fn unwritable_audit(app: AppId, kind: AuditKind) -> AuditEntry {
     AuditEntry { request_id: Some("nul\0".into()), ..audit(app, kind) }
 }
 
-/// What must be there.
+/// Unwraps a row that must exist.
 #[track_caller]
 pub fn found<T>(row: Option<T>) -> T {
     row.expect("the row is there")
 }
 
-/// Equal in every field, by what `Debug` writes: not every noun can be compared.
+/// Asserts that two values print the same with `Debug`, because not every noun implements `PartialEq`.
 #[track_caller]
 pub fn assert_same<T: Debug>(left: &T, right: &T) {
     assert_eq!(format!("{left:#?}"), format!("{right:#?}"));
 }
 
-/// Everything that a connection could have changed, as text.
-///
-/// # Errors
-/// The store's.
+/// Returns everything that completing an attempt could have changed, as text.
 pub async fn picture(store: &dyn Store, session: &Session, t: &Attempt) -> Result<String, StoreError> {
     let app = session.app_id;
     Ok(format!(
@@ -404,7 +374,7 @@ pub async fn picture(store: &dyn Store, session: &Session, t: &Attempt) -> Resul
     ))
 }
 
-/// Runs `n` of the same at once and counts those that answered `true`. Any error counts as none.
+/// Runs `n` copies of the same future at once and counts those that returned `true`. An error counts as `false`.
 pub async fn count_true<F>(store: &Arc<dyn Store>, n: usize, run: impl Fn(Arc<dyn Store>) -> F) -> usize
 where
     F: Future<Output = Result<bool, StoreError>> + Send + 'static,

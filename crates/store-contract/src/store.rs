@@ -1,4 +1,4 @@
-//! Cases for what belongs to no noun.
+//! Cases for nonces, the key check and the probe, which belong to no noun.
 #![expect(missing_docs, reason = "the name of a case is its sentence")]
 
 use std::sync::Arc;
