@@ -1,12 +1,12 @@
-//! A throw-away PostgreSQL cluster, from the binaries that are installed. Nothing that matters may be in it: it
-//! trusts everybody who reaches its socket, and does not wait for the disk. A dev-dependency only.
+//! A throw-away PostgreSQL cluster, made with the installed binaries. Store nothing that matters in it: it trusts
+//! everybody who reaches its socket, and does not wait for the disk. A dev-dependency only.
 //!
-//! One per test process ([`database`]), or one of its own for a test that kills it ([`Cluster::new`]). It listens on a
-//! Unix socket in its directory: there is no port to race for. A shell supervises it and holds the reading end of a
-//! pipe from this process: when this process ends, however it ends, the shell stops the server and removes the
-//! directory.
+//! A test process has one cluster ([`database`]); a test that kills its server makes its own ([`Cluster::new`]). The
+//! server listens on a Unix socket in its directory, so there is no port to race for. A shell supervises the server and
+//! holds the reading end of a pipe from this process. When this process ends, in whatever way, the shell stops the
+//! server and removes the directory.
 //!
-//! Text is ordered by a language here and not byte by byte, so that a column which forgot `COLLATE "C"` is noticed.
+//! Text is sorted by a language's rules and not byte by byte, so that tests notice a column without `COLLATE "C"`.
 
 use std::{
     fs,
@@ -23,12 +23,13 @@ use std::{
 
 use alter_core::{AppId, SystemRandom};
 
-/// How long a server may take to accept connections, recovery after a crash included.
+/// How long a server may take to accept connections, including recovery after a crash.
 const START: Duration = Duration::from_secs(60);
 
-/// Starts and kills the server on order, and cleans up when nobody is left to give orders. The server is its own
-/// child, so its process id is nobody else's. A crash waits for the server's children too: a new server refuses to start
-/// while one of them still has the shared memory. `$1`: the directory; the rest: the command that starts the server.
+/// Starts and kills the server on order, and cleans up when nobody is left to give orders. The server is the shell's
+/// own child, so its process id cannot pass to another process. A crash also waits for the server's children: a new
+/// server refuses to start while one of them still holds the shared memory. `$1`: the directory; the rest: the command
+/// that starts the server.
 const SUPERVISOR: &str = r#"
 trap '' PIPE INT TERM HUP
 dir=$1; shift
@@ -49,28 +50,28 @@ if [ -n "$server" ]; then kill -QUIT $server; wait $server; fi
 rm -rf "$dir"
 "#;
 
-/// A new empty database in this process's own cluster.
+/// Makes an empty database in this process's own cluster.
 pub fn database() -> Database<'static> {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(Cluster::new).database()
 }
 
-/// A database that is dropped with this, whoever is still connected.
+/// A database that is dropped with this value, even while somebody is connected to it.
 #[derive(Debug)]
 pub struct Database<'c> {
     cluster: &'c Cluster,
     name: String,
-    /// `postgres://...`
+    /// The connection URL: `postgres://...`.
     pub url: String,
 }
 
 impl Database<'_> {
-    /// Runs statements as a superuser and answers what they answer: one row a line, `|` between columns.
+    /// Runs statements as a superuser and returns their rows: one per line, `|` between columns.
     pub fn sql(&self, statements: &str) -> String {
         self.cluster.sql(&self.name, statements)
     }
 
-    /// Its name.
+    /// The database's name, unique in its cluster.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -78,13 +79,13 @@ impl Database<'_> {
 
 impl Drop for Database<'_> {
     fn drop(&mut self) {
-        // It goes with its cluster anyway; this keeps hundreds of tests from filling the disk meanwhile.
+        // The database goes with its cluster anyway. Dropping it now keeps hundreds of tests from filling the disk.
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         let _gone_anyway = self.cluster.psql("postgres", &statement).output();
     }
 }
 
-/// A running cluster.
+/// A cluster; its server runs until [`Cluster::crash`].
 #[derive(Debug)]
 pub struct Cluster {
     binaries: PathBuf,
@@ -93,7 +94,7 @@ pub struct Cluster {
     supervisor: Mutex<Supervisor>,
 }
 
-/// The shell, and the two ends of its pipes.
+/// The supervising shell, and our ends of its pipes.
 #[derive(Debug)]
 struct Supervisor {
     shell: Child,
@@ -102,11 +103,14 @@ struct Supervisor {
 }
 
 impl Cluster {
-    /// Makes one and starts it (about two seconds).
+    /// Makes a cluster and starts its server, in about two seconds.
     ///
     /// # Panics
-    /// When the binaries are missing, or do not do as they should.
-    #[expect(clippy::new_without_default, reason = "two seconds and a server process are no default")]
+    /// The binaries are missing or fail.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default value should not take two seconds and a server process"
+    )]
     pub fn new() -> Self {
         let binaries = binaries();
         let directory = std::env::temp_dir().join(format!("alter-postgres-{}", AppId::new(&SystemRandom)));
@@ -119,7 +123,7 @@ impl Cluster {
         cluster
     }
 
-    /// A new empty database.
+    /// Makes an empty database.
     pub fn database(&self) -> Database<'_> {
         let name = format!("t_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
@@ -132,7 +136,7 @@ impl Cluster {
         self.order("crash");
     }
 
-    /// Starts a server that was killed, and waits until it has recovered.
+    /// Starts a server that was killed and waits until it has recovered.
     pub fn start(&self) {
         self.order("start");
         let started = Instant::now();
@@ -193,7 +197,8 @@ impl Supervisor {
             server.arg("-c").arg(setting);
         }
         let mut shell = quiet("sh");
-        // A group of its own: what interrupts the tests in a terminal must not interrupt who cleans up after them.
+        // A process group of its own: Ctrl-C in a terminal must stop the tests, but not the shell that cleans up after
+        // them.
         shell.process_group(0).args(["-c", SUPERVISOR, "supervisor"]).arg(directory);
         shell.arg(server.get_program()).args(server.get_args());
         let mut shell = shell
@@ -208,21 +213,21 @@ impl Supervisor {
     }
 
     fn obey(&mut self, order: &str) {
-        let orders = self.orders.as_mut().expect("it is there until it is dropped");
+        let orders = self.orders.as_mut().expect("the orders are there until the drop");
         writeln!(orders, "{order}").expect("the supervisor reads");
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("the supervisor answers");
-        assert_eq!(answer, "done\n", "the supervisor has obeyed");
+        assert_eq!(answer, "done\n", "the supervisor carried out the order");
     }
 }
 
-/// Where the server's programs are: `PG_BIN`, or the newest of Debian's.
+/// Returns the folder of the server's programs: `PG_BIN`, or the newest version that Debian installs.
 fn binaries() -> PathBuf {
     let named = std::env::var_os("PG_BIN").map(PathBuf::from);
     let found = named.or_else(newest).filter(|bin| bin.join("initdb").exists() && bin.join("psql").exists());
     found.expect(
-        "PostgreSQL's server is not installed: apt-get install postgresql-15 (or name the directory of its \
-         programs in PG_BIN)",
+        "PostgreSQL's server is not installed: apt-get install postgresql-15 (or set PG_BIN to the directory of its \
+         programs)",
     )
 }
 
@@ -233,7 +238,7 @@ fn newest() -> Option<PathBuf> {
     numbered.max().map(|(_, path)| path.join("bin"))
 }
 
-/// Who the server runs as: it refuses to run as root, so root runs it as the package's own user.
+/// A command under the server's user. The server refuses to run as root, so root runs it as the package's own user.
 fn as_non_root(program: &Path) -> Command {
     if !rustix::process::geteuid().is_root() {
         return quiet(program);
@@ -247,7 +252,8 @@ fn tool(binaries: &Path, name: &str) -> Command {
     quiet(binaries.join(name))
 }
 
-/// Without the variables that would send PostgreSQL's programs elsewhere, and from a directory that all may enter.
+/// A command without the variables that would send PostgreSQL's programs elsewhere, in a directory that everybody may
+/// enter.
 fn quiet(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir("/").stdin(Stdio::null()).env_clear();
@@ -282,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_is_new_and_empty_and_goes_with_its_guard() {
+    fn a_database_is_new_and_empty_and_is_dropped_with_its_guard() {
         let (first, second) = (database(), database());
         assert_ne!(first.url, second.url);
         first.sql("CREATE TABLE t (a BIGINT)");
@@ -308,7 +314,7 @@ mod tests {
         assert!(!directory.exists());
     }
 
-    /// Not a test: what the next one kills.
+    /// Not a test of its own: the next test kills it.
     #[test]
     #[ignore = "waits to be killed"]
     fn a_process_that_waits_to_be_killed() {
@@ -318,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_goes_with_its_process_even_when_that_is_killed() {
+    fn a_cluster_is_removed_with_its_process_even_if_that_is_killed() {
         let mut process = Command::new(std::env::current_exe().unwrap());
         process.args(["--exact", "tests::a_process_that_waits_to_be_killed"]);
         let mut process = process.args(["--ignored", "--nocapture"]).stdout(Stdio::piped()).spawn().unwrap();
