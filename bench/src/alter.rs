@@ -1,4 +1,4 @@
-//! A server on throw-away data, set up by its own command line with default settings.
+//! A server on throw-away data, set up by its own commands with default settings.
 
 use std::{
     fs::OpenOptions,
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::client::{Connection, request};
 
-/// How long a server may take to become ready before the measurement is given up.
+/// How long a server may take to become ready before the measurement fails.
 const READY_MAX: Duration = Duration::from_secs(20);
 
 /// Data, port and, while it runs, the process. Dropping it ends the process and removes the data.
@@ -28,15 +28,15 @@ pub(crate) struct Alter {
 }
 
 impl Alter {
-    /// `alter init` in a new folder below `parent`.
+    /// Runs `alter init` in a new folder below `parent`.
     pub(crate) fn init(binary: &Path, parent: &Path) -> anyhow::Result<Self> {
         Self::init_on(binary, parent, None)
     }
 
-    /// The same on another database than the file in that folder.
+    /// Like [`Self::init`]; `database` is another database URL than the file in that folder.
     pub(crate) fn init_on(binary: &Path, parent: &Path, database: Option<String>) -> anyhow::Result<Self> {
         let dir = parent.join(format!("data-{}", base32_text(&SystemRandom, 12)));
-        // The port is free now, and nothing else here takes ports while it is not ours again.
+        // The port is free now, and nothing else here takes ports before the server does.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let alter = Self { binary: binary.to_owned(), dir, port, database, running: None };
         alter.cli(&["init"], "")?;
@@ -51,7 +51,7 @@ impl Alter {
         format!("http://{}", self.host())
     }
 
-    /// Only our own settings reach the process: none of the caller's environment.
+    /// A command with our own settings only: nothing of the caller's environment.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         for (name, _) in std::env::vars_os() {
@@ -70,7 +70,7 @@ impl Alter {
         command
     }
 
-    /// One command with `--json`; its answer.
+    /// Runs one command with `--json` and returns what it printed.
     pub(crate) fn cli(&self, arguments: &[&str], input: &str) -> anyhow::Result<Value> {
         let mut child = self
             .command()
@@ -92,12 +92,12 @@ impl Alter {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
-    /// `alter serve`; answers the time from its start to the first 200 of `/readyz`.
+    /// Runs `alter serve`. Returns the time from its start to the first 200 of `/readyz`.
     pub(crate) async fn serve(&mut self) -> anyhow::Result<Duration> {
         self.serve_with(&[]).await
     }
 
-    /// The same with these variables beside the settings.
+    /// Like [`Self::serve`], with these variables beside the settings.
     pub(crate) async fn serve_with(&mut self, variables: &[(&str, &str)]) -> anyhow::Result<Duration> {
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
         let begun = Instant::now();
@@ -120,22 +120,22 @@ impl Alter {
         }
     }
 
-    /// The database file, on SQLite.
+    /// The path of the database file on SQLite.
     pub(crate) fn file(&self) -> PathBuf {
         self.dir.join("alter.db")
     }
 
-    /// The database's URL, on PostgreSQL.
+    /// The database's URL on PostgreSQL; `None` on SQLite.
     pub(crate) fn database(&self) -> Option<&str> {
         self.database.as_deref()
     }
 
-    /// What every server on this data has logged.
+    /// The log of every server on this data.
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("serve.log")
     }
 
-    /// `kill -9`; `false` when it was dead already.
+    /// Kills the server with SIGKILL. Returns `false` if it was already dead.
     pub(crate) fn kill(&mut self) -> anyhow::Result<bool> {
         let mut child = self.running.take().context("the server does not run")?;
         let alive = child.try_wait()?.is_none();
@@ -146,7 +146,7 @@ impl Alter {
         Ok(alive)
     }
 
-    /// Whether it runs.
+    /// Whether the server runs.
     pub(crate) fn lives(&mut self) -> anyhow::Result<bool> {
         Ok(match &mut self.running {
             Some(child) => child.try_wait()?.is_none(),
@@ -159,11 +159,11 @@ impl Alter {
         self.running.as_ref().map(Child::id).context("the server does not run")
     }
 
-    /// Stops it as a service manager does.
+    /// Stops the server with SIGTERM, as a service manager does.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         if let Some(mut child) = self.running.take() {
             let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
-            ensure!(told.success(), "the server could not be told to stop");
+            ensure!(told.success(), "could not tell the server to stop");
             child.wait()?;
         }
         Ok(())
@@ -180,7 +180,7 @@ impl Drop for Alter {
     }
 }
 
-/// A new empty database on a server.
+/// Makes an empty database on a PostgreSQL server. Returns its URL.
 pub(crate) fn new_database(server: &str) -> anyhow::Result<String> {
     let name = format!("bench_{}", base32_text(&SystemRandom, 12));
     let made =

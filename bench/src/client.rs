@@ -1,5 +1,5 @@
-//! HTTP/1.1 on one keep-alive connection: one request, one answer, a reused buffer. As little work as possible, because
-//! the generator shares the machine with what it measures. Understands answers with a `Content-Length` only.
+//! HTTP/1.1 on one keep-alive connection: one request, one answer, a reused buffer. The client does as little work as
+//! possible, because it shares the machine with what it measures. It understands only answers with a `Content-Length`.
 
 use anyhow::{Context, bail, ensure};
 use tokio::{
@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Bytes of an answer at most.
+/// The longest answer, in bytes.
 const ANSWER_MAX: usize = 1 << 20;
 
 pub(crate) struct Connection {
@@ -15,7 +15,7 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
 }
 
-/// Borrowed from the connection until its next exchange.
+/// An answer, borrowed from the connection until its next exchange.
 #[derive(Debug)]
 pub(crate) struct Reply<'a> {
     pub(crate) status: u16,
@@ -24,7 +24,7 @@ pub(crate) struct Reply<'a> {
 }
 
 impl Connection {
-    /// To a port of this machine.
+    /// Connects to a port of this machine.
     pub(crate) async fn open(port: u16) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.context("the server does not listen")?;
         stream.set_nodelay(true)?;
@@ -61,7 +61,7 @@ impl Connection {
 }
 
 impl Reply<'_> {
-    /// The first header of that name, in lower case.
+    /// The value of the first header of this name; `name` is in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(self.head, name)
     }
@@ -70,7 +70,7 @@ impl Reply<'_> {
         serde_json::from_slice(self.body).with_context(|| format!("{}: no JSON", self.status))
     }
 
-    /// Refuses an answer that is not what the measurement is about.
+    /// Refuses an answer of any other status: the measurement would not be about it.
     pub(crate) fn expect(self, status: u16) -> anyhow::Result<Self> {
         let error: serde_json::Value = serde_json::from_slice(self.body).unwrap_or_default();
         ensure!(self.status == status, "expected {status}, got {} {}", self.status, error["error"]);
@@ -89,7 +89,7 @@ fn content_length(head: &str) -> anyhow::Result<usize> {
     header(head, "content-length").map_or(Ok(0), |text| text.parse().context("not a length"))
 }
 
-/// A whole request as bytes.
+/// A whole request, as bytes.
 pub(crate) fn request(
     method: &str,
     target: &str,

@@ -1,5 +1,5 @@
-//! The floor: a bare axum server that answers five bytes, listening through the same accept loop with the same limits
-//! as the product. What the product costs above it is the product's own doing.
+//! The floor: a bare axum server that answers with five bytes. It listens through the product's accept loop, with the
+//! same limits. What the product costs above the floor is the product's own cost.
 
 use std::{
     io::{BufRead, BufReader},
@@ -25,7 +25,7 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The floor in a process of its own. Dropping it ends it.
+/// The floor in a process of its own. Dropping this value ends the process.
 pub(crate) struct Floor {
     child: Child,
     pub(crate) port: u16,

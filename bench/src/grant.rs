@@ -1,4 +1,4 @@
-//! One app with one provider and one grant, made through the real connect flow: the steps of the browser SDK's popup
+//! Makes one app with one provider and one grant through the real connect flow: the steps of the browser SDK's popup
 //! over HTTP, against a mock provider that approves at once.
 
 use alter_core::{
@@ -23,10 +23,10 @@ const PROVIDER: &str = "mock";
 const CLIENT: &str = "bench-client";
 const CLIENT_SECRET: &str = "bench-client-secret";
 
-/// The body of a mint, as a backend sends it.
+/// The body of a request for a session, as a backend sends it.
 pub(crate) const MINT: &str = r#"{"allowed_origin":"https://app.example"}"#;
 
-/// An app that may mint; a signer with its key.
+/// Makes an app that can mint sessions. Returns a signer with its key.
 pub(crate) fn make_app(alter: &Alter, provider: &MockProvider) -> anyhow::Result<Signer> {
     let app =
         alter.cli(&["app", "create", "Bench", "--website-url", ORIGIN, "--sessions-per-minute", "0"], "")?;
@@ -51,7 +51,7 @@ pub(crate) fn make_app(alter: &Alter, provider: &MockProvider) -> anyhow::Result
     Ok(Signer { host: alter.host(), key: SecretString::from(key.to_owned()) })
 }
 
-/// Connects an account; answers the body of a `/sdk/token` call that releases its token.
+/// Connects an account. Returns the body of a `/sdk/token` call that releases its token.
 pub(crate) async fn connect(
     alter: &Alter,
     signer: &Signer,
@@ -60,7 +60,7 @@ pub(crate) async fn connect(
     connect_for(alter, signer, provider, None).await
 }
 
-/// The same for a user.
+/// Like [`connect`], for a user.
 pub(crate) async fn connect_for(
     alter: &Alter,
     signer: &Signer,
@@ -87,7 +87,7 @@ pub(crate) async fn connect_for(
     Ok(json!({ "grant_id": grant, "reason": "bench", "request": wanted }).to_string())
 }
 
-/// The popup's form post; the page it leads to and the browser's cookie.
+/// Sends the popup's form POST. Returns the page that it leads to and the browser's cookie.
 pub(crate) async fn open(
     server: &mut Connection,
     alter: &Alter,
@@ -102,18 +102,18 @@ pub(crate) async fn open(
     Ok((reply.header("location").context("no page")?.to_owned(), cookie.to_owned()))
 }
 
-/// What the status channel says to the app's page.
+/// Asks the status channel, as the app's page does.
 pub(crate) async fn status(server: &mut Connection, alter: &Alter, token: &str) -> anyhow::Result<Value> {
     server.exchange(&status_request(&alter.host(), token)).await?.expect(200)?.json()
 }
 
-/// The question to the status channel as bytes.
+/// The request to the status channel, as bytes.
 pub(crate) fn status_request(host: &str, token: &str) -> Vec<u8> {
     let body = json!({ "session_token": token, "cursor": 0, "wait": 0 }).to_string();
     request("POST", "/connect/status", host, &[("origin", ORIGIN), ("content-type", "text/plain")], &body)
 }
 
-/// Approves on our page; the provider's URL.
+/// Approves on our page. Returns the provider's authorization URL.
 pub(crate) async fn approve(
     server: &mut Connection,
     alter: &Alter,
@@ -132,7 +132,7 @@ pub(crate) async fn approve(
     Ok(answer["location"].as_str().context("no authorization URL")?.to_owned())
 }
 
-/// Path and query of the callback that the provider redirects to.
+/// Goes to the provider. Returns path and query of the callback that it redirects to.
 pub(crate) async fn at_provider(authorize: &str) -> anyhow::Result<String> {
     let url = Url::parse(authorize)?;
     let port = url.port().context("the mock provider has a port")?;

@@ -1,6 +1,6 @@
 //! The closed loop: a number of keep-alive connections, each with exactly one request under way, for a bounded time and
-//! a bounded number of requests. A closed loop shows what the server can do, not how it behaves when more arrives than
-//! it can do.
+//! a bounded number of requests. A closed loop shows how much the server can do, not how it behaves under more than
+//! that.
 
 use std::{
     sync::Arc,
@@ -12,27 +12,27 @@ use tokio::task::JoinSet;
 
 use crate::client::Connection;
 
-/// Requests of one run at most, all connections together.
+/// The most requests of one run, over all connections.
 const REQUESTS_MAX: usize = 5_000_000;
-/// A run that has not ended this long after its time is given up.
+/// A run that has not ended this long after its time fails.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Makes the next request; called for each anew, since a signed call is good once.
+/// Makes the next request. Called for each request, because a signed call is accepted only once.
 pub(crate) type Make = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
 
-/// What is asked of whom.
+/// Which request goes to which server.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) make: Make,
-    /// Any other status ends the run: a refusal is faster than an answer.
+    /// The expected status. Any other ends the run, because a refusal is faster than the work.
     pub(crate) status: u16,
 }
 
-/// What came of it.
+/// The result of a run.
 pub(crate) struct Outcome {
     pub(crate) elapsed: Duration,
-    /// Ascending, microseconds, one for each request.
+    /// Microseconds, one per request, in ascending order.
     pub(crate) latencies: Vec<u32>,
 }
 
@@ -49,7 +49,7 @@ impl Outcome {
     }
 }
 
-/// Runs it. All connections are open before the time begins.
+/// Runs the load. All connections are open before the time begins.
 pub(crate) async fn run(target: &Target, connections: usize, time: Duration) -> anyhow::Result<Outcome> {
     let mut open = Vec::new();
     for _ in 0..connections {

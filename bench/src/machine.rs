@@ -1,4 +1,4 @@
-//! Where it was measured, and what else went on there: figures without these mean nothing.
+//! Describes the machine of a measurement and what else ran there: figures without these facts mean nothing.
 
 use std::{
     fs::{File, read_to_string},
@@ -10,7 +10,7 @@ use std::{
 
 use serde::Serialize;
 
-/// Writes of the disk probe.
+/// How many writes the disk probe makes.
 const PROBES: usize = 300;
 
 #[derive(Debug, Serialize)]
@@ -20,11 +20,11 @@ pub(crate) struct Machine {
     pub(crate) memory_mib: u64,
     pub(crate) kernel: String,
     pub(crate) file_system: String,
-    /// Median of appending 4 KiB and `fdatasync`, microseconds: what one durable write costs here at least.
+    /// Median of appending 4 KiB with `fdatasync`, in microseconds: the least that one durable write costs here.
     pub(crate) durable_write_us: f64,
 }
 
-/// The three load averages.
+/// The load averages over 1, 5 and 15 minutes.
 #[derive(Debug, Serialize)]
 pub(crate) struct Load(pub(crate) String);
 

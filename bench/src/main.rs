@@ -1,11 +1,11 @@
-//! Measures a release build of `alter` from the outside: over sockets, by the operating system's own accounting.
+//! Measures a release build of `alter` from the outside: over sockets, with the operating system's own accounting.
 //!
 //! Rooms: `client` (HTTP/1.1 on one connection), `signer` (a backend's signed calls), `alter` (a server on throw-away
-//! data), `grant` (one connect flow, for a grant to release), `load` (the closed loop), `process` (what /proc says),
-//! `floor` (the bare server to compare with), `rates`, `start`, `timing`, `sizes`, `crash` (one kind of measurement each),
-//! `machine` (where it was measured), `report` (markdown and JSON). Not here: anything that asserts; targets are
-//! printed beside the figures, and a missed one is a fact, not a failure. To add a measurement: a file that returns a
-//! serialisable value, a field in `report::Report`, a section in its markdown.
+//! data), `grant` (one connect flow, for a grant to release), `load` (the closed loop), `process` (figures from /proc),
+//! `floor` (the bare server to compare with), `rates`, `start`, `timing`, `sizes`, `crash` (one kind of measurement
+//! each), `machine` (where it was measured), `scale` (many grants), `report` (markdown and JSON). Nothing here asserts:
+//! targets are printed beside the figures, and a missed target is a fact, not a failure. To add a measurement: a file
+//! that returns a serialisable value, a field in `report::Report`, a section in its markdown.
 
 mod alter;
 mod client;
@@ -38,9 +38,9 @@ struct Cli {
 enum Command {
     /// Measure everything; print a table and write it to files.
     Run(Plan),
-    /// The same calls with many grants as with few.
+    /// Compare the same calls with many grants and with few.
     Scale(scale::Plan),
-    /// The bare server: prints its address and answers `hello`.
+    /// Run the bare server: it prints its port and answers `hello`.
     Floor,
     /// Kill a server over and over in the middle of callbacks, and look for what was lost.
     Crash(crash::Plan),
@@ -55,7 +55,7 @@ pub(crate) struct Plan {
     /// The release build of `alter`.
     #[arg(long, value_name = "FILE")]
     alter: PathBuf,
-    /// Throw-away data goes below this folder: a real disk, or durable writes cost nothing.
+    /// Throw-away data goes below this folder. It must be on a real disk: elsewhere durable writes cost nothing.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Where `DATE.md` and `DATE.json` are written.
@@ -64,28 +64,29 @@ pub(crate) struct Plan {
     /// The browser SDK's built files.
     #[arg(long, value_name = "DIR")]
     sdk: PathBuf,
-    /// What was built, for the report.
+    /// The commit that was built, for the report.
     #[arg(long, default_value = "unknown")]
     commit: String,
     /// Seconds of each measured run, 1 to 60.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
-    /// Repetitions, each on fresh data; the medians are reported.
+    /// Number of repetitions, each on fresh data; the medians are reported.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=15))]
     repetitions: u32,
-    /// Keep-alive connections, each always with one request under way.
+    /// Numbers of keep-alive connections; each connection always has one request under way.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
     connections: Vec<usize>,
-    /// Measure on a PostgreSQL server where databases may be made, instead of SQLite (`bench/with-postgres` starts one).
+    /// Measure on this PostgreSQL server, where databases may be made, instead of SQLite (`bench/with-postgres` starts
+    /// one).
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
-    /// Starts of which the median is reported.
+    /// Number of starts; their median is reported.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     starts: u32,
 }
 
 impl Plan {
-    /// A server's data: a file, or a new database.
+    /// Initialises a server's data: a file, or a new database on PostgreSQL.
     fn init(&self) -> anyhow::Result<alter::Alter> {
         let database = self.postgres.as_deref().map(alter::new_database).transpose()?;
         alter::Alter::init_on(&self.alter, &self.data, database)
@@ -101,16 +102,16 @@ struct Hold {
     /// The build of `alter` to load.
     #[arg(long, value_name = "FILE")]
     alter: PathBuf,
-    /// Throw-away data.
+    /// Throw-away data goes below this folder.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// What to ask for.
+    /// The workload: which request to send.
     #[arg(long, value_enum)]
     workload: rates::Workload,
     /// Keep-alive connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// For how long.
+    /// Seconds to load the server.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 }
@@ -125,8 +126,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The floor has a runtime like the server's own. The generator has one worker, so that on a small machine it takes
-/// one processor at most.
+/// The floor has a runtime like the server's own. The load generator has one worker, so that on a small machine it
+/// takes at most one processor.
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Floor => tokio::runtime::Runtime::new()?.block_on(floor::serve()),

@@ -1,11 +1,11 @@
-//! What the operating system says of processes: /proc, and nothing measured by ourselves.
+//! Figures about processes from the operating system (/proc); nothing here is measured by ourselves.
 
 use anyhow::Context;
 
-/// Processor time of a process, user and system, in ticks.
+/// Returns a process's processor time, user and system, in ticks.
 pub(crate) fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the process is gone")?;
-    // The name, in brackets, may hold anything; after it come the fields from the third on.
+    // The process name, in brackets, may hold anything. The fields from the third on follow it.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let field = |number: usize| -> anyhow::Result<u64> {
         Ok(fields.get(number - 3).context("a short /proc stat line")?.parse()?)
@@ -13,7 +13,7 @@ pub(crate) fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
     Ok(field(14)? + field(15)?)
 }
 
-/// Processor time that the whole machine has been busy, in ticks, time stolen by a hypervisor included.
+/// Returns the busy time of all processors of the machine, in ticks, including time stolen by a hypervisor.
 pub(crate) fn machine_ticks() -> anyhow::Result<u64> {
     let stat = std::fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().context("/proc/stat is empty")?;
@@ -22,14 +22,14 @@ pub(crate) fn machine_ticks() -> anyhow::Result<u64> {
     Ok(fields.iter().take(8).enumerate().filter(|(i, _)| !matches!(i, 3 | 4)).map(|(_, ticks)| ticks).sum())
 }
 
-/// Microseconds of one tick.
+/// Returns the length of a tick in microseconds.
 pub(crate) fn tick_us() -> anyhow::Result<f64> {
     let output = std::process::Command::new("getconf").arg("CLK_TCK").output().context("getconf")?;
     let per_second: f64 = String::from_utf8_lossy(&output.stdout).trim().parse()?;
     Ok(1_000_000.0 / per_second)
 }
 
-/// Resident memory in kibibytes: now (`VmRSS`), or at its highest (`VmHWM`).
+/// Returns a process's resident memory in kibibytes: the current (`VmRSS`) or the highest (`VmHWM`).
 pub(crate) fn memory_kib(pid: u32, which: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
     let line = status.lines().find_map(|l| l.strip_prefix(which)?.strip_prefix(':'));

@@ -1,5 +1,5 @@
-//! Throughput, latency and processor time per request. Each repetition has fresh data and a fresh floor; inside it the
-//! workloads take turns, so that what else the machine does falls on all of them alike.
+//! Measures throughput, latency and processor time per request. Each repetition has fresh data and a fresh floor.
+//! Within it the workloads take turns, so that other work on the machine affects all of them alike.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -18,27 +18,27 @@ use crate::{
     signer::Signer,
 };
 
-/// Thrown away before each measured run: connections, caches and prepared statements warm up.
+/// An unmeasured run before each measured one, so that connections, caches and prepared statements are warm.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// What is asked for.
+/// The request of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Workload {
     /// The floor: GET without headers, five bytes back.
     Hello,
-    /// The floor with the very bytes of a `/sdk/token` call, signed by the generator, judged by nobody.
+    /// The floor with the same bytes as a `/sdk/token` call. The generator signs them; nobody verifies them.
     HelloSameBytes,
-    /// `POST /sdk/oauth/connect/session`: signature judged, session, nonce and index rows durable.
+    /// `POST /sdk/oauth/connect/session`: signature verified; session, nonce and index rows durable.
     Mint,
-    /// `POST /sdk/token`: signature judged, credential opened, nonce and audit entry durable.
+    /// `POST /sdk/token`: signature verified, credential opened; nonce and audit entry durable.
     Token,
 }
 
 impl Workload {
     const ALL: [Self; 4] = [Self::Hello, Self::HelloSameBytes, Self::Mint, Self::Token];
 
-    /// As the report calls it.
+    /// The workload's name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Hello => "floor: hello",
@@ -48,7 +48,7 @@ impl Workload {
         }
     }
 
-    /// Targets are set for the product, not for its floor.
+    /// Whether targets apply: they are set for the product, not for its floor.
     pub(crate) fn is_product(self) -> bool {
         matches!(self, Self::Mint | Self::Token)
     }
@@ -64,13 +64,13 @@ pub(crate) struct Run {
     pub(crate) per_second: f64,
     pub(crate) p50_us: u32,
     pub(crate) p99_us: u32,
-    /// The server's own processor time for each request, microseconds.
+    /// The server's own processor time per request, in microseconds.
     pub(crate) cpu_us: f64,
-    /// Of all processor time that there was, the part taken by neither server nor generator, percent.
+    /// The share of the machine's processor time that neither server nor generator used, in percent.
     pub(crate) others_percent: f64,
 }
 
-/// All runs, and the memory after the last run of each repetition.
+/// All runs, and the server's memory after the last run of each repetition.
 #[derive(Debug, Serialize)]
 pub(crate) struct Rates {
     pub(crate) runs: Vec<Run>,
@@ -170,7 +170,7 @@ pub(crate) async fn measure(plan: &Plan) -> anyhow::Result<Rates> {
     Ok(rates)
 }
 
-/// Loads one workload for a profiler to watch.
+/// Loads one workload, for a profiler to watch the server.
 pub(crate) async fn hold(
     binary: &Path,
     data: &Path,
@@ -190,7 +190,7 @@ fn processors() -> u64 {
     std::thread::available_parallelism().map_or(1, |n| n.get() as u64)
 }
 
-/// Ticks and counts here stay far below 2^53.
+/// Converts exactly: ticks and counts here stay far below 2^53.
 fn as_f64(count: u64) -> f64 {
     count as f64
 }

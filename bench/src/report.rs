@@ -1,4 +1,4 @@
-//! The figures as JSON (every run) and as markdown (medians, beside the targets).
+//! Writes the figures as JSON (every run) and as markdown (medians, beside the targets).
 
 use std::{fmt::Write as _, path::Path};
 
@@ -12,17 +12,17 @@ use crate::{
     start::Start,
 };
 
-/// Processor time per request at most this many times the floor's, at [`BUSY`] connections and above.
+/// Target: processor time per request is at most this many times the floor's, at [`BUSY`] or more connections.
 const RATIO_MAX: f64 = 5.0;
-/// Milliseconds, at [`BUSY`] connections and above.
+/// Target for the 99th percentile in milliseconds, at [`BUSY`] or more connections.
 const P99_MAX: f64 = 25.0;
-/// From how many connections on the two targets above hold: below, a request pays for waking everybody up.
+/// The two targets above hold from this many connections on. With fewer, each request pays for waking up idle threads.
 const BUSY: usize = 16;
-/// Milliseconds until ready.
+/// Target: milliseconds from the start until ready.
 const READY_MAX: f64 = 100.0;
-/// Mebibytes of a server that has nothing to do.
+/// Target: resident memory of an idle server, in mebibytes.
 const IDLE_MAX: f64 = 30.0;
-/// Bytes of each SDK format.
+/// Target: size of each SDK format after `gzip -9`, in bytes.
 const SDK_MAX: usize = 2560;
 
 #[derive(Debug, Serialize)]
@@ -40,13 +40,13 @@ pub(crate) struct Report {
     pub(crate) rates: Rates,
 }
 
-/// RFC 3339.
+/// Returns the time in RFC 3339.
 pub(crate) fn now() -> String {
     SystemClock.now().to_rfc3339()
 }
 
 impl Report {
-    /// `DATE.md` and `DATE.json`; those of the same day are replaced.
+    /// Writes `DATE.md` and `DATE.json`; replaces those of the same day.
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;
         let date = self.at.get(..10).unwrap_or("undated");
@@ -89,9 +89,10 @@ impl Report {
             let p99 = of(|r| f64::from(r.p99_us)) / 1000.0;
             let ratio = self.ratio(&runs, Workload::Hello);
             let same = self.ratio(&runs, Workload::HelloSameBytes);
-            let verdict = match workload.is_product() && connections >= BUSY {
-                true => met(ratio <= RATIO_MAX && p99 < P99_MAX),
-                false => "",
+            let verdict = if workload.is_product() && connections >= BUSY {
+                met(ratio <= RATIO_MAX && p99 < P99_MAX)
+            } else {
+                ""
             };
             let row = writeln!(
                 text,
@@ -107,7 +108,7 @@ impl Report {
         text
     }
 
-    /// In the order in which they were run.
+    /// The table's rows, in the order in which they were run.
     fn rows(&self) -> Vec<(Workload, usize)> {
         let first = self.rates.runs.iter().filter(|r| r.repetition == 1);
         first.map(|r| (r.workload, r.connections)).collect()
@@ -118,7 +119,7 @@ impl Report {
         self.rates.runs.iter().filter(same).collect()
     }
 
-    /// Each run against the floor of its own repetition; the median of those.
+    /// Divides each run by the floor of its own repetition. Returns the median of the quotients.
     fn ratio(&self, runs: &[&Run], floor: Workload) -> f64 {
         let against = |run: &&Run| {
             let floors = self.runs(floor, run.connections);
@@ -156,7 +157,7 @@ impl Report {
     }
 
     fn timing_table(&self) -> String {
-        let mut text = "What the time of a refusal tells (one connection, kinds taking turns; looked at, not asserted):\n\n| Threat | Refused | Status | p50 us | p90 us |\n|---|---|---|---|---|\n".to_owned();
+        let mut text = "What the time of a refusal reveals (one connection, kinds taking turns; printed, not asserted):\n\n| Threat | Refused | Status | p50 us | p90 us |\n|---|---|---|---|---|\n".to_owned();
         for t in &self.start.timing {
             text += &format!(
                 "| {} | {} | {} | {:.1} | {:.1} |\n",
@@ -171,7 +172,7 @@ fn met(yes: bool) -> &'static str {
     if yes { "met" } else { "**missed**" }
 }
 
-/// The middle value; of an even number the mean of the two middle ones.
+/// Returns the middle value, or for an even number of values the mean of the two middle ones.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     match (values.len(), values.len() / 2) {

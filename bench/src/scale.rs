@@ -1,6 +1,6 @@
-//! The same calls with many grants as with few: what grows with the number of grants, and by how much. A real app with
-//! one real user's grant is set up through the connect flow; the others are copies of it in the database, each of a
-//! user and an account of its own, with sealed values of the same size that nobody opens.
+//! Measures the same calls with many grants and with few: what grows with the number of grants, and by how much. A real
+//! app with one user's real grant is set up through the connect flow. The other grants are copies of it in the
+//! database, each with a user and an account of its own, and with sealed values of the same size that nobody opens.
 
 use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
 
@@ -34,10 +34,10 @@ pub(crate) struct Plan {
     /// Where `DATE-scale.md` is written.
     #[arg(long, value_name = "DIR")]
     results: PathBuf,
-    /// What was built, for the report.
+    /// The commit that was built, for the report.
     #[arg(long, default_value = "unknown")]
     commit: String,
-    /// Numbers of grants.
+    /// The numbers of grants to compare.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 1_000_000])]
     grants: Vec<u64>,
     /// Keep-alive connections.
@@ -46,7 +46,7 @@ pub(crate) struct Plan {
     /// Seconds of each measured run.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
-    /// A PostgreSQL server where databases may be made, beside SQLite.
+    /// Measure on this PostgreSQL server, where databases may be made, in addition to SQLite.
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
 }
@@ -62,7 +62,7 @@ struct Row {
     cpu_us: f64,
 }
 
-/// What is measured once for each number of grants.
+/// The figures that are measured once per number of grants.
 struct Fact {
     engine: &'static str,
     grants: u64,
@@ -160,7 +160,7 @@ async fn one(
     })
 }
 
-/// Copies the one grant.
+/// Copies the real grant this many times.
 fn fill(alter: &Alter, copies: u64) -> anyhow::Result<()> {
     match alter.database() {
         None => {
@@ -194,7 +194,7 @@ fn copy(uuid: &str, numbers: &str) -> String {
     )
 }
 
-/// Bytes of the grants with their indexes (PostgreSQL), or of the whole file (SQLite).
+/// Returns the size in bytes of the grants with their indexes (PostgreSQL) or of the whole file (SQLite).
 fn size(alter: &Alter) -> anyhow::Result<u64> {
     match alter.database() {
         None => Ok(std::fs::metadata(alter.file())?.len()),

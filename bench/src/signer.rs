@@ -1,4 +1,4 @@
-//! An app's backend: every call signed anew, with a nonce of its own.
+//! Plays an app's backend: signs every call anew, with a nonce of its own.
 
 use alter_core::{
     Clock, SystemClock, SystemRandom,
@@ -18,7 +18,7 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// A signed POST as bytes.
+    /// A signed POST, as bytes.
     pub(crate) fn post(&self, target: &str, body: &str) -> Vec<u8> {
         let (timestamp, nonce) = (timestamp(), hex(&random_bytes::<16>(&SystemRandom)));
         let parts = SignedParts {
@@ -32,7 +32,7 @@ impl Signer {
         self.with_signature(target, body, &timestamp, &nonce, &sign(self.key.expose_secret(), &parts))
     }
 
-    /// A POST with the signature given.
+    /// A POST with this signature, as bytes.
     pub(crate) fn post_with(&self, target: &str, body: &str, signature: &str) -> Vec<u8> {
         let nonce = hex(&random_bytes::<16>(&SystemRandom));
         self.with_signature(target, body, &timestamp(), &nonce, signature)

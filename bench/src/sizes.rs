@@ -1,4 +1,4 @@
-//! Bytes that people download.
+//! Measures what people download, in bytes.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
@@ -9,9 +9,9 @@ const SDK: [&str; 3] = ["alter-connect.esm.js", "alter-connect.cjs", "alter-conn
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Sizes {
-    /// The server binary.
+    /// Size of the server binary.
     pub(crate) binary: u64,
-    /// Each format of the browser SDK after `gzip -9`; a format that is not built is left out.
+    /// Size of each browser SDK format after `gzip -9`; a format that is not built is left out.
     pub(crate) sdk_gzip: BTreeMap<String, usize>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn measure(binary: &Path, sdk: &Path) -> anyhow::Result<Sizes> {
     Ok(Sizes { binary: std::fs::metadata(binary)?.len(), sdk_gzip })
 }
 
-/// Without the file's name in the header, as a web server sends it.
+/// Returns the gzipped size, without the file's name in the header, as a web server sends it.
 fn gzipped(path: &Path) -> anyhow::Result<usize> {
     let output = Command::new("gzip").args(["-9", "-n", "-c"]).arg(path).output().context("gzip")?;
     ensure!(output.status.success(), "gzip failed on {}", path.display());

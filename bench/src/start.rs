@@ -1,5 +1,5 @@
-//! From `alter serve` to the first 200 of `/readyz` (which writes, reads and checks the key), and the memory of a
-//! server that has nothing to do.
+//! Measures the time from `alter serve` to the first 200 of `/readyz` (which writes, reads and checks the key), and the
+//! memory of an idle server.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::{
     timing::{self, Timing},
 };
 
-/// Quiet before idle memory is read.
+/// How long the server is idle before its memory is read.
 const QUIET: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Start {
-    /// Each start, milliseconds.
+    /// Milliseconds of each start.
     pub(crate) ready_ms: Vec<f64>,
     /// `VmRSS` of a server that has answered `/readyz` and nothing else.
     pub(crate) idle_kib: u64,

@@ -1,5 +1,5 @@
-//! A look at what the time of a refusal tells (T57, T60). Looked at, not asserted: what keeps guessing hopeless is
-//! the length of tokens and the lookup by hash; this shows whether anything unexpected stands out.
+//! Measures what the time of a refusal reveals (T57, T60). Nothing is asserted: the length of tokens and the lookup by
+//! hash keep guessing hopeless. The figures show whether anything unexpected stands out.
 
 use std::time::Instant;
 
@@ -14,9 +14,9 @@ use crate::{
     signer::Signer,
 };
 
-/// Of each kind, taking turns.
+/// Refusals of each kind; the kinds take turns.
 const ROUNDS: usize = 2000;
-/// Thrown away first.
+/// Refusals of each kind that are sent first and not counted.
 const WARM_UP: usize = 100;
 
 #[derive(Debug, Serialize)]
@@ -72,7 +72,7 @@ fn kinds(alter: &Alter, signer: &Signer) -> Vec<Kind> {
     };
     let fresh = || mint_session_token(&SystemRandom).expose_secret().to_owned();
     vec![
-        kind("T57", "peek, a well-formed token that nobody has", peek(fresh)),
+        kind("T57", "peek, a well-formed unknown token", peek(fresh)),
         kind(
             "T57",
             "peek, the same length, a wrong checksum",
@@ -81,7 +81,7 @@ fn kinds(alter: &Alter, signer: &Signer) -> Vec<Kind> {
         kind("T57", "peek, not a token", peek(|| "nothing".to_owned())),
         kind(
             "T60",
-            "signed call, a well-formed key that nobody has",
+            "signed call, a well-formed unknown key",
             refused(with_key(mint_key(alter_core::KeyType::App, &SystemRandom)), wrong(64)),
         ),
         kind(
@@ -93,7 +93,7 @@ fn kinds(alter: &Alter, signer: &Signer) -> Vec<Kind> {
     ]
 }
 
-/// The last character is another one.
+/// Returns the text with another last character.
 fn spoiled(text: &str) -> String {
     let mut text = text.to_owned();
     let last = text.pop();

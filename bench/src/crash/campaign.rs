@@ -1,4 +1,4 @@
-//! The rounds: start, let a few people come back from the provider at once, die, start again.
+//! The rounds: the server starts, a few people come back from the provider at once, the server dies and starts again.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,29 +15,30 @@ use super::{
     visit::Visit,
 };
 
-/// Callbacks at once in each round.
+/// How many callbacks come at once in each round.
 const VISITS: u64 = 3;
-/// The reaper looks every second for what was lost two seconds ago, instead of a minute.
+/// Makes the reaper look every second for attempts that have been silent for two seconds; by default both are a minute.
 const HURRY: [(&str, &str); 2] = [("ALTER_LOST_AFTER", "2"), ("ALTER_REAP_EVERY", "1")];
-/// How long a named point is waited for.
+/// How long a round waits for its named point.
 const POINT_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Campaign {
-    /// Kills by the name of their point; last those whose point was not passed, killed all the same.
+    /// Kills by the name of their point.
     pub(crate) kills: BTreeMap<&'static str, u32>,
+    /// Kills from outside because the point was not passed; they are counted under its name too.
     pub(crate) not_passed: u32,
     pub(crate) seconds: f64,
     pub(crate) verdict: Verdict,
 }
 
-/// A visit and what has been seen of it.
+/// A visit and what the campaign has seen of it.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) visit: Visit,
-    /// Somebody was told `completed`.
+    /// The status channel has said `completed`.
     pub(crate) acknowledged: bool,
-    /// The callback has been answered: the person's browser is on our page.
+    /// The callback was answered: the person's browser is on our page.
     pub(crate) answered: bool,
 }
 
@@ -64,18 +65,18 @@ pub(super) async fn run(plan: &Plan, engine: Engine) -> anyhow::Result<Campaign>
     Ok(Campaign { kills, not_passed, seconds: begun.elapsed().as_secs_f64(), verdict })
 }
 
-/// One round; `false` when its point was not passed.
+/// Runs one round. Returns `false` if its point was not passed.
 async fn one(site: &mut Site, death: &Death, people: &mut Vec<Seen>) -> anyhow::Result<bool> {
     let gate = Gate::closed();
     site.provider.set(|s| s.token_gate = matches!(death, Death::Held).then(|| gate.clone()));
     let failpoint = death.failpoint();
     let [lost, reap] = HURRY;
-    // It may die before it is ready, of a replay that passes the point.
+    // The server may die before it is ready, if a replay from the journal passes the point.
     let _dead_already = site.alter.serve_with(&[lost, reap, ("ALTER_FAILPOINT", &failpoint)]).await;
     come_back(site, people).await;
     let first = people.len();
     for number in first..first + VISITS as usize {
-        // An error is a death meanwhile: those who were not prepared never came.
+        // An error means that the server has died. The remaining people never came.
         let Ok(visit) = Visit::prepare(site, number).await else { break };
         people.push(Seen { visit, acknowledged: false, answered: false });
     }
@@ -115,14 +116,14 @@ async fn await_death(site: &mut Site, death: &Death) -> anyhow::Result<bool> {
     Ok(!killed || !matches!(death, Death::Point { .. }))
 }
 
-/// People whose browser shows an error reload it.
+/// Reloads the callback for people whose browser shows an error.
 async fn come_back(site: &Site, people: &mut [Seen]) {
     for seen in people.iter_mut().filter(|seen| !seen.answered) {
         seen.answered = seen.visit.callback(site.alter.port, &site.alter.host()).await.is_some();
     }
 }
 
-/// The provider's own count of how often each code was sent.
+/// Adds the provider's own count of how often each code was sent.
 pub(crate) fn count_codes(site: &Site, codes: &mut HashMap<String, u32>) {
     for request in site.provider.seen().token {
         *codes.entry(request.field("code").unwrap_or_default().to_owned()).or_default() += 1;

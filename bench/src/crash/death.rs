@@ -1,4 +1,4 @@
-//! How a round ends, drawn from a seed.
+//! Draws from a seed how a round ends.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ const POINTS: [(&str, &str); 7] = [
 ];
 const HELD: &str = "4 provider holds its answer";
 const OUTSIDE: &str = "any moment, from outside";
-/// A kill from outside comes at most this long after the callbacks were sent, microseconds.
+/// A kill from outside comes at most this many microseconds after the callbacks were sent.
 const OUTSIDE_MAX: u64 = 40_000;
 
 /// How a round ends.
 #[derive(Debug, Clone)]
 pub(crate) enum Death {
-    /// At the n-th pass of a point.
+    /// The server kills itself when a point is passed for the n-th time.
     Point { at: usize, pass: u64 },
-    /// While the provider has the code and does not answer.
+    /// Killed while the provider has the code and does not answer.
     Held,
-    /// After a time.
+    /// Killed from outside, this long after the callbacks were sent.
     Outside(Duration),
 }
 
 impl Death {
-    /// Half of the kills at points, half from outside.
+    /// Draws half of the kills at points, half from outside.
     pub(crate) fn draw(random: &mut Draw, visits: u64) -> Self {
         match random.below(16) {
             at @ 0..7 => Self::Point { at: usize::try_from(at).unwrap_or(0), pass: 1 + random.below(visits) },
@@ -46,7 +46,7 @@ impl Death {
         }
     }
 
-    /// What the table calls it.
+    /// The name in the table.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Point { at, .. } => POINTS[*at].1,
@@ -61,7 +61,7 @@ impl Death {
     }
 }
 
-/// A generator whose whole run is its seed (splitmix64: it needs to be repeatable and nothing else).
+/// A random number generator (splitmix64). It needs only to be repeatable: its seed decides every number.
 #[derive(Debug)]
 pub(crate) struct Draw(pub(crate) u64);
 
@@ -74,7 +74,7 @@ impl Draw {
         z ^ (z >> 31)
     }
 
-    /// Below `limit`.
+    /// Returns a number below `limit`.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit.max(1)
     }

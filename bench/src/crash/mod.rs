@@ -1,11 +1,11 @@
 //! The crash campaign: a server is killed in the middle of callbacks, round after round on the same data, at the named
-//! points of a test build and at random moments from outside; then everybody is asked what became of them.
+//! points of a test build and at random moments from outside. Afterwards every visit is checked.
 //!
-//! `death` says how a round ends (drawn from a seed), `visit` is one person's connection, `campaign` runs the rounds,
+//! `death` draws from a seed how a round ends, `visit` is one person's connection, `campaign` runs the rounds,
 //! `verdict` judges every visit afterwards, `window` measures an undisturbed server, `report` prints. A failed
 //! expectation is a figure in the table and an exit status, and does not stop the campaign.
 //!
-//! Needs a binary with failpoints: `bench/crash` builds one, apart from the one that people get.
+//! The campaign needs a binary with failpoints: `bench/crash` builds one, apart from the released binary.
 
 mod campaign;
 mod death;
@@ -39,24 +39,24 @@ pub(crate) struct Plan {
     /// Where `DATE-crash.md` and `DATE-crash.json` are written.
     #[arg(long, value_name = "DIR")]
     results: PathBuf,
-    /// What was built, for the report.
+    /// The commit that was built, for the report.
     #[arg(long, default_value = "unknown")]
     commit: String,
-    /// What draws points and moments.
+    /// The seed that decides points and moments.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Kills per database.
     #[arg(long, default_value_t = 200)]
     rounds: u32,
-    /// A PostgreSQL server where databases may be made, beside SQLite.
+    /// Run on this PostgreSQL server, where databases may be made, in addition to SQLite.
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
-    /// Undisturbed connections, one after another, of which the crash window is taken.
+    /// Number of undisturbed connections, one after another, for measuring the crash window.
     #[arg(long, default_value_t = 500)]
     samples: u32,
 }
 
-/// One server on fresh data of one engine, with its app and its provider.
+/// A server on fresh data of one engine, with its app and its provider.
 struct Site {
     alter: Alter,
     signer: Signer,
@@ -83,7 +83,7 @@ enum Engine {
     Postgres,
 }
 
-/// Runs it all. An error when anything was lost, used twice, stuck or untrue.
+/// Runs the campaign. Returns an error if anything was lost, used twice, stuck or untrue.
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<()> {
     std::fs::create_dir_all(&plan.data)?;
     let load_before = machine::Load::now();

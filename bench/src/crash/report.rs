@@ -1,4 +1,4 @@
-//! The table, and the same as JSON.
+//! Writes the figures as a table, and the same as JSON.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -30,12 +30,12 @@ pub(crate) struct Result {
 }
 
 impl Report {
-    /// Nothing lost, used twice, stuck or untrue.
+    /// Whether nothing was lost, used twice, stuck or untrue.
     pub(crate) fn is_good(&self) -> bool {
         self.results.iter().all(|result| result.campaign.verdict.is_good())
     }
 
-    /// `DATE-crash.md` and `DATE-crash.json`; those of the same day are replaced.
+    /// Writes `DATE-crash.md` and `DATE-crash.json`; replaces those of the same day.
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;
         let date = self.at.get(..10).unwrap_or("undated");
@@ -90,9 +90,9 @@ impl Report {
         };
         let mut rows: Vec<_> = Death::names().into_iter().map(of).collect();
         rows.push(self.row("all", |r| r.campaign.kills.values().sum::<u32>().to_string()));
-        rows.push(
-            self.row("of them killed without the point being passed", |r| r.campaign.not_passed.to_string()),
-        );
+        rows.push(self.row("of these, killed although the point was not passed", |r| {
+            r.campaign.not_passed.to_string()
+        }));
         rows.push(self.row("seconds", |r| format!("{:.0}", r.campaign.seconds)));
         self.table("Kills", rows)
     }

@@ -1,4 +1,4 @@
-//! What became of everybody, asked of the last server that came up.
+//! Judges every visit, by asking the last server that was started.
 
 use std::{
     collections::HashMap,
@@ -18,27 +18,27 @@ use crate::{
     grant,
 };
 
-/// How long the last of them may take to end.
+/// How long the last visit may take to end.
 const END_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Verdict {
     pub(crate) visits: usize,
-    /// Somebody was told `completed` before the kill.
+    /// The status channel said `completed` before the kill.
     pub(crate) acknowledged: usize,
-    /// Ended with a grant whose token the provider's API takes.
+    /// Ended with a grant whose token the provider's API accepts.
     pub(crate) connected: usize,
-    /// Told as interrupted, and the code was never sent.
+    /// Reported as interrupted, and the code was never sent.
     pub(crate) interrupted_unsent: usize,
-    /// Told as interrupted, and the provider may have given something away: the unknown outcomes.
+    /// Reported as interrupted, and the provider may have issued tokens: the unknown outcomes.
     pub(crate) interrupted_unknown: usize,
     /// Any other end.
     pub(crate) otherwise: Vec<String>,
-    /// Acknowledged, or told as connected, and not usable.
+    /// Acknowledged, or reported as connected, but not usable.
     pub(crate) lost: usize,
     pub(crate) codes_twice: usize,
     pub(crate) stuck: usize,
-    /// Page, poll and status do not say the same.
+    /// Page, poll and status disagree.
     pub(crate) untrue: Vec<String>,
 }
 
@@ -107,7 +107,7 @@ async fn one(
     Ok(())
 }
 
-/// The token is released, and the provider's API takes it.
+/// Whether the token is released and the provider's API accepts it.
 async fn is_usable(site: &Site, server: &mut Connection, status: &Value) -> anyhow::Result<bool> {
     let grant = status["connections"][0]["grant_id"].as_str().context("no grant")?;
     let wanted = json!({ "method": "GET", "url": site.provider.url("/api/me") });

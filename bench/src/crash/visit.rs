@@ -1,4 +1,4 @@
-//! One person with an account of their own, whose callback meets a server that may die of it.
+//! One person with their own account, whose callback meets a server that may die while handling it.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    /// Up to the callback, which is not sent yet.
+    /// Goes up to the callback, which is not sent yet.
     pub(crate) async fn prepare(site: &Site, number: usize) -> anyhow::Result<Self> {
         let (alter, mut server) = (&site.alter, Connection::open(site.alter.port).await?);
         let mint = site.signer.post("/sdk/oauth/connect/session", grant::MINT);
@@ -36,14 +36,14 @@ impl Visit {
         Ok(Self { token, sid, cookie, callback })
     }
 
-    /// The code that the callback brings.
+    /// The authorization code in the callback.
     pub(crate) fn code(&self) -> String {
         let query = self.callback.split_once('?').map_or("", |(_, query)| query);
         let mut pairs = url::form_urlencoded::parse(query.as_bytes());
         pairs.find(|(name, _)| name == "code").map(|(_, code)| code.into_owned()).unwrap_or_default()
     }
 
-    /// Sends the callback; the time until its 303, or nothing when the server died.
+    /// Sends the callback. Returns the time until its 303, or `None` if the server died.
     pub(crate) async fn callback(&self, port: u16, host: &str) -> Option<Duration> {
         let ask = request("GET", &self.callback, host, &[("cookie", &self.cookie)], "");
         let mut server = Connection::open(port).await.ok()?;
@@ -67,7 +67,7 @@ impl Visit {
         }
     }
 
-    /// Our page now.
+    /// Fetches our page as it is now.
     pub(crate) async fn page(&self, alter: &Alter) -> anyhow::Result<String> {
         let ask = request(
             "GET",
@@ -82,7 +82,7 @@ impl Visit {
     }
 }
 
-/// The next one who comes to the provider is a person of their own, so that each visit makes a grant of its own.
+/// Signs another person in at the provider for the next visit, so that each visit makes a grant of its own.
 fn sign_in(provider: &MockProvider, number: usize) {
     let sub = format!("person-{number}");
     provider.add_user(User { sub: sub.clone(), email: format!("{sub}@acme.example"), name: sub.clone() });

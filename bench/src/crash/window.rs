@@ -1,5 +1,5 @@
-//! An undisturbed server: how long what the provider has given away is in memory alone, and what fifty callbacks at
-//! once cost.
+//! Measures an undisturbed server: how long the provider's answer exists only in memory (the crash window), and what
+//! fifty callbacks at once cost.
 
 use std::time::Instant;
 
@@ -9,28 +9,28 @@ use serde::Serialize;
 use super::{Engine, Plan, Site, visit::Visit};
 use crate::{alter::Alter, client::Connection, grant};
 
-/// Callbacks at once.
+/// How many callbacks come at once.
 const AT_ONCE: usize = 50;
-/// Times that they come.
+/// How often they come.
 const TIMES: usize = 6;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Window {
-    /// Microseconds from the provider's last byte to the answer in the journal, one callback at a time.
+    /// Microseconds from the provider's last byte until the answer is in the journal, one callback at a time.
     pub(crate) alone: Spread,
-    /// The same while fifty callbacks are under way.
+    /// As `alone`, while fifty callbacks are under way.
     pub(crate) crowded: Spread,
     /// Milliseconds from the callback to the stored grant, one at a time.
     pub(crate) callback_alone: Spread,
-    /// The same, fifty at once: the first fifty of a server that has not fetched the provider's keys yet.
+    /// As `callback_alone`, fifty at once: the first fifty of a server that has not fetched the provider's keys yet.
     pub(crate) callback_first: Spread,
-    /// The following fifties.
+    /// As `callback_first`, for the following fifties.
     pub(crate) callback_crowded: Spread,
-    /// Milliseconds until all fifty grants were stored, median of the following fifties.
+    /// Milliseconds until all fifty grants were stored; median of the following fifties.
     pub(crate) all_fifty_ms: f64,
     /// Requests to the provider for the first fifty: token, keys, userinfo.
     pub(crate) calls_first: [usize; 3],
-    /// Requests for each following fifty, on average.
+    /// The same per following fifty, on average.
     pub(crate) calls_following: [f64; 3],
 }
 
@@ -106,7 +106,7 @@ async fn prepare(site: &Site, count: usize, from: usize) -> anyhow::Result<Vec<V
     Ok(visits)
 }
 
-/// Milliseconds of each from its callback to its 303, which comes after the grant is stored.
+/// Sends all callbacks at once. Returns the milliseconds of each until its 303, which comes after the grant is stored.
 async fn all_at_once(site: &Site, visits: &[Visit]) -> anyhow::Result<Vec<f64>> {
     let mut tasks = tokio::task::JoinSet::new();
     for visit in visits {
@@ -127,7 +127,7 @@ async fn are_connected(site: &Site, visits: &[Visit]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the server has logged of its crash windows, microseconds.
+/// Reads the crash windows that the server has logged, in microseconds.
 fn windows(alter: &Alter) -> anyhow::Result<Vec<f64>> {
     let log = std::fs::read_to_string(alter.log())?;
     let lines = log.lines().filter(|line| line.contains("\"crash_window\""));
