@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A second implementation of the vault's envelope, and the test vectors made with it.
 
-Written from the format's description (the documentation of crates/vault/src/lib.rs), not from the code, so that both
-have to be wrong in the same way to agree. Needs the Python package `cryptography`.
+Written from the format's description (the documentation in crates/vault/src/lib.rs), not from the code, so that the two
+agree on an error only if both make the same one. Needs the Python package `cryptography`.
 
     scripts/vault_vectors.py           writes crates/vault/tests/vectors/vectors.json
     scripts/vault_vectors.py --check   regenerates in memory; exits 1 if the committed file differs
@@ -24,7 +24,7 @@ ZERO_NONCE = bytes(12)
 
 
 class Recorded:
-    """Deterministic bytes that look random, and a record of what was taken."""
+    """Deterministic bytes that look random, and a record of the bytes that were taken."""
 
     def __init__(self, seed):
         self.seed, self.taken = seed, b""
@@ -66,7 +66,7 @@ def new_data_key(root, app, random):
 
 
 def seal(data_key, place, plaintext, random, *, commit_to=None, value_place=None, label=b"value"):
-    """The keyword arguments make values that are wrong in one respect."""
+    """Makes a value; the keyword arguments make it wrong in one respect."""
     key_id, key = data_key
     salt, content_key, nonce = random.take(32), random.take(32), random.take(12)
     wrap_aad = fields(b"wrap-data-key", key_id, *place_fields(place))
@@ -92,7 +92,7 @@ VALUES = [
 
 
 def refused(keys):
-    """Values wrong in exactly one respect, with the error each must meet."""
+    """Makes values that are wrong in exactly one respect, each with the error that it must cause."""
     one = keys["app-one"]
     good = seal(one, at(), b"token", Recorded("refused"))
     other = Recorded("refused: other data key").take(32)

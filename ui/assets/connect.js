@@ -1,5 +1,5 @@
-// The one script of the Connect pages. The server renders every page and decides every step; this file
-// carries clicks to it, waits for it, and speaks to the app's page where only a browser can.
+// The only script of the Connect pages. The server renders every page and decides every step; this script
+// carries clicks to the server, waits for it, and speaks to the app's page where only a browser can.
 // It runs under `default-src 'none'; script-src 'self'; require-trusted-types-for 'script'`: text is only
 // ever set as text, and nothing here evaluates or builds markup.
 (() => {
@@ -33,17 +33,15 @@
   };
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-  // POST JSON to our own server. Resolves to {status, body}; status 0 means that no answer came.
-  // No `mode: 'same-origin'` here: outside `cors` mode (the default) the Fetch standard turns Origin into
-  // `null` under `Referrer-Policy: no-referrer`, and the server demands the exact one.
+  // POSTs JSON to our own server. Resolves to {status, body}; status 0 means that no answer came.
   const post = async (path, payload, keepalive) => {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), 30000);
     try {
       const answer = await fetch(path, {
         method: 'POST',
-        // Not `mode: 'same-origin'`: outside of CORS mode `Referrer-Policy: no-referrer` turns the Origin header into
-        // `null` (Fetch standard, "append a request Origin header"), and the server demands our own.
+        // Not `mode: 'same-origin'`: outside CORS mode (the default), `Referrer-Policy: no-referrer` turns the Origin
+        // header into `null` (Fetch standard, "append a request Origin header"), and the server demands our exact origin.
         credentials: 'same-origin',
         cache: 'no-store',
         redirect: 'error',
@@ -63,7 +61,7 @@
 
   const ok = (answer) => answer.status >= 200 && answer.status < 300;
 
-  // The sentence for a person: the server's own, with its request id, or that it is out of reach.
+  // The sentence for a person: the server's own with its request id, or one that says it is out of reach.
   const sentence = ({ status, body: b }) => {
     if (!status) return WORDS.offline;
     const id = b.request_id || (b.details && b.details.request_id);
@@ -71,7 +69,7 @@
     return words + (typeof id === 'string' && id ? WORDS.reference(id.slice(0, 64)) : '');
   };
 
-  // Follow an address from the server: http(s) only, whatever else it says. False when it is unusable.
+  // Follows an address from the server, but only http(s). Returns false if the address is unusable.
   const go = (location_, how) => {
     let url;
     try {
@@ -95,7 +93,7 @@
 
   const notice = (name) => location.replace(`/connect/notice/${name}`);
 
-  // Which notice stands for which refusal. Nothing about the session goes into the URL.
+  // Which notice the page shows for which refusal. Nothing about the session goes into the URL.
   const noticeFor = ({ body: b }) => {
     if (b.error === 'invalid_token') return 'invalid';
     if (b.error === 'binding_failed') return 'open';
@@ -104,8 +102,8 @@
     return reason === 'used' || reason === 'other_browser' ? reason : 'expired';
   };
 
-  // Door B: asks the page that opened us for the secret behind `cb`. Only the session's origin is asked,
-  // and only an answer from that origin AND that very window AND for this flow counts. null after 3 s.
+  // Door B: asks the page that opened us for the secret behind `cb`. It asks only the session's origin, and only
+  // an answer from that origin AND that very window AND for this flow counts. Resolves to null after 3 s.
   const askOpener = (origin, cb) =>
     new Promise((resolve) => {
       const opener_ = window.opener;
@@ -169,7 +167,7 @@
       retry.hidden = false;
     };
     retry.addEventListener('click', attempt);
-    // a second link pasted over this one changes the fragment only: start over with it
+    // a second link pasted over this one changes only the fragment: start over with the new one
     addEventListener('hashchange', () => location.reload());
     attempt();
   };
@@ -179,12 +177,12 @@
   const reload = () => location.replace(location.pathname);
 
   const presence = () => {
-    // `?c=` is the server's one-time marker ("did the cookie stick?"); a bookmark must not carry it on
+    // `?c=` is the server's one-time marker ("was the cookie kept?"); a bookmark must not carry it on
     if (location.search) history.replaceState(null, '', location.pathname);
     const instance = Number(data.instance);
     const seen = () => post(api('seen'), { instance });
     seen();
-    // A sign of life: where COOP made this window look closed, silence would be taken for a crash.
+    // A sign of life: if COOP makes this window look closed, silence would be taken for a crash.
     setInterval(seen, 15000);
     document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && seen());
     addEventListener('pageshow', (event) => {
@@ -233,7 +231,7 @@
       answer = await post(api(verb), provider ? { provider } : {});
     }
     if (ok(answer) && go(answer.body.location, 'assign')) return;
-    // 409 and 410: the flow has moved on without this page; the server knows where to
+    // 409 and 410: the flow has moved on without this page; the server knows where
     if (answer.status === 409 || answer.status === 410) return reload();
     setBusy(null);
     text('say', '');
@@ -241,9 +239,9 @@
     byId('oops').scrollIntoView({ block: 'nearest' }); // it may be below a long list
   };
 
-  // A click that was aimed at something else must not approve anything (a double click in a page that
-  // uncovers this one): the guarded button wakes half a second after the page was last uncovered. It is
-  // `aria-disabled` and not `disabled`, so that it keeps its place in the tab order meanwhile.
+  // A click that was aimed at something else must not approve anything (a double click in a page that uncovers
+  // this one). So the guarded button works only half a second after the page was last uncovered. Until then it is
+  // `aria-disabled` and not `disabled`, so that it keeps its place in the tab order.
   const guard = (button) => {
     let timer = 0;
     const sleep = () => {
@@ -266,13 +264,13 @@
     if (guarded) guard(guarded);
     for (const button of buttons()) {
       button.addEventListener('click', (event) => {
-        // `isTrusted` keeps out clicks made by other scripts; `aria-disabled` is the guard above
+        // `isTrusted` keeps out clicks made by scripts; `aria-disabled` is the guard above
         if (event.isTrusted && button.getAttribute('aria-disabled') !== 'true') act(button);
       });
     }
   };
 
-  // The picker's search: hides rows, never reorders them, and says how many are left.
+  // The picker's search hides rows, never reorders them, and says how many are left.
   const search = () => {
     const field = byId('find');
     if (!field) return;
@@ -303,7 +301,7 @@
       await pause(failures ? Math.min(700 * 2 ** failures, 5000) : 700);
       const answer = await post(api('state'), {});
       if (ok(answer) && answer.body.page !== 'waiting') return reload();
-      // the session is gone or not ours any more: the page itself says it best
+      // the session is gone or no longer ours: the page itself says it best
       if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) return reload();
       failures = ok(answer) ? 0 : Math.min(failures + 1, 5);
       text('oops', failures > 2 ? WORDS.offline : '');
@@ -312,8 +310,8 @@
   };
 
   // ---- 5. the end: tell a published client, then close ---------------------------------------------------
-  // Client 0.8.0 learns the result only from its opener message. It goes to exactly the session's origin;
-  // without a proper one it is not sent at all, and never to '*'.
+  // Client 0.8.0 learns the result only from a message to its opener. The message goes to exactly the session's
+  // origin, never to '*'; without a proper origin it is not sent at all.
   const tellLegacyClient = () => {
     const { legacyMessage, legacyOrigin } = data;
     if (!legacyMessage || !legacyOrigin || !window.opener) return;
@@ -328,7 +326,7 @@
   const end = async (closes) => {
     tellLegacyClient();
     if (!closes) return;
-    if (data.legacyMessage) await pause(400); // so that the message is out before the window goes
+    if (data.legacyMessage) await pause(400); // so that the message is out before the window closes
     window.close();
   };
 
