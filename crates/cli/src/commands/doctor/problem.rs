@@ -229,8 +229,8 @@ mod tests {
              Each finding has an `id`, a `severity` (`ok`, `warn`, `mend`), a `text` and, unless it is ok, a `fix`;\n\
              `--json` prints them as `{{\"findings\": [...]}}`. The exit status is 1 if any finding is `mend`, else 0. Ids do\n\
              not change. `--offline` sends no request: neither to this server's public address nor to a provider.\n\
-             A check that finds nothing wrong has one of the ids `public-url`, `root-key`, `data-dir`, `disk`, `database`, `app`, `provider`,\n\
-             `idp` and `reach`.\n\n\
+             A check that finds nothing wrong has one of the ids `public-url`, `root-key`, `data-dir`, `disk`, `database`,\n\
+             `app`, `provider`, `idp` and `reach`.\n\n\
              | Id | Severity | What it is | What to do |\n|---|---|---|---|\n{}\n\
              No command can find out whether the callback URL is registered at the provider: no provider tells. The\n\
              finding `provider` prints the URL to register.\n",
