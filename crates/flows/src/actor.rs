@@ -1,14 +1,13 @@
-//! Who makes a change, for its audit entry: a key of the app or of an agent, or the operator at the command line.
+//! Who makes a change, for its audit entry: the app's key, an agent's key, or the operator at the command line.
 
 use alter_core::{AgentId, App, AuditEntry, AuditKind, CallNonce, KeyId, Micros};
 
 use crate::Caller;
 
-/// Who makes a change.
 #[derive(Debug)]
 pub(crate) struct Actor {
     pub(crate) app: App,
-    /// The nonce of the call, which rides in the change's own commit.
+    /// The call's nonce, recorded in the same commit as the change. `None` for the operator and for bearer calls.
     pub(crate) call: Option<CallNonce>,
     key_id: Option<KeyId>,
     agent_id: Option<AgentId>,
@@ -16,7 +15,7 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// A call of the app's backend or of an agent.
+    /// The app's backend, or an agent, that made this call.
     pub(crate) fn of(caller: &Caller, nonce: Option<CallNonce>) -> Self {
         Self {
             app: caller.app.clone(),
@@ -27,12 +26,11 @@ impl Actor {
         }
     }
 
-    /// The operator.
     pub(crate) fn operator(app: App) -> Self {
         Self { app, call: None, key_id: None, agent_id: None, request_id: None }
     }
 
-    /// An entry that says who.
+    /// An audit entry that names this actor.
     pub(crate) fn entry(&self, at: Micros, kind: AuditKind, details: serde_json::Value) -> AuditEntry {
         AuditEntry {
             key_id: self.key_id,

@@ -1,11 +1,11 @@
-//! One signed call, one nonce (T61). The nonce of a call is read in this room alone: a story gets it from [`Flows::once`],
-//! or is run by [`Flows::reading`] after it was recorded. So no story can forget the nonce, or spend it twice.
+//! One signed call, one nonce (T61). Only this module reads a call's nonce: a story gets it from [`Flows::once`], or
+//! [`Flows::reading`] records it before the story runs. So no story can forget the nonce or spend it twice.
 
 use alter_core::{Agent, ApiKey, App, CallNonce, StoreError};
 
 use crate::{Flows, fault::FlowFault};
 
-/// The call needs the app's own key, and an agent's key came.
+/// The call needs the app's own key, but it came with an agent's key.
 #[derive(Debug, thiserror::Error)]
 #[error("this call needs the app's own key")]
 pub struct AppKeyRequired;
@@ -13,28 +13,26 @@ pub struct AppKeyRequired;
 /// An authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// Its app.
     pub app: App,
-    /// Its key.
     pub key: ApiKey,
-    /// The agent whose key it is; `None` = the app's own key.
+    /// The agent that owns the key; `None` = the app's own key.
     pub agent: Option<Agent>,
-    /// The request, for the log and the audit.
+    /// The request's id, for the log and the audit.
     pub request_id: String,
     /// `None` for a bearer call.
     nonce: Option<CallNonce>,
 }
 
-/// What a story did with the nonce that it was given.
+/// What a story did with the nonce it was given.
 pub(crate) enum Spent<T> {
-    /// The story's own commit recorded it.
+    /// The story's own commit recorded the nonce.
     InCommit(T),
-    /// The story stored nothing.
+    /// The story stored nothing, so the nonce is still to be recorded.
     NotYet(T),
 }
 
 impl<T> Spent<T> {
-    /// What the story returns, for whoever calls without a nonce.
+    /// What the story returns, for a caller without a nonce (the operator).
     pub(crate) fn value(self) -> T {
         match self {
             Self::InCommit(value) | Self::NotYet(value) => value,
@@ -47,7 +45,7 @@ pub(crate) trait Refusal: From<StoreError> {
     /// Our own failure, if the refusal is one.
     fn ours(&self) -> Option<&FlowFault>;
 
-    /// The failure is ours, not the caller's: the same bytes may be sent again.
+    /// The failure is our own, not the caller's: the caller may send the same bytes again.
     fn is_ours(&self) -> bool {
         self.ours().is_some()
     }
@@ -58,8 +56,8 @@ pub(crate) trait Refusal: From<StoreError> {
     }
 }
 
-/// Errors with a variant `Fault(FlowFault)` for our own failures; after the colon, the variants whose content may be such
-/// a failure as well.
+/// For errors that have a variant `Fault(FlowFault)` for our own failures. After the colon: other variants whose content
+/// may be our own failure too.
 macro_rules! ours {
     ($($error:ty $(: $($inner:ident),+)?;)*) => {$(
         impl From<alter_core::StoreError> for $error {
@@ -99,9 +97,9 @@ impl Caller {
 }
 
 impl Flows {
-    /// Runs a story that may store something. Whatever comes out, the nonce has been recorded: by the story's own commit
-    /// or here, since a refused call is spent too, and the same bytes must not succeed later. Our own failures leave the
-    /// nonce unspent.
+    /// Runs a story that may store something. Afterwards the nonce is recorded, by the story's own commit or here: a
+    /// refused call is spent too, because the same bytes must not succeed later. Only our own failures leave the nonce
+    /// unspent.
     pub(crate) async fn once<T, E, S>(
         &self,
         caller: &Caller,
@@ -122,7 +120,7 @@ impl Flows {
         outcome
     }
 
-    /// Runs a story that stores nothing: the nonce is recorded first, so that a replayed call costs no reading.
+    /// Runs a story that stores nothing. The nonce is recorded first, so a replayed call costs no reads.
     pub(crate) async fn reading<T, E: From<StoreError>>(
         &self,
         caller: &Caller,

@@ -1,5 +1,5 @@
-//! What every story needs: storage, keys, the way out, time and randomness; and the few private steps that more than
-//! one story takes.
+//! What every story needs: storage, keys, outbound HTTP, time and randomness; and the few private steps that several
+//! stories share.
 
 use std::sync::{Arc, OnceLock, atomic::AtomicI64};
 
@@ -14,10 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::{connect::in_hand::InHand, metrics, quota::Quotas, rounds::Rounds, sealed::Sealer};
 
-/// How often a change of a session is tried.
+/// How many times a change to a session is tried.
 const ROUNDS: usize = 8;
 
-/// What the wiring hands in.
 #[derive(Debug)]
 pub struct FlowsConfig {
     /// `ALTER_PUBLIC_URL` without a trailing slash.
@@ -38,13 +37,13 @@ pub(crate) struct Inner {
     pub(crate) jwks: JwksCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
-    /// Exchanges in flight: shutdown waits for them, a client that disconnects does not stop them.
+    /// Exchanges in flight. Shutdown waits for them; a client that disconnects does not stop them.
     pub(crate) tasks: TaskTracker,
     pub(crate) in_hand: InHand,
-    /// Which installation this is: known once the root key was checked.
+    /// A name for this installation, known once the root key has been checked.
     pub(crate) instance: OnceLock<String>,
     pub(crate) quotas: Quotas,
-    /// Until when (microseconds) the last good answer of `/readyz` counts.
+    /// Until when (microseconds) the last good result of `/readyz` counts.
     pub(crate) ready_until: AtomicI64,
 }
 
@@ -91,7 +90,7 @@ impl Flows {
         self.inner.tasks.wait().await;
     }
 
-    /// Exchanges, and other work that must not be cut off, that are under way.
+    /// How many exchanges, and other tasks that must not be cut off, are under way.
     pub fn in_flight(&self) -> usize {
         self.inner.tasks.len()
     }
@@ -101,7 +100,6 @@ impl Flows {
         &self.inner.config.public_url
     }
 
-    /// The time as the flows see it.
     pub fn now(&self) -> Micros {
         self.inner.clock.now()
     }
@@ -123,7 +121,7 @@ impl Flows {
         &self.inner.sealer
     }
 
-    /// The session of a token; `None` for malformed and unknown alike (T57).
+    /// Finds a session by its token; returns `None` for malformed and unknown tokens alike (T57).
     pub(crate) async fn session_by_token(&self, text: &str) -> Result<Option<Session>, StoreError> {
         match token::session_token_hash(text) {
             Some(hash) => self.store().find_session(&hash).await,
@@ -131,8 +129,9 @@ impl Flows {
         }
     }
 
-    /// Lets `change` decide about a session that was just read, and saves it when `change` says so; reads again when
-    /// another write came first. `change` must be a pure function of the session. `None`: the session is gone.
+    /// Lets `change` decide about a session that was just read, and saves the session when `change` returns `true`. Reads
+    /// it again when another write came first, so `change` must be a pure function of the session. Returns `None` when the
+    /// session is gone.
     pub(crate) async fn update_session<T, E: From<StoreError>>(
         &self,
         session: Session,
@@ -159,7 +158,7 @@ impl Flows {
         }
     }
 
-    /// As [`Self::update_session`], by the session's public id.
+    /// Like [`Self::update_session`], but finds the session by its public id.
     pub(crate) async fn update_session_by_id<T, E: From<StoreError>>(
         &self,
         sid: &SessionId,

@@ -1,8 +1,9 @@
-//! The stories: what happens, in which order, when someone mints, opens, approves, comes back, polls or calls.
+//! The stories: what happens, and in which order, when someone mints a session, opens it, approves, comes back from
+//! the provider, polls, or calls with a grant.
 //!
-//! Here: the order of steps and which port does each. Not here: HTTP (`server`), SQL (`store-*`), OAuth messages
-//! (`oauth`), rules of a single noun (`core`). One file a story: functions that take [`Flows`], the story's
-//! input, outcome and error. Plaintext secrets live only here and in `oauth`, in `secrecy` types.
+//! Here: the order of steps, and which port does each. Not here: HTTP (`server`), SQL (`store-*`), OAuth messages
+//! (`oauth`), rules about a single noun (`core`). One file per story: its input, its outcome, its error, and functions
+//! that take [`Flows`]. Plaintext secrets live only here and in `oauth`, in `secrecy` types.
 
 mod actor;
 mod call;
@@ -22,28 +23,24 @@ mod sealed;
 
 pub use alter_oauth::UserClaims;
 pub use call::{AppKeyRequired, Caller};
-pub use callers::UserTokenError;
-pub use callers::{AgentChange, AgentError, MadeAgent, NewAgent};
-pub use callers::{AuthError, PresentedCall};
-pub use calls::CallReport;
-pub use calls::{Ambiguous, Candidate, ChoiceError, GrantChoice};
-pub use calls::{ReleaseError, ReleaseRequest, Released};
-pub use connect::{ApproveError, StepError};
-pub use connect::{CallbackEnd, CallbackRequest};
-pub use connect::{ClaimError, Claimed, Marks, Peek, Proof};
-pub use connect::{MintError, MintRequest, Minted};
-pub use connect::{PageError, PageView, Screen};
-pub use connect::{Poll, PollError};
-pub use connect::{Status, StatusError, StatusReport, StatusRequest};
+pub use callers::{AgentChange, AgentError, AuthError, MadeAgent, NewAgent, PresentedCall, UserTokenError};
+pub use calls::{
+    Ambiguous, CallReport, Candidate, ChoiceError, GrantChoice, ReleaseError, ReleaseRequest, Released,
+};
+pub use connect::{
+    ApproveError, CallbackEnd, CallbackRequest, ClaimError, Claimed, Marks, MintError, MintRequest, Minted,
+    PageError, PageView, Peek, Poll, PollError, Proof, Screen, Status, StatusError, StatusReport,
+    StatusRequest, StepError,
+};
 pub use context::{Flows, FlowsConfig};
 pub use fault::FlowFault;
 pub use grants::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
     visible_scopes,
 };
-pub use operate::CatalogEntry;
-pub use operate::{AuditChecked, AuditError, AuditFilter};
-pub use operate::{KeyState, RootKeyError, Rotated};
-pub use operate::{NewApp, NewKey, OperateError, ProviderSetting};
+pub use operate::{
+    AuditChecked, AuditError, AuditFilter, CatalogEntry, KeyState, NewApp, NewKey, OperateError,
+    ProviderSetting, RootKeyError, Rotated,
+};
 pub use quota::Quota;
 pub use ready::{NotReady, StartError};

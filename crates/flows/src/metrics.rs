@@ -1,5 +1,5 @@
-//! What is counted of the stories. Labels are words of ours by their types: never an id, a name, or anything that a
-//! caller or a provider wrote (T95).
+//! The metrics of the stories. By their types, labels are only our own fixed words: never an id, a name, or anything
+//! that a caller or a provider wrote (T95).
 
 use std::{sync::LazyLock, time::Instant};
 
@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Seconds of an exchange: two or three requests to a provider.
+/// Histogram buckets in seconds for an exchange, which is two or three requests to a provider.
 const SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// One histogram for each label.
@@ -28,7 +28,7 @@ static REVOCATIONS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::d
 static ROUNDS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
 static AUDIT_FAILURES: LazyLock<Counter> = LazyLock::new(Counter::default);
 
-/// Puts this crate's metrics into the registry.
+/// Registers this crate's metrics.
 pub fn register(registry: &mut Registry) {
     registry.register("alter_sessions_minted", "Connect sessions minted", MINTED.clone());
     registry.register(
@@ -61,7 +61,7 @@ pub fn register(registry: &mut Registry) {
         "Audit entries that could not be written; a release then does not happen",
         AUDIT_FAILURES.clone(),
     );
-    // Present from the start: an alert on a series that is not there yet never fires.
+    // Create every series now: an alert on a series that does not exist yet never fires.
     for outcome in ["done", "failed", "panicked"] {
         drop(ROUNDS.get_or_create(&Outcome { outcome }));
     }
@@ -102,12 +102,11 @@ pub(crate) fn claimed(level: Level) {
     CLAIMED.get_or_create(&Binding { level: level.as_str() }).inc();
 }
 
-/// Counts the end of a session.
 pub(crate) fn ended(end: EndKind) {
     ENDED.get_or_create(&Ended { end: end.as_str() }).inc();
 }
 
-/// Counts the end of the session that ended with an attempt, if one did.
+/// Counts the end of a session that an attempt's end also ended.
 pub(crate) fn session_ended_with(attempt: alter_core::Ended) {
     if let alter_core::Ended::Done { session: Some(end) } = attempt {
         ended(end);
@@ -130,14 +129,14 @@ pub(crate) fn audit_failed() {
     AUDIT_FAILURES.inc();
 }
 
-/// A command that carries an audit entry was not committed, the entry with it.
+/// A command was not committed, and its audit entry was lost with it.
 pub(crate) fn not_committed(error: &StoreError) {
     if matches!(error, StoreError::Unavailable(_)) {
         audit_failed();
     }
 }
 
-/// An exchange under way. Dropped without [`Exchanging::done`]: it panicked, or the process ends.
+/// An exchange under way. If it is dropped without [`Exchanging::done`], it panicked or the process is ending.
 pub(crate) struct Exchanging {
     outcome: &'static str,
     since: Instant,

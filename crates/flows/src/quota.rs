@@ -1,7 +1,7 @@
-//! How many sessions an app, and a user, may mint a minute (T56).
+//! How many sessions may be minted per minute, per app and per user (T56).
 //!
-//! In memory and per process: with several replicas each grants the whole share. It protects this process and its
-//! database from one runaway caller; it is no accounting.
+//! The counts live in memory, per process: with several replicas, each replica allows the full share. This protects the
+//! process and its database from one runaway caller; it is not accounting.
 
 use std::{
     collections::HashMap,
@@ -10,29 +10,27 @@ use std::{
 
 use alter_core::{AppId, Micros, UserId};
 
-/// Holders kept; beyond that those whose share is whole again are forgotten first, then all.
+/// How many holders are kept. Beyond that, holders with a full share are forgotten first, then all of them.
 const HOLDERS_MAX: usize = 100_000;
 /// One minute, microseconds.
 const MINUTE: i64 = 60_000_000;
 
-/// Whose share.
+/// Who holds the share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Quota {
-    /// An app's.
     App(AppId),
-    /// A user's.
     User(UserId),
 }
 
-/// The shares in use: for each holder the moment at which its share is whole again (the generic cell rate algorithm).
+/// The shares in use: for each holder, the moment when its share is full again (the generic cell rate algorithm).
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {
     whole_at: Mutex<HashMap<Quota, i64>>,
 }
 
 impl Quotas {
-    /// Takes one out of `per_minute` (0 = no limit); a whole minute's share may be taken at once. `None` when there was
-    /// one, otherwise the seconds until there is.
+    /// Takes one out of `per_minute` (0 = no limit); a whole minute's share may be taken at once. Returns `None` on
+    /// success, otherwise the seconds until one is free.
     pub(crate) fn spend(&self, quota: Quota, per_minute: u32, now: Micros) -> Option<u32> {
         if per_minute == 0 {
             return None;
@@ -45,7 +43,7 @@ impl Quotas {
             }
         }
         let whole_at = shares.entry(quota).or_insert(now.0);
-        // A clock that was set back must not lock anybody out for longer than a minute.
+        // If the clock was set back, nobody may be locked out for longer than a minute.
         let then = (*whole_at).clamp(now.0, now.0 + MINUTE) + MINUTE / i64::from(per_minute);
         let wait = then - (now.0 + MINUTE);
         if wait > 0 {
@@ -56,7 +54,7 @@ impl Quotas {
         None
     }
 
-    /// Gives one back that was spent on nothing.
+    /// Gives one back that was taken in vain.
     pub(crate) fn give_back(&self, quota: Quota, per_minute: u32) {
         let mut shares = self.whole_at.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(whole_at) = shares.get_mut(&quota)

@@ -1,40 +1,44 @@
-//! Tidying up, every few seconds: sessions that ran out, attempts that were lost, revocations that a provider has
-//! not confirmed, nonces that are old.
+//! Tidying up every few seconds: sessions that expired, attempts that were lost, revocations that a provider has not
+//! confirmed, old nonces and old sessions.
 //!
-//! Safe to run in several processes at once: every move is a compare-and-set. An attempt counts as lost by
-//! its deadline, not at start-up: another process may be at work on it.
+//! Several processes may run this at once: every change is a compare-and-set. An attempt is lost when its time has
+//! passed, not when a process starts: another process may still be working on it.
 
 use std::{collections::HashMap, time::Duration};
 
 use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Micros, StoreError};
 
-use crate::connect::{
-    end::{Ending, end_failed},
-    exchange::replay,
+use crate::{
+    Flows,
+    connect::{
+        end::{Ending, end_failed},
+        exchange::replay,
+        status::settle,
+    },
+    grants::revocation::ask_to_revoke,
+    metrics,
 };
-use crate::grants::revocation::ask_to_revoke;
-use crate::{Flows, connect::status::settle, metrics};
 
-/// How often, seconds.
+/// Seconds between rounds.
 const PERIOD: u32 = 5;
-/// `consumed` or `sent` for longer than this is lost, seconds.
+/// An attempt that is `consumed` or `sent` for longer than this is lost, seconds.
 const LOST_AFTER: u32 = 60;
-/// How long an exchange of another process that waits for the database has to go before the reaper ends what it has
-/// found lost: it tries every second, and opening a connection again takes up to a second more.
+/// How long the reaper waits before it ends lost attempts, so that an exchange in another process that is waiting for
+/// the database can go first. Such an exchange tries every second, and reconnecting takes up to a second more.
 const PRECEDENCE: Duration = Duration::from_secs(4);
-/// A journalled answer that could not be replayed for this long never will be (a sealed value that was damaged), seconds.
+/// A journalled answer that could not be replayed for this long never will be (its sealed value is damaged), seconds.
 const REPLAYED_FOR: i64 = 24 * 3600;
 /// How long nonces are kept, seconds: twice the signature window.
 const NONCE_TTL: i64 = 600;
-/// How long an ended session can still be polled, seconds.
+/// How long an ended session is kept and can still be polled, seconds.
 const SESSION_KEPT: i64 = 24 * 3600;
-/// Journalled answers that are replayed at the same time.
+/// How many journalled answers are replayed at the same time.
 const REPLAYS_AT_ONCE: usize = 8;
-/// Rows a round.
+/// Rows of each kind per round.
 const BATCH: u32 = 500;
 
-/// Runs until the process ends. Revocations have a loop of their own: a provider that is slow to answer must not hold
-/// up what people wait for.
+/// Runs until the process ends. Revocations have their own loop: a slow provider must not hold up work that people are
+/// waiting for.
 pub async fn reap_forever(flows: Flows) {
     let asking = flows.clone();
     let revocations = every_period("asking providers to revoke", move || {
@@ -48,14 +52,14 @@ pub async fn reap_forever(flows: Flows) {
     tokio::join!(revocations, tidying);
 }
 
-/// One round. Each part runs whatever became of the others, and each row whatever became of the one before.
+/// One round. A failure in one part, or in one row, does not stop the others.
 ///
 /// # Errors
-/// The first failure; the rest of the round was done all the same.
+/// The first failure, after the whole round was tried.
 pub async fn reap(flows: &Flows) -> Result<(), StoreError> {
     let now = flows.now();
-    // Attempts first: after a long outage an answer in the journal still makes its session `done`, and not a
-    // session that was told to have expired with a grant beside it.
+    // Attempts first. After a long outage, a journalled answer then still makes its session `done`; otherwise the
+    // session would be reported as expired although it has a grant.
     let lost = replay_attempts(flows, now).await;
     let sessions = reap_sessions(flows, now).await;
     let nonces = flows.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
@@ -67,11 +71,11 @@ pub async fn reap(flows: &Flows) -> Result<(), StoreError> {
     sessions.and(ended).and(nonces.map(drop)).and(old.map(drop))
 }
 
-/// One round of what providers did not answer when grants were revoked: those of one provider configuration one after
-/// another, different ones at the same time.
+/// One round of revocations that providers have not confirmed yet. Requests under one provider configuration run one
+/// after another, different configurations at the same time.
 ///
 /// # Errors
-/// Storage.
+/// Storage failed.
 pub async fn retry_revocations(flows: &Flows) -> Result<(), StoreError> {
     let mut queues: HashMap<_, Vec<_>> = HashMap::new();
     for revocation in flows.store().list_due_revocations(flows.now(), BATCH).await? {
@@ -99,7 +103,7 @@ async fn reap_sessions(flows: &Flows, now: Micros) -> Result<(), StoreError> {
     result
 }
 
-/// Goes on with what is in the journal; answers what is lost, and as what it ends.
+/// Replays answers from the journal. Returns the lost attempts, each with the status it is to end with.
 async fn replay_attempts(flows: &Flows, now: Micros) -> Result<Vec<(Attempt, AttemptStatus)>, StoreError> {
     let (mut replays, mut lost) = (tokio::task::JoinSet::new(), Vec::new());
     let lost_after = alter_failpoint::seconds("ALTER_LOST_AFTER", LOST_AFTER);
@@ -108,7 +112,7 @@ async fn replay_attempts(flows: &Flows, now: Micros) -> Result<Vec<(Attempt, Att
         let hopeless = now >= attempt.created_at.plus_seconds(REPLAYED_FOR);
         match (&attempt.status, &attempt.body) {
             (AttemptStatus::Sent, Some(_)) if !hopeless => {
-                // A provider that does not answer must not hold up the others; a few at a time are enough.
+                // A provider that does not answer must not hold up the others, so several replays run at once.
                 if replays.len() >= REPLAYS_AT_ONCE {
                     replays.join_next().await;
                 }
@@ -116,7 +120,7 @@ async fn replay_attempts(flows: &Flows, now: Micros) -> Result<Vec<(Attempt, Att
                 replays.spawn(async move { replay(&flows, attempt).await });
             }
             (_, Some(_)) => lost.push((attempt, AttemptStatus::Failed)),
-            // An answer that comes into the journal meanwhile keeps it from being interrupted.
+            // If its answer reaches the journal in the meantime, the attempt is not interrupted.
             (_, None) => lost.push((attempt, AttemptStatus::Interrupted)),
         }
     }
@@ -128,7 +132,7 @@ async fn end_lost(flows: &Flows, lost: Vec<(Attempt, AttemptStatus)>) -> Result<
     if lost.is_empty() {
         return Ok(());
     }
-    // The database may have been away until now, and an exchange in another process may be waiting to go on.
+    // The database may have been unavailable until now, and an exchange in another process may be waiting for it.
     tokio::time::sleep(PRECEDENCE).await;
     let mut result = Ok(());
     for (attempt, status) in lost {
@@ -138,7 +142,7 @@ async fn end_lost(flows: &Flows, lost: Vec<(Attempt, AttemptStatus)>) -> Result<
         let end = Ending { status, cause: Cause::Interrupted, audit: AuditKind::ConnectFailed };
         let ended = end_failed(flows, &attempt, end, "reaper").await;
         if let Err(StoreError::Unavailable(_)) = ended {
-            // Away again: whoever has an answer goes first again.
+            // Unavailable again: processes that hold an answer must get their turn first, so stop here.
             return ended.map(drop);
         }
         result = result.and(ended.map(drop));
@@ -155,7 +159,7 @@ where
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        // A task of its own: a panic ends the round, not the loop.
+        // In its own task, so that a panic ends the round, not the loop.
         match tokio::spawn(round()).await {
             Ok(Ok(())) => metrics::reaper_round("done"),
             Ok(Err(error)) => {

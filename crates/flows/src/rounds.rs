@@ -1,9 +1,9 @@
-//! Read, decide, store; and again from the reading when somebody else wrote in between.
+//! Counts the rounds of "read, decide, store", which start over when another write came in between.
 
 use alter_core::StoreError;
 
-/// How often a story may begin again. Each lost round means that another writer made progress, so several in a row are a
-/// storm, which is worth an error.
+/// How many rounds a story has left. Each lost round means that another writer made progress, so many in a row are a
+/// storm, and that is an error.
 pub(crate) struct Rounds {
     left: usize,
 }
@@ -13,10 +13,8 @@ impl Rounds {
         Self { left: most }
     }
 
-    /// Begins a round.
-    ///
     /// # Errors
-    /// [`StoreError::Moved`] when there were as many as there may be.
+    /// [`StoreError::Moved`] when no round is left.
     pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
         self.left = self.left.checked_sub(1).ok_or(StoreError::Moved)?;
         Ok(())

@@ -1,5 +1,5 @@
-//! Sealing and opening, for every story. What is secret has a place ([`SealedPlace`], made by the noun it belongs to);
-//! this room joins place, data key and randomness, and finds the key of a value that is under an older one.
+//! Sealing and opening secrets, for every story. Each secret has a place ([`SealedPlace`], made by the noun it belongs
+//! to). This module joins place, data key and randomness, and finds the right key for a value under an older key.
 //!
 //! Not here: which columns are sealed (`core::sealed`), what the bytes look like (`vault`).
 
@@ -27,12 +27,12 @@ impl Sealer {
         Self { vault, store, random }
     }
 
-    /// For what concerns the root key.
+    /// The vault itself, for work on the root key.
     pub(crate) fn vault(&self) -> &Vault {
         &self.vault
     }
 
-    /// Fills a buffer from the random generator: what the vault asks for.
+    /// Fills a buffer with random bytes, in the form the vault asks for.
     pub(crate) fn fill(&self, buffer: &mut [u8]) {
         self.random.fill(buffer);
     }
@@ -42,7 +42,7 @@ impl Sealer {
         self.vault.data_key(&app.id.to_string(), &app.wrapped_key)
     }
 
-    /// The data key that the app seals under at this moment.
+    /// Reads the app again and returns its current data key.
     pub(crate) async fn current_key(&self, app: AppId) -> Result<DataKey, FlowFault> {
         let app = self.store.get_app(app).await?;
         let app = app.ok_or(StoreError::Corrupt("a row names an app that is not there"))?;
@@ -52,7 +52,7 @@ impl Sealer {
     /// Seals `plaintext` for `place`.
     ///
     /// # Errors
-    /// [`VaultError`]: the place is another app's, or the value is too long.
+    /// [`VaultError`]: the place belongs to another app, or the value is too long.
     pub(crate) fn seal(
         &self,
         key: &DataKey,
@@ -63,7 +63,7 @@ impl Sealer {
         key.seal(&vault_place(place, &app), plaintext, &|buffer| self.fill(buffer))
     }
 
-    /// As [`Self::seal`], for a text.
+    /// Like [`Self::seal`], for text.
     pub(crate) fn seal_text(
         &self,
         key: &DataKey,
@@ -73,12 +73,12 @@ impl Sealer {
         self.seal(key, place, text.expose_secret().as_bytes())
     }
 
-    /// Opens a value. While keys are replaced it may be under another of the app's data keys than `key`: then that one
-    /// is read, and only then.
+    /// Opens a value. During a key rotation the value may be under another of the app's data keys than `key`; only then
+    /// is that other key read.
     ///
     /// # Errors
-    /// [`StoreError::KeyRetired`] when the value has been put under another key since it was read and its own is wiped:
-    /// read it again.
+    /// [`StoreError::KeyRetired`] when the value was put under a new key since it was read and its old key is wiped:
+    /// read the value again.
     pub(crate) async fn open(
         &self,
         key: &DataKey,
@@ -95,7 +95,7 @@ impl Sealer {
         }
     }
 
-    /// As [`Self::open`], for a text.
+    /// Like [`Self::open`], for text.
     pub(crate) async fn open_text(
         &self,
         key: &DataKey,
@@ -107,7 +107,7 @@ impl Sealer {
         Ok(SecretString::from(text.to_owned()))
     }
 
-    /// The client secret of a configuration; `None` for a public client.
+    /// Opens the provider configuration's client secret; returns `None` for a public client.
     pub(crate) async fn client_secret(
         &self,
         key: &DataKey,
@@ -119,8 +119,8 @@ impl Sealer {
         }
     }
 
-    /// Seals what a token answer brought as one generation of a grant. `refresh_token` is given apart from the answer:
-    /// an answer without one keeps the grant's. `received_at` is when the answer came: lifetimes count from there.
+    /// Seals the tokens of an answer as one generation of a grant. `refresh_token` is a separate argument because an answer
+    /// without one keeps the grant's old one. `received_at` is when the answer came; lifetimes count from then.
     pub(crate) fn seal_tokens(
         &self,
         key: &DataKey,
@@ -140,10 +140,10 @@ impl Sealer {
         })
     }
 
-    /// The same value under the data key `new`.
+    /// Puts a sealed value under the data key `new`.
     ///
     /// # Errors
-    /// [`VaultError`]: it does not open under `old`.
+    /// [`VaultError`]: the value does not open under `old`.
     pub(crate) fn rewrap(
         &self,
         old: &DataKey,

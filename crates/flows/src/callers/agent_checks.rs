@@ -1,4 +1,5 @@
-//! What an agent may be called and how much it may carry.
+//! An agent to be made or changed: the request, the checks on its values (length, characters, size), and why it is
+//! refused.
 
 use std::collections::BTreeMap;
 
@@ -9,88 +10,77 @@ use serde_json::{Map, Value, json};
 
 use crate::{AppKeyRequired, Caller, Flows, actor::Actor, call::ours, fault::FlowFault};
 
-/// Characters of a name at most.
+/// Longest name, characters.
 const NAME_MAX: usize = 80;
-/// Bytes of `scopes` as compact JSON at most (wire 3.12).
+/// Longest `scopes`, bytes of compact JSON (wire 3.12).
 const SCOPES_MAX: usize = 12_288;
-/// Bytes of `metadata` as compact JSON at most.
+/// Longest `metadata`, bytes of compact JSON.
 const METADATA_MAX: usize = 8192;
 
 /// An agent to be made.
 #[derive(Debug, Default)]
 pub struct NewAgent {
-    /// Its name.
+    /// Unique among the app's agents that are not deleted.
     pub name: String,
-    /// What the app says it is.
     pub kind: AgentKind,
     /// Shown to people in place of the name.
     pub display_name: Option<String>,
-    /// See [`AgentData::scopes`].
+    /// See [`alter_core::AgentData::scopes`].
     pub scopes: Option<BTreeMap<String, Vec<String>>>,
-    /// The app's own notes.
+    /// The app's own notes; the server does not read them.
     pub metadata: Map<String, Value>,
-    /// `Idempotency-Key`, and the SHA-256 of the body that came with it.
+    /// `Idempotency-Key`, and the SHA-256 of the request body that came with it.
     pub idempotency: Option<(String, Hash)>,
 }
 
-/// What is to change; `None` = stays.
+/// A change to an agent; a field that is `None` stays as it is.
 #[derive(Debug, Default)]
 pub struct AgentChange {
-    /// Suspend (`false`) or resume.
+    /// `false` suspends the agent, `true` resumes it.
     pub active: Option<bool>,
-    /// Shown to people; `Some(None)` = none.
+    /// `Some(None)` removes the display name.
     pub display_name: Option<Option<String>>,
-    /// See [`AgentData::scopes`].
+    /// See [`alter_core::AgentData::scopes`].
     pub scopes: Option<BTreeMap<String, Vec<String>>>,
-    /// The app's own notes.
     pub metadata: Option<Map<String, Value>>,
-    /// The change applies to this version alone.
+    /// The change applies only to this version.
     pub expected_version: Option<u64>,
 }
 
 /// Why an agent was not made, found or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// An agent's key came.
     #[error(transparent)]
     AppKeyRequired(#[from] AppKeyRequired),
-    /// The call asks for the agent of its own key, and the key is the app's.
+    /// The call asks about the agent that owns its key, but the key is the app's own.
     #[error("this call needs an agent's key")]
     AgentKeyRequired,
     /// The app has no such agent.
     #[error("there is no such agent")]
     NotFound,
-    /// The agent has no such key.
     #[error("the agent has no such key")]
     KeyNotFound,
-    /// It was revoked before.
-    #[error("the key was revoked before")]
+    #[error("the key is already revoked")]
     KeyAlreadyRevoked,
-    /// It is the last that works.
-    #[error("it is the agent's last key that works")]
+    #[error("this is the agent's last active key")]
     LastActiveKey,
-    /// There are as many as there may be.
-    #[error("the agent has as many keys as an agent may have")]
+    #[error("the agent already has the maximum number of keys")]
     TooManyKeys,
-    /// Another agent is called so.
-    #[error("an agent of this name exists")]
+    #[error("an agent with this name already exists")]
     NameTaken,
-    /// The agent was deleted.
     #[error("the agent was deleted")]
     Revoked,
-    /// Another change came first.
-    #[error("the agent has version {0} now")]
+    /// Another change came first; the content is the agent's version now.
+    #[error("the agent is now at version {0}")]
     Moved(u64),
-    /// The idempotency key came with another body before.
+    /// The idempotency key was used before, with another body.
     #[error("the idempotency key was used with another request")]
     IdempotencyMismatch,
-    /// The agent that the idempotency key made is suspended.
-    #[error("the agent that this idempotency key made is suspended")]
+    #[error("the agent made with this idempotency key is suspended")]
     IdempotencyInactive,
-    /// The agent that the idempotency key made was deleted.
-    #[error("the agent that this idempotency key made was deleted")]
+    #[error("the agent made with this idempotency key was deleted")]
     IdempotencyRevoked,
-    /// A value is refused; the sentence is for the caller.
+    /// A value is refused; the caller is shown this sentence.
     #[error("{0}")]
     Invalid(String),
     /// Our own failure, or the nonce was seen before.
@@ -100,7 +90,7 @@ pub enum AgentError {
 
 ours! { AgentError; }
 
-/// An agent of the app, deleted or not, for a call with the app's own key.
+/// Finds an agent of the app, deleted or not, for a call with the app's own key.
 pub(super) async fn agent_to_manage(
     flows: &Flows,
     caller: &Caller,
@@ -115,7 +105,7 @@ pub(super) fn about(actor: &Actor, agent: &Agent, at: Micros, kind: AuditKind, d
 }
 
 pub(super) fn check_new(new: &NewAgent) -> Result<(), AgentError> {
-    // A name must not be taken for an id, or `agent` at mint would be ambiguous.
+    // A name must not look like an id: `agent` at mint takes either.
     if !is_label(&new.name) || AgentId::parse(&new.name.to_lowercase()).is_some() {
         return invalid("name must have 1 to 80 visible characters in one line and be no UUID.");
     }
@@ -152,13 +142,14 @@ fn check_data(
             return invalid("scopes has an empty scope.");
         }
     }
-    match metadata.is_some_and(|notes| json!(notes).to_string().len() > METADATA_MAX) {
-        true => invalid("metadata is longer than 8,192 bytes."),
-        false => Ok(()),
+    if metadata.is_some_and(|notes| json!(notes).to_string().len() > METADATA_MAX) {
+        return invalid("metadata is longer than 8,192 bytes.");
     }
+    Ok(())
 }
 
-/// What pages show of it is what was given: nothing invisible, nothing that turns the line around (T13, T26).
+/// Pages show exactly what was given, so a label may contain nothing invisible and nothing that reverses the text
+/// direction (T13, T26).
 fn is_label(text: &str) -> bool {
     text.chars().count() <= NAME_MAX && is_one_line(text)
 }

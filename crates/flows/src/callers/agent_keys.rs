@@ -1,15 +1,14 @@
-//! The keys of an agent (wire 3.12): made, listed, revoked and deprecated with the app's own key.
-
-use super::agent_checks::{AgentError, about, agent_to_manage};
+//! An agent's keys (wire 3.12): the app's own key makes, lists, revokes and deprecates them.
 
 use alter_core::{
     Agent, AgentId, AgentStatus, ApiKey, AuditEntry, AuditKind, KeyAdded, KeyId, KeyRevoked, KeyType,
 };
 use serde_json::json;
 
+use super::agent_checks::{AgentError, about, agent_to_manage};
 use crate::{Caller, Flows, NewKey, actor::Actor, call::Spent};
 
-/// Makes a further key of an agent.
+/// Makes another key for an agent.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -37,7 +36,7 @@ pub async fn create_agent_key(flows: &Flows, caller: &Caller, id: AgentId) -> Re
         .await
 }
 
-/// The keys of an agent, newest first, revoked ones too.
+/// Lists an agent's keys, newest first, including revoked ones.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -50,7 +49,7 @@ pub async fn list_agent_keys(flows: &Flows, caller: &Caller, id: AgentId) -> Res
         .await
 }
 
-/// Revokes a key of an agent; the last active one only with `force`.
+/// Revokes an agent's key; the last active key only with `force`.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -75,7 +74,7 @@ pub async fn revoke_agent_key(
         .await
 }
 
-/// Marks a key of an agent as deprecated, or takes the mark away.
+/// Marks an agent's key as deprecated, or removes the mark.
 ///
 /// # Errors
 /// [`AgentError`].

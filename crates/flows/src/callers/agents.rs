@@ -1,11 +1,7 @@
-//! Agents: what an app's backend, or the operator, does with them (wire 3.12).
+//! Agents: how an app's backend or the operator makes, finds, changes and deletes them (wire 3.12).
 //!
-//! Only the app's own key manages agents; an agent's key may look at its own agent. Each change is one commit with the
-//! call's nonce and an audit entry.
-
-use super::agent_checks::{
-    AgentChange, AgentError, NewAgent, about, agent_to_manage, check_change, check_new,
-};
+//! Only the app's own key manages agents; an agent's key may read only its own agent. Each change, the call's nonce and
+//! an audit entry are one commit.
 
 use alter_core::{
     Agent, AgentCreated, AgentData, AgentId, AgentStatus, App, AppId, AuditKind, Idempotency, KeyId, KeyType,
@@ -13,19 +9,21 @@ use alter_core::{
 };
 use serde_json::{Value, json};
 
+use super::agent_checks::{
+    AgentChange, AgentError, NewAgent, about, agent_to_manage, check_change, check_new,
+};
 use crate::{Caller, Flows, NewKey, actor::Actor, call::Spent, rounds::Rounds};
 
-/// How often a change is tried.
+/// How many times a change is tried.
 const ROUNDS: usize = 8;
 
-/// An agent just made; without a key when the idempotency key was used before.
+/// An agent just made, or made earlier with the same idempotency key.
 #[derive(Debug)]
 pub struct MadeAgent {
-    /// The agent.
     pub agent: Agent,
-    /// Its first key: shown once.
+    /// The agent's first key, shown once; `None` when the idempotency key was used before.
     pub key: Option<NewKey>,
-    /// Of a repeated call: the id of the agent's oldest key.
+    /// The id of the agent's first key; for a repeated call, of its oldest key.
     pub key_id: KeyId,
 }
 
@@ -101,16 +99,16 @@ async fn make_agent(flows: &Flows, actor: &Actor, new: NewAgent) -> Result<Spent
     }
 }
 
-/// The agent whose key calls; a suspended one too.
+/// Returns the agent that makes this call, even if it is suspended.
 ///
 /// # Errors
-/// [`AgentError::AgentKeyRequired`], or ours.
+/// [`AgentError::AgentKeyRequired`], or our own failure.
 pub async fn own_agent(flows: &Flows, caller: &Caller) -> Result<Agent, AgentError> {
     let own = async { caller.agent.clone().ok_or(AgentError::AgentKeyRequired) };
     flows.reading(caller, own).await
 }
 
-/// One agent of the app, deleted or not.
+/// Finds one of the app's agents, deleted or not.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -118,7 +116,7 @@ pub async fn get_agent(flows: &Flows, caller: &Caller, id: AgentId) -> Result<Ag
     flows.reading(caller, agent_to_manage(flows, caller, id)).await
 }
 
-/// The app's agent of this name that is not deleted, if there is one.
+/// Finds the app's agent with this name among those that are not deleted.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -131,7 +129,7 @@ pub async fn find_agent(flows: &Flows, caller: &Caller, name: &str) -> Result<Op
         .await
 }
 
-/// The app's agents by creation, with their number.
+/// Lists a page of the app's agents by creation, and how many there are in all.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -150,7 +148,7 @@ pub async fn list_agents(
         .await
 }
 
-/// The first thousand agents of an app for the operator, by creation.
+/// Lists the first 1000 agents of an app by creation, for the operator.
 ///
 /// # Errors
 /// [`AgentError::Fault`].
@@ -162,7 +160,7 @@ pub async fn list_agents_as_operator(
     Ok(flows.store().list_agents(app, revoked_too, 1000, 0).await?.0)
 }
 
-/// The agent of an id, or of a name among those that are not deleted, for the operator.
+/// Finds an agent for the operator: by id, or by name among those that are not deleted.
 ///
 /// # Errors
 /// [`AgentError::NotFound`].
@@ -174,7 +172,7 @@ pub async fn find_agent_as_operator(flows: &Flows, app: AppId, named: &str) -> R
     found.ok_or(AgentError::NotFound)
 }
 
-/// Changes an agent: its words, its scopes, suspends or resumes it.
+/// Changes an agent's display name, scopes or metadata; suspends or resumes it.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -241,7 +239,7 @@ async fn change_agent_as(
     .await
 }
 
-/// Deletes an agent: its keys and its delegations end with it. Deleting it again changes nothing.
+/// Deletes an agent; its keys and delegations end with it. Deleting it again changes nothing.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -271,7 +269,8 @@ async fn delete_agent_as(flows: &Flows, actor: &Actor, id: AgentId) -> Result<Sp
     .await
 }
 
-/// Loads, lets `change` decide, saves when it says so; again from the start when another write came first.
+/// Loads the agent, lets `change` decide, and saves when `change` returns `true`. Starts over when another write came
+/// first.
 async fn save_agent(
     flows: &Flows,
     actor: &Actor,

@@ -1,4 +1,4 @@
-//! Who calls: keys and signatures, user tokens, agents.
+//! Who makes a call: keys and signatures, user tokens, agents.
 
 pub(crate) mod agent_checks;
 pub(crate) mod agent_keys;

@@ -1,7 +1,8 @@
-//! Who the app's user is, by a JWT of the app's identity provider (S7).
+//! Who the app's user is, by a JWT from the app's identity provider (S7).
 //!
 //! 1. The app has an identity provider.
-//! 2. It signed the token for this app's audience, and the token is valid now (T69): nobody remembers an earlier answer.
+//! 2. That provider signed the token for this app's audience, and the token is valid now (T69): no earlier result is
+//!    cached.
 
 use alter_core::{App, User, UserId};
 use alter_oauth::{BadUserToken, IdpUnreachable, UserClaims, UserTokenRefused, verify_user_token};
@@ -9,16 +10,15 @@ use secrecy::SecretString;
 
 use crate::{Caller, Flows, call::ours, fault::FlowFault};
 
-/// Why it is not known who the user is.
+/// Why a user token does not tell who the user is.
 #[derive(Debug, thiserror::Error)]
 pub enum UserTokenError {
-    /// The operator configured no identity provider.
     #[error("the app has no identity provider")]
     IdpNotConfigured,
-    /// The token is not believed: the caller's or the user's fault.
+    /// The token is not valid: the caller's or the user's fault.
     #[error("the user token is not valid: {0}")]
     Refused(BadUserToken),
-    /// The identity provider cannot be asked; the token may be good. The cause was logged.
+    /// The identity provider cannot be reached, so the token may be good. The cause was logged.
     #[error(transparent)]
     Unreachable(IdpUnreachable),
     /// Our own failure, or the nonce was seen before.
@@ -28,7 +28,7 @@ pub enum UserTokenError {
 
 ours! { UserTokenError; }
 
-/// Tells the app who its user is (wire 3.8).
+/// The call that tells the app who its user is (wire 3.8).
 ///
 /// # Errors
 /// [`UserTokenError`].
@@ -40,7 +40,7 @@ pub async fn verify_user_call(
     flows.reading(caller, verify_user(flows, &caller.app, token)).await
 }
 
-/// The user of a token, as stored; `None` when nothing was ever minted for them.
+/// Finds the token's user; returns `None` when no session was ever minted for that user.
 pub(crate) async fn known_user(
     flows: &Flows,
     app: &App,
@@ -50,7 +50,7 @@ pub(crate) async fn known_user(
     Ok(flows.store().find_user(app.id, &claims.issuer, &claims.subject).await?)
 }
 
-/// The user of a token, stored now if need be. Written only when they are new or are called something else.
+/// Returns the token's user, and stores the user if new or if the label has changed.
 pub(crate) async fn ensure_user(
     flows: &Flows,
     app: &App,
@@ -74,7 +74,7 @@ pub(crate) async fn ensure_user(
     Ok(flows.store().save_user(user).await?)
 }
 
-/// A step of every story that has a user: who that is.
+/// Verifies a user token: a step of every story that takes one.
 ///
 /// # Errors
 /// [`UserTokenError`].

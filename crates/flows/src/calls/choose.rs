@@ -1,32 +1,31 @@
-//! Which grant a call means (wire 3.3): by id, or by provider and user; of an agent, among what was delegated to it.
+//! Which grant a call means (wire 3.3): by id, or by provider and user. An agent chooses among the grants delegated to
+//! it.
 //!
-//! 1. Who the user is, when a token came.
-//! 2. The grant by id, or the only active one that fits; several are told apart by `account` and `label`.
+//! 1. Find the user, if the call has a user token.
+//! 2. Find the grant by id, or the only active one that fits; `account` and `label` tell several apart.
 //! 3. An agent needs a live delegation.
 //!
-//! Nothing here tells an unknown grant from another app's or another user's (T72).
+//! The caller cannot tell an unknown grant from another app's or another user's (T72).
 
 use alter_core::{AgentId, Delegation, Grant, GrantFilter, GrantId, GrantStatus, Principal, User, UserId};
 use secrecy::SecretString;
 
-use crate::callers::user_token::known_user;
-use crate::{Caller, Flows, UserTokenError, call::ours, fault::FlowFault};
+use crate::{Caller, Flows, UserTokenError, call::ours, callers::user_token::known_user, fault::FlowFault};
 
-/// Candidates that an ambiguous choice names at most.
+/// An ambiguous choice names at most this many candidates.
 const CANDIDATES: usize = 10;
 
 /// How a call names a grant.
 #[derive(Debug, Clone, Copy)]
 pub enum GrantChoice<'a> {
-    /// By id.
     Id(GrantId),
-    /// The only active one that fits.
+    /// The only active grant that fits.
     Provider {
         /// Provider id.
         provider: &'a str,
-        /// `account_identifier`, to the byte.
+        /// `account_identifier`, compared byte by byte.
         account: Option<&'a str>,
-        /// `label`, to the byte.
+        /// `label`, compared byte by byte.
         label: Option<&'a str>,
     },
 }
@@ -40,22 +39,21 @@ impl GrantChoice<'_> {
     }
 }
 
-/// Whom a call concerns, once its user token is verified.
+/// The user that a call names with a user token, once the token is verified.
 #[derive(Debug)]
-pub(crate) enum Whose {
-    /// No token came.
-    Unsaid,
-    /// This user.
-    User(User),
-    /// A user for whom nothing was ever minted.
-    Stranger,
+pub(crate) enum NamedUser {
+    /// The call has no user token.
+    None,
+    Known(User),
+    /// The token is valid, but no session was ever minted for its user.
+    Unknown,
 }
 
 /// The grant that a call means.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) grant: Grant,
-    /// Of an agent.
+    /// `None` when the caller is the app.
     pub(crate) delegation: Option<Delegation>,
 }
 
@@ -64,26 +62,23 @@ pub(crate) struct Chosen {
 pub struct Ambiguous {
     /// Provider id.
     pub provider: String,
-    /// The first of them, newest first.
+    /// The newest grants that fit, newest first.
     pub candidates: Vec<Candidate>,
-    /// There are more.
+    /// More grants fit than `candidates` holds.
     pub truncated: bool,
-    /// The call gave an `account`.
     pub account_was_provided: bool,
-    /// Whose they are, where they are users'.
+    /// The candidates' owners, each once; the app itself is left out.
     pub users: Vec<UserId>,
 }
 
 /// A grant that fits.
 #[derive(Debug)]
 pub struct Candidate {
-    /// Its id.
     pub grant_id: GrantId,
-    /// What the app calls it.
+    /// The label the app gave it.
     pub label: Option<String>,
     /// What the user knows the account by.
     pub account_identifier: String,
-    /// A name to show.
     pub account_display_name: Option<String>,
 }
 
@@ -93,33 +88,28 @@ pub enum ChoiceError {
     /// The app, or the user, has no such grant.
     #[error("there is no such grant")]
     NotFound {
-        /// As asked.
+        /// The provider the call named; `None` when it named a grant id.
         provider: Option<String>,
     },
-    /// Nothing that fits was delegated to the agent.
-    #[error("nothing that fits was delegated to the agent")]
+    #[error("no grant that fits was delegated to the agent")]
     NoDelegation {
-        /// The agent.
         agent: AgentId,
-        /// As asked.
+        /// The provider the call named; `None` when it named a grant id.
         provider: Option<String>,
     },
-    /// It was revoked.
     #[error("the grant was revoked")]
     Revoked(GrantId),
-    /// Several fit.
     #[error("several grants fit")]
     Ambiguous(Box<Ambiguous>),
-    /// The app demands the user's token for a user's grant (S12).
-    #[error("the app demands a user token for this grant")]
+    /// The app's settings require the user's token for a user's grant (S12).
+    #[error("the app requires a user token for this grant")]
     UserTokenRequired,
-    /// A user token came, and the grant is the app's own.
-    #[error("the grant is the app's own, and a user token came")]
+    /// The call has a user token, but the grant belongs to the app itself.
+    #[error("the call has a user token, but the grant is the app's own")]
     NotAUsers(GrantId),
-    /// About the token.
     #[error(transparent)]
     User(#[from] UserTokenError),
-    /// Ours.
+    /// Our own failure: storage or vault.
     #[error(transparent)]
     Fault(#[from] FlowFault),
 }
@@ -127,31 +117,31 @@ pub enum ChoiceError {
 ours! { ChoiceError: User; }
 
 /// Step 1.
-pub(crate) async fn whose(
+pub(crate) async fn named_user(
     flows: &Flows,
     caller: &Caller,
     token: Option<&SecretString>,
-) -> Result<Whose, UserTokenError> {
-    let Some(token) = token else { return Ok(Whose::Unsaid) };
-    Ok(known_user(flows, &caller.app, token).await?.map_or(Whose::Stranger, Whose::User))
+) -> Result<NamedUser, UserTokenError> {
+    let Some(token) = token else { return Ok(NamedUser::None) };
+    Ok(known_user(flows, &caller.app, token).await?.map_or(NamedUser::Unknown, NamedUser::Known))
 }
 
 /// Steps 2 and 3.
 pub(crate) async fn choose(
     flows: &Flows,
     caller: &Caller,
-    whose: &Whose,
+    named: &NamedUser,
     choice: &GrantChoice<'_>,
 ) -> Result<Chosen, ChoiceError> {
     let nothing = || match &caller.agent {
         Some(agent) => ChoiceError::NoDelegation { agent: agent.id, provider: choice.provider() },
         None => ChoiceError::NotFound { provider: choice.provider() },
     };
-    match (whose, choice) {
-        (Whose::Stranger, GrantChoice::Provider { .. }) => Err(nothing()),
-        (_, GrantChoice::Id(id)) => by_id(flows, caller, whose, *id).await?.ok_or_else(nothing),
+    match (named, choice) {
+        (NamedUser::Unknown, GrantChoice::Provider { .. }) => Err(nothing()),
+        (_, GrantChoice::Id(id)) => by_id(flows, caller, named, *id).await?.ok_or_else(nothing),
         (_, GrantChoice::Provider { provider, account, label }) => {
-            let filter = filter(caller, whose, provider, *account, *label);
+            let filter = filter(caller, named, provider, *account, *label);
             only_one(flows, caller, &filter).await?.ok_or_else(nothing)
         }
     }
@@ -160,7 +150,7 @@ pub(crate) async fn choose(
 async fn by_id(
     flows: &Flows,
     caller: &Caller,
-    whose: &Whose,
+    named: &NamedUser,
     id: GrantId,
 ) -> Result<Option<Chosen>, ChoiceError> {
     let app = caller.app.id;
@@ -172,12 +162,12 @@ async fn by_id(
         },
         None => None,
     };
-    match (whose, grant.principal) {
-        (Whose::User(user), Principal::User(owner)) if user.id != owner => return Ok(None),
-        (Whose::Stranger, Principal::User(_)) => return Ok(None),
-        (Whose::User(_) | Whose::Stranger, Principal::App) => return Err(ChoiceError::NotAUsers(id)),
-        // An agent acts by what its user delegated; the setting is about the app's own background work (S12).
-        (Whose::Unsaid, Principal::User(_))
+    match (named, grant.principal) {
+        (NamedUser::Known(user), Principal::User(owner)) if user.id != owner => return Ok(None),
+        (NamedUser::Unknown, Principal::User(_)) => return Ok(None),
+        (NamedUser::Known(_) | NamedUser::Unknown, Principal::App) => return Err(ChoiceError::NotAUsers(id)),
+        // An agent acts on its user's delegation. The setting concerns the app's own background work (S12).
+        (NamedUser::None, Principal::User(_))
             if caller.agent.is_none() && caller.app.settings.require_user_token =>
         {
             return Err(ChoiceError::UserTokenRequired);
@@ -190,16 +180,16 @@ async fn by_id(
     }
 }
 
-/// An app that names no user means its own grants; an agent means whatever was delegated to it.
+/// Without a user, an app means its own grants, and an agent means any grant delegated to it.
 fn filter(
     caller: &Caller,
-    whose: &Whose,
+    named: &NamedUser,
     provider: &str,
     account: Option<&str>,
     label: Option<&str>,
 ) -> GrantFilter {
-    let principal = match (whose, &caller.agent) {
-        (Whose::User(user), _) => Some(Principal::User(user.id)),
+    let principal = match (named, &caller.agent) {
+        (NamedUser::Known(user), _) => Some(Principal::User(user.id)),
         (_, None) => Some(Principal::App),
         (_, Some(_)) => None,
     };

@@ -1,4 +1,4 @@
-//! What a call does with a grant: which one it means, releasing its token, reporting.
+//! What a call does with a grant: choosing the one it means, releasing its token, reporting its use.
 
 pub(crate) mod choose;
 pub(crate) mod release;

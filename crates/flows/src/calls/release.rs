@@ -1,11 +1,11 @@
 //! Releasing an access token (wire 3.3).
 //!
-//! 1. The grant that the call means ([`crate::calls::choose`]).
-//! 2. An agent: what was delegated to it covers every scope that the token carries (T13).
-//! 3. The URL it is wanted for is one of the provider's API hosts.
+//! 1. Find the grant that the call means ([`crate::calls::choose`]).
+//! 2. For an agent: its delegation covers every scope that the token carries (T13).
+//! 3. The request's URL is on one of the provider's API hosts.
 //! 4. The token has not expired.
-//! 5. Open it.
-//! 6. Nonce, generation, delegation and audit entry in one durable commit; only then does it leave (T97, T98).
+//! 5. Open the token.
+//! 6. Commit nonce, generation, delegation and audit entry together, durably; only then does the token leave (T97, T98).
 
 use std::borrow::Cow;
 
@@ -15,43 +15,39 @@ use alter_core::{
 };
 use secrecy::SecretString;
 
-use crate::calls::choose::{choose, whose};
 use crate::{
     Caller, ChoiceError, Flows, GrantChoice, UserTokenError,
     call::{Refusal, Spent, ours},
-    calls::choose::{Chosen, Whose},
+    calls::choose::{Chosen, NamedUser, choose, named_user},
     fault::FlowFault,
     metrics,
     rounds::Rounds,
 };
 
-/// How often a release is tried; more is a storm.
+/// How many times a release is tried.
 const ROUNDS: usize = 3;
 
 /// What the backend asks for.
 pub struct ReleaseRequest<'a> {
-    /// Which grant.
     pub choice: GrantChoice<'a>,
-    /// The user, as the app knows them.
+    /// A JWT from the app's identity provider.
     pub user_token: Option<&'a SecretString>,
-    /// The request it is wanted for.
+    /// HTTP method of the request that will carry the token.
     pub method: &'a str,
-    /// Its URL.
+    /// URL of the request that will carry the token.
     pub url: &'a str,
-    /// Why, in the app's words; kept in the audit.
+    /// The reason in the app's words; kept in the audit.
     pub reason: Option<&'a str>,
-    /// `X-Alter-Caller`: what the app says is calling; kept in the audit, decides nothing.
+    /// `X-Alter-Caller`: who the app says is calling. Kept in the audit; an agent may name only itself.
     pub acting_for: Option<&'a str>,
 }
 
 /// A token on its way out.
 #[derive(Debug)]
 pub struct Released {
-    /// The token.
     pub access_token: SecretString,
-    /// Its grant.
     pub grant: Grant,
-    /// Seconds it still lives; `None` = the provider did not say.
+    /// Seconds until the token expires; `None` = the provider did not say.
     pub expires_in: Option<i64>,
     /// The header in which the provider's API wants it.
     pub api_auth: ApiAuth,
@@ -60,43 +56,41 @@ pub struct Released {
 /// Why nothing is released.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
-    /// No grant, or not one.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
-    /// The agent was suspended meanwhile.
+    /// The agent was suspended during the call.
     #[error("the agent is suspended")]
     AgentInactive,
-    /// The agent was deleted meanwhile.
+    /// The agent was deleted during the call.
     #[error("the agent was deleted")]
     AgentRevoked,
-    /// `X-Alter-Caller` names another agent than the key's.
+    /// `X-Alter-Caller` names an agent that is not the key's owner.
     #[error("X-Alter-Caller names another agent")]
     CallerMismatch,
-    /// The token carries scopes that the agent may not use.
     #[error("the token carries scopes that the agent may not use")]
     AgentScope {
         /// Provider id.
         provider: String,
-        /// What is too much.
+        /// The scopes that the agent may not use.
         scopes: Vec<String>,
     },
     /// The operator removed the provider.
-    #[error("the grant's provider is not configured any more")]
+    #[error("the grant's provider is no longer configured")]
     ProviderGone,
     /// The URL is not one of the provider's API hosts.
     #[error("{host} is not an API host of {provider}")]
     BlockedDestination {
-        /// What was asked for.
+        /// The host in the call's URL.
         host: String,
         /// Provider id.
         provider: String,
-        /// What is allowed.
+        /// The provider's API hosts.
         allowed: Vec<String>,
     },
     /// The token has expired and refresh is not built.
     #[error("the access token has expired")]
     RefreshNotBuilt,
-    /// Ours, or the nonce was seen before. Nothing left.
+    /// Our own failure, or the nonce was seen before. No token was released.
     #[error(transparent)]
     Fault(#[from] FlowFault),
 }
@@ -130,29 +124,29 @@ async fn try_release(
     request: &ReleaseRequest<'_>,
 ) -> Result<Spent<Released>, ReleaseError> {
     names_itself(caller, request.acting_for)?;
-    let whose = whose(flows, caller, request.user_token).await?;
+    let named = named_user(flows, caller, request.user_token).await?;
     let mut caller = Cow::Borrowed(caller);
-    // A grant or an agent that moved between reading and releasing (the user reconnected, the app took scopes away)
-    // is read again.
+    // If the grant or the agent changed between reading and releasing (the user reconnected, the app removed scopes),
+    // both are read again.
     let mut rounds = Rounds::of(ROUNDS);
     loop {
         rounds.begin()?;
-        if let Some(released) = release_once(flows, &caller, nonce, &whose, request).await? {
+        if let Some(released) = release_once(flows, &caller, nonce, &named, request).await? {
             return Ok(Spent::InCommit(released));
         }
         read_agent_again(flows, &mut caller).await?;
     }
 }
 
-/// `None` when the grant has moved meanwhile.
+/// Returns `None` when the grant or the agent changed in the meantime.
 async fn release_once(
     flows: &Flows,
     caller: &Caller,
     nonce: Option<CallNonce>,
-    whose: &Whose,
+    named: &NamedUser,
     request: &ReleaseRequest<'_>,
 ) -> Result<Option<Released>, ReleaseError> {
-    let chosen = choose(flows, caller, whose, &request.choice).await?;
+    let chosen = choose(flows, caller, named, &request.choice).await?;
     may_carry(caller, &chosen)?;
     let grant = chosen.grant;
     let config = flows.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
@@ -200,7 +194,7 @@ async fn open_access_token(flows: &Flows, caller: &Caller, grant: &Grant) -> Res
     flows.sealer().open_text(&key, &place, &grant.credential.access_token).await
 }
 
-/// An agent that says it is another one is mistaken or lies; what an app says of itself is its own affair.
+/// An agent that names another agent is mistaken or lies. An app may name anyone.
 fn names_itself(caller: &Caller, acting_for: Option<&str>) -> Result<(), ReleaseError> {
     let (Some(agent), Some(name)) = (&caller.agent, acting_for) else { return Ok(()) };
     match AgentId::parse(&name.to_lowercase()) {
@@ -209,25 +203,26 @@ fn names_itself(caller: &Caller, acting_for: Option<&str>) -> Result<(), Release
     }
 }
 
-/// A token cannot be narrowed once it is handed over: it leaves only when the agent may use all that it carries (T13).
+/// A released token cannot be narrowed, so it leaves only when the agent may use every scope that it carries (T13).
 fn may_carry(caller: &Caller, chosen: &Chosen) -> Result<(), ReleaseError> {
     let Some(agent) = &caller.agent else { return Ok(()) };
     let grant = &chosen.grant;
     let Some(delegation) = &chosen.delegation else {
-        // It was revoked while the grant was read.
+        // The delegation was revoked while the grant was read.
         return Err(
             ChoiceError::NoDelegation { agent: agent.id, provider: Some(grant.provider.clone()) }.into()
         );
     };
     let allowed = agent.may_use(&grant.provider, &delegation.scopes);
     let too_much: Vec<_> = grant.scopes.iter().filter(|scope| !allowed.contains(scope)).cloned().collect();
-    match too_much.is_empty() {
-        true => Ok(()),
-        false => Err(ReleaseError::AgentScope { provider: grant.provider.clone(), scopes: too_much }),
+    if too_much.is_empty() {
+        Ok(())
+    } else {
+        Err(ReleaseError::AgentScope { provider: grant.provider.clone(), scopes: too_much })
     }
 }
 
-/// The URL, if the provider's credential may go there.
+/// Parses the URL, if the provider's credential may go there.
 fn destination(config: &ProviderConfig, text: &str) -> Result<url::Url, ReleaseError> {
     config.recipe.api_url(text).ok_or_else(|| {
         let host = url::Url::parse(text).ok().and_then(|u| u.host_str().map(str::to_owned));
@@ -239,7 +234,7 @@ fn destination(config: &ProviderConfig, text: &str) -> Result<url::Url, ReleaseE
     })
 }
 
-/// The audit keeps where a token went, not what was asked there: a path or a query may carry personal data.
+/// The audit keeps only the host that a token went to: a path or a query may contain personal data.
 fn entry(
     caller: &Caller,
     grant: &Grant,
@@ -260,7 +255,7 @@ fn entry(
     }
 }
 
-/// For the metrics.
+/// The metrics label.
 fn label<T>(released: &Result<T, ReleaseError>) -> &'static str {
     let error = match released {
         Ok(_) => return "released",

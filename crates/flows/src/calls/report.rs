@@ -1,5 +1,5 @@
-//! What a client says that it did with a released token (wire 3.7). Our own record is the release; this one can be
-//! forged or left out by whoever holds the key, so it decides nothing.
+//! What a client reports about its use of a released token (wire 3.7). The record that counts is the release: anyone
+//! who holds the key can forge or omit a report, so a report decides nothing.
 
 use alter_core::{AuditEntry, AuditKind, GrantId};
 
@@ -8,22 +8,20 @@ use crate::{Caller, ChoiceError, Flows};
 /// A reported call.
 #[derive(Debug)]
 pub struct CallReport<'a> {
-    /// Whose token it was.
     pub grant: GrantId,
     /// HTTP method.
     pub method: &'a str,
-    /// Where it went.
+    /// The host that was called.
     pub host: &'a str,
-    /// The provider's status; 0 = it did not answer.
+    /// The provider's HTTP status; 0 = it did not answer.
     pub status: u16,
-    /// Milliseconds.
     pub latency_ms: u32,
 }
 
-/// Writes a report into the audit of the grant's app; of an agent, when the grant is delegated to it.
+/// Writes a report into the audit of the grant's app. An agent may report only on a grant delegated to it.
 ///
 /// # Errors
-/// [`ChoiceError::NotFound`], [`ChoiceError::NoDelegation`], or ours.
+/// [`ChoiceError::NotFound`], [`ChoiceError::NoDelegation`], or our own failure.
 pub async fn report_call(flows: &Flows, caller: &Caller, report: &CallReport<'_>) -> Result<(), ChoiceError> {
     flows.reading(caller, store_report(flows, caller, report)).await
 }

@@ -1,9 +1,9 @@
 //! The provider sends the browser back (protocol 4).
 //!
-//! Order: parse, find by the hash of `state`, path id equals the stored one, cookie, `iss`, consume by
-//! conditional update; then the exchange in a task of its own. The browser waits at most ten seconds for it.
-//! A duplicate callback gets the same answer and has no effect. A `code` without the cookie burns the
-//! attempt; an `error` without the cookie is ignored.
+//! Order: parse; find the attempt by the hash of `state`; check the cookie, the id in the path and `iss`; consume the
+//! attempt by a conditional update; then run the exchange in its own task. The browser waits at most ten seconds for it.
+//! A repeated callback gets the same response and has no effect. A `code` without the cookie ends the attempt; an
+//! `error` without the cookie is ignored.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
 use secrecy::SecretString;
 use tracing::Instrument;
 
-use crate::connect::{
+use super::{
     end::{Ending, end_failed},
     exchange::exchange,
 };
 use crate::{Flows, context::hash_secret, fault::FlowFault};
 
-/// How long the browser's request waits for the exchange before the waiting page takes over.
+/// How long the browser's request waits for the exchange; after that the browser gets the waiting page.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// What arrived on `/oauth/callback/{config_id}`.
+/// A request to `/oauth/callback/{config_id}`.
 pub struct CallbackRequest<'a> {
     /// The last path segment, as received.
     pub config_id: &'a str,
-    /// The raw query.
+    /// The raw query string.
     pub query: &'a str,
     /// For the log and the audit.
     pub request_id: &'a str,
@@ -36,16 +36,16 @@ pub struct CallbackRequest<'a> {
 pub enum CallbackEnd {
     /// 303 to the session's page.
     ToSession(SessionId),
-    /// 400: not a callback of ours.
+    /// 400: no attempt of ours matches.
     NotOurs,
     /// 400: another browser started this.
     OtherBrowser,
 }
 
-/// Takes a callback. `cookie` gives the browser key for a session, if the browser sent one.
+/// Handles a callback. `cookie` returns the browser key for a session, if the browser sent one.
 ///
 /// # Errors
-/// Ours alone; everything that the browser or the provider did is a [`CallbackEnd`].
+/// Only our own failures; whatever the browser or the provider did wrong is a [`CallbackEnd`].
 pub async fn callback(
     flows: &Flows,
     request: &CallbackRequest<'_>,
@@ -89,16 +89,16 @@ pub async fn callback(
     Ok(CallbackEnd::ToSession(session.sid))
 }
 
-/// Ends the attempt unless it has ended already, or the exchange has it.
+/// Ends the attempt, unless it has ended already or an exchange has consumed it.
 async fn refuse(flows: &Flows, attempt: &Attempt, end: Ending, request_id: &str) -> Result<(), FlowFault> {
     if attempt.status != AttemptStatus::Started {
         return Ok(());
     }
     let (own, attempt, request_id) = (flows.clone(), attempt.clone(), request_id.to_owned());
-    // A task of its own, as for the exchange: a request that is dropped half-way must not leave `consumed` behind.
+    // In its own task, like the exchange: a request that is dropped half-way must not leave the attempt `consumed`.
     let work = async move {
-        // What was read may be old by now: whoever consumes it has it, and an exchange under way is not torn down.
-        // One that has expired cannot be consumed by anybody.
+        // The attempt we read may be stale. Consuming it first makes it ours, so a running exchange is not ended here.
+        // An expired attempt cannot be consumed by anyone, so it may be ended without that.
         let now = own.now();
         let taken = own.store().consume_attempt(attempt.id, now).await?;
         if taken.is_first() || now >= attempt.expires_at {
@@ -107,7 +107,7 @@ async fn refuse(flows: &Flows, attempt: &Attempt, end: Ending, request_id: &str)
         Ok::<_, FlowFault>(())
     };
     let task = flows.inner.tasks.spawn(work.in_current_span());
-    // A panic was reported by the runtime; the reaper ends the attempt.
+    // The runtime has reported the panic; the reaper ends the attempt.
     task.await.unwrap_or(Ok(()))
 }
 
@@ -118,8 +118,8 @@ async fn exchange_and_wait(
     request_id: &str,
 ) -> Result<(), FlowFault> {
     let (own, attempt, request_id) = (flows.clone(), attempt.clone(), request_id.to_owned());
-    // A task of its own, from the consumption on: the browser may hang up at any moment, and then this request is
-    // dropped, but the code must not be lost with it (fault 26).
+    // In its own task from the consumption on: the browser may hang up at any moment, which drops this request, and the
+    // code must not be lost with it (F26).
     let work = async move {
         let first = own.store().consume_attempt(attempt.id, own.now()).await?;
         if first.is_first() {
@@ -131,7 +131,7 @@ async fn exchange_and_wait(
     let task = flows.inner.tasks.spawn(work.in_current_span());
     match tokio::time::timeout(WAIT, task).await {
         Ok(Ok(consumed)) => consumed,
-        // Still running: the waiting page takes over. A panic was reported by the runtime.
+        // Still running: the browser gets the waiting page. Or it panicked, and the runtime has reported that.
         Err(_) | Ok(Err(_)) => Ok(()),
     }
 }

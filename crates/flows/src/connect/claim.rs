@@ -1,9 +1,9 @@
-//! Getting in (protocol 2): a browser presents the token and a proof of the app page that started it.
+//! Claiming a session (protocol 2): a browser presents the session token and a proof of the app page that opened it.
 //!
 //! 1. Find the session.
-//! 2. The browser that has it already is simply let through.
-//! 3. Judge the proof: which level does it reach?
-//! 4. Claim by compare-and-set; the first browser wins. A refused claim changes nothing.
+//! 2. Let the browser through if it has claimed the session already.
+//! 3. Judge which level the proof reaches.
+//! 4. Claim by compare-and-set: the first browser wins. A refused claim changes nothing.
 
 use alter_core::{
     App, AuditEntry, AuditKind, Claim, ClaimRefused, Hash, Level, Origin, Session, SessionId, StoreError,
@@ -16,38 +16,38 @@ use crate::{Flows, context::hash_secret, metrics};
 /// What the connect page may know before the claim.
 #[derive(Debug)]
 pub struct Peek {
-    /// Whom the page may talk to.
+    /// The only origin that the page may exchange messages with.
     pub allowed_origin: Origin,
-    /// Shown while it waits.
+    /// Shown while the page waits.
     pub app_name: String,
 }
 
-/// What a browser brings to show where it comes from.
+/// What a browser presents to prove which page opened it.
 pub enum Proof<'a> {
-    /// Door A: a form POST, with the browser's own `Origin` header.
+    /// Door A: a form POST, with the `Origin` header that the browser sets.
     FormOrigin {
-        /// The header; `None` when it is absent, or came twice.
+        /// The header; `None` when it is absent or came twice.
         origin: Option<&'a str>,
         /// The SDK's flow id.
         cb: &'a str,
     },
-    /// Door B: the opener answered with `v`, and `cb` = base64url(SHA-256 of the 32 bytes that `v` encodes).
+    /// Door B: the opener sent `v`, and `cb` = base64url(SHA-256 of the 32 bytes that `v` encodes).
     Opener {
         /// The SDK's flow id.
         cb: &'a str,
-        /// What the opener disclosed.
+        /// The secret behind `cb`, base64url.
         v: &'a str,
     },
     /// Door C: the marks of client 0.8.0.
     Marks(Marks),
-    /// Door D: none. Links are not built yet.
+    /// Door D: no proof. Links are not built yet.
     None,
 }
 
-/// What the connect page saw of how it was opened (threats 6.3).
+/// What the connect page saw about how it was opened (threats 6.3).
 #[derive(Debug, Clone, Default)]
 pub struct Marks {
-    /// `window.opener` is there.
+    /// `window.opener` exists.
     pub opener: bool,
     /// `window.name`.
     pub name: String,
@@ -57,43 +57,42 @@ pub struct Marks {
     pub site: String,
 }
 
-/// A browser is in.
+/// The browser may use the session.
 #[derive(Debug)]
 pub struct Claimed {
-    /// Which session.
     pub sid: SessionId,
     /// The browser key for the cookie; `None` when this browser has it already.
     pub browser_key: Option<SecretString>,
-    /// The one-time marker for the redirect.
+    /// The one-time marker for the redirect, by which a browser that keeps no cookies is recognised; `None` when this
+    /// browser has its cookie already.
     pub marker: Option<SecretString>,
-    /// Seconds the cookie should live.
+    /// The cookie's lifetime, seconds.
     pub max_age: i64,
 }
 
-/// Why a browser is not let in.
+/// Why a browser may not use the session.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    /// Malformed or unknown.
+    /// The token is malformed or unknown.
     #[error("the session token is not valid")]
     InvalidToken,
-    /// Expired, used, or another browser's.
+    /// The session is expired, used or cancelled, or another browser has it.
     #[error("the session cannot be opened: {0:?}")]
     Refused(ClaimRefused),
-    /// The proof is missing or below the session's level.
+    /// There is no proof, or it is below the session's level.
     #[error("the page was not opened by the app")]
     Binding {
-        /// The app that it must be opened from.
+        /// The app that must open the page.
         app_name: String,
     },
-    /// Storage.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What the connect page may know of a token. Changes nothing.
+/// Returns what the connect page may know about a session token. Changes nothing.
 ///
 /// # Errors
-/// [`ClaimError::InvalidToken`], uniformly; [`ClaimError::Refused`] when the session is over.
+/// [`ClaimError::InvalidToken`] for malformed and unknown tokens alike; [`ClaimError::Refused`] when the session is over.
 pub async fn peek(flows: &Flows, session_token: &str) -> Result<Peek, ClaimError> {
     let session = flows.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
     if session.claim().is_none() {
@@ -103,7 +102,7 @@ pub async fn peek(flows: &Flows, session_token: &str) -> Result<Peek, ClaimError
     Ok(Peek { allowed_origin: session.data.allowed_origin, app_name: app.settings.name })
 }
 
-/// `minted -> claimed`. `cookie` gives the browser key of the cookie for a session, if the browser sent one.
+/// Claims a session: `minted -> claimed`. `cookie` returns the browser key for a session, if the browser sent one.
 ///
 /// # Errors
 /// [`ClaimError`]; the session is unchanged.
@@ -143,7 +142,7 @@ pub async fn claim(
     });
     let (session, ()) = claimed.await?.ok_or(ClaimError::InvalidToken)?;
     metrics::claimed(level);
-    // The claim stands: without its cookie the browser would be locked out of its own session.
+    // An audit failure does not undo the claim: without its cookie the browser would be locked out of its own session.
     if let Err(error) = flows.store().append_audit(claimed_entry(&session, level, flows.now())).await {
         metrics::audit_failed();
         tracing::error!(%sid, %error, "the claim could not be written to the audit");
@@ -161,7 +160,7 @@ fn still_open(flows: &Flows, session: &Session) -> Result<(), ClaimError> {
     }
 }
 
-/// Of a session that someone has, or that is over, as seen by a browser that does not have it.
+/// Why a browser that does not have the session is refused: the session is over, or another browser has it.
 fn why_taken(flows: &Flows, session: &Session) -> ClaimRefused {
     match session.end() {
         Some(end) if end.kind == alter_core::EndKind::Expired => ClaimRefused::Expired,
@@ -172,7 +171,7 @@ fn why_taken(flows: &Flows, session: &Session) -> ClaimRefused {
     }
 }
 
-/// The level that a proof reaches and the flow id it carries; `None` when it proves nothing.
+/// Returns the level that a proof reaches and the flow id it carries; `None` when it proves nothing.
 fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Option<(Level, Option<String>)> {
     match proof {
         Proof::FormOrigin { origin, cb } => {
@@ -197,7 +196,7 @@ fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Option<(Level, Opti
     }
 }
 
-/// base64url of 32 bytes.
+/// A flow id is base64url of 32 bytes.
 fn is_flow_id(cb: &str) -> bool {
     secret::from_base64url(cb).is_some_and(|bytes| bytes.len() == size_of::<Hash>())
 }
@@ -212,14 +211,14 @@ fn claimed_entry(session: &Session, level: Level, at: alter_core::Micros) -> Aud
     }
 }
 
-/// Live sessions that one browser may keep cookies for (T48).
+/// How many live sessions one browser may keep cookies for (T48).
 const SESSIONS_PER_BROWSER: usize = 10;
 
-/// Of the sessions that a browser holds cookies for, those whose cookies should go to make room for one more:
-/// first what is over or unknown, then the oldest.
+/// Returns the sessions whose cookies the browser should drop to make room for one more: all that are over or unknown,
+/// then the oldest.
 ///
 /// # Errors
-/// Storage.
+/// Storage failed.
 pub async fn surplus_sessions(flows: &Flows, held: Vec<SessionId>) -> Result<Vec<SessionId>, StoreError> {
     if held.len() < SESSIONS_PER_BROWSER {
         return Ok(Vec::new());
@@ -238,7 +237,7 @@ pub async fn surplus_sessions(flows: &Flows, held: Vec<SessionId>) -> Result<Vec
     Ok(surplus)
 }
 
-/// The browser key of a cookie, hashed for comparison. Empty or oversized values are no key.
+/// Hashes a cookie's browser key for comparison. A value that is not 43 characters long is not a key: `None`.
 pub fn browser_hash(key: &SecretString) -> Option<Hash> {
     (key.expose_secret().len() == 43).then(|| hash_secret(key))
 }

@@ -1,12 +1,11 @@
-//! Approving, on the consent page:
+//! Approving a provider on the consent page.
 //!
-//! 1. the session may start something
-//! 2. the app page has been heard of (or the SDK could never learn the result)
-//! 3. state, nonce and PKCE verifier are made
-//! 4. attempt and session are stored in one commit
-//! 5. the browser gets the authorization URL.
+//! 1. The session may start an attempt.
+//! 2. The app page has contacted this server (otherwise the SDK could never learn the result).
+//! 3. Make state, nonce and PKCE verifier.
+//! 4. Store attempt and session in one commit.
+//! 5. Return the authorization URL for the browser.
 
-use super::steps::StepError;
 use alter_core::{
     App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Hash, Micros, ProviderConfig, Saved, Session,
     SessionId, StoreError, Underway, secret,
@@ -15,9 +14,10 @@ use alter_core::{
 use alter_oauth::{AuthorizationRequest, Pkce};
 use secrecy::ExposeSecret;
 
+use super::steps::StepError;
 use crate::{Flows, fault::FlowFault, rounds::Rounds};
 
-/// How often an approval is tried.
+/// How many times an approval is tried.
 const ROUNDS: usize = 8;
 
 impl From<StoreError> for StepError {
@@ -29,17 +29,16 @@ impl From<StoreError> for StepError {
 /// Why an approval does not lead to the provider.
 #[derive(Debug, thiserror::Error)]
 pub enum ApproveError {
-    /// As for any step.
     #[error(transparent)]
     Step(#[from] StepError),
-    /// The app page has not been heard of yet: ask again in half a second.
+    /// The app page has not contacted this server yet: try again in half a second.
     #[error("the app page has not asked for the status yet")]
     WaitingForApp,
-    /// It was not heard of in time: its CSP `connect-src` most likely.
+    /// The app page did not contact this server in time; most likely its CSP `connect-src` forbids it.
     #[error("the app page cannot reach this server")]
     AppUnreachable,
-    /// The operator removed the provider meanwhile.
-    #[error("the provider is not configured any more")]
+    /// The operator removed the provider in the meantime.
+    #[error("the provider is no longer configured")]
     ProviderGone,
 }
 
@@ -55,7 +54,7 @@ impl From<FlowFault> for ApproveError {
     }
 }
 
-/// Approve: answers the authorization URL to send the browser to.
+/// Approves a provider, and returns the authorization URL to send the browser to.
 ///
 /// # Errors
 /// [`ApproveError`].
@@ -75,7 +74,7 @@ pub async fn approve(
     }
 }
 
-/// `None` when another write came first.
+/// Returns `None` when another write came first.
 async fn try_approve(
     flows: &Flows,
     mut session: Session,
@@ -160,12 +159,14 @@ fn new_attempt(
     Ok((attempt, location))
 }
 
-/// `/oauth/callback/{config_id}`: one path per configuration (T09), the same bytes in both requests (T30).
+/// `/oauth/callback/{config_id}`: one path per configuration (T09), and the same bytes in the authorization request and
+/// the token request (T30).
 pub fn callback_url(flows: &Flows, config: &ProviderConfig) -> String {
     format!("{}/oauth/callback/{}", flows.public_url(), config.config_id)
 }
 
-/// Whether the app page's SDK has been heard of (protocol 3). The published client never asks.
+/// Whether the app page's SDK has asked for the status (protocol 3). The published client never asks, so for it (a
+/// claim without `cb`) the app page counts as heard.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AppReach {
     Heard,

@@ -1,21 +1,17 @@
-//! How an attempt ends without a grant: in storage, in the audit, in the metrics.
+//! Ending an attempt without a grant: in storage, in the audit, in the metrics.
 
 use alter_core::{Attempt, AttemptStatus, AuditEntry, AuditKind, Cause, Ended, Failure, StoreError};
 
-use crate::{
-    Flows,
-    metrics::{self},
-};
+use crate::{Flows, metrics};
 
 /// How an attempt ends without a grant.
 pub(crate) struct Ending {
-    /// Denied, failed or interrupted.
+    /// `Denied`, `Failed` or `Interrupted`.
     pub(crate) status: AttemptStatus,
     pub(crate) cause: Cause,
     pub(crate) audit: AuditKind,
 }
 
-/// Writes the end of an attempt that made no grant.
 pub(crate) async fn end_failed(
     flows: &Flows,
     attempt: &Attempt,
@@ -39,7 +35,7 @@ pub(crate) async fn end_failed(
     Ok(ended)
 }
 
-/// The provider's id. When the operator has removed its configuration, the session still knows it.
+/// Finds the provider's id. If the operator has removed its configuration, the session still has the id.
 async fn provider_of(flows: &Flows, attempt: &Attempt) -> Result<Option<String>, StoreError> {
     if let Some(config) = flows.store().get_provider(&attempt.config_id).await? {
         return Ok(Some(config.recipe.id));

@@ -1,25 +1,24 @@
-//! From a code to a grant. Runs in a task of its own; also the end of a replay after a crash (`reap`).
+//! From a code to a grant. Runs in its own task. A replay after a crash (`reap`) runs steps 4 to 6.
 //!
-//! 1. Journal `sent`, durable.
-//! 2. The token request.
-//! 3. The raw answer, sealed, durable.
-//! 4. Parse; verify the id_token; ask userinfo where the recipe needs it; read the identity.
-//! 5. Seal the tokens for the grant's row.
-//! 6. Grant, session, audit and attempt in one commit.
-
-use super::{
-    end::{Ending, end_failed},
-    grant::{Source, completion},
-    identity::read_identity,
-    stop::{Stop, label, refused, token_stop},
-};
+//! 1. Store the status `sent`, durably.
+//! 2. Send the token request.
+//! 3. Journal the raw answer: sealed, durably ([`super::journal`]).
+//! 4. Parse the answer and read the account's identity ([`super::identity`]).
+//! 5. Seal the tokens for the grant's row ([`super::grant`]).
+//! 6. Store grant, session, audit and attempt in one commit.
 
 use alter_core::{Attempt, AttemptSecret, AttemptStatus, AuditKind, Cause, Ended, Micros, ProviderConfig};
 use alter_oauth::{Client, RawAnswer};
 use alter_vault::DataKey;
 use secrecy::SecretString;
 
-use crate::connect::journal::{journal, open_journal};
+use super::{
+    end::{Ending, end_failed},
+    grant::{Source, completion},
+    identity::read_identity,
+    journal::{journal, open_journal},
+    stop::{Stop, label, refused, token_stop},
+};
 use crate::{
     Flows,
     fault::FlowFault,
@@ -27,10 +26,10 @@ use crate::{
     rounds::Rounds,
 };
 
-/// How often what is read and sealed again is tried.
+/// How many times a step is tried that another write can overtake (a key rotation, the same account connected twice).
 const ROUNDS: usize = 4;
 
-/// The whole exchange. Never fails outwards: every end is written to the attempt and logged once.
+/// The whole exchange. It returns no error: every end is written to the attempt and logged once.
 pub(crate) async fn exchange(flows: &Flows, attempt: Attempt, code: SecretString, request_id: &str) {
     let exchanging = Exchanging::begin();
     let journalled = request_token(flows, &attempt, &code).await;
@@ -45,11 +44,11 @@ pub(crate) async fn exchange(flows: &Flows, attempt: Attempt, code: SecretString
     exchanging.done(label);
 }
 
-/// Ends an attempt whose answer is in the journal (after a crash, or after a fault of ours).
+/// Finishes an attempt whose answer is in the journal, after a crash or a failure of our own.
 pub(crate) async fn replay(flows: &Flows, attempt: Attempt) {
     let exchanging = Exchanging::begin();
     let outcome = match open_journal(flows, &attempt).await {
-        // `status_at` of a stored `sent` is when the request left: an old answer is judged by the time it came.
+        // In `sent`, `status_at` is when we sent the request. Count `expires_in` from there, not from the replay.
         Ok(answer) => finish_exchange(flows, &attempt, &answer, attempt.status_at, "replay").await,
         Err(fault) => Err(fault.into()),
     };
@@ -80,7 +79,7 @@ async fn settle(
             if journalled {
                 return;
             }
-            // Not `failed`: a write that was reported lost may have been done, and then the answer is in the journal.
+            // Not `Failed`: a write that was reported lost may have been done, and then the answer is in the journal.
             (AttemptStatus::Interrupted, Cause::ServerFault)
         }
     };
@@ -90,7 +89,7 @@ async fn settle(
     }
 }
 
-/// Steps 1 to 3: the answer, and when it came.
+/// Steps 1 to 3. Returns the answer and when it came.
 async fn request_token(
     flows: &Flows,
     attempt: &Attempt,
@@ -112,9 +111,9 @@ async fn request_token(
     )
     .await
     .map_err(|error| refused(Cause::TokenEndpointUnreachable, error))?;
-    // Now: the journal may have to wait, and what the answer says of its own end counts from its coming.
+    // Read the clock now: the journal may have to wait, and `expires_in` counts from when the answer came.
     let received_at = flows.now();
-    // From here to the end of `journal` is the window in which a crash loses what the provider has given away.
+    // From here to the end of `journal`, a crash loses the tokens that the provider has just given us.
     let window = alter_failpoint::Stopwatch::start();
     alter_failpoint::pass("answered");
     let journalled = journal(flows, attempt, key, &answer).await?;
@@ -123,7 +122,7 @@ async fn request_token(
     if journalled.is_done() { Ok((answer, received_at)) } else { Err(Stop::Moved) }
 }
 
-/// What the request needs. What is put under another key between being read and being opened is read again.
+/// Opens what the request needs. A value that was put under a new key between reading and opening is read again.
 async fn opened(flows: &Flows, attempt: &Attempt) -> Result<Opened, Stop> {
     let mut sealed = attempt.verifier.clone();
     let mut rounds = Rounds::of(ROUNDS);
@@ -152,7 +151,7 @@ async fn try_opened(
     Ok(Opened { config, key, verifier, secret })
 }
 
-/// Steps 4 to 6. May run again on the same answer: the last commit succeeds once.
+/// Steps 4 to 6. May run again on the same answer: the commit succeeds only once.
 async fn finish_exchange(
     flows: &Flows,
     attempt: &Attempt,
@@ -166,7 +165,7 @@ async fn finish_exchange(
     let session = flows.store().get_session(&attempt.sid).await?.ok_or(Stop::Moved)?;
     let source =
         Source { session: &session, config: &config, tokens: &tokens, identity: &identity, received_at };
-    // The same account was connected in another window at this moment, or the app's data key was replaced: read and
+    // Another window may connect the same account at this moment, or the app's data key may be replaced: then read and
     // seal again.
     let mut rounds = Rounds::of(ROUNDS);
     loop {

@@ -1,7 +1,5 @@
-//! The grant that an exchange makes (steps 5 and 6 of [`super::exchange`]): its tokens sealed, its scopes told apart, the
-//! delegation of its agent, all in one command.
-
-use super::stop::{Stop, refused};
+//! The grant that an exchange makes (steps 5 and 6 of [`super::exchange`]): seals its tokens, compares its scopes with
+//! what was asked, delegates it to the session's agent, and puts all of that in one command.
 
 use alter_core::{
     AgentStatus, Attempt, AuditEntry, AuditKind, Cause, CompleteConnect, Connection, CredentialPlace,
@@ -11,6 +9,7 @@ use alter_oauth::{Identity, TokenSet};
 use alter_vault::DataKey;
 use secrecy::SecretString;
 
+use super::stop::{Stop, refused};
 use crate::{Flows, fault::FlowFault};
 
 pub(super) async fn completion(
@@ -89,18 +88,19 @@ pub(super) async fn completion(
     })
 }
 
-/// An agent that was deleted while the user was at the provider gets nothing, and neither does the app: the user
-/// approved the two together.
+/// If the agent was deleted while the user was at the provider, neither the agent nor the app gets a grant: the user
+/// approved both together.
 async fn agent_is_still_there(flows: &Flows, session: &Session) -> Result<(), Stop> {
     let Some(agent) = &session.data.agent else { return Ok(()) };
     let found = flows.store().get_agent(session.app_id, agent.id).await?;
-    match found.is_some_and(|agent| agent.status != AgentStatus::Revoked) {
-        true => Ok(()),
-        false => Err(refused(Cause::AgentRevoked, "the session's agent was deleted meanwhile")),
+    if found.is_some_and(|agent| agent.status != AgentStatus::Revoked) {
+        Ok(())
+    } else {
+        Err(refused(Cause::AgentRevoked, "the session's agent was deleted in the meantime"))
     }
 }
 
-/// Some providers send a refresh token only at the first consent: the old one is kept then.
+/// Returns the refresh token to store. Some providers send one only at the first consent; then the old one is kept.
 async fn keep_refresh_token(
     flows: &Flows,
     known: Option<&Grant>,
@@ -121,16 +121,17 @@ pub(super) struct Source<'a> {
     pub(super) config: &'a ProviderConfig,
     pub(super) tokens: &'a TokenSet,
     pub(super) identity: &'a Identity,
-    /// When the answer came.
+    /// When the answer came; lifetimes count from then.
     pub(super) received_at: Micros,
 }
 
-/// What an agent is given: no scope that the consent page did not name, whatever the provider granted beside (T13).
+/// The scopes an agent gets: only those that the consent page named, even if the provider granted more (T13).
 fn shown_and_granted(asked: &[String], granted: &[String]) -> Vec<String> {
     granted.iter().filter(|scope| asked.contains(scope)).cloned().collect()
 }
 
-/// Asked for against granted (T27). A provider that names no scopes granted what was asked (RFC 6749 section 5.1).
+/// The granted scopes compared with those asked for (T27). A provider that names no scopes granted what was asked
+/// (RFC 6749 section 5.1).
 struct ScopeResult {
     granted: Vec<String>,
     missing: Vec<String>,

@@ -1,15 +1,16 @@
-//! Whose account it is (step 4 of [`super::exchange`]): from the id_token, or from userinfo where the recipe needs it.
+//! Whose account was connected (step 4 of [`super::exchange`]): read from the verified id_token, or from userinfo where
+//! the recipe needs it.
 
-use super::stop::{Stop, refused};
 use std::time::Duration;
 
 use alter_core::{Attempt, Cause, Micros, ProviderConfig};
 use alter_oauth::{IdTokenRefused, Identity, TokenSet};
 use serde_json::Value;
 
+use super::stop::{Stop, refused};
 use crate::Flows;
 
-/// Pauses before asking userinfo again: the code is spent, so a hiccup here must not cost the user the consent.
+/// Pauses before asking userinfo again: the code is spent, so after a hiccup here the user would have to consent anew.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
 
 pub(super) async fn read_identity(
@@ -40,9 +41,10 @@ pub(super) async fn read_identity(
         }
         _ => None,
     };
-    let userinfo = match alter_oauth::needs_userinfo(recipe, claims.as_ref()) {
-        true => Some(ask_userinfo(flows, config, tokens).await?),
-        false => None,
+    let userinfo = if alter_oauth::needs_userinfo(recipe, claims.as_ref()) {
+        Some(ask_userinfo(flows, config, tokens).await?)
+    } else {
+        None
     };
     alter_oauth::identity(recipe, claims.as_ref(), userinfo.as_ref(), tokens)
         .map_err(|e| refused(Cause::IdentityUnreadable, e))
@@ -64,7 +66,8 @@ async fn ask_userinfo(flows: &Flows, config: &ProviderConfig, tokens: &TokenSet)
     ask().await.map_err(|e| refused(Cause::UserinfoFailed, e))
 }
 
-/// Keys that could not be fetched say nothing about the id_token: the answer stays in the journal and is tried again.
+/// When the provider's keys could not be fetched, the id_token may still be good: the answer stays in the journal and
+/// is tried again.
 fn id_token_stop(error: IdTokenRefused) -> Stop {
     match error {
         IdTokenRefused::Keys(error) => Stop::Later(error.to_string()),

@@ -1,4 +1,4 @@
-//! Answers that a process holds in memory and has not journalled yet. Its reaper skips their attempts.
+//! Token answers that this process holds in memory and has not journalled yet.
 
 use std::{
     collections::HashSet,
@@ -7,7 +7,7 @@ use std::{
 
 use alter_core::AttemptId;
 
-/// Attempts whose answer is in this process's hand and not in the journal yet: its reaper leaves them alone.
+/// Attempts whose answer is held in memory, not yet journalled. This process's reaper skips them.
 #[derive(Default)]
 pub(crate) struct InHand(Mutex<HashSet<AttemptId>>);
 
@@ -16,7 +16,7 @@ impl InHand {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
-    /// Holds it until what is answered is dropped.
+    /// Holds the attempt until the returned guard is dropped.
     pub(super) fn take(&self, id: AttemptId) -> Held<'_> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         Held(self, id)

@@ -1,8 +1,8 @@
-//! The journal of token answers: written before an answer is looked at, so that a crash after it loses nothing; read again
-//! by whoever goes on.
+//! The journal of token answers. An answer is written down before anyone looks at it, so that a later crash loses
+//! nothing; a replay reads it again.
 //!
-//! The code is spent, so neither a full disk nor a database that is away, nor a key that was retired since the request
-//! left, may cost the user the consent: the answer waits here, in memory.
+//! The code is spent, so if the answer were lost the user would have to consent anew. When the disk is full, the
+//! database is unavailable, or the key was retired since the request left, the answer waits here, in memory.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use secrecy::ExposeSecret;
 
 use crate::{Flows, fault::FlowFault};
 
-/// Between two tries.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long it is tried. Nobody waits for a session that is older.
+/// How long writing is tried. Nobody waits longer for a session.
 const TRIED_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// Writes the answer down, durable; [`Saved::Moved`] when the attempt was ended meanwhile. `key` is the app's as it was
-/// before the request.
+/// Writes the answer down, durably. Returns [`Saved::Moved`] when the attempt was ended in the meantime. `key` is the
+/// app's current data key as it was before the request.
 pub(crate) async fn journal(
     flows: &Flows,
     attempt: &Attempt,
@@ -32,7 +32,7 @@ pub(crate) async fn journal(
         let key_is_new = key.is_none();
         let written = write_down(flows, attempt, &mut key, answer).await;
         match &written {
-            // The key was retired since the request left: sealed again, under the one that there is now.
+            // The key was retired since the request left: seal again, under the current one.
             Err(FlowFault::Store(StoreError::KeyRetired)) if !key_is_new => continue,
             Err(FlowFault::Store(StoreError::KeyRetired | StoreError::Unavailable(_)))
                 if begun.elapsed() < TRIED_FOR => {}
@@ -52,7 +52,7 @@ pub(crate) async fn journal(
     }
 }
 
-/// Once. It may have been done before: it is the same answer. A key that was retired is forgotten.
+/// Tries to write once. Writing twice is harmless: it is the same answer. Clears `key` when it was retired.
 async fn write_down(
     flows: &Flows,
     attempt: &Attempt,
@@ -71,7 +71,7 @@ async fn write_down(
     Ok(saved?)
 }
 
-/// What was written down.
+/// Reads the answer back.
 pub(crate) async fn open_journal(flows: &Flows, attempt: &Attempt) -> Result<RawAnswer, FlowFault> {
     let sealed = attempt.body.as_ref().ok_or(FlowFault::Broken("the journal has no answer"))?;
     let key = flows.sealer().current_key(attempt.app_id).await?;

@@ -1,12 +1,12 @@
-//! Minting a session (S1-S8): the app's backend asks, and gets a token to hand to the browser.
+//! Minting a session (S1-S8): the app's backend asks, and gets a token to pass to the browser.
 //!
-//! 1. It is the app's own key, and there is room for one more session this minute (T56).
+//! 1. The key is the app's own, and the app's share of this minute is not used up (T56).
 //! 2. The app's binding level is one that is built.
-//! 3. The origin is given or follows from the app.
+//! 3. The origin is given, or is the app's website.
 //! 4. The return URL is registered.
 //! 5. The providers are configured.
-//! 6. The user is who the token says, and the agent is the app's and active.
-//! 7. Session and nonce are stored in one commit.
+//! 6. The user token is valid, the user's share is not used up, and the agent is the app's and active.
+//! 7. Store session and nonce in one commit.
 
 use alter_core::{
     Agent, AgentId, AgentStatus, App, CallNonce, Level, Micros, Origin, Session, SessionAgent, SessionData,
@@ -16,15 +16,15 @@ use alter_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::callers::user_token::ensure_user;
 use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError,
     call::{Refusal, Spent, ours},
+    callers::user_token::ensure_user,
     fault::FlowFault,
     quota::Quota,
 };
 
-/// Longest `return_url`, bytes: it is stored with the session.
+/// Longest `return_url`, bytes. It is stored with the session.
 const RETURN_URL_MAX: usize = 2048;
 
 /// What the backend asks for.
@@ -32,77 +32,69 @@ const RETURN_URL_MAX: usize = 2048;
 pub struct MintRequest {
     /// Provider ids; `None` = all that are configured.
     pub allowed_providers: Option<Vec<String>>,
-    /// The one origin that may read the result.
+    /// The one origin that may read the result; `None` = the origin of the app's website.
     pub allowed_origin: Option<String>,
-    /// Where a redirect would return.
+    /// Where a redirect would return to.
     pub return_url: Option<String>,
-    /// For whom: the grants will be theirs. `None` = the app's own.
+    /// The user who will own the grants; `None` = the app itself.
     pub user_token: Option<SecretString>,
-    /// The agent that the grants will be delegated to: its id, or its name.
+    /// The id or name of the agent that the grants will be delegated to.
     pub agent: Option<String>,
-    /// What the grants will be called.
+    /// The label that the grants will have.
     pub label: Option<String>,
 }
 
 /// A session just minted.
 #[derive(Debug)]
 pub struct Minted {
-    /// Shown once.
+    /// The session token, shown only once.
     pub token: SecretString,
-    /// `{public_url}/sdk/oauth/connect#session={token}`: carries the token.
+    /// `{public_url}/sdk/oauth/connect#session={token}`; a secret because it contains the token.
     pub connect_url: SecretString,
-    /// From when on it cannot be claimed.
+    /// The session can be claimed until then.
     pub expires_at: Micros,
-    /// Seconds until then.
+    /// Seconds until `expires_at`.
     pub expires_in: u32,
-    /// One provider: no picker.
+    /// The session has only one provider, so there is no picker.
     pub single_provider: bool,
 }
 
 /// Why no session was minted.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// An agent's key came.
     #[error(transparent)]
     AppKeyRequired(#[from] AppKeyRequired),
-    /// The app, or the user, has minted its share of this minute.
+    /// The app, or the user, has used up its share of this minute.
     #[error("too many sessions: try again in {retry_after} s")]
     TooMany {
-        /// Whose share.
         quota: Quota,
-        /// Sessions a minute.
+        /// Sessions per minute.
         limit: u32,
         /// Seconds.
         retry_after: u32,
     },
-    /// An agent without a user.
-    #[error("agent needs user_token: somebody has to delegate")]
+    /// The request names an agent but no user, so nobody could delegate.
+    #[error("agent needs user_token: only a user can delegate")]
     AgentRequiresUserToken,
-    /// The app has no such agent that is active.
-    #[error("there is no active agent of this name")]
+    #[error("the app has no active agent with this id or name")]
     AgentNotFound,
-    /// About the user token.
     #[error(transparent)]
     User(#[from] UserTokenError),
-    /// The app's binding level is not built.
     #[error("sessions with binding level {} are not built yet", .0.as_str())]
     BindingNotBuilt(Level),
-    /// `allowed_origin` is not an origin.
     #[error(transparent)]
     InvalidOrigin(OriginError),
-    /// Neither given nor configured.
     #[error("allowed_origin is missing and the app has no website_url")]
     AllowedOriginRequired,
-    /// `return_url` is refused.
+    /// `return_url` is refused; the caller is shown this sentence.
     #[error("{0}")]
     InvalidReturnUrl(String),
-    /// `allowed_providers` is empty or has a blank entry.
     #[error("allowed_providers must be null or a list of provider ids without blank entries")]
     InvalidProviders,
-    /// Nothing is left of `allowed_providers`.
+    /// None of `allowed_providers` is configured, or the app has no provider at all.
     #[error("no allowed provider is configured on this app")]
     NoProviders {
-        /// What is configured.
+        /// The ids of the providers that are configured.
         configured: Vec<String>,
     },
     /// Our own failure, or the nonce was seen before.
@@ -119,7 +111,7 @@ ours! { MintError: User; }
 pub async fn mint(flows: &Flows, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
     let minted = flows.once(caller, |nonce| try_mint(flows, caller, nonce, request)).await;
     if minted.as_ref().is_err_and(Refusal::is_replay) {
-        // Whoever replays a call must not use up the share of whoever made it.
+        // A replayed call must not use up the share of the app that made the call.
         let settings = &caller.app.settings;
         flows.inner.quotas.give_back(Quota::App(caller.app.id), settings.sessions_per_minute);
     }
@@ -209,7 +201,7 @@ async fn session_agent(
     Ok(Some(SessionAgent { id: agent.id, name: agent.shown_name().to_owned() }))
 }
 
-/// Zero = no limit.
+/// `per_minute` = 0: no limit.
 fn spend_quota(flows: &Flows, quota: Quota, per_minute: u32) -> Result<(), MintError> {
     match flows.inner.quotas.spend(quota, per_minute, flows.now()) {
         None => Ok(()),
@@ -217,7 +209,7 @@ fn spend_quota(flows: &Flows, quota: Quota, per_minute: u32) -> Result<(), MintE
     }
 }
 
-/// Lower-cased, trimmed, de-duplicated, unknown ones dropped (S6).
+/// Trims and lower-cases the ids, and drops duplicates and unknown ones (S6).
 fn choose_providers(asked: Option<Vec<String>>, configured: Vec<String>) -> Result<Vec<String>, MintError> {
     let chosen = match asked {
         None => configured.clone(),

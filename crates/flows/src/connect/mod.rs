@@ -1,4 +1,4 @@
-//! Connecting an account, from the mint of a session to the grant and its page.
+//! Connecting an account, from minting a session to the grant and the last page.
 
 pub(crate) mod callback;
 pub(crate) mod claim;

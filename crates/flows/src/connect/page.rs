@@ -1,4 +1,4 @@
-//! Which page a browser sees at `/connect/s/{sid}`.
+//! Which page a browser gets at `/connect/s/{sid}`.
 
 use alter_core::{
     App, Cause, Connection, EndKind, Failure, Hash, ProviderConfig, Session, SessionId, State, StoreError,
@@ -14,62 +14,54 @@ use crate::{
 /// A page to render.
 #[derive(Debug)]
 pub struct PageView {
-    /// The session as it is now.
+    /// The session, with this page counted.
     pub session: Session,
-    /// Its app.
     pub app: App,
-    /// What to show.
     pub screen: Screen,
     /// The configurations of the session's providers, in the session's order.
     pub providers: Vec<ProviderConfig>,
-    /// The page's instance number.
+    /// The page's instance number: a later page of the session has a higher one.
     pub instance: u64,
 }
 
 /// What to show.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Screen {
-    /// Choose a provider; `connections` are ticked.
+    /// Choose a provider; those connected already are ticked.
     Picker,
     /// Approve this provider.
     Consent(String),
-    /// The exchange decides.
+    /// An exchange with this provider is under way.
     Waiting(Option<String>),
-    /// Over, with connections.
+    /// The session is over, with these connections.
     Done(Vec<Connection>),
-    /// Failed; `over` when the session is.
     Failed {
-        /// How.
         failure: Failure,
-        /// Nothing more can be tried.
+        /// The session is over: nothing more can be tried.
         over: bool,
     },
-    /// Time has passed.
     Expired,
-    /// Left.
+    /// The user or the app left.
     Cancelled,
-    /// The app page was never heard of.
+    /// The app page has never contacted this server.
     AppUnreachable,
 }
 
 /// Why there is no page of a session to show.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    /// Unknown.
     #[error("no such session")]
     NotFound,
-    /// Another browser's.
     #[error("another browser has this session")]
     WrongBrowser,
-    /// The browser that has just been given the cookie did not keep it.
+    /// The browser was just given the cookie and did not keep it.
     #[error("the browser keeps no cookies")]
     CookiesBlocked,
-    /// Ours.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The page of a session for this browser. Counts as a page served.
+/// Returns the session's page for this browser, and counts it as served.
 ///
 /// # Errors
 /// [`PageError`].
@@ -106,23 +98,20 @@ pub async fn open_page(
     Ok(PageView { session, app, screen, providers, instance })
 }
 
-/// Which page the session is at, without serving it (the waiting page asks).
+/// Returns which page the session is at, without serving it (the waiting page asks).
 ///
 /// # Errors
 /// [`PageError`].
 pub async fn screen_of(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<Screen, PageError> {
     let session = flows.store().get_session(sid).await?.ok_or(PageError::NotFound)?;
-    match session.is_browser(browser) {
-        true => Ok(screen(&session, flows.now())),
-        false => Err(PageError::WrongBrowser),
-    }
+    if session.is_browser(browser) { Ok(screen(&session, flows.now())) } else { Err(PageError::WrongBrowser) }
 }
 
 fn screen(session: &Session, now: alter_core::Micros) -> Screen {
     let data = &session.data;
     match &data.state {
         State::Minted => Screen::Expired,
-        // A connection that arrived after the end was announced was made all the same: the page says so.
+        // A connection that arrived after the end was announced still exists, so the page shows it.
         State::Ended { .. } if !data.connections.is_empty() => Screen::Done(data.connections.clone()),
         State::Ended { end, .. } => match (end.kind, &end.failure) {
             (EndKind::Failed, Some(failure)) => Screen::Failed { failure: failure.clone(), over: true },
@@ -144,7 +133,7 @@ fn screen(session: &Session, now: alter_core::Micros) -> Screen {
 }
 
 impl Screen {
-    /// The failure is a refusal by the user.
+    /// The user refused.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Failed { failure, .. } if failure.cause == Cause::Denied)
     }

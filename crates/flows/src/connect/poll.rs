@@ -1,4 +1,4 @@
-//! The backend's poll (wire 3.2): the same facts as the status channel, for whoever minted the session.
+//! The backend's poll (wire 3.2): what the status channel tells the SDK, for the app that minted the session.
 
 use alter_core::{AgentId, Connection, Declined, EndKind, Failure, StoreError};
 
@@ -7,28 +7,26 @@ use crate::{AppKeyRequired, Caller, Flows, call::ours, connect::status::settle, 
 /// Where the session stands.
 #[derive(Debug)]
 pub enum Poll {
-    /// Going on.
+    /// Not over yet.
     Pending {
-        /// What the user refused so far.
+        /// The providers the user has refused so far.
         declined: Vec<Declined>,
     },
-    /// Over, with connections, each delegated to the agent if the session named one.
+    /// Over, with connections, each delegated to the agent if the session has one.
     Completed(Vec<Connection>, Option<AgentId>),
-    /// Over, without.
+    /// Over, without connections.
     Failed(Failure),
     /// The user or the app left.
     Cancelled,
-    /// Time ran out.
     Expired,
 }
 
-/// Why there is no answer.
+/// Why a poll is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
-    /// An agent's key came.
     #[error(transparent)]
     AppKeyRequired(#[from] AppKeyRequired),
-    /// Malformed, unknown, or another app's session: the same answer (T72).
+    /// The token is malformed, unknown, or belongs to another app's session; the caller cannot tell which (T72).
     #[error("the session token is not valid")]
     InvalidToken,
     /// Our own failure, or the nonce was seen before.
@@ -38,7 +36,7 @@ pub enum PollError {
 
 ours! { PollError; }
 
-/// Answers a poll.
+/// Returns where the session stands.
 ///
 /// # Errors
 /// [`PollError`].
@@ -55,7 +53,7 @@ async fn try_poll(flows: &Flows, caller: &Caller, session_token: &str) -> Result
     let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
     let agent = session.data.agent.as_ref().map(|agent| agent.id);
     Ok(match session.end() {
-        // A result that arrived after the end was announced is not lost (protocol 5).
+        // A connection that arrived after the end was announced is not lost (protocol 5).
         Some(_) if !session.data.connections.is_empty() => Poll::Completed(session.data.connections, agent),
         None => Poll::Pending { declined: session.data.declined },
         Some(end) => match (end.kind, &end.failure) {

@@ -1,5 +1,5 @@
-//! The status channel (protocol 5): how the app page learns what became of the flow. It carries states and
-//! grant summaries, never a token or a code; and grant summaries only for a session bound at L2 or better (T58).
+//! The status channel (protocol 5): how the app page learns what became of the flow. It carries states and grant
+//! summaries, never a token or a code; grant summaries only for a session bound at L2 or better (T58).
 
 use alter_core::{
     ClaimRefused, Connection, EndKind, Event, Failure, Level, Micros, Session, StoreError, exit,
@@ -10,11 +10,11 @@ use crate::Flows;
 /// What the SDK sends.
 #[derive(Debug, Default)]
 pub struct StatusRequest<'a> {
-    /// Its flow id.
+    /// The SDK's flow id.
     pub cb: Option<&'a str>,
-    /// How many events it has.
+    /// How many events the SDK has already.
     pub cursor: usize,
-    /// What it sees of the popup.
+    /// Whether the SDK sees the popup as closed; `None` = it does not say.
     pub closed: Option<bool>,
     /// The app has given up (`close`, `destroy`, a new `open`).
     pub cancel: bool,
@@ -23,46 +23,44 @@ pub struct StatusRequest<'a> {
 /// What the SDK gets.
 #[derive(Debug)]
 pub struct StatusReport {
-    /// Where the flow stands.
     pub status: Status,
-    /// How many events there are.
+    /// How many events there are in all.
     pub cursor: usize,
-    /// When it ends at the latest.
+    /// When the flow ends at the latest.
     pub deadline: Micros,
-    /// Events after the given cursor.
+    /// The events after the request's cursor.
     pub events: Vec<Event>,
 }
 
 /// Where the flow stands.
 #[derive(Debug)]
 pub enum Status {
-    /// Going on.
+    /// Not over yet.
     Open,
-    /// Over, with connections.
+    /// Over, with connections; the list is empty below L2.
     Completed(Vec<Connection>),
-    /// Over, without; `None` = time ran out.
+    /// Over, without connections; `None` = the session expired.
     Failed(Option<Failure>),
-    /// The user left.
+    /// The user or the app left.
     Exited,
-    /// Another flow opened the session.
+    /// Another flow has opened the session.
     Taken(ClaimRefused),
 }
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
-    /// Malformed or unknown token.
+    /// The token is malformed or unknown.
     #[error("the session token is not valid")]
     InvalidToken,
-    /// The page that asks is not the session's.
     #[error("the session belongs to another origin")]
     ForeignOrigin,
-    /// Ours.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Takes the SDK's report and answers with ours. `origin` is the browser's `Origin` header; `None` when it is absent, or came twice.
+/// Takes the SDK's report and returns ours. `origin` is the browser's `Origin` header; `None` when it is absent or came
+/// twice.
 ///
 /// # Errors
 /// [`StatusError`].
@@ -93,7 +91,7 @@ pub async fn status(
     Ok(report(&session, request.cursor))
 }
 
-/// Applies time and the exit rule; `true` when that ended the session.
+/// Applies the deadline and the exit rule; returns `true` when that ended the session.
 pub(crate) fn settle(session: &mut Session, now: Micros) -> bool {
     if session.expire(now) {
         return true;
@@ -105,7 +103,7 @@ pub(crate) fn settle(session: &mut Session, now: Micros) -> bool {
     left
 }
 
-/// The token was opened by another flow: this one learns that, and nothing that it says of its window counts (S3).
+/// Whether another flow has opened the session. Then this flow learns only that, and its own reports do not count (S3).
 fn taken(session: &Session, cb: Option<&str>) -> Option<ClaimRefused> {
     let (claim, cb) = (session.claim()?, cb?);
     let foreign = claim.cb.as_deref() != Some(cb);

@@ -1,4 +1,4 @@
-//! What a person does on our pages but for approving: choose, go back, cancel, finish; and the pages' signs of life.
+//! What a person does on our pages, except approving: choose, go back, cancel, finish; and the pages' signs of life.
 
 use alter_core::{Cause, Failure, Hash, Session, SessionId};
 
@@ -7,13 +7,12 @@ use crate::{Flows, fault::FlowFault};
 /// Why a step on a page is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// No such session, or another browser's: the same answer.
+    /// There is no such session, or another browser has it; the browser cannot tell which.
     #[error("this browser has no such session")]
     NotYours,
-    /// The session is over, expired, or the step does not apply: the page should load again.
-    #[error("the step does not apply any more")]
+    /// The session is over or expired, or the step does not apply: the page should reload.
+    #[error("the step no longer applies")]
     Moved,
-    /// Ours.
     #[error(transparent)]
     Fault(#[from] FlowFault),
 }
@@ -27,7 +26,7 @@ pub async fn select(flows: &Flows, sid: &SessionId, browser: &Hash, provider: &s
     step(flows, sid, browser, |session| session.select(provider, now)).await
 }
 
-/// Back to the picker.
+/// The user goes back to the picker.
 ///
 /// # Errors
 /// [`StepError`].
@@ -39,7 +38,7 @@ pub async fn back(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<(), 
     .await
 }
 
-/// Cancel: on the consent page a refusal of that provider, on the picker the end.
+/// The user cancels. On the consent page that refuses the provider; on the picker it ends the session.
 ///
 /// # Errors
 /// [`StepError`].
@@ -47,7 +46,7 @@ pub async fn cancel(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<()
     let now = flows.now();
     step(flows, sid, browser, |session| {
         match session.data.selected.take() {
-            // On a failure page nothing is left to refuse: the user leaves.
+            // On a failure page nothing is left to refuse, so the user leaves.
             Some(_) if session.data.last_failure.is_some() => session.finish(now),
             Some(provider) => session.attempt_failed(
                 Failure { cause: Cause::Denied, provider: Some(provider), request_id: None },
@@ -60,7 +59,7 @@ pub async fn cancel(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<()
     .await
 }
 
-/// Done choosing.
+/// The user is done choosing.
 ///
 /// # Errors
 /// [`StepError`].
@@ -73,10 +72,10 @@ pub async fn finish(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<()
     .await
 }
 
-/// A page shows itself (`seen`) or is left (`bye`). Never an error when it comes late.
+/// A page reports that it is shown (`seen`) or left (`bye`). A report that comes late is not an error.
 ///
 /// # Errors
-/// [`StepError::NotYours`], or ours.
+/// [`StepError::NotYours`], or our own failure.
 pub async fn page_sign(
     flows: &Flows,
     sid: &SessionId,
@@ -107,7 +106,7 @@ async fn step(
         if !session.is_browser(browser) {
             return Err(StepError::NotYours);
         }
-        // While a code is exchanged, the exchange decides.
+        // While a code is being exchanged, only the exchange may change the session's course.
         let open = session.end().is_none() && now < session.deadline() && !session.is_exchanging();
         if !open || !change(session) {
             return Err(StepError::Moved);

@@ -1,24 +1,24 @@
-//! Why an exchange does not end in a grant.
+//! Why an exchange ends without a grant.
 
 use alter_core::{Cause, StoreError};
 use alter_oauth::TokenRefused;
 
 use crate::fault::FlowFault;
 
-/// Why an exchange did not end in a grant.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stop {
-    /// The flow makes no grant: tell the user, end the attempt.
+    /// There will be no grant: end the attempt and tell the user.
     #[error("{why}")]
     Refused { cause: Cause, why: String },
-    /// Ours. When the answer is in the journal, the attempt stays and the reaper tries again.
+    /// Our own failure. If the answer is in the journal, the attempt stays and the reaper tries again.
     #[error(transparent)]
     Fault(#[from] FlowFault),
-    /// The provider cannot be asked what is needed to judge the answer: the journal keeps it, the reaper tries again.
+    /// The provider's keys, needed to judge the answer, cannot be fetched: the answer stays in the journal and the reaper
+    /// tries again.
     #[error("{0}")]
     Later(String),
-    /// Somebody else has the attempt.
-    #[error("the attempt has moved")]
+    /// The attempt has ended, or another task has it.
+    #[error("the attempt has moved on")]
     Moved,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn refused(cause: Cause, why: impl std::fmt::Display) -> Stop {
     Stop::Refused { cause, why: why.to_string() }
 }
 
-/// For the metrics.
+/// The metrics label.
 pub(super) fn label(outcome: &Result<(), Stop>) -> &'static str {
     match outcome {
         Ok(()) => "connected",

@@ -12,10 +12,9 @@ use crate::{
 /// Why a delegation was not ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeDelegationError {
-    /// An agent ends its own delegations on another path.
-    #[error("an agent's key ends delegations by the path .../delegations/me")]
+    /// An agent ends its own delegations by another path.
+    #[error("with an agent's key, use the path .../delegations/me")]
     UseSelfPath,
-    /// The path is for agents.
     #[error("this path needs an agent's key")]
     AgentKeyRequired,
     /// The app has no such grant.
@@ -31,7 +30,7 @@ pub enum RevokeDelegationError {
 
 ours! { RevokeDelegationError; }
 
-/// The app ends a delegation to an agent. Ending it again changes nothing.
+/// Ends a delegation to an agent, for the app. Ending it again changes nothing.
 ///
 /// # Errors
 /// [`RevokeDelegationError`].
@@ -57,7 +56,8 @@ pub async fn revoke_delegation(
         .await
 }
 
-/// An agent gives up what was delegated to it. Of a grant that it has nothing of, nothing is said.
+/// Ends the calling agent's own delegation. Succeeds also when there is none, so the agent learns nothing about other
+/// grants.
 ///
 /// # Errors
 /// [`RevokeDelegationError`].

@@ -8,25 +8,29 @@ use alter_core::{
 };
 use secrecy::SecretString;
 
-use crate::calls::choose::whose;
-use crate::{Caller, Flows, UserTokenError, call::ours, calls::choose::Whose, fault::FlowFault};
+use crate::{
+    Caller, Flows, UserTokenError,
+    call::ours,
+    calls::choose::{NamedUser, named_user},
+    fault::FlowFault,
+};
 
 /// What the backend asks for.
 #[derive(Debug, Default)]
 pub struct ListRequest<'a> {
     /// Provider id.
     pub provider: Option<&'a str>,
-    /// A status; one that there is not finds nothing.
+    /// A status; an unknown one finds nothing.
     pub status: Option<&'a str>,
-    /// `account_identifier`, to the byte.
+    /// `account_identifier`, compared byte by byte.
     pub account: Option<&'a str>,
-    /// `label`, to the byte.
+    /// `label`, compared byte by byte.
     pub label: Option<&'a str>,
-    /// The user whose grants are wanted.
+    /// Only this user's grants.
     pub user_token: Option<&'a SecretString>,
-    /// At most so many, 1-1000.
+    /// 1-1000.
     pub limit: u32,
-    /// Skip so many.
+    /// How many grants to skip.
     pub offset: u32,
 }
 
@@ -35,18 +39,17 @@ pub struct ListRequest<'a> {
 pub struct GrantPage {
     /// Newest first.
     pub grants: Vec<ListedGrant>,
-    /// How many there are in all.
+    /// How many grants fit in all.
     pub total: u64,
-    /// `https://HOST` of each provider's first API host, by configuration.
+    /// `https://HOST` of each provider's first API host, by config id.
     pub api_bases: HashMap<String, String>,
-    /// The agent that asked.
+    /// The agent that made the call, if one did.
     pub agent: Option<AgentId>,
 }
 
 /// Why there is no list.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// About the user token.
     #[error(transparent)]
     User(#[from] UserTokenError),
     /// Our own failure, or the nonce was seen before.
@@ -56,7 +59,7 @@ pub enum ListError {
 
 ours! { ListError: User; }
 
-/// Lists grants: an app's, a user's, or those delegated to the agent that asks.
+/// Lists the app's grants, one user's, or those delegated to the calling agent.
 ///
 /// # Errors
 /// [`ListError`].
@@ -73,19 +76,19 @@ async fn try_list_grants(
     caller: &Caller,
     request: &ListRequest<'_>,
 ) -> Result<GrantPage, ListError> {
-    let whose = whose(flows, caller, request.user_token).await?;
+    let named = named_user(flows, caller, request.user_token).await?;
     let agent = caller.agent.as_ref().map(|agent| agent.id);
     let mut page = GrantPage { grants: Vec::new(), total: 0, api_bases: HashMap::new(), agent };
     let status = request.status.map(|text| {
         [GrantStatus::Active, GrantStatus::Revoked].into_iter().find(|status| status.as_str() == text)
     });
-    let (Whose::Unsaid | Whose::User(_), None | Some(Some(_))) = (&whose, &status) else {
+    let (NamedUser::None | NamedUser::Known(_), None | Some(Some(_))) = (&named, &status) else {
         return Ok(page);
     };
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let filter = GrantFilter {
-        principal: match &whose {
-            Whose::User(user) => Some(Principal::User(user.id)),
+        principal: match &named {
+            NamedUser::Known(user) => Some(Principal::User(user.id)),
             _ => None,
         },
         agent,
@@ -96,17 +99,18 @@ async fn try_list_grants(
     };
     let app = caller.app.id;
     page.grants = flows.store().list_grants(app, &filter, request.limit, request.offset).await?;
-    // A page that is not full says itself how many there are; counting reads as many index entries as there are grants.
+    // A short page tells the total; skip COUNT, which reads one index entry per grant.
     let seen = page.grants.len() as u64;
-    page.total = match seen < u64::from(request.limit) && (seen > 0 || request.offset == 0) {
-        true => u64::from(request.offset) + seen,
-        false => flows.store().count_grants(app, &filter).await?,
+    page.total = if seen < u64::from(request.limit) && (seen > 0 || request.offset == 0) {
+        u64::from(request.offset) + seen
+    } else {
+        flows.store().count_grants(app, &filter).await?
     };
     page.api_bases = api_bases(&flows.store().list_providers(app).await?);
     Ok(page)
 }
 
-/// A page of an app's grants for the operator, newest first, each with its user if it is a user's.
+/// Lists a page of an app's grants for the operator, newest first, each with its user unless it is the app's own.
 ///
 /// # Errors
 /// [`ListError::Fault`].
@@ -129,12 +133,12 @@ pub async fn list_grants_as_operator(
     Ok(rows)
 }
 
-/// The scopes of a listed grant as the caller is told: an agent, those that it may use and the grant has (T13).
+/// The scopes of a listed grant that the caller is shown. An agent sees only those that it may use (T13).
 pub fn visible_scopes(caller: &Caller, listed: &ListedGrant) -> Vec<String> {
     let scopes = &listed.grant.scopes;
     match (&caller.agent, &listed.delegation) {
         (None, _) => scopes.clone(),
-        // Revoked while the list was read.
+        // The delegation was revoked while the list was read.
         (Some(_), None) => Vec::new(),
         (Some(agent), Some(delegation)) => {
             let mut may = agent.may_use(&listed.grant.provider, &delegation.scopes);
@@ -152,7 +156,7 @@ fn api_bases(configs: &[ProviderConfig]) -> HashMap<String, String> {
     configs.iter().filter_map(base).collect()
 }
 
-/// Whether a grant's access token has run out. Refresh is not built: then the user has to connect again.
+/// Whether the user has to connect again because the access token has expired; refresh is not built yet.
 pub fn needs_reconnect(grant: &Grant, now: Micros) -> bool {
     grant.revoked.is_none() && grant.credential.expires_at.is_some_and(|at| at <= now)
 }

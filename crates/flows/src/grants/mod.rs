@@ -1,4 +1,4 @@
-//! Grants that exist: listing, revoking, delegations.
+//! Existing grants: listing them, revoking them, ending their delegations.
 
 pub(crate) mod delegations;
 pub(crate) mod list;

@@ -1,5 +1,5 @@
-//! Asking a provider to end what a revoked grant stood for: one request at a time, again and again for a day. The queue
-//! is written in the commit that revokes ([`crate::grants`]); `reap` goes through it.
+//! Asking a provider to revoke the token of a revoked grant: one request at a time, repeated for a day. The queue entry
+//! is written in the commit that revokes the grant ([`super::revoke`]); `reap` works through the queue.
 
 use std::time::Duration;
 
@@ -14,26 +14,26 @@ use crate::{Flows, fault::FlowFault, metrics};
 
 /// How long a call waits for the provider's answer.
 const WAIT: Duration = Duration::from_secs(5);
-/// How long a provider is asked again, seconds.
+/// How long a provider is asked again and again, seconds.
 const ASKED_FOR: i64 = 24 * 3600;
-/// The first pause between two requests, seconds; each is twice the one before.
+/// The first pause between two requests, seconds; each pause is twice the one before.
 const FIRST_PAUSE: i64 = 60;
 /// The longest pause, seconds.
 const LONGEST_PAUSE: i64 = 3600;
 
-/// [`ask_to_revoke`] in a task of its own, and what it says within [`WAIT`].
+/// Runs [`ask_to_revoke`] in its own task, and returns its outcome if it comes within [`WAIT`].
 pub(crate) async fn ask_and_wait(flows: &Flows, request: Revocation) -> RevocationOutcome {
     let own = flows.clone();
     let task = flows.inner.tasks.spawn(async move { ask_to_revoke(&own, &request).await }.in_current_span());
     match tokio::time::timeout(WAIT, task).await {
         Ok(Ok(outcome)) => outcome,
-        // Still asking, or it broke off: the queue has it.
+        // Still asking, or the task panicked: the request stays in the queue.
         Err(_) | Ok(Err(_)) => RevocationOutcome::Pending,
     }
 }
 
-/// One request to the provider, if its time has come and nobody else makes it. Never fails outwards: what is not
-/// answered stays in the queue.
+/// Makes one request to the provider, if it is due and no other process is making it. Returns no error: a request
+/// without an answer stays in the queue.
 pub(crate) async fn ask_to_revoke(flows: &Flows, request: &Revocation) -> RevocationOutcome {
     match try_to_revoke(flows, request).await {
         Ok(outcome) => {
@@ -61,12 +61,12 @@ async fn try_to_revoke(flows: &Flows, request: &Revocation) -> Result<Revocation
             Ok(Err(RevokeError::NotOffered)) => RevocationOutcome::NotOffered,
             Ok(Err(error)) => {
                 tracing::warn!(grant_id = %request.grant_id, %error, attempt = request.attempts + 1, "the provider did not revoke");
-                match now >= request.created_at.plus_seconds(ASKED_FOR) {
-                    true => RevocationOutcome::GivenUp,
-                    false => return Ok(RevocationOutcome::Pending),
+                if now < request.created_at.plus_seconds(ASKED_FOR) {
+                    return Ok(RevocationOutcome::Pending);
                 }
+                RevocationOutcome::GivenUp
             }
-            // What cannot be opened today is tried again like what was not answered: a day, and no longer.
+            // A token that cannot be opened is tried again for a day, like a request without an answer.
             Err(fault) if now < request.created_at.plus_seconds(ASKED_FOR) => return Err(fault),
             Err(fault) => {
                 tracing::error!(grant_id = %request.grant_id, error = %fault, "a revocation is given up");
@@ -84,8 +84,8 @@ async fn try_to_revoke(flows: &Flows, request: &Revocation) -> Result<Revocation
     Ok(outcome)
 }
 
-/// Whether asking would end more than what was revoked: most providers end everything that the account gave our
-/// client, and another user's grant, or one connected since, may be of the same account.
+/// Whether asking would end more than the revoked grant. Most providers end everything that the account has granted our
+/// client, and another user's grant, or one connected since, may belong to the same account.
 async fn is_shared(flows: &Flows, request: &Revocation, config: &ProviderConfig) -> Result<bool, StoreError> {
     let ends_all = config.recipe.revocation().is_some_and(|how| how.ends == RevokeEnds::Grant);
     let Some(grant) = flows.store().get_grant(request.app_id, request.grant_id).await? else {
@@ -113,7 +113,7 @@ async fn request_revocation(
     Ok(asked.await)
 }
 
-/// Seconds after attempt number `attempts` (from 0).
+/// The pause after attempt number `attempts` (from 0), seconds.
 fn pause(attempts: u32) -> i64 {
     FIRST_PAUSE.saturating_mul(1 << attempts.min(10)).min(LONGEST_PAUSE)
 }

@@ -1,10 +1,10 @@
 //! Revoking a grant (wire 3.6).
 //!
-//! 1. The grant is the app's, and the user's when a token came.
-//! 2. Its refresh token, or else its access token, is opened and sealed for the queue of revocations.
-//! 3. Grant, delegations, queue and audit in one commit: from here on nothing can be released, and the grant's own
-//!    values are gone.
-//! 4. The provider is asked ([`super::revocation`]); the call waits a moment for the answer.
+//! 1. The grant belongs to the app, and to the user if the call has a user token.
+//! 2. Open its refresh token, or else its access token, and seal it for the queue of revocations.
+//! 3. Commit grant, delegations, queue entry and audit together: from here on nothing can be released, and the grant's
+//!    own sealed values are gone.
+//! 4. Ask the provider ([`super::revocation`]); the call waits a few seconds for the answer.
 
 use alter_core::{
     AuditEntry, AuditKind, Grant, GrantId, GrantSecret, Micros, Principal, Revocation, RevocationOutcome,
@@ -12,40 +12,36 @@ use alter_core::{
 };
 use secrecy::SecretString;
 
-use crate::calls::choose::whose;
-use crate::grants::revocation::ask_and_wait;
+use super::revocation::ask_and_wait;
 use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError,
     actor::Actor,
     call::{Spent, ours},
-    calls::choose::Whose,
+    calls::choose::{NamedUser, named_user},
     fault::FlowFault,
     rounds::Rounds,
 };
 
-/// How often a revocation is tried.
+/// How many times a revocation is tried.
 const ROUNDS: usize = 8;
 
 /// Why nothing was revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeGrantError {
-    /// An agent's key came.
     #[error(transparent)]
     AppKeyRequired(#[from] AppKeyRequired),
     /// The app, or the user, has no such grant.
     #[error("there is no such grant")]
     NotFound,
-    /// About the user token.
     #[error(transparent)]
     User(#[from] UserTokenError),
-    /// Ours.
     #[error(transparent)]
     Fault(#[from] FlowFault),
 }
 
 ours! { RevokeGrantError: User; }
 
-/// Revokes a grant of the app. One that is revoked already stays as it is.
+/// Revokes one of the app's grants. A grant that is already revoked stays as it is.
 ///
 /// # Errors
 /// [`RevokeGrantError`].
@@ -59,11 +55,11 @@ pub async fn revoke_grant(
     flows
         .once(caller, |nonce| async move {
             caller.app_only()?;
-            let whose = whose(flows, caller, user_token).await?;
-            let may = |grant: &Grant| match &whose {
-                Whose::Unsaid => true,
-                Whose::User(user) => grant.principal == Principal::User(user.id),
-                Whose::Stranger => false,
+            let named = named_user(flows, caller, user_token).await?;
+            let may = |grant: &Grant| match &named {
+                NamedUser::None => true,
+                NamedUser::Known(user) => grant.principal == Principal::User(user.id),
+                NamedUser::Unknown => false,
             };
             revoke_as(flows, &Actor::of(caller, nonce), id, reason, may).await
         })
@@ -90,7 +86,7 @@ async fn revoke_as(
     reason: Option<&str>,
     may: impl Fn(&Grant) -> bool,
 ) -> Result<Spent<RevokedGrant>, RevokeGrantError> {
-    // The user reconnected, a token was refreshed, a key was replaced: the grant is read again.
+    // Another write may come first (the user reconnected, a data key was replaced): then the grant is read again.
     let mut rounds = Rounds::of(ROUNDS);
     loop {
         rounds.begin()?;
@@ -119,7 +115,7 @@ async fn revoke_as(
     }
 }
 
-/// Step 2: what is to be asked of the provider, or why nothing is.
+/// Step 2. Returns the request to the provider, or the reason why there is none.
 async fn revocation_of(
     flows: &Flows,
     grant: &Grant,
@@ -130,7 +126,7 @@ async fn revocation_of(
     };
     let key = flows.sealer().current_key(grant.app_id).await?;
     let credential = &grant.credential;
-    // Ending the refresh token ends the whole grant (RFC 7009 section 2.1), where there is one.
+    // Where there is a refresh token, revoking it ends the whole grant (RFC 7009 section 2.1).
     let (secret, sealed) = match (how.token, &credential.refresh_token) {
         (RevokeToken::Access, _) | (RevokeToken::Strongest, None) => {
             (GrantSecret::AccessToken, &credential.access_token)
@@ -143,7 +139,7 @@ async fn revocation_of(
         Ok(token) => token,
         Err(fault) if fault.is_overtaken() => return Err(fault),
         Err(error) => {
-            // A value that cannot be opened cannot be revoked at the provider either; here it can.
+            // A token that cannot be opened cannot be revoked at the provider, but the grant can still be revoked here.
             tracing::error!(grant_id = %grant.id, %error, "a grant is revoked without asking its provider");
             return Ok(Err(RevocationOutcome::GivenUp));
         }
@@ -163,7 +159,7 @@ async fn revocation_of(
     }))
 }
 
-/// Step 3 as one commit.
+/// The command of step 3.
 fn command(
     actor: &Actor,
     grant: &Grant,

@@ -1,19 +1,15 @@
-//! Apps: made and set by the operator.
+//! Apps: the operator creates and configures them.
 
-use super::error::OperateError;
-use super::keys::create_key;
-use alter_core::NewKey;
-use alter_core::{App, AppId, AppSettings, Changed};
+use alter_core::{App, AppId, AppSettings, Changed, NewKey};
 
-use crate::ready::check_root_key;
-use crate::{Flows, fault::FlowFault};
+use super::{error::OperateError, keys::create_key};
+use crate::{Flows, fault::FlowFault, ready::check_root_key};
 
 /// An app just made, with its first key.
 #[derive(Debug)]
 pub struct NewApp {
-    /// The app.
     pub app: App,
-    /// Its key.
+    /// Shown only once.
     pub key: NewKey,
 }
 
@@ -36,17 +32,17 @@ pub async fn create_app(flows: &Flows, settings: AppSettings) -> Result<NewApp, 
     Ok(NewApp { app, key })
 }
 
-/// A root key that was replaced between wrapping the app's data key and storing it leaves an app that no server can use.
+/// If the root key was replaced between wrapping the app's data key and storing it, no server can use the app.
 async fn root_key_stays(flows: &Flows, app: &App) -> Result<(), OperateError> {
     let before = flows.sealer().vault().is_under_other();
     let fits = check_root_key(flows).await.is_ok() && flows.sealer().vault().is_under_other() == before;
-    match fits {
-        true => Ok(()),
-        false => Err(OperateError::Invalid(format!(
-            "The root key was replaced at this moment, and the new app {} cannot be used: make it again.",
-            app.id
-        ))),
+    if fits {
+        return Ok(());
     }
+    Err(OperateError::Invalid(format!(
+        "The root key was replaced at this moment, so the new app {} cannot be used. Create another app.",
+        app.id
+    )))
 }
 
 /// Changes an app's settings.
@@ -61,7 +57,7 @@ pub async fn change_app(flows: &Flows, id: AppId, settings: AppSettings) -> Resu
     }
 }
 
-/// The app of an id.
+/// Finds an app by id.
 ///
 /// # Errors
 /// [`OperateError::NoSuchApp`].
@@ -69,7 +65,7 @@ pub async fn get_app(flows: &Flows, id: AppId) -> Result<App, OperateError> {
     flows.store().get_app(id).await?.ok_or(OperateError::NoSuchApp(id))
 }
 
-/// All apps, by creation.
+/// Lists all apps by creation.
 ///
 /// # Errors
 /// Our own failure.

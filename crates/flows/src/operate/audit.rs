@@ -1,5 +1,5 @@
-//! Reading the audit: lists, the walk along the chain, the export. Entries are read a thousand at a time, however many
-//! there are; a server that appends meanwhile disturbs nothing.
+//! Reading the audit: listing it, checking its chain, exporting it. Entries are read 1000 at a time, and a server may
+//! append at the same time.
 
 use alter_core::{
     Anchor, AppId, AuditHead, AuditKind, AuditRow, BadEntry, ChainWalk, GrantId, StoreError, Tampering,
@@ -8,38 +8,33 @@ use alter_core::{
 
 use crate::Flows;
 
-/// Entries a read.
+/// Entries per read.
 const PAGE: u32 = 1000;
 
-/// A log that was walked from its first entry to its last.
+/// The result for a log that is in order from its first entry to its last.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditChecked {
-    /// The last entry: keep it elsewhere.
+    /// The last entry. Kept elsewhere, it proves later that the log still contains this entry.
     pub head: Anchor,
-    /// How many of the entries are older than the chain.
+    /// How many entries are older than the chain.
     pub unchained: i64,
 }
 
-/// Why a log could not be walked to its end.
+/// Why a log could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// The log was tampered with.
     #[error("the audit was tampered with: {0}")]
     Bad(#[from] BadEntry),
-    /// The caller could not write what was read.
     #[error("the export could not be written: {0}")]
     Write(#[from] std::io::Error),
-    /// Storage.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Which entries.
+/// Which entries to list; `None` = no condition.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct AuditFilter {
-    /// What happened.
     pub kind: Option<AuditKind>,
-    /// To which grant.
     pub grant: Option<GrantId>,
 }
 
@@ -50,10 +45,10 @@ impl AuditFilter {
     }
 }
 
-/// The newest entries that fit, newest first.
+/// Lists the newest entries that fit, newest first.
 ///
 /// # Errors
-/// Storage.
+/// Storage failed.
 pub async fn list_audit(
     flows: &Flows,
     app: AppId,
@@ -73,7 +68,7 @@ pub async fn list_audit(
     Ok(found)
 }
 
-/// Walks the whole log of an app; `kept` is a head that was exported earlier.
+/// Checks an app's whole log. `kept` is a head from an earlier check or export that the log must contain.
 ///
 /// # Errors
 /// [`AuditError::Bad`] names the first bad entry.
@@ -92,8 +87,8 @@ pub async fn verify_audit(
     Ok(AuditChecked { head, unchained: chained_after.min(head.seq) })
 }
 
-/// Hands every entry above `after` to `write`, in order, and answers the line that ends the export. The entries are
-/// walked on the way: what is exported is good.
+/// Passes every entry above `after` to `write`, in order, and returns the line that ends the export. Each entry is
+/// checked before it is written.
 ///
 /// # Errors
 /// [`AuditError`].
@@ -116,7 +111,7 @@ pub async fn export_audit(
     Ok(ExportEnd { app_id: app, after, head, chained_after })
 }
 
-/// The point of the chain at an entry.
+/// Reads the chain's anchor at an entry.
 async fn anchor_at(flows: &Flows, app: AppId, seq: i64) -> Result<Anchor, AuditError> {
     if seq <= 0 {
         return Ok(Anchor::START);
@@ -136,7 +131,7 @@ async fn each_entry(
     let end = head.map_or(0, |head| head.seq);
     while after < end {
         let rows = flows.store().read_audit(app, after, PAGE).await?;
-        // Entries that came since the head was read are not looked at: the walk ends at the head.
+        // Entries appended since the head was read are left out: the walk ends at the head.
         for row in rows.iter().take_while(|row| row.seq <= end) {
             each(row)?;
         }
@@ -148,12 +143,12 @@ async fn each_entry(
     Ok(())
 }
 
-/// Entries above a head that is read later than they are: nobody appended those.
+/// Looks for entries above the head. The head is read after them, so such entries were not appended by a server.
 async fn nothing_after_the_head(flows: &Flows, app: AppId, last: i64) -> Result<(), AuditError> {
     let newest = flows.store().read_audit(app, last, PAGE).await?.last().map_or(last, |row| row.seq);
     let head = flows.store().audit_head(app).await?.map_or(0, |head| head.seq);
-    match newest > head {
-        true => Err(BadEntry { seq: head + 1, what: Tampering::AfterTheHead }.into()),
-        false => Ok(()),
+    if newest > head {
+        return Err(BadEntry { seq: head + 1, what: Tampering::AfterTheHead }.into());
     }
+    Ok(())
 }

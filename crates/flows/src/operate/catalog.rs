@@ -1,4 +1,4 @@
-//! The providers that an app can offer: what it configured, and what the catalog could add.
+//! The providers that an app could offer: those configured on it, and the rest of the built-in catalog.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use crate::{Caller, Flows};
 /// One provider as an app sees it.
 #[derive(Debug)]
 pub struct CatalogEntry {
-    /// Its facts: the configured ones where it is configured.
+    /// The app's configured recipe, or the catalog's.
     pub recipe: Recipe,
-    /// Asked for in every flow; `None`: not configured on this app.
+    /// The scopes asked for in every flow; `None` = the provider is not configured on this app.
     pub scopes: Option<Vec<String>>,
 }
 
-/// The catalog, and over it what the caller's app configured, by provider id.
+/// Returns the catalog by provider id; what is configured on the caller's app replaces the built-in entries.
 ///
 /// # Errors
-/// Ours alone.
+/// Only our own failures.
 pub async fn provider_catalog(flows: &Flows, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
     flows.reading(caller, app_catalog(flows, caller)).await
 }

@@ -1,14 +1,15 @@
 //! Replacing keys while servers run.
 //!
 //! A data key:
-//! 1. A new key becomes the current one: from now on everything is sealed under it. When an earlier run was interrupted, its
+//! 1. A new key becomes the current one; from now on everything is sealed under it. If an earlier run was interrupted, its
 //!    key is current already, and this run goes on from there.
-//! 2. Every value under an older key is put under the current one, a batch per commit, by compare-and-swap: what a server
-//!    writes meanwhile stays. The ciphertexts are not touched and nothing is decrypted.
-//! 3. Again from 2 while a count finds values (a server that sealed with the older key at that moment); at none, the older
-//!    key is wiped, in the same commit as the count.
+//! 2. Every value under an older key is put under the current one, one batch per commit, by compare-and-swap: a value that
+//!    a server writes in the meantime stays. The ciphertexts are not touched and nothing is decrypted.
+//! 3. Repeat step 2 while a count still finds values (a server sealed with the older key at that moment). When it finds
+//!    none, wipe the older key in the same commit as the count.
 //!
-//! It may be killed anywhere: each commit leaves every value readable. The root key: everything in one commit.
+//! The process may be killed at any point: each commit leaves every value readable. The root key is replaced in one
+//! commit.
 
 use alter_core::{
     AddDataKey, App, AppId, AuditEntry, AuditKind, DataKeyId, ReplaceRootKey, Saved, SealedColumn,
@@ -18,40 +19,36 @@ use alter_vault::{DataKey, Vault, VaultError, wrapped_key_id};
 
 use crate::{Flows, fault::FlowFault, rounds::Rounds};
 
-/// Rounds over all columns before giving up: only a server that keeps sealing with an old key needs a second one.
+/// Rounds over all columns before giving up. A second round is needed only if a server sealed with an old key.
 const ROUNDS: usize = 20;
 
-/// How a rotation went.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Rotated {
     /// An earlier run was finished; no new key was made.
     pub resumed: bool,
-    /// Values put under the current key.
+    /// How many values were put under the current key.
     pub rewrapped: u64,
-    /// Keys that were wiped.
+    /// How many keys were wiped.
     pub retired: u64,
-    /// Values that do not open under their own key: damaged or tampered with. Their key is kept.
+    /// Values that do not open under their own key, because they were damaged or tampered with. Their key is kept.
     pub unreadable: Vec<String>,
 }
 
-/// A key of an app, for people.
+/// One of an app's data keys, as the operator is shown it.
 #[derive(Debug, Clone)]
 pub struct KeyState {
-    /// As stored.
     pub key: StoredDataKey,
-    /// It is the one that is sealed under.
+    /// New values are sealed under this key.
     pub current: bool,
-    /// Values under it.
+    /// How many values are sealed under this key.
     pub values: u64,
 }
 
 /// Why a root key was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum RootKeyError {
-    /// It is the one that is in use.
-    #[error("this is the root key that is in use already")]
+    #[error("this root key is already in use")]
     Same,
-    /// Ours.
     #[error(transparent)]
     Fault(#[from] FlowFault),
 }
@@ -68,10 +65,10 @@ impl From<VaultError> for RootKeyError {
     }
 }
 
-/// Every key of an app, oldest first.
+/// Lists an app's data keys, oldest first.
 ///
 /// # Errors
-/// Storage.
+/// [`FlowFault`].
 pub async fn list_key_ring(flows: &Flows, app: &App) -> Result<Vec<KeyState>, FlowFault> {
     let current = wrapped_key_id(&app.wrapped_key)?;
     let mut states = Vec::new();
@@ -82,12 +79,12 @@ pub async fn list_key_ring(flows: &Flows, app: &App) -> Result<Vec<KeyState>, Fl
     Ok(states)
 }
 
-/// Gives an app a new key and puts everything under it; `batch` values a commit. While an older key is in use, the run
-/// that made the current one was interrupted: it is finished, and a new key is made only when `anew` says so.
-/// `progress` is told how many values are done of how many.
+/// Gives an app a new key and puts all its values under it, `batch` values per commit. If an older key is still in use,
+/// the run that made the current one was interrupted: then that run is finished, and a new key is made only when `anew`
+/// is set. `progress` gets the number of values done and the total.
 ///
 /// # Errors
-/// [`FlowFault`]; what was done stays done, and running it again goes on.
+/// [`FlowFault`]; what was done stays done, and the next run goes on from there.
 pub async fn rotate_data_key(
     flows: &Flows,
     app: AppId,
@@ -114,7 +111,7 @@ pub async fn rotate_data_key(
     Ok(rotated)
 }
 
-/// Keys that are neither current nor wiped.
+/// Lists the keys that are neither current nor wiped.
 async fn older_keys(flows: &Flows, app: AppId) -> Result<Vec<StoredDataKey>, FlowFault> {
     let current = wrapped_key_id(&flows.app_of(app).await?.wrapped_key)?;
     let mut keys = flows.store().list_data_keys(app).await?;
@@ -122,7 +119,7 @@ async fn older_keys(flows: &Flows, app: AppId) -> Result<Vec<StoredDataKey>, Flo
     Ok(keys)
 }
 
-/// Step 1. When another run made one at this moment, that one counts.
+/// Step 1. If another run made a key at this moment, that key is used.
 async fn add_data_key(flows: &Flows, app: AppId) -> Result<(), FlowFault> {
     let replaces = flows.app_of(app).await?.wrapped_key;
     let fill = |buffer: &mut [u8]| flows.random().fill(buffer);
@@ -149,7 +146,7 @@ async fn empty_and_retire(
     let Some(wrapped) = &stored.wrapped else { return Ok(()) };
     let old = flows.sealer().vault().data_key(&app.to_string(), wrapped)?;
     for _ in 0..ROUNDS {
-        // Another run may have made a newer key since: seal under what is current now.
+        // Another run may have made a newer key since, so read which one is current now.
         let new = flows.sealer().current_key(app).await?;
         let before = rotated.unreadable.len();
         for column in SealedColumn::ALL {
@@ -165,14 +162,17 @@ async fn empty_and_retire(
         }
         let state = flows.store().get_data_key(app, stored.key_id).await?;
         if state.is_none_or(|key| key.wrapped.is_none()) {
-            // Another run has wiped it.
+            // Another run has wiped the key.
             return Ok(());
         }
     }
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "one step of the loop above, kept readable")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one step of the loop above, split off so that both stay readable"
+)]
 async fn rewrap_column(
     flows: &Flows,
     app: AppId,
@@ -205,18 +205,18 @@ async fn rewrap_column(
     }
 }
 
-/// Whether the database was last seen to be under the root key that is being replaced.
+/// Whether the database was last seen under the root key that is being replaced.
 pub fn is_under_old_root_key(flows: &Flows) -> bool {
     flows.sealer().vault().is_under_other()
 }
 
-/// Puts every data key under the root key of `new`; answers how many. Servers that do not know that root key fail from
-/// this moment on, and say so on `/readyz`.
+/// Puts every data key under the root key of `new`, and returns how many. From this moment on, servers that do not know
+/// that root key fail, and report it on `/readyz`.
 ///
 /// # Errors
 /// [`RootKeyError`]; nothing was changed.
 pub async fn replace_root_key(flows: &Flows, new: &Vault) -> Result<u64, RootKeyError> {
-    // A key that is made at this moment makes the whole commit void.
+    // If a data key is made at this moment, the whole commit fails and is tried again.
     let mut rounds = Rounds::of(ROUNDS);
     loop {
         rounds.begin()?;

@@ -1,12 +1,11 @@
-//! An app's own API keys: made and revoked by the operator.
+//! An app's own API keys: the operator creates and revokes them.
+
+use alter_core::{ApiKey, AppId, Changed, KeyId, KeyType, NewKey};
 
 use super::error::OperateError;
-use alter_core::NewKey;
-use alter_core::{ApiKey, AppId, Changed, KeyId, KeyType};
-
 use crate::Flows;
 
-/// Creates a key.
+/// Creates a key for an app.
 ///
 /// # Errors
 /// [`OperateError`].
@@ -19,7 +18,7 @@ pub async fn create_key(flows: &Flows, app: AppId, name: &str) -> Result<NewKey,
     Ok(new)
 }
 
-/// All keys of an app, its agents' too, newest first.
+/// Lists all keys of an app and of its agents, newest first.
 ///
 /// # Errors
 /// Our own failure.
@@ -27,7 +26,7 @@ pub async fn list_keys(flows: &Flows, app: AppId) -> Result<Vec<ApiKey>, Operate
     Ok(flows.store().list_keys(app).await?)
 }
 
-/// Revokes a key: from now on it is refused. Revoking again changes nothing.
+/// Revokes a key: from now on its calls are refused. Revoking it again changes nothing.
 ///
 /// # Errors
 /// [`OperateError::NoSuchKey`].

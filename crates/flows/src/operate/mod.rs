@@ -1,4 +1,5 @@
-//! What an operator does: apps, providers, keys, the audit.
+//! What an operator does: sets up apps, their keys and providers, replaces data keys and the root key, reads the audit.
+//! And the provider catalog as an app sees it.
 
 pub(crate) mod apps;
 pub(crate) mod audit;

@@ -1,25 +1,24 @@
-//! What the operator configures of providers on an app.
+//! An app's providers: the operator configures and removes them.
 
-use super::error::OperateError;
 use alter_core::{AppId, Changed, ConfigId, ProviderConfig, Recipe};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::error::OperateError;
 use crate::{Flows, fault::FlowFault};
 
-/// One provider as the operator wants it.
+/// One provider as the operator wants it configured.
 #[derive(Debug)]
 pub struct ProviderSetting {
-    /// The facts, complete and validated.
+    /// Validated; parameters that are still open are refused.
     pub recipe: Recipe,
-    /// Our client at the provider.
     pub client_id: String,
-    /// Its secret; `None` for a public client.
+    /// `None` for a public client.
     pub client_secret: Option<SecretString>,
     /// `None` = the recipe's default scopes.
     pub scopes: Option<Vec<String>>,
 }
 
-/// Configures a provider on an app, or configures it again: the config id, and with it the callback URL, stays.
+/// Configures a provider on an app. Configuring it again keeps the config id, and so the callback URL.
 ///
 /// # Errors
 /// [`OperateError`].
@@ -33,7 +32,7 @@ pub async fn set_provider(
     check_setting(&setting.client_id, setting.client_secret.as_ref(), &scopes)?;
     if let Some((name, parameter)) = setting.recipe.parameters.first_key_value() {
         return Err(OperateError::Invalid(format!(
-            "{} needs the parameter {name}: {}. Give it with --param {name}={}",
+            "{} needs the parameter {name}: {}. Pass it with --param {name}={}",
             setting.recipe.id, parameter.description, parameter.example
         )));
     }
@@ -69,7 +68,7 @@ pub async fn set_provider(
     Ok(flows.store().save_provider(config).await?)
 }
 
-/// All providers that are configured on an app, by id.
+/// Lists the providers that are configured on an app, by id.
 ///
 /// # Errors
 /// Our own failure.
@@ -77,7 +76,7 @@ pub async fn list_providers(flows: &Flows, app: AppId) -> Result<Vec<ProviderCon
     Ok(flows.store().list_providers(app).await?)
 }
 
-/// Removes a provider's configuration. Grants that were made with it stay.
+/// Removes a provider's configuration. Grants made with it stay.
 ///
 /// # Errors
 /// [`OperateError::NoSuchProvider`].
@@ -88,7 +87,7 @@ pub async fn remove_provider(flows: &Flows, app: AppId, id: &str) -> Result<(), 
     }
 }
 
-/// The same provider as before: account ids of another one could be equal by chance.
+/// Whether both recipes mean the same provider. Account ids of two providers could be equal by chance.
 fn same_authority(before: &Recipe, after: &Recipe) -> bool {
     let host = |url: &str| url::Url::parse(url).ok().and_then(|u| u.host_str().map(str::to_owned));
     before.issuer == after.issuer && host(&before.token_url) == host(&after.token_url)
@@ -104,14 +103,15 @@ fn check_setting(
         return invalid("The client id must have 1 to 512 characters and no control characters.");
     }
     if secret.is_some_and(|s| s.expose_secret().is_empty()) {
-        return invalid("The client secret is empty. Give the secret, or say --public-client.");
+        return invalid("The client secret is empty. Give the secret, or pass --public-client.");
     }
     // RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
     let token = |s: &String| {
         !s.is_empty() && s.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"' && b != b'\\')
     };
-    match scopes.iter().all(token) {
-        true => Ok(()),
-        false => invalid("A scope contains a character that RFC 6749 does not allow."),
+    if scopes.iter().all(token) {
+        Ok(())
+    } else {
+        invalid("A scope contains a character that RFC 6749 does not allow.")
     }
 }
