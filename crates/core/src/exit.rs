@@ -112,3 +112,15 @@ impl Session {
         first || before != signals.closed_since
     }
 }
+
+/// Applies the deadline and the exit rule; returns `true` when that ended the session.
+pub fn settle(session: &mut Session, now: Micros) -> bool {
+    if session.expire(now) {
+        return true;
+    }
+    let left = session.end().is_none() && is_left(session, now);
+    if left {
+        session.finish(now);
+    }
+    left
+}

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a started attempt may take, seconds: it may outlive the session (protocol 3).
-pub const TRANSACTION_TTL: i64 = 600;
+pub const ATTEMPT_TTL: i64 = 600;
 /// How long an exchange may take until the reaper has given it up, seconds.
 pub const EXCHANGE_MAX: i64 = 90;
 /// Attempts in one session: each is a row.

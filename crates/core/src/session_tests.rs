@@ -37,7 +37,7 @@ fn attempt(coop: Coop, at: Micros) -> Underway {
         provider: "a".into(),
         coop,
         started_at: at,
-        expires_at: at.plus_seconds(TRANSACTION_TTL),
+        expires_at: at.plus_seconds(ATTEMPT_TTL),
         exchanging: false,
     }
 }

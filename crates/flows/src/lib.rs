@@ -6,7 +6,6 @@
 //! that take [`Flows`]. Plaintext secrets live only here and in `oauth`, in `secrecy` types.
 
 mod actor;
-mod call;
 pub mod callers;
 pub mod calls;
 pub mod connect;
@@ -21,26 +20,35 @@ pub mod reap;
 mod rounds;
 mod sealed;
 
+pub use alter_core::NewKey;
 pub use alter_oauth::UserClaims;
-pub use call::{AppKeyRequired, Caller};
-pub use callers::{AgentChange, AgentError, AuthError, MadeAgent, NewAgent, PresentedCall, UserTokenError};
-pub use calls::{
-    Ambiguous, CallReport, Candidate, ChoiceError, GrantChoice, ReleaseError, ReleaseRequest, Released,
-};
-pub use connect::{
-    ApproveError, CallbackEnd, CallbackRequest, ClaimError, Claimed, Marks, MintError, MintRequest, Minted,
-    PageError, PageView, Peek, Poll, PollError, Proof, Screen, Status, StatusError, StatusReport,
-    StatusRequest, StepError,
-};
+pub use callers::agent_checks::{AgentChange, AgentError, NewAgent};
+pub use callers::agents::MadeAgent;
+pub use callers::authenticate::{AuthError, PresentedCall};
+pub use callers::caller::{AppKeyRequired, Caller};
+pub use callers::user_token::UserTokenError;
+pub use calls::choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
+pub use calls::release::{ReleaseError, ReleaseRequest, Released};
+pub use calls::report::CallReport;
+pub use connect::callback::{CallbackEnd, CallbackRequest};
+pub use connect::claim::{ClaimError, Claimed, Marks, Peek, Proof};
+pub use connect::consent::ApproveError;
+pub use connect::mint::{MintError, MintRequest, Minted};
+pub use connect::page::{PageError, PageView, Screen};
+pub use connect::poll::{Poll, PollError};
+pub use connect::status::{Status, StatusError, StatusReport, StatusRequest};
+pub use connect::steps::StepError;
 pub use context::{Flows, FlowsConfig};
 pub use fault::FlowFault;
-pub use grants::{
-    GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, needs_reconnect,
-    visible_scopes,
-};
-pub use operate::{
-    AuditChecked, AuditError, AuditFilter, CatalogEntry, KeyState, NewApp, NewKey, OperateError,
-    ProviderSetting, RootKeyError, Rotated,
-};
+pub use grants::delegations::RevokeDelegationError;
+pub use grants::list::{GrantPage, ListError, ListRequest};
+pub use grants::list::{needs_reconnect, visible_scopes};
+pub use grants::revoke::RevokeGrantError;
+pub use operate::apps::NewApp;
+pub use operate::audit::{AuditChecked, AuditError, AuditFilter};
+pub use operate::catalog::CatalogEntry;
+pub use operate::error::OperateError;
+pub use operate::key_ring::{KeyState, RootKeyError, Rotated};
+pub use operate::providers::ProviderSetting;
 pub use quota::Quota;
 pub use ready::{NotReady, StartError};

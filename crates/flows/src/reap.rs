@@ -6,14 +6,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Micros, StoreError};
+use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Micros, StoreError, exit};
 
 use crate::{
     Flows,
     connect::{
         end::{Ending, end_failed},
         exchange::replay,
-        status::settle,
     },
     grants::revocation::ask_to_revoke,
     metrics,
@@ -97,7 +96,7 @@ pub async fn retry_revocations(flows: &Flows) -> Result<(), StoreError> {
 async fn reap_sessions(flows: &Flows, now: Micros) -> Result<(), StoreError> {
     let mut result = Ok(());
     for session in flows.store().list_lapsed_sessions(now, BATCH).await? {
-        let ended = flows.update_session(session, |s| Ok::<_, StoreError>((settle(s, now), ())));
+        let ended = flows.update_session(session, |s| Ok::<_, StoreError>((exit::settle(s, now), ())));
         result = result.and(ended.await.map(drop));
     }
     result

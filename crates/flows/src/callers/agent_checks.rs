@@ -8,7 +8,7 @@ use alter_core::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{AppKeyRequired, Caller, Flows, actor::Actor, call::ours, fault::FlowFault};
+use crate::{AppKeyRequired, Caller, Flows, actor::Actor, callers::caller::ours, fault::FlowFault};
 
 /// Longest name, characters.
 const NAME_MAX: usize = 80;

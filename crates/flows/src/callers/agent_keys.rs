@@ -6,7 +6,7 @@ use alter_core::{
 use serde_json::json;
 
 use super::agent_checks::{AgentError, about, agent_to_manage};
-use crate::{Caller, Flows, NewKey, actor::Actor, call::Spent};
+use crate::{Caller, Flows, NewKey, actor::Actor, callers::caller::Spent};
 
 /// Makes another key for an agent.
 ///

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::agent_checks::{
     AgentChange, AgentError, NewAgent, about, agent_to_manage, check_change, check_new,
 };
-use crate::{Caller, Flows, NewKey, actor::Actor, call::Spent, rounds::Rounds};
+use crate::{Caller, Flows, NewKey, actor::Actor, callers::caller::Spent, rounds::Rounds};
 
 /// How many times a change is tried.
 const ROUNDS: usize = 8;

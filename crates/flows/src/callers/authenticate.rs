@@ -10,7 +10,7 @@ use alter_core::{AgentStatus, CallNonce, FoundKey, KeyType, Micros, key, secret}
 use alter_signing::{Signature, SignedParts};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Caller, Flows, call::ours, fault::FlowFault};
+use crate::{Caller, Flows, callers::caller::ours, fault::FlowFault};
 
 /// How far the caller's clock may differ from ours, seconds.
 const SKEW: i64 = 300;

@@ -4,14 +4,14 @@ pub(crate) mod agent_checks;
 pub(crate) mod agent_keys;
 pub(crate) mod agents;
 pub(crate) mod authenticate;
+pub(crate) mod caller;
 pub(crate) mod user_token;
 
-pub use agent_checks::{AgentChange, AgentError, NewAgent};
 pub use agent_keys::{create_agent_key, deprecate_agent_key, list_agent_keys, revoke_agent_key};
 pub use agents::{
-    MadeAgent, change_agent, create_agent, create_agent_as_operator, delete_agent, delete_agent_as_operator,
-    find_agent, find_agent_as_operator, get_agent, list_agents, list_agents_as_operator, own_agent,
+    change_agent, create_agent, create_agent_as_operator, delete_agent, delete_agent_as_operator, find_agent,
+    find_agent_as_operator, get_agent, list_agents, list_agents_as_operator, own_agent,
     set_agent_active_as_operator,
 };
-pub use authenticate::{AuthError, PresentedCall, authenticate, only_active};
-pub use user_token::{UserTokenError, verify_user, verify_user_call};
+pub use authenticate::{authenticate, only_active};
+pub use user_token::{verify_user, verify_user_call};

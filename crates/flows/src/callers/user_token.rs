@@ -8,7 +8,7 @@ use alter_core::{App, User, UserId};
 use alter_oauth::{BadUserToken, IdpUnreachable, UserClaims, UserTokenRefused, verify_user_token};
 use secrecy::SecretString;
 
-use crate::{Caller, Flows, call::ours, fault::FlowFault};
+use crate::{Caller, Flows, callers::caller::ours, fault::FlowFault};
 
 /// Why a user token does not tell who the user is.
 #[derive(Debug, thiserror::Error)]

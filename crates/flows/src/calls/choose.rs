@@ -10,7 +10,9 @@
 use alter_core::{AgentId, Delegation, Grant, GrantFilter, GrantId, GrantStatus, Principal, User, UserId};
 use secrecy::SecretString;
 
-use crate::{Caller, Flows, UserTokenError, call::ours, callers::user_token::known_user, fault::FlowFault};
+use crate::{
+    Caller, Flows, UserTokenError, callers::caller::ours, callers::user_token::known_user, fault::FlowFault,
+};
 
 /// An ambiguous choice names at most this many candidates.
 const CANDIDATES: usize = 10;

@@ -4,6 +4,5 @@ pub(crate) mod choose;
 pub(crate) mod release;
 pub(crate) mod report;
 
-pub use choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
-pub use release::{ReleaseError, ReleaseRequest, Released, release};
-pub use report::{CallReport, report_call};
+pub use release::release;
+pub use report::report_call;

@@ -17,7 +17,7 @@ use secrecy::SecretString;
 
 use crate::{
     Caller, ChoiceError, Flows, GrantChoice, UserTokenError,
-    call::{Refusal, Spent, ours},
+    callers::caller::{Refusal, Spent, ours},
     calls::choose::{Chosen, NamedUser, choose, named_user},
     fault::FlowFault,
     metrics,

@@ -115,7 +115,7 @@ pub async fn claim(
     let session = flows.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
     let sid = session.sid.clone();
     let max_age =
-        session.expires_at.plus_seconds(alter_core::session::TRANSACTION_TTL).since(flows.now()) / 1_000_000;
+        session.expires_at.plus_seconds(alter_core::session::ATTEMPT_TTL).since(flows.now()) / 1_000_000;
     if cookie(&sid).is_some_and(|key| session.is_browser(&hash_secret(&key))) {
         return Ok(Claimed { sid, browser_key: None, marker: None, max_age });
     }

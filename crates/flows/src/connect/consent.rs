@@ -9,7 +9,7 @@
 use alter_core::{
     App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Hash, Micros, ProviderConfig, Saved, Session,
     SessionId, StoreError, Underway, secret,
-    session::{STATUS_WAIT, TRANSACTION_TTL},
+    session::{ATTEMPT_TTL, STATUS_WAIT},
 };
 use alter_oauth::{AuthorizationRequest, Pkce};
 use secrecy::ExposeSecret;
@@ -19,12 +19,6 @@ use crate::{Flows, fault::FlowFault, rounds::Rounds};
 
 /// How many times an approval is tried.
 const ROUNDS: usize = 8;
-
-impl From<StoreError> for StepError {
-    fn from(error: StoreError) -> Self {
-        Self::Fault(error.into())
-    }
-}
 
 /// Why an approval does not lead to the provider.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +145,7 @@ fn new_attempt(
         redirect_uri,
         scopes: config.scopes.clone(),
         created_at: now,
-        expires_at: now.plus_seconds(TRANSACTION_TTL),
+        expires_at: now.plus_seconds(ATTEMPT_TTL),
         status: AttemptStatus::Started,
         status_at: now,
         body: None,

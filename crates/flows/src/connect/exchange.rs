@@ -40,7 +40,7 @@ pub(crate) async fn exchange(flows: &Flows, attempt: Attempt, code: SecretString
         Err(stop) => (false, Err(stop)),
     };
     let label = label(&outcome);
-    settle(flows, &attempt, outcome, journalled, request_id).await;
+    write_end(flows, &attempt, outcome, journalled, request_id).await;
     exchanging.done(label);
 }
 
@@ -53,11 +53,11 @@ pub(crate) async fn replay(flows: &Flows, attempt: Attempt) {
         Err(fault) => Err(fault.into()),
     };
     let label = label(&outcome);
-    settle(flows, &attempt, outcome, true, "replay").await;
+    write_end(flows, &attempt, outcome, true, "replay").await;
     exchanging.done(label);
 }
 
-async fn settle(
+async fn write_end(
     flows: &Flows,
     attempt: &Attempt,
     outcome: Result<(), Stop>,

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError,
-    call::{Refusal, Spent, ours},
+    callers::caller::{Refusal, Spent, ours},
     callers::user_token::ensure_user,
     fault::FlowFault,
     quota::Quota,

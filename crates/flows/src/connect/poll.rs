@@ -1,8 +1,8 @@
 //! The backend's poll (wire 3.2): what the status channel tells the SDK, for the app that minted the session.
 
-use alter_core::{AgentId, Connection, Declined, EndKind, Failure, StoreError};
+use alter_core::{AgentId, Connection, Declined, EndKind, Failure, StoreError, exit};
 
-use crate::{AppKeyRequired, Caller, Flows, call::ours, connect::status::settle, fault::FlowFault};
+use crate::{AppKeyRequired, Caller, Flows, callers::caller::ours, fault::FlowFault};
 
 /// Where the session stands.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ async fn try_poll(flows: &Flows, caller: &Caller, session_token: &str) -> Result
     let found = flows.session_by_token(session_token).await?;
     let session = found.filter(|s| s.app_id == caller.app.id).ok_or(PollError::InvalidToken)?;
     let now = flows.now();
-    let settled = flows.update_session(session, |s| Ok::<_, StoreError>((settle(s, now), ())));
+    let settled = flows.update_session(session, |s| Ok::<_, StoreError>((exit::settle(s, now), ())));
     let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
     let agent = session.data.agent.as_ref().map(|agent| agent.id);
     Ok(match session.end() {

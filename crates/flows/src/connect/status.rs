@@ -85,22 +85,10 @@ pub async fn status(
             session.finish(now);
             dirty = true;
         }
-        Ok::<_, StoreError>((settle(session, now) || dirty, ()))
+        Ok::<_, StoreError>((exit::settle(session, now) || dirty, ()))
     });
     let (session, ()) = updated.await?.ok_or(StatusError::InvalidToken)?;
     Ok(report(&session, request.cursor))
-}
-
-/// Applies the deadline and the exit rule; returns `true` when that ended the session.
-pub(crate) fn settle(session: &mut Session, now: Micros) -> bool {
-    if session.expire(now) {
-        return true;
-    }
-    let left = session.end().is_none() && exit::is_left(session, now);
-    if left {
-        session.finish(now);
-    }
-    left
 }
 
 /// Whether another flow has opened the session. Then this flow learns only that, and its own reports do not count (S3).

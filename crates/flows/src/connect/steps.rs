@@ -2,6 +2,7 @@
 
 use alter_core::{Cause, Failure, Hash, Session, SessionId};
 
+use crate::callers::caller::ours;
 use crate::{Flows, fault::FlowFault};
 
 /// Why a step on a page is refused.
@@ -16,6 +17,8 @@ pub enum StepError {
     #[error(transparent)]
     Fault(#[from] FlowFault),
 }
+
+ours! { StepError; }
 
 /// The user chose a provider on the picker, or wants to try again.
 ///

@@ -5,7 +5,7 @@ use alter_core::{AgentId, AuditEntry, AuditKind, Changed, GrantId};
 use crate::{
     Caller, Flows,
     actor::Actor,
-    call::{Spent, ours},
+    callers::caller::{Spent, ours},
     fault::FlowFault,
 };
 

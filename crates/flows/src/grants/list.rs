@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::{
     Caller, Flows, UserTokenError,
-    call::ours,
+    callers::caller::ours,
     calls::choose::{NamedUser, named_user},
     fault::FlowFault,
 };

@@ -5,8 +5,6 @@ pub(crate) mod list;
 pub(crate) mod revocation;
 pub(crate) mod revoke;
 
-pub use delegations::{RevokeDelegationError, give_up_delegation, revoke_delegation};
-pub use list::{
-    GrantPage, ListError, ListRequest, list_grants, list_grants_as_operator, needs_reconnect, visible_scopes,
-};
-pub use revoke::{RevokeGrantError, revoke_grant, revoke_grant_as_operator};
+pub use delegations::{give_up_delegation, revoke_delegation};
+pub use list::{list_grants, list_grants_as_operator, needs_reconnect, visible_scopes};
+pub use revoke::{revoke_grant, revoke_grant_as_operator};

@@ -16,7 +16,7 @@ use super::revocation::ask_and_wait;
 use crate::{
     AppKeyRequired, Caller, Flows, UserTokenError,
     actor::Actor,
-    call::{Spent, ours},
+    callers::caller::{Spent, ours},
     calls::choose::{NamedUser, named_user},
     fault::FlowFault,
     rounds::Rounds,

@@ -66,11 +66,11 @@ macro_rules! ours {
             }
         }
 
-        impl $crate::call::Refusal for $error {
+        impl $crate::callers::caller::Refusal for $error {
             fn ours(&self) -> Option<&$crate::FlowFault> {
                 match self {
                     Self::Fault(fault) => Some(fault),
-                    $($(Self::$inner(inner) => $crate::call::Refusal::ours(inner),)+)?
+                    $($(Self::$inner(inner) => $crate::callers::caller::Refusal::ours(inner),)+)?
                     #[allow(unreachable_patterns, reason = "an error may have no other variant")]
                     _ => None,
                 }
