@@ -11,6 +11,8 @@ use alter_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::callers::caller::ours;
+use crate::fault::FlowFault;
 use crate::{Flows, context::hash_secret, metrics};
 
 /// What the connect page may know before the claim.
@@ -85,9 +87,12 @@ pub enum ClaimError {
         /// The app that must open the page.
         app_name: String,
     },
+    /// Our own failure.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Fault(#[from] FlowFault),
 }
+
+ours! { ClaimError; }
 
 /// Returns what the connect page may know about a session token. Changes nothing.
 ///

@@ -1,10 +1,10 @@
 //! Which page a browser gets at `/connect/s/{sid}`.
 
-use alter_core::{
-    App, Cause, Connection, EndKind, Failure, Hash, ProviderConfig, Session, SessionId, State, StoreError,
-};
+use alter_core::{App, Cause, Connection, EndKind, Failure, Hash, ProviderConfig, Session, SessionId, State};
 use secrecy::SecretString;
 
+use crate::callers::caller::ours;
+use crate::fault::FlowFault;
 use crate::{
     Flows,
     connect::consent::{AppReach, app_reach},
@@ -57,9 +57,12 @@ pub enum PageError {
     /// The browser was just given the cookie and did not keep it.
     #[error("the browser keeps no cookies")]
     CookiesBlocked,
+    /// Our own failure.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Fault(#[from] FlowFault),
 }
+
+ours! { PageError; }
 
 /// Returns the session's page for this browser, and counts it as served.
 ///

@@ -6,6 +6,8 @@ use alter_core::{
 };
 
 use crate::Flows;
+use crate::callers::caller::ours;
+use crate::fault::FlowFault;
 
 /// What the SDK sends.
 #[derive(Debug, Default)]
@@ -55,9 +57,12 @@ pub enum StatusError {
     InvalidToken,
     #[error("the session belongs to another origin")]
     ForeignOrigin,
+    /// Our own failure.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Fault(#[from] FlowFault),
 }
+
+ours! { StatusError; }
 
 /// Takes the SDK's report and returns ours. `origin` is the browser's `Origin` header; `None` when it is absent or came
 /// twice.

@@ -73,7 +73,7 @@ impl From<ClaimError> for ApiError {
             ClaimError::Refused(reason) => {
                 Self::plain(ErrorCode::SessionExpired).with(json!({ "reason": reason_word(reason) }))
             }
-            ClaimError::Store(error) => error.into(),
+            ClaimError::Fault(error) => error.into(),
         }
     }
 }

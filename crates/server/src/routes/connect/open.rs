@@ -89,7 +89,7 @@ fn refused(error: ClaimError, request_id: &RequestId) -> Response {
         }
         ClaimError::Refused(ClaimRefused::Used) => page(410, &Page::Expired { reason: ExpiryReason::Used }),
         ClaimError::Refused(_) => page(410, &Page::Expired { reason: ExpiryReason::Expired }),
-        ClaimError::Store(error) => {
+        ClaimError::Fault(error) => {
             tracing::error!(request_id = request_id.0, %error, "claim failed");
             page(500, &Page::ServerError { request_id: &request_id.0 })
         }

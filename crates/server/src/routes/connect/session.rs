@@ -45,7 +45,7 @@ pub(crate) async fn show(
         Ok(view) => render(&view, &shared),
         Err(PageError::CookiesBlocked) => page(400, &Page::CookiesBlocked),
         Err(PageError::NotFound | PageError::WrongBrowser) => page(410, &Page::WrongBrowser),
-        Err(PageError::Store(error)) => {
+        Err(PageError::Fault(error)) => {
             tracing::error!(request_id = request_id.0, %error, "a page failed");
             page(500, &Page::ServerError { request_id: &request_id.0 })
         }

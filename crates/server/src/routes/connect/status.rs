@@ -120,7 +120,7 @@ impl From<StatusError> for ApiError {
         match error {
             StatusError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
             StatusError::ForeignOrigin => Self::plain(ErrorCode::ForeignOrigin),
-            StatusError::Store(error) => error.into(),
+            StatusError::Fault(error) => error.into(),
         }
     }
 }

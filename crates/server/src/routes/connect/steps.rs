@@ -120,7 +120,7 @@ impl From<ApproveError> for ApiError {
 impl From<PageError> for ApiError {
     fn from(error: PageError) -> Self {
         match error {
-            PageError::Store(error) => error.into(),
+            PageError::Fault(error) => error.into(),
             PageError::NotFound | PageError::WrongBrowser | PageError::CookiesBlocked => not_yours(),
         }
     }
