@@ -11,9 +11,7 @@ use alter_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::callers::caller::ours;
-use crate::fault::FlowFault;
-use crate::{Flows, context::hash_secret, metrics};
+use crate::{Flows, callers::caller::ours, context::hash_secret, fault::FlowFault, metrics};
 
 /// What the connect page may know before the claim.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 use alter_core::{App, Cause, Connection, EndKind, Failure, Hash, ProviderConfig, Session, SessionId, State};
 use secrecy::SecretString;
 
-use crate::callers::caller::ours;
-use crate::fault::FlowFault;
 use crate::{
     Flows,
+    callers::caller::ours,
     connect::consent::{AppReach, app_reach},
     context::hash_secret,
+    fault::FlowFault,
 };
 
 /// A page to render.

@@ -5,9 +5,7 @@ use alter_core::{
     ClaimRefused, Connection, EndKind, Event, Failure, Level, Micros, Session, StoreError, exit,
 };
 
-use crate::Flows;
-use crate::callers::caller::ours;
-use crate::fault::FlowFault;
+use crate::{Flows, callers::caller::ours, fault::FlowFault};
 
 /// What the SDK sends.
 #[derive(Debug, Default)]

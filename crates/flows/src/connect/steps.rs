@@ -2,8 +2,7 @@
 
 use alter_core::{Cause, Failure, Hash, Session, SessionId};
 
-use crate::callers::caller::ours;
-use crate::{Flows, fault::FlowFault};
+use crate::{Flows, callers::caller::ours, fault::FlowFault};
 
 /// Why a step on a page is refused.
 #[derive(Debug, thiserror::Error)]
