@@ -2,8 +2,9 @@
 //! what was asked, delegates it to the session's agent, and puts all of that in one command.
 
 use alter_core::{
-    AgentStatus, Attempt, AuditEntry, AuditKind, Cause, CompleteConnect, Connection, CredentialPlace,
-    Delegation, Grant, GrantId, GrantSecret, Level, Micros, Operation, ProviderConfig, Session,
+    AgentStatus, Attempt, AuditEntry, AuditKind, Cause, CompleteConnect, Connection, Credential,
+    CredentialPlace, Delegation, Grant, GrantId, GrantSecret, Level, Micros, Operation, ProviderConfig,
+    Session,
 };
 use alter_oauth::{Identity, TokenSet};
 use alter_vault::DataKey;
@@ -12,6 +13,10 @@ use secrecy::SecretString;
 use super::stop::{Stop, refused};
 use crate::{Flows, fault::FlowFault};
 
+/// Reads the account's grant if there is one, seals the tokens for the next generation, and returns what is to be stored.
+///
+/// # Errors
+/// [`Stop::Fault`] that [`FlowFault::is_overtaken`] when a key was replaced in between: begin again.
 pub(super) async fn completion(
     flows: &Flows,
     attempt: &Attempt,
@@ -20,72 +25,92 @@ pub(super) async fn completion(
     request_id: &str,
 ) -> Result<CompleteConnect, Stop> {
     let Source { session, config, tokens, identity, .. } = *source;
-    let (now, recipe) = (flows.now(), &config.recipe);
-    let (principal, level) = (session.principal(), session.claim().map_or(Level::L0, |c| c.level));
     agent_is_still_there(flows, session).await?;
-    let known = flows.store().find_grant(attempt.app_id, principal, &recipe.id, &identity.subject).await?;
-    let (id, created_at, generation, operation) = match &known {
-        Some(grant) => (grant.id, grant.created_at, grant.credential.generation + 1, Operation::Reauth),
-        None => (GrantId::new(flows.random()), now, 1, Operation::Creation),
-    };
+    let now = flows.now();
+    let (provider, principal) = (&config.recipe.id, session.principal());
+    let known = flows.store().find_grant(attempt.app_id, principal, provider, &identity.subject).await?;
     let refresh = keep_refresh_token(flows, known.as_ref(), tokens, key).await?;
-    let place = CredentialPlace { app: attempt.app_id, grant: id, generation };
+    let place = CredentialPlace {
+        app: attempt.app_id,
+        grant: known.as_ref().map_or_else(|| GrantId::new(flows.random()), |grant| grant.id),
+        generation: known.as_ref().map_or(1, |grant| grant.credential.generation + 1),
+    };
     let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
     let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
-    let connection = Connection {
-        grant_id: id,
-        provider: recipe.id.clone(),
-        provider_name: recipe.name.clone(),
-        account_identifier: identity.account.clone(),
-        at: now,
-        operation,
-        scopes: scopes.granted.clone(),
-        missing_scopes: scopes.missing.clone(),
-        extra_scopes: scopes.extra,
-    };
-    let grant = Grant {
-        id,
-        app_id: attempt.app_id,
-        principal,
-        provider: recipe.id.clone(),
-        config_id: config.config_id.clone(),
-        subject: identity.subject.clone(),
-        account_identifier: identity.account.clone(),
-        account_display_name: identity.display_name.clone(),
-        label: session.data.label.clone().or_else(|| known.as_ref().and_then(|grant| grant.label.clone())),
-        scopes: scopes.granted,
-        missing_scopes: scopes.missing,
-        level,
-        created_at,
-        updated_at: now,
-        last_used_at: known.as_ref().and_then(|grant| grant.last_used_at),
-        revoked: None,
-        credential,
-    };
+    let connection = connection(source, place, &scopes, now);
+    let grant = grant(source, known, credential, place, scopes, now);
     let delegation = session.data.agent.as_ref().map(|agent| Delegation {
-        grant_id: id,
+        grant_id: grant.id,
         agent_id: agent.id,
         scopes: shown_and_granted(&attempt.scopes, &grant.scopes),
         created_at: now,
     });
-    let details = serde_json::json!({ "provider": recipe.id, "level": level.as_str() });
-    let audit = AuditEntry {
-        grant_id: Some(id),
-        sid: Some(attempt.sid.clone()),
-        user_id: principal.user(),
-        agent_id: delegation.as_ref().map(|d| d.agent_id),
-        request_id: Some(request_id.to_owned()),
-        ..AuditEntry::new(attempt.app_id, now, AuditKind::GrantConnected, details)
+    let audit = entry(attempt, &grant, delegation.as_ref(), request_id);
+    let (attempt, sid) = (attempt.id, attempt.sid.clone());
+    Ok(CompleteConnect { attempt, sid, grant, delegation, connection, audit, at: now })
+}
+
+/// The account's grant as it is from now on: a new one, or the known one with another credential.
+fn grant(
+    source: &Source<'_>,
+    known: Option<Grant>,
+    credential: Credential,
+    place: CredentialPlace,
+    scopes: ScopeResult,
+    now: Micros,
+) -> Grant {
+    let Source { session, config, identity, .. } = *source;
+    let (created_at, last_used_at, label) = match known {
+        Some(grant) => (grant.created_at, grant.last_used_at, grant.label),
+        None => (now, None, None),
     };
-    Ok(CompleteConnect {
-        attempt: attempt.id,
-        sid: attempt.sid.clone(),
-        grant,
-        delegation,
-        connection,
-        audit,
+    Grant {
+        id: place.grant,
+        app_id: place.app,
+        principal: session.principal(),
+        provider: config.recipe.id.clone(),
+        config_id: config.config_id.clone(),
+        subject: identity.subject.clone(),
+        account_identifier: identity.account.clone(),
+        account_display_name: identity.display_name.clone(),
+        label: session.data.label.clone().or(label),
+        scopes: scopes.granted,
+        missing_scopes: scopes.missing,
+        level: session.claim().map_or(Level::L0, |claim| claim.level),
+        created_at,
+        updated_at: now,
+        last_used_at,
+        revoked: None,
+        credential,
+    }
+}
+
+/// What the app is told of the grant. The first generation is a creation, every other one a reconnection.
+fn connection(source: &Source<'_>, place: CredentialPlace, scopes: &ScopeResult, now: Micros) -> Connection {
+    let Source { config, identity, .. } = *source;
+    Connection {
+        grant_id: place.grant,
+        provider: config.recipe.id.clone(),
+        provider_name: config.recipe.name.clone(),
+        account_identifier: identity.account.clone(),
         at: now,
-    })
+        operation: if place.generation == 1 { Operation::Creation } else { Operation::Reauth },
+        scopes: scopes.granted.clone(),
+        missing_scopes: scopes.missing.clone(),
+        extra_scopes: scopes.extra.clone(),
+    }
+}
+
+fn entry(attempt: &Attempt, grant: &Grant, delegation: Option<&Delegation>, request_id: &str) -> AuditEntry {
+    let details = serde_json::json!({ "provider": grant.provider, "level": grant.level.as_str() });
+    AuditEntry {
+        grant_id: Some(grant.id),
+        sid: Some(attempt.sid.clone()),
+        user_id: grant.principal.user(),
+        agent_id: delegation.map(|delegation| delegation.agent_id),
+        request_id: Some(request_id.to_owned()),
+        ..AuditEntry::new(attempt.app_id, grant.updated_at, AuditKind::GrantConnected, details)
+    }
 }
 
 /// If the agent was deleted while the user was at the provider, neither the agent nor the app gets a grant: the user
