@@ -1,4 +1,4 @@
-//! An agent of an app: it has keys of its own and may use what users delegated to it, nothing else.
+//! An app's agent: it has its own keys, and may use only what users delegated to it.
 //!
 //! `active <-> inactive -> revoked`, `active -> revoked`. Every change is a compare-and-set on `version`. Revoking an
 //! agent revokes its keys and its delegations in the same commit, and there is no way back.
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, ApiKey, AppId, AuditEntry, CallNonce, Hash, KeyId, Micros, Saved, StoreError};
 
-/// Keys of one agent that are not revoked, at most.
+/// How many keys one agent may have, not counting revoked ones.
 pub const AGENT_KEYS_MAX: u32 = 10;
 
 /// An agent as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
-    /// Its id.
+    /// Random; never given to another agent.
     pub id: AgentId,
-    /// Whose agent.
+    /// The app that made it.
     pub app_id: AppId,
     /// Unique among the app's agents that are not revoked.
     pub name: String,
-    /// Where it stands.
+    /// Whether its keys work.
     pub status: AgentStatus,
-    /// Everything else.
+    /// Everything that no query needs.
     pub data: AgentData,
-    /// Counts the saves, from 1.
+    /// Counts the saves, from 1; each change is a compare-and-set on it.
     pub version: u64,
     /// When it was made.
     pub created_at: Micros,
@@ -34,8 +34,8 @@ pub struct Agent {
     pub updated_at: Micros,
 }
 
-/// The part of an agent that storage keeps as one document. Rows of older versions are read again: a new field needs
-/// `#[serde(default)]`.
+/// The part of an agent that storage keeps as one document. Rows that older versions wrote must stay readable, so a new
+/// field needs `#[serde(default)]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentData {
     /// `agent` or `service`, as the app said.
@@ -43,10 +43,10 @@ pub struct AgentData {
     /// Shown to people in place of the name.
     #[serde(default)]
     pub display_name: Option<String>,
-    /// By provider id, the scopes that the agent may ever use. `None` = whatever was delegated; empty = nothing.
+    /// By provider id, the most scopes that the agent may use. `None` = all that were delegated; empty = none.
     #[serde(default)]
     pub scopes: Option<BTreeMap<String, Vec<String>>>,
-    /// The app's own notes.
+    /// The app's own notes; this server does not read them.
     #[serde(default)]
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }
@@ -77,7 +77,7 @@ impl AgentKind {
 pub enum AgentStatus {
     /// Its keys work.
     Active,
-    /// Suspended: its keys answer `GET /sdk/agents/me` alone.
+    /// Suspended: its keys work only for `GET /sdk/agents/me`.
     Inactive,
     /// Deleted, for good.
     Revoked,
@@ -100,12 +100,12 @@ impl AgentStatus {
 }
 
 impl Agent {
-    /// What people read.
+    /// The name that people are shown: `display_name`, or else `name`.
     pub fn shown_name(&self) -> &str {
         self.data.display_name.as_deref().unwrap_or(&self.name)
     }
 
-    /// Of `delegated` scopes at `provider`, those that the agent may use (T13).
+    /// Returns those of the `delegated` scopes at `provider` that the agent may use (T13).
     pub fn may_use(&self, provider: &str, delegated: &[String]) -> Vec<String> {
         match &self.data.scopes {
             None => delegated.to_vec(),
@@ -116,7 +116,7 @@ impl Agent {
         }
     }
 
-    /// Suspends or resumes; `false` when it is revoked.
+    /// Suspends or resumes the agent; returns `false` when it is revoked.
     pub fn set_active(&mut self, active: bool) -> bool {
         if self.status == AgentStatus::Revoked {
             return false;
@@ -126,7 +126,7 @@ impl Agent {
     }
 }
 
-/// A call that may be repeated without making a second agent.
+/// Marks a call that may be repeated without making a second agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
     /// `Idempotency-Key`, as sent.
@@ -135,50 +135,51 @@ pub struct Idempotency {
     pub body_hash: Hash,
 }
 
-/// What became of [`AgentStore::create_agent`].
+/// The result of [`AgentStore::create_agent`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum AgentCreated {
-    /// It is stored, with its first key.
+    /// The agent is stored, with its first key.
     Stored,
-    /// The idempotency key was used before: this agent, made by a request with this body. Nothing was stored.
+    /// The idempotency key was used before. Content: the agent it made, and the hash of that request's body. Nothing was
+    /// stored.
     Known(Box<Agent>, Hash),
-    /// The name is taken by an agent that is not revoked. Nothing was stored.
+    /// An agent that is not revoked has this name. Nothing was stored.
     NameTaken,
 }
 
-/// What became of [`AgentStore::revoke_agent_key`].
+/// The result of [`AgentStore::revoke_agent_key`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRevoked {
-    /// Revoked now.
+    /// The key is revoked now.
     Done(Box<ApiKey>),
-    /// It was revoked before; nothing changed.
+    /// The key was revoked before; nothing changed.
     Already(Box<ApiKey>),
-    /// It is the agent's last one that works, and the caller did not insist.
+    /// It is the agent's last active key, and the caller did not pass `force`.
     LastActive,
     /// The agent has no such key.
     NotFound,
 }
 
-/// What became of a further key of an agent.
+/// The result of [`AgentStore::insert_agent_key`].
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyAdded {
-    /// It is stored.
+    /// The key is stored.
     Done,
-    /// The agent is revoked, or has [`AGENT_KEYS_MAX`] keys that are not.
+    /// The agent is revoked, or has [`AGENT_KEYS_MAX`] keys that are not revoked.
     NoRoom,
 }
 
 impl KeyAdded {
-    /// Whether it is stored.
+    /// Whether the key is stored.
     pub fn is_done(self) -> bool {
         self == Self::Done
     }
 }
 
-/// What storage must be able to do for agents. Each command is one atomic transaction that also records the nonce of
-/// the call and the audit entry; where the outcome says that nothing was stored, neither was the entry, and the nonce is
-/// unused. A nonce that was used before is told first (T61).
+/// What storage must be able to do for agents. Each command is one atomic transaction that also records the call's nonce
+/// and the audit entry. Where the result says that nothing was stored, the entry was not stored either and the nonce is
+/// unused. A nonce that was used before is reported before anything else (T61).
 #[async_trait]
 pub trait AgentStore: Send + Sync {
     /// Stores an agent with its first key.
@@ -190,11 +191,11 @@ pub trait AgentStore: Send + Sync {
         idempotency: Option<Idempotency>,
         audit: AuditEntry,
     ) -> Result<AgentCreated, StoreError>;
-    /// By id, of this app; revoked ones included.
+    /// Finds one of this app's agents by id, including revoked ones.
     async fn get_agent(&self, app: AppId, id: AgentId) -> Result<Option<Agent>, StoreError>;
-    /// By name, among those that are not revoked.
+    /// Finds an agent by name, among those that are not revoked.
     async fn find_agent(&self, app: AppId, name: &str) -> Result<Option<Agent>, StoreError>;
-    /// By creation, with the number of all there are.
+    /// Lists a page of agents by creation, and how many there are in all.
     async fn list_agents(
         &self,
         app: AppId,
@@ -202,23 +203,24 @@ pub trait AgentStore: Send + Sync {
         limit: u32,
         offset: u32,
     ) -> Result<(Vec<Agent>, u64), StoreError>;
-    /// Saves status, data and `updated_at` if the stored version is still `agent.version`, and raises it. A revoked agent's keys and delegations are revoked with it, as of `agent.updated_at`.
+    /// Saves status, data and `updated_at` if the stored version is still `agent.version`, and raises it. Revokes a revoked
+    /// agent's keys and delegations with it, as of `agent.updated_at`.
     async fn save_agent(
         &self,
         call: Option<CallNonce>,
         agent: &Agent,
         audit: AuditEntry,
     ) -> Result<Saved, StoreError>;
-    /// Stores a further key of an agent.
+    /// Stores another key of an agent.
     async fn insert_agent_key(
         &self,
         call: Option<CallNonce>,
         key: ApiKey,
         audit: AuditEntry,
     ) -> Result<KeyAdded, StoreError>;
-    /// Newest first, revoked ones included.
+    /// Lists an agent's keys, newest first, including revoked ones.
     async fn list_agent_keys(&self, app: AppId, agent: AgentId) -> Result<Vec<ApiKey>, StoreError>;
-    /// Revokes one; the last that works only when `force` says so.
+    /// Revokes a key; the last active one only with `force`.
     async fn revoke_agent_key(
         &self,
         call: Option<CallNonce>,
@@ -227,8 +229,8 @@ pub trait AgentStore: Send + Sync {
         force: bool,
         audit: AuditEntry,
     ) -> Result<KeyRevoked, StoreError>;
-    /// Marks one as deprecated (its answers say so) or takes the mark away; `None` when the agent has no such key that
-    /// is not revoked.
+    /// Marks a key as deprecated (responses to its calls say so) or removes the mark. Returns `None` when the agent has no
+    /// such key, or the key is revoked.
     async fn deprecate_agent_key(
         &self,
         call: Option<CallNonce>,

@@ -1,4 +1,4 @@
-//! An app: whose users connect accounts, and what its operator allows.
+//! An app: a customer of this server whose users connect accounts, and what the operator allows it.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -35,13 +35,13 @@ impl Level {
     }
 }
 
-/// What an operator decides about an app. Every field is a flag of `alter app create` and `app set`. Rows of older
-/// versions are read again: a new field needs `#[serde(default)]`.
+/// What an operator decides about an app. Every field is a flag of `alter app create` and `app set`. Rows that older
+/// versions wrote must stay readable, so a new field needs `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSettings {
     /// Shown to people on every page; 1-80 characters.
     pub name: String,
-    /// Gives `allowed_origin` its default.
+    /// Its origin is the default of `allowed_origin`.
     pub website_url: Option<String>,
     /// Origins that a `return_url` may have.
     pub return_origins: Vec<String>,
@@ -53,19 +53,19 @@ pub struct AppSettings {
     pub require_code: bool,
     /// Calls without a signature are accepted (curl, development).
     pub allow_bearer: bool,
-    /// A user's grant that is named by its id needs `user_token`, for the app's own keys too (S12).
+    /// A call with the app's own key that names a user's grant by id needs `user_token` (S12). Agents do not need one.
     pub require_user_token: bool,
     /// Lifetime of a session, seconds, 60-3600.
     pub session_ttl: u32,
-    /// What the operator said; `None` = decided by [`App::min_binding`].
+    /// The operator's choice; `None` = decided by [`App::min_binding`].
     pub min_binding: Option<Level>,
-    /// Sessions that one process mints for the app a minute, all at once too; 0 = no limit.
+    /// Sessions that one process mints for the app per minute; all of them may come at once. 0 = no limit.
     #[serde(default = "sessions_per_minute")]
     pub sessions_per_minute: u32,
-    /// The same for each of its users.
+    /// The same limit for each of the app's users.
     #[serde(default = "sessions_per_minute_and_user")]
     pub sessions_per_minute_and_user: u32,
-    /// Who vouches for its users (`alter idp set`); `None` = nobody, and user tokens are refused.
+    /// Who vouches for the app's users (`alter idp set`); `None` = nobody, so user tokens are refused.
     #[serde(default)]
     pub identity_provider: Option<IdentityProvider>,
 }
@@ -98,7 +98,7 @@ impl AppSettings {
         }
     }
 
-    /// Checks every value.
+    /// Checks the value of every field.
     ///
     /// # Errors
     /// A sentence for the operator.
@@ -126,18 +126,18 @@ impl AppSettings {
 /// An app as stored.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// Its id.
+    /// Random; never given to another app.
     pub id: AppId,
     /// The operator's decisions.
     pub settings: AppSettings,
-    /// Its current data key, wrapped by the root key.
+    /// The app's current data key, wrapped by the root key.
     pub wrapped_key: Vec<u8>,
-    /// When it was made.
+    /// When the operator created it.
     pub created_at: Micros,
 }
 
 impl App {
-    /// The lowest level a session of this app may be bound at: what the operator said, else L1 with the published
+    /// The lowest level at which a session of this app may be bound: the operator's choice, else L1 with the published
     /// client, else L0 for apps that have no web page at all, else L2 (S9).
     pub fn min_binding(&self) -> Level {
         let s = &self.settings;
@@ -161,10 +161,10 @@ impl App {
 pub trait AppStore: Send + Sync {
     /// Stores a new app.
     async fn insert_app(&self, app: App) -> Result<(), StoreError>;
-    /// By id.
+    /// Finds an app by id.
     async fn get_app(&self, id: AppId) -> Result<Option<App>, StoreError>;
-    /// All, by creation.
+    /// Lists all apps by creation.
     async fn list_apps(&self) -> Result<Vec<App>, StoreError>;
-    /// Replaces the settings.
+    /// Replaces an app's settings.
     async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<Changed, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! An attempt: one attempt to connect one provider, from the authorization request to the grant.
+//! An attempt to connect one provider, from the authorization request to the grant.
 //!
 //! `started -> consumed -> sent -> succeeded | denied | failed | interrupted`. `state` is 256 random bits, stored
 //! hashed, and consumed by one conditional update: a callback that comes twice exchanges once (T17). The raw token
@@ -14,31 +14,31 @@ use crate::{
 /// An attempt as stored.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// Its id.
+    /// Random; never sent to the provider (`state` is).
     pub id: AttemptId,
-    /// Its session.
+    /// The session in which the user approved.
     pub sid: SessionId,
-    /// Its app.
+    /// The session's app.
     pub app_id: AppId,
-    /// The configuration whose callback path it must come back on.
+    /// The provider configuration; the browser must come back on its callback path.
     pub config_id: ConfigId,
     /// SHA-256 of `state`.
     pub state_hash: Hash,
     /// Sealed PKCE verifier; every attempt has one (T22).
     pub verifier: Vec<u8>,
-    /// OIDC nonce; sent only with the `openid` scope.
+    /// OIDC nonce, base64url; sent only with the `openid` scope.
     pub nonce: String,
     /// Sent in both requests, byte for byte (T30).
     pub redirect_uri: String,
-    /// Asked for.
+    /// The scopes asked for.
     pub scopes: Vec<String>,
     /// When the user left for the provider.
     pub created_at: Micros,
     /// Until when the callback is accepted.
     pub expires_at: Micros,
-    /// Where it stands.
+    /// How far the attempt has got.
     pub status: AttemptStatus,
-    /// When it entered that status.
+    /// When it entered that status; for `Sent`, when we sent the token request.
     pub status_at: Micros,
     /// The sealed raw token answer, once there is one.
     pub body: Option<Vec<u8>>,
@@ -49,17 +49,17 @@ pub struct Attempt {
 pub enum AttemptStatus {
     /// The user is at the provider.
     Started,
-    /// The callback took it.
+    /// A callback has consumed `state`.
     Consumed,
-    /// The token request may have left.
+    /// The token request may have left this server.
     Sent,
     /// A grant was stored.
     Succeeded,
     /// The user refused.
     Denied,
-    /// It failed.
+    /// The provider refused, or its answer was not good.
     Failed,
-    /// We lost it between request and answer.
+    /// We lost the attempt before the provider's answer was in the journal.
     Interrupted,
 }
 
@@ -89,90 +89,91 @@ impl AttemptStatus {
 /// Everything that a successful connection changes, in one commit.
 #[derive(Debug, Clone)]
 pub struct CompleteConnect {
-    /// Moves `sent -> succeeded`.
+    /// The attempt that moves `sent -> succeeded`.
     pub attempt: AttemptId,
-    /// Its session, which gets the connection.
+    /// The attempt's session, which gets the connection.
     pub sid: SessionId,
     /// The grant to write. `grant.credential.generation` is 1 for a new grant, or one more than the stored one.
     pub grant: Grant,
-    /// The delegation to write with it, when the session named an agent.
+    /// The delegation to write with the grant, if the session has an agent.
     pub delegation: Option<Delegation>,
     /// What the session records; its `grant_id` is `grant.id`.
     pub connection: Connection,
     /// What the audit records.
     pub audit: AuditEntry,
-    /// Now.
+    /// The time of the commit.
     pub at: Micros,
 }
 
-/// What became of taking an attempt.
+/// The result of [`AttemptStore::consume_attempt`].
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consumed {
-    /// The caller has it, and nobody else.
+    /// The attempt belongs to the caller, and to nobody else.
     First,
-    /// Somebody else was first, or time is up.
+    /// Another caller was first, or the attempt has expired.
     Late,
 }
 
 impl Consumed {
-    /// Whether the caller has it.
+    /// Whether the attempt belongs to the caller.
     pub fn is_first(self) -> bool {
         self == Self::First
     }
 }
 
-/// What became of ending an attempt.
+/// The result of ending an attempt.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It has ended now, and the session with it as `session` says.
+    /// The attempt has ended now.
     Done {
-        /// How the session ended; `None` when it goes on, or had ended before.
+        /// How the session ended with it; `None` when the session goes on, or had ended before.
         session: Option<EndKind>,
     },
-    /// It had ended before; nothing was stored.
+    /// The attempt had ended before; nothing was stored.
     Before,
 }
 
 impl Ended {
-    /// Whether this command ended it.
+    /// Whether this command ended the attempt.
     pub fn is_done(self) -> bool {
         matches!(self, Self::Done { .. })
     }
 }
 
-/// What storage must be able to do for attempts. Each command is one atomic transaction; each that changes the
-/// session loads it, applies the rule of `core::session`, and saves it inside.
+/// What storage must be able to do for attempts. Each command is one atomic transaction. A command that changes the
+/// session loads it, applies the rule in [`crate::session`], and saves it inside that transaction.
 #[async_trait]
 pub trait AttemptStore: Send + Sync {
-    /// Saves `session` (compare-and-set as [`crate::SessionStore::save_session`]) and stores the attempt; [`Saved::Moved`]
-    /// when the session has moved.
+    /// Saves `session` by compare-and-set, like [`crate::SessionStore::save_session`], and stores the attempt. Returns
+    /// [`Saved::Moved`] when the session has changed.
     ///
     /// # Errors
-    /// [`StoreError::KeyRetired`] of the verifier.
+    /// [`StoreError::KeyRetired`]: the verifier is sealed under a retired key.
     async fn start_attempt(&self, session: &Session, attempt: Attempt) -> Result<Saved, StoreError>;
-    /// By the hash of `state`, in any status.
+    /// Finds an attempt by the hash of `state`, in any status.
     async fn find_attempt(&self, state_hash: &Hash) -> Result<Option<Attempt>, StoreError>;
-    /// `started -> consumed` when not expired, by one conditional update; the session's attempt becomes `exchanging`.
+    /// `started -> consumed` if the attempt has not expired, by one conditional update. Marks the session's attempt as
+    /// `exchanging`.
     async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<Consumed, StoreError>;
-    /// `consumed -> sent`, durable before the request leaves.
+    /// `consumed -> sent`, durably, before the request leaves.
     async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<Saved, StoreError>;
     /// Stores the sealed raw token answer of a `sent` attempt.
     ///
     /// # Errors
     /// [`StoreError::KeyRetired`].
     async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<Saved, StoreError>;
-    /// `sent -> succeeded`, with grant, delegation, session and audit; the verifier and the body are wiped. [`Ended::Before`]
-    /// when the attempt was not `sent` (it was completed already, or given up).
+    /// `sent -> succeeded`, with grant, delegation, session and audit; wipes the verifier and the body. Returns
+    /// [`Ended::Before`] when the attempt was not `sent` (it was completed already, or given up).
     ///
     /// # Errors
-    /// [`StoreError::Moved`] when the grant's generation has moved or it was revoked, or when the delegation's agent is
+    /// [`StoreError::Moved`] when the grant has another generation or was revoked, or when the delegation's agent is
     /// revoked; [`StoreError::Exists`] when another active grant of the same account exists; [`StoreError::KeyRetired`].
     async fn complete_connect(&self, complete: CompleteConnect) -> Result<Ended, StoreError>;
     /// `started | consumed | sent -> status` (denied, failed or interrupted), with the session's rule
-    /// [`Session::attempt_failed`] and audit; verifier and body are wiped. [`Ended::Before`] also for
-    /// `interrupted` when the answer is in the journal: then there is something to go on with.
+    /// [`Session::attempt_failed`] and the audit entry; wipes verifier and body. Returns [`Ended::Before`] also for
+    /// `interrupted` when the answer is in the journal: such an attempt can still be replayed.
     async fn fail_attempt(
         &self,
         id: AttemptId,
@@ -181,6 +182,6 @@ pub trait AttemptStore: Send + Sync {
         audit: AuditEntry,
         now: Micros,
     ) -> Result<Ended, StoreError>;
-    /// `consumed` or `sent` since before `before`, oldest first.
+    /// Lists attempts that have been `consumed` or `sent` since before `before`, oldest first.
     async fn list_stuck_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError>;
 }

@@ -1,10 +1,10 @@
 //! The audit: one entry for everything that made, released, refused or revoked a credential, and for every change to
-//! who may. Append-only. A release whose entry cannot be written does not happen.
+//! who may use one. Append-only. A release whose entry cannot be written does not happen.
 //!
-//! The entries of an app form a chain: each carries the SHA-256 over the one before it and its own fields ([`chain`]).
-//! Whoever edits, deletes, reorders or inserts an entry breaks it at that place (T96). Whoever rewrites everything from
-//! some entry on, or cuts the end off, is found by a head that was exported and kept elsewhere. The walk along the chain
-//! is [`crate::audit_chain`].
+//! An app's entries form a chain: each has the SHA-256 over the previous entry's hash and its own fields ([`chain`]).
+//! Editing, deleting, reordering or inserting an entry breaks the chain at that place (T96). Rewriting everything from
+//! some entry on, or cutting off the end, is found by comparing with a head that was exported and kept elsewhere.
+//! [`crate::audit_chain`] walks the chain.
 
 use async_trait::async_trait;
 
@@ -12,7 +12,7 @@ use crate::{AgentId, AppId, GrantId, Hash, KeyId, Micros, SessionId, StoreError,
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// What happened.
+        /// What an audit entry records.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum AuditKind { $($(#[$doc])* $name,)* }
 
@@ -27,7 +27,7 @@ macro_rules! kinds {
                 match text { $($text => Some(Self::$name),)* _ => None }
             }
 
-            /// Every name.
+            /// The names of all kinds.
             pub const NAMES: &[&str] = &[$($text),*];
         }
     };
@@ -40,15 +40,15 @@ kinds! {
     GrantConnected = "grant_connected",
     /// An attempt was denied, failed or was interrupted.
     ConnectFailed = "connect_failed",
-    /// A callback came without, or with another, browser's cookie: the attempt was burned (T02).
+    /// A callback came without the session's browser cookie, or with another browser's, so the attempt was ended (T02).
     BrowserMismatch = "browser_mismatch",
     /// An access token was released.
     TokenReleased = "token_released",
-    /// What a client says that it did with a released token: unproven, and in the client's words.
+    /// A client reported what it did with a released token: unproven, and in the client's words.
     CallReported = "call_reported",
     /// A grant was revoked and its values wiped.
     GrantRevoked = "grant_revoked",
-    /// What the provider answered to a revocation, or that it was given up.
+    /// A provider answered a revocation, or the revocation was given up.
     RevocationEnded = "revocation_ended",
     /// A delegation was revoked.
     DelegationRevoked = "delegation_revoked",
@@ -58,49 +58,49 @@ kinds! {
     AgentChanged = "agent_changed",
     /// An agent was deleted, with its keys and delegations.
     AgentRevoked = "agent_revoked",
-    /// A key of an agent was made.
+    /// An agent's key was made.
     KeyCreated = "key_created",
-    /// A key of an agent was deprecated, or the mark taken away.
+    /// An agent's key was deprecated, or the mark was removed.
     KeyDeprecated = "key_deprecated",
-    /// A key of an agent was revoked.
+    /// An agent's key was revoked.
     KeyRevoked = "key_revoked",
-    /// The app seals under a new data key.
+    /// The app got a new data key; from now on it seals under that.
     DataKeyAdded = "data_key_added",
-    /// A data key that nothing is sealed under any more was wiped.
+    /// A data key was wiped, because nothing was sealed under it any more.
     DataKeyRetired = "data_key_retired",
     /// The app's data keys were wrapped under another root key.
     RootKeyReplaced = "root_key_replaced",
-    /// The database was replaced by a backup: entries after `copy` in the details are in the replaced one alone.
+    /// The database was replaced by a backup. Entries after `copy` in the details exist only in the replaced database.
     DatabaseRestored = "database_restored",
 }
 
-/// One entry. Nothing secret, no provider text.
+/// One entry. It contains nothing secret and no text that a provider wrote.
 #[derive(Debug, Clone)]
 pub struct AuditEntry {
-    /// Whose.
+    /// The app whose log it belongs to.
     pub app_id: AppId,
-    /// When.
+    /// When it happened.
     pub at: Micros,
-    /// What.
+    /// What happened.
     pub kind: AuditKind,
     /// The grant it concerns.
     pub grant_id: Option<GrantId>,
     /// The session it concerns.
     pub sid: Option<SessionId>,
-    /// The key that called.
+    /// The key that made the call.
     pub key_id: Option<KeyId>,
     /// The user it concerns.
     pub user_id: Option<UserId>,
-    /// The agent that called or that it concerns.
+    /// The agent that made the call, or that it concerns.
     pub agent_id: Option<AgentId>,
-    /// The request.
+    /// The id of the request.
     pub request_id: Option<String>,
-    /// Further facts as a JSON object of strings.
+    /// More facts, as a JSON object.
     pub details: serde_json::Value,
 }
 
 impl AuditEntry {
-    /// An entry that concerns nothing yet.
+    /// An entry with none of the ids set.
     pub fn new(app_id: AppId, at: Micros, kind: AuditKind, details: serde_json::Value) -> Self {
         Self {
             app_id,
@@ -117,10 +117,10 @@ impl AuditEntry {
     }
 }
 
-/// An entry as stored: texts exactly as they stand there, since the chain is over those bytes.
+/// An entry as stored. Its texts are exactly the stored ones, because the chain is computed over those bytes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AuditRow {
-    /// Its number in its app, from 1, without gaps.
+    /// The entry's number in its app's log, from 1, without gaps.
     pub seq: i64,
     /// Microseconds since the epoch.
     pub at: i64,
@@ -130,17 +130,17 @@ pub struct AuditRow {
     pub grant_id: Option<String>,
     /// The session it concerns.
     pub sid: Option<String>,
-    /// The key that called.
+    /// The key that made the call.
     pub key_id: Option<String>,
     /// The user it concerns.
     pub user_id: Option<String>,
-    /// The agent that called or that it concerns.
+    /// The agent that made the call, or that it concerns.
     pub agent_id: Option<String>,
-    /// The request.
+    /// The id of the request.
     pub request_id: Option<String>,
     /// JSON text.
     pub details: String,
-    /// The chain's value here; `None` for an entry older than the chain.
+    /// The chain's value at this entry; `None` for an entry older than the chain.
     #[serde(with = "hex_hash")]
     pub hash: Option<Hash>,
 }
@@ -148,19 +148,19 @@ pub struct AuditRow {
 /// The newest entry of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditHead {
-    /// Its number.
+    /// The entry's number.
     pub seq: i64,
-    /// Its chain value; zeros when it is older than the chain.
+    /// The entry's chain value; zeros when the entry is older than the chain.
     pub hash: Hash,
-    /// Entries up to this number are older than the chain: they carry no value.
+    /// Entries up to this number are older than the chain and have no value.
     pub chained_after: i64,
 }
 
-/// What stands before the first entry.
+/// The chain's value before the first entry.
 pub const CHAIN_START: Hash = [0; 32];
 
-/// The chain's value at `row`: SHA-256 over a label, the value before, and each field with its length, so that no two
-/// rows have the same bytes. `row.hash` itself is left out.
+/// Computes the chain's value at `row`: SHA-256 over a label, the previous value, and each field with its length, so that
+/// no two rows have the same bytes. `row.hash` itself is left out.
 pub fn chain(app: AppId, before: &Hash, row: &AuditRow) -> Hash {
     let mut bytes = Vec::with_capacity(512);
     bytes.extend_from_slice(b"alter-audit/1");
@@ -180,7 +180,7 @@ pub fn chain(app: AppId, before: &Hash, row: &AuditRow) -> Hash {
         Some(&row.details),
     ];
     for field in fields {
-        // Absent is not empty: the length of nothing is one that no text has.
+        // An absent field is not an empty one: it gets a length that no text has.
         let length = field.map_or(u64::MAX, |text| text.len() as u64);
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(field.map(String::as_bytes).unwrap_or_default());
@@ -210,17 +210,17 @@ mod hex_hash {
 /// What storage must be able to do for the audit, beyond the commands that write entries in their own commit.
 #[async_trait]
 pub trait AuditStore: Send + Sync {
-    /// Appends one.
+    /// Appends one entry.
     async fn append_audit(&self, entry: AuditEntry) -> Result<(), StoreError>;
-    /// Names of the newest entries of an app with their details, newest first (`alter doctor`, tests).
+    /// Lists kind and details of an app's newest entries, newest first (`alter doctor`, tests).
     async fn list_audit(
         &self,
         app: AppId,
         limit: u32,
     ) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
-    /// Whole entries of an app with numbers above `after`, in order.
+    /// Reads an app's entries with numbers above `after`, in order.
     async fn read_audit(&self, app: AppId, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
-    /// The newest entry of an app; `None` when it has none.
+    /// Finds an app's newest entry; returns `None` when the log is empty.
     async fn audit_head(&self, app: AppId) -> Result<Option<AuditHead>, StoreError>;
 }
 

@@ -1,8 +1,8 @@
-//! Walking an app's audit chain: entries are fed in order, and the first bad one is named, with what is wrong with it
-//! (T96). Pure: where the entries come from (the database, an exported file) is the caller's business.
+//! Walking an app's audit chain: the caller feeds entries in order, and the walk names the first bad one and what is
+//! wrong with it (T96). Pure: the caller reads the entries, from the database or from an exported file.
 //!
-//! What the chain alone cannot show: someone who rewrites everything from some entry on, or cuts the end off, and the
-//! head with it. An [`Anchor`] that was kept elsewhere shows that.
+//! What the chain itself cannot show: that someone rewrote everything from some entry on, or cut off the end, and
+//! changed the head to match. An [`Anchor`] that was kept elsewhere shows that.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ use crate::{
 /// A point of the chain: the entry's number and the chain's value there. Written `SEQ:HASH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Anchor {
-    /// The entry.
+    /// The entry's number; 0 = before the first entry.
     pub seq: i64,
-    /// The chain's value at it; zeros where the entry is older than the chain.
+    /// The chain's value at the entry; zeros when the entry is older than the chain.
     pub hash: Hash,
 }
 
@@ -58,13 +58,13 @@ impl<'de> serde::Deserialize<'de> for Anchor {
     }
 }
 
-/// The last line of an exported log: everything that is needed to walk its entries without the database.
+/// The last line of an exported log: all that is needed to walk its entries without the database.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportEnd {
-    /// Whose.
+    /// The app whose log was exported.
     pub app_id: AppId,
-    /// What stands before the first exported entry.
+    /// The point just before the first exported entry.
     pub after: Anchor,
     /// The last exported entry.
     pub head: Anchor,
@@ -73,7 +73,7 @@ pub struct ExportEnd {
 }
 
 impl ExportEnd {
-    /// The walk along the exported entries.
+    /// Starts a walk along the exported entries.
     pub fn walk(&self) -> ChainWalk {
         ChainWalk::new(self.app_id, self.after, self.chained_after)
     }
@@ -82,31 +82,31 @@ impl ExportEnd {
 /// What is wrong with an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Tampering {
-    /// Its fields and the entry before it do not give its chain value.
+    /// Its chain value does not follow from its fields and the entry before it.
     #[error("was changed, or is not the one that stood here")]
     Edited,
-    /// The next number is a higher one.
+    /// The next entry has a higher number.
     #[error("is missing")]
     Missing,
-    /// Its number was there already, or is out of order.
+    /// Its number came before, or is out of order.
     #[error("stands there again or out of order")]
     Repeated,
-    /// The chain had begun, and it has no value.
+    /// It has no value although the chain had begun.
     #[error("carries no chain value although the chain had begun")]
     Unchained,
-    /// It has a value, and the head says that the chain began later: the head was changed.
+    /// It has a value, but the head says that the chain begins later: the head was changed.
     #[error("carries a chain value although the head says that the chain begins later")]
     BeforeTheChain,
-    /// Its value is not the one that was kept elsewhere: it and what stands before it were rewritten.
+    /// Its value is not the one that was kept elsewhere: it, and perhaps entries before it, were rewritten.
     #[error("does not have the value that was kept elsewhere: the log was rewritten")]
     NotAsKept,
     /// The database's own head has another value.
     #[error("does not have the value of the head")]
     NotTheHead,
-    /// It stands after the head, or there is no head.
+    /// It comes after the head, or there is no head.
     #[error("stands after the head")]
     AfterTheHead,
-    /// The log ends before it, though it is known to have been there.
+    /// The log ends before this entry, which is known to have existed.
     #[error("was cut off: the log ends before it")]
     CutOff,
 }
@@ -115,13 +115,13 @@ pub enum Tampering {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("entry {seq} {what}")]
 pub struct BadEntry {
-    /// Its number.
+    /// The entry's number.
     pub seq: i64,
     /// What is wrong with it.
     pub what: Tampering,
 }
 
-/// The walk. Entries go in with [`ChainWalk::feed`]; [`ChainWalk::finish`] says whether the end is the right one.
+/// The walk. [`ChainWalk::feed`] takes the entries; [`ChainWalk::finish`] checks that the log ends where it should.
 #[derive(Debug)]
 pub struct ChainWalk {
     app: AppId,
@@ -131,13 +131,13 @@ pub struct ChainWalk {
 }
 
 impl ChainWalk {
-    /// From `start` on ([`Anchor::START`], or the anchor of the entry before the first that will come).
+    /// Starts a walk at `start`: [`Anchor::START`], or the anchor of the entry before the first one that will be fed.
     /// `chained_after`: [`AuditHead::chained_after`].
     pub fn new(app: AppId, start: Anchor, chained_after: i64) -> Self {
         Self { app, chained_after, at: start, kept: Vec::new() }
     }
 
-    /// The chain must pass through this point.
+    /// Requires the chain to pass through this point.
     pub fn must_pass(&mut self, anchor: Anchor) {
         self.kept.push(anchor);
     }
@@ -147,10 +147,10 @@ impl ChainWalk {
         self.at
     }
 
-    /// The next entry.
+    /// Checks the next entry.
     ///
     /// # Errors
-    /// The first bad entry, which may be one that did not come. Nothing after it can be judged.
+    /// The first bad entry, which may be one that is missing. Nothing after it can be judged.
     pub fn feed(&mut self, row: &AuditRow) -> Result<(), BadEntry> {
         let due = self.at.seq + 1;
         let bad = |seq, what| Err(BadEntry { seq, what });
@@ -169,16 +169,16 @@ impl ChainWalk {
             (false, Some(stored)) => *stored,
         };
         self.at = Anchor { seq: due, hash };
-        match self.kept.iter().any(|kept| kept.seq == due && kept.hash != hash) {
-            true => bad(due, Tampering::NotAsKept),
-            false => Ok(()),
+        if self.kept.iter().any(|kept| kept.seq == due && kept.hash != hash) {
+            return bad(due, Tampering::NotAsKept);
         }
+        Ok(())
     }
 
-    /// No more entries: is this where the log ends? Answers the last entry.
+    /// Ends the walk, checks that the log may end here, and returns the last entry.
     ///
     /// # Errors
-    /// An entry that is known to have been there, or one that the head does not know.
+    /// An entry that is known to have existed is missing, or the last entry is not the head's.
     pub fn finish(self, head: Option<Anchor>) -> Result<Anchor, BadEntry> {
         let (last, head) = (self.at, head.unwrap_or(Anchor::START));
         let newest = self.kept.iter().map(|kept| kept.seq).max().unwrap_or(0).max(head.seq);

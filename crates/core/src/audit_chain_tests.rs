@@ -19,7 +19,7 @@ fn row(seq: i64) -> AuditRow {
     }
 }
 
-/// Gives every row from `from` (an index) on the value that belongs there.
+/// Recomputes the chain value of every row from index `from` on.
 fn rechain(app: AppId, rows: &mut [AuditRow], from: usize) {
     for i in from..rows.len() {
         let before = if i == 0 { CHAIN_START } else { rows[i - 1].hash.unwrap_or(CHAIN_START) };
@@ -49,8 +49,8 @@ fn walk(
     walk.finish(head)
 }
 
-/// Only the rows near the mutation matter, and a thousand walks of a thousand rows cost seconds: begins ten entries
-/// before `index`, at a point that was walked already.
+/// Begins the walk ten entries before `index`, at a point that was walked already. Only the rows near the mutation
+/// matter, and a thousand walks over a thousand rows take seconds.
 fn walk_near(
     app: AppId,
     good: &[AuditRow],
@@ -67,7 +67,7 @@ fn walk_near(
 
 type Mutation = fn(&mut Vec<AuditRow>, usize);
 
-/// Each field edited, absent made present and the reverse, and the value itself.
+/// Each field edited, each absent field made present and the reverse, and the chain value itself.
 const EDITS: [Mutation; 14] = [
     |rows, i| rows[i].at += 1,
     |rows, i| rows[i].kind.push(' '),
@@ -115,7 +115,7 @@ fn t96_every_mutation_of_every_entry_in_a_log_of_a_thousand_is_found_and_the_ent
         rows.remove(i);
         let what = if seq == ENTRIES { Tampering::CutOff } else { Tampering::Missing };
         expect(i, &rows, seq, what);
-        // Whoever closes the gap by renumbering is found at the next entry.
+        // Closing the gap by renumbering is found at the next entry.
         rows[i..].iter_mut().for_each(|row| row.seq -= 1);
         expect(i, &rows, seq, if seq == ENTRIES { Tampering::CutOff } else { Tampering::Edited });
 
@@ -123,7 +123,7 @@ fn t96_every_mutation_of_every_entry_in_a_log_of_a_thousand_is_found_and_the_ent
         rows.insert(i + 1, rows[i].clone());
         expect(i, &rows, seq, Tampering::Repeated);
 
-        // A forged entry with the value that belongs there, the ones after it renumbered.
+        // A forged entry with the right value for its place, and the entries after it renumbered.
         let mut rows = good.clone();
         rows.insert(i, row(seq));
         rows[i].details = "forged".into();

@@ -1,27 +1,27 @@
-//! Why a flow made no grant: one word for each cause, whose turn it is, and whether asking again can help.
+//! Why a flow made no grant: one word for each cause, who has to act, and whether trying again can help.
 //!
-//! A cause is a type, so that nobody reads it back from a text. What the provider itself said is a [`ProviderCode`]
-//! beside the cause and decides nothing: which of its codes mean something is known to `oauth` alone.
+//! A cause is a type, so that no code has to parse it from text. What the provider itself said is a [`ProviderCode`]
+//! next to the cause, and decides nothing: only `oauth` knows which of a provider's codes mean something.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-/// Characters kept of a provider's error code.
+/// How many characters of a provider's error code are kept.
 const CODE_MAX: usize = 64;
-/// Stands for a code of which nothing is left.
+/// Replaces a code of which cleaning leaves nothing.
 const NO_CODE: &str = "unknown_error";
 
 /// The error code that a provider sent, in the alphabet `[a-z0-9_.-]`, 1 to 64 characters (T26).
 ///
-/// Its constructor cleans, so a value that is not clean cannot exist. That only `oauth` calls it is the rule of
-/// `clippy.toml`: visibility cannot name one other crate, and `oauth` imports this one.
+/// Its constructor cleans, so an unclean value cannot exist. `clippy.toml` forbids every crate but `oauth` to call it:
+/// visibility cannot name another crate, and `oauth` imports this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProviderCode(String);
 
 impl ProviderCode {
-    /// Makes a code of what a provider sent: lower case, white space as `_`, all else dropped.
+    /// Cleans the code that a provider sent: lower case, white space becomes `_`, all other characters are dropped.
     pub fn cleaned(sent: &str) -> Self {
         Self(cleaned(sent))
     }
@@ -42,14 +42,14 @@ fn cleaned(sent: &str) -> String {
     if code.is_empty() { NO_CODE.to_owned() } else { code }
 }
 
-/// A provider that said nothing readable.
+/// For a provider that sent nothing readable.
 impl Default for ProviderCode {
     fn default() -> Self {
         Self(NO_CODE.to_owned())
     }
 }
 
-/// Cleans again: what stands in a database may have been written by others.
+/// Cleans again: a value in the database may have been written by something else.
 impl<'de> Deserialize<'de> for ProviderCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|stored| Self(cleaned(&stored)))
@@ -61,9 +61,9 @@ impl<'de> Deserialize<'de> for ProviderCode {
 pub enum Fault {
     /// The person in front of the browser.
     User,
-    /// Whoever writes the app.
+    /// The app's developer.
     App,
-    /// Whoever runs this server and configures its providers.
+    /// The person who runs this server and configures its providers.
     Operator,
     /// The provider.
     Provider,
@@ -72,7 +72,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The word in documents.
+    /// The word used in the documentation.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -96,17 +96,17 @@ macro_rules! causes {
                 match self { $(Self::$name { .. } => $word,)* }
             }
 
-            /// Whose turn it is.
+            /// Who has to act.
             pub fn fault(&self) -> Fault {
                 match self { $(Self::$name { .. } => Fault::$fault,)* }
             }
 
-            /// Whether the same request, sent again, cannot succeed: somebody has to change something first.
+            /// Whether the same request cannot succeed when sent again: somebody has to change something first.
             pub fn is_final(&self) -> bool {
                 match self { $(Self::$name { .. } => $final,)* }
             }
 
-            /// One of each, in the order of the table: for documents and tests.
+            /// One cause of each kind, in the table's order: for the documentation and tests.
             pub fn one_of_each() -> Vec<Self> {
                 vec![$(Self::$name $((<$data>::default()))?,)*]
             }
@@ -160,7 +160,7 @@ causes! {
 }
 
 impl Cause {
-    /// What the provider said, where it said something.
+    /// The provider's error code, if it sent one.
     pub fn provider_code(&self) -> Option<&ProviderCode> {
         match self {
             Self::ProviderRefused(code)
@@ -172,7 +172,7 @@ impl Cause {
         }
     }
 
-    /// The status of the token endpoint, where that is all that is known.
+    /// The token endpoint's HTTP status, where nothing else is known.
     pub fn provider_status(&self) -> Option<u16> {
         match self {
             Self::TokenRequestRefused(status) | Self::TokenEndpointFailed(status) => Some(*status),
@@ -180,7 +180,7 @@ impl Cause {
         }
     }
 
-    /// What audit entries and `details` carry of it: our word as `reason`, and apart from it what the provider said.
+    /// The facts for audit entries and `details`: our word as `reason`, and separately what the provider said.
     pub fn facts(&self) -> Map<String, Value> {
         let mut facts = Map::from_iter([("reason".to_owned(), Value::from(self.as_str()))]);
         if let Some(code) = self.provider_code() {
@@ -193,7 +193,7 @@ impl Cause {
     }
 }
 
-/// The word, and what the provider said: for logs.
+/// For logs: the word, and what the provider said.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())?;

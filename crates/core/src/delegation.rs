@@ -1,5 +1,5 @@
-//! A delegation: one grant that one agent may use. It is made in the same commit as the grant, by the user's approval of
-//! a page that named the agent (S8), and it ends by itself with the grant or the agent.
+//! A delegation: one grant that one agent may use. The user makes it by approving a page that names the agent (S8); it is
+//! stored in the same commit as the grant, and ends with the grant or the agent.
 
 use async_trait::async_trait;
 
@@ -8,27 +8,27 @@ use crate::{AgentId, AppId, AuditEntry, CallNonce, Changed, GrantId, Micros, Sto
 /// A delegation as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delegation {
-    /// Which grant.
+    /// The grant that may be used.
     pub grant_id: GrantId,
-    /// To which agent.
+    /// The agent that may use it.
     pub agent_id: AgentId,
-    /// What the page showed: the most that the agent may ever use of the grant.
+    /// The granted scopes that the page showed: the most that the agent may ever use of the grant.
     pub scopes: Vec<String>,
-    /// When the user approved, the latest time.
+    /// When the user last approved.
     pub created_at: Micros,
 }
 
 /// What storage must be able to do for delegations, beyond [`crate::CompleteConnect`] which makes them.
 #[async_trait]
 pub trait DelegationStore: Send + Sync {
-    /// The live delegation of a grant to an agent: neither it nor the grant nor the agent is revoked.
+    /// Finds the live delegation of a grant to an agent: neither delegation nor grant nor agent is revoked.
     async fn find_delegation(
         &self,
         app: AppId,
         grant: GrantId,
         agent: AgentId,
     ) -> Result<Option<Delegation>, StoreError>;
-    /// Ends one. Of [`Changed::Absent`] nothing is stored but the nonce.
+    /// Ends a delegation. With [`Changed::Absent`], only the nonce is stored.
     async fn revoke_delegation(
         &self,
         call: Option<CallNonce>,

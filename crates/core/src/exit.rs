@@ -1,22 +1,23 @@
-//! The exit rule (protocol 5): when a closed popup ends the flow. A real close and a COOP cut look alike to
-//! the app page, so `closed` alone is never a verdict while the user may be at a provider that severs (T36).
+//! The exit rule (protocol 5): when a closed popup ends the flow. To the app page, a real close and a popup severed by
+//! COOP look alike, so `closed` proves nothing while the user may be at a provider that severs (T36).
 
 use crate::{Coop, Micros, Session, session::State};
 
-/// Closed before the claim, seconds.
+/// How long the popup must be closed when it was closed before the claim, seconds.
 const BEFORE_CLAIM: i64 = 10;
-/// After the newest page's goodbye, microseconds.
+/// How long after the newest page's goodbye the flow ends, microseconds.
 const AFTER_BYE: i64 = 2_500_000;
-/// At a provider known to keep the opener, seconds.
+/// How long the popup must be closed at a provider known to keep the opener, seconds.
 const AT_PROVIDER: i64 = 5;
-/// A page that went silent without goodbye (a crashed browser), seconds. Pages say `seen` every 15 s; browsers slow a
-/// hidden tab's timers to one a minute, so less would end the flow of somebody who looks up a password.
+/// How long a page may be silent without a goodbye (a crashed browser), seconds. Pages send `seen` every 15 s, but
+/// browsers slow a hidden tab's timers to one per minute: a shorter time would end the flow of a user who is looking up a
+/// password in another tab.
 const SILENT_PAGE: i64 = 150;
 
 /// Where the user is, as far as the server can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// The popup has not reached us.
+    /// The popup has not claimed the session.
     NotClaimed,
     /// On one of our pages.
     OurPage,
@@ -35,7 +36,7 @@ pub fn place(session: &Session) -> Place {
         State::Ended { .. } => Place::Over,
         State::Claimed(_) => match &session.data.underway {
             Some(a) if a.exchanging => Place::Exchanging,
-            // A page of ours that was served after the user left means that the user came back.
+            // If we served a page after the user left for the provider, the user has come back.
             Some(a) if session.data.signals.page_at.is_none_or(|at| at <= a.started_at) => {
                 Place::Provider(a.coop)
             }
@@ -44,7 +45,7 @@ pub fn place(session: &Session) -> Place {
     }
 }
 
-/// Whether the flow has been left for good.
+/// Whether the user has left the flow for good.
 pub fn is_left(session: &Session, now: Micros) -> bool {
     let signals = &session.data.signals;
     let Some(closed) = signals.closed_since else { return false };
@@ -57,7 +58,7 @@ pub fn is_left(session: &Session, now: Micros) -> bool {
             said_bye || (silent && closed_for(SILENT_PAGE))
         }
         Place::Provider(Coop::Keeps) => {
-            // Closed before the user left for the provider: some other page severed the opener earlier.
+            // The popup looked closed before the user left for the provider, so some other page severed the opener earlier.
             let left = session.data.underway.as_ref().map(|a| a.started_at);
             left.is_some_and(|left| closed >= left) && closed_for(AT_PROVIDER)
         }
@@ -66,7 +67,7 @@ pub fn is_left(session: &Session, now: Micros) -> bool {
 }
 
 impl Session {
-    /// A page was served: its instance number. Earlier goodbyes no longer count.
+    /// Records that a page was served, and returns its instance number. Earlier goodbyes no longer count.
     pub fn page_served(&mut self, now: Micros) -> u64 {
         let signals = &mut self.data.signals;
         signals.page_instance += 1;
@@ -75,7 +76,7 @@ impl Session {
         signals.page_instance
     }
 
-    /// The newest page shows itself again.
+    /// Records a sign of life from the newest page; returns `true` when that changed something.
     pub fn page_seen(&mut self, instance: u64, now: Micros) -> bool {
         let signals = &mut self.data.signals;
         let newest = instance == signals.page_instance;
@@ -86,7 +87,8 @@ impl Session {
         newest
     }
 
-    /// A page was left. Counts for the newest alone: the beacon of a reloaded page arrives after the new page.
+    /// Records that a page was left. Only the newest page counts: after a reload, the old page's beacon arrives after the new
+    /// page was served.
     pub fn page_left(&mut self, instance: u64, now: Micros) -> bool {
         let signals = &mut self.data.signals;
         let newest = instance == signals.page_instance;
@@ -96,7 +98,7 @@ impl Session {
         newest
     }
 
-    /// What the SDK reports of the popup; `true` when that changed something.
+    /// Records what the SDK reports about the popup; returns `true` when that changed something.
     pub fn window_reported(&mut self, closed: Option<bool>, now: Micros) -> bool {
         let signals = &mut self.data.signals;
         let first = signals.first_status_at.is_none();

@@ -1,5 +1,5 @@
-//! How a flow, or an attempt in it, failed: the cause and what it concerns. Nothing that a provider wrote is kept beyond
-//! its error code (T26).
+//! How a flow, or an attempt in it, failed: the cause, and what it concerns. Of a provider's text, only its error code is
+//! kept (T26).
 
 use serde::{Deserialize, Serialize};
 
@@ -9,15 +9,15 @@ use crate::{Cause, ProviderCode};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct Failure {
-    /// Why.
+    /// Why the attempt failed.
     pub cause: Cause,
-    /// The provider it concerns.
+    /// The id of the provider it concerns.
     pub provider: Option<String>,
-    /// The request to quote to the operator.
+    /// The id of the request, for the user to quote to the operator.
     pub request_id: Option<String>,
 }
 
-/// A failure in a session's document, of this version or of the one before.
+/// A failure as this version or the one before wrote it into a session's document.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -26,7 +26,7 @@ enum Stored {
         provider: Option<String>,
         request_id: Option<String>,
     },
-    /// The first form: a kind, and one text for the provider's code and for words of ours.
+    /// The first form: a kind, and one text that holds either the provider's code or our own words.
     Kind {
         kind: Kind,
         provider: Option<String>,
@@ -71,8 +71,8 @@ fn cause_of(kind: Kind, code: Option<ProviderCode>) -> Cause {
     }
 }
 
-/// The words that stood in the provider's place. Whether one was ours or the provider's cannot be told any more; it was
-/// shown as ours.
+/// The words that could stand in the place of the provider's code. Whether such a word was ours or the provider's cannot
+/// be told any more; it was shown as ours.
 fn of_provider(code: ProviderCode) -> Cause {
     let status = |prefix| code.as_str().strip_prefix(prefix)?.parse().ok();
     if let Some(status) = status("http_") {
@@ -107,7 +107,7 @@ mod tests {
         serde_json::from_value(stored).unwrap()
     }
 
-    /// A document as the version before wrote it.
+    /// A document as the previous version wrote it.
     fn before(kind: &str, provider_error: Option<&str>) -> Value {
         json!({ "kind": kind, "provider": "acme", "provider_error": provider_error, "request_id": "r1" })
     }
@@ -132,7 +132,7 @@ mod tests {
             ("provider", Some("identity_unreadable"), Cause::IdentityUnreadable),
             ("provider", Some("agent_revoked"), Cause::AgentRevoked),
             ("server", Some("interrupted"), Cause::Interrupted),
-            // What was the provider's own stays so.
+            // The provider's own code stays the provider's.
             ("provider", Some("invalid_scope"), Cause::ProviderRefused(code("invalid_scope"))),
             ("provider", Some("server_error"), Cause::ProviderUnavailable(code("server_error"))),
             ("provider", Some("http_me"), Cause::ProviderRefused(code("http_me"))),

@@ -1,7 +1,8 @@
-//! A grant: one account at one provider that one app may use, and the sealed credential behind it.
+//! A grant: one account at one provider that one app may use, and its sealed credential.
 //!
-//! A grant is a user's, or the app's own where it was connected without a user token (`principal_type` `user` and
-//! `system` on the wire). It is `active` until it is revoked, for good: the same account connected again makes a new one.
+//! A grant belongs to a user, or to the app itself if it was connected without a user token (`principal_type` `user` and
+//! `system` on the wire). It is `active` until it is revoked, for good: connecting the same account again then makes a
+//! new grant.
 
 use async_trait::async_trait;
 
@@ -10,43 +11,43 @@ use crate::{
     RevocationOutcome, Saved, StoreError,
 };
 
-/// How exactly [`Grant::last_used_at`] is kept, seconds: a busy grant's row is not rewritten by every call.
+/// The precision of [`Grant::last_used_at`], seconds: not every call rewrites a busy grant's row.
 pub const LAST_USED_STEP: i64 = 60;
 
 /// A grant as stored.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    /// Its id; kept when the same account is connected again.
+    /// Kept when the same account is connected again.
     pub id: GrantId,
-    /// Whose it is.
+    /// The app that may use it.
     pub app_id: AppId,
-    /// Whose of the app's users', or the app's own.
+    /// The owner: one of the app's users, or the app itself.
     pub principal: Principal,
     /// Provider id.
     pub provider: String,
     /// The configuration it was made with.
     pub config_id: ConfigId,
-    /// The provider's stable id of the account. Unique with app, principal and provider among active grants.
+    /// The provider's stable id for the account. Unique with app, principal and provider among active grants.
     pub subject: String,
     /// What the user knows the account by.
     pub account_identifier: String,
     /// A name to show.
     pub account_display_name: Option<String>,
-    /// What the app calls it, to choose among several (`requested_grant.label`).
+    /// The app's label, to choose among several grants (`requested_grant.label`).
     pub label: Option<String>,
-    /// Granted scopes.
+    /// The scopes the provider granted.
     pub scopes: Vec<String>,
-    /// Asked for and not granted.
+    /// The scopes that were asked for and not granted.
     pub missing_scopes: Vec<String>,
-    /// How well the session was bound.
+    /// How well the session was bound to its user.
     pub level: Level,
-    /// When it was made.
+    /// When the account was first connected.
     pub created_at: Micros,
-    /// When it was last connected.
+    /// When the account was last connected.
     pub updated_at: Micros,
-    /// When a token of it was last released, to [`LAST_USED_STEP`].
+    /// When its token was last released, to within [`LAST_USED_STEP`].
     pub last_used_at: Option<Micros>,
-    /// Set when it was revoked: then the credential's sealed values are empty.
+    /// Set when the grant was revoked; then the credential's sealed values are empty.
     pub revoked: Option<RevokedGrant>,
     /// The sealed credential.
     pub credential: Credential,
@@ -55,11 +56,11 @@ pub struct Grant {
 /// How a grant was revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedGrant {
-    /// When.
+    /// When it was revoked.
     pub at: Micros,
-    /// Why, in the app's words.
+    /// The reason in the app's words.
     pub reason: Option<String>,
-    /// What became of it at the provider.
+    /// What became of the token at the provider.
     pub outcome: RevocationOutcome,
 }
 
@@ -89,20 +90,20 @@ impl GrantStatus {
     }
 }
 
-/// Which grants of an app. Every field that is set must hold.
+/// Selects grants of an app. Every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GrantFilter {
-    /// Whose.
+    /// The owner.
     pub principal: Option<Principal>,
-    /// Delegated to this agent: neither delegation nor grant is revoked.
+    /// Delegated to this agent; neither delegation nor grant is revoked.
     pub agent: Option<AgentId>,
     /// Provider id.
     pub provider: Option<String>,
-    /// Where they stand.
+    /// Active or revoked.
     pub status: Option<GrantStatus>,
-    /// `account_identifier`, to the byte.
+    /// `account_identifier`, compared byte by byte.
     pub account: Option<String>,
-    /// `label`, to the byte.
+    /// `label`, compared byte by byte.
     pub label: Option<String>,
 }
 
@@ -120,18 +121,18 @@ pub struct ListedGrant {
 /// The last check before a credential leaves, and the record that it did.
 #[derive(Debug, Clone)]
 pub struct ReleaseCredential {
-    /// The nonce of the call.
+    /// The call's nonce; `None` for a bearer call.
     pub call: Option<CallNonce>,
-    /// Of this app.
+    /// The app that owns the grant.
     pub app_id: AppId,
-    /// Which grant.
+    /// The grant whose token leaves.
     pub grant_id: GrantId,
-    /// The generation that was opened.
+    /// The credential generation that was opened.
     pub generation: u64,
-    /// The agent that asks, and the version of it that was judged: it must be active and still have that version, with a
-    /// live delegation.
+    /// The calling agent and the version of it that was checked. The agent must be active, still have that version, and
+    /// have a live delegation.
     pub agent: Option<(AgentId, u64)>,
-    /// When.
+    /// The time of the release.
     pub at: Micros,
     /// What the audit records.
     pub audit: AuditEntry,
@@ -142,24 +143,24 @@ pub struct ReleaseCredential {
 pub struct Credential {
     /// Counts the values this row has held, from 1: part of each sealed value's place.
     pub generation: u64,
-    /// As the provider wrote it; `Bearer` when it wrote none.
+    /// As the provider wrote it; `Bearer` when the provider sent none.
     pub token_type: String,
-    /// When the access token ends; `None` = the provider did not say.
+    /// When the access token expires; `None` = the provider did not say.
     pub expires_at: Option<Micros>,
-    /// Sealed.
+    /// Sealed; empty when the grant is revoked.
     pub access_token: Vec<u8>,
-    /// Sealed.
+    /// Sealed; `None` = the provider gave none.
     pub refresh_token: Option<Vec<u8>>,
-    /// Sealed.
+    /// Sealed; `None` = the provider gave none.
     pub id_token: Option<Vec<u8>>,
 }
 
 /// What storage must be able to do for grants.
 #[async_trait]
 pub trait GrantStore: Send + Sync {
-    /// Of this app, revoked or not; a grant of another app is `None` like an unknown one (T72).
+    /// Finds one of this app's grants, revoked or not. Another app's grant is `None`, like an unknown one (T72).
     async fn get_grant(&self, app: AppId, id: GrantId) -> Result<Option<Grant>, StoreError>;
-    /// The active grant of an account.
+    /// Finds the active grant for an account.
     async fn find_grant(
         &self,
         app: AppId,
@@ -167,7 +168,7 @@ pub trait GrantStore: Send + Sync {
         provider: &str,
         subject: &str,
     ) -> Result<Option<Grant>, StoreError>;
-    /// Newest first.
+    /// Lists a page of grants, newest first.
     async fn list_grants(
         &self,
         app: AppId,
@@ -175,17 +176,18 @@ pub trait GrantStore: Send + Sync {
         limit: u32,
         offset: u32,
     ) -> Result<Vec<ListedGrant>, StoreError>;
-    /// How many [`Self::list_grants`] would find in all.
+    /// Counts the grants that [`Self::list_grants`] would find in all.
     async fn count_grants(&self, app: AppId, filter: &GrantFilter) -> Result<u64, StoreError>;
-    /// Whether an active grant of this account is there, whosever it is.
+    /// Whether there is an active grant for this account, of any owner.
     async fn has_grant_of_account(
         &self,
         app: AppId,
         provider: &str,
         subject: &str,
     ) -> Result<bool, StoreError>;
-    /// Before a credential leaves (T97, T98): the nonce, the checks, `last_used_at` and the audit entry, in one durable
-    /// commit. [`Saved::Moved`] when the grant is gone, revoked or has moved, or the agent has no live delegation.
+    /// Records a release before the credential leaves (T97, T98): the nonce, the checks, `last_used_at` and the audit
+    /// entry, in one durable commit. Returns [`Saved::Moved`] when the grant is gone, revoked or has another generation,
+    /// or when the agent has changed or has no live delegation.
     ///
     /// # Errors
     /// [`StoreError::NonceReplayed`]; anything else means that nothing may be released.

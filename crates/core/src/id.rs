@@ -1,4 +1,4 @@
-//! Identifiers. UUIDs are version 4, lower case and hyphenated on the wire; `sid` and `config_id` are our own.
+//! Identifiers. UUIDs are version 4, lower case and hyphenated on the wire; `sid` and `config_id` have our own format.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use crate::time::{Random, random_bytes};
 
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// `length` characters of lower-case base32 (5 bits each).
+/// Returns `length` random characters of lower-case base32 (5 bits each).
 pub fn base32_text(random: &dyn Random, length: usize) -> String {
     let mut bytes = vec![0; length];
     random.fill(&mut bytes);
@@ -26,12 +26,12 @@ macro_rules! uuid_id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new random one (UUIDv4).
+            /// Makes a random id (UUIDv4).
             pub fn new(random: &dyn Random) -> Self {
                 Self(uuid::Builder::from_random_bytes(random_bytes(random)).into_uuid())
             }
 
-            /// Only the canonical form: lower case, hyphenated.
+            /// Accepts only the canonical form: lower case, hyphenated.
             pub fn parse(text: &str) -> Option<Self> {
                 let id = Uuid::try_parse(text).ok()?;
                 (id.hyphenated().to_string() == text).then_some(Self(id))
@@ -55,7 +55,7 @@ uuid_id!(
     KeyId
 );
 uuid_id!(
-    /// A grant: what apps store and name. Never authority by itself (T74).
+    /// A grant: the id that apps store and pass. Knowing it gives no authority (T74).
     GrantId
 );
 uuid_id!(

@@ -1,31 +1,31 @@
-//! The identity provider of an app: who vouches for its users. A user token is believed when this issuer signed it for
-//! this audience (S7); how that is found out is `oauth/user_token.rs`.
+//! An app's identity provider, which vouches for the app's users. A user token is valid when this issuer signed it for
+//! this audience (S7); `oauth/user_token.rs` checks that.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::origin::is_loopback;
 
-/// Bytes of an issuer or a URL.
+/// Longest issuer or URL, bytes.
 const URL_MAX: usize = 2048;
 
-/// Bytes of an audience.
+/// Longest audience, bytes.
 const AUDIENCE_MAX: usize = 512;
 
-/// What an operator says about it: the flags of `alter idp set`. Rows of older versions are read again: a new field
-/// needs `#[serde(default)]`.
+/// The operator's settings for it: the flags of `alter idp set`. Rows that older versions wrote must stay readable, so a
+/// new field needs `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityProvider {
-    /// `iss` of its tokens, byte for byte.
+    /// `iss` of its tokens, compared byte by byte.
     pub issuer: String,
-    /// What `aud` of its tokens must be or contain; `None` = the operator said `--any-audience`.
+    /// What `aud` of its tokens must be or contain; `None` = the operator passed `--any-audience`.
     pub audience: Option<String>,
-    /// Where its keys are; `None` = what the issuer's own metadata say.
+    /// The URL of its signing keys; `None` = the one in the issuer's metadata.
     pub jwks_url: Option<String>,
 }
 
 impl IdentityProvider {
-    /// Checks every value.
+    /// Checks the value of every field.
     ///
     /// # Errors
     /// A sentence for the operator.
@@ -39,7 +39,7 @@ impl IdentityProvider {
         }
         match &self.audience {
             Some(text) if text.trim().is_empty() => {
-                Err("--audience is empty. Give the audience of your users' tokens, or say --any-audience."
+                Err("--audience is empty. Give the audience of your users' tokens, or pass --any-audience."
                     .into())
             }
             Some(text) if text.len() > AUDIENCE_MAX || text.chars().any(char::is_control) => {
@@ -50,12 +50,12 @@ impl IdentityProvider {
     }
 }
 
-/// https, or http on a loopback host: keys that come over a wire that others write on are anybody's keys.
+/// Requires https, or http on a loopback host: over plain http, an attacker on the network could replace the keys.
 fn web_url(flag: &str, text: &str) -> Result<Url, String> {
     if text.len() > URL_MAX {
         return Err(format!("{flag} is longer than 2048 bytes."));
     }
-    // The URL parser forgives these, and an issuer is compared as it stands.
+    // The URL parser accepts these characters, but an issuer is compared exactly as written.
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(format!("{flag} contains white space or control characters."));
     }

@@ -1,5 +1,5 @@
-//! API keys: the published grammar (wire 1.1), and the row that stands for one. Only the SHA-256 is stored; the
-//! grammar gives a scoped key 110 random bits.
+//! API keys: the published grammar (wire 1.1) and the stored row. Only a key's SHA-256 is stored; the grammar gives a
+//! scoped key 110 random bits.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -34,7 +34,7 @@ impl KeyType {
     }
 }
 
-/// The type of a well-formed key; `None` when the text is not one. No trimming, case-sensitive.
+/// Returns the type of a well-formed key, `None` for any other text. Does not trim; case-sensitive.
 pub fn parse_key(text: &str) -> Option<KeyType> {
     if let Some(rest) = text.strip_prefix("alter_key_") {
         let ok =
@@ -54,14 +54,14 @@ pub fn parse_key(text: &str) -> Option<KeyType> {
     (well_formed && checksum(code, random) == check).then_some(kind)
 }
 
-/// A new key of a type that has a code: the app's own, or an agent's. Show it once, keep [`key_hash`].
+/// Makes a random key of a type. Show it once, store only [`key_hash`].
 pub fn mint_key(kind: KeyType, random: &dyn Random) -> SecretString {
     let code = kind.code();
     let text = base32_text(random, 22);
     SecretString::from(format!("alter_{code}_{text}_{}", checksum(code, &text)))
 }
 
-/// What is stored and looked up.
+/// The SHA-256 of a key, by which it is stored and looked up.
 pub fn key_hash(key: &SecretString) -> Hash {
     sha256(key.expose_secret().as_bytes())
 }
@@ -79,11 +79,11 @@ fn checksum(code: &str, random: &str) -> String {
 /// A key as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id.
+    /// Random; not secret.
     pub id: KeyId,
-    /// Whose it is.
+    /// The app it belongs to.
     pub app_id: AppId,
-    /// The agent whose key it is; `None` = the app's own.
+    /// The agent that owns the key; `None` = the app's own key.
     pub agent_id: Option<AgentId>,
     /// SHA-256 of the key.
     pub hash: Hash,
@@ -91,11 +91,11 @@ pub struct ApiKey {
     pub prefix: String,
     /// What the operator calls it.
     pub name: String,
-    /// When it was made.
+    /// When the key was made.
     pub created_at: Micros,
-    /// From when on its answers say that it is deprecated.
+    /// From when on responses to its calls say that the key is deprecated.
     pub deprecated_at: Option<Micros>,
-    /// From when on it is refused.
+    /// From when on calls with the key are refused.
     pub revoked_at: Option<Micros>,
 }
 

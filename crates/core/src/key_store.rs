@@ -1,4 +1,4 @@
-//! The port for API keys. It stands apart from the key, because finding a key finds its app and its agent with it.
+//! The port for API keys. It is not in `key`, because finding a key also finds its app and its agent.
 
 use async_trait::async_trait;
 
@@ -6,7 +6,7 @@ use crate::{Agent, App, AppId, Changed, Hash, KeyId, Micros, StoreError};
 
 use crate::ApiKey;
 
-/// A key that was presented, and whose it is.
+/// A key that a caller presented, with its app and agent.
 #[derive(Debug, Clone)]
 pub struct FoundKey {
     /// The key.
@@ -22,10 +22,10 @@ pub struct FoundKey {
 pub trait KeyStore: Send + Sync {
     /// Stores a new key of an app.
     async fn insert_key(&self, key: ApiKey) -> Result<(), StoreError>;
-    /// By the hash of what was presented, revoked ones included, with its app and agent (T60: never by comparing keys).
+    /// Finds a key, revoked or not, with its app and agent, by the hash of what was presented (T60: never by comparing keys).
     async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError>;
-    /// All of an app, its agents' too, newest first.
+    /// Lists the keys of an app and of its agents, newest first.
     async fn list_keys(&self, app: AppId) -> Result<Vec<ApiKey>, StoreError>;
-    /// Revokes one. Revoking again changes nothing.
+    /// Revokes a key. Revoking it again changes nothing.
     async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<Changed, StoreError>;
 }

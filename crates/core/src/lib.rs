@@ -1,6 +1,6 @@
 //! The nouns of Alter Connect, their states and rules, and the ports (traits) that storage implements.
 //!
-//! Here: what is true whatever the engine, the transport or the time of day. Not here: IO, an async runtime, SQL,
+//! Here: what is true for every engine, every transport and every time of day. Not here: IO, an async runtime, SQL,
 //! HTTP. To add a noun, add a file that holds its type, its states, its rules, its port and their tests, in that
 //! order.
 

@@ -1,5 +1,5 @@
-//! Web origins and return URLs, judged exactly (S4, S5, T39-T41). The rule for an origin: parse as a browser does,
-//! serialise again, and the result must equal the input byte for byte.
+//! Web origins and return URLs, compared exactly (S4, S5, T39-T41). The rule for an origin: parse it as a browser does
+//! and serialise it again; the result must equal the input byte for byte.
 
 use std::fmt;
 
@@ -32,8 +32,8 @@ impl OriginError {
     }
 }
 
-/// A web origin, serialised as browsers do: https, or http on a loopback host. Stored sessions hold one, so reading a
-/// stored one checks nothing again.
+/// A web origin, serialised as browsers do: https, or http on a loopback host. It was checked before a session stored it,
+/// so deserialising it checks nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Origin(String);
@@ -55,12 +55,12 @@ impl Origin {
         Self::parse(&url.origin().ascii_serialization())
     }
 
-    /// As it is written.
+    /// The origin as text: `https://app.example.com`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a browser named exactly this origin; `None` is a header that is absent, or came twice.
+    /// Whether the browser's `Origin` header names exactly this origin; `None` = the header is absent or came twice.
     pub fn is_named_by(&self, header: Option<&str>) -> bool {
         header == Some(self.as_str())
     }
@@ -82,7 +82,7 @@ pub fn check_origin(input: &str) -> Result<(), OriginError> {
         "" => return refuse("it is empty", None),
         "*" => return refuse("wildcards are not supported", None),
         "null" => return refuse("\"null\" names no page", None),
-        // A host name has 253 characters at most; what is longer would only come back in the message.
+        // A host name has at most 253 characters; longer input would only be repeated in the message.
         _ if input.len() > 512 => return refuse("it is longer than any origin", None),
         _ => {}
     }
@@ -167,7 +167,7 @@ pub fn is_loopback(host: &str) -> bool {
         || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Query parameters that our redirect adds; a `return_url` must carry none of them (T41).
+/// Query parameters that our redirect adds; a `return_url` must not contain any of them (T41).
 pub const RESULT_PARAMETERS: [&str; 14] = [
     "alter_connect_success",
     "alter_connect_error",
@@ -185,7 +185,7 @@ pub const RESULT_PARAMETERS: [&str; 14] = [
     "error_description",
 ];
 
-/// Judges a `return_url`: https (or loopback http), no userinfo, no fragment tricks, none of our parameters, and an
+/// Checks a `return_url`: https (or loopback http), no userinfo, no fragment tricks, none of our parameters, and an
 /// origin that is exactly one of `registered` (T40: compared whole, never by prefix).
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! What comes of a session, as apps are told: connections made, providers refused, events. Data alone; when each comes
-//! about is a rule of `session`.
+//! The results of a session that apps are told: connections made, providers refused, events. Only the data; the rules
+//! for when each happens are in `session`.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,15 +16,15 @@ pub struct Connection {
     pub provider_name: String,
     /// What the user knows the account by.
     pub account_identifier: String,
-    /// When.
+    /// When it was made.
     pub at: Micros,
-    /// Made or made again.
+    /// Whether the grant is new.
     pub operation: Operation,
-    /// Granted.
+    /// The scopes the provider granted.
     pub scopes: Vec<String>,
-    /// Asked for and not granted; then the status is `error` (T27).
+    /// Scopes asked for and not granted; if there are any, the status is `error` (T27).
     pub missing_scopes: Vec<String>,
-    /// Granted without being asked for (T27).
+    /// Scopes granted without being asked for (T27).
     pub extra_scopes: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ pub struct Declined {
 /// Something the app page is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Which of the brief's names.
+    /// One of the brief's event names.
     pub name: EventName,
     /// Provider id.
     pub provider: Option<String>,
@@ -58,14 +58,14 @@ pub struct Event {
     pub at: Micros,
 }
 
-/// The events that the server knows of (OPEN and EXIT are the SDK's own).
+/// The events that the server records (OPEN and EXIT come from the SDK itself).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum EventName {
-    /// On select, or at the claim when only one is offered.
+    /// The user chose a provider, or claimed a session that offers only one.
     ProviderSelected,
-    /// On approve.
+    /// The user approved.
     OauthStarted,
-    /// At the end of the exchange.
+    /// The exchange ended in a connection.
     OauthComplete,
 }

@@ -1,8 +1,8 @@
-//! Revoking a grant: at once here, and as well as can be at the provider.
+//! Revoking a grant: at once here, and as far as possible at the provider.
 //!
-//! The grant's sealed values are gone with the commit that revokes it. One token, sealed again for a row of its own,
-//! waits here until the provider has answered (RFC 7009) or has not for a day: a process that dies in between loses
-//! nothing, and nothing can be released from this row.
+//! The commit that revokes a grant wipes its sealed values. One token, sealed again for its own row, waits here until the
+//! provider has answered (RFC 7009) or a day has passed. So a process that dies in between loses nothing, and nothing can
+//! be released from this row.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -13,15 +13,16 @@ use crate::{AppId, AuditEntry, CallNonce, ConfigId, GrantId, Micros, Saved, Stor
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationOutcome {
-    /// It has not answered yet; it is asked again.
+    /// The provider has not answered yet and will be asked again.
     Pending,
-    /// It confirmed.
+    /// The provider confirmed.
     Confirmed,
-    /// It was asked for a day and did not confirm.
+    /// The provider was asked for a day and did not confirm, or the token could not be opened.
     GivenUp,
-    /// It was not asked: other active grants here are of the same account, and it would end them all.
+    /// The provider was not asked: other active grants here are for the same account, and it would end them all.
     Shared,
-    /// It offers no way to revoke, or the operator removed it: end the access in the account's own settings there.
+    /// The provider offers no way to revoke, or the operator removed it: the user can end the access in the account's
+    /// settings at the provider.
     NotOffered,
 }
 
@@ -54,7 +55,7 @@ pub struct Revocation {
     pub app_id: AppId,
     /// The configuration it was made with.
     pub config_id: ConfigId,
-    /// What is sealed: the refresh token (`true`) or the access token.
+    /// `token` holds the refresh token (`true`) or the access token (`false`).
     pub is_refresh_token: bool,
     /// The token, sealed for this row.
     pub token: Vec<u8>,
@@ -70,19 +71,19 @@ pub struct Revocation {
 /// the request to the provider, the audit.
 #[derive(Debug, Clone)]
 pub struct RevokeGrant {
-    /// The nonce of the call.
+    /// The call's nonce; `None` for a bearer call and for the operator.
     pub call: Option<CallNonce>,
-    /// Of this app.
+    /// The app that owns the grant.
     pub app_id: AppId,
-    /// Which grant.
+    /// The grant to revoke.
     pub grant_id: GrantId,
-    /// The generation whose token `request` holds.
+    /// The credential generation whose token `request` holds.
     pub generation: u64,
-    /// When.
+    /// The time of the commit.
     pub at: Micros,
-    /// Why, in the app's words.
+    /// The reason in the app's words.
     pub reason: Option<String>,
-    /// What is to be asked of the provider, or why nothing is.
+    /// The request to the provider, or the reason why there is none.
     pub request: Result<Revocation, RevocationOutcome>,
     /// What the audit records.
     pub audit: AuditEntry,
@@ -91,15 +92,15 @@ pub struct RevokeGrant {
 /// What storage must be able to do for revocations.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
-    /// Revokes an active grant; [`Saved::Moved`] when it is not active or its generation has moved. Then the nonce is not
-    /// recorded, but a known one is refused.
+    /// Revokes an active grant. Returns [`Saved::Moved`] when the grant is not active or has another generation; then the
+    /// nonce is not recorded, but a nonce that was used before is still refused.
     async fn revoke_grant(&self, revoke: RevokeGrant) -> Result<Saved, StoreError>;
-    /// Requests whose time has come, oldest first.
+    /// Lists the requests that are due, oldest first.
     async fn list_due_revocations(&self, now: Micros, limit: u32) -> Result<Vec<Revocation>, StoreError>;
-    /// Takes one: the attempt is counted and `next_at` moved, unless somebody else did so first.
+    /// Takes a request: counts the attempt and moves `next_at`, unless another process did so first.
     async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<Saved, StoreError>;
-    /// The request is over: its row is deleted, the grant keeps the outcome, the audit records it. [`Saved::Moved`] when
-    /// it was over before.
+    /// Ends a request: deletes its row, and records the outcome in the grant and the audit. Returns [`Saved::Moved`] when
+    /// the request had ended before.
     async fn end_revocation(
         &self,
         grant: GrantId,

@@ -1,9 +1,9 @@
-//! Where secrets lie sealed. A sealed value opens in its place and nowhere else, so the place is written down once, here:
-//! no other room names a table or a column of one (T90).
+//! Where sealed secrets are stored. A sealed value opens only in its own place, so all places are listed once, here; no
+//! other module names a table or column that holds sealed values (T90).
 //!
-//! To seal something new: a line in the list of columns, and a method `place` on the noun that it belongs to. A seal over
-//! a whole row, which would show that the row is as it was written, needs no second format: it is a sealed value with
-//! nothing in it but the row's digest, in a column of its own.
+//! To seal something new, add a line to the list of columns, and a method `place` on the noun that it belongs to. A seal
+//! over a whole row, which would prove that the row is as it was written, needs no second format: it is a sealed value
+//! that contains only the row's digest, in its own column.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ macro_rules! columns {
                 match self { $(Self::$name => $key,)* }
             }
 
-            /// What tells the value's generation in SQL: a column, or `0`.
+            /// The SQL expression for the value's generation: a column, or `0`.
             pub fn generation(self) -> &'static str {
                 match self { $(Self::$name => $generation,)* }
             }
@@ -60,8 +60,8 @@ columns! {
 }
 
 impl SealedColumn {
-    /// The table as the seal names it. A seal outlives the name of a table: attempts were called transactions when the
-    /// first ones were sealed.
+    /// The table's name inside the seal. Seals outlive table names: attempts were called transactions when the first ones
+    /// were sealed.
     pub fn sealed_table(self) -> &'static str {
         match self {
             Self::Verifier | Self::Body => "transactions",
@@ -70,7 +70,7 @@ impl SealedColumn {
     }
 }
 
-/// Where one sealed value lies. The vault binds the ciphertext to all of it.
+/// The place of one sealed value. The vault binds the ciphertext to all of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedPlace {
     /// The app whose data key seals it.
@@ -113,16 +113,16 @@ impl SealedValue {
 /// The secrets of a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantSecret {
-    /// What APIs take.
+    /// The token that the provider's API takes.
     AccessToken,
-    /// What gets the next access token.
+    /// The token that gets the next access token.
     RefreshToken,
-    /// Who the user was when the grant was made.
+    /// The provider's signed statement about the user at the time of the exchange.
     IdToken,
 }
 
-/// Where the secrets of one generation of a grant lie. A grant has its place before it has its row: the tokens of a new
-/// grant are sealed first.
+/// Where one generation of a grant's secrets is stored. The place exists before the grant's row does: a new grant's tokens
+/// are sealed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CredentialPlace {
     /// The app.
@@ -168,7 +168,7 @@ impl Attempt {
         Self::place_of(self.app_id, self.id, secret)
     }
 
-    /// As [`Attempt::place`], of an attempt that is being made.
+    /// Like [`Attempt::place`], for an attempt that is still being made.
     pub fn place_of(app: AppId, id: AttemptId, secret: AttemptSecret) -> SealedPlace {
         let column = match secret {
             AttemptSecret::Verifier => SealedColumn::Verifier,
@@ -184,19 +184,19 @@ impl ProviderConfig {
         Self::place_of(self.app_id, &self.config_id, self.generation)
     }
 
-    /// As [`ProviderConfig::place`], of a configuration that is being made.
+    /// Like [`ProviderConfig::place`], for a configuration that is still being made.
     pub fn place_of(app: AppId, id: &ConfigId, generation: u64) -> SealedPlace {
         SealedPlace { app, column: SealedColumn::ClientSecret, row: id.as_str().to_owned(), generation }
     }
 }
 
 impl Revocation {
-    /// Where the token lies that is still to be revoked.
+    /// Where the token that is still to be revoked is stored.
     pub fn place(&self) -> SealedPlace {
         Self::place_of(self.app_id, self.grant_id)
     }
 
-    /// As [`Revocation::place`], of a revocation that is being made.
+    /// Like [`Revocation::place`], for a revocation that is still being made.
     pub fn place_of(app: AppId, grant: GrantId) -> SealedPlace {
         SealedPlace { app, column: SealedColumn::RevocationToken, row: grant.to_string(), generation: 0 }
     }

@@ -1,5 +1,5 @@
-//! Hashing and encoding of bearer values. Bearer values are looked up by SHA-256 alone (T57, T59): what is stored
-//! opens nothing.
+//! Hashing and encoding of bearer values. They are looked up only by their SHA-256 (T57, T59), so the stored value opens
+//! nothing.
 
 use base64::Engine as _;
 
@@ -44,7 +44,7 @@ pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Equal, in time that depends on the length alone.
+/// Compares in a time that depends only on the length.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }

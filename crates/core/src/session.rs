@@ -1,8 +1,8 @@
 //! A Connect session: one token, one browser, one flow, in which one or more providers are connected.
 //!
-//! `minted -> claimed -> done | failed | expired | cancelled`. Every move is a compare-and-set on `version`: a move
-//! that does not apply changes nothing. The rules are pure functions of this row and the time; storage only saves.
-//! When a closed popup ends the flow: [`crate::exit`].
+//! `minted -> claimed -> done | failed | expired | cancelled`. Every move is a compare-and-set on `version`; a move that
+//! does not apply changes nothing. The rules are pure functions of this row and the time; storage only saves.
+//! [`crate::exit`] decides when a closed popup ends the flow.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,11 @@ use crate::{
     Level, Micros, Origin, Principal, Saved, SessionId, StoreError, UserId,
 };
 
-/// How long a started attempt may take, seconds: it may outlive the session (protocol 3).
+/// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
 pub const ATTEMPT_TTL: i64 = 600;
-/// How long an exchange may take until the reaper has given it up, seconds.
+/// After this time the reaper has given up any exchange, seconds.
 pub const EXCHANGE_MAX: i64 = 90;
-/// Attempts in one session: each is a row.
+/// How many attempts one session may have; each is a row.
 const ATTEMPTS_MAX: usize = 50;
 /// How long the page waits for the app's first status call after the claim, seconds.
 pub const STATUS_WAIT: i64 = 10;
@@ -26,22 +26,22 @@ pub const STATUS_WAIT: i64 = 10;
 pub struct Session {
     /// Public id.
     pub sid: SessionId,
-    /// Whose it is.
+    /// The app that minted it.
     pub app_id: AppId,
-    /// SHA-256 of the token.
+    /// SHA-256 of the session token.
     pub token_hash: Hash,
     /// When it was minted.
     pub created_at: Micros,
-    /// From when on nothing new can start.
+    /// From then on nothing new can start.
     pub expires_at: Micros,
-    /// Everything else.
+    /// Everything that no query needs.
     pub data: SessionData,
-    /// Counts the saves: the compare-and-set.
+    /// Counts the saves; each change is a compare-and-set on it.
     pub version: u64,
 }
 
-/// The part of a session that storage keeps as one document. Rows of older versions are read again: a new field needs
-/// `#[serde(default)]`.
+/// The part of a session that storage keeps as one document. Rows that older versions wrote must stay readable, so a new
+/// field needs `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionData {
     /// The one origin that may read the result.
@@ -52,27 +52,27 @@ pub struct SessionData {
     pub providers: Vec<String>,
     /// Fixed at mint (T08).
     pub min_binding: Level,
-    /// For whom it was minted; `None` = the grants will be the app's own.
+    /// The user it was minted for; `None` = the grants will be the app's own.
     #[serde(default)]
     pub user: Option<SessionUser>,
     /// The agent that the grants will be delegated to.
     #[serde(default)]
     pub agent: Option<SessionAgent>,
-    /// What the app wants the grants to be called.
+    /// The label that the grants will have.
     #[serde(default)]
     pub label: Option<String>,
-    /// Where it stands.
+    /// Minted, claimed or ended.
     pub state: State,
-    /// The provider on the consent page.
+    /// The provider on the consent page; `None` = the user is on the picker.
     pub selected: Option<String>,
     /// The attempt under way.
     #[serde(rename = "attempt")]
     pub underway: Option<Underway>,
-    /// How the latest attempt failed while the session went on.
+    /// How the latest attempt failed, if the session went on.
     pub last_failure: Option<Failure>,
-    /// What was connected.
+    /// The connections made so far.
     pub connections: Vec<Connection>,
-    /// What the user refused.
+    /// The providers the user refused.
     pub declined: Vec<Declined>,
     /// What the app page is told, in order; a cursor counts them.
     pub events: Vec<Event>,
@@ -81,7 +81,7 @@ pub struct SessionData {
 }
 
 impl SessionData {
-    /// Of a session just minted.
+    /// The data of a session just minted.
     pub fn new(allowed_origin: Origin, providers: Vec<String>, min_binding: Level) -> Self {
         Self {
             allowed_origin,
@@ -106,18 +106,18 @@ impl SessionData {
 /// The user that a session was minted for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionUser {
-    /// Our id of them.
+    /// Our id for the user.
     pub id: UserId,
-    /// What pages call them.
+    /// The name that pages show.
     pub label: String,
 }
 
-/// The agent that a session's grants will be delegated to, as it was called when the session was minted.
+/// The agent that a session's grants will be delegated to, with its name at the time of the mint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionAgent {
     /// Which agent.
     pub id: AgentId,
-    /// What pages call it.
+    /// The name that pages show.
     pub name: String,
 }
 
@@ -125,13 +125,13 @@ pub struct SessionAgent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Nobody has opened it.
+    /// No browser has opened it.
     Minted,
-    /// A browser has.
+    /// A browser has opened it.
     Claimed(Claim),
-    /// Over.
+    /// It is over.
     Ended {
-        /// The browser that had it, if any.
+        /// The browser that had opened it, if any.
         claim: Option<Claim>,
         /// How it ended.
         end: End,
@@ -149,18 +149,18 @@ pub struct Claim {
     pub browser: Hash,
     /// SHA-256 of the one-time marker that tells "no cookies" from "another browser".
     pub marker: Option<Hash>,
-    /// When.
+    /// When the browser claimed it.
     pub at: Micros,
 }
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct End {
-    /// Which way.
+    /// One of the four ways.
     pub kind: EndKind,
-    /// When.
+    /// When it ended.
     pub at: Micros,
-    /// Why, for [`EndKind::Failed`].
+    /// The reason; only with [`EndKind::Failed`].
     pub failure: Option<Failure>,
 }
 
@@ -172,9 +172,9 @@ pub enum EndKind {
     Done,
     /// Nothing was connected, for a reason worth telling.
     Failed,
-    /// Time ran out with nothing connected.
+    /// Its time ran out, and nothing was connected.
     Expired,
-    /// The user or the app went away.
+    /// The user or the app left, and nothing was connected.
     Cancelled,
 }
 
@@ -198,41 +198,41 @@ pub struct Underway {
     pub attempt: AttemptId,
     /// Which provider.
     pub provider: String,
-    /// Its pages' effect on the popup.
+    /// Whether the provider's pages sever the popup from its opener.
     pub coop: Coop,
     /// When the user left for the provider.
     pub started_at: Micros,
     /// Until when the user may come back.
     pub expires_at: Micros,
-    /// The code has arrived: the exchange decides now.
+    /// The code has arrived; from here only the exchange may end this attempt.
     pub exchanging: bool,
 }
 
-/// Hints about the popup. None of them is a verdict by itself (B8).
+/// Hints about the popup. None of them decides anything by itself (B8).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signals {
-    /// The SDK has seen `popup.closed` since.
+    /// Since when the SDK has seen `popup.closed`.
     pub closed_since: Option<Micros>,
-    /// The first status call.
+    /// When the SDK's first status call came.
     pub first_status_at: Option<Micros>,
     /// Instance number of the newest page served.
     pub page_instance: u64,
     /// The last sign of life of one of our pages: served, `seen`, or an action.
     pub page_at: Option<Micros>,
-    /// The newest page said goodbye.
+    /// When the newest page said goodbye.
     pub bye_at: Option<Micros>,
 }
 
-/// Why a claim was refused; the token is never burned by it.
+/// Why a claim was refused. A refused claim never uses up the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimRefused {
-    /// Its time has passed.
+    /// The session's time has passed.
     Expired,
-    /// It has ended.
+    /// The session has ended.
     Used,
-    /// The user or the app left before.
+    /// The user or the app has left.
     Cancelled,
-    /// Another browser has it.
+    /// Another browser has the session.
     OtherBrowser,
     /// The proof is below the session's `min_binding`.
     Binding,
@@ -248,7 +248,7 @@ impl Session {
         }
     }
 
-    /// How it ended, if it has.
+    /// How the session ended, if it has.
     pub fn end(&self) -> Option<&End> {
         match &self.data.state {
             State::Ended { end, .. } => Some(end),
@@ -265,12 +265,12 @@ impl Session {
         }
     }
 
-    /// When it ends at the latest: its own end, or that of the attempt under way (T54).
+    /// When the session ends at the latest: at its own expiry, or at that of the attempt under way (T54).
     pub fn deadline(&self) -> Micros {
         self.data.underway.as_ref().map_or(self.expires_at, |a| self.expires_at.max(a.expires_at))
     }
 
-    /// Whose the grants will be.
+    /// Who will own the grants.
     pub fn principal(&self) -> Principal {
         self.data.user.as_ref().map_or(Principal::App, |user| Principal::User(user.id))
     }
@@ -280,12 +280,12 @@ impl Session {
         self.data.providers.len() == 1
     }
 
-    /// The browser is the one that claimed.
+    /// Whether this browser claimed the session.
     pub fn is_browser(&self, browser: &Hash) -> bool {
         self.claim().is_some_and(|claim| crate::secret::same(&claim.browser, browser))
     }
 
-    /// `minted -> claimed`. The caller has judged the proof; this judges state, time and level.
+    /// `minted -> claimed`. The caller has judged the proof; this method checks state, time and level.
     ///
     /// # Errors
     /// [`ClaimRefused`]; the session is unchanged.
@@ -310,7 +310,7 @@ impl Session {
         Ok(())
     }
 
-    /// The user chose a provider; `false` when it is not offered or the session is not open.
+    /// The user chose a provider; returns `false` when the provider is not offered or the session is not open.
     pub fn select(&mut self, provider: &str, at: Micros) -> bool {
         if !self.can_start(at) || !self.data.providers.iter().any(|p| p == provider) {
             return false;
@@ -329,7 +329,8 @@ impl Session {
         }
     }
 
-    /// Claimed, not past its end, nothing being exchanged, and not the fiftieth attempt: something new may start.
+    /// Whether an attempt may start: the session is claimed, not expired, no code is being exchanged, and it has had fewer
+    /// than 50 attempts.
     pub fn can_start(&self, now: Micros) -> bool {
         let attempts = self.data.events.iter().filter(|e| e.name == EventName::OauthStarted).count();
         matches!(self.data.state, State::Claimed(_))
@@ -338,7 +339,7 @@ impl Session {
             && attempts < ATTEMPTS_MAX
     }
 
-    /// A code has arrived and its exchange decides: nothing else may end the flow meanwhile.
+    /// Whether a code has arrived and is being exchanged: until that ends, nothing else may end the flow.
     pub fn is_exchanging(&self) -> bool {
         self.data.underway.as_ref().is_some_and(|a| a.exchanging)
     }
@@ -359,14 +360,14 @@ impl Session {
         }
     }
 
-    /// The connection of `attempt` was made. With one provider offered the session is done. A session that ended meanwhile keeps
-    /// its end; the connection is recorded all the same.
+    /// The attempt's connection was made. If only one provider is offered, the session is done. If the session ended in the
+    /// meantime, it keeps its end, but the connection is still recorded.
     pub fn connected(&mut self, attempt: AttemptId, connection: Connection) {
         let (provider, at) = (connection.provider.clone(), connection.at);
         self.data.connections.retain(|c| c.grant_id != connection.grant_id);
         self.data.connections.push(connection);
         self.back_from_provider(at);
-        // Another attempt may be under way in a second tab: it goes on.
+        // Another attempt may be under way in a second tab; that one goes on.
         self.data.underway.take_if(|a| a.attempt == attempt);
         self.data.selected = None;
         self.data.last_failure = None;
@@ -377,14 +378,14 @@ impl Session {
         }
     }
 
-    /// The attempt of `attempt` failed. When the user has started another one since, that one decides.
+    /// This attempt failed. If the user has started another one since, this failure changes nothing.
     pub fn attempt_ended(&mut self, attempt: AttemptId, failure: Failure, at: Micros) {
         if self.data.underway.as_ref().is_none_or(|a| a.attempt == attempt) {
             self.attempt_failed(failure, at);
         }
     }
 
-    /// An attempt failed. The last or only provider ends the session; with others left the user may choose again.
+    /// An attempt failed. With the last or only provider, that ends the session; otherwise the user may choose again.
     pub fn attempt_failed(&mut self, failure: Failure, at: Micros) {
         self.data.underway = None;
         self.back_from_provider(at);
@@ -401,12 +402,12 @@ impl Session {
         }
     }
 
-    /// The user is finished: done with connections, cancelled without.
+    /// The user has finished: the session ends as done if it has connections, otherwise as cancelled.
     pub fn finish(&mut self, at: Micros) {
         self.finish_with(EndKind::Cancelled, None, at);
     }
 
-    /// Time has run out, if it has.
+    /// Ends the session if its time has run out, and returns whether it did.
     pub fn expire(&mut self, now: Micros) -> bool {
         let due = self.end().is_none() && now >= self.deadline();
         if due {
@@ -415,7 +416,7 @@ impl Session {
         due
     }
 
-    /// Ends the session, once. What was connected counts: then the end is `done`, whatever the cause.
+    /// Ends the session, once. If anything was connected, the end is `done`, whatever the cause.
     fn finish_with(&mut self, kind: EndKind, failure: Option<Failure>, at: Micros) {
         let claim = match std::mem::replace(&mut self.data.state, State::Minted) {
             State::Minted => None,
@@ -425,22 +426,23 @@ impl Session {
                 return;
             }
         };
-        let end = match self.data.connections.is_empty() {
-            true => End { kind, at, failure },
-            false => End { kind: EndKind::Done, at, failure: None },
+        let end = if self.data.connections.is_empty() {
+            End { kind, at, failure }
+        } else {
+            End { kind: EndKind::Done, at, failure: None }
         };
         self.data.state = State::Ended { claim, end };
     }
 
-    /// The user is on the way back to a page of ours: the goodbye that was said on leaving for the provider, and the
-    /// popup that its COOP made look closed, are no signs of leaving (T36).
+    /// The user is on the way back to one of our pages. Two earlier signals are therefore no signs of leaving: the goodbye on
+    /// the way to the provider, and a popup that only looked closed because of the provider's COOP (T36).
     fn back_from_provider(&mut self, at: Micros) {
         self.data.signals.page_at = Some(at);
         self.data.signals.bye_at = None;
     }
 
     fn push_event(&mut self, name: EventName, provider: &str, at: Micros) {
-        // A user who goes back and forth for an hour must not grow the row without end.
+        // A user who goes back and forth for an hour must not grow the row without limit.
         if self.data.events.len() < 200 {
             self.data.events.push(Event { name, provider: Some(provider.to_owned()), at });
         }
@@ -450,20 +452,20 @@ impl Session {
 /// What storage must be able to do for sessions.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Stores a new session; the nonce of the call that minted it rides in the same transaction.
+    /// Stores a new session, and records the nonce of the mint call in the same transaction.
     ///
     /// # Errors
     /// [`StoreError::NonceReplayed`]: nothing was stored.
     async fn insert_session(&self, call: Option<CallNonce>, session: Session) -> Result<(), StoreError>;
-    /// By public id.
+    /// Finds a session by its public id.
     async fn get_session(&self, sid: &SessionId) -> Result<Option<Session>, StoreError>;
-    /// By the hash of its token.
+    /// Finds a session by the hash of its token.
     async fn find_session(&self, token_hash: &Hash) -> Result<Option<Session>, StoreError>;
     /// Saves `data` if the stored version is still `session.version`, and raises it.
     async fn save_session(&self, session: &Session) -> Result<Saved, StoreError>;
-    /// Sessions that have not ended although `expires_at` passed, oldest first.
+    /// Lists sessions that have not ended although `expires_at` has passed, oldest first.
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError>;
-    /// Removes sessions (with their attempts) that expired before `before`; answers how many.
+    /// Removes sessions (with their attempts) that expired before `before`; returns how many.
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError>;
 }
 

@@ -1,7 +1,7 @@
-//! The port to storage as a whole. The parts stand beside their nouns; what is here belongs to none.
+//! The port to storage as a whole. The noun-specific parts are in the nouns' files; the rest is here.
 //!
 //! Rules that keep two engines possible: single-statement upserts, ids and time passed in, coarse atomic commands,
-//! text compared byte by byte, no NUL in text ([`storable`]), commands that may be retried whole.
+//! text compared byte by byte, no NUL in text ([`crate::stored::storable`]), commands that may be retried whole.
 
 use async_trait::async_trait;
 
@@ -32,11 +32,11 @@ pub trait Store:
     /// # Errors
     /// [`StoreError::NonceReplayed`].
     async fn record_call(&self, call: CallNonce) -> Result<(), StoreError>;
-    /// Forgets nonces signed in a second before that of `before`.
+    /// Deletes nonces whose signed second is before that of `before`.
     async fn delete_old_nonces(&self, before: Micros) -> Result<u64, StoreError>;
     /// The key-check value of the root key, if the database has one.
     async fn key_check(&self) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Stores it, once.
+    /// Stores the key-check value, once.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when there is one.

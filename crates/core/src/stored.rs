@@ -1,17 +1,17 @@
-//! What storage says of a command: what became of it, or why it failed. And the nonce that a command records.
+//! The result of a storage command, or why it failed; and the nonce that a command records.
 
 use crate::{KeyId, Micros};
 
 /// Why a storage command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// What was to be stored is there already: an id, an account, a name.
-    #[error("it exists already")]
+    /// The id, account or name to be stored exists already.
+    #[error("it already exists")]
     Exists,
     /// A row that the command builds on has changed since it was read, or is gone: read again.
     #[error("another write came first")]
     Moved,
-    /// The data key that a value was sealed under was wiped meanwhile: seal again under the current one.
+    /// The data key that a value was sealed under was wiped in the meantime: seal again under the current one.
     #[error("the data key of a value was retired")]
     KeyRetired,
     /// The nonce of a signed call was seen before (T61).
@@ -29,23 +29,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Something was written between reading and storing: read, and where something is sealed seal, again.
+    /// Another write came between reading and storing: read again, and seal again what is sealed.
     pub fn is_overtaken(&self) -> bool {
         matches!(self, Self::Exists | Self::Moved | Self::KeyRetired)
     }
 }
 
-/// What became of a compare-and-set.
+/// The result of a compare-and-set.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
     /// It is stored.
     Done,
-    /// What it was to replace has changed or is gone; nothing was stored.
+    /// The row to be replaced has changed or is gone; nothing was stored.
     Moved,
 }
 
-/// What became of a change to a row that is named by its id.
+/// The result of a change to a row that is named by its id.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
@@ -79,11 +79,11 @@ impl Changed {
     }
 }
 
-/// The nonce of a signed call: unique per key and signed second. A replay carries the same signed second, and a second
-/// is accepted for five minutes either way: rows older than ten minutes are no longer needed.
+/// A signed call's nonce: unique per key and signed second. A replay has the same signed second, and a second is accepted
+/// for five minutes either way, so rows older than ten minutes are no longer needed.
 #[derive(Debug, Clone, Copy)]
 pub struct CallNonce {
-    /// Which key signed.
+    /// The key that signed the call.
     pub key_id: KeyId,
     /// 16 bytes.
     pub nonce: [u8; 16],

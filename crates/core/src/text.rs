@@ -1,13 +1,13 @@
-//! Characters that people do not see or that turn a line around: what may not stand in a name, and what pages and logs
-//! leave out of text that others wrote (T26). Every script of the world stays, with the joiners that Persian, Indic
-//! scripts and emoji need.
+//! Characters that people cannot see or that reverse the direction of a line. They are not allowed in a name, and pages
+//! and logs leave them out of text that others wrote (T26). Every script of the world stays, with the joiners that
+//! Persian, Indic scripts and emoji need.
 
 /// White space in the wide sense: also the "letters" that fonts draw as nothing.
 pub fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
-/// Not seen itself, but changes how its neighbours are.
+/// Invisible itself, but changes how its neighbours look.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -37,7 +37,7 @@ pub fn one_line(chars: impl Iterator<Item = char>) -> String {
     line
 }
 
-/// Whether [`one_line`] leaves it as it is, and something is there.
+/// Whether the text is not empty and [`one_line`] leaves it as it is.
 pub fn is_one_line(text: &str) -> bool {
     !text.is_empty() && one_line(text.chars()) == text
 }

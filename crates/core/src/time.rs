@@ -1,4 +1,4 @@
-//! Time and randomness come in through the door: both are arguments, so that tests and replays decide them.
+//! Time and randomness are arguments everywhere, so that tests and replays decide them.
 
 use serde::{Deserialize, Serialize};
 

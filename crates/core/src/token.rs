@@ -1,5 +1,6 @@
-//! Session tokens: `alter_cs_`, 43 random base62 characters (256 bits), 6 of checksum. Opaque, claimed once, looked
-//! up by SHA-256 alone. The checksum lets secret scanners and typing errors be told from guesses; it proves nothing.
+//! Session tokens: `alter_cs_`, 43 random base62 characters (256 bits), 6 characters of checksum. Opaque, claimed once,
+//! looked up only by SHA-256. The checksum lets secret scanners recognise tokens and tells typing errors from guesses; it
+//! proves nothing.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -16,7 +17,7 @@ pub fn mint_session_token(random: &dyn Random) -> SecretString {
     SecretString::from(format!("{PREFIX}{text}{check}"))
 }
 
-/// The hash to look up; `None` when the text cannot be a token of ours.
+/// The hash to look up; `None` when the text cannot be one of our tokens.
 pub fn session_token_hash(text: &str) -> Option<Hash> {
     let rest = text.strip_prefix(PREFIX)?;
     let ok = rest.len() == RANDOM_LENGTH + 6 && rest.bytes().all(|b| b.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! A user of an app: somebody whom the app's identity provider names. The key is (app, issuer, subject) (T15); e-mail
+//! A user of an app: a person whom the app's identity provider names. The key is (app, issuer, subject) (T15); e-mail
 //! addresses and names are labels and decide nothing.
 
 use async_trait::async_trait;
@@ -9,29 +9,29 @@ use crate::{AppId, Micros, StoreError, UserId};
 /// A user as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Our id of them.
+    /// Our id for the user.
     pub id: UserId,
-    /// Whose user.
+    /// The app the user belongs to.
     pub app_id: AppId,
-    /// `iss` of their tokens.
+    /// `iss` of the user's tokens.
     pub issuer: String,
-    /// `sub` of their tokens.
+    /// `sub` of the user's tokens.
     pub subject: String,
-    /// What pages call them.
+    /// The name that pages show.
     pub label: String,
-    /// When the first session was minted for them.
+    /// When the first session was minted for the user.
     pub created_at: Micros,
     /// When the label was last written.
     pub updated_at: Micros,
 }
 
-/// Whose a grant is.
+/// The owner of a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Principal {
-    /// The app's own: it was connected without a user token.
+    /// The app itself: the grant was connected without a user token.
     App,
-    /// A user's.
+    /// One of the app's users.
     User(UserId),
 }
 
@@ -67,12 +67,12 @@ impl Principal {
 /// What storage must be able to do for users.
 #[async_trait]
 pub trait UserStore: Send + Sync {
-    /// By what a token says.
+    /// Finds a user by a token's issuer and subject.
     async fn find_user(&self, app: AppId, issuer: &str, subject: &str) -> Result<Option<User>, StoreError>;
-    /// By id, of this app.
+    /// Finds one of this app's users by id.
     async fn get_user(&self, app: AppId, id: UserId) -> Result<Option<User>, StoreError>;
-    /// Stores a user; of one that is there already the label and `updated_at` are replaced. Answers what is stored now:
-    /// the id is that of the first time.
+    /// Stores a user. If the user exists already, replaces only the label and `updated_at`. Returns the user as stored, with
+    /// the id from the first time.
     async fn save_user(&self, user: User) -> Result<User, StoreError>;
 }
 

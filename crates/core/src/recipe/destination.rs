@@ -3,15 +3,15 @@
 use super::Recipe;
 
 impl Recipe {
-    /// The URL that a caller wrote, if a credential of this provider may be sent there (T81): as
-    /// [`Self::allows_api_url`], and the text itself has one reading. Other parsers (the published client's among them)
-    /// dial another host than a browser's parser for `https://api.example\\@evil.example/`.
+    /// Parses a URL that a caller wrote, if a credential of this provider may be sent there (T81): `allows_api_url` accepts
+    /// it, and the text can be read in only one way. For `https://api.example\\@evil.example/`, other parsers (the published
+    /// client's among them) dial another host than a browser's parser does.
     pub fn api_url(&self, text: &str) -> Option<url::Url> {
         url::Url::parse(text).ok().filter(|url| self.allows_api_url(url) && reads_one_way(text, url))
     }
 
-    /// Whether a credential of this provider may be sent to `url` (T81): https (http only where an API host is a
-    /// loopback address), no userinfo, and host and port on the list. Compares the parsed value, the one dialled.
+    /// Whether a credential of this provider may be sent to `url` (T81): https (http only where an API host is a loopback
+    /// address), no userinfo, and host and port on the list. Compares the parsed value, which is the one that is dialled.
     fn allows_api_url(&self, url: &url::Url) -> bool {
         if !url.username().is_empty() || url.password().is_some() {
             return false;
@@ -23,8 +23,8 @@ impl Recipe {
     }
 }
 
-/// Visible ASCII, no backslash, the same scheme and authority as the parsed URL (a default port may be written out), and
-/// no dot segments that one reader resolves and another sends.
+/// Requires visible ASCII, no backslash, the same scheme and authority as the parsed URL (a default port may be written
+/// out), and no dot segments, which one parser resolves and another sends as they are.
 fn reads_one_way(text: &str, url: &url::Url) -> bool {
     let head = &url[..url::Position::BeforePath];
     let Some(written) = text.get(..head.len()) else { return false };

@@ -1,4 +1,4 @@
-//! Where answers of a provider say what.
+//! Where a provider's answers hold their fields.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub enum IdentitySource {
     /// The verified id_token; fields that it lacks are looked up in userinfo where there is one.
     #[default]
     IdToken,
-    /// The userinfo answer alone.
+    /// Only the userinfo answer.
     Userinfo,
     /// The token response itself.
     TokenResponse,
@@ -60,12 +60,12 @@ pub enum IdentitySource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityPaths {
-    /// Which document tells whose account it is.
+    /// Which document tells whose account was connected.
     pub from: IdentitySource,
     /// The provider's stable id of the account (string or number). Default `/sub`.
     pub subject: String,
-    /// What `subject` is unique within, where that is not the whole provider (the workspace's id): put before it,
-    /// joined by `/`. All of them must be there.
+    /// Where `subject` is not unique at the whole provider: what it is unique within (the workspace's id). These values are
+    /// put before it, joined by `/`. All of them must be there.
     pub subject_within: Vec<String>,
     /// What the user knows the account by; the first that is a non-empty string. Default `/email`,
     /// `/preferred_username`, `/sub`.

@@ -1,8 +1,8 @@
-//! What is true of a provider: data from the catalog or from the operator.
+//! Facts about a provider: data from the catalog or from the operator.
 //!
-//! Not here: reading TOML files (`providers`), speaking OAuth (`oauth`), what one app configured (`provider`). To add a fact
-//! about a provider, add a documented field here or in the part that it belongs to; a quirk is a field with a name, never an
-//! `if` on the id.
+//! Not here: reading TOML files (`providers`), speaking OAuth (`oauth`), what one app configured (`provider`). To add a
+//! fact about a provider, add a documented field here or in the part it belongs to; a quirk is a field with a name, never
+//! an `if` on the id.
 
 mod destination;
 mod identity;
@@ -51,8 +51,8 @@ pub struct Recipe {
     /// What it is, in one sentence, for lists of providers.
     #[serde(default)]
     pub description: Option<String>,
-    /// Placeholders of its hosts (`{shop}`) that differ per configuration and are filled when an operator configures
-    /// it, by [`Recipe::fill`]. Empty in a stored configuration.
+    /// Placeholders in its hosts (`{shop}`) that differ per configuration; [`Recipe::fill`] fills them when an operator
+    /// configures the provider. Empty in a stored configuration.
     #[serde(default)]
     pub parameters: BTreeMap<String, Parameter>,
 
@@ -73,10 +73,10 @@ pub struct Recipe {
     /// How `userinfo_url` is asked, where that is not a plain GET.
     #[serde(default)]
     pub userinfo: UserinfoRequest,
-    /// RFC 7009, with the client authentication of the token endpoint; short for a `[revoke]` of nothing but this URL.
+    /// RFC 7009, with the client authentication of the token endpoint; short for a `[revoke]` with only this URL.
     #[serde(default)]
     pub revoke_url: Option<String>,
-    /// Revocation that is no plain RFC 7009. Not together with `revoke_url`.
+    /// Revocation that is not plain RFC 7009. Not together with `revoke_url`.
     #[serde(default)]
     pub revoke: Option<Revoke>,
     /// Keys that sign id_tokens (RFC 7517).
@@ -98,7 +98,7 @@ pub struct Recipe {
     /// How the body of a token request is written. RFC 6749 says `form`.
     #[serde(default)]
     pub token_body: BodyFormat,
-    /// Further parameters of every token request.
+    /// Additional parameters of every token request.
     #[serde(default)]
     pub token_params: BTreeMap<String, String>,
 
@@ -111,13 +111,13 @@ pub struct Recipe {
     /// Splits the scopes of a token response: any of these characters.
     #[serde(default = "scope_delimiters")]
     pub granted_scope_delimiters: String,
-    /// Asked for when neither the operator nor the session says otherwise.
+    /// The scopes asked for when the operator configures none.
     #[serde(default)]
     pub default_scopes: Vec<String>,
     /// What a scope means: words for the consent page, or a table with the words and more.
     #[serde(default)]
     pub scopes: BTreeMap<String, Scope>,
-    /// Further parameters of the authorization request (`access_type = "offline"`).
+    /// Additional parameters of the authorization request (`access_type = "offline"`).
     #[serde(default)]
     pub authorize_params: BTreeMap<String, String>,
 
@@ -132,7 +132,7 @@ pub struct Recipe {
     /// `.example.com` for any host below it (label boundary).
     #[serde(default)]
     pub api_hosts: Vec<String>,
-    /// The header in which its API wants the token.
+    /// The header in which the provider's API expects the token.
     #[serde(default)]
     pub api_auth: ApiAuth,
     /// Whether and how access tokens are renewed.
@@ -150,7 +150,7 @@ pub enum Status {
     /// Defined by the operator.
     #[default]
     Operator,
-    /// Read in the provider's public documentation, but for what the recipe's `note` names.
+    /// Read in the provider's public documentation, except what the recipe's `note` names.
     Read,
     /// Seen working against the provider itself.
     Tried,
@@ -162,10 +162,10 @@ pub enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Coop {
-    /// Not known: a closed popup says nothing while the user is there.
+    /// Not known: a closed popup says nothing while the user is at the provider.
     #[default]
     Unknown,
-    /// Checked: its pages do not sever. A closed popup is a closed popup.
+    /// Checked: its pages do not sever the opener, so a popup that looks closed is closed.
     Keeps,
     /// Its pages sever the opener.
     Severs,

@@ -8,7 +8,7 @@ use super::Recipe;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
-    /// What the operator has to give, in words.
+    /// What the operator has to pass, in words.
     pub description: String,
     /// A value that could be right: "my-store".
     pub example: String,
@@ -26,18 +26,18 @@ pub enum BadParameter {
          \"{example}\"; no dots, no URL"
     )]
     Value {
-        /// Which.
+        /// The parameter's name.
         name: String,
-        /// One that would do.
+        /// A value that would be accepted.
         example: String,
     },
 }
 
 impl Recipe {
-    /// Puts a value for a placeholder into every URL and host that has it, and strikes the parameter off.
+    /// Puts a value for a placeholder into every URL and host that contains it, and removes the parameter.
     ///
-    /// The value is one host label (RFC 1123) and nothing else: no dot, no slash, no `@`. It can choose which of the
-    /// provider's hosts is meant, and never a host of somebody else.
+    /// The value is one host label (RFC 1123) and nothing else: no dot, no slash, no `@`. It can choose among the provider's
+    /// hosts, but never somebody else's host.
     ///
     /// # Errors
     /// [`BadParameter`]; nothing was changed.
@@ -67,7 +67,7 @@ impl Recipe {
     }
 }
 
-/// One label of a host name, in lower case. No punycode: nobody reads what it stands for.
+/// One label of a host name, in lower case. No punycode: nobody can read what it means.
 fn is_host_label(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len())

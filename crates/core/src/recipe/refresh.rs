@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 pub struct Refresh {
     /// Whether refresh tokens are issued (with the scopes and parameters of this recipe).
     pub supported: Option<bool>,
-    /// Whether a refresh answers a new refresh token and ends the old one.
+    /// Whether a refresh returns a new refresh token and ends the old one.
     pub rotates: Option<bool>,
     /// Seconds for which the old refresh token still works after a rotation; 0: not at all.
     pub reuse_window_seconds: Option<u32>,
     /// Days after which a refresh token that was not used ends.
     pub idle_expiry_days: Option<u32>,
-    /// Where a refresh is asked for, where that is not `token_url`.
+    /// The URL for refresh requests, where it is not `token_url`.
     pub url: Option<String>,
 }

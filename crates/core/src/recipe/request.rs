@@ -13,7 +13,7 @@ pub enum ClientAuth {
     Basic,
     /// `client_id` and `client_secret` in the body.
     Post,
-    /// A public client: `client_id` alone.
+    /// A public client: only `client_id`.
     None,
 }
 
@@ -34,7 +34,7 @@ pub enum BodyFormat {
 pub struct UserinfoRequest {
     /// Default `get`.
     pub method: UserinfoMethod,
-    /// Further headers, with names in lower case (`notion-version`). Not the ones that the client sets itself.
+    /// Additional headers, with names in lower case (`notion-version`); not those that our HTTP client sets itself.
     pub headers: BTreeMap<String, String>,
     /// The body of a POST, JSON, as it is sent (a GraphQL query). Without it a POST has no body and no content type.
     pub body: Option<String>,
@@ -44,10 +44,10 @@ pub struct UserinfoRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UserinfoMethod {
-    /// Reads.
+    /// The usual method.
     #[default]
     Get,
-    /// Reads too, at providers whose whole API is POST.
+    /// For providers whose whole API is POST.
     Post,
 }
 

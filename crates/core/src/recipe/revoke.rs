@@ -1,4 +1,4 @@
-//! How a grant is ended at the provider.
+//! How a grant is revoked at the provider.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{BodyFormat, ClientAuth, Recipe, yes};
 
-/// How a grant is ended at the provider. Every default together is RFC 7009.
+/// How a grant is revoked at the provider. With every field at its default, this is RFC 7009.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
-    /// Where. `{client_id}` in its path stands for our client's id, percent-encoded.
+    /// The endpoint. `{client_id}` in its path stands for our client's id, percent-encoded.
     pub url: String,
     /// Default `post`.
     #[serde(default)]
@@ -21,23 +21,23 @@ pub struct Revoke {
     /// The client authentication, where it is not the token endpoint's.
     #[serde(default)]
     pub client_auth: Option<ClientAuth>,
-    /// Which token is to be ended. Default `strongest`.
+    /// Which token is revoked. Default `strongest`.
     #[serde(default)]
     pub token: RevokeToken,
     /// How the body is written. Default `form`.
     #[serde(default)]
     pub body: BodyFormat,
-    /// The body's field for the token. Default `token`; empty: the body does not have it (the header has, or nothing
-    /// needs it).
+    /// The body's field for the token. Default `token`; empty = the body does not contain the token (the header does, or it is
+    /// not needed).
     #[serde(default = "token_field")]
     pub token_field: String,
     /// Whether to send `token_type_hint` (RFC 7009 section 2.1). Default true.
     #[serde(default = "yes")]
     pub hint: bool,
-    /// Further fields of the body. `{client_id}` in a value is our client's id, `{subject}` the grant's subject.
+    /// Additional fields of the body. `{client_id}` in a value is our client's id, `{subject}` the grant's subject.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
-    /// What it ends. Default `grant`.
+    /// What a revocation ends. Default `grant`.
     #[serde(default)]
     pub ends: RevokeEnds,
 }
@@ -60,7 +60,7 @@ pub enum RevokeAuth {
     /// Our client, as at the token endpoint.
     #[default]
     Client,
-    /// Whoever holds the token: it goes into the header of [`ApiAuth`] (Slack, Dropbox).
+    /// The token itself, in the header of [`super::ApiAuth`] (Slack, Dropbox).
     Token,
 }
 
@@ -107,7 +107,7 @@ impl Revoke {
 }
 
 impl Recipe {
-    /// How a grant is ended at the provider, whichever way the recipe says it; `None` where it offers nothing.
+    /// How a grant is revoked at the provider, from `revoke` or `revoke_url`; `None` when the provider offers no way.
     pub fn revocation(&self) -> Option<Revoke> {
         self.revoke.clone().or_else(|| self.revoke_url.as_deref().map(Revoke::rfc7009))
     }

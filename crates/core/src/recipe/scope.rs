@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Recipe;
 
-/// What a scope allows, and how it stands to others.
+/// What a scope allows, and which other scopes it needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "ScopeForm")]
 pub struct Scope {
     /// Words for the consent page.
     pub description: String,
-    /// The provider refuses, or the account cannot be told, without it.
+    /// Without it the provider refuses, or we cannot tell which account was connected.
     pub required: bool,
     /// Scopes without which this one is refused.
     pub requires: Vec<String>,
@@ -22,7 +22,7 @@ impl From<&str> for Scope {
     }
 }
 
-/// Words alone, as recipes had them first, or the table.
+/// Only the words, as the first recipes had them, or the table.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum ScopeForm {
