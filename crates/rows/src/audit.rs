@@ -13,7 +13,7 @@ columns! {
 
 columns! { AuditHead { seq, hash, chained_after } }
 
-/// An entry as it is stored, without its place in the chain.
+/// Makes the stored form of an entry, without its place in the chain.
 ///
 /// # Errors
 /// [`StoreError::Unstorable`].

@@ -1,4 +1,4 @@
-//! How one value lies in one column.
+//! How one value is stored in one column.
 
 use std::borrow::Cow;
 
@@ -15,46 +15,38 @@ use crate::storable::{counter, json, text};
 /// # Errors
 /// Every method: [`StoreError::Corrupt`] when the column is not there or has another type.
 pub trait Columns {
-    /// A text.
     fn text(&self, name: &'static str) -> Result<Option<&str>, StoreError>;
-    /// A whole number.
     fn int(&self, name: &'static str) -> Result<Option<i64>, StoreError>;
-    /// Bytes.
     fn bytes(&self, name: &'static str) -> Result<Option<&[u8]>, StoreError>;
-    /// Yes or no.
     fn flag(&self, name: &'static str) -> Result<Option<bool>, StoreError>;
 }
 
 impl dyn Columns + '_ {
-    /// The value of a column, by the column's name.
+    /// Reads a column by its name.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`]: it is not a value of this type.
+    /// [`StoreError::Corrupt`]: the value is not of this type.
     pub fn get<T: Column>(&self, name: &'static str) -> Result<T, StoreError> {
         T::read(self, name)
     }
 }
 
-/// What a store binds to a place in a statement. `None` is NULL of that type: PostgreSQL wants to know of which.
+/// A value that a store binds to a place in a statement. `None` is NULL of that type: PostgreSQL needs to know the type.
 #[derive(Clone)]
 pub enum Value<'a> {
-    /// A text.
     Text(Option<Cow<'a, str>>),
-    /// A whole number.
     Int(Option<i64>),
-    /// Bytes.
     Bytes(Option<Cow<'a, [u8]>>),
-    /// Yes or no.
     Flag(Option<bool>),
 }
 
 impl<'a> Value<'a> {
-    /// A word of ours, which no NUL can be in.
+    /// A fixed word of our own, which cannot contain NUL.
     pub fn word(word: impl Into<Cow<'a, str>>) -> Self {
         Self::Text(Some(word.into()))
     }
 
-    /// The same value, which outlives what it was made from.
+    /// Copies what the value borrows.
     pub fn into_owned(self) -> Value<'static> {
         match self {
             Self::Text(text) => Value::Text(text.map(|text| Cow::Owned(text.into_owned()))),
@@ -65,18 +57,18 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A type whose values lie in one column.
+/// A type whose values are stored in one column.
 pub trait Column: Sized {
-    /// What stands where there is none.
+    /// The NULL that is stored when there is no value.
     const NULL: Value<'static>;
 
-    /// The value; `None` for NULL.
+    /// Reads the value; returns `None` for NULL.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`].
     fn find(row: &dyn Columns, name: &'static str) -> Result<Option<Self>, StoreError>;
 
-    /// The value, which must be there.
+    /// Reads the value, which must not be NULL.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`].
@@ -84,7 +76,7 @@ pub trait Column: Sized {
         Self::find(row, name)?.ok_or(StoreError::Corrupt(name))
     }
 
-    /// What is stored.
+    /// The value to store.
     ///
     /// # Errors
     /// [`StoreError::Unstorable`].
@@ -103,7 +95,7 @@ impl<T: Column> Column for Option<T> {
     }
 }
 
-/// Finds a text and understands it.
+/// Reads a text and parses it.
 fn parsed<T>(
     row: &dyn Columns,
     name: &'static str,
@@ -112,7 +104,7 @@ fn parsed<T>(
     row.text(name)?.map(|text| parse(text).ok_or(StoreError::Corrupt(name))).transpose()
 }
 
-/// Texts of ours: `parse` understands what `as text` wrote.
+/// Types with our own text form: `parse` reads what `as text` wrote.
 macro_rules! words {
     ($($kind:ty: |$value:ident| $text:expr;)*) => {$(
         impl Column for $kind {
@@ -245,7 +237,7 @@ impl Column for Vec<u8> {
     }
 }
 
-/// A hash, an id of a data key, a nonce.
+/// A hash, a data key's id, a nonce.
 impl<const N: usize> Column for [u8; N] {
     const NULL: Value<'static> = Value::Bytes(None);
 

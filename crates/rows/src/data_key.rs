@@ -1,4 +1,4 @@
-//! Data keys. A retired one is wiped: its row stays, with nothing in it.
+//! Data keys. A retired key is wiped: its row stays, but without the wrapped key.
 
 use alter_core::{StoreError, StoredDataKey};
 
@@ -9,7 +9,7 @@ use crate::{
 
 impl Noun for StoredDataKey {
     const COLUMNS: List = &["app_id", "key_id", "wrapped", "created_at", "retired_at"];
-    /// The id is not among them: each store cuts it out of the wrapped key.
+    /// Empty: each store writes its own statement, because it cuts the id out of the wrapped key.
     const WRITTEN: List = &[];
 
     fn read_as(row: &dyn Columns, names: &mut Names) -> Result<Self, StoreError> {

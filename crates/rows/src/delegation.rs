@@ -1,4 +1,4 @@
-//! Delegations. Whether one was revoked is a column too, which no reader asks for: who reads, reads live ones.
+//! Delegations. The column that says whether one was revoked is not listed: all readers read only live ones.
 
 use alter_core::Delegation;
 

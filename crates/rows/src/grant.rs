@@ -7,10 +7,10 @@ use crate::{
     noun::{List, Names, columns, next},
 };
 
-/// What makes a grant this grant.
+/// The columns that identify a grant.
 pub const IDENTITY: List = &["id", "app_id", "principal", "provider", "subject"];
 
-/// What stays when the same account is connected again.
+/// The columns that keep their values when the same account is connected again.
 pub const KEPT: List = &["id", "app_id", "principal", "provider", "subject", "created_at"];
 
 columns! {
@@ -28,7 +28,7 @@ columns! {
     }
 }
 
-/// A new grant is not revoked: nothing of this is written with it.
+/// A new grant is not revoked, so none of these columns is written with it.
 impl Noun for Option<RevokedGrant> {
     const COLUMNS: List = &["revoked_at", "revoked_reason", "revocation"];
     const WRITTEN: List = &[];

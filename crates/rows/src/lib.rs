@@ -1,9 +1,9 @@
-//! How nouns lie in the columns of a database, once for both engines.
+//! How nouns are stored in database columns, once for both engines.
 //!
-//! Here: what a value must be before it becomes a column ([`storable`]), how a value is read from one and written to one
+//! Here: what a value must be before it is stored ([`storable`]), how a value is read from and written to a column
 //! ([`column`]), which columns a noun has ([`noun`], and one file per noun), and how a statement's text gets its lists of
-//! columns ([`mod@sql`]). Not here: statements. What to look for, what to lock, what to do when a row is there already:
-//! each store says that in its own SQL, where one can see it.
+//! columns ([`mod@sql`]). Not here: statements. What to look for, what to lock, what to do when a row exists already: each
+//! store says that in its own SQL, where it can be seen.
 //!
 //! To add a column to a noun, add the field to its list here; no statement that reads or writes the whole noun changes.
 

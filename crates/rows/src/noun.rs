@@ -1,4 +1,4 @@
-//! How one noun lies in the columns of one table.
+//! How one noun is stored in the columns of one table.
 
 use alter_core::StoreError;
 
@@ -7,19 +7,19 @@ use crate::column::{Column, Columns, Value};
 /// Names of columns.
 pub type List = &'static [&'static str];
 
-/// The names under which a noun's columns stand in a row, in the noun's order.
+/// The names that a noun's columns have in a row, in the noun's order.
 pub type Names = std::slice::Iter<'static, &'static str>;
 
-/// A noun that lies in columns.
+/// A noun that is stored in columns.
 pub trait Noun: Sized {
     /// The columns it is read from.
     const COLUMNS: List;
-    /// The same under the names that they have where the noun is joined to another one; empty where none is.
+    /// The names that the same columns have where the noun is joined to another one; empty when it never is.
     const JOINED: List = &[];
-    /// The columns that are written when it is new.
+    /// The columns that are written for a new noun.
     const WRITTEN: List;
 
-    /// Takes a name for each of [`Self::COLUMNS`], and reads what stands there.
+    /// Takes a name for each of [`Self::COLUMNS`], and reads those columns.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`].
@@ -31,7 +31,7 @@ pub trait Noun: Sized {
     /// [`StoreError::Unstorable`].
     fn write<'a>(&'a self, values: &mut Vec<Value<'a>>) -> Result<(), StoreError>;
 
-    /// Reads it from a row of its own.
+    /// Reads the noun from its own row.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`].
@@ -39,7 +39,7 @@ pub trait Noun: Sized {
         Self::read_as(row, &mut Self::COLUMNS.iter())
     }
 
-    /// Reads it from a row of another noun.
+    /// Reads the noun from another noun's row, to which it was joined.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`].
@@ -63,7 +63,7 @@ pub(crate) fn next<T: Column>(row: &dyn Columns, names: &mut Names) -> Result<T,
     T::read(row, names.next().expect("there is a name for each column"))
 }
 
-/// One list of several.
+/// Joins several lists into one.
 pub(crate) const fn chained<const N: usize>(lists: &[List]) -> [&'static str; N] {
     let (mut all, mut at, mut list) = ([""; N], 0, 0);
     while list < lists.len() {
@@ -77,7 +77,7 @@ pub(crate) const fn chained<const N: usize>(lists: &[List]) -> [&'static str; N]
     all
 }
 
-/// How many names several lists have.
+/// Counts the names in several lists.
 pub(crate) const fn count(lists: &[List]) -> usize {
     let (mut sum, mut list) = (0, 0);
     while list < lists.len() {
@@ -86,13 +86,13 @@ pub(crate) const fn count(lists: &[List]) -> usize {
     sum
 }
 
-/// Lists a noun's fields. A field is the column of its name, or of the one after `as`, and is written and read as its type
-/// says ([`Column`]).
+/// Lists a noun's fields. A field is stored in the column of its name, or of the name after `as`, and its type says how it
+/// is written and read ([`Column`]).
 ///
-/// - `joined "a_"`: where the noun is joined to another one, its columns have this before their names;
+/// - `joined "a_"`: where the noun is joined to another one, its columns have this prefix;
 /// - `changed { .. }`: fields that a new row does not have yet;
-/// - `parts { .. }`: fields that are nouns themselves and lie in the same row;
-/// - `found_by { .. }`: columns that are made of the noun and written beside it, to find it by.
+/// - `parts { .. }`: fields that are nouns themselves, stored in the same row;
+/// - `found_by { .. }`: columns that are computed from the noun and written with it, to find it by.
 macro_rules! columns {
     ($noun:ident joined $prefix:literal { $($field:ident),+ $(,)? }) => {
         $crate::noun::columns! {

@@ -1,4 +1,4 @@
-//! Sessions: a few columns to find and order them by, and the rest as one document.
+//! Sessions: a few columns for finding and ordering them, and the rest as one document.
 
 use alter_core::{Session, StoreError};
 
@@ -13,20 +13,19 @@ columns! {
     found_by { state: |session| Ok(Value::word(session.state_name())) }
 }
 
-/// What saving a session again writes, and what it compares.
+/// The values that saving an existing session writes and compares.
 pub struct Save {
-    /// Which session.
     pub sid: String,
-    /// Where it stands now.
+    /// The state's name.
     pub state: &'static str,
-    /// The version that it must still have.
+    /// The version that the row must still have.
     pub version: i64,
-    /// The document.
+    /// The rest as a JSON document.
     pub data: String,
 }
 
 impl Save {
-    /// What is to be saved of a session.
+    /// The values to save for a session.
     ///
     /// # Errors
     /// [`StoreError::Unstorable`].

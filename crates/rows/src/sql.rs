@@ -1,35 +1,35 @@
-//! Texts of statements whose lists of columns are written once. A text is put together while the program is compiled: at run
-//! time it is a constant, and nothing is built for a call.
+//! Statement texts whose column lists are written only once. A text is put together at compile time: at run time it is a
+//! constant, and no call builds anything.
 
 use crate::noun::List;
 
-/// What stands in a statement where its template has `{}`, made of a noun's list of columns.
+/// What replaces a `{}` in a statement's template, made from a noun's list of columns.
 #[derive(Clone, Copy)]
 pub enum Piece {
-    /// A text as it is.
+    /// A text, unchanged.
     Text(&'static str),
     /// `id, name`
     Names(List),
-    /// `g.id, g.name`: after an alias, which is given with its point.
+    /// `g.id, g.name`: with an alias, which is passed with its dot.
     Of(&'static str, List),
-    /// `g.id AS g_id, g.name AS g_name`: after an alias, and what they are called in the row.
+    /// `g.id AS g_id, g.name AS g_name`: with an alias, and the names that the columns get in the row.
     Joined(&'static str, List, List),
     /// `$1, $2`
     Places(List),
-    /// `$2`: the place of one of the list.
+    /// `$2`: the place of one column of the list.
     Place(List, &'static str),
     /// `$3`: the first, second, ... place after those of the list.
     After(List, usize),
-    /// `id = $1 AND name = $2`: those of the list that are in the second one.
+    /// `id = $1 AND name = $2`: the columns of the first list that are in the second one.
     Same(List, List),
-    /// `name = $2, label = $3`: those of the list that are not in the second one.
+    /// `name = $2, label = $3`: the columns of the first list that are not in the second one.
     Set(List, List),
-    /// `name = excluded.name`: those of the list that are not in the second one.
+    /// `name = excluded.name`: the columns of the first list that are not in the second one.
     Excluded(List, List),
 }
 
-/// A statement: a template with `{}`, and the pieces that stand there in order. The first argument is what the engine writes
-/// before a place's number.
+/// A statement: a template with `{}`, and the pieces that replace them in order. The first argument is what the engine
+/// writes before a place's number.
 #[macro_export]
 macro_rules! sql {
     ($mark:literal, $template:expr $(, $piece:expr)* $(,)?) => {{
@@ -42,7 +42,7 @@ macro_rules! sql {
     }};
 }
 
-/// A text of at most `N` bytes, and how long all of it is: with an `N` of 0 it only counts.
+/// A text of at most `N` bytes, and its whole length. With `N` = 0 it only counts.
 pub struct Text<const N: usize> {
     mark: u8,
     bytes: [u8; N],
@@ -50,7 +50,7 @@ pub struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    /// Fills the template. Does not compile when there are more or fewer pieces than `{}`.
+    /// Fills the template. Does not compile if there are more or fewer pieces than `{}`.
     pub const fn new(mark: char, template: &str, pieces: &[Piece]) -> Self {
         assert!(mark.is_ascii());
         let mut text = Self { mark: mark as u8, bytes: [0; N], length: 0 };
@@ -109,7 +109,7 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Those of a list that are, or are not, in another one.
+    /// Writes the columns of a list that are, or are not, in another one.
     const fn each(&mut self, piece: Piece, list: List, other: List, are: bool, between: &str) {
         let (mut at, mut first) = (0, true);
         while at < list.len() {
@@ -188,7 +188,7 @@ const fn assert_all_in(some: &[&str], list: List) {
     }
 }
 
-/// Where a name stands; the list's length when it does not.
+/// Returns a name's position in a list, or the list's length if the name is not in it.
 const fn position(list: List, name: &str) -> usize {
     let mut at = 0;
     while at < list.len() && !same_text(list[at], name) {

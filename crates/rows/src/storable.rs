@@ -1,10 +1,10 @@
-//! What a value must be before it becomes a column: the same rules in every engine.
+//! What a value must be before it is stored: the same rules for every engine.
 
 use alter_core::{StoreError, stored::storable};
 use serde::Serialize;
 use serde_json::Value;
 
-/// A text as it is stored.
+/// Checks a text: NUL is refused.
 ///
 /// # Errors
 /// [`StoreError::Unstorable`].
@@ -12,7 +12,7 @@ pub fn text(value: &str) -> Result<&str, StoreError> {
     if storable(value) { Ok(value) } else { Err(StoreError::Unstorable) }
 }
 
-/// A text that may be absent.
+/// Checks a text that may be absent.
 ///
 /// # Errors
 /// [`StoreError::Unstorable`].
@@ -20,13 +20,13 @@ pub fn optional_text(value: Option<&str>) -> Result<Option<&str>, StoreError> {
     value.map(text).transpose()
 }
 
-/// A document as JSON text. NUL is refused inside it too: an engine that parses its documents could not keep it.
+/// Writes a document as JSON text. NUL is refused inside it too: an engine that parses its documents could not store it.
 ///
 /// # Errors
 /// [`StoreError::Unstorable`].
 pub fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     let written = serde_json::to_string(value).map_err(|_| StoreError::Unstorable)?;
-    // JSON writes NUL as an escape. The escape's letters may also stand there for themselves, so look closer then.
+    // JSON writes NUL as an escape, but the text may also contain the escape's letters themselves: then look closer.
     if written.contains("\\u0000") && serde_json::from_str(&written).is_ok_and(|v| has_nul(&v)) {
         return Err(StoreError::Unstorable);
     }
@@ -42,7 +42,7 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
-/// A counter: databases have no unsigned numbers.
+/// Converts a counter: databases have no unsigned numbers.
 ///
 /// # Errors
 /// [`StoreError::Unstorable`].
