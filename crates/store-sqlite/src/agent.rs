@@ -1,4 +1,5 @@
-//! Agents and their keys. Every command records the nonce of its call first, and its audit entry with what it changed.
+//! Agents and their keys. Every command first records its call's nonce, and writes its audit entry in the same commit as
+//! its change.
 
 use alter_core::{
     Agent, AgentCreated, AgentId, AgentStatus, AgentStore, ApiKey, AppId, AuditEntry, CallNonce, Hash,
@@ -258,13 +259,13 @@ fn revoke_key(
     Ok(KeyRevoked::Done(Box::new(found)))
 }
 
-/// The agent may be given what is being delegated: it is the app's and not revoked.
+/// Whether a grant may be delegated to the agent: it belongs to the app and is not revoked.
 pub(crate) fn is_live(c: &Connection, app: AppId, id: AgentId) -> Result<bool, Fault> {
     let sql = "SELECT id FROM agents WHERE id = ?1 AND app_id = ?2 AND status <> 'revoked'";
     Ok(one(c, sql, [id.to_string(), app.to_string()], |_| Ok(()))?.is_some())
 }
 
-/// The agent's keys work, and nothing about it has changed since this version.
+/// Whether the agent's keys work and the agent still has this version.
 pub(crate) fn is_active(c: &Connection, app: AppId, id: AgentId, version: u64) -> Result<bool, Fault> {
     let sql = "SELECT id FROM agents WHERE id = ?1 AND app_id = ?2 AND version = ?3 AND status = 'active'";
     let values = params![id.to_string(), app.to_string(), counter(version)?];

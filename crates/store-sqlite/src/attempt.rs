@@ -1,5 +1,5 @@
-//! Attempts. Every move is one conditional UPDATE that names the status it starts from: the first caller gets the
-//! row, every other gets `false` and changes nothing.
+//! Attempts. Every move is one conditional UPDATE that names the status it starts from: the first caller gets the row; any
+//! other caller gets no row and changes nothing.
 
 use alter_core::{
     Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, Consumed, Ended, Failure,
@@ -25,7 +25,7 @@ use crate::{
     statement::{all, one, run},
 };
 
-/// With the words of the index `attempts_stuck`: otherwise it is not used.
+/// The condition is written exactly like that of the index `attempts_stuck`: otherwise the index is not used.
 const STUCK: &str = sql!(
     "SELECT {} FROM attempts
      WHERE status IN ('consumed', 'sent') AND status_at < ?1 ORDER BY status_at, id LIMIT ?2",
@@ -70,7 +70,7 @@ impl AttemptStore for SqliteStore {
     }
 
     async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<Saved, StoreError> {
-        // `status_at` stays: it tells since when the attempt has been `sent`.
+        // `status_at` stays: it says when the attempt became `sent`.
         let sql = "UPDATE attempts SET body = ?2 WHERE id = ?1 AND status = 'sent' RETURNING app_id";
         self.write(move |c| {
             let app = one(c, sql, params![id.to_string(), sealed], |row| row.get("app_id"))?;
@@ -117,7 +117,7 @@ impl AttemptStore for SqliteStore {
     }
 }
 
-/// The row must be the session's and the app's own: ids of others change nothing (T72).
+/// The row must belong to the session and the app: another's ids change nothing (T72).
 fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<Ended, Fault> {
     let CompleteConnect { attempt, sid, grant, delegation, connection, audit, at } = complete;
     let sql = "UPDATE attempts SET status = 'succeeded', status_at = ?4, verifier = X'', body = NULL
@@ -136,7 +136,7 @@ fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<Ended, Fault
     Ok(Ended::Done { session })
 }
 
-/// Moves an attempt by a statement that answers its session.
+/// Moves an attempt by a statement that returns its session.
 fn moved(c: &Connection, sql: &str, values: impl Params) -> Result<Option<SessionId>, Fault> {
     one(c, sql, values, |row| row.get("sid"))
 }

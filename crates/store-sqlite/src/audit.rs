@@ -48,8 +48,8 @@ impl AuditStore for SqliteStore {
     }
 }
 
-/// Appends one entry inside the caller's transaction: what it tells of and the entry stand or fall together. The one
-/// writer lets nothing come between reading the head and moving it.
+/// Appends one entry inside the caller's transaction, so the change and its entry are both stored or neither is. There is
+/// only one writer, so nothing comes between reading the head and moving it.
 pub(crate) fn append(c: &Connection, entry: &AuditEntry) -> Result<(), Fault> {
     let app = entry.app_id.to_string();
     let before = one(c, HEAD, [&app], AuditHead::read)?;

@@ -1,8 +1,8 @@
-//! Copies of the file: made while a server writes, looked at without touching them, and put back without losing what was
-//! revoked since.
+//! Copies of the file: made while a server writes, read without touching them, and put back without losing revocations
+//! made since.
 //!
-//! A copy is one moment of the database (`VACUUM INTO` reads one snapshot, the log included), without free pages: nothing
-//! that was wiped is in it. It is a whole database in one file.
+//! A copy is one moment of the database (`VACUUM INTO` reads one snapshot, including the log), without free pages, so it
+//! contains nothing that was wiped. It is a whole database in one file.
 
 use std::{
     fs,
@@ -23,18 +23,18 @@ use crate::{
     store,
 };
 
-/// What a file holds, read without opening it for writing.
+/// A copy's contents, read without opening the file for writing.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Its schema.
+    /// The number of its schema.
     pub schema: i64,
-    /// The root key's check.
+    /// The root key's check value.
     pub key_check: Vec<u8>,
     /// The newest audit entry of every app.
     pub heads: Vec<(AppId, Anchor)>,
 }
 
-/// How a copy that is put back differs from the database that it replaces, for one app.
+/// How a copy that is put back differs, for one app, from the database that it replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The app.
@@ -43,21 +43,21 @@ pub struct Difference {
     pub copy: Anchor,
     /// Where its audit ends in the replaced database.
     pub replaced: Anchor,
-    /// Grants that were revoked since: revoked again.
+    /// How many grants were revoked since the copy, and are now revoked in it again.
     pub revoked: Vec<GrantId>,
-    /// Delegations that were revoked since: revoked again.
+    /// How many delegations were revoked since, and are now revoked again.
     pub delegations: u64,
-    /// API keys that were revoked since: revoked again.
+    /// How many API keys were revoked since, and are now revoked again.
     pub keys: u64,
-    /// Agents that were deleted since: deleted again.
+    /// How many agents were deleted since, and are now deleted again.
     pub agents: u64,
-    /// Grants that were connected since, and are in the replaced database alone.
+    /// How many grants were connected since, and exist only in the replaced database.
     pub lost: Vec<GrantId>,
-    /// Grants whose credential in the copy is older: the provider may have replaced it.
+    /// How many grants have an older credential in the copy, which the provider may have replaced.
     pub older: Vec<GrantId>,
 }
 
-/// Writes a copy into a new file that its owner alone can read.
+/// Writes a copy into a new file that only its owner can read.
 ///
 /// # Errors
 /// [`OpenError`]; no file is left behind.
@@ -83,7 +83,7 @@ fn copy_into(database: &Path, target: &Path) -> Result<(), OpenError> {
     sync_directory(target)
 }
 
-/// Reads a copy: every page of it is checked.
+/// Reads a copy and checks every page of it.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -102,14 +102,14 @@ pub fn inspect(file: &Path) -> Result<Facts, OpenError> {
     })
 }
 
-/// Makes sure that nobody has the database open, and folds its log into it.
+/// Makes sure that no process has the database open, and folds the log into the file.
 ///
 /// # Errors
 /// [`OpenError::InUse`].
 pub fn claim(database: &Path) -> Result<(), OpenError> {
     let c = connection::open(database)?;
     c.busy_timeout(Duration::from_secs(1))?;
-    // Leaving WAL mode takes that nobody else has the file open.
+    // Leaving WAL mode succeeds only when nobody else has the file open.
     let left = c.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0));
     match left {
         Ok(mode) if mode == "delete" => Ok(()),
@@ -120,8 +120,8 @@ pub fn claim(database: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Brings a copy to this program's schema, and revokes in it again what the database that it will replace has revoked
-/// since. In every app's audit an entry says that this happened.
+/// Brings a copy to this program's schema, and revokes in it again what was revoked since in the database that it will
+/// replace. An entry in every app's audit says so.
 ///
 /// # Errors
 /// [`OpenError`]; the copy may be half-way and is not to be used.
@@ -159,7 +159,7 @@ pub fn sync_directory(file: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The file, and what SQLite keeps beside it.
+/// The file, and the files that SQLite keeps beside it.
 pub fn files_of(database: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|end| {
         let mut name = database.as_os_str().to_owned();
@@ -198,7 +198,7 @@ const OLDER: &str = "SELECT g.id FROM main.grants g JOIN replaced.grants r ON r.
     WHERE g.app_id = ?1 AND g.generation < r.generation AND r.status = 'active' ORDER BY g.id";
 const REVOKED: &str = "SELECT g.id FROM main.grants g JOIN replaced.grants r ON r.id = g.id
     WHERE g.app_id = ?1 AND g.status = 'active' AND r.status = 'revoked' ORDER BY g.id";
-/// The provider is asked again where it had not answered and the token can still be opened.
+/// The provider is asked again if it had not answered and the token can still be opened.
 const REVOKE_GRANT: &str = "UPDATE main.grants SET status = 'revoked', revoked_at = r.revoked_at,
         revoked_reason = r.revoked_reason, updated_at = r.updated_at, access_token = X'', refresh_token = NULL,
         id_token = NULL,

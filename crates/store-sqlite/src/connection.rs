@@ -6,12 +6,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::opening::{Open, OpenError};
 
-/// How long a connection waits for the other process: the command line writes beside the server.
+/// How long a connection waits for another process: the command line may write while the server runs.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Statements kept prepared per connection: more than there are.
+/// Prepared statements kept per connection; there are fewer.
 const PREPARED: usize = 96;
 
-/// Makes the file where that was asked for, for its owner alone. SQLite gives its log and index the same mode.
+/// Makes the file if asked to, with access only for its owner. SQLite gives its log and index the same mode.
 pub(crate) fn ensure_file(path: &Path, mode: Open) -> Result<(), OpenError> {
     if mode == Open::Existing {
         return if path.try_exists()? { Ok(()) } else { Err(OpenError::Missing(path.to_owned())) };
@@ -26,7 +26,7 @@ pub(crate) fn ensure_file(path: &Path, mode: Open) -> Result<(), OpenError> {
     }
 }
 
-/// A connection that may write, with nothing set that writes.
+/// A connection that may write; none of its settings writes yet.
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -34,7 +34,7 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// A connection that may not.
+/// A connection that may not write.
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -43,7 +43,7 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// `trusted_schema`: a tampered file gets no functions to call. `temp_store`: nothing spills into temporary files.
+/// `trusted_schema`: a tampered file cannot call functions. `temp_store`: nothing is written to temporary files.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
@@ -51,15 +51,15 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "memory")
 }
 
-/// What a write needs. `synchronous=FULL`: in WAL mode NORMAL may lose the last commits with the power, and a lost
-/// commit here is a lost credential. `secure_delete`: what was wiped does not stay in free pages.
+/// Settings for writing. `synchronous=FULL`: in WAL mode, NORMAL may lose the last commits in a power failure, and here a
+/// lost commit is a lost credential. `secure_delete`: wiped values do not stay in free pages.
 pub(crate) fn prepare_writer(connection: &Connection) -> Result<(), OpenError> {
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if journal != "wal" {
         return Err(OpenError::NoLog(journal));
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // On macOS fsync alone leaves the data in the drive's cache; elsewhere these two do nothing.
+    // On macOS, fsync leaves the data in the drive's cache; on other systems these two settings do nothing.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;

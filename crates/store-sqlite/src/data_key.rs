@@ -1,4 +1,4 @@
-//! Keys of apps, and the values under them.
+//! Apps' data keys, and the values sealed under them.
 
 use alter_core::{
     AddDataKey, AppId, AuditEntry, DataKeyId, DataKeyStore, Micros, ReplaceRootKey, Retired, Saved,
@@ -119,7 +119,7 @@ impl DataKeyStore for SqliteStore {
     }
 }
 
-/// Stores a data key beside those that it has.
+/// Stores another data key for an app.
 pub(crate) fn insert(c: &Connection, app: AppId, wrapped: &[u8], at: Micros) -> Result<(), Fault> {
     let sql =
         "INSERT INTO data_keys (app_id, key_id, wrapped, created_at) VALUES (?1, substr(?2, 7, 16), ?2, ?3)";
@@ -127,8 +127,8 @@ pub(crate) fn insert(c: &Connection, app: AppId, wrapped: &[u8], at: Micros) -> 
     Ok(())
 }
 
-/// Refuses to store a value under a key that is wiped: nobody could open it. Called by every command that stores sealed
-/// values, inside its transaction: the retiring of a key comes before or after, never between.
+/// Refuses to store a value under a wiped key: nobody could open it. Every command that stores sealed values calls this
+/// inside its transaction, so a key is retired before or after the command, never in between.
 ///
 /// # Errors
 /// [`StoreError::KeyRetired`]: seal again under the current key.
@@ -168,8 +168,8 @@ fn count(c: &Connection, app: AppId, key: DataKeyId) -> Result<u64, Fault> {
     Ok(sum)
 }
 
-/// Along the primary key, so that a page goes on where the one before ended: `+` keeps SQLite from an index by app, whose
-/// rows it would have to sort for every page.
+/// Goes along the primary key, so that a page starts where the previous one ended. `+` keeps SQLite from using an index
+/// by app, whose rows it would have to sort for every page.
 fn list_sql(column: SealedColumn) -> String {
     let (table, name, row) = (column.table(), column.column(), column.row());
     format!(
@@ -192,7 +192,7 @@ fn replace(c: &Connection, app: AppId, value: &SealedValue, sealed: &[u8]) -> Re
 }
 
 /// # Errors
-/// [`StoreError::Moved`]: something is not as it was read, so everything is undone.
+/// [`StoreError::Moved`]: a row has changed since it was read, so everything is undone.
 fn replace_root(c: &Connection, replace: &ReplaceRootKey) -> Result<(), Fault> {
     let must = |changed: usize| if changed == 1 { Ok(()) } else { Err(Fault::from(StoreError::Moved)) };
     let check = "UPDATE key_check SET value = ?2 WHERE id = 1 AND value = ?1";

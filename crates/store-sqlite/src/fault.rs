@@ -1,14 +1,14 @@
-//! Why a job failed, before the port's words for it are chosen. One place decides what SQLite's codes mean.
+//! Why a job failed, before it becomes one of the port's errors. Only this file decides what SQLite's codes mean.
 
 use alter_core::StoreError;
 use rusqlite::{ErrorCode, ffi};
 
-/// Either our own verdict, or something that SQLite said.
+/// Either our own decision, or an error from SQLite.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// Decided here.
+    /// Our own decision.
     Refused(StoreError),
-    /// Decided there.
+    /// SQLite's error.
     Engine(rusqlite::Error),
 }
 
@@ -36,7 +36,7 @@ impl From<Fault> for StoreError {
         match fault {
             Fault::Refused(error) => error,
             Fault::Engine(error) if is_taken(&error) => Self::Exists,
-            // A row that is referred to is not there.
+            // A row that a foreign key refers to does not exist.
             Fault::Engine(error) if is(&error, &[ffi::SQLITE_CONSTRAINT_FOREIGNKEY]) => Self::Moved,
             Fault::Engine(error) => Self::Unavailable(error.to_string()),
         }
@@ -54,8 +54,8 @@ fn is(error: &rusqlite::Error, codes: &[i32]) -> bool {
     matches!(error, rusqlite::Error::SqliteFailure(code, _) if codes.contains(&code.extended_code))
 }
 
-/// The disk or the file can no longer be trusted. After a failed fsync the kernel may have dropped the very pages
-/// that were not written and report success the next time: only a restart, which reads the file anew, knows more.
+/// Whether the disk or the file can no longer be trusted. After a failed fsync, the kernel may have dropped the very pages
+/// that were not written and report success the next time. Only a restart, which reads the file again, can tell.
 pub(crate) fn is_fatal(error: &rusqlite::Error) -> bool {
     let fatal = [ErrorCode::SystemIoFailure, ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
     error.sqlite_error_code().is_some_and(|code| fatal.contains(&code))

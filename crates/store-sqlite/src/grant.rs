@@ -112,8 +112,8 @@ fn count_sql(filter: &GrantFilter) -> String {
     format!("SELECT COUNT(*) AS n {}", lookup(filter))
 }
 
-/// Where to look. A condition that was not asked for is not in the statement: with `:status IS NULL OR ...` in it, a count
-/// would read every row where an index is enough.
+/// The conditions of a search. A condition that was not asked for is left out of the statement: with `:status IS NULL OR
+/// ...`, a count would read every row where an index is enough.
 fn lookup(filter: &GrantFilter) -> String {
     let from = match filter.agent {
         // CROSS JOIN begins with the agent's delegations, which are few, rather than with the app's grants.
@@ -171,7 +171,8 @@ fn listed(c: &Connection, grant: Grant, agent: Option<AgentId>) -> Result<Listed
     Ok(ListedGrant { grant, agents, delegation })
 }
 
-/// A moved grant records nothing, the nonce neither: the caller reads again and asks again with the same nonce.
+/// When the grant has moved, nothing is recorded, not even the nonce: the caller reads again and tries again with the same
+/// nonce.
 fn release_in(c: &Connection, release: &ReleaseCredential) -> Result<Saved, Fault> {
     let ReleaseCredential { call, app_id, grant_id, generation, agent, at, audit } = release;
     let sql = "SELECT last_used_at FROM grants WHERE id = ?1 AND app_id = ?2 AND generation = ?3 AND status = 'active'";
@@ -196,7 +197,7 @@ fn release_in(c: &Connection, release: &ReleaseCredential) -> Result<Saved, Faul
     Ok(Saved::Done)
 }
 
-/// Writes a grant: generation 1 is new, any other replaces the one before it.
+/// Writes a grant: generation 1 is a new grant, any other generation replaces the previous one.
 ///
 /// # Errors
 /// [`StoreError::Exists`]: the account or the id; [`StoreError::Moved`]: the generation; [`StoreError::KeyRetired`].

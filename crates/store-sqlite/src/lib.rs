@@ -1,11 +1,11 @@
 //! The storage ports of `alter-core` over one SQLite file.
 //!
 //! Here: SQL, one file per noun under core's file names, and the engine below it: [`writer`] (one thread, group
-//! commit), [`readers`] (a few read-only connections), [`migrate`]. Not here: rules (they are `core`'s and are called
-//! from inside the write transactions), keys and plaintext (what is sealed arrives sealed).
+//! commit), [`readers`] (a few read-only connections), [`migrate`]. Not here: rules (they are in `core` and are called
+//! from inside the write transactions), keys and plaintext (sealed values arrive sealed).
 //!
-//! Acknowledged means durable: a write is answered after its COMMIT has reached the disk (`synchronous=FULL`).
-//! The command line may write to the same file meanwhile; SQLite's own locks order the two.
+//! Acknowledged means durable: a write returns after its COMMIT has reached the disk (`synchronous=FULL`). The command
+//! line may write to the same file at the same time; SQLite's own locks put the two in order.
 //!
 //! To add a table, add `migrations/NNNN_name.sql`, list it in [`migrate`], list its columns in `alter-rows`, and write
 //! its statements in the noun's file. PostgreSQL must be able to do the same: name every column, upsert in one
@@ -49,16 +49,16 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-/// A database in one file. Dropping it waits until every write that was asked for has been committed.
+/// A database in one file. Dropping it waits until every queued write has been committed.
 pub struct SqliteStore {
     path: PathBuf,
-    // Before the writer: the last connection to close folds the log into the file, and a reader may not write.
+    // Dropped before the writer: the last connection to close folds the log into the file, and a reader may not write.
     readers: Readers,
     writer: Writer,
 }
 
 impl SqliteStore {
-    /// Opens the file and migrates it forward. Blocks for as long as that takes; needs no async runtime.
+    /// Opens the file and migrates it forward. Blocks until that is done; needs no async runtime.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -75,7 +75,7 @@ impl SqliteStore {
         })
     }
 
-    /// The schema of a file, and the one that [`SqliteStore::open`] would bring it to. Changes nothing.
+    /// Reads a file's schema number, and the one that [`SqliteStore::open`] would bring it to. Changes nothing.
     ///
     /// # Errors
     /// [`OpenError`], as opening would have it.
@@ -86,8 +86,8 @@ impl SqliteStore {
         Ok((migrate::version(&connection)?, migrate::known()))
     }
 
-    /// The key-check value of a file of any schema that this program knows; `None` before `alter init` wrote one.
-    /// Changes nothing.
+    /// Reads the key-check value from a file of any schema that this program knows; returns `None` before `alter init` wrote
+    /// one. Changes nothing.
     ///
     /// # Errors
     /// [`OpenError`], as opening would have it.
@@ -106,7 +106,7 @@ impl SqliteStore {
         migrate::known()
     }
 
-    /// Runs `work` inside a write transaction; answers once that is durable.
+    /// Runs `work` inside a write transaction; returns once that is durable.
     async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -115,7 +115,7 @@ impl SqliteStore {
         self.writer.run(work).await
     }
 
-    /// Runs `work` on a read-only connection, here and now.
+    /// Runs `work` on a read-only connection, on the calling thread.
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send,

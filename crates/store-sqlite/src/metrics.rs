@@ -1,4 +1,4 @@
-//! What is counted of the writer: how much waits, how much goes into one commit, and how long the disk takes for it.
+//! The writer's metrics: how many commands wait, how many share a commit, and how long a commit takes.
 
 use std::{sync::LazyLock, time::Instant};
 
@@ -7,9 +7,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Seconds of one commit: a fast disk takes a quarter of a millisecond, a bad one tens.
+/// Histogram buckets for one commit, seconds: a fast disk takes a quarter of a millisecond, a bad one tens of milliseconds.
 const SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
-/// Commands of one commit.
+/// Histogram buckets for the commands in one commit.
 const COMMANDS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 static COMMIT: LazyLock<Histogram> = LazyLock::new(|| Histogram::new(SECONDS));
@@ -17,7 +17,7 @@ static BATCH: LazyLock<Histogram> = LazyLock::new(|| Histogram::new(COMMANDS));
 static WAITING: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static LOST: LazyLock<Counter> = LazyLock::new(Counter::default);
 
-/// Puts this crate's metrics into the registry.
+/// Registers this crate's metrics.
 pub fn register(registry: &mut Registry) {
     registry.register_with_unit(
         "alter_sqlite_commit_duration",
@@ -38,10 +38,10 @@ pub fn register(registry: &mut Registry) {
     );
 }
 
-/// A batch was done, one way or the other.
+/// Counts a batch, committed or not.
 pub(crate) fn batch(since: Instant, commands: usize, waiting: usize, lost: bool) {
     COMMIT.observe(since.elapsed().as_secs_f64());
-    // At most 256 of the one and 1024 of the other: exact in both types.
+    // At most 256 and 1024: exact in both types.
     BATCH.observe(commands as f64);
     WAITING.set(waiting as i64);
     if lost {

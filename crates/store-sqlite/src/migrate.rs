@@ -1,6 +1,6 @@
-//! The schema's way forward. `PRAGMA user_version` holds the number of the last migration that ran; each runs in one
-//! transaction with the raising of that number, so a crash between two leaves a schema that the next start goes on
-//! from. There is no way back: a newer file is refused.
+//! Migrating the schema forward. `PRAGMA user_version` holds the number of the last migration that ran. Each migration
+//! raises that number in its own transaction, so after a crash between two migrations the next start goes on from there.
+//! There is no way back: a newer file is refused.
 
 use std::path::Path;
 
@@ -22,22 +22,22 @@ pub(crate) fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).expect("there are fewer migrations than that")
 }
 
-/// Refuses what must not be written to: a newer schema, or another program's tables.
+/// Refuses a file that must not be written to: a newer schema, or another program's tables.
 pub(crate) fn refuse_unknown(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let found = version(connection)?;
     if found > known() {
         return Err(OpenError::NewerSchema { found, known: known() });
     }
     let tables: i64 = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    // Another process may be at the first migration right now: then the number is there when the tables are.
+    // Another process may be running the first migration right now: then the number appears together with the tables.
     if found < 0 || (found == 0 && tables > 0 && version(connection)? == 0) {
         return Err(OpenError::NotOurs(path.to_owned()));
     }
     Ok(())
 }
 
-/// Runs what has not run yet. Two processes may do so at once: the write lock lets one go first, and the other finds
-/// it done.
+/// Runs the migrations that have not run yet. Two processes may do so at once: the write lock lets one go first, and the
+/// other finds them done.
 pub(crate) fn forward(connection: &mut Connection) -> Result<(), OpenError> {
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

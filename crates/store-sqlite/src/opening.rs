@@ -5,24 +5,24 @@ use std::path::PathBuf;
 /// Why a database could not be opened. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// [`Open::Existing`], and there is none.
+    /// [`Open::Existing`] was asked for, but there is no file.
     #[error("there is no database at {}", .0.display())]
     Missing(PathBuf),
     /// A newer program has migrated it. Nothing was changed.
     #[error("the database has schema {found}, this program knows {known}: use the newer program")]
     NewerSchema {
-        /// In the file.
+        /// The file's schema.
         found: i64,
-        /// In this program.
+        /// The newest schema this program knows.
         known: i64,
     },
-    /// An SQLite file with tables of something else. Nothing was changed.
+    /// The file has another program's tables. Nothing was changed.
     #[error("{} is a database of another program", .0.display())]
     NotOurs(PathBuf),
     /// Another process has it open.
     #[error("{} is in use: stop the server and every command that works on it", .0.display())]
     InUse(PathBuf),
-    /// The file system does not give the write-ahead log; the journal mode that it gives.
+    /// The file system does not support the write-ahead log. Content: the journal mode that SQLite got instead.
     #[error("this file system gives journal mode {0} where WAL is needed")]
     NoLog(String),
     /// The file or its directory could not be used.
@@ -33,11 +33,11 @@ pub enum OpenError {
     Engine(String),
 }
 
-/// What [`SqliteStore::open`] does about a file that is not there.
+/// What [`crate::SqliteStore::open`] does when the file does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
-    /// Makes it, readable by its owner alone; a file that is there is opened.
+    /// Makes it, readable only by its owner; opens an existing file.
     Create,
-    /// Refuses.
+    /// Refuses to make one.
     Existing,
 }

@@ -48,7 +48,7 @@ impl ProviderStore for SqliteStore {
     }
 }
 
-/// A provider that is configured again stays the same configuration, made when it was made.
+/// A provider that is configured again keeps its `config_id` and `created_at`.
 fn save(c: &Connection, config: &ProviderConfig, values: Vec<Value<'_>>) -> Result<ProviderConfig, Fault> {
     refuse_retired(c, config.app_id, [config.client_secret.as_ref()])?;
     let sql = sql!(

@@ -1,5 +1,5 @@
-//! A few read-only connections, used on the calling thread: a point read by key takes microseconds, less than a hop
-//! to another thread and back. WAL readers wait for no writer. Lists are bounded by their callers.
+//! A few read-only connections, used on the calling thread: reading one row by its key takes microseconds, less than a
+//! switch to another thread and back. In WAL mode, readers do not wait for writers. Callers limit the length of lists.
 
 use std::{
     path::PathBuf,
@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::{connection, fault::Fault};
 
-/// Connections at most. Each read occupies the thread it runs on, so more than there are threads never helps.
+/// The most connections. Each read occupies the thread it runs on, so more connections than threads never help.
 const CAP: usize = 8;
 
 pub(crate) struct Readers {
@@ -26,7 +26,7 @@ impl Readers {
         Self { path, idle: Mutex::new(Vec::new()), permits: Semaphore::new(CAP) }
     }
 
-    /// Runs one read. Waits, without holding the thread, while all connections are in use.
+    /// Runs one read. While all connections are in use, it waits without blocking the thread.
     pub(crate) async fn run<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
@@ -35,7 +35,7 @@ impl Readers {
         Ok(self.run_now(work)?)
     }
 
-    /// A connection that failed, or whose work panicked, is not used again: opening another is cheap.
+    /// A connection that failed, or whose work panicked, is not used again: opening another one is cheap.
     fn run_now<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let idle = self.idle().pop();
         let connection = match idle {
@@ -49,7 +49,7 @@ impl Readers {
         result
     }
 
-    /// Held for a push or a pop, which cannot fail half-way: a poisoned lock guards a sound list.
+    /// The lock is held only for a push or a pop, which cannot fail half-way, so behind a poisoned lock the list is sound.
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

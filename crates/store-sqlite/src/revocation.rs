@@ -65,7 +65,7 @@ impl RevocationStore for SqliteStore {
 }
 
 fn revoke_in(c: &Connection, revoke: &RevokeGrant) -> Result<Saved, Fault> {
-    // `secrecy` of what was there: `secure_delete` overwrites the pages that the values leave.
+    // `secure_delete` overwrites the places that the old values leave.
     let sql = "UPDATE grants SET status = 'revoked', revoked_at = ?4, revoked_reason = ?5, revocation = ?6,
                       updated_at = ?4, access_token = X'', refresh_token = NULL, id_token = NULL
                WHERE id = ?1 AND app_id = ?2 AND generation = ?3 AND status = 'active'";

@@ -1,4 +1,4 @@
-//! SQLite's side of the columns that both engines share: how one is read, and how a value is bound.
+//! SQLite's side of the columns that both engines share: reading a column, and binding a value.
 
 use alter_core::StoreError;
 use alter_rows::{Columns, Value};
@@ -61,7 +61,7 @@ pub(crate) fn bound<'a>(values: impl IntoIterator<Item = Value<'a>>) -> impl Par
     params_from_iter(values.into_iter().map(Bound))
 }
 
-/// Values that are made on the caller's thread: the writer has better things to do than to write JSON.
+/// Values made on the caller's thread, so that the writer thread does not spend its time writing JSON.
 pub(crate) fn owned(values: Vec<Value<'_>>) -> Vec<Value<'static>> {
     values.into_iter().map(Value::into_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! Sessions: a few columns to find and order them by, and the rest as one document.
+//! Sessions: a few columns for finding and ordering them, and the rest as one document.
 
 use alter_core::{CallNonce, EndKind, Hash, Micros, Saved, Session, SessionId, SessionStore, StoreError};
 use alter_rows::{
@@ -17,7 +17,7 @@ use crate::{
     store::record_nonce,
 };
 
-/// With the words of the index `sessions_open`: otherwise it is not used.
+/// The condition is written exactly like that of the index `sessions_open`: otherwise the index is not used.
 const LAPSED: &str = sql!(
     "SELECT {} FROM sessions
      WHERE state IN ('minted', 'claimed') AND expires_at <= ?1 ORDER BY expires_at, sid LIMIT ?2",
@@ -57,7 +57,7 @@ impl SessionStore for SqliteStore {
     }
 
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError> {
-        // Their attempts go with them: ON DELETE CASCADE.
+        // Their attempts are deleted with them: ON DELETE CASCADE.
         let sql = "DELETE FROM sessions WHERE sid IN
                        (SELECT sid FROM sessions WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
         self.write(move |c| Ok(run(c, sql, params![before.0, limit])? as u64)).await
@@ -71,7 +71,7 @@ pub(crate) fn save(c: &Connection, saved: &Save) -> Result<Saved, Fault> {
     Ok(Saved::when(run(c, sql, params![saved.sid, saved.version, saved.state, saved.data])? == 1))
 }
 
-/// Loads a session that must be there, applies `rule`, and saves it: inside a write transaction nothing can come
+/// Loads a session that must exist, applies `rule`, and saves it; inside a write transaction, no other write can come in
 /// between. Returns how `rule` ended the session, if it did.
 pub(crate) fn change(
     c: &Connection,

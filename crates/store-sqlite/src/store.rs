@@ -1,4 +1,4 @@
-//! What belongs to no noun: nonces of signed calls, the key check, the probe.
+//! The part of the port that belongs to no noun: signed calls' nonces, the key check, the probe.
 
 use alter_core::{CallNonce, Micros, Store, StoreError};
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use crate::{
     statement::{one, run},
 };
 
-/// The value that tells the root key; `None` before `alter init` wrote one.
+/// The value by which a root key is recognised; none before `alter init` wrote one.
 pub(crate) fn key_check(c: &Connection) -> Result<Option<Vec<u8>>, Fault> {
     one(c, "SELECT value FROM key_check WHERE id = 1", [], |row| row.get("value"))
 }
@@ -39,13 +39,13 @@ impl Store for SqliteStore {
         let write =
             "INSERT INTO probes (id, at) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
         self.write(move |c| run(c, write, [now.0]).map(|_| ())).await?;
-        // Another probe may have come between, so its time is not compared.
+        // Another probe may have come in between, so the time is not compared.
         let found = self.read(|c| one(c, "SELECT at FROM probes WHERE id = 1", [], |_| Ok(()))).await?;
         found.ok_or(StoreError::Unavailable("what was just written cannot be read".into()))
     }
 }
 
-/// Records the nonce of a signed call, if there is one, inside the caller's transaction (T61).
+/// Records a signed call's nonce, if there is one, inside the caller's transaction (T61).
 ///
 /// # Errors
 /// [`StoreError::NonceReplayed`].
@@ -59,7 +59,7 @@ pub(crate) fn record_nonce(c: &Connection, call: Option<CallNonce>) -> Result<()
     }
 }
 
-/// Records the nonce when the command did what it was asked; else a replay is refused, and the nonce stays unused.
+/// Records the nonce if the command stored something; otherwise only refuses a replay, and the nonce stays unused.
 pub(crate) fn record_nonce_if(done: bool, c: &Connection, call: Option<CallNonce>) -> Result<(), Fault> {
     if done { record_nonce(c, call) } else { refuse_known_nonce(c, call) }
 }

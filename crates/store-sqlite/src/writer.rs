@@ -1,10 +1,10 @@
 //! The one writer: a thread that owns the connection, and a queue of jobs.
 //!
 //! Group commit: `BEGIN IMMEDIATE`, up to 256 waiting jobs, each inside its own savepoint, `COMMIT`, and only then the
-//! answers. A job that fails is undone alone. A COMMIT that fails fails every job of its batch, also those that had
-//! been refused, because what refused them may have been undone. When the disk or the file itself has failed
-//! ([`is_fatal`]) nothing is written any more until the program starts again; whether that last batch survives is
-//! known only then.
+//! callers get their results. If a job fails, only that job is undone. If COMMIT fails, every job of the batch fails, also
+//! those that had been refused, because the reason for their refusal may have been undone. When the disk or the file itself
+//! has failed ([`is_fatal`]), nothing is written any more until the program starts again; only then is it known whether that
+//! last batch survived.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,12 +20,12 @@ use crate::{
     metrics,
 };
 
-/// Jobs that may wait; callers beyond that wait to be let in.
+/// How many jobs the queue holds; further callers wait for room in it.
 const QUEUE: usize = 1024;
-/// Jobs in one commit at most.
+/// The most jobs in one commit.
 const BATCH: usize = 256;
 
-/// The handle. Dropping it lets the queue run empty, closes the connection and waits for both.
+/// The handle. Dropping it waits until the queue is empty and the connection is closed.
 pub(crate) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
@@ -46,7 +46,7 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Does `work` in a batch. Once queued it is done even when the caller no longer waits.
+    /// Runs `work` in a batch. Once queued, it runs even if the caller stops waiting.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -72,15 +72,15 @@ impl Drop for Writer {
     }
 }
 
-/// What the thread knows of a job.
+/// A job as the thread sees it.
 trait Job: Send {
-    /// Does the work; `Err` when it must be undone.
+    /// Does the work; returns `Err` when it must be undone.
     fn run(&mut self, connection: &Connection) -> Result<(), Undo>;
-    /// Answers: with the work's own outcome, or with the reason why the batch is lost.
+    /// Sends the caller the work's own result, or the reason why the batch is lost.
     fn answer(self: Box<Self>, lost: Option<&str>);
 }
 
-/// A job is to be undone; with SQLite's error if that was the reason and leaves the batch in doubt.
+/// The job must be undone. Content: SQLite's error, if that was the reason and leaves the batch in doubt.
 struct Undo(Option<rusqlite::Error>);
 
 struct Task<T, F> {
@@ -117,7 +117,7 @@ where
             (None, Some(outcome)) => outcome,
             (reason, _) => Err(StoreError::Unavailable(reason.unwrap_or("not run").to_owned())),
         };
-        // Nobody may be waiting any more; the work is done all the same.
+        // The caller may have stopped waiting; the work is done all the same.
         let _unread = self.reply.send(outcome);
     }
 }
@@ -140,7 +140,7 @@ struct Engine {
 }
 
 impl Engine {
-    /// Waits for work and does one batch; `false` when there will be no more.
+    /// Waits for work and does one batch; returns `false` when there will be no more.
     fn batch(&mut self) -> bool {
         let Some(first) = self.jobs.blocking_recv() else { return false };
         if let Some(reason) = &self.broken {
@@ -159,7 +159,7 @@ impl Engine {
 
     fn commit_all(&mut self, batch: &mut Vec<Box<dyn Job>>) -> rusqlite::Result<()> {
         if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            // Those who waited behind the first would each wait the busy timeout again.
+            // Fail the waiting jobs too: otherwise each of them would wait for the busy timeout again.
             while batch.len() < BATCH
                 && let Ok(job) = self.jobs.try_recv()
             {
@@ -180,7 +180,7 @@ impl Engine {
         (self.commit)(&self.connection)
     }
 
-    /// Undoes the batch; the reason to answer with.
+    /// Undoes the batch, and returns the reason to give its callers.
     fn give_up(&mut self, error: &rusqlite::Error) -> String {
         tracing::error!(%error, "a batch of writes was not committed");
         let undone = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
@@ -193,7 +193,7 @@ impl Engine {
     }
 }
 
-/// One job's failure is its own. `Err`: the whole batch is lost.
+/// Runs one job; its failure affects no other job. Returns `Err` when the whole batch is lost.
 fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> rusqlite::Result<()> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
     run("SAVEPOINT job")?;

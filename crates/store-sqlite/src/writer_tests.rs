@@ -21,7 +21,7 @@ async fn names(writer: &Writer) -> i64 {
     writer.run(|c| one(c, "SELECT COUNT(*) AS n FROM things", [], |row| row.get("n"))).await.unwrap().unwrap()
 }
 
-/// Holds the writer inside a first job, so that everything sent meanwhile shares its batch.
+/// Holds the writer inside a first job, so that all jobs sent in the meantime share one batch.
 fn held(writer: &Writer) -> (std::sync::mpsc::Sender<()>, impl Future<Output = Result<(), StoreError>>) {
     let (go, wait) = std::sync::mpsc::channel();
     let job = writer.run(move |c| {
