@@ -1,7 +1,8 @@
-//! Agents and their keys. Every command records the nonce of its call first, and its audit entry with what it changed.
+//! Agents and their keys. Every command first records its call's nonce, and writes its audit entry in the same commit as
+//! its change.
 //!
-//! What counts an agent's keys, or rests on its status, locks the agent's row first: two commands at once would each
-//! see the state before the other.
+//! A command that counts an agent's keys, or relies on its status, locks the agent's row first: otherwise two commands at
+//! once would each see the state before the other.
 
 use alter_core::{
     Agent, AgentCreated, AgentId, AgentStatus, AgentStore, ApiKey, AppId, AuditEntry, CallNonce, Hash,
@@ -181,7 +182,7 @@ impl AgentStore for PostgresStore {
     }
 }
 
-/// Stores first and asks afterwards what was in the way: whoever came first has committed by then.
+/// Inserts first and looks afterwards what was in the way: by then, whichever command came first has committed.
 async fn create(
     c: &mut PgConnection,
     agent: &Agent,
@@ -263,7 +264,8 @@ async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result
     Ok(Saved::Done)
 }
 
-/// One command at a time counts the agent's keys. Whether it is the app's and not revoked.
+/// Locks the agent, so that one command at a time counts its keys. Returns whether it belongs to the app and is not
+/// revoked.
 async fn lock(c: &mut PgConnection, app: AppId, agent: AgentId) -> Result<bool, Fault> {
     let sql = "SELECT status FROM agents WHERE id = $1 AND app_id = $2 FOR UPDATE";
     let values = values![agent.to_string(), app.to_string()];
@@ -302,7 +304,7 @@ async fn revoke_key(
     Ok(KeyRevoked::Done(Box::new(found)))
 }
 
-/// The agent may be given what is being delegated: it is the app's and not revoked, and stays so until the commit.
+/// Whether a grant may be delegated to the agent: it belongs to the app and is not revoked, and stays so until the commit.
 pub(crate) async fn is_live(c: &mut PgConnection, app: AppId, id: AgentId) -> Result<bool, Fault> {
     let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND status <> 'revoked' FOR NO KEY UPDATE";
     Ok(one(c, sql, values![id.to_string(), app.to_string()], |_| Ok(())).await?.is_some())

@@ -1,5 +1,5 @@
-//! Attempts. Every move is one conditional UPDATE that names the status it starts from: the first caller gets the
-//! row, every other waits for the first one's commit, gets `false` and changes nothing.
+//! Attempts. Every move is one conditional UPDATE that names the status it starts from: the first caller gets the row; any
+//! other caller waits for the first one's commit, gets no row and changes nothing.
 
 use alter_core::{
     Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, Consumed, Ended, Failure,
@@ -25,7 +25,7 @@ use crate::{
     statement::{one, run, values},
 };
 
-/// With the words of the index `attempts_stuck`: otherwise it is not used.
+/// The condition is written exactly like that of the index `attempts_stuck`: otherwise the index is not used.
 const STUCK: &str = sql!(
     "SELECT {} FROM attempts
      WHERE status IN ('consumed', 'sent') AND status_at < $1 ORDER BY status_at, id LIMIT $2",
@@ -76,7 +76,7 @@ impl AttemptStore for PostgresStore {
     }
 
     async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<Saved, StoreError> {
-        // `status_at` stays: it tells since when the attempt has been `sent`.
+        // `status_at` stays: it says when the attempt became `sent`.
         let sql = "UPDATE attempts SET body = $2 WHERE id = $1 AND status = 'sent' RETURNING app_id";
         let sealed = &sealed;
         self.write(|tx| {
@@ -130,7 +130,7 @@ impl AttemptStore for PostgresStore {
     }
 }
 
-/// The row must be the session's and the app's own: ids of others change nothing (T72).
+/// The row must belong to the session and the app: another's ids change nothing (T72).
 async fn complete_in(c: &mut PgConnection, complete: &CompleteConnect) -> Result<Ended, Fault> {
     let CompleteConnect { attempt, sid, grant, delegation, connection, audit, at } = complete;
     let sql = r"UPDATE attempts SET status = 'succeeded', status_at = $4, verifier = '\x', body = NULL
@@ -149,7 +149,7 @@ async fn complete_in(c: &mut PgConnection, complete: &CompleteConnect) -> Result
     Ok(Ended::Done { session })
 }
 
-/// Moves an attempt by a statement that answers its session.
+/// Moves an attempt by a statement that returns its session.
 async fn moved(
     c: &mut PgConnection,
     sql: &'static str,

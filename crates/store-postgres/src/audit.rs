@@ -49,14 +49,14 @@ impl AuditStore for PostgresStore {
     }
 }
 
-/// Appends one entry inside the caller's transaction: what it tells of and the entry stand or fall together. The
-/// head's row stays locked until the commit, so nothing comes between reading the head and moving it; it is the last
-/// lock that any command takes, so that nobody waits for it in a circle.
+/// Appends one entry inside the caller's transaction, so the change and its entry are both stored or neither is. The
+/// head's row stays locked until the commit, so nothing comes between reading the head and moving it. It is the last lock
+/// that any command takes, so no deadlock can arise from it.
 pub(crate) async fn append(c: &mut PgConnection, entry: &AuditEntry) -> Result<(), Fault> {
     append_all(c, entry.app_id, vec![row(entry)?]).await
 }
 
-/// [`append`] of several entries of one app, in their order.
+/// Like [`append`], for several entries of one app, in order.
 pub(crate) async fn append_all(
     c: &mut PgConnection,
     app: AppId,
@@ -79,13 +79,13 @@ pub(crate) async fn append_all(
     insert(c, &id, &rows).await
 }
 
-/// The head, locked; made where the app has no entry yet.
+/// Locks the head, and makes it if the app has no entry yet.
 async fn locked_head(c: &mut PgConnection, app: &str) -> Result<AuditHead, Fault> {
     let locked = sql!("{} FOR UPDATE", Text(HEAD));
     if let Some(head) = one(c, locked, values![app], AuditHead::read).await? {
         return Ok(head);
     }
-    // Waits for whoever is making the same one.
+    // Waits if another transaction is making the same head.
     let made =
         "INSERT INTO audit_heads (app_id, seq, hash) VALUES ($1, 0, $2) ON CONFLICT (app_id) DO NOTHING";
     run(c, made, values![app, &CHAIN_START[..]]).await?;

@@ -1,9 +1,9 @@
-//! The address of a database, connecting to it, and what a server must be.
+//! A database's address, connecting to it, and what is required of a server.
 //!
-//! Parameters of the URL: `sslmode` (use `verify-full` beyond the machine itself), `sslrootcert`, `sslcert`, `sslkey`,
-//! `host` (a directory: the server's Unix socket), `port`, `application_name`, `options`, `statement-cache-capacity`
-//! (0 behind a pooler that hands every transaction to another server process). Where the URL has no password, the driver
-//! takes it from `PGPASSWORD` or `~/.pgpass`.
+//! Parameters of the URL: `sslmode` (use `verify-full` if the server is on another machine), `sslrootcert`, `sslcert`,
+//! `sslkey`, `host` (a directory: the server's Unix socket), `port`, `application_name`, `options`,
+//! `statement-cache-capacity` (0 behind a pooler that gives each transaction to another server process). If the URL has no
+//! password, the driver takes it from `PGPASSWORD` or `~/.pgpass`.
 
 use std::{io::ErrorKind, str::FromStr as _, time::Duration};
 
@@ -15,11 +15,11 @@ use url::Url;
 
 use crate::opening::OpenError;
 
-/// How long connecting may take.
+/// The time limit for connecting.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
-/// The oldest release whose behaviour this program has been tried with.
+/// The oldest PostgreSQL release that this program was tested with.
 const OLDEST: i64 = 15;
-/// What the driver understands. It would log the value of any other.
+/// The parameters that the driver understands. It would log the value of any other parameter.
 const PARAMETERS: [&str; 9] = [
     "sslmode",
     "sslrootcert",
@@ -32,9 +32,9 @@ const PARAMETERS: [&str; 9] = [
     "statement-cache-capacity",
 ];
 
-/// Sets what a connection needs, and asks what safety rests on, in one exchange. A statement that runs longer than ten
-/// seconds, or a transaction whose process went to sleep in it, would hold its locks against everybody else; and the
-/// server looks whether we are still there while a statement runs (where it knows how).
+/// Sets a connection's options, and reads the settings that safety depends on, in one round trip. A statement that runs
+/// longer than ten seconds, or a transaction whose process hangs (30 s), would keep its locks from everybody else. And
+/// while a statement runs, the server checks whether we are still there, if its version can.
 const PREPARE: &str = "SELECT
     set_config('statement_timeout', '10s', false),
     set_config('idle_in_transaction_session_timeout', '30s', false),
@@ -45,25 +45,25 @@ const PREPARE: &str = "SELECT
     current_setting('synchronous_commit') AS synchronous_commit,
     current_setting('fsync', true) AS fsync";
 
-/// Where a database is. Holds the password, so it cannot be printed.
+/// A database's address. It contains the password, so it has no `Debug`.
 #[derive(Clone)]
 pub(crate) struct Address {
     options: PgConnectOptions,
     place: String,
-    /// Whoever sits between here and the server can read and change what is said.
+    /// An attacker on the network between us and the server could read and change the traffic.
     exposed: bool,
 }
 
 impl Address {
     /// # Errors
-    /// [`OpenError::Url`]; its text repeats nothing of the URL but a parameter's name.
+    /// [`OpenError::Url`]; its text repeats nothing of the URL except a parameter's name.
     pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
         let refused = |why: &str| OpenError::Url(why.to_owned());
         let parsed = Url::parse(url).map_err(|error| OpenError::Url(format!("is not a URL: {error}")))?;
         if !matches!(parsed.scheme(), "postgres" | "postgresql") {
             return Err(refused("does not begin with postgres://"));
         }
-        // The driver would take a name from the environment, or `anonymous`.
+        // Without one, the driver would take a name from the environment, or `anonymous`.
         if parsed.username().is_empty() {
             return Err(refused("names no user: postgres://USER@HOST/DATABASE"));
         }
@@ -85,7 +85,7 @@ impl Address {
         })
     }
 
-    /// Host and database, for people.
+    /// Host and database, for messages; never the password.
     pub(crate) fn place(&self) -> &str {
         &self.place
     }
@@ -94,7 +94,7 @@ impl Address {
         self.options.clone()
     }
 
-    /// One connection, outside any pool, prepared.
+    /// Opens one connection outside any pool, with its options set.
     pub(crate) async fn connect(&self) -> Result<PgConnection, OpenError> {
         let late = |_| OpenError::Engine(format!("no answer in {} seconds", CONNECT.as_secs()));
         let mut connection = tokio::time::timeout(CONNECT, self.options.connect()).await.map_err(late)??;
@@ -116,7 +116,7 @@ fn verifies(url: &Url) -> bool {
     url.query_pairs().any(|(name, value)| name == "sslmode" && value == "verify-full")
 }
 
-/// On this machine: a Unix socket or loopback.
+/// Whether the server is on this machine: a Unix socket or loopback.
 fn is_local(url: &Url) -> bool {
     let by_parameter =
         url.query_pairs().find(|(name, _)| name == "host").map(|(_, value)| value.into_owned());
@@ -126,13 +126,13 @@ fn is_local(url: &Url) -> bool {
         || ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str())
 }
 
-/// Makes a connection of the pool fit for use.
+/// Prepares one of the pool's connections for use.
 pub(crate) async fn prepare_and_judge(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let facts = prepare(connection).await?;
     facts.judge().map_err(|why| sqlx::Error::Configuration(why.into()))
 }
 
-/// Whether connecting may succeed a moment later: nobody listens, or the server is starting, stopping or full (`57P03`,
+/// Whether connecting may succeed a moment later: nothing listens, or the server is starting, stopping or full (`57P03`,
 /// `53300`).
 pub(crate) fn will_pass(error: &sqlx::Error) -> bool {
     match error {
@@ -146,13 +146,13 @@ async fn prepare(connection: &mut PgConnection) -> Result<Facts, sqlx::Error> {
     Facts::read(&sqlx::raw_sql(PREPARE).fetch_one(connection).await?)
 }
 
-/// What a server says of itself.
+/// What a server reports about itself.
 struct Facts {
     version_number: String,
     version: String,
     encoding: String,
     synchronous_commit: String,
-    /// Relatives of PostgreSQL have no such setting.
+    /// `None` = the server has no such setting (a database that only speaks PostgreSQL's protocol).
     fsync: Option<String>,
 }
 
@@ -168,7 +168,7 @@ impl Facts {
     }
 
     /// # Errors
-    /// What is wrong with it, for the operator.
+    /// What is wrong with the server, for the operator.
     fn judge(&self) -> Result<(), String> {
         if self.version_number.parse().unwrap_or(0) < OLDEST * 10_000 {
             return Err(format!("it is PostgreSQL {}; {OLDEST} or newer is needed", self.version));

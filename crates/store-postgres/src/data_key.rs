@@ -1,7 +1,8 @@
-//! Keys of apps, and the values under them.
+//! Apps' data keys, and the values sealed under them.
 //!
-//! Who stores a sealed value locks the row of its key against being retired (`FOR KEY SHARE`, which any number may hold);
-//! retiring waits for them (`FOR UPDATE`) and only then counts, so that it sees what they stored.
+//! A transaction that stores a sealed value locks the row of its key against being retired (`FOR KEY SHARE`, which any
+//! number may hold). Retiring waits for those transactions (`FOR UPDATE`) and only then counts, so it sees what they
+//! stored.
 
 use std::sync::LazyLock;
 
@@ -29,7 +30,7 @@ struct Sealed {
     replace: String,
 }
 
-/// Of every column, written once: PostgreSQL's statements are kept by their text.
+/// The statements for every column, as constants: the driver keeps prepared statements by their text.
 static SEALED: LazyLock<Vec<Sealed>> =
     LazyLock::new(|| SealedColumn::ALL.iter().copied().map(Sealed::of).collect());
 
@@ -128,14 +129,15 @@ impl DataKeyStore for PostgresStore {
     }
 }
 
-/// Waits for a root key that is being replaced at this moment, and keeps it from being replaced until the transaction ends,
-/// so that the replacing counts every key. The first lock of a transaction that stores a key: the replacing takes it first.
+/// Waits if the root key is being replaced at this moment, and keeps it from being replaced until the transaction ends, so
+/// that a replacement sees every key. It must be the first lock of a transaction that stores a key, because a replacement
+/// takes it first too.
 pub(crate) async fn hold_root(c: &mut PgConnection) -> Result<(), Fault> {
     one(c, "SELECT id FROM key_check WHERE id = 1 FOR SHARE", values![], |_| Ok(())).await?;
     Ok(())
 }
 
-/// Stores a data key beside those that it has, under [`hold_root`].
+/// Stores another data key for an app; the caller holds [`hold_root`].
 pub(crate) async fn insert(
     c: &mut PgConnection,
     app: AppId,
@@ -148,8 +150,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Refuses to store a value under a key that is wiped: nobody could open it. Called by every command that stores sealed
-/// values, inside its transaction; the key cannot be retired until that ends.
+/// Refuses to store a value under a wiped key: nobody could open it. Every command that stores sealed values calls this
+/// inside its transaction; the key cannot be retired until that ends.
 ///
 /// # Errors
 /// [`StoreError::KeyRetired`]: seal again under the current key.
@@ -237,7 +239,7 @@ async fn retire_in(
 }
 
 /// # Errors
-/// [`StoreError::Moved`]: something is not as it was read, so everything is undone.
+/// [`StoreError::Moved`]: a row has changed since it was read, so everything is undone.
 async fn replace_root(c: &mut PgConnection, replace: &ReplaceRootKey) -> Result<(), Fault> {
     let must = |changed: u64| if changed == 1 { Ok(()) } else { Err(Fault::from(StoreError::Moved)) };
     let check = "UPDATE key_check SET value = $2 WHERE id = 1 AND value = $1";

@@ -1,4 +1,4 @@
-//! Delegations. A live one is not revoked, and neither is its agent; its grant's end revokes it.
+//! Delegations. A delegation is live if neither it nor its agent is revoked; revoking a grant revokes its delegations.
 
 use alter_core::{
     AgentId, AppId, AuditEntry, CallNonce, Changed, Delegation, DelegationStore, GrantId, Micros, StoreError,
@@ -19,7 +19,7 @@ use crate::{
     store::record_nonce,
 };
 
-/// Joined with the grant, which tells the app.
+/// Joined with the grant, which has the app's id.
 const FIND: &str = sql!(
     "SELECT {} FROM delegations d JOIN grants g ON g.id = d.grant_id
      WHERE d.agent_id = $1 AND d.grant_id = $2 AND d.revoked_at IS NULL AND g.app_id = $3 AND g.status = 'active'",
@@ -67,7 +67,7 @@ fn ids(app: AppId, grant: GrantId, agent: AgentId) -> PgArguments {
     values![agent.to_string(), grant.to_string(), app.to_string()]
 }
 
-/// There is a live delegation, and it stays live until the commit.
+/// Whether there is a live delegation; if so, it stays live until the commit.
 pub(crate) async fn is_live(
     c: &mut PgConnection,
     app: AppId,
@@ -78,10 +78,10 @@ pub(crate) async fn is_live(
     Ok(one(c, locked, ids(app, grant, agent), |_| Ok(())).await?.is_some())
 }
 
-/// Writes one; approving again replaces what was approved before and takes back a revocation.
+/// Writes a delegation. Approving again replaces the earlier approval and undoes a revocation.
 ///
 /// # Errors
-/// [`StoreError::Moved`]: the agent is not the app's, or revoked.
+/// [`StoreError::Moved`]: the agent does not belong to the app, or is revoked.
 pub(crate) async fn put(c: &mut PgConnection, app: AppId, delegation: &Delegation) -> Result<(), Fault> {
     if !agent::is_live(c, app, delegation.agent_id).await? {
         return Err(StoreError::Moved.into());
@@ -97,7 +97,7 @@ pub(crate) async fn put(c: &mut PgConnection, app: AppId, delegation: &Delegatio
     Ok(())
 }
 
-/// All of a grant that was revoked.
+/// Revokes all delegations of a revoked grant.
 pub(crate) async fn revoke_all_of(c: &mut PgConnection, grant: GrantId, at: Micros) -> Result<(), Fault> {
     let sql = "UPDATE delegations SET revoked_at = $2 WHERE grant_id = $1 AND revoked_at IS NULL";
     run(c, sql, values![grant.to_string(), at.0]).await?;

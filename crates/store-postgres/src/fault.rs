@@ -1,16 +1,16 @@
-//! Why a command failed, before the port's words for it are chosen. One place decides what PostgreSQL's codes mean
+//! Why a command failed, before it becomes one of the port's errors. Only this file decides what PostgreSQL's codes mean
 //! (SQLSTATE, appendix A of its manual).
 
 use alter_core::StoreError;
 use deadpool::managed::PoolError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-/// Either our own verdict, or something that the engine said.
+/// Either our own decision, or an error from the engine.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// Decided here.
+    /// Our own decision.
     Refused(StoreError),
-    /// Decided there, or between here and there.
+    /// An error from the server or the connection to it.
     Engine(sqlx::Error),
     /// No answer in time.
     Late,
@@ -24,21 +24,20 @@ impl Fault {
         Self::Refused(StoreError::Corrupt(column))
     }
 
-    /// Undone by the server because of what others did at the same time; doing it again is right: `40001`
-    /// serialization failure, `40P01` deadlock. Other members of class 40 do not promise that it was undone.
+    /// Whether the server undid the transaction because of concurrent ones, so that it should be tried again: `40001`
+    /// serialization failure, `40P01` deadlock. The other codes of class 40 do not promise that it was undone.
     pub(crate) fn asks_for_repetition(&self) -> bool {
         self.code().is_some_and(|code| ["40001", "40P01"].contains(&code.as_str()))
     }
 
-    /// Whether the connection it happened on may be used again: a verdict on what was asked says nothing against the
-    /// connection; anything else might (a server that shuts down, that became a read-only standby, whose cached plan
-    /// no longer fits).
+    /// Whether the connection may be used again. An error about the statement says nothing against the connection; any other
+    /// error might (a server that shuts down, that became a read-only standby, whose cached plan no longer fits).
     pub(crate) fn spares_the_connection(&self) -> bool {
         let about_the_request = |code: String| ["22", "23", "40"].iter().any(|class| code.starts_with(class));
         matches!(self, Self::Refused(_)) || !self.is_fatal() && self.code().is_some_and(about_the_request)
     }
 
-    /// The server ended the connection with it.
+    /// Whether the server ended the connection with this error.
     fn is_fatal(&self) -> bool {
         let Self::Engine(sqlx::Error::Database(error)) = self else { return false };
         let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
@@ -81,7 +80,7 @@ impl From<Fault> for StoreError {
             (Fault::Refused(error), _) => error,
             // unique_violation
             (Fault::Engine(_), Some("23505")) => Self::Exists,
-            // foreign_key_violation: a row that is referred to is not there
+            // foreign_key_violation: the row that is referred to does not exist
             (Fault::Engine(_), Some("23503")) => Self::Moved,
             (Fault::Engine(error), _) => Self::Unavailable(error.to_string()),
             (Fault::NoConnection, _) => {

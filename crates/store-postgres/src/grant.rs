@@ -34,7 +34,7 @@ const REPLACE: &str = sql!(
     Place(Grant::WRITTEN, "generation"),
 );
 
-/// What every list has in common; `NULL` = any. $6 is the principal, $7 the agent.
+/// The conditions that every list has; `NULL` = any. $6 is the principal, $7 the agent.
 macro_rules! filtered {
     () => {
         "g.app_id = $1 AND ($2 IS NULL OR g.provider = $2) AND ($3 IS NULL OR g.status = $3)
@@ -42,7 +42,7 @@ macro_rules! filtered {
     };
 }
 
-/// The three ways to look, each along an index of its own: an app's, a principal's, an agent's.
+/// The three kinds of list, each with its own index: an app's grants, a principal's, an agent's.
 macro_rules! lookup {
     ($what:expr, $order:expr) => {
         [
@@ -100,7 +100,7 @@ impl GrantStore for PostgresStore {
     ) -> Result<Vec<ListedGrant>, StoreError> {
         let Some(values) = filter_values(app, filter, limit, offset) else { return Ok(Vec::new()) };
         let grants = self.all(along(&LIST, filter), values, Grant::read).await?;
-        // One statement for all of them: each costs a journey to the server.
+        // One statement for all grants: each statement costs a round trip to the server.
         let sql = sql!(
             "SELECT {} FROM delegations WHERE grant_id = ANY($1) AND revoked_at IS NULL ORDER BY agent_id",
             Names(Delegation::COLUMNS),
@@ -145,7 +145,7 @@ fn along(lookup: &[&'static str; 3], filter: &GrantFilter) -> &'static str {
     }
 }
 
-/// The values of every lookup, also those that one of them does not use; `None` when nothing can be found.
+/// The values for any of the three lists, including those that a list does not use; `None` when nothing can be found.
 fn filter_values(app: AppId, filter: &GrantFilter, limit: u32, offset: u32) -> Option<PgArguments> {
     let GrantFilter { principal, agent, provider, status, account, label } = filter;
     let texts = [provider, account, label];
@@ -172,7 +172,7 @@ fn listed(grant: Grant, delegations: &[Delegation], agent: Option<AgentId>) -> L
     ListedGrant { agents, delegation, grant }
 }
 
-/// Writes a grant: generation 1 is new, any other replaces the one before it.
+/// Writes a grant: generation 1 is a new grant, any other generation replaces the previous one.
 ///
 /// # Errors
 /// [`StoreError::Exists`]: the account or the id; [`StoreError::Moved`]: the generation; [`StoreError::KeyRetired`].

@@ -1,15 +1,14 @@
 //! The storage ports of `alter-core` over PostgreSQL 15 and newer.
 //!
-//! Here: SQL, one file per noun under core's file names, and the engine below it: [`connection`] (the address, and
-//! what a server must be), [`pool`] (transactions that are repeated when the server asks for it), [`migrate`]. Not
-//! here: rules (they are `core`'s and are called from inside the transactions), keys and plaintext (what is sealed
-//! arrives sealed).
+//! Here: SQL, one file per noun under core's file names, and the engine below it: `connection` (the address, and what is
+//! required of a server), `pool` (transactions that are repeated when the server asks for it), `migrate`. Not here: rules
+//! (they are in `core` and are called from inside the transactions), keys and plaintext (sealed values arrive sealed).
 //!
-//! Acknowledged means durable: a write is answered after its COMMIT, and `synchronous_commit=off` is refused. Any
-//! number of processes may use one database: nothing is kept in memory, and nothing rests on locks that only
-//! PostgreSQL has (advisory locks, LISTEN), so that its relatives stay possible.
+//! Acknowledged means durable: a write returns after its COMMIT, and `synchronous_commit=off` is refused. Any number of
+//! processes may use one database: no data is kept in memory, and nothing depends on features that only PostgreSQL has
+//! (advisory locks, LISTEN), so that databases that speak its protocol stay possible.
 //!
-//! To add a table, add `migrations/NNNN_name.sql` under SQLite's number, list it in [`migrate`], and write its
+//! To add a table, add `migrations/NNNN_name.sql` under SQLite's number, list it in `migrate`, and write its
 //! statements in the noun's file, with the columns that `alter-rows` lists. Name every column (`SELECT *` breaks
 //! prepared statements after a migration), give every text `COLLATE "C"`, and lock (`FOR UPDATE`) what a transaction
 //! reads in order to write it.
@@ -53,7 +52,7 @@ use crate::{
 
 /// A database on a server.
 pub struct PostgresStore {
-    /// Host and database, for people.
+    /// Host and database, for messages.
     place: String,
     pool: Arc<Pool>,
     releases: Arc<Line>,
@@ -61,7 +60,7 @@ pub struct PostgresStore {
 
 impl PostgresStore {
     /// Connects, checks the server and migrates the database forward. `url` is `postgres://USER[:PASSWORD]@HOST/DATABASE`
-    /// with the parameters that [`connection`] lists.
+    /// with the parameters that the module `connection` lists.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -78,7 +77,7 @@ impl PostgresStore {
         })
     }
 
-    /// The schema that a database has and the one this program knows. Changes nothing.
+    /// Reads the database's schema number, and the one this program knows. Changes nothing.
     ///
     /// # Errors
     /// [`OpenError`], as for [`Open::Existing`].
@@ -91,8 +90,8 @@ impl PostgresStore {
         Ok((found, migrate::known()))
     }
 
-    /// The key-check value of a database of any schema that this program knows; `None` before `alter init` wrote one.
-    /// Changes nothing.
+    /// Reads the key-check value from a database of any schema that this program knows; returns `None` before `alter init`
+    /// wrote one. Changes nothing.
     ///
     /// # Errors
     /// [`OpenError`], as for [`Open::Existing`].
@@ -110,10 +109,10 @@ impl PostgresStore {
         Ok(found)
     }
 
-    /// The database server's clock.
+    /// Reads the database server's clock.
     ///
     /// # Errors
-    /// [`OpenError`]; the tables need not be there.
+    /// [`OpenError`]; the tables need not exist.
     pub async fn clock_of(url: &str) -> Result<Micros, OpenError> {
         let mut connection = Address::parse(url)?.connect().await?;
         let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT AS now";
@@ -124,7 +123,7 @@ impl PostgresStore {
         now.map(Micros).ok_or_else(|| OpenError::Engine("it does not tell the time".into()))
     }
 
-    /// Host and database of a URL, for people.
+    /// Host and database of a URL, for messages.
     ///
     /// # Errors
     /// [`OpenError::Url`].
@@ -137,14 +136,13 @@ impl PostgresStore {
         migrate::known()
     }
 
-    /// Runs `work` inside a transaction; answers once that is durable. `work` may run several times: each time from
-    /// the start, and nothing of the earlier times has happened. An engine's error must not be swallowed: COMMIT
-    /// would quietly undo.
+    /// Runs `work` inside a transaction; returns once that is durable. `work` may run several times, each time from the start
+    /// with the earlier times undone. It must not swallow an error from the engine: COMMIT would then quietly undo everything.
     async fn write<'a, T>(&self, work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>) -> Result<T, StoreError> {
         self.pool.run(Form::Transaction, work).await
     }
 
-    /// The first row of one statement, if any. A single statement is its own transaction.
+    /// Returns the first row of one statement, if any. A single statement is its own transaction.
     async fn one<T>(
         &self,
         sql: &'static str,
@@ -154,7 +152,7 @@ impl PostgresStore {
         self.pool.run(Form::Statement, |tx| Box::pin(statement::one(tx.c, sql, values.clone(), read))).await
     }
 
-    /// Every row of one statement.
+    /// Returns all rows of one statement.
     async fn all<T>(
         &self,
         sql: &'static str,
@@ -164,7 +162,7 @@ impl PostgresStore {
         self.pool.run(Form::Statement, |tx| Box::pin(statement::all(tx.c, sql, values.clone(), read))).await
     }
 
-    /// How many rows one statement changed.
+    /// Returns how many rows one statement changed.
     async fn run(&self, sql: &'static str, values: PgArguments) -> Result<u64, StoreError> {
         self.pool.run(Form::Statement, |tx| Box::pin(statement::run(tx.c, sql, values.clone()))).await
     }

@@ -1,4 +1,4 @@
-//! Who waits for a release to be committed, by app.
+//! The releases that wait to be committed, by app.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 use alter_core::{AppId, ReleaseCredential, Saved, StoreError};
 use tokio::sync::oneshot;
 
-/// Who waits, by app. An app is in it while a transaction of its releases is under way.
+/// The waiting releases, by app. An app has an entry while a transaction with its releases is under way.
 #[derive(Default)]
 pub(crate) struct Line(Mutex<HashMap<AppId, Vec<Waiting>>>);
 

@@ -1,4 +1,4 @@
-//! What is counted of the database server: how long commands take, a connection's wait and repetitions included, and
+//! The metrics of the database server: how long commands take, including the wait for a connection and repetitions, and
 //! how they end.
 
 use std::{sync::LazyLock, time::Instant};
@@ -10,14 +10,14 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Seconds of one command.
+/// Histogram buckets for one command, seconds.
 const SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
 static COMMANDS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
 static DURATION: LazyLock<Histogram> = LazyLock::new(|| Histogram::new(SECONDS));
 static REPEATS: LazyLock<Counter> = LazyLock::new(Counter::default);
 
-/// Puts this crate's metrics into the registry.
+/// Registers this crate's metrics.
 pub fn register(registry: &mut Registry) {
     registry.register(
         "alter_postgres_commands",
@@ -35,7 +35,7 @@ pub fn register(registry: &mut Registry) {
         "Transactions that the server undid because of others and that were tried again",
         REPEATS.clone(),
     );
-    // Present from the start: an alert on a series that is not there yet never fires.
+    // Create every series now: an alert on a series that does not exist yet never fires.
     for outcome in ["done", "refused", "unavailable"] {
         drop(COMMANDS.get_or_create(&Outcome { outcome }));
     }

@@ -1,10 +1,10 @@
-//! The schema's way forward. `schema_version` holds the number of the last migration that ran; each runs in one
-//! transaction with the raising of that number, so a crash between two statements leaves the schema before it (F37).
-//! There is no way back: a newer schema is refused.
+//! Migrating the schema forward. `schema_version` holds the number of the last migration that ran. Each migration raises
+//! that number in its own transaction, so a crash between two statements leaves the previous schema (F37). There is no way
+//! back: a newer schema is refused.
 //!
-//! Of several processes one migrates: who holds the lease, a row with an end and a fence. The fence is a number that
-//! every new holder raises; a migration locks the row and looks whether its own number still stands there, so a
-//! holder that was asleep while its lease ran out changes nothing. Its times are the database's, one clock for all.
+//! Of several processes, only one migrates: the holder of the lease, a row with an end time and a fence. The fence is a
+//! number that every new holder raises. A migration locks the row and checks that its own number is still there, so a
+//! holder that slept while its lease ran out changes nothing. The times are the database's: one clock for all.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_words.sql"),
 ];
 
-/// Where the schema stands, and who may move it.
+/// The schema's number, and who may migrate it.
 const BOOKKEEPING: &str = r#"
     CREATE TABLE schema_version (
         id      BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
@@ -42,7 +42,7 @@ const BOOKKEEPING: &str = r#"
     INSERT INTO migration_lease (id, holder, fence, expires_at) VALUES (1, '', 0, 0);
 "#;
 
-/// How often somebody who waits for the holder looks, and how many times.
+/// How often, and how many times, a process that waits for the lease's holder checks again.
 const LOOK: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 600;
 
@@ -51,7 +51,8 @@ pub(crate) fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).expect("there are fewer migrations than that")
 }
 
-/// Refuses what must not be written to: a newer schema, another program's tables, or none where some must be.
+/// Refuses a database that must not be written to: a newer schema, another program's tables, or no tables where
+/// [`Open::Existing`] needs some.
 pub(crate) async fn refuse_unknown(c: &mut PgConnection, place: &str, mode: Open) -> Result<(), OpenError> {
     let tables = tables(c).await?;
     let has = |name: &str| tables.iter().any(|table| table == name);
@@ -67,13 +68,13 @@ fn refuse_newer(found: i64, known: i64) -> Result<(), OpenError> {
     if found > known { Err(OpenError::NewerSchema { found, known }) } else { Ok(()) }
 }
 
-/// The tables where ours are or would be, as one moment saw them: those of the bookkeeping appear together.
+/// Lists the tables in our schema in one snapshot: the bookkeeping's tables appear together.
 async fn tables(c: &mut PgConnection) -> Result<Vec<String>, OpenError> {
     let sql = "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = current_schema()";
     Ok(all(c, sql, values![], |row| row.get("name")).await?)
 }
 
-/// Runs what has not run yet. Any number of processes may do so at once.
+/// Runs the migrations that have not run yet. Any number of processes may do so at once.
 pub(crate) async fn forward(c: &mut PgConnection) -> Result<(), OpenError> {
     forward_to(c, MIGRATIONS).await
 }
@@ -95,8 +96,8 @@ async fn forward_to(c: &mut PgConnection, migrations: &[&'static str]) -> Result
     Err(OpenError::Migrating)
 }
 
-/// Gives the lease back after a failure too, so that the next one need not wait for its end. (Over a connection that
-/// is lost it cannot.)
+/// Gives the lease back, also after a failure, so that the next process need not wait until it ends. (This is impossible
+/// when the connection is lost.)
 async fn migrate_all(
     c: &mut PgConnection,
     lease: Lease,
@@ -116,8 +117,8 @@ async fn migrate_all(
     Ok(given_back?)
 }
 
-/// Makes the bookkeeping's tables where they are missing. `IF NOT EXISTS` does not help against somebody who is at it
-/// at the same moment, so whoever comes second fails, and finds them there.
+/// Makes the bookkeeping's tables if they are missing. `IF NOT EXISTS` does not help against another process that makes
+/// them at the same moment: the second one fails, and then finds them there.
 async fn keep_books(c: &mut PgConnection) -> Result<(), OpenError> {
     for _ in 0..LOOKS {
         if tables(c).await?.iter().any(|table| table == "schema_version") {
@@ -126,8 +127,8 @@ async fn keep_books(c: &mut PgConnection) -> Result<(), OpenError> {
         let mut transaction = c.begin().await?;
         match transaction.execute(BOOKKEEPING).await {
             Ok(_) => transaction.commit().await?,
-            // unique_violation, duplicate_table, duplicate_object (the table's type): somebody else's have just
-            // appeared.
+            // unique_violation, duplicate_table, duplicate_object (the table's type): another process has just made
+            // them.
             Err(sqlx::Error::Database(error))
                 if matches!(error.code().as_deref(), Some("23505" | "42P07" | "42710")) =>
             {
@@ -144,15 +145,15 @@ pub(crate) async fn version(c: &mut PgConnection) -> Result<i64, OpenError> {
     one(c, sql, values![], |row| row.get("version")).await?.ok_or(Fault::corrupt("version").into())
 }
 
-/// The right to migrate: until its end, and not a moment after somebody else has taken it.
+/// The right to migrate: until its end, or until another process has taken it.
 #[derive(Clone, Copy)]
 struct Lease {
     fence: i64,
 }
 
 impl Lease {
-    /// `None` while somebody else has it. A row that is locked is one whose holder is migrating: it is left alone,
-    /// whatever its end says.
+    /// Takes the lease; returns `None` while another process has it. A locked row means that its holder is migrating: such a
+    /// lease is not taken, even if its end has passed.
     async fn take(c: &mut PgConnection) -> Result<Option<Self>, Fault> {
         let sql = "UPDATE migration_lease SET holder = $1, fence = fence + 1,
                        expires_at = (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT + 5000000
@@ -164,7 +165,7 @@ impl Lease {
         one(c, sql, values![holder], |row| Ok(Self { fence: row.get("fence")? })).await
     }
 
-    /// Inside a migration's transaction: whether it is still ours; if so, nobody can take it until the commit.
+    /// Inside a migration's transaction: whether the lease is still ours. If so, nobody can take it until the commit.
     async fn holds(self, c: &mut PgConnection) -> Result<bool, Fault> {
         let sql = "SELECT fence FROM migration_lease WHERE id = 1 AND fence = $1 FOR UPDATE";
         Ok(one(c, sql, values![self.fence], |_| Ok(())).await?.is_some())
@@ -176,7 +177,7 @@ impl Lease {
     }
 }
 
-/// One step, if there is one and the lease still holds. Whoever has taken the lease does the rest.
+/// Runs one migration, if one is left and the lease is still ours. Otherwise the process that has the lease does the rest.
 async fn migrate_one(
     c: &mut PgConnection,
     lease: Lease,
@@ -208,8 +209,8 @@ impl From<Fault> for OpenError {
 }
 
 /// How PostgreSQL would run a statement against the newest schema if it had to avoid reading whole tables and sorting.
-/// `values` stand for `$1`, `$2`, ... Without rows it cannot tell indexes with the same first columns apart: `fill` makes
-/// some.
+/// `values` stand for `$1`, `$2`, ... Without rows it cannot tell indexes with the same first columns apart, so `fill`
+/// makes some.
 #[cfg(test)]
 pub(crate) async fn plan(fill: &str, sql: &str, values: &[&str]) -> String {
     let database = alter_test_postgres::database();

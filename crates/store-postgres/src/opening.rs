@@ -6,27 +6,27 @@ pub enum OpenError {
     /// The URL cannot be used.
     #[error("the database URL {0}")]
     Url(String),
-    /// [`Open::Existing`], and there are no tables.
+    /// [`Open::Existing`] was asked for, but there are no tables.
     #[error("there are no tables of ours in the database {0}")]
     Missing(String),
     /// A newer program has migrated it. Nothing was changed.
     #[error("the database has schema {found}, this program knows {known}: use the newer program")]
     NewerSchema {
-        /// In the database.
+        /// The database's schema.
         found: i64,
-        /// In this program.
+        /// The newest schema this program knows.
         known: i64,
     },
-    /// It has tables of something else. Nothing was changed.
+    /// The database has another program's tables. Nothing was changed.
     #[error("{0} is a database of another program")]
     NotOurs(String),
-    /// The server is not what this program needs. Nothing was changed.
+    /// The server does not meet this program's requirements. Nothing was changed.
     #[error("the database server cannot be used: {0}")]
     Server(String),
     /// Another process has been migrating it for a minute.
     #[error("another process is migrating the database; try again when it has finished")]
     Migrating,
-    /// The server refused, or there is none.
+    /// The server refused, or cannot be reached.
     #[error("the database cannot be opened: {0}")]
     Engine(String),
 }
@@ -37,11 +37,11 @@ impl From<sqlx::Error> for OpenError {
     }
 }
 
-/// What [`PostgresStore::open`] does about a database without our tables.
+/// What [`crate::PostgresStore::open`] does with a database that does not have our tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
-    /// Makes them. The database itself must be there.
+    /// Makes the tables. The database itself must exist.
     Create,
-    /// Refuses.
+    /// Refuses to make them.
     Existing,
 }

@@ -1,12 +1,13 @@
 //! Connections, and transactions over them.
 //!
-//! PostgreSQL, and more so its relatives, may undo a transaction because of others and ask for it again. So a
-//! transaction is a function that may be called several times; times, ids and random values are its arguments.
+//! PostgreSQL, and even more the databases that speak its protocol, may undo a transaction because of concurrent ones and
+//! ask for it to be repeated. So a transaction is a function that may be called several times; times, ids and random
+//! values are its arguments.
 //!
-//! A connection whose work was cut off, by time or because nobody waits any more, is closed: that undoes a transaction.
-//! (A single statement that had reached the server may still be done; nobody was told that it was.)
-//! After a failure of the server every connection that was idle then is tried before it is lent again, and when one is
-//! silent the others are given up with it, so that a server that came back is used without a restart of ours.
+//! A connection whose work was cut off, by a time limit or because nobody waits any more, is closed: that undoes its
+//! transaction. (A single statement that had reached the server may still be done; nobody was told that it was.)
+//! After a failure of the server, every connection that was idle at that time is tested before it is lent again. If one
+//! does not respond, all the others are closed too, so that a server that came back is used without restarting us.
 
 use std::{
     marker::PhantomData,
@@ -28,26 +29,26 @@ use crate::{
     metrics,
 };
 
-/// Connections at most, of each of our processes. PostgreSQL allows 100 in all unless told otherwise.
+/// The most connections per process. PostgreSQL allows 100 in all by default.
 const CONNECTIONS: usize = 16;
-/// A connection's age at most: what was changed for a role or database takes effect within that.
+/// A connection's greatest age: changed settings of a role or database take effect within that time.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// How long a call stands in line for one. Half of what it has in all: making one on what little time is left to those at the
-/// head of a long line would succeed for none of them.
+/// How long a call waits for a connection: half of a call's budget. If callers could wait for all of it, those at the front
+/// would have no time left to connect.
 const IN_LINE: Duration = Duration::from_millis(2500);
-/// Last lent longer ago than this, a connection is tried before it is lent again: a firewall may have dropped it.
+/// A connection last lent longer ago than this is tested before it is lent again: a firewall may have dropped it.
 const FRESH: Duration = Duration::from_secs(5);
-/// How long trying one may take before it is given up.
+/// The time limit for testing a connection.
 const TRIAL: Duration = Duration::from_secs(1);
-/// Between two tries to connect to a server that refuses or is starting.
+/// The pause between two tries to connect to a server that refuses or is starting.
 const RETRY: Duration = Duration::from_millis(100);
-/// How long a transaction may take, its statements' ten seconds each notwithstanding: a network that swallows packets
-/// answers nothing at all.
+/// The time limit for a whole transaction. The server's own limit of ten seconds per statement does not suffice: over a
+/// network that swallows packets, nothing arrives at all.
 pub(crate) const LIMIT: Duration = Duration::from_secs(15);
-/// How often a transaction is tried.
+/// How many times a transaction is tried.
 const TRIES: u32 = 10;
-/// READ COMMITTED, said aloud: another default of the server must not change what our statements mean. Their
-/// conditions are judged on the newest committed row, after waiting for whoever is changing it.
+/// READ COMMITTED, stated explicitly: another default on the server must not change what our statements mean. Their
+/// conditions are checked on the newest committed row, after waiting for any transaction that is changing it.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// A transaction's connection; `'a` is what its work borrows.
@@ -59,7 +60,7 @@ pub(crate) struct Tx<'c, 'a> {
 /// What a transaction does.
 pub(crate) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'c>>;
 
-/// How work is made atomic.
+/// What makes the work atomic.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Form {
     /// It is a single statement.
@@ -72,22 +73,22 @@ pub(crate) struct Pool {
     pool: managed::Pool<Server>,
 }
 
-/// Makes and tries the pool's connections. Not the driver's own pool: that one asks the server after every use whether it is
-/// still there, which doubles the journeys of a read, and waits for the answer without end, which costs the connection's
-/// place when the network swallows packets.
+/// Makes and tests the pool's connections. We do not use the driver's own pool: after every use it asks the server whether
+/// it is still there, which doubles the round trips of a read, and it waits for the response without a limit, so that a
+/// network that swallows packets uses up the connection's place.
 struct Server {
     address: Address,
-    /// When a call failed in a way that speaks against connections.
-    fault: Last,
-    /// When one that was tried was gone.
-    gone: Last,
+    /// When a call last failed in a way that casts doubt on the connections.
+    fault: LastSeen,
+    /// When a tested connection was last found dead.
+    gone: LastSeen,
 }
 
 impl managed::Manager for Server {
     type Type = PgConnection;
     type Error = sqlx::Error;
 
-    /// The caller's patience ends it: a server that is being started again is waited for.
+    /// Tries until the caller gives up, so that calls wait for a server that is restarting.
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
         let mut told = false;
         loop {
@@ -110,10 +111,10 @@ impl managed::Manager for Server {
 
     async fn recycle(&self, connection: &mut PgConnection, lent: &Metrics) -> RecycleResult<sqlx::Error> {
         let passed = lent.last_used();
-        if lent.age() > LIFETIME || self.gone.within(passed) {
+        if lent.age() > LIFETIME || self.gone.happened_within(passed) {
             return Err(RecycleError::message("too old to be trusted"));
         }
-        if passed > FRESH || self.fault.within(passed) {
+        if passed > FRESH || self.fault.happened_within(passed) {
             let tried = tokio::time::timeout(TRIAL, connection.ping()).await;
             if !matches!(tried, Ok(Ok(()))) {
                 self.gone.now();
@@ -125,19 +126,20 @@ impl managed::Manager for Server {
 }
 
 impl Pool {
-    /// Connects when it is first used.
+    /// Makes an empty pool; it connects when it is first used.
     pub(crate) fn new(address: Address) -> Self {
-        let pool = managed::Pool::builder(Server { address, fault: Last::default(), gone: Last::default() })
-            .max_size(CONNECTIONS)
-            .queue_mode(QueueMode::Lifo) // the one that was used last is the surest to be there
-            .wait_timeout(Some(IN_LINE))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .expect("the runtime that its time limit needs is given");
+        let pool =
+            managed::Pool::builder(Server { address, fault: LastSeen::default(), gone: LastSeen::default() })
+                .max_size(CONNECTIONS)
+                .queue_mode(QueueMode::Lifo) // the one that was used last is the surest to be there
+                .wait_timeout(Some(IN_LINE))
+                .runtime(Runtime::Tokio1)
+                .build()
+                .expect("the runtime that its time limit needs is given");
         Self { pool }
     }
 
-    /// Runs `work`, again when the server asks for that.
+    /// Runs `work`, and repeats it when the server asks for that.
     pub(crate) async fn run<'a, T>(
         &self,
         form: Form,
@@ -200,14 +202,14 @@ async fn perform<'a, T>(
     outcome
 }
 
-/// Before the next try: at random, so that those who collided do not collide again; longer each time.
+/// The pause before the next try: random, so that transactions that collided do not collide again; longer each time.
 fn pause(tries: u32) -> Duration {
     let most = (5_u64 << tries).min(250);
     Duration::from_millis(u64::from(u16::from_le_bytes(random_bytes(&SystemRandom))) % most)
 }
 
-/// A connection that is closed unless it is given back. Taken out of the pool first, which needs no farewell of a
-/// server that may not answer.
+/// A lent connection, which is closed unless it is given back. It is taken out of the pool before it is closed, so nothing
+/// waits for a server that may not respond.
 struct Lent(Option<Object<Server>>);
 
 impl Lent {
@@ -228,15 +230,15 @@ impl Drop for Lent {
 
 /// When something last happened.
 #[derive(Default)]
-struct Last(Mutex<Option<Instant>>);
+struct LastSeen(Mutex<Option<Instant>>);
 
-impl Last {
+impl LastSeen {
     fn now(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether it has, in the time that has passed.
-    fn within(&self, passed: Duration) -> bool {
+    /// Whether it happened within the last `passed`.
+    fn happened_within(&self, passed: Duration) -> bool {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.is_some_and(|at| at.elapsed() < passed)
     }

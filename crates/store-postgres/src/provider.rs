@@ -15,7 +15,7 @@ use crate::{
     statement::{one, values},
 };
 
-/// A provider that is configured again stays the same configuration, made when it was made.
+/// A provider that is configured again keeps its `config_id` and `created_at`.
 const SAVE: &str = sql!(
     "INSERT INTO providers ({}) VALUES ({}) ON CONFLICT (app_id, provider) DO UPDATE SET {} RETURNING {}",
     Names(ProviderConfig::WRITTEN),

@@ -1,9 +1,8 @@
-//! Releases of credentials: those of one app that come while a transaction of its releases is under way go together in
-//! the next one.
+//! Group commit for releases of credentials. Releases of one app queue on the app's audit row anyway, so while one
+//! transaction runs, later ones wait and share the next (up to 256). The first never waits for company.
 //!
-//! They would stand in line at the head of the app's audit chain anyway, each for a commit of its own. Nobody waits for
-//! others to come: the first goes alone. In a transaction each is judged by itself, as if it had come after those before
-//! it; what the engine fails, it fails for all of them.
+//! Within a transaction, each release is judged by itself, as if it had come after those before it. An error of the engine
+//! fails all of them.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -28,11 +27,11 @@ use crate::{
 
 use crate::line::{Line, Waiting};
 
-/// Releases in one transaction at most.
+/// The most releases in one transaction.
 const BATCH: usize = 256;
 
-/// Stands in line and waits for the commit. A caller who stops waiting is left out when his turn comes; once it has, the
-/// release may be committed without him.
+/// Queues a release and waits for its commit. If the caller stops waiting before the release's turn comes, the release is
+/// left out; after that, it may be committed although nobody waits.
 pub(crate) async fn stand_in_line(
     line: &Arc<Line>,
     pool: &Arc<Pool>,
@@ -47,7 +46,7 @@ pub(crate) async fn stand_in_line(
         first
     };
     if first {
-        // A task of its own: whoever asked first may hang up, and the others go on.
+        // In its own task: the first caller may hang up, and the others go on.
         tokio::spawn(serve(Serving { line: line.clone(), app, over: false }, pool.clone()));
     }
     match tokio::time::timeout(LIMIT, answered).await {
@@ -58,7 +57,7 @@ pub(crate) async fn stand_in_line(
     }
 }
 
-/// Until nobody of the app waits.
+/// Commits the app's releases, batch by batch, until none waits.
 async fn serve(mut serving: Serving, pool: Arc<Pool>) {
     while let Some(batch) = serving.next() {
         let (releases, answers): (Vec<_>, Vec<_>) =
@@ -67,7 +66,7 @@ async fn serve(mut serving: Serving, pool: Arc<Pool>) {
         let done = pool.run(Form::Transaction, |tx| Box::pin(release_all(tx.c, app, releases))).await;
         match done {
             Ok(verdicts) => answers.into_iter().zip(verdicts).for_each(|(answer, verdict)| {
-                // Who does not wait any more needs no answer.
+                // A caller that no longer waits needs no result.
                 let _ = answer.send(verdict);
             }),
             Err(error) => {
@@ -83,16 +82,16 @@ async fn serve(mut serving: Serving, pool: Arc<Pool>) {
     }
 }
 
-/// The app's place in the line. However the serving ends, the next release begins a new one.
+/// The app's entry in the line while it is served. However the serving ends, the next release begins a new one.
 struct Serving {
     line: Arc<Line>,
     app: AppId,
-    /// Nobody waited, and the app's next release has begun, or will begin, another serving.
+    /// The queue was empty and the app's entry is gone; another `Serving` may own it now, so `drop` must not remove it.
     over: bool,
 }
 
 impl Serving {
-    /// Whose turn it is; `None` when nobody waits, and then the app is out of the line.
+    /// Takes the next batch. Returns `None` when no release waits; then the app's entry is gone.
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let mut apps = self.line.apps();
         let waiting = apps.get_mut(&self.app)?;
@@ -109,16 +108,16 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // After a panic: those who wait are told by their senders' end.
+        // After a panic: dropping the senders tells the waiting callers.
         if !self.over {
             self.line.apps().remove(&self.app);
         }
     }
 }
 
-/// A verdict for each, in their order. A moved grant records nothing, the nonce neither: the caller reads again and asks
-/// again with the same nonce. Grants, agents and delegations stay locked as they were found until the commit: nothing is
-/// released after its revocation was acknowledged.
+/// Returns a result for each release, in order. When a grant has moved, nothing is recorded, not even the nonce: the caller
+/// reads again and tries again with the same nonce. Grants, agents and delegations stay locked as they were found until
+/// the commit, so nothing is released after its revocation was acknowledged.
 async fn release_all(
     c: &mut PgConnection,
     app: AppId,
@@ -146,7 +145,7 @@ async fn release_all(
     let (mut verdicts, mut rows, mut used) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (release, judged) in releases.iter().zip(judged) {
         verdicts.push(match judged {
-            // The first of those that carry the same nonce has it.
+            // Of several releases with the same nonce, the first gets it.
             Some(Ok(_)) if release.call.is_some_and(|call| !new.remove(&nonce_of(call))) => {
                 Err(StoreError::NonceReplayed)
             }
@@ -177,13 +176,13 @@ async fn release_all(
     Ok(verdicts)
 }
 
-/// A grant as it was found, and locked.
+/// A grant as it was found; its row is locked.
 struct Locked {
     generation: u64,
     last_used: Option<Micros>,
 }
 
-/// The active ones of the app, by id. In the order of their ids, so that two processes never wait for each other.
+/// Locks the app's active grants, in the order of their ids, so that two processes never wait for each other.
 async fn lock_grants(
     c: &mut PgConnection,
     app: AppId,
@@ -199,10 +198,10 @@ async fn lock_grants(
     Ok(found.await?.into_iter().collect())
 }
 
-/// Agent, its version and grant of every live delegation to an active agent of the app; each locked.
+/// Locks every live delegation to an active agent of the app; returns agent, agent's version and grant.
 ///
-/// Agents not FOR SHARE: a share lock does not queue behind a waiting UPDATE, so that an agent whose calls overlap would
-/// keep its suspension away (T98).
+/// Agents are not locked FOR SHARE: a share lock does not queue behind a waiting UPDATE, so an agent whose calls overlap
+/// could delay its own suspension for ever (T98).
 async fn lock_delegations(
     c: &mut PgConnection,
     app: AppId,
@@ -219,7 +218,8 @@ async fn lock_delegations(
     let active =
         all(c, sql, values![agents, app.to_string()], |row| Ok((row.get("id")?, row.get("version")?)));
     let active: HashMap<AgentId, u64> = active.await?.into_iter().collect();
-    // Those of an agent that was ended meanwhile are not locked: the ending goes along them in an order of its own.
+    // If the agent was suspended or deleted in the meantime, its delegations are not locked: the transaction that deletes it
+    // locks them in another order.
     let asked = asked.iter().filter(|(agent, _)| active.contains_key(agent));
     let (agents, grants): (Vec<_>, Vec<_>) =
         asked.map(|(agent, grant)| (agent.to_string(), grant.to_string())).unzip();

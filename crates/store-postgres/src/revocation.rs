@@ -69,8 +69,8 @@ impl RevocationStore for PostgresStore {
 }
 
 async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<Saved, Fault> {
-    // The row's earlier version, with the sealed values, stays in the table's file until vacuum, and in the log until
-    // that is recycled: they were sealed, and what opens them is not in the database.
+    // The row's old version, with the sealed values, stays in the table's file until vacuum, and in the log until that is
+    // recycled. The values are sealed, and the key that opens them is not in the database.
     let sql = r"UPDATE grants SET status = 'revoked', revoked_at = $4, revoked_reason = $5, revocation = $6,
                        updated_at = $4, access_token = '\x', refresh_token = NULL, id_token = NULL
                 WHERE id = $1 AND app_id = $2 AND generation = $3 AND status = 'active'";

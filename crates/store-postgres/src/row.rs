@@ -1,4 +1,4 @@
-//! PostgreSQL's side of the columns that both engines share: how one is read, and how a value is bound.
+//! PostgreSQL's side of the columns that both engines share: reading a column, and binding a value.
 
 use alter_core::StoreError;
 use alter_rows::{Columns, Value};

@@ -1,4 +1,4 @@
-//! Sessions: a few columns to find and order them by, and the rest as one document.
+//! Sessions: a few columns for finding and ordering them, and the rest as one document.
 
 use alter_core::{CallNonce, EndKind, Hash, Micros, Saved, Session, SessionId, SessionStore, StoreError};
 use alter_rows::{
@@ -18,8 +18,8 @@ use crate::{
 
 const BY_SID: &str = sql!("SELECT {} FROM sessions WHERE sid = $1", Names(Session::COLUMNS));
 
-/// One statement, so one journey to the server and back: minting is what apps do most beside releasing. After the
-/// session's values come the call's: key, second, nonce. Of which type a value is, the driver tells the server.
+/// One statement, so one round trip to the server: next to releasing, minting is what apps do most. After the session's
+/// values come the call's: key, second, nonce. The driver tells the server each value's type.
 const MINT: &str = sql!(
     "WITH call AS (INSERT INTO call_nonces (key_id, second, nonce)
                    SELECT {}::TEXT, {}::BIGINT, {}::BYTEA WHERE {} IS NOT NULL
@@ -34,7 +34,7 @@ const MINT: &str = sql!(
     After(Session::WRITTEN, 1),
 );
 
-/// With the words of the index `sessions_open`: otherwise it is not used.
+/// The condition is written exactly like that of the index `sessions_open`: otherwise the index is not used.
 const LAPSED: &str = sql!(
     "SELECT {} FROM sessions
      WHERE state IN ('minted', 'claimed') AND expires_at <= $1 ORDER BY expires_at, sid LIMIT $2",
@@ -74,8 +74,9 @@ impl SessionStore for PostgresStore {
     }
 
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError> {
-        // Their attempts go with them: ON DELETE CASCADE. Several processes tidy up at once: each takes others. An
-        // array is looked up once; a joined subquery might be for every row, and its limit would not hold.
+        // Their attempts are deleted with them: ON DELETE CASCADE. Several processes may tidy up at once; each takes
+        // different rows. An array is computed once; a joined subquery might run for every row, and its limit would not
+        // hold.
         let sql = "DELETE FROM sessions WHERE sid = ANY(ARRAY(
                        SELECT sid FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
                        FOR UPDATE SKIP LOCKED))";
@@ -83,7 +84,7 @@ impl SessionStore for PostgresStore {
     }
 }
 
-/// The compare-and-set; no row when the session has moved or is gone.
+/// The compare-and-set; returns no row when the session has changed or is gone.
 const SAVE: &str = "UPDATE sessions SET state = $3, data = $4, version = version + 1
                     WHERE sid = $1 AND version = $2";
 
@@ -96,7 +97,7 @@ fn saved_values(saved: &Save) -> PgArguments {
     values![&*saved.sid, saved.version, saved.state, &*saved.data]
 }
 
-/// Loads a session that must be there, applies `rule`, and saves it: its row is locked, so nothing can come between.
+/// Loads a session that must exist, applies `rule`, and saves it; its row is locked, so no other write can come in between.
 /// Returns how `rule` ended the session, if it did.
 pub(crate) async fn change(
     c: &mut PgConnection,

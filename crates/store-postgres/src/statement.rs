@@ -6,7 +6,7 @@ use sqlx::{PgConnection, postgres::PgArguments};
 
 use crate::{fault::Fault, row::Row};
 
-/// How a row becomes what is asked for.
+/// A function that makes the result from a row.
 pub(crate) type Read<T> = fn(&dyn Columns) -> Result<T, StoreError>;
 
 /// The values of a statement's `$1`, `$2`, ... in order.
@@ -22,7 +22,7 @@ macro_rules! values {
 }
 pub(crate) use values;
 
-/// The first row, if any. Waits until the statement has ended: only then has what it wrote been committed.
+/// Returns the first row, if any. Waits until the statement has ended: only then is what it wrote committed.
 pub(crate) async fn one<T>(
     connection: &mut PgConnection,
     sql: &'static str,
@@ -33,7 +33,7 @@ pub(crate) async fn one<T>(
     Ok(row.as_ref().map(|row| read(&Row(row))).transpose()?)
 }
 
-/// Every row.
+/// Returns all rows.
 pub(crate) async fn all<T>(
     connection: &mut PgConnection,
     sql: &'static str,
@@ -44,7 +44,7 @@ pub(crate) async fn all<T>(
     Ok(rows.iter().map(|row| read(&Row(row))).collect::<Result<_, _>>()?)
 }
 
-/// How many rows it changed.
+/// Returns how many rows the statement changed.
 pub(crate) async fn run(
     connection: &mut PgConnection,
     sql: &'static str,

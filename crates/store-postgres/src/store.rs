@@ -1,4 +1,4 @@
-//! What belongs to no noun: nonces of signed calls, the key check, the probe.
+//! The part of the port that belongs to no noun: signed calls' nonces, the key check, the probe.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -12,7 +12,7 @@ use crate::{
     statement::{all, one, run, values},
 };
 
-/// The value that tells the root key; no row before `alter init` wrote one.
+/// The value by which a root key is recognised; no row before `alter init` wrote one.
 pub(crate) const KEY_CHECK: &str = "SELECT value FROM key_check WHERE id = 1";
 
 #[async_trait]
@@ -38,13 +38,13 @@ impl Store for PostgresStore {
         let write =
             "INSERT INTO probes (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
         self.run(write, values![now.0]).await?;
-        // Another probe may have come between, so its time is not compared.
+        // Another probe may have come in between, so the time is not compared.
         let found = self.one("SELECT at FROM probes WHERE id = 1", values![], |_| Ok(())).await?;
         found.ok_or(StoreError::Unavailable("what was just written cannot be read".into()))
     }
 }
 
-/// Waits for whoever is recording the same nonce at this moment, and finds out whether they did.
+/// Waits if another transaction is recording the same nonce at this moment, and learns whether it did.
 const RECORD: &str = "INSERT INTO call_nonces (key_id, nonce, second) VALUES ($1, $2, $3)
                       ON CONFLICT (key_id, second, nonce) DO NOTHING";
 
@@ -56,7 +56,7 @@ fn replayed_unless(new: bool) -> Result<(), StoreError> {
     if new { Ok(()) } else { Err(StoreError::NonceReplayed) }
 }
 
-/// Records the nonce of a signed call, if there is one, inside the caller's transaction (T61).
+/// Records a signed call's nonce, if there is one, inside the caller's transaction (T61).
 ///
 /// # Errors
 /// [`StoreError::NonceReplayed`].
@@ -65,7 +65,7 @@ pub(crate) async fn record_nonce(c: &mut PgConnection, call: Option<CallNonce>) 
     Ok(replayed_unless(run(c, RECORD, nonce_values(call)).await? == 1)?)
 }
 
-/// Records the nonce when the command did what it was asked; else a replay is refused, and the nonce stays unused.
+/// Records the nonce if the command stored something; otherwise only refuses a replay, and the nonce stays unused.
 pub(crate) async fn record_nonce_if(
     done: bool,
     c: &mut PgConnection,
@@ -88,7 +88,8 @@ pub(crate) fn nonce_of(call: CallNonce) -> Nonce {
     (call.key_id, call.at.as_seconds(), call.nonce)
 }
 
-/// Records many, and answers those that were new. In their order, so that two processes never wait for each other.
+/// Records several nonces and returns those that were new. They are recorded in sorted order, so that two processes never
+/// wait for each other.
 pub(crate) async fn record_nonces(
     c: &mut PgConnection,
     nonces: BTreeSet<Nonce>,
@@ -99,7 +100,7 @@ pub(crate) async fn record_nonces(
     nonces_by(c, sql, nonces).await
 }
 
-/// Those that are recorded already.
+/// Returns the nonces that are recorded already.
 pub(crate) async fn known_nonces(
     c: &mut PgConnection,
     nonces: BTreeSet<Nonce>,
