@@ -48,6 +48,79 @@ fn all_twenty_published_vectors_come_out_equal() {
     }
 }
 
+/// A request that uses every part.
+fn full() -> SignedParts<'static> {
+    SignedParts {
+        method: "POST",
+        target: "/sdk/token?a=1",
+        timestamp: "1800000000",
+        nonce: "bm9uY2U",
+        body: b"{}",
+        scope_constraints: "read",
+        request_rule: "rule",
+        caller: "caller",
+        caller_type: "agent",
+        actor_id: "actor",
+        context: "context",
+    }
+}
+
+fn content_hash(parts: &SignedParts<'_>) -> String {
+    hex(sha256(parts.body).as_ref())
+}
+
+#[test]
+fn t62_every_part_of_a_request_is_signed() {
+    let signed = sign("key", &full());
+    let verified = |key: &str, parts: SignedParts<'_>| {
+        let content_sha256 = content_hash(&parts);
+        let given =
+            Signature { content_sha256: &content_sha256, signature: &signed, signature_v2: Some(&signed) };
+        verify(key, &parts, &given)
+    };
+    assert!(verified("key", full()), "positive control");
+    assert!(!verified("kez", full()), "another key");
+    for (part, other) in [
+        ("method", SignedParts { method: "PUT", ..full() }),
+        ("target", SignedParts { target: "/sdk/token?a=2", ..full() }),
+        ("timestamp", SignedParts { timestamp: "1800000001", ..full() }),
+        ("nonce", SignedParts { nonce: "bm9uY2V", ..full() }),
+        ("body", SignedParts { body: b"[]", ..full() }),
+        ("scope constraints", SignedParts { scope_constraints: "", ..full() }),
+        ("request rule", SignedParts { request_rule: "", ..full() }),
+        ("caller", SignedParts { caller: "", ..full() }),
+        ("caller type", SignedParts { caller_type: "", ..full() }),
+        ("actor", SignedParts { actor_id: "", ..full() }),
+        ("context", SignedParts { context: "", ..full() }),
+    ] {
+        assert!(!verified("key", other), "{part}");
+    }
+}
+
+#[test]
+fn t63_each_of_the_three_headers_must_fit() {
+    let parts = full();
+    let (content, signed) = (content_hash(&parts), sign("key", &parts));
+    let verified = |content_sha256: &str, signature: &str, second: &str| {
+        let given = Signature { content_sha256, signature, signature_v2: Some(second) };
+        verify("key", &parts, &given)
+    };
+    assert!(verified(&content, &signed, &signed), "positive control");
+    for wrong in ["", &signed[1..], &format!("g{}", &signed[1..])] {
+        assert!(!verified(&content, wrong, &signed), "{wrong:?} as the first signature");
+        assert!(!verified(&content, &signed, wrong), "{wrong:?} as the second");
+        assert!(!verified(wrong, &signed, &signed), "{wrong:?} as the hash of the content");
+    }
+}
+
+#[test]
+fn t62_a_plus_is_a_space_in_a_query_and_itself_in_a_path() {
+    let signed = |target| string_to_sign(&SignedParts { method: "GET", target, ..Default::default() });
+    assert_eq!(signed("/sdk/x?a+b=c+d"), signed("/sdk/x?a%20b=c%20d"));
+    assert_ne!(signed("/sdk/a+b"), signed("/sdk/a%20b"));
+    assert_eq!(signed("/sdk/a+b"), signed("/sdk/a%2Bb"));
+}
+
 #[test]
 fn t62_ambiguous_targets_are_refused_before_the_signature() {
     for good in ["/sdk/token", "/sdk/agents?name=a%2Fb", "/sdk/x/goo%20gle", "/sdk/scopes?", "/a.b/..c"] {
@@ -72,6 +145,7 @@ fn t62_ambiguous_targets_are_refused_before_the_signature() {
         "/sdk/%zz",
         "/sdk/%",
         "/sdk/a%2",
+        "/sdk/x?a=\n",
     ] {
         assert_eq!(check_target(bad), Err(AmbiguousTarget), "{bad}");
     }
