@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
@@ -50,6 +51,34 @@ fn what_a_person_must_change_is_final_and_what_may_pass_is_not() {
         Cause::TokenEndpointUnreachable,
     ] {
         assert!(!passing.is_final(), "{passing}");
+    }
+}
+
+#[test]
+fn whose_turn_it_is_has_a_word_in_documents() {
+    let words = |fault: Fault| fault.as_str();
+    let all = [Fault::User, Fault::App, Fault::Operator, Fault::Provider, Fault::Us];
+    assert_eq!(all.map(words), ["user", "app", "operator", "provider", "server"]);
+}
+
+#[test]
+fn t26_our_word_stands_apart_from_what_the_provider_said() {
+    let code = ProviderCode::cleaned("invalid_client");
+    for (cause, facts, shown) in [
+        (
+            Cause::ClientRefused(code),
+            json!({"reason": "client_refused", "provider_error": "invalid_client"}),
+            "client_refused: invalid_client",
+        ),
+        (
+            Cause::TokenEndpointFailed(503),
+            json!({"reason": "token_endpoint_failed", "provider_status": 503}),
+            "token_endpoint_failed: 503",
+        ),
+        (Cause::Denied, json!({"reason": "denied"}), "denied"),
+    ] {
+        assert_eq!(Value::from(cause.facts()), facts);
+        assert_eq!(cause.to_string(), shown);
     }
 }
 

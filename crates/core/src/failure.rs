@@ -146,6 +146,7 @@ mod tests {
             ("denied", None, Cause::Denied),
             ("browser", None, Cause::OtherBrowser),
             ("server", None, Cause::ServerFault),
+            ("server", Some("disk_full"), Cause::ServerFault),
         ] {
             let (provider, request_id) = (Some("acme".to_owned()), Some("r1".to_owned()));
             assert_eq!(read(before(kind, word)), Failure { cause, provider, request_id }, "{kind} {word:?}");

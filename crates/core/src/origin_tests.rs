@@ -140,6 +140,15 @@ fn the_message_names_the_fault_and_the_corrected_value() {
     assert_eq!(better("*").0, "wildcards are not supported");
 }
 
+#[test]
+fn what_is_suggested_in_place_of_a_bad_origin_is_a_good_one() {
+    let suggested: Vec<_> = BAD.iter().filter_map(|bad| check_origin(bad).unwrap_err().suggestion).collect();
+    assert!(suggested.len() > 10, "positive control");
+    for better in suggested {
+        assert_eq!(check_origin(&better), Ok(()), "{better}");
+    }
+}
+
 proptest! {
     #[test]
     fn t39_whatever_is_accepted_is_its_own_serialisation(input in "(https?://)?[a-zA-Z0-9.:@/?#\\[\\]*%-]{0,40}") {

@@ -48,3 +48,51 @@ pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_sha256_and_is_read_back_from_its_hexadecimal() {
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hex(&sha256(b"abc")), text, "FIPS 180-2, appendix B.1");
+        assert_eq!(from_hex(text), Some(sha256(b"abc")));
+    }
+
+    #[test]
+    fn only_as_many_lower_case_digits_as_fit_are_hexadecimal() {
+        assert_eq!(from_hex("009fa0ff"), Some([0x00, 0x9f, 0xa0, 0xff]), "positive control");
+        for odd in [
+            "",
+            "009fa0f",
+            "009fa0",
+            "009fa0ff0",
+            "009fa0ff00",
+            "009FA0FF",
+            "009fa0fg",
+            "+09fa0ff",
+            "009fa0é",
+        ] {
+            assert_eq!(from_hex::<4>(odd), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn base64url_has_one_reading() {
+        assert_eq!(base64url(&[0xfb, 0xff, 0xfe]), "-__-");
+        assert_eq!(from_base64url("-__-"), Some(vec![0xfb, 0xff, 0xfe]));
+        assert_eq!(from_base64url("-_8"), Some(vec![0xfb, 0xff]));
+        for odd in ["+//+", "-_8=", "-__", "-", "-_8 "] {
+            assert_eq!(from_base64url(odd), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn only_equal_bytes_are_the_same() {
+        assert!(same(b"", b"") && same(b"secret", b"secret"));
+        for other in [&b""[..], b"secre", b"secrets", b"Secret"] {
+            assert!(!same(b"secret", other), "{other:?}");
+        }
+    }
+}

@@ -69,6 +69,16 @@ fn t08_a_claim_below_the_sessions_level_is_refused_and_burns_nothing() {
 }
 
 #[test]
+fn t04_a_session_tells_the_browser_that_claimed_it_from_every_other() {
+    let mut s = session(&["a"]);
+    assert!(!s.is_browser(&[1; 32]), "nobody has claimed it");
+    s.claim_by(claim(Level::L2, T0)).unwrap();
+    assert!(s.is_browser(&[1; 32]) && !s.is_browser(&[2; 32]));
+    s.finish(T0);
+    assert!(s.is_browser(&[1; 32]) && !s.is_browser(&[2; 32]), "its end is told to the same browser");
+}
+
+#[test]
 fn t54_a_claim_works_until_one_second_before_the_end_and_not_at_it() {
     assert_eq!(session(&["a"]).claim_by(claim(Level::L2, T0.plus_seconds(599))), Ok(()));
     assert_eq!(session(&["a"]).claim_by(claim(Level::L2, T0.plus_seconds(600))), Err(ClaimRefused::Expired));
@@ -81,6 +91,40 @@ fn t54_an_attempt_started_in_time_may_finish_after_the_sessions_end() {
     assert!(!s.expire(T0.plus_seconds(1198)));
     assert!(s.expire(T0.plus_seconds(1199)));
     assert_eq!(s.end().unwrap().kind, EndKind::Expired);
+}
+
+#[test]
+fn t54_nothing_new_starts_before_the_claim_or_at_the_sessions_end() {
+    assert!(!session(&["a"]).can_start(T0), "before the claim");
+    let s = claimed(&["a"]);
+    assert!(s.can_start(Micros(T0.plus_seconds(600).0 - 1)), "positive control");
+    assert!(!s.can_start(T0.plus_seconds(600)));
+    assert!(!s.can_start(T0.plus_seconds(601)));
+}
+
+#[test]
+fn only_a_provider_that_is_offered_is_selected_and_only_in_an_open_session() {
+    let mut s = claimed(&["a", "b"]);
+    assert!(!s.select("c", T0), "not offered");
+    assert!(s.select("b", T0));
+    assert!(!s.select("a", T0.plus_seconds(600)), "too late");
+    assert_eq!(s.data.selected.as_deref(), Some("b"));
+    assert!(!session(&["a", "b"]).select("a", T0), "not claimed");
+    assert_eq!(claimed(&["a"]).data.selected.as_deref(), Some("a"), "nothing to choose from");
+}
+
+#[test]
+fn the_user_may_go_back_to_the_picker_where_there_is_one() {
+    let back = |mut s: Session| {
+        s.data.selected = Some("a".into());
+        s.deselect();
+        s.data.selected
+    };
+    assert_eq!(back(claimed(&["a", "b"])), None);
+    assert_eq!(back(claimed(&["a"])).as_deref(), Some("a"), "there is no picker");
+    let mut over = claimed(&["a", "b"]);
+    over.finish(T0);
+    assert_eq!(back(over).as_deref(), Some("a"), "it is over");
 }
 
 #[test]
@@ -111,6 +155,40 @@ fn a_denied_provider_among_several_leads_back_to_the_picker_and_the_last_one_end
     assert_eq!(s.state_name(), "claimed");
     s.attempt_failed(Failure { provider: Some("b".into()), ..denied() }, T0);
     assert_eq!(s.state_name(), "failed");
+}
+
+#[test]
+fn two_denied_providers_of_three_leave_the_third() {
+    let mut s = claimed(&["a", "b", "c"]);
+    for provider in ["a", "b"] {
+        s.attempt_failed(Failure { provider: Some(provider.into()), ..denied() }, T0);
+        assert_eq!(s.state_name(), "claimed");
+    }
+    s.attempt_failed(Failure { provider: Some("c".into()), ..denied() }, T0);
+    assert_eq!(s.state_name(), "failed");
+}
+
+#[test]
+fn the_only_provider_ends_the_session_however_it_failed() {
+    let failure = Failure { cause: Cause::ServerFault, ..denied() };
+    let mut s = claimed(&["a"]);
+    s.attempt_failed(failure.clone(), T0);
+    assert_eq!(s.end().and_then(|end| end.failure.as_ref()), Some(&failure));
+    let mut one_of_two = claimed(&["a", "b"]);
+    one_of_two.attempt_failed(failure.clone(), T0);
+    assert_eq!((one_of_two.end(), &one_of_two.data.last_failure), (None, &Some(failure)));
+}
+
+#[test]
+fn a_provider_that_is_connected_after_all_was_not_declined() {
+    let mut s = claimed(&["a", "b", "c"]);
+    for provider in ["a", "b", "a"] {
+        s.attempt_failed(Failure { provider: Some(provider.into()), ..denied() }, T0);
+    }
+    let declined = |s: &Session| s.data.declined.iter().map(|d| d.provider.clone()).collect::<Vec<_>>();
+    assert_eq!(declined(&s), ["b", "a"], "each once");
+    s.connected(AttemptId::new(&SystemRandom), connection(T0));
+    assert_eq!(declined(&s), ["b"]);
 }
 
 #[test]
@@ -181,6 +259,85 @@ fn t36_an_opener_severed_before_a_keeping_provider_is_no_exit_there() {
     s.page_served(T0.plus_seconds(1));
     s.start(attempt(Coop::Keeps, T0.plus_seconds(20)));
     assert!(!exit::is_left(&s, T0.plus_seconds(60)));
+}
+
+#[test]
+fn t36_a_closed_popup_is_no_exit_while_a_code_is_exchanged() {
+    let mut s = claimed(&["a"]);
+    let under_way = attempt(Coop::Keeps, T0);
+    s.start(under_way.clone());
+    s.window_reported(Some(true), T0);
+    assert!(exit::is_left(&s, T0.plus_seconds(60)), "the control: no code has come");
+    s.exchanging(AttemptId::new(&SystemRandom), T0);
+    assert_eq!(exit::place(&s), exit::Place::Provider(Coop::Keeps), "another attempt's code");
+    s.exchanging(under_way.attempt, T0);
+    assert_eq!(exit::place(&s), exit::Place::Exchanging);
+    assert!(!exit::is_left(&s, T0.plus_seconds(60)));
+}
+
+#[test]
+fn a_page_served_after_the_user_left_for_the_provider_brings_the_user_back() {
+    let mut s = claimed(&["a"]);
+    s.page_served(T0);
+    s.start(attempt(Coop::Severs, T0));
+    assert_eq!(exit::place(&s), exit::Place::Provider(Coop::Severs));
+    s.page_served(Micros(T0.0 + 1));
+    assert_eq!(exit::place(&s), exit::Place::OurPage);
+}
+
+#[test]
+fn a_silent_page_ends_the_flow_only_when_the_popup_is_closed_as_long() {
+    let left = |served: i64, closed: i64| {
+        let mut s = claimed(&["a"]);
+        s.page_served(T0.plus_seconds(served));
+        s.window_reported(Some(true), T0.plus_seconds(closed));
+        exit::is_left(&s, T0.plus_seconds(200))
+    };
+    assert!(left(50, 50), "positive control");
+    assert!(!left(51, 50), "the page was heard of");
+    assert!(!left(50, 51), "the popup was open");
+}
+
+#[test]
+fn a_page_that_shows_itself_again_takes_its_goodbye_back_and_an_older_page_does_not() {
+    let mut s = claimed(&["a"]);
+    s.page_served(T0);
+    s.page_served(T0);
+    s.page_left(2, T0);
+    let left = s.data.signals.clone();
+    assert!(!s.page_seen(1, T0.plus_seconds(1)), "an older page");
+    assert_eq!(s.data.signals, left);
+    assert!(s.page_seen(2, T0.plus_seconds(1)));
+    assert_eq!((s.data.signals.bye_at, s.data.signals.page_at), (None, Some(T0.plus_seconds(1))));
+}
+
+#[test]
+fn a_report_of_the_window_is_news_when_it_is_the_first_or_says_something_else() {
+    let mut s = claimed(&["a"]);
+    for (n, (closed, news)) in [
+        (None, true),
+        (None, false),
+        (Some(false), false),
+        (Some(true), true),
+        (Some(true), false),
+        (None, false),
+        (Some(false), true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(s.window_reported(closed, T0), news, "report {n}");
+    }
+    assert_eq!(s.data.signals.first_status_at, Some(T0));
+}
+
+#[test]
+fn a_row_keeps_two_hundred_events_and_no_more() {
+    let mut s = claimed(&["a", "b"]);
+    for n in 0..300 {
+        assert!(s.select("a", T0));
+        assert_eq!(s.data.events.len(), 200.min(n + 1));
+    }
 }
 
 #[test]

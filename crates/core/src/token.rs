@@ -57,6 +57,8 @@ fn checksum(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
     use super::*;
     use crate::SystemRandom;
 
@@ -74,6 +76,28 @@ mod tests {
         }
         for odd in ["", "alter_cs_", &text[..57], &format!("{text}a"), &format!(" {text}")] {
             assert_eq!(session_token_hash(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_crc32_in_base62_with_the_lowest_digit_first() {
+        assert_eq!(checksum("JKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"), "Rp3RP2");
+    }
+
+    /// Gives every byte in turn, from 255 down.
+    struct EveryByte(AtomicU8);
+
+    impl Random for EveryByte {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill_with(|| self.0.fetch_sub(1, Ordering::Relaxed));
+        }
+    }
+
+    #[test]
+    fn t18_every_character_of_a_token_is_equally_likely() {
+        let text = base62_text(&EveryByte(AtomicU8::new(255)), 248);
+        for character in BASE62 {
+            assert_eq!(text.bytes().filter(|b| b == character).count(), 4, "{}", char::from(*character));
         }
     }
 

@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn t81_a_credential_goes_to_the_providers_api_hosts_alone() {
-        let r = recipe(&["api.provider.com", ".wild.example", "127.0.0.1:9000"]);
+        let r = recipe(&["api.provider.com", ".wild.example", "127.0.0.1:9000", "[2001:db8::1]"]);
         let ok = |u: &str| r.api_url(u).is_some();
         for good in [
             "https://api.provider.com",
@@ -79,6 +79,7 @@ mod tests {
             "https://API.provider.com:443/v1",
             "https://a.wild.example/",
             "http://127.0.0.1:9000/me",
+            "https://[2001:db8::1]/me",
         ] {
             assert!(ok(good), "{good}");
         }
@@ -90,8 +91,10 @@ mod tests {
             "https://evil#@api.provider.com/",
             "https://api.provider.com:8443/",
             "https://user@api.provider.com/",
+            "https://:pw@api.provider.com/",
             "https://api.provider.com./",
             "https://wild.example/",
+            "https://.wild.example/",
             "https://evilwild.example/",
             "https://a.wild.example.evil/",
             "https://xn--api-provider-com/",
