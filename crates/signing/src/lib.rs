@@ -1,11 +1,11 @@
-//! Request signing as the published backend client does it (wire 2): a pure function from the parts of a
-//! request to the string that is signed, the check of a signature, and which request targets are refused before it.
+//! Request signing as the published backend client does it (wire 2): a pure function from the parts of a request to the
+//! string that is signed, the check of a signature, and the check of request targets that comes before it.
 //!
-//! Not here: clock and storage (freshness and the nonce's single use are the caller's), what a key looks like, and
-//! anything that only a server needs: clients build this crate.
+//! Not here: clock and storage (the caller checks freshness and that a nonce is used only once), the format of keys, and
+//! anything that only a server needs: clients build this crate too.
 //!
-//! The signing key derives from the API key that travels in the same request, so the signature adds integrity and
-//! replay defence behind a TLS terminator, not secrecy of the key (SECURITY.md).
+//! The signing key derives from the API key, which is sent in the same request. So the signature adds integrity and
+//! protection against replay behind a TLS terminator, but does not keep the key secret (SECURITY.md).
 
 #![warn(missing_docs)] // others build on it
 
@@ -13,11 +13,11 @@ use std::fmt::Write as _;
 
 use aws_lc_rs::{constant_time, digest, hmac};
 
-/// The parts of a request that a signature covers. Header values are as received; absent is empty. `Debug` shows
-/// method and target: a body may carry a session token.
+/// The parts of a request that a signature covers. Header values are as received; an absent header is empty. `Debug` shows
+/// only method and target, because a body may contain a session token.
 #[derive(Clone, Copy, Default)]
 pub struct SignedParts<'a> {
-    /// Upper case.
+    /// The HTTP method in upper case.
     pub method: &'a str,
     /// Path and query exactly as on the request line.
     pub target: &'a str,
@@ -25,7 +25,7 @@ pub struct SignedParts<'a> {
     pub timestamp: &'a str,
     /// `X-Alter-Nonce`.
     pub nonce: &'a str,
-    /// The exact body bytes.
+    /// The body's exact bytes.
     pub body: &'a [u8],
     /// `X-Alter-Scope-Constraints`.
     pub scope_constraints: &'a str,
@@ -37,11 +37,11 @@ pub struct SignedParts<'a> {
     pub caller_type: &'a str,
     /// `X-Alter-Actor-ID`.
     pub actor_id: &'a str,
-    /// `X-Alter-Context`, raw.
+    /// `X-Alter-Context`, not decoded.
     pub context: &'a str,
 }
 
-/// The three header values that carry a signature.
+/// The three header values that make up a signature.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Signature<'a> {
     /// `X-Alter-Content-SHA256`.
@@ -65,7 +65,7 @@ impl SignedParts<'_> {
     }
 }
 
-/// The exact text that is signed. With an identity header it is the V2 text, otherwise the V1 text.
+/// Returns the exact text that is signed: with an identity header the V2 text, otherwise the V1 text.
 pub fn string_to_sign(parts: &SignedParts<'_>) -> String {
     let mut text = format!(
         "{}\n{}\n{}\n{}\n{}\n{}",
@@ -89,13 +89,13 @@ pub fn string_to_sign(parts: &SignedParts<'_>) -> String {
     text
 }
 
-/// The signature of a request, lower-case hexadecimal.
+/// Signs a request; returns lower-case hexadecimal.
 pub fn sign(api_key: &str, parts: &SignedParts<'_>) -> String {
     hex(hmac::sign(&signing_key(api_key), string_to_sign(parts).as_bytes()).as_ref())
 }
 
-/// Whether the headers are exactly what the holder of `api_key` sends with this request: the content hash, the
-/// signature, and the second signature present if and only if an identity header is. Constant time (T60).
+/// Whether the headers are exactly those that the holder of `api_key` sends with this request: the content hash, the
+/// signature, and the second signature if and only if there is an identity header. Constant time (T60).
 pub fn verify(api_key: &str, parts: &SignedParts<'_>, given: &Signature<'_>) -> bool {
     let content = hex(sha256(parts.body).as_ref());
     let expected = sign(api_key, parts);
@@ -125,7 +125,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Equal, in time that depends on the length alone.
+/// Compares in a time that depends only on the length.
 fn same(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }
@@ -134,7 +134,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AmbiguousTarget;
 
-/// Refuses a target that two readers could read differently (T62): encoded slash, backslash, `?` or `#`, encoded or raw
+/// Refuses a target that two parsers could read differently (T62): encoded slash, backslash, `?` or `#`, encoded or raw
 /// control characters, invalid UTF-8, dot segments, malformed percent signs in the path.
 ///
 /// # Errors
@@ -162,7 +162,7 @@ pub fn check_target(target: &str) -> Result<(), AmbiguousTarget> {
     Ok(())
 }
 
-/// Path percent-decoded; query parsed, sorted and re-encoded as the client does it.
+/// Decodes the path's percent signs, and parses, sorts and re-encodes the query, as the client does.
 fn canonical_target(target: &str) -> String {
     let (path, query) = target.split_once('?').map_or((target, ""), |(path, query)| (path, query));
     let mut text = lossy(percent_decode(path, false));
@@ -194,7 +194,7 @@ fn lossy(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
-/// Malformed `%` stays as it is; `+` becomes a space only in a query.
+/// Decodes percent signs. A malformed `%` stays as it is; `+` becomes a space only in a query.
 fn percent_decode(text: &str, plus_is_space: bool) -> Vec<u8> {
     let digit =
         |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
