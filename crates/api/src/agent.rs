@@ -17,7 +17,7 @@ pub struct CreateAgent {
     /// `agent` or `service`.
     #[serde(rename = "type", default)]
     pub kind: AgentType,
-    /// By provider id, the scopes that the agent may ever use; null = whatever is delegated, `{}` = nothing.
+    /// By provider id, the most scopes that the agent may use; null = all that are delegated, `{}` = none.
     #[serde(default)]
     pub scopes: Option<BTreeMap<String, Vec<String>>>,
     /// The app's own notes; at most 8,192 bytes.
@@ -31,19 +31,19 @@ pub struct CreateAgent {
     pub policy: Option<Map<String, Value>>,
 }
 
-/// `PATCH /sdk/agents/{id}`. What is left out stays.
+/// `PATCH /sdk/agents/{id}`. Fields that are left out stay as they are.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeAgent {
     /// `active` or `inactive`.
     pub status: Option<String>,
-    /// Null = none.
+    /// Null removes it.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub display_name: Option<Option<String>>,
     /// Needs `expected_version` in the query.
     pub scopes: Option<BTreeMap<String, Vec<String>>>,
-    /// Replaces what is there.
+    /// Replaces the stored notes.
     pub metadata: Option<Map<String, Value>>,
     /// Not built yet: empty passes.
     pub policy: Option<Map<String, Value>>,
@@ -80,9 +80,9 @@ pub enum AgentStatus {
 /// An agent.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AgentInfo {
-    /// Its id.
+    /// UUID.
     pub id: String,
-    /// Its name.
+    /// Unique among the app's agents that are not deleted.
     pub name: String,
     /// `agent` or `service`.
     #[serde(rename = "type")]
@@ -97,9 +97,9 @@ pub struct AgentInfo {
     /// RFC 3339.
     #[schema(format = DateTime)]
     pub updated_at: String,
-    /// Shown to people.
+    /// Shown to people in place of the name.
     pub display_name: Option<String>,
-    /// By provider id; absent = whatever is delegated.
+    /// By provider id, the most scopes that the agent may use; absent = all that are delegated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<BTreeMap<String, Vec<String>>>,
     /// Always empty: policies are not built yet.
@@ -129,9 +129,9 @@ pub struct ListedAgents {
     pub items: Vec<AgentInfo>,
     /// How many there are in all.
     pub total: u64,
-    /// As asked.
+    /// The request's `limit`.
     pub limit: u32,
-    /// As asked.
+    /// The request's `offset`.
     pub offset: u32,
     /// There are more after these.
     pub has_more: bool,
@@ -142,7 +142,7 @@ pub struct ListedAgents {
 pub struct AgentKey {
     /// Its id.
     pub key_id: String,
-    /// Enough to recognise it.
+    /// The key's first characters, enough to recognise it.
     pub key_prefix: String,
     /// `first` or `further`.
     pub name: String,
@@ -170,7 +170,7 @@ pub struct CreatedAgentKey {
 /// The keys of an agent.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ListedAgentKeys {
-    /// Oldest first, as published clients document it; revoked ones too.
+    /// Oldest first, as published clients document it; including revoked ones.
     pub items: Vec<AgentKey>,
 }
 

@@ -15,11 +15,11 @@ pub struct ProviderCatalog {
 /// One provider.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CatalogProvider {
-    /// What `allowed_providers` takes.
+    /// The id that `allowed_providers` takes.
     pub id: String,
-    /// As `display_name`.
+    /// The same as `display_name`.
     pub name: String,
-    /// What people read.
+    /// The name that people are shown.
     pub display_name: String,
     /// "crm", "code", ...
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,9 +31,9 @@ pub struct CatalogProvider {
     pub supports_refresh: bool,
     /// Whether its flows run with PKCE.
     pub supports_pkce: bool,
-    /// Scopes that are known, with their words.
+    /// The known scopes, with words for people.
     pub available_scopes: BTreeMap<String, CatalogScope>,
-    /// Asked for when a session says nothing: the app's configuration, or the catalog's default.
+    /// The scopes asked for: the app's configuration, or the catalog's default.
     pub default_scopes: Vec<String>,
     /// Without these the provider refuses.
     pub required_scopes: Vec<String>,
@@ -58,7 +58,7 @@ pub struct CatalogScope {
     pub description: String,
     /// The provider refuses without it.
     pub required: bool,
-    /// In `default_scopes`.
+    /// It is in `default_scopes`.
     pub is_default: bool,
     /// Scopes without which this one is refused.
     pub requires: Vec<String>,

@@ -1,4 +1,4 @@
-//! What the browser speaks: the status channel of the SDK and the API of our own pages (protocol 2, 3, 5).
+//! The API for browsers: the SDK's status channel, and the API of our own pages (protocol 2, 3, 5).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,7 +22,7 @@ pub struct Connection {
     pub timestamp: String,
     /// `creation`, or `reauth`: the same account again, and the grant id is kept.
     pub operation: Operation,
-    /// Granted.
+    /// The scopes the provider granted.
     pub scopes: Vec<String>,
     /// `active`; `error` when a scope that was asked for is missing.
     pub status: ConnectionStatus,
@@ -41,7 +41,7 @@ pub enum Operation {
     Reauth,
 }
 
-/// How a connection came out.
+/// Whether a connection has all scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionStatus {
@@ -67,16 +67,16 @@ pub struct ScopeDifference {
 pub struct StatusRequest {
     /// The session's token.
     pub session_token: Secret,
-    /// The SDK's flow id: a session that another flow or browser has is not this one's. Absent = not compared.
+    /// The SDK's flow id, compared with the flow that opened the session. Absent = not compared.
     #[serde(default)]
     pub cb: Option<String>,
-    /// Events that the SDK has.
+    /// How many events the SDK has already.
     #[serde(default)]
     pub cursor: usize,
-    /// What it sees of the popup; absent = nothing new.
+    /// Whether the SDK sees the popup as closed; absent = nothing new.
     #[serde(default)]
     pub closed: Option<bool>,
-    /// The app gave up.
+    /// The app has given up.
     #[serde(default)]
     pub cancel: bool,
     /// Seconds to wait for news. Long polling is not built yet: answered at once.
@@ -89,7 +89,7 @@ pub struct StatusRequest {
 pub struct StatusAnswer {
     /// `open`, `completed`, `failed` or `exited`.
     pub status: FlowStatus,
-    /// Events so far.
+    /// How many events there are so far.
     pub cursor: usize,
     /// RFC 3339: the flow ends by then.
     #[schema(format = DateTime)]
@@ -114,11 +114,11 @@ pub struct StatusAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlowStatus {
-    /// The user is at it.
+    /// The flow is still going on.
     Open,
-    /// The user connected: `connections`.
+    /// The user connected: see `connections`.
     Completed,
-    /// It ended without a connection: `error`, `message`, `details`.
+    /// The flow ended without a connection: see `error`, `message`, `details`.
     Failed,
     /// The user or the app left.
     Exited,
@@ -133,19 +133,19 @@ pub struct StatusEvent {
     pub metadata: EventMetadata,
 }
 
-/// The events that the server knows of (OPEN and EXIT are the SDK's own).
+/// The events that the server records (OPEN and EXIT come from the SDK itself).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum EventName {
-    /// On select, or at the claim when only one is offered.
+    /// The user chose a provider, or opened a session that offers only one.
     ProviderSelected,
-    /// On approve.
+    /// The user approved.
     OauthStarted,
-    /// At the end of the exchange.
+    /// The exchange ended in a connection.
     OauthComplete,
 }
 
-/// When an event happened, and with whom.
+/// When an event happened, and with which provider.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct EventMetadata {
     /// Provider id, where known.
@@ -167,7 +167,7 @@ pub struct PeekRequest {
 /// 200 of the peek.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PeekAnswer {
-    /// Whom the page may talk to.
+    /// The only origin that the page may exchange messages with.
     pub allowed_origin: String,
     /// The app's name.
     pub app_name: String,
@@ -197,7 +197,7 @@ pub struct ClaimRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimMarks {
-    /// `window.opener` is there.
+    /// `window.opener` exists.
     pub opener: bool,
     /// `window.name`.
     pub name: String,
@@ -231,7 +231,7 @@ pub struct Nothing {}
 /// Where the page goes next. The address may carry a one-time marker or a state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Location {
-    /// A path of ours, or the provider's authorization URL.
+    /// One of our paths, or the provider's authorization URL.
     pub location: Secret,
 }
 

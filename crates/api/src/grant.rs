@@ -12,22 +12,22 @@ pub struct ListGrants {
     /// 1-1000.
     #[serde(default = "hundred")]
     pub limit: u32,
-    /// Skip so many.
+    /// How many grants to skip.
     #[serde(default)]
     pub offset: u32,
     /// Provider id.
     #[serde(default)]
     pub provider_id: Option<String>,
-    /// `active` or `revoked`; another finds nothing.
+    /// `active` or `revoked`; any other value finds nothing.
     #[serde(default)]
     pub status: Option<String>,
-    /// `account_identifier`, exactly.
+    /// `account_identifier`, compared byte by byte.
     #[serde(default)]
     pub account: Option<String>,
-    /// `label`, exactly.
+    /// `label`, compared byte by byte.
     #[serde(default)]
     pub label: Option<String>,
-    /// The user whose grants are wanted; without it, all of the app's (an agent: all that was delegated to it).
+    /// Only this user's grants; without it, all of the app's (for an agent: all that were delegated to it).
     #[serde(default)]
     pub user_token: Option<UserToken>,
 }
@@ -43,9 +43,9 @@ pub struct ListedGrants {
     pub grants: Vec<GrantItem>,
     /// How many there are in all.
     pub total: u64,
-    /// As asked.
+    /// The request's `limit`.
     pub limit: u32,
-    /// As asked.
+    /// The request's `offset`.
     pub offset: u32,
     /// There are more after these.
     pub has_more: bool,
@@ -69,13 +69,13 @@ pub enum GrantStatus {
     Revoked,
 }
 
-/// Whose a grant is.
+/// The owner of a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PrincipalType {
-    /// A user's of the app.
+    /// One of the app's users.
     User,
-    /// The app's own.
+    /// The app itself.
     System,
 }
 
@@ -83,19 +83,19 @@ pub enum PrincipalType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessVia {
-    /// It is the app's.
+    /// The grant belongs to the calling app.
     Ownership,
-    /// It was delegated to the agent that calls.
+    /// The grant was delegated to the calling agent.
     OauthDelegation,
 }
 
-/// How well the session was bound that made a grant.
+/// How well the session that made a grant was bound to its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum BindingLevel {
-    /// By a link: whoever had it.
+    /// By a link: anyone who had it could open the session.
     L0,
-    /// By what the page saw of its opener.
+    /// By what the page saw about its opener.
     L1,
     /// By the browser's own `Origin` header, or a handshake with the app's page.
     L2,
@@ -124,7 +124,7 @@ pub enum RevocationOutcome {
 pub struct GrantItem {
     /// `oauth`.
     pub grant_kind: GrantKind,
-    /// Which grant.
+    /// The grant's id.
     pub grant_id: String,
     /// Provider id.
     pub provider_id: String,
@@ -135,15 +135,15 @@ pub struct GrantItem {
     pub created_at: String,
     /// `user`, or `system` for the app's own.
     pub principal_type: PrincipalType,
-    /// `ownership`; to an agent `oauth_delegation`.
+    /// `ownership`; for an agent `oauth_delegation`.
     pub access_via: AccessVia,
-    /// Granted; to an agent, those that it may use.
+    /// The granted scopes; for an agent, those that it may use.
     pub scopes: Vec<String>,
-    /// Agents with a live delegation. To an agent: itself alone.
+    /// Agents with a live delegation; for an agent, only itself.
     pub delegated_agent_ids: Vec<String>,
     /// The user granted less than was asked.
     pub scope_mismatch: bool,
-    /// The access token has run out, and refresh is not built: the user has to connect again.
+    /// The access token has expired, and refresh is not built: the user has to connect again.
     pub needs_reconnect: bool,
     /// What the user knows the account by.
     pub account_identifier: String,
@@ -151,7 +151,7 @@ pub struct GrantItem {
     pub account_display_name: Option<String>,
     /// `https://HOST` of the provider's first API host.
     pub api_base_url: Option<String>,
-    /// RFC 3339: when the access token ends; null = the provider did not say.
+    /// RFC 3339: when the access token expires; null = the provider did not say.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// Always null: grants with an end are not built yet.
@@ -162,7 +162,7 @@ pub struct GrantItem {
     /// RFC 3339; to an agent.
     #[schema(format = DateTime)]
     pub delegated_at: Option<String>,
-    /// What the app calls it.
+    /// The app's label for it.
     pub label: Option<String>,
     /// Always null.
     pub credential_id: Option<String>,
@@ -176,12 +176,12 @@ pub struct GrantItem {
     pub delegable: bool,
     /// Always null.
     pub scope_constraint: Option<Vec<String>>,
-    /// `L0` to `L3`: how well the session was bound that made it.
+    /// `L0` to `L3`: how well the session that made it was bound.
     pub binding: BindingLevel,
     /// RFC 3339: when it was revoked.
     #[schema(format = DateTime)]
     pub revoked_at: Option<String>,
-    /// What became of it at the provider: `pending`, `confirmed`, `given_up`, `shared` or `not_offered`.
+    /// What became of its token at the provider: `pending`, `confirmed`, `given_up`, `shared` or `not_offered`.
     pub revocation: Option<RevocationOutcome>,
 }
 
@@ -189,22 +189,22 @@ pub struct GrantItem {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeGrantBody {
-    /// Why; kept with the grant and in the audit. At most 512 characters.
+    /// The reason; kept with the grant and in the audit. At most 512 characters.
     pub reason: Option<String>,
-    /// When it comes, the grant must be this user's.
+    /// If given, the grant must belong to this user.
     pub user_token: Option<UserToken>,
 }
 
 /// 200 of `POST /sdk/oauth/grants/{grant_id}/revoke`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RevokedGrantAnswer {
-    /// True.
+    /// Always true.
     pub success: bool,
-    /// A sentence, also on what became of it at the provider.
+    /// A sentence, also about what became of the token at the provider.
     pub message: String,
-    /// Which grant.
+    /// The grant's id.
     pub grant_id: String,
-    /// RFC 3339: the first time.
+    /// RFC 3339: when it was first revoked.
     #[schema(format = DateTime)]
     pub revoked_at: String,
     /// `pending`, `confirmed`, `given_up`, `shared` or `not_offered`.

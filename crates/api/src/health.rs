@@ -1,4 +1,4 @@
-//! What probes are told.
+//! The responses to probes.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// 200 of `GET /healthz`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Alive {
-    /// The same in every process on one database; null before the root key was checked.
+    /// A name for this installation: the same in every process on one database; null before the root key has been checked.
     pub instance: Option<String>,
     /// `ok`.
     pub status: String,

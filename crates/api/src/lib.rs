@@ -2,10 +2,10 @@
 //! what the published clients send and accept (docs/spec/wire.md). Server and client share these types:
 //! each can be written and read.
 //!
-//! A word of a closed set is an enum. Codes (`error`, `error_code`) are texts: more of them may come, and a client must
-//! bear one that it does not know. What opens something is a [`Secret`].
+//! A word from a closed set is an enum. Codes (`error`, `error_code`) are texts: more of them may come, and a client must
+//! accept codes that it does not know. A value that gives access to something is a [`Secret`].
 //!
-//! Not here: routes, headers, how a value comes about.
+//! Not here: routes, headers, how a value is computed.
 
 #![warn(missing_docs)] // others build on it
 
@@ -27,7 +27,7 @@ pub use user::UserToken;
 
 /// Largest request body on any route, bytes. The largest legitimate one is a mint with many providers.
 pub const BODY_MAX: usize = 256 * 1024;
-/// Largest report of a call, bytes: published clients put whole bodies in, which are not read.
+/// Largest report of a call, bytes: published clients include whole bodies, which are not read.
 pub const REPORT_MAX: usize = 64 * 1024;
 /// Deepest nesting of a JSON request body (T76).
 pub const JSON_DEPTH_MAX: usize = 32;

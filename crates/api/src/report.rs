@@ -5,19 +5,18 @@ use utoipa::ToSchema;
 
 /// `POST /sdk/oauth/audit/api-call`, at most 64 KiB.
 ///
-/// Published clients send headers, bodies, the reason and more along; none of it is read, so that nothing of it can be
-/// kept.
+/// Published clients also send headers, bodies, the reason and more. None of that is read, so none of it can be kept.
 // No Debug: a URL may carry a secret.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct ReportedCall {
-    /// Whose token it was.
+    /// The grant whose token was used.
     pub grant_id: String,
     /// HTTP method.
     pub method: String,
-    /// Where it went. Only the host is kept.
+    /// The URL that was called. Only the host is kept.
     pub url: String,
     /// The provider's status; 0 = it did not answer.
     pub response_status: u16,
-    /// Milliseconds.
+    /// How long the call took, milliseconds.
     pub latency_ms: u32,
 }

@@ -1,11 +1,11 @@
-//! Texts that open something: session tokens, API keys, access tokens. On the wire a string like any other; in a
-//! program a secret type, which `Debug` hides and which is wiped when dropped.
+//! Texts that give access to something: session tokens, API keys, access tokens. On the wire, such a text is an ordinary
+//! string; in a program, it is a secret type, which `Debug` hides and which is wiped when dropped.
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A bearer value. Whoever holds it can use it.
+/// A bearer value: anyone who has it can use it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = String)]
@@ -23,7 +23,7 @@ impl From<SecretString> for Secret {
     }
 }
 
-/// For `#[serde(with)]`: the only place where a secret becomes a plain text, on its way to whom it is for.
+/// For `#[serde(with)]`: the only place where a secret becomes plain text, on its way to its recipient.
 pub(crate) mod text {
     use secrecy::{ExposeSecret, SecretString};
     use serde::{Deserialize, Deserializer, Serializer};

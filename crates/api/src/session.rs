@@ -14,15 +14,15 @@ use crate::{connect::Operation, secret::Secret, user::UserToken};
 pub struct CreateSession {
     /// Provider ids; null = all that are configured. Lower-cased, trimmed, de-duplicated, unknown ones dropped.
     pub allowed_providers: Option<Vec<String>>,
-    /// Where a redirect would return: https, registered on the app.
+    /// Where a redirect would return to: https, registered on the app.
     pub return_url: Option<String>,
     /// The one origin that may read the result: scheme and host only.
     pub allowed_origin: Option<String>,
-    /// For whom: a JWT of the app's identity provider. The grants will be this user's; without it, the app's own.
+    /// A JWT from the app's identity provider. Its user will own the grants; without it, the app itself will.
     pub user_token: Option<UserToken>,
     /// An active agent (its id or name) that the grants will be delegated to. Needs `user_token`.
     pub agent: Option<String>,
-    /// What the grants will be called.
+    /// The app's wishes for the grants.
     pub requested_grant: Option<RequestedGrant>,
     /// Not built yet.
     pub metadata: Option<Value>,
@@ -44,7 +44,7 @@ pub struct CreateSession {
     pub scope_constraint: Option<Value>,
 }
 
-/// What the app wants of the grants.
+/// The app's wishes for the grants.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedGrant {
@@ -55,7 +55,7 @@ pub struct RequestedGrant {
 }
 
 impl CreateSession {
-    /// The first field that arrived with a value and is not built.
+    /// Returns the first field that has a value and is not built.
     pub fn unsupported(&self) -> Option<&'static str> {
         let restrictions = self.requested_grant.as_ref().map_or(&None, |wanted| &wanted.restrictions);
         [
@@ -78,16 +78,16 @@ impl CreateSession {
 /// 201 of `POST /sdk/oauth/connect/session`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreatedSession {
-    /// For the browser. Shown once.
+    /// The token for the browser; shown only once.
     pub session_token: Secret,
     /// `{public_url}/sdk/oauth/connect#session={token}`; the browser SDK takes it in place of the token.
     pub connect_url: Secret,
-    /// Seconds.
+    /// Seconds until the session can no longer be opened.
     pub expires_in: u32,
     /// RFC 3339.
     #[schema(format = DateTime)]
     pub expires_at: String,
-    /// One provider: no picker.
+    /// The session has only one provider, so there is no picker.
     pub single_provider: bool,
 }
 
@@ -104,7 +104,7 @@ pub struct PollSession {
 pub struct PolledSession {
     /// `pending`, `completed`, `error` or `expired`.
     pub status: PollStatus,
-    /// With `pending`: what the user refused so far.
+    /// With `pending`: the providers the user has refused so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub declined_providers: Option<Vec<DeclinedProvider>>,
     /// With `completed`.
@@ -119,13 +119,13 @@ pub struct PolledSession {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PollStatus {
-    /// The user is still at it: poll again.
+    /// The flow is still going on: poll again.
     Pending,
-    /// The user connected: `grants`.
+    /// The user connected: see `grants`.
     Completed,
-    /// It ended without a grant: `error`.
+    /// The session ended without a grant: see `error`.
     Error,
-    /// The time ran out.
+    /// The session expired.
     Expired,
 }
 
@@ -150,11 +150,11 @@ pub struct PolledGrant {
     pub provider_id: String,
     /// What the user knows the account by.
     pub account_identifier: String,
-    /// Granted.
+    /// The scopes the provider granted.
     pub scopes: Vec<String>,
     /// `creation`, or `reauth`: the same account again, and the grant id is kept.
     pub operation: Operation,
-    /// To which agent; null = to none.
+    /// The delegation to the session's agent; null = the session has no agent.
     pub delegation: Option<PolledDelegation>,
 }
 
@@ -173,6 +173,6 @@ pub struct PollFailure {
     /// `connect_denied`, `connect_flow_error`, `invalid_client`, `invalid_redirect_uri`,
     /// `provider_configuration_unavailable` or `service_unavailable`.
     pub error_code: String,
-    /// A sentence.
+    /// A sentence for people.
     pub error_message: String,
 }

@@ -13,26 +13,26 @@ use crate::{secret::Secret, user::UserToken};
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetrieveToken {
-    /// Which grant.
+    /// The grant's id.
     #[serde(default)]
     pub grant_id: Option<String>,
-    /// Or: the only active grant at this provider that fits. Without `user_token`, the app's own (an agent: whatever was
-    /// delegated to it).
+    /// Or: the only active grant at this provider that fits. Without `user_token`, among the app's own grants (for an agent:
+    /// among all grants delegated to it).
     #[serde(default)]
     pub provider_id: Option<String>,
-    /// Whose grant: a JWT of the app's identity provider.
+    /// The grant's owner, as a JWT from the app's identity provider.
     #[serde(default)]
     pub user_token: Option<UserToken>,
-    /// With `provider_id`: `account_identifier`, exactly.
+    /// With `provider_id`: `account_identifier`, compared byte by byte.
     #[serde(default)]
     pub account: Option<String>,
-    /// With `provider_id`: `label`, exactly.
+    /// With `provider_id`: `label`, compared byte by byte.
     #[serde(default)]
     pub label: Option<String>,
-    /// Why; kept in the audit. At most 512 characters.
+    /// The reason; kept in the audit. At most 512 characters.
     #[serde(default)]
     pub reason: Option<String>,
-    /// The request that the token is wanted for.
+    /// The request that will carry the token.
     #[serde(default)]
     pub request: Option<WantedFor>,
     /// Not built yet.
@@ -40,39 +40,39 @@ pub struct RetrieveToken {
     pub app_user_id: Option<Value>,
 }
 
-/// The request that a token is wanted for.
+/// The request that will carry a token.
 // No Debug: a URL may carry a secret.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedFor {
     /// HTTP method.
     pub method: String,
-    /// Its URL: must be on one of the provider's API hosts.
+    /// The URL, which must be on one of the provider's API hosts.
     pub url: String,
 }
 
 /// 200 of `POST /sdk/token`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RetrievedToken {
-    /// The secret.
+    /// The provider's access token.
     pub access_token: Secret,
-    /// As the provider wrote it; `Bearer` when it wrote none.
+    /// As the provider wrote it; `Bearer` when the provider sent none.
     pub token_type: String,
-    /// Seconds; null = the provider did not say.
+    /// Seconds until the token expires; null = the provider did not say.
     pub expires_in: Option<i64>,
     /// RFC 3339; null = the provider did not say.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
-    /// Which grant.
+    /// The grant's id.
     pub grant_id: String,
     /// Provider id.
     pub provider_id: String,
-    /// Granted.
+    /// The granted scopes.
     pub scopes: Vec<String>,
     /// The user granted less than was asked.
     pub scope_mismatch: bool,
-    /// Which header carries it.
+    /// The header in which the provider's API expects the token.
     pub injection_header: String,
-    /// How.
+    /// The header's value, with `{token}` for the token.
     pub injection_format: String,
 }

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A user token: a JWT of the app's identity provider. Whoever holds it is the user.
+/// A user token: a JWT from the app's identity provider. Anyone who has it is taken for the user.
 // Hence a secret type, as `Secret`: Debug hides it, and it is wiped when dropped.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -22,7 +22,7 @@ pub struct VerifyToken {
 /// 200 of `POST /sdk/auth/verify-token`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct VerifiedUser {
-    /// The identity provider's id of the user. Who the user is: `iss` and `sub` together.
+    /// The identity provider's id for the user. Only `iss` and `sub` together identify the user.
     pub sub: String,
     /// The identity provider.
     pub iss: String,

@@ -1,6 +1,6 @@
-//! The listening loop. Our own, because the limits that keep a slow or greedy client harmless live here (T75): time
-//! for the headers, size of the headers, number of connections, of each address and in all; and a shutdown that lets what
-//! is under way finish.
+//! The listening loop. It is our own, because it holds the limits that keep a slow or greedy client harmless (T75): time
+//! for the headers, size of the headers, number of connections per address and in all. Its shutdown lets requests under
+//! way finish.
 
 use std::{
     net::SocketAddr,
@@ -26,20 +26,20 @@ use crate::{
     stall::Stalling,
 };
 
-/// What one client, and all of them, may take.
+/// What one client, and all clients together, may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// From the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
-    /// A write that makes no progress for so long ends the connection.
+    /// A write that makes no progress for this long ends the connection.
     pub write_stall: Duration,
-    /// Bytes of request line and headers that are read at all; the router answers 431 well below.
+    /// The most bytes of request line and headers that are read at all; the router answers 431 well below that.
     pub header_bytes: usize,
-    /// Connections at once; further ones wait in the listen queue.
+    /// The most connections at once; further ones wait in the listen queue.
     pub connections: usize,
-    /// Connections at once of one address (of one /64 in IPv6); further ones are closed at once.
+    /// The most connections at once from one address (one /64 in IPv6); further ones are closed immediately.
     pub connections_per_address: usize,
-    /// Networks that `connections_per_address` does not hold for: proxies, behind which everybody has one address.
+    /// Networks to which `connections_per_address` does not apply: proxies, behind which everybody has one address.
     pub exempt: Vec<IpNet>,
     /// Whether these connections count in the metrics: those of the metrics' own listener do not.
     pub counted: bool,
@@ -62,7 +62,7 @@ impl Default for Limits {
     }
 }
 
-/// A proxy on this machine speaks for everybody.
+/// A proxy on this machine carries everybody's requests.
 fn loopback() -> Vec<IpNet> {
     let v4 = std::net::Ipv4Addr::LOCALHOST;
     let v6 = std::net::Ipv6Addr::LOCALHOST;
@@ -104,7 +104,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     }
 }
 
-/// Connections that were closed for the cap of their address. A flood of them must not flood the log.
+/// Counts connections closed because their address had too many. A flood of them must not flood the log.
 #[derive(Default)]
 struct Refused {
     said: Option<Instant>,
@@ -128,7 +128,7 @@ impl Refused {
     }
 }
 
-/// Errors of `accept` (file descriptors used up) pass by themselves: wait a little, go on.
+/// Errors of `accept` (no file descriptors left) pass by themselves: wait a little, then go on.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {

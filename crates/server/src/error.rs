@@ -1,5 +1,5 @@
-//! An error on its way out: a code for programs, a sentence for people; the cause was logged where it was met. The
-//! body is written by the outermost middleware, which knows the request id.
+//! An error response: a code for programs, a sentence for people. The cause was logged where it happened. The outermost
+//! middleware writes the body, because it knows the request id.
 
 use alter_api::{ErrorBody, ErrorCode};
 use alter_core::StoreError;
@@ -17,7 +17,7 @@ pub(crate) struct ApiError {
     pub(crate) code: ErrorCode,
     pub(crate) message: String,
     pub(crate) details: Option<Value>,
-    /// Facts that stand beside `error`.
+    /// More facts, next to `error` in the body.
     pub(crate) more: Map<String, Value>,
     /// Seconds: the header `Retry-After`.
     pub(crate) retry_after: Option<u32>,
@@ -28,7 +28,7 @@ impl ApiError {
         Self { code, message: message.into(), details: None, more: Map::new(), retry_after: None }
     }
 
-    /// With the sentence of the table.
+    /// An error with the table's sentence.
     pub(crate) fn plain(code: ErrorCode) -> Self {
         Self::new(code, code.meaning())
     }
@@ -38,7 +38,7 @@ impl ApiError {
         self
     }
 
-    /// One more fact beside `error`; none when there is nothing to say.
+    /// Adds facts next to `error` in the body.
     pub(crate) fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         if !value.is_null() {
@@ -47,7 +47,7 @@ impl ApiError {
         self
     }
 
-    /// The answer with its body. Headers that `response` carries already (CORS) are kept.
+    /// The response with its body. Headers that `response` has already (CORS) are kept.
     pub(crate) fn finish(self, kept: HeaderMap, request_id: &str) -> Response {
         let body = ErrorBody {
             error: self.code.as_str().to_owned(),

@@ -1,5 +1,5 @@
-//! What is told of a flow that made no grant: one row for each cause. The page, the SDK, the poll and
-//! `docs/reference/failures.md` are made from this table. Whose turn it is, the cause itself says
+//! What people and programs are told about a flow that made no grant: one row for each cause. The page, the SDK, the poll
+//! and `docs/reference/failures.md` are made from this table. The cause itself says who has to act
 //! ([`alter_core::Cause::fault`]).
 
 use alter_core::{Cause, Failure};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::pages::ProviderFault;
 
-/// What is told of one cause.
+/// What is told about one cause.
 #[derive(Debug)]
 pub struct Told {
     /// The code of the browser SDK's `onError`.
@@ -16,14 +16,14 @@ pub struct Told {
     pub poll: &'static str,
     /// What the user sees.
     pub page: FailurePage,
-    /// What happened. `{provider}` and `{code}` stand for what the failure has of them.
+    /// What happened. `{provider}` and `{code}` are replaced by the failure's own, if it has them.
     pub sentence: &'static str,
-    /// Who does what next.
+    /// Who has to do what next.
     pub mend: &'static str,
 }
 
 impl Told {
-    /// The sentence, filled in. `None`: a provider that is not known by name.
+    /// The sentence, filled in. `provider` is `None` when the provider's name is not known.
     pub fn sentence_of(&self, provider: Option<&str>, code: &str) -> String {
         let sentence = self.sentence.replace("{code}", code);
         match (provider, sentence.strip_prefix("{provider}")) {
@@ -37,9 +37,9 @@ impl Told {
 /// The two pages of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailurePage {
-    /// The user said no.
+    /// The user refused.
     Denied,
-    /// Anything else.
+    /// Any other failure.
     Error(ProviderFault),
 }
 

@@ -1,8 +1,9 @@
-//! HTTP on the outside, a flow call on the inside. A route reads the request, calls one flow, maps the outcome.
+//! The HTTP server. A route reads the request, calls one flow, and turns the result into a response.
 //!
-//! Rooms: `accept` (the listening loop and its limits), `middleware` (what every request passes), `extract` (who
-//! calls, from which browser, with which body), `metrics`, `routes` (files mirror URL paths), `pages` (what people see), `failure`
-//! (what is told of a flow that made no grant).
+//! Modules: `accept` (the listening loop and its limits), `seats` and `stall` (connections per address, stalled writes),
+//! `middleware` (what every request passes through), `extract` (the caller, the browser, the body), `routes` (files mirror
+//! URL paths), `pages` (what people see), `error` and `failure` (what is told about a refused request, and about a flow
+//! that made no grant), `openapi`, `metrics`.
 //! Not here: rules, SQL, settings. To add an endpoint: a file under `routes/` at its URL path, its types and codes in
 //! `alter-api`, a line in `routes::all`.
 
@@ -26,7 +27,7 @@ use axum::Router;
 pub use accept::{Limits, serve};
 pub use routes::SDK_VERSION;
 
-/// What the routes share. Cheap to clone.
+/// State that the routes share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Shared {
     /// The stories.
@@ -38,11 +39,11 @@ pub struct Shared {
 /// The public address of this server (`ALTER_PUBLIC_URL`) and what follows from it.
 #[derive(Debug)]
 pub struct Site {
-    /// Scheme, host and port: what our own pages have as `Origin`.
+    /// Scheme, host and port: the `Origin` of our own pages.
     pub origin: String,
-    /// What the `Host` header must be.
+    /// The value that the `Host` header must have.
     pub host: String,
-    /// https: cookies are `Secure` and carry the `__Host-` prefix.
+    /// The public address is https, so cookies are `Secure` and have the `__Host-` prefix.
     pub secure: bool,
 }
 
@@ -71,9 +72,9 @@ impl Shared {
     }
 }
 
-/// Every route with everything that a request passes on its way.
+/// Every route, with all the middleware that a request passes through.
 pub fn router(shared: Shared) -> Router {
-    // Its document names the routes, so it is no route among them.
+    // Its document lists the routes, so it is not one of them.
     let routes = routes::all().route("/openapi.json", axum::routing::get(openapi::show));
     middleware::around(routes, shared)
 }

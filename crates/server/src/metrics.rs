@@ -1,5 +1,5 @@
-//! What is counted of HTTP. Labels come from fixed sets by their types: a route's template, one of a few methods, a
-//! class of status. Nothing that a caller chose can become one (T95).
+//! The metrics of HTTP. By their types, labels come from fixed sets: a route's template, one of a few methods, a class of
+//! status. Nothing that a caller chose can become a label (T95).
 
 use std::{
     sync::{Arc, LazyLock},
@@ -16,7 +16,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Seconds. A page is a few milliseconds; a callback waits for the provider.
+/// Histogram buckets, seconds. A page takes a few milliseconds; a callback waits for the provider.
 const SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// One histogram for each label.
@@ -29,7 +29,7 @@ static IN_FLIGHT: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static OPEN: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static CONNECTIONS: LazyLock<Family<Admission, Counter>> = LazyLock::new(Family::default);
 
-/// Puts this crate's metrics into the registry.
+/// Registers this crate's metrics.
 pub fn register(registry: &mut Registry) {
     registry.register("alter_http_requests", "Requests by route, method and status class", REQUESTS.clone());
     registry.register_with_unit(
@@ -45,7 +45,7 @@ pub fn register(registry: &mut Registry) {
         "Connections by what became of them: admitted, or refused for the cap of their address",
         CONNECTIONS.clone(),
     );
-    // Present from the start: an alert on a series that is not there yet never fires.
+    // Create every series now: an alert on a series that does not exist yet never fires.
     for outcome in ["admitted", "refused"] {
         drop(CONNECTIONS.get_or_create(&Admission { outcome }));
     }
@@ -68,7 +68,7 @@ struct Admission {
     outcome: &'static str,
 }
 
-/// A route as it was registered. Made from what the router matched and from nothing else.
+/// A route as it was registered. It is made only from what the router matched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Template(Arc<str>);
 
@@ -88,7 +88,7 @@ impl EncodeLabelValue for Template {
     }
 }
 
-/// A method is any word that a client likes: the ones that no route takes are one.
+/// A client may send any word as the method, so all methods that no route takes share one label.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -112,7 +112,7 @@ fn status_label(status: StatusCode) -> &'static str {
     }
 }
 
-/// A request that is being answered. Dropped without [`Answering::done`]: the client left first.
+/// A request that is being answered. If it is dropped without [`Answering::done`], the client left first.
 #[derive(Debug)]
 pub(crate) struct Answering {
     route: Template,

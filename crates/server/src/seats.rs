@@ -1,5 +1,5 @@
-//! How many connections one address may have. Without it a single client that opens connections and says nothing can
-//! hold every place of the server (T75). An IPv6 address counts as its /64: that is what one subscriber gets.
+//! Limits the connections per address. Without it, a single client that opens connections and sends nothing could hold
+//! every place of the server (T75). An IPv6 address counts as its /64, because that is what one subscriber gets.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ impl Seats {
         Arc::new(Self { each, exempt, taken: Mutex::default() })
     }
 
-    /// A seat, or `None` when the address has all of its own.
+    /// Takes a seat; returns `None` when the address has used all of its seats.
     pub(crate) fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Seat> {
         let peer = peer.to_canonical();
         if self.exempt.iter().any(|net| net.contains(&peer)) {
@@ -44,7 +44,7 @@ impl Seats {
         Some(Seat(Some((self.clone(), address))))
     }
 
-    /// Held for a look-up and an addition, which cannot fail half-way.
+    /// The lock is held only for a look-up and an addition, which cannot fail half-way.
     fn taken(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

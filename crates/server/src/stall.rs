@@ -1,5 +1,5 @@
-//! A connection whose peer must keep reading: a write that makes no progress for a while is an error. Without it a
-//! client that asks and never reads holds its place for ever (T75); hyper has timers for reading only.
+//! A connection whose peer must keep reading: a write that makes no progress for a while is an error. Without this, a
+//! client that sends a request and never reads would hold its place for ever (T75); hyper has timers only for reading.
 
 use std::{
     io,

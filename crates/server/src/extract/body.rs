@@ -1,4 +1,4 @@
-//! A request body, whole and within limits, and JSON out of it (T76).
+//! Reading a whole request body within limits, and parsing JSON from it (T76).
 
 use std::time::Duration;
 
@@ -46,9 +46,10 @@ fn describe(error: &str) -> String {
     let head = error.split(" at line ").next().unwrap_or(error);
     let about_field =
         ["unknown field `", "missing field `", "duplicate field `"].iter().any(|p| head.starts_with(p));
-    match about_field && !head.contains('"') && head.len() < 600 {
-        true => format!("The JSON body has an error: {head}"),
-        false => "A field of the JSON body has the wrong type".to_owned(),
+    if about_field && !head.contains('"') && head.len() < 600 {
+        format!("The JSON body has an error: {head}")
+    } else {
+        "A field of the JSON body has the wrong type".to_owned()
     }
 }
 
@@ -65,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// One byte a tick, so many in all.
+    /// A body of this many bytes, one byte per tick.
     struct Trickle(Interval, usize);
 
     impl hyper::body::Body for Trickle {

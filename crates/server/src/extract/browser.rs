@@ -1,5 +1,5 @@
-//! The browser's cookies of ours: one browser key per session, in `__Host-cs_{sid}` on https and `cs_{sid}` on http
-//! loopback (where WebKit drops Secure cookies).
+//! Our cookies in the browser: one browser key per session, in `__Host-cs_{sid}` on https and `cs_{sid}` on http loopback
+//! (where WebKit drops Secure cookies).
 
 use std::convert::Infallible;
 
@@ -37,7 +37,7 @@ impl FromRequestParts<Shared> for Browser {
 }
 
 impl Browser {
-    /// The key for one session. Two cookies of one name (tossed from elsewhere) are none.
+    /// The key for one session. Two cookies with the same name (one set by another site) count as none.
     pub(crate) fn key(&self, sid: &SessionId) -> Option<SecretString> {
         let mut found = self.keys.iter().filter(|(id, _)| id == sid);
         match (found.next(), found.next()) {
@@ -56,7 +56,7 @@ fn prefix(site: &Site) -> &'static str {
     if site.secure { "__Host-cs_" } else { "cs_" }
 }
 
-/// `Set-Cookie` that gives a browser its key.
+/// The `Set-Cookie` header that gives a browser its key.
 pub(crate) fn set_cookie(
     site: &Site,
     sid: &SessionId,
@@ -66,7 +66,7 @@ pub(crate) fn set_cookie(
     cookie(site, sid, key.expose_secret(), max_age.max(0))
 }
 
-/// `Set-Cookie` that takes it away.
+/// The `Set-Cookie` header that removes it.
 pub(crate) fn clear_cookie(site: &Site, sid: &SessionId) -> Option<HeaderValue> {
     cookie(site, sid, "", 0)
 }

@@ -1,8 +1,8 @@
-//! Headers of which there may be one. Of two with one name each reader may choose another, so two are none.
+//! Headers that may come only once. Of two with the same name, two readers may choose different ones, so two count as none.
 
 use axum::http::{HeaderMap, HeaderValue, header::AsHeaderName};
 
-/// The header, when it came exactly once.
+/// The header, if it came exactly once.
 pub(crate) fn only(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&HeaderValue> {
     let mut given = headers.get_all(name).iter();
     match (given.next(), given.next()) {

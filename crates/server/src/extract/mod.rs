@@ -1,5 +1,5 @@
-//! What a route needs from a request: who calls (`signed`), which browser it is (`browser`), that it is our own page
-//! (`page_post`).
+//! What a route needs from a request: the caller (`signed`), the browser (`browser`), that our own page sent it
+//! (`page_post`), its body, single headers and query.
 
 mod body;
 mod browser;

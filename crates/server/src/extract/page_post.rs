@@ -1,5 +1,5 @@
-//! A POST of our own page (T49): the exact `Origin`, `Sec-Fetch-Site: same-origin` where the browser sends it, and
-//! JSON, which a form cannot send.
+//! A POST from our own page (T49): the exact `Origin`, `Sec-Fetch-Site: same-origin` where the browser sends it, and JSON,
+//! which a form cannot send.
 
 use alter_api::ErrorCode;
 use axum::{
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Shared, error::ApiError};
 
-/// The JSON body of a POST of our own page.
+/// The JSON body of a POST from our own page.
 #[derive(Debug)]
 pub(crate) struct PagePost<T>(pub(crate) T);
 

@@ -1,4 +1,4 @@
-//! The query of a signed call. Unknown names are refused: an id that carries `?x=1` must not change what a call does.
+//! A signed call's query. Unknown names are refused: an id that contains `?x=1` must not change what a call does.
 
 use alter_api::ErrorCode;
 use axum::{extract::Query, http::Uri};

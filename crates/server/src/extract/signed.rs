@@ -1,4 +1,4 @@
-//! A signed call of an app's backend: key and signature are judged over the exact bytes that are then parsed and
+//! A signed call from an app's backend: key and signature are checked over exactly the bytes that are then parsed and
 //! routed (T62, T63).
 
 use alter_api::ErrorCode;
@@ -23,8 +23,8 @@ use crate::{
     middleware::{KeyNotice, RequestId},
 };
 
-/// No query: what most routes take. Anything after `?` is refused, so that an id with `?x=1` at its end does not quietly
-/// change what a call does (wire 7).
+/// For routes without a query, which most are. Anything after `?` is refused, so that an id that ends in `?x=1` does not
+/// quietly change what a call does (wire 7).
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoQuery {}
@@ -32,11 +32,10 @@ pub struct NoQuery {}
 /// An authenticated caller, its JSON body and its query.
 #[derive(Debug)]
 pub struct Signed<T, Q = NoQuery> {
-    /// Who calls.
     pub caller: Caller,
-    /// What was sent.
+    /// The parsed body.
     pub body: T,
-    /// What stood after `?`.
+    /// The parsed query.
     pub query: Q,
     /// The body as it came.
     pub raw: Bytes,
@@ -47,13 +46,12 @@ pub struct Signed<T, Q = NoQuery> {
 /// An authenticated caller of a request that has no body (GET, DELETE).
 #[derive(Debug)]
 pub struct SignedEmpty<Q = NoQuery> {
-    /// Who calls.
     pub caller: Caller,
-    /// What stood after `?`.
+    /// The parsed query.
     pub query: Q,
 }
 
-/// As [`SignedEmpty`]; a suspended agent too. For `GET /sdk/agents/me` alone.
+/// Like [`SignedEmpty`], but accepts a suspended agent too. Only for `GET /sdk/agents/me`.
 #[derive(Debug)]
 pub(crate) struct SignedSuspendedToo {
     pub(crate) caller: Caller,
@@ -104,9 +102,10 @@ impl FromRequest<Shared> for SignedSuspendedToo {
 
 async fn without_body(parts: &Parts, body: axum::body::Body, shared: &Shared) -> Result<Caller, ApiError> {
     let (caller, raw) = authenticated(parts, body, shared).await?;
-    match raw.is_empty() {
-        true => Ok(caller),
-        false => Err(ApiError::new(ErrorCode::InvalidRequest, "This request takes no body.")),
+    if raw.is_empty() {
+        Ok(caller)
+    } else {
+        Err(ApiError::new(ErrorCode::InvalidRequest, "This request takes no body."))
     }
 }
 
@@ -166,7 +165,7 @@ fn presented<'a>(parts: &'a Parts, body: &'a [u8]) -> Result<PresentedCall<'a>, 
     })
 }
 
-/// One header of visible ASCII, or none; two of a name are refused, since two readers may choose differently.
+/// One header of visible ASCII, or none. Two with the same name are refused, because two readers may choose differently.
 pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -203,7 +202,7 @@ impl From<AuthError> for ApiError {
     }
 }
 
-/// What to do also stands in `hint`, where published clients look for it.
+/// What to do is also in `hint`, where published clients look for it.
 fn about_key(code: ErrorCode) -> ApiError {
     let hint = match code {
         ErrorCode::KeyRevoked => {

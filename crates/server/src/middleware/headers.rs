@@ -1,5 +1,5 @@
-//! The headers of every HTML page (threats 6.10). COOP is `unsafe-none` on purpose: our own `same-origin` would sever
-//! the popup from the app page.
+//! The headers of every HTML page (threats 6.10). COOP is `unsafe-none` on purpose: `same-origin` would sever the popup
+//! from the app page.
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},

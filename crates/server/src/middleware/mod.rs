@@ -1,5 +1,5 @@
-//! What every request passes, outermost first: an id, the host check, limits on headers and target; on the way back
-//! the body of an error, the headers of every answer, one line in the log, and the counters.
+//! What every request passes through, outermost first: an id, the host check, limits on headers and target; on the way
+//! back the body of an error, the headers of every response, one line in the log, and the counters.
 
 mod headers;
 mod trace;
@@ -27,10 +27,10 @@ use crate::{
     Shared, error::ApiError, extract::only, metrics::Answering, middleware::trace::Trace, pages::Page,
 };
 
-/// Bytes of request headers above which the answer is 431 (T48): names and values together.
+/// Request headers longer than this are answered with 431 (T48); bytes of names and values together.
 const HEADER_BYTES: usize = 16 * 1024;
 
-/// Bytes of a path segment that are logged: a UUID fits, a token does not.
+/// The longest path segment that is logged, bytes: a UUID fits, a token does not.
 const SEGMENT_LOGGED: usize = 36;
 
 /// The id of a request: in its log lines, its audit entries, its error bodies and `X-Request-ID`.
@@ -44,7 +44,7 @@ fn identify(headers: &HeaderMap, random: &dyn Random) -> (RequestId, Trace) {
     (RequestId(hex(id)), Trace::of(headers, trace))
 }
 
-/// What is said of the caller's key on the way back: the route's extractor knows, the header is written here.
+/// What the response says about the caller's key: the route's extractor knows it, and the header is written here.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyNotice(Arc<AtomicBool>);
 
@@ -60,7 +60,7 @@ pub(crate) fn around(routes: Router<Shared>, shared: Shared) -> Router {
 
 async fn outermost(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let (id, Trace { trace_id, span_id }) = identify(request.headers(), &SystemRandom);
-    // At the level of errors, so that a log of errors alone has it too.
+    // At error level, so that a log with only errors has it too.
     let span = tracing::error_span!("request", request_id = id.0, trace_id, span_id);
     let answering = Answering::begin(&request);
     request.extensions_mut().insert(id.clone());
@@ -88,12 +88,13 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
     let path = request.uri().path();
     let target = request.uri().path_and_query().map_or(path, |t| t.as_str());
     if header_bytes(request.headers()) > HEADER_BYTES {
-        return Some(match is_for_people(request) {
-            true => page(ErrorCode::HeadersTooLarge.status(), &Page::HeadersTooLarge),
-            false => ApiError::plain(ErrorCode::HeadersTooLarge).into_response(),
+        return Some(if is_for_people(request) {
+            page(ErrorCode::HeadersTooLarge.status(), &Page::HeadersTooLarge)
+        } else {
+            ApiError::plain(ErrorCode::HeadersTooLarge).into_response()
         });
     }
-    // Probes ask by address, not by name.
+    // Probes use the server's address, not its name.
     let probe = matches!(path, "/healthz" | "/readyz");
     if !probe && !is_our_host(request.headers(), &shared.site.host) {
         return Some(wrong_host(request, shared));
@@ -101,13 +102,14 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
     check_target(target).err().map(|_| ApiError::plain(ErrorCode::AmbiguousTarget).into_response())
 }
 
-/// The path for the log. Its own segments carry public ids at most; a longer one is somebody's token in the wrong place.
+/// The path for the log. Our own segments contain public ids at most; a longer segment is somebody's token in the wrong
+/// place.
 fn loggable(path: &str) -> String {
     let kept = path.split('/').map(|segment| if segment.len() <= SEGMENT_LOGGED { segment } else { "..." });
     kept.collect::<Vec<_>>().join("/")
 }
 
-/// A page that somebody sees, not an answer that a program reads.
+/// Whether a person will see the response as a page, rather than a program reading it.
 pub(crate) fn is_for_people(request: &Request) -> bool {
     let path = request.uri().path();
     let page = !path.starts_with("/sdk/") || path == "/sdk/oauth/connect";
@@ -137,7 +139,7 @@ fn finish(mut response: Response, id: &RequestId, method: &Method, uri: &Uri) ->
         response = error.finish(std::mem::take(response.headers_mut()), &id.0);
     }
     let status = response.status().as_u16();
-    // Tokens travel in bodies, codes and states in queries, which are not logged.
+    // Tokens are in bodies, codes and states in queries; neither is logged.
     let path = || loggable(uri.path());
     match status {
         500.. => tracing::error!(request_id = id.0, %method, path = path(), status, code, "request failed"),

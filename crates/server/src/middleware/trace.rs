@@ -1,6 +1,6 @@
-//! The trace that a request belongs to. A caller that traces sends `traceparent` (W3C Trace Context level 1): its
-//! trace id then stands on every log line of the request, beside our own request id. It joins logs and decides
-//! nothing: whoever calls may write anything there.
+//! The trace that a request belongs to. A caller that traces sends `traceparent` (W3C Trace Context level 1); its trace id
+//! is then on every log line of the request, next to our own request id. It only joins logs and decides nothing: a caller
+//! may write anything there.
 
 use alter_core::secret::hex;
 use axum::http::HeaderMap;
@@ -10,7 +10,7 @@ use crate::extract::only;
 /// `00-` 32 hex `-` 16 hex `-` 2 hex.
 const LENGTH: usize = 55;
 
-/// Where a request stands in its caller's trace.
+/// A request's position in its caller's trace.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Trace {
     /// 32 lower-case hex digits: the caller's, or fresh.
@@ -20,7 +20,7 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// `fresh` becomes the trace id of a request that brings none, or one that is malformed.
+    /// Reads the header. `fresh` becomes the trace id when the header is absent or malformed.
     pub(crate) fn of(headers: &HeaderMap, fresh: &[u8]) -> Self {
         let given = only(headers, "traceparent").and_then(|given| given.to_str().ok());
         given.and_then(parse).unwrap_or_else(|| Self::fresh(fresh))

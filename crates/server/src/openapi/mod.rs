@@ -1,7 +1,7 @@
 //! `/openapi.json`: the contract of the routes that clients call. `contract/openapi.json` is this document, committed.
 //!
-//! A route says its own part in its `utoipa::path`: name, parameters, request, what success looks like. Here: who may
-//! call it and what it refuses (`refusals`), and the examples (`examples`).
+//! A route's own part is in its `utoipa::path`: name, parameters, request, what success looks like. Here: who may call it
+//! and what it refuses (`refusals`), and the examples (`examples`).
 
 mod examples;
 mod refusals;

@@ -1,5 +1,5 @@
-//! Who may call an operation, and every error that it can answer: one row each. The test server holds every answer of
-//! every test against this.
+//! Who may call an operation, and every error that it can answer: one row each. The test server checks every response of
+//! every test against this table.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use utoipa::openapi::{
     security::SecurityRequirement,
 };
 
-/// What every signed call can meet, before its route is asked.
+/// The errors of every signed call, before its route runs.
 const SIGNED: &[ErrorCode] = &[
     InvalidRequest,
     UnsupportedField,
@@ -26,13 +26,13 @@ const SIGNED: &[ErrorCode] = &[
     ServerError,
     ServiceUnavailable,
 ];
-/// Also, where a suspended agent is refused.
+/// In addition, where a suspended agent is refused.
 const ACTIVE: &[ErrorCode] = &[AgentInactive];
 /// Where only the app's own key may call.
 const APP: &[ErrorCode] = &[AppKeyRequired];
-/// Where a user's token is looked at.
+/// Where a user token is checked.
 const USER: &[ErrorCode] = &[IdpNotConfigured, JwtValidationError, IdpUnreachable];
-/// Where the path names an agent of the app.
+/// Where the path names one of the app's agents.
 const AGENT: &[ErrorCode] = &[AppKeyRequired, AgentNotFound];
 
 const MINT: &[ErrorCode] = &[

@@ -1,8 +1,8 @@
-//! Cleaning of text that others supplied (app names, account names, a provider's error words) before people
-//! read it. Escaping for HTML is not done here: the templates escape everything.
+//! Cleaning text that others supplied (app names, account names, a provider's error words) before people read it. Escaping
+//! for HTML is not done here: the templates escape everything.
 //!
-//! What goes: characters that are invisible, reorder the line, or break it. What stays: every script of the
-//! world, with the joiners that Persian, Indic scripts and emoji need.
+//! Removed: characters that are invisible, reorder the line, or break it. Kept: every script of the world, with the
+//! joiners that Persian, Indic scripts and emoji need.
 
 use alter_core::text::one_line;
 
@@ -15,7 +15,7 @@ const ORIGIN_LIMIT: usize = 300;
 /// One line of at most [`LIMIT`] characters without control, invisible or direction-changing characters;
 /// runs of white space become one space. Cut text ends in an ellipsis.
 pub(super) fn clean(text: &str) -> String {
-    // Ten times the limit is read at most, so a megabyte of blanks costs no more than a sentence.
+    // At most ten times the limit is read, so a megabyte of blanks costs no more than a sentence.
     let line = one_line(text.chars().take(LIMIT * 10));
     if line.chars().count() <= LIMIT {
         return line;
@@ -24,8 +24,8 @@ pub(super) fn clean(text: &str) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// An origin or address, which must never be cut at its end: the end of a host name says whose it is
-/// (`accounts.example.com.` + padding + `.evil.example`). What is too long loses its beginning.
+/// An origin or address, which must never be cut at its end: the end of a host name says who owns it
+/// (`accounts.example.com.` + padding + `.evil.example`). One that is too long loses its beginning.
 pub(super) fn clean_origin(origin: &str) -> String {
     let line = one_line(origin.chars());
     let length = line.chars().count();

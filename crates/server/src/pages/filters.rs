@@ -21,7 +21,8 @@ pub(super) fn mark(name: impl Display, _: &dyn Values) -> Result<String> {
     Ok(super::tile::mark(&name.to_string()))
 }
 
-/// A scope, an address or a name, cut after what parts its words, so that a line may break there and not inside one.
+/// A scope, an address or a name, split after the characters that separate its words, so that a line may break there and
+/// not inside a word.
 #[askama::filter_fn]
 pub(super) fn steps(code: impl Display, _: &dyn Values) -> Result<Vec<String>> {
     Ok(super::clean::clean(&code.to_string())

@@ -1,9 +1,8 @@
 //! The hosted Connect pages: what people see while they connect an account.
 //!
-//! Lives here: the view of each page (what it must be told), the templates' Rust side, the cleaning of
-//! text that others supplied, and the two assets with their CSP. The words and the markup are in
-//! `ui/pages`, the style and the script in `ui/assets`.
-//! Does not live here: routes, headers, cookies, and every decision about which page is due.
+//! Here: the view of each page (the data it needs), the templates' Rust side, the cleaning of text that others supplied,
+//! and the two assets with their CSP. The words and the markup are in `ui/pages`, the style and the script in `ui/assets`.
+//! Not here: routes, headers, cookies, and every decision about which page to show.
 //!
 //! To add a page: a variant of [`Page`], a template in `ui/pages` that extends `base.html`, its struct in
 //! `templates.rs`, and a sample in `samples.rs`; the tests then hold it to the rules of all pages.
@@ -34,7 +33,7 @@ pub struct Rendered {
     pub html: String,
 }
 
-/// Renders one page in its frame. Cannot fail: the templates only write text into a `String`.
+/// Renders one page in its frame. This cannot fail: the templates only write text into a `String`.
 #[must_use]
 pub fn render(page: &Page<'_>, frame: &Frame<'_>) -> Rendered {
     Rendered { html: templates::html(page, frame) }

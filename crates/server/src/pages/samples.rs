@@ -1,5 +1,5 @@
-//! One sample for each page and state: what the tests render and what the gallery (`examples/gallery.rs`)
-//! writes out to be looked at. A new page or state gets a line here, else nobody has seen it.
+//! One sample for each page and state: the tests render them, and the gallery (`examples/gallery.rs`) writes them out to
+//! be looked at. A new page or state gets a line here; otherwise nobody sees it before users do.
 
 use super::{
     CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy, Next,
@@ -100,7 +100,7 @@ const TWENTY: &[ScopeLine<'static>] = &[
     scope("admin.conversations:write", None),
     scope("https://api.example/auth/conversations.connect.invitations.approve.everywhere", None),
 ];
-/// The longest that each may be: 80 characters of an agent, 200 shown of a user.
+/// The longest names: 80 characters for an agent, 200 shown for a user.
 const LONG_AGENT: &str = "Quarterly revenue reconciliation and customer-correspondence assistant (Europe)!";
 const LONG_USER: &str = "Maria-Magdalena von Hohenlohe-Waldenburg-Schillingsfürst zu Sayn-Wittgenstein-Berleburg, head of the department for interdepartmental correspondence and records, second deputy of the works council, Vienna";
 

@@ -9,20 +9,20 @@ use super::views::{
 };
 use super::{assets, filters, tile};
 
-/// What `base.html` needs, cleaned and with the words for what is absent.
+/// What `base.html` needs, cleaned, with words in place of absent values.
 struct Surround<'a> {
     page: &'static str,
     sid: &'a str,
     instance: u64,
     /// The app's name, or "the app": for the middle of a sentence.
     app: String,
-    /// The same for its beginning.
+    /// The same, for the beginning of a sentence.
     app_start: String,
     app_name: Option<String>,
     app_origin: Option<String>,
     app_tile: u32,
     app_mark: String,
-    /// Only pages with something to do carry the script: notices need none.
+    /// Only pages on which the user can act have the script; notices need none.
     scripted: bool,
     style: &'static str,
     script_path: &'static str,

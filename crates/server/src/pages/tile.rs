@@ -1,5 +1,5 @@
-//! The monogram tile that stands for an app or a provider. No logos: an image from elsewhere would have to
-//! be fetched, trusted and licensed; one or two letters on a steady colour are recognised as well.
+//! The monogram tile that stands for an app or a provider. There are no logos: an image from elsewhere would have to be
+//! fetched, trusted and licensed; people recognise one or two letters on a constant colour just as well.
 
 /// How many colours the style has (`.t0` to `.t11`).
 const TONES: u32 = 12;

@@ -1,11 +1,11 @@
-//! What each page must be told. Plain borrowed text: nothing here is escaped, cleaned or cut; the templates do
-//! that. Where a field is an `Option`, the page has words for its absence.
+//! The data that each page needs. Plain borrowed text: nothing here is escaped, cleaned or cut; the templates do that.
+//! Where a field is an `Option`, the page has words for its absence.
 
-/// What surrounds every page, whichever it is.
+/// The frame around every page.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Frame<'a> {
-    /// The session's public id, on the pages of a flow (`/connect/s/{sid}`); `None` on all others. Pages with
-    /// one report presence and carry the script.
+    /// The session's public id, on the pages of a flow (`/connect/s/{sid}`); `None` on all others. Pages with an id report
+    /// presence and have the script.
     pub sid: Option<&'a str>,
     /// The page's instance number: a `bye` counts only for the newest (protocol 3).
     pub instance: u64,
@@ -46,7 +46,7 @@ pub enum Page<'a> {
     CookiesBlocked,
     /// A claim without the proof that the session demands.
     OpenFromApp {
-        /// The app's name, only where the session is known to the one who asks.
+        /// The app's name, only where the browser knows the session's token.
         app: Option<&'a str>,
     },
     /// The user (or the app) cancelled.
@@ -162,7 +162,7 @@ pub struct ConnectionLine<'a> {
     pub account: Option<&'a str>,
 }
 
-/// What client 0.8.0 is told by `postMessage` (wire 6).
+/// The `postMessage` that client 0.8.0 gets (wire 6).
 #[derive(Debug, Clone, Copy)]
 pub struct Legacy<'a> {
     /// The whole message as JSON.
@@ -171,7 +171,7 @@ pub struct Legacy<'a> {
     pub target_origin: &'a str,
 }
 
-/// The ways on from a failed attempt. None of them: the failure is final, and the page says how to leave.
+/// How the user can go on after a failed attempt. With neither way, the failure is final, and the page says how to leave.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Next {
     /// "Try again": `select` with the same provider.
@@ -187,7 +187,7 @@ pub struct DeniedView<'a> {
     pub provider_id: &'a str,
     /// Its display name.
     pub provider_name: &'a str,
-    /// The ways on.
+    /// How the user can go on.
     pub next: Next,
     /// The message for client 0.8.0, on a final failure.
     pub legacy: Option<Legacy<'a>>,
@@ -206,7 +206,7 @@ pub struct ProviderErrorView<'a> {
     pub provider_code: Option<&'a str>,
     /// The request id in our log.
     pub request_id: Option<&'a str>,
-    /// The ways on.
+    /// How the user can go on.
     pub next: Next,
     /// The message for client 0.8.0, on a final failure.
     pub legacy: Option<Legacy<'a>>,
@@ -217,7 +217,7 @@ pub struct ProviderErrorView<'a> {
 pub enum ProviderFault {
     /// It did not answer: waiting may help.
     Unavailable,
-    /// It does not know this client or callback, or is not configured any more: the operator must act.
+    /// It does not know this client or callback, or is no longer configured: the operator must act.
     Misconfigured,
     /// The agent that the connection was for is gone: the app must act.
     AgentGone,

@@ -1,4 +1,4 @@
-//! The pages' script, at a path that carries the hash of its content.
+//! The pages' script, at a path that contains the hash of its content.
 
 use axum::http::header;
 use axum::response::IntoResponse;

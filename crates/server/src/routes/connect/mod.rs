@@ -1,4 +1,4 @@
-//! `/connect/*` and the connect page: getting in, the pages of a flow, their API, the status channel.
+//! `/connect/*` and the connect page: claiming a session, the pages of a flow, their API, the status channel.
 
 pub(super) mod assets;
 pub(super) mod claim;

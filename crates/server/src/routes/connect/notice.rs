@@ -1,4 +1,4 @@
-//! `/connect/notice/{name}`: pages that know no session.
+//! `/connect/notice/{name}`: pages without a session.
 
 use axum::{extract::Path, response::Response};
 

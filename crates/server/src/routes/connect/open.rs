@@ -43,7 +43,7 @@ pub(crate) async fn open(
     }
 }
 
-/// 303 to the session's page, with the cookie.
+/// A 303 to the session's page, with the cookie.
 async fn enter(shared: &Shared, browser: &Browser, claimed: &Claimed) -> Result<Response, ApiError> {
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, page_path(claimed))]).into_response();
     for cookie in cookies(shared, browser, claimed).await? {
@@ -71,7 +71,7 @@ pub(super) async fn cookies(
     let Some(key) = &claimed.browser_key else { return Ok(Vec::new()) };
     let mut cookies: Vec<HeaderValue> =
         set_cookie(&shared.site, &claimed.sid, key, claimed.max_age).into_iter().collect();
-    // Making room may wait for the next claim; this one must not lose its cookie over it.
+    // If making room fails, it can wait for the next claim; this claim must not lose its cookie over it.
     let surplus = connect::surplus_sessions(&shared.flows, browser.sessions()).await.unwrap_or_default();
     cookies.extend(
         surplus.iter().filter(|sid| **sid != claimed.sid).filter_map(|sid| clear_cookie(&shared.site, sid)),

@@ -1,4 +1,4 @@
-//! `GET /connect/s/{sid}`: the page that the session is at, for the browser that has it.
+//! `GET /connect/s/{sid}`: the page that the session is at, for the browser that claimed it.
 
 use alter_core::{Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId};
 use alter_flows::{PageError, PageView, Screen, connect};
@@ -52,7 +52,7 @@ pub(crate) async fn show(
     }
 }
 
-/// The word by which the waiting page tells that the session has moved on.
+/// The word by which the waiting page notices that the session has moved on.
 pub(super) fn page_word(screen: &Screen) -> &'static str {
     match screen {
         Screen::Waiting(_) => "waiting",
@@ -166,7 +166,8 @@ fn failed(
     html(200, &page, frame)
 }
 
-/// The ways on from a failure: none that cannot lead anywhere until the app or the operator has done something.
+/// How the user can go on after a failure: only ways that can succeed before the app or the operator has changed
+/// something.
 fn ways_on(view: &PageView, failure: &Failure, over: bool) -> Next {
     let fault = failure.cause.fault();
     Next {
@@ -192,7 +193,7 @@ fn connection_line(connection: &Connection) -> ConnectionLine<'_> {
     }
 }
 
-/// What the published client 0.8.0 is told (wire 6); our own SDK asks the status channel.
+/// The message for the published client 0.8.0 (wire 6); our own SDK asks the status channel.
 fn legacy_message(view: &PageView) -> Option<Value> {
     if view.session.claim()?.cb.is_some() {
         return None;

@@ -1,11 +1,11 @@
-//! `GET /sdk/oauth/connect`: the page that reads the fragment (doors B, C, D). Sets no cookie, knows no session.
+//! `GET /sdk/oauth/connect`: the page that reads the fragment (doors B, C, D). It sets no cookie and has no session.
 
 use axum::{extract::RawQuery, http::HeaderMap, response::Response};
 
 use crate::{middleware::page, pages::Page};
 
 pub(crate) async fn show(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    // A token in a query would be in every log on the way: refused, whoever wrote it (T44).
+    // A token in a query would be in every log on the way, so it is refused, whoever wrote it (T44).
     if query.is_some_and(|q| q.contains("session=") || q.contains("alter_cs_")) {
         tracing::info!(
             "a connect link with the session in its query was refused: it belongs in the fragment"

@@ -1,5 +1,5 @@
-//! `POST /connect/status`: how the app page learns (protocol 5). A simple request, so no preflight; the answer
-//! is readable by exactly the session's origin.
+//! `POST /connect/status`: how the app page learns the result (protocol 5). A simple request, so there is no preflight;
+//! only the session's origin can read the answer.
 
 use alter_api::{
     ErrorCode,
@@ -26,8 +26,8 @@ use crate::{
 
 /// Ask where a flow stands.
 ///
-/// The app page asks. A browser sends the JSON as `text/plain`, which needs no preflight; the content type is not looked
-/// at. The answer is readable by the session's origin alone.
+/// For the app page. A browser sends the JSON as `text/plain`, which needs no preflight; the content type is not checked.
+/// Only the session's origin can read the answer.
 #[utoipa::path(
     post, path = "/connect/status", operation_id = "get_flow_status", tag = "Browser",
     request_body(content((StatusRequest = "application/json"), (String = "text/plain"))),
@@ -37,7 +37,7 @@ pub(crate) async fn status(State(shared): State<Shared>, headers: HeaderMap, bod
     let origin = only(&headers, header::ORIGIN).cloned();
     let (answer, readable) = match answer(&shared, origin.as_ref(), body).await {
         Ok(answer) => (Json(answer).into_response(), true),
-        // Everything but "you are the wrong page" may be read by the page that asked: it says nothing of a session.
+        // The page that asked may read every refusal except "you are the wrong page": the others say nothing about a session.
         Err(error) => {
             let readable = error.code != ErrorCode::ForeignOrigin;
             (error.into_response(), readable)

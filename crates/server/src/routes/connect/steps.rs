@@ -19,7 +19,8 @@ use crate::{
     extract::{Browser, PagePost},
 };
 
-/// A POST of our own page, by the browser that has the session of the path. Unknown and foreign are the same (T50).
+/// A POST from our own page, by the browser that claimed the session in the path. Unknown and foreign sessions look the
+/// same (T50).
 pub(crate) struct Step<T> {
     sid: SessionId,
     browser: Hash,
@@ -32,7 +33,7 @@ impl<T: DeserializeOwned + 'static> FromRequest<Shared> for Step<T> {
     async fn from_request(mut request: Request, shared: &Shared) -> Result<Self, ApiError> {
         let path = request.extract_parts::<Path<String>>().await.ok();
         let Ok(browser) = request.extract_parts_with_state::<Browser, _>(shared).await;
-        // Whose page asks comes first: a foreign page learns nothing of the session (T49).
+        // Check first which page asks: a foreign page learns nothing about the session (T49).
         let PagePost(body) = PagePost::from_request(request, shared).await?;
         let found = path.and_then(|Path(sid)| SessionId::parse(&sid)).and_then(|sid| {
             let browser = connect::browser_hash(&browser.key(&sid)?)?;

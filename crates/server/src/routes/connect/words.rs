@@ -1,4 +1,4 @@
-//! What came of a session, in the words of the wire.
+//! The results of a session, in the wire's words.
 
 use alter_api::connect::{Connection, ConnectionStatus, EventName, Operation, ScopeDifference};
 

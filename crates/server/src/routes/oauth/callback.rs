@@ -1,5 +1,5 @@
-//! `GET /oauth/callback/{config_id}`; a cross-site `form_post` becomes the same request as GET, where the Lax cookie is
-//! back (T29).
+//! `GET /oauth/callback/{config_id}`. A cross-site `form_post` is redirected to the same request as GET, with which the
+//! browser sends the Lax cookie again (T29).
 
 use alter_flows::{CallbackEnd, CallbackRequest, connect};
 use axum::{
@@ -48,7 +48,7 @@ pub(crate) async fn form_post(Path(config_id): Path<String>, body: Body) -> Resp
     if bytes.len() > QUERY_MAX || alter_core::ConfigId::parse(&config_id).is_none() {
         return not_ours();
     }
-    // Encoded again, so that nothing but parameters can get into the location.
+    // Encoded again, so that only parameters can get into the location.
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(url::form_urlencoded::parse(&bytes))
         .finish();

@@ -22,9 +22,9 @@ use crate::{
     extract::{Signed, SignedEmpty},
 };
 
-/// Make another key of an agent.
+/// Make another key for an agent.
 ///
-/// Ten at most that are not revoked.
+/// An agent may have at most ten keys that are not revoked.
 #[utoipa::path(
     post, path = "/sdk/agents/{id}/keys", operation_id = "create_agent_key", tag = "Agent keys",
     params(("id" = String, Path, description = "The agent.")),
@@ -43,7 +43,7 @@ pub(crate) async fn create(
 
 /// List the keys of an agent.
 ///
-/// Without the keys themselves.
+/// The keys themselves are not shown.
 #[utoipa::path(
     get, path = "/sdk/agents/{id}/keys", operation_id = "list_agent_keys", tag = "Agent keys",
     params(("id" = String, Path, description = "The agent.")),
@@ -62,7 +62,7 @@ pub(crate) async fn list(
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RevokeQuery {
-    /// The agent's last key too.
+    /// Revoke the agent's last active key too.
     force: bool,
 }
 
@@ -89,7 +89,7 @@ pub(crate) async fn revoke(
 
 /// Mark a key of an agent as deprecated.
 ///
-/// It works; answers to it carry `X-Alter-Key-Deprecated: true`.
+/// The key still works; responses to its calls have `X-Alter-Key-Deprecated: true`.
 #[utoipa::path(
     patch, path = "/sdk/agents/{id}/keys/{key_id}/deprecate", operation_id = "deprecate_agent_key", tag = "Agent keys",
     params(
@@ -107,7 +107,7 @@ pub(crate) async fn deprecate(
     mark(state, path, signed, true).await
 }
 
-/// Take the mark off a key of an agent.
+/// Remove the mark from a key of an agent.
 #[utoipa::path(
     patch, path = "/sdk/agents/{id}/keys/{key_id}/undeprecate", operation_id = "undeprecate_agent_key", tag = "Agent keys",
     params(

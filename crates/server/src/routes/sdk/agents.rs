@@ -75,9 +75,9 @@ pub(crate) struct ListQuery {
     /// 1-1000.
     #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: u32,
-    /// Skip so many.
+    /// How many agents to skip.
     offset: u32,
-    /// The agent of this name alone.
+    /// Only the agent with this name.
     name: Option<String>,
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn list(
 
 /// Read the calling agent.
 ///
-/// With an agent's key; a suspended agent too.
+/// Needs an agent's key; works for a suspended agent too.
 #[utoipa::path(
     get, path = "/sdk/agents/me", operation_id = "get_own_agent", tag = "Agents",
     responses((status = 200, description = "The agent of this key.", body = AgentInfo)),
@@ -151,13 +151,13 @@ pub(crate) async fn get(
 pub(crate) struct ChangeQuery {
     /// Changes nothing when the agent has another version. A change of `scopes` needs it.
     expected_version: Option<u64>,
-    /// Not built yet: 0 passes.
+    /// Not built yet: only 0 is accepted.
     grace_seconds: Option<u64>,
 }
 
 /// Change, suspend or resume an agent.
 ///
-/// What is left out stays.
+/// Fields that are left out stay as they are.
 #[utoipa::path(
     patch, path = "/sdk/agents/{id}", operation_id = "update_agent", tag = "Agents",
     params(("id" = String, Path, description = "The agent."), ChangeQuery),

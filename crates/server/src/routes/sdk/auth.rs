@@ -42,7 +42,7 @@ impl From<UserTokenError> for ApiError {
                 let message = format!("The user token is not valid: {why}. Sign the user in again.");
                 Self::new(ErrorCode::JwtValidationError, message)
             }
-            // The cause names hosts inside the operator's network perhaps; it was logged.
+            // The cause may name hosts inside the operator's network, so it is only in the log.
             UserTokenError::Unreachable(_) => Self::plain(ErrorCode::IdpUnreachable),
             UserTokenError::Fault(fault) => fault.into(),
         }

@@ -31,7 +31,7 @@ const REASON_MAX: usize = 512;
 
 /// List grants.
 ///
-/// The app sees all of its grants, an agent those that were delegated to it.
+/// An app sees all of its grants; an agent sees those delegated to it.
 #[utoipa::path(
     post, path = "/sdk/grants/list", operation_id = "list_grants", tag = "Grants",
     request_body = ListGrants,
@@ -68,7 +68,7 @@ pub(crate) async fn list(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(listed)).into_response())
 }
 
-/// An agent is told what concerns it: the scopes that it may use, and no other agent.
+/// An agent is shown only what concerns it: the scopes that it may use, and no other agent.
 fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, now: Micros) -> GrantItem {
     let grant = &listed.grant;
     let visible = |id: &&AgentId| page.agent.is_none_or(|own| own == **id);
@@ -112,7 +112,8 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
 
 /// Revoke a grant.
 ///
-/// Here at once, at the provider as well as can be: `revocation`. Revoking again tells the first time.
+/// The grant ends here at once; `revocation` says what became of it at the provider. Revoking again returns the time of
+/// the first revocation.
 #[utoipa::path(
     post, path = "/sdk/oauth/grants/{grant_id}/revoke", operation_id = "revoke_grant", tag = "Grants",
     params(("grant_id" = String, Path, description = "The grant.")),
@@ -179,7 +180,7 @@ fn sentence(outcome: RevocationOutcome) -> &'static str {
 
 /// End the delegation of a grant to an agent.
 ///
-/// Again and again with the same outcome.
+/// Repeating the call has the same outcome.
 #[utoipa::path(
     delete, path = "/sdk/grants/{grant_id}/delegations/{agent_id}", operation_id = "revoke_delegation", tag = "Grants",
     params(
@@ -201,7 +202,7 @@ pub(crate) async fn revoke_delegation(
 
 /// Give up the calling agent's delegation of a grant.
 ///
-/// With an agent's key. Again and again with the same outcome.
+/// Needs an agent's key. Repeating the call has the same outcome.
 #[utoipa::path(
     delete, path = "/sdk/grants/{grant_id}/delegations/me", operation_id = "give_up_delegation", tag = "Grants",
     params(("grant_id" = String, Path, description = "The grant.")),

@@ -9,7 +9,7 @@ use crate::{Shared, error::ApiError, extract::Signed};
 
 /// Report a call that was made with a released token.
 ///
-/// Method, host, status and latency go into the audit; everything else is not read. At most 64 KiB.
+/// Method, host, status and latency go into the audit; nothing else is read. At most 64 KiB.
 #[utoipa::path(
     post, path = "/sdk/oauth/audit/api-call", operation_id = "report_call", tag = "Tokens",
     request_body = ReportedCall,

@@ -22,8 +22,8 @@ use crate::{Shared, error::ApiError, extract::Signed, failure, routes::connect::
 
 /// Mint a session.
 ///
-/// What the browser SDK opens. `user_token` binds its grants to a user, `agent` delegates them, `requested_grant.label`
-/// names them. Hand `session_token` to the app's page and to nobody else.
+/// The browser SDK opens the session. `user_token` makes a user the owner of its grants, `agent` delegates them,
+/// `requested_grant.label` names them. Pass `session_token` only to the app's page.
 #[utoipa::path(
     post, path = "/sdk/oauth/connect/session", operation_id = "create_session", tag = "Sessions",
     request_body = CreateSession,

@@ -29,8 +29,8 @@ const CALLER_MAX: usize = 255;
 
 /// Release an access token.
 ///
-/// For one request to one of the provider's API hosts. The grant is named by `grant_id`, or by `provider_id` with
-/// `user_token`, `account` and `label`, as far as they are needed to choose.
+/// For one request to one of the provider's API hosts. Name the grant by `grant_id`, or by `provider_id` and, as far as
+/// needed to choose one, `user_token`, `account` and `label`.
 #[utoipa::path(
     post, path = "/sdk/token", operation_id = "retrieve_token", tag = "Tokens",
     params(
@@ -56,15 +56,16 @@ pub(crate) async fn retrieve(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer(released))).into_response())
 }
 
-/// `X-Alter-Caller`: it goes into the audit, so it has an end (wire 1.4).
+/// `X-Alter-Caller`: it goes into the audit, so its length is limited (wire 1.4).
 fn acting_for(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let name = single(headers, "x-alter-caller")?;
-    match name.is_some_and(|name| name.len() > CALLER_MAX) {
-        true => {
-            Err(ApiError::new(ErrorCode::InvalidRequest, "X-Alter-Caller is longer than 255 characters."))
-        }
-        false => Ok(name),
+    if name.is_some_and(|name| name.len() > CALLER_MAX) {
+        return Err(ApiError::new(
+            ErrorCode::InvalidRequest,
+            "X-Alter-Caller is longer than 255 characters.",
+        ));
     }
+    Ok(name)
 }
 
 fn check(body: &RetrieveToken) -> Result<(GrantChoice<'_>, &WantedFor), ApiError> {
@@ -102,9 +103,10 @@ fn choice(body: &RetrieveToken) -> Result<GrantChoice<'_>, ApiError> {
             .ok_or_else(|| invalid("grant_id is not a lower-case hyphenated UUID.")),
         (None, Some(provider)) => {
             let (account, label) = (body.account.as_deref(), body.label.as_deref());
-            match [Some(provider), account, label].into_iter().flatten().all(storable) {
-                true => Ok(GrantChoice::Provider { provider, account, label }),
-                false => Err(invalid("provider_id, account or label contains NUL.")),
+            if [Some(provider), account, label].into_iter().flatten().all(storable) {
+                Ok(GrantChoice::Provider { provider, account, label })
+            } else {
+                Err(invalid("provider_id, account or label contains NUL."))
             }
         }
         _ => Err(invalid("Name the grant by grant_id or by provider_id, one of the two.")),
@@ -145,9 +147,10 @@ impl From<ReleaseError> for ApiError {
             }
             ReleaseError::ProviderGone => Self::plain(ErrorCode::ProviderNotConfigured),
             ReleaseError::BlockedDestination { host, provider, allowed } => {
-                let hint = match allowed.is_empty() {
-                    true => "No API host is configured: alter provider set ... --api-host HOST.".to_owned(),
-                    false => format!("Allowed: {}.", allowed.join(", ")),
+                let hint = if allowed.is_empty() {
+                    "No API host is configured: alter provider set ... --api-host HOST.".to_owned()
+                } else {
+                    format!("Allowed: {}.", allowed.join(", "))
                 };
                 let message = format!("{host} is not an API host of {provider}. {hint}");
                 Self::new(ErrorCode::BlockedDestination, message).with(json!({ "allowed_hosts": allowed }))
