@@ -54,7 +54,7 @@ impl std::fmt::Debug for Flows {
 }
 
 impl Flows {
-    /// Puts the parts together. Check the root key first: [`Flows::check_root_key`].
+    /// Puts the parts together. Check the root key first: [`crate::ready::check_root_key`].
     pub fn new(
         config: FlowsConfig,
         store: Arc<dyn Store>,

@@ -1,7 +1,7 @@
 //! How nouns are stored in database columns, once for both engines.
 //!
 //! Here: what a value must be before it is stored ([`storable`]), how a value is read from and written to a column
-//! ([`column`]), which columns a noun has ([`noun`], and one file per noun), and how a statement's text gets its lists of
+//! ([`mod@column`]), which columns a noun has ([`noun`], and one file per noun), and how a statement's text gets its lists of
 //! columns ([`mod@sql`]). Not here: statements. What to look for, what to lock, what to do when a row exists already: each
 //! store says that in its own SQL, where it can be seen.
 //!

@@ -1,13 +1,13 @@
 //! The storage ports of `alter-core` over one SQLite file.
 //!
-//! Here: SQL, one file per noun under core's file names, and the engine below it: [`writer`] (one thread, group
-//! commit), [`readers`] (a few read-only connections), [`migrate`]. Not here: rules (they are in `core` and are called
+//! Here: SQL, one file per noun under core's file names, and the engine below it: `writer` (one thread, group
+//! commit), `readers` (a few read-only connections), `migrate`. Not here: rules (they are in `core` and are called
 //! from inside the write transactions), keys and plaintext (sealed values arrive sealed).
 //!
 //! Acknowledged means durable: a write returns after its COMMIT has reached the disk (`synchronous=FULL`). The command
 //! line may write to the same file at the same time; SQLite's own locks put the two in order.
 //!
-//! To add a table, add `migrations/NNNN_name.sql`, list it in [`migrate`], list its columns in `alter-rows`, and write
+//! To add a table, add `migrations/NNNN_name.sql`, list it in `migrate`, list its columns in `alter-rows`, and write
 //! its statements in the noun's file. PostgreSQL must be able to do the same: name every column, upsert in one
 //! statement, rely on no rowid.
 

@@ -13,10 +13,10 @@ use secrecy::SecretString;
 use super::stop::{Stop, refused};
 use crate::{Flows, fault::FlowFault};
 
-/// Reads the account's grant if there is one, seals the tokens for the next generation, and returns what is to be stored.
+/// Reads the account's grant if there is one, seals the tokens for the next generation, and returns the command to store.
 ///
 /// # Errors
-/// [`Stop::Fault`] that [`FlowFault::is_overtaken`] when a key was replaced in between: begin again.
+/// [`Stop::Fault`] whose [`FlowFault::is_overtaken`] is true when a key was replaced in between: begin again.
 pub(super) async fn completion(
     flows: &Flows,
     attempt: &Attempt,
@@ -85,7 +85,7 @@ fn grant(
     }
 }
 
-/// What the app is told of the grant. The first generation is a creation, every other one a reconnection.
+/// What the app is told about the grant. The first generation is a creation, every other one a reconnection.
 fn connection(source: &Source<'_>, place: CredentialPlace, scopes: &ScopeResult, now: Micros) -> Connection {
     let Source { config, identity, .. } = *source;
     Connection {
