@@ -1,6 +1,5 @@
-//! Session tokens: `alter_cs_`, 43 random base62 characters (256 bits), 6 characters of checksum. Opaque, claimed once,
-//! looked up only by SHA-256. The checksum lets secret scanners recognise tokens and tells typing errors from guesses; it
-//! proves nothing.
+//! Session tokens: `alter_cs_`, 43 random base62 characters (256 bits), 6 of checksum. Opaque, claimed once, looked
+//! up by SHA-256 alone. The checksum lets secret scanners and typing errors be told from guesses; it proves nothing.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -17,7 +16,7 @@ pub fn mint_session_token(random: &dyn Random) -> SecretString {
     SecretString::from(format!("{PREFIX}{text}{check}"))
 }
 
-/// The hash to look up; `None` when the text cannot be one of our tokens.
+/// The hash to look up; `None` when the text cannot be a token of ours.
 pub fn session_token_hash(text: &str) -> Option<Hash> {
     let rest = text.strip_prefix(PREFIX)?;
     let ok = rest.len() == RANDOM_LENGTH + 6 && rest.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -84,18 +83,19 @@ mod tests {
         assert_eq!(checksum("JKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"), "Rp3RP2");
     }
 
-    /// Gives every byte in turn, from 255 down.
+    /// Gives every byte in turn.
     struct EveryByte(AtomicU8);
 
     impl Random for EveryByte {
         fn fill(&self, buffer: &mut [u8]) {
-            buffer.fill_with(|| self.0.fetch_sub(1, Ordering::Relaxed));
+            buffer.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
         }
     }
 
     #[test]
     fn t18_every_character_of_a_token_is_equally_likely() {
-        let text = base62_text(&EveryByte(AtomicU8::new(255)), 248);
+        // From the first byte that is passed over: were it taken, the last character would come once less.
+        let text = base62_text(&EveryByte(AtomicU8::new(248)), 248);
         for character in BASE62 {
             assert_eq!(text.bytes().filter(|b| b == character).count(), 4, "{}", char::from(*character));
         }
