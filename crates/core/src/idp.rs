@@ -108,7 +108,9 @@ mod tests {
         ] {
             assert!(idp(bad).check().is_err_and(|text| text.starts_with("--issuer")), "{bad:?}");
         }
-        assert!(idp(&format!("https://id.example/{}", "x".repeat(2048))).check().is_err());
+        let long = |bytes: usize| idp(&format!("{:x<bytes$}", "https://id.example/")).check();
+        assert_eq!(long(2048), Ok(()));
+        assert!(long(2049).is_err_and(|text| text.contains("2048")));
     }
 
     #[test]
@@ -128,6 +130,7 @@ mod tests {
         };
         assert_eq!(for_audience(None).check(), Ok(()));
         assert_eq!(for_audience(Some("https://api.example")).check(), Ok(()));
+        assert_eq!(for_audience(Some(&"a".repeat(512))).check(), Ok(()));
         for bad in ["", "  ", "a\u{0}b", &"a".repeat(513)] {
             assert!(for_audience(Some(bad)).check().is_err(), "{bad:?}");
         }

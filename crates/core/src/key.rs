@@ -153,6 +153,31 @@ mod tests {
     }
 
     #[test]
+    fn a_right_checksum_alone_makes_no_key() {
+        let parsed = |text: &str| parse_key(&format!("alter_rk_{text}_{}", checksum("rk", text)));
+        assert_eq!(parsed("abcdefghijklmnopqrstuv"), Some(KeyType::App), "positive control");
+        for odd in [
+            "",
+            "abcdefghijklmnopqrstu",
+            "abcdefghijklmnopqrstuvw",
+            "Abcdefghijklmnopqrstuv",
+            "abcdefghijklmnopqrstu1",
+        ] {
+            assert_eq!(parsed(odd), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn t59_of_a_key_its_hash_and_its_first_characters_are_kept() {
+        let owner = (AppId::new(&crate::SystemRandom), None);
+        let made = NewKey::mint(KeyType::App, owner, "Backend", Micros(0), &crate::SystemRandom);
+        let secret = made.secret.expose_secret();
+        assert_eq!(made.key.hash, sha256(secret.as_bytes()));
+        assert_eq!(made.key.prefix, secret[.."alter_rk_abcd".len()]);
+        assert!(!format!("{:?}", made.key).contains(secret));
+    }
+
+    #[test]
     fn a_minted_key_is_well_formed_and_debug_hides_it() {
         for kind in [KeyType::App, KeyType::Agent] {
             let key = mint_key(kind, &crate::SystemRandom);

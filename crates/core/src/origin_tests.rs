@@ -137,7 +137,46 @@ fn the_message_names_the_fault_and_the_corrected_value() {
     assert_eq!(better("https://App.example.com"), ("it is not in lower case".into(), app.clone()));
     assert_eq!(better("app.example.com").1, app.clone());
     assert_eq!(better("http://app.example.com").1, app);
+    assert_eq!(better("https://App.example.com:8443").0, "it is not in lower case");
+    assert_eq!(better("https://[2001:DB8::1]").0, "it is not in lower case");
+    for named in [
+        "https:user@app.example.com",
+        "https://user@app.example.com",
+        "https://:pw@app.example.com",
+        "https://@app.example.com",
+    ] {
+        assert_eq!(better(named).0, "it contains a user name or password", "{named}");
+    }
+    assert_eq!(better(" https://app.example.com").0, "it contains white space or a control character");
+    assert_eq!(better("https://app.example.com\u{7f}").0, "it contains white space or a control character");
     assert_eq!(better("*").0, "wildcards are not supported");
+    assert_eq!(better("").0, "it is empty");
+    assert_eq!(better("null").0, "\"null\" names no page");
+}
+
+#[test]
+fn a_refused_origin_is_answered_with_a_sentence() {
+    let sentence = |input: &str| check_origin(input).unwrap_err().to_string();
+    assert_eq!(
+        sentence("https://app.example.com/"),
+        "The origin is not valid: it ends in a slash. Write \"https://app.example.com\"."
+    );
+    assert_eq!(
+        sentence("*"),
+        "The origin is not valid: wildcards are not supported. Write scheme and host only, such as \"https://app.example.com\"."
+    );
+}
+
+#[test]
+fn t05_an_origin_is_named_by_its_own_text_alone() {
+    let origin = Origin::parse("https://app.example.com").expect("an origin");
+    assert_eq!((origin.as_str(), origin.to_string().as_str()), ("https://app.example.com", origin.as_str()));
+    assert!(origin.is_named_by(Some("https://app.example.com")), "positive control");
+    for other in
+        [None, Some(""), Some("null"), Some("https://app.example.com/"), Some("https://app.example.co")]
+    {
+        assert!(!origin.is_named_by(other), "{other:?}");
+    }
 }
 
 #[test]

@@ -82,7 +82,9 @@ mod tests {
 
     #[test]
     fn a_principal_reads_back_from_its_text_and_nothing_else_is_one() {
-        let user = Principal::User(UserId::new(&crate::SystemRandom));
+        let id = UserId::new(&crate::SystemRandom);
+        let user = Principal::User(id);
+        assert_eq!((user.user(), Principal::App.user()), (Some(id), None));
         for principal in [Principal::App, user] {
             assert_eq!(Principal::parse(&principal.to_text()), Some(principal));
         }
