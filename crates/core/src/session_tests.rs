@@ -341,6 +341,22 @@ fn a_row_keeps_two_hundred_events_and_no_more() {
 }
 
 #[test]
+fn a_session_is_settled_once_by_its_deadline_or_when_it_was_left() {
+    let mut lapsed = claimed(&["a"]);
+    assert!(!exit::settle(&mut lapsed, T0.plus_seconds(599)));
+    assert!(exit::settle(&mut lapsed, T0.plus_seconds(600)));
+    assert_eq!(lapsed.state_name(), "expired");
+    assert!(!exit::settle(&mut lapsed, T0.plus_seconds(601)), "it is over");
+    let mut left = claimed(&["a"]);
+    left.window_reported(Some(true), T0);
+    left.page_served(T0);
+    left.page_left(1, T0);
+    assert!(!exit::settle(&mut left, T0.plus_seconds(2)));
+    assert!(exit::settle(&mut left, T0.plus_seconds(3)));
+    assert_eq!(left.state_name(), "cancelled");
+}
+
+#[test]
 fn a_session_takes_fifty_attempts_and_no_more() {
     let mut s = claimed(&["a"]);
     for n in 0..50 {
