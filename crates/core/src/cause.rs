@@ -21,7 +21,8 @@ const NO_CODE: &str = "unknown_error";
 pub struct ProviderCode(String);
 
 impl ProviderCode {
-    /// Cleans the code that a provider sent: lower case, white space becomes `_`, all other characters are dropped.
+    /// Cleans the code that a provider sent: white space at its ends is cut off, letters become lower case, a space
+    /// becomes `_`, and any other character is dropped.
     pub fn cleaned(sent: &str) -> Self {
         Self(cleaned(sent))
     }
