@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, Changed, IdentityProvider, Micros, Origin, StoreError};
+use crate::{AppId, AuditEntry, Changed, IdentityProvider, Micros, Origin, StoreError};
 
 /// How well a session is bound to the person who started it in the app (threats 6.2). Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -160,11 +160,16 @@ impl App {
 #[async_trait]
 pub trait AppStore: Send + Sync {
     /// Stores a new app.
-    async fn insert_app(&self, app: App) -> Result<(), StoreError>;
+    async fn insert_app(&self, app: App, audit: AuditEntry) -> Result<(), StoreError>;
     /// Finds an app by id.
     async fn get_app(&self, id: AppId) -> Result<Option<App>, StoreError>;
     /// Lists all apps by creation.
     async fn list_apps(&self) -> Result<Vec<App>, StoreError>;
     /// Replaces an app's settings.
-    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<Changed, StoreError>;
+    async fn save_app_settings(
+        &self,
+        id: AppId,
+        settings: AppSettings,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError>;
 }

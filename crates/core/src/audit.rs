@@ -58,12 +58,20 @@ kinds! {
     AgentChanged = "agent_changed",
     /// An agent was deleted, with its keys and delegations.
     AgentRevoked = "agent_revoked",
-    /// An agent's key was made.
+    /// A key of the app or of an agent was made.
     KeyCreated = "key_created",
     /// An agent's key was deprecated, or the mark was removed.
     KeyDeprecated = "key_deprecated",
-    /// An agent's key was revoked.
+    /// A key of the app or of an agent was revoked.
     KeyRevoked = "key_revoked",
+    /// The app was made.
+    AppCreated = "app_created",
+    /// The app's settings or its identity provider were changed.
+    AppChanged = "app_changed",
+    /// A provider was configured on the app, or its configuration was changed.
+    ProviderSet = "provider_set",
+    /// A provider's configuration was removed from the app.
+    ProviderRemoved = "provider_removed",
     /// The app got a new data key; from now on it seals under that.
     DataKeyAdded = "data_key_added",
     /// A data key was wiped, because nothing was sealed under it any more.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{Agent, App, AppId, Changed, Hash, KeyId, Micros, StoreError};
+use crate::{Agent, App, AppId, AuditEntry, Changed, Hash, KeyId, Micros, StoreError};
 
 use crate::ApiKey;
 
@@ -21,11 +21,17 @@ pub struct FoundKey {
 #[async_trait]
 pub trait KeyStore: Send + Sync {
     /// Stores a new key of an app.
-    async fn insert_key(&self, key: ApiKey) -> Result<(), StoreError>;
+    async fn insert_key(&self, key: ApiKey, audit: AuditEntry) -> Result<(), StoreError>;
     /// Finds a key, revoked or not, with its app and agent, by the hash of what was presented (T60: never by comparing keys).
     async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError>;
     /// Lists the keys of an app and of its agents, newest first.
     async fn list_keys(&self, app: AppId) -> Result<Vec<ApiKey>, StoreError>;
     /// Revokes a key. Revoking it again changes nothing.
-    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<Changed, StoreError>;
+    async fn revoke_key(
+        &self,
+        app: AppId,
+        key: KeyId,
+        at: Micros,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError>;
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AppId, Changed, ConfigId, Micros, Recipe, StoreError};
+use crate::{AppId, AuditEntry, Changed, ConfigId, Micros, Recipe, StoreError};
 
 /// One provider as one app uses it, with its own callback path `/oauth/callback/{config_id}` (T09).
 #[derive(Debug, Clone)]
@@ -33,7 +33,11 @@ pub struct ProviderConfig {
 pub trait ProviderStore: Send + Sync {
     /// Inserts the configuration, or replaces everything but `config_id` and `created_at` in the row with the same app and
     /// provider id. Returns the row as stored.
-    async fn save_provider(&self, config: ProviderConfig) -> Result<ProviderConfig, StoreError>;
+    async fn save_provider(
+        &self,
+        config: ProviderConfig,
+        audit: AuditEntry,
+    ) -> Result<ProviderConfig, StoreError>;
     /// Finds a configuration of any app by its id: the callback knows nothing else.
     async fn get_provider(&self, config_id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError>;
     /// Lists an app's provider ids, in order. Minting needs no more, and loading all recipes made it about two thirds
@@ -42,5 +46,10 @@ pub trait ProviderStore: Send + Sync {
     /// Lists an app's configurations by provider id.
     async fn list_providers(&self, app: AppId) -> Result<Vec<ProviderConfig>, StoreError>;
     /// Removes a configuration.
-    async fn delete_provider(&self, app: AppId, provider: &str) -> Result<Changed, StoreError>;
+    async fn delete_provider(
+        &self,
+        app: AppId,
+        provider: &str,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError>;
 }

@@ -1,8 +1,30 @@
 //! Who makes a change, for its audit entry: the app's key, an agent's key, or the operator at the command line.
 
-use alter_core::{AgentId, App, AuditEntry, AuditKind, CallNonce, KeyId, Micros};
+use alter_core::{AgentId, App, AuditEntry, AuditKind, CallNonce, KeyId, Micros, text::one_line};
 
 use crate::Caller;
+
+/// Longest name of an operator, characters.
+const NAME_MAX: usize = 80;
+
+/// Somebody who runs `alter` commands. The name is what the system said at that moment: it helps honest operators to find
+/// out who did what, and it proves nothing, because who can write the database can write any name.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    name: String,
+}
+
+impl Operator {
+    /// `name` is the system's user name. Hidden characters are left out, and so is what is longer than 80 characters.
+    pub fn named(name: &str) -> Self {
+        Self { name: one_line(name.chars().take(NAME_MAX)) }
+    }
+
+    /// The name as it is recorded.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Actor {
@@ -12,6 +34,7 @@ pub(crate) struct Actor {
     key_id: Option<KeyId>,
     agent_id: Option<AgentId>,
     request_id: Option<String>,
+    operator: Option<Operator>,
 }
 
 impl Actor {
@@ -23,15 +46,21 @@ impl Actor {
             key_id: Some(caller.key.id),
             agent_id: caller.agent.as_ref().map(|agent| agent.id),
             request_id: Some(caller.request_id.clone()),
+            operator: None,
         }
     }
 
-    pub(crate) fn operator(app: App) -> Self {
-        Self { app, call: None, key_id: None, agent_id: None, request_id: None }
+    pub(crate) fn operator(by: &Operator, app: App) -> Self {
+        let operator = Some(by.clone());
+        Self { app, call: None, key_id: None, agent_id: None, request_id: None, operator }
     }
 
-    /// An audit entry that names this actor.
-    pub(crate) fn entry(&self, at: Micros, kind: AuditKind, details: serde_json::Value) -> AuditEntry {
+    /// An audit entry that names this actor. `details` is an object or null; the operator's name becomes its member
+    /// `operator`.
+    pub(crate) fn entry(&self, at: Micros, kind: AuditKind, mut details: serde_json::Value) -> AuditEntry {
+        if let Some(operator) = &self.operator {
+            details["operator"] = operator.name().into();
+        }
         AuditEntry {
             key_id: self.key_id,
             agent_id: self.agent_id,

@@ -20,6 +20,7 @@ pub mod reap;
 mod rounds;
 mod sealed;
 
+pub use actor::Operator;
 pub use alter_core::NewKey;
 pub use alter_oauth::UserClaims;
 pub use callers::agent_checks::{AgentChange, AgentError, NewAgent};

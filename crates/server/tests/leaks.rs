@@ -15,6 +15,7 @@ use alter_signing::SignedParts;
 use alter_testkit::{
     Sent, TestAttempt, TestBrowser, TestServer,
     canary::{encodings, hits},
+    operator,
     server::CLIENT_SECRET,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -386,7 +387,7 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
     let mut shown: Vec<(&str, String, String)> = Vec::new();
     let mut show = |what, text: String, secret: &str| shown.push((what, text, secret.to_owned()));
 
-    let made = operate::create_app(&server.flows, AppSettings::named("A")).await.unwrap();
+    let made = operate::create_app(&server.flows, &operator(), AppSettings::named("A")).await.unwrap();
     show("NewApp", format!("{made:?}"), made.key.secret.expose_secret());
     let (root, text) = alter_vault::RootKey::generate(&|buffer| alter_core::SystemRandom.fill(buffer));
     show("RootKey", format!("{root:?}"), text.expose_secret());

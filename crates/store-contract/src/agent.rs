@@ -1,6 +1,7 @@
 //! Cases for agents, their keys, and what was delegated to them.
 #![expect(missing_docs, reason = "the name of a case is its sentence")]
 
+use super::operator::insert_app;
 use std::sync::Arc;
 
 use alter_core::{
@@ -10,7 +11,8 @@ use alter_core::{
 
 use super::sample::{
     T0, agent, agent_key, app, assert_same, audit, call, complete, count_true, delegated_grant, delegation,
-    found, grant, hash, listed, release, sent, stored_agent, stored_app, stored_grant, unwritable_audit,
+    found, grant, hash, listed, recorded, release, sent, stored_agent, stored_app, stored_grant,
+    unwritable_audit,
 };
 
 async fn create(
@@ -33,7 +35,7 @@ pub async fn an_agent_is_read_back_as_it_was_stored_and_its_key_finds_it(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {
     let app = app();
-    store.insert_app(app.clone()).await?;
+    insert_app(&*store, app.clone()).await?;
     let (agent, key) = stored_agent(&*store, app.id).await?;
     assert_eq!(found(store.get_agent(app.id, agent.id).await?), agent);
     assert_eq!(found(store.find_agent(app.id, &agent.name).await?), agent);
@@ -42,7 +44,7 @@ pub async fn an_agent_is_read_back_as_it_was_stored_and_its_key_finds_it(
         &FoundKey { key: key.clone(), app: app.clone(), agent: Some(agent.clone()) },
     );
     assert_eq!(store.list_agent_keys(app.id, agent.id).await?, [key]);
-    assert_eq!(store.list_audit(app.id, 9).await?.len(), 1);
+    assert_eq!(recorded(&*store, app.id).await?.len(), 1);
 
     let other = stored_app(&*store).await?;
     assert!(store.get_agent(other, agent.id).await?.is_none());
@@ -58,7 +60,7 @@ pub async fn a_name_is_taken_until_its_agent_is_revoked(store: Arc<dyn Store>) -
     let again = Agent { name: first.name.clone(), ..agent(app) };
     assert_eq!(create(&*store, &again, None).await?, AgentCreated::NameTaken);
     assert!(store.get_agent(app, again.id).await?.is_none());
-    assert_eq!(store.list_audit(app, 9).await?.len(), 1, "nothing was stored, so nothing was recorded");
+    assert_eq!(recorded(&*store, app).await?.len(), 1, "nothing was stored, so nothing was recorded");
     let elsewhere = Agent { name: first.name.clone(), ..agent(other) };
     assert_eq!(create(&*store, &elsewhere, None).await?, AgentCreated::Stored);
     first.status = AgentStatus::Revoked;
@@ -139,7 +141,7 @@ pub async fn a_save_raises_the_version_and_a_stale_one_changes_nothing(
         "another app"
     );
     assert_eq!(found(store.get_agent(app, agent.id).await?), stored);
-    assert_eq!(store.list_audit(app, 9).await?.len(), 2);
+    assert_eq!(recorded(&*store, app).await?.len(), 2);
     Ok(())
 }
 
@@ -184,7 +186,7 @@ pub async fn t61_a_replayed_call_changes_no_agent(store: Arc<dyn Store>) -> Resu
     ];
     assert!(replays.iter().all(|r| matches!(r, Err(StoreError::NonceReplayed))), "{replays:?}");
     assert_eq!(store.list_agents(app, true, 9, 0).await?, (vec![agent], 1));
-    assert_eq!(store.list_audit(app, 9).await?.len(), 1);
+    assert_eq!(recorded(&*store, app).await?.len(), 1);
     Ok(())
 }
 
@@ -326,9 +328,9 @@ pub async fn a_revoked_delegation_is_gone_until_it_is_approved_again(
     assert!(!end(other).await?, "another app");
     assert!(store.find_delegation(other, grant.id, agent.id).await?.is_none());
     assert!(end(app).await?);
-    let recorded = store.list_audit(app, 99).await?.len();
+    let before = recorded(&*store, app).await?.len();
     assert!(!end(app).await?, "once");
-    assert_eq!(store.list_audit(app, 99).await?.len(), recorded);
+    assert_eq!(recorded(&*store, app).await?.len(), before);
     assert!(store.find_delegation(app, grant.id, agent.id).await?.is_none());
     let delegated = GrantFilter { agent: Some(agent.id), ..GrantFilter::default() };
     assert!(listed(&*store, app, &delegated).await?.is_empty());

@@ -1,6 +1,7 @@
 //! Cases for the keys of apps and the values under them.
 #![expect(missing_docs, reason = "the name of a case is its sentence")]
 
+use super::operator::{insert_app, save_provider};
 use std::sync::Arc;
 
 use alter_core::{
@@ -35,7 +36,7 @@ fn add(app: &App, wrapped: Vec<u8>) -> AddDataKey {
 
 async fn stored(store: &dyn Store) -> Result<(App, DataKeyId), StoreError> {
     let app = app();
-    store.insert_app(app.clone()).await?;
+    insert_app(store, app.clone()).await?;
     let key = id_of(&app.wrapped_key);
     Ok((app, key))
 }
@@ -103,7 +104,7 @@ pub async fn of_many_new_keys_at_once_exactly_one_counts(store: Arc<dyn Store>) 
 async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> Result<(), StoreError> {
     let mut config = config(app, "google");
     (config.client_secret, config.generation) = (Some(sealed(key, 1)), 7);
-    store.save_provider(config).await?;
+    save_provider(store, config).await?;
 
     let mut session = session(app);
     session.claim_by(claim()).expect("a claim at this level is let in");
@@ -265,7 +266,7 @@ pub async fn t92_nothing_is_stored_under_a_retired_key(store: Arc<dyn Store>) ->
 
     let mut provider = config(app.id, "google");
     provider.client_secret = Some(sealed(old, 1));
-    conflict(store.save_provider(provider.clone()).await.err());
+    conflict(save_provider(&*store, provider.clone()).await.err());
     conflict(store.save_body(first.id, sealed(old, 1)).await.err());
     conflict(store.revoke_grant(revoke(app.id, to_revoke.id, sealed(old, 1))).await.err());
     for column in 0..3 {
@@ -291,7 +292,7 @@ pub async fn t92_nothing_is_stored_under_a_retired_key(store: Arc<dyn Store>) ->
     t.verifier = sealed(new, 1);
     assert!(store.start_attempt(&session, t).await?.is_done());
     provider.client_secret = Some(sealed(new, 1));
-    store.save_provider(provider).await?;
+    save_provider(&*store, provider).await?;
     assert!(store.save_body(first.id, sealed(new, 1)).await?.is_done());
     assert!(store.revoke_grant(revoke(app.id, to_revoke.id, sealed(new, 1))).await?.is_done());
     let mut good = grant(app.id);

@@ -1,6 +1,7 @@
 //! Cases for keys.
 #![expect(missing_docs, reason = "the name of a case is its sentence")]
 
+use super::operator::{insert_app, insert_key, revoke_key};
 use std::sync::Arc;
 
 use alter_core::{AppId, FoundKey, KeyId, Store, StoreError, SystemRandom};
@@ -9,10 +10,10 @@ use super::sample::{T0, app, assert_same, found, hash, key, stored_app};
 
 pub async fn a_key_is_found_by_its_hash_with_its_app(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = app();
-    store.insert_app(app.clone()).await?;
+    insert_app(&*store, app.clone()).await?;
     stored_app(&*store).await?;
     let key = key(app.id);
-    store.insert_key(key.clone()).await?;
+    insert_key(&*store, key.clone()).await?;
     assert_same(&found(store.find_key(&key.hash).await?), &FoundKey { key, app, agent: None });
     assert!(store.find_key(&hash()).await?.is_none());
     Ok(())
@@ -23,10 +24,10 @@ pub async fn a_revoked_key_is_found_and_stays_revoked_since_the_first_time(
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let (revoked, kept) = (key(app), key(app));
-    store.insert_key(revoked.clone()).await?;
-    store.insert_key(kept.clone()).await?;
-    assert!(store.revoke_key(app, revoked.id, T0.plus_seconds(1)).await?.is_done());
-    assert!(store.revoke_key(app, revoked.id, T0.plus_seconds(2)).await?.is_done());
+    insert_key(&*store, revoked.clone()).await?;
+    insert_key(&*store, kept.clone()).await?;
+    assert!(revoke_key(&*store, app, revoked.id, T0.plus_seconds(1)).await?.is_done());
+    assert!(revoke_key(&*store, app, revoked.id, T0.plus_seconds(2)).await?.is_done());
     let revoked = found(store.find_key(&revoked.hash).await?);
     assert_eq!(revoked.key.revoked_at, Some(T0.plus_seconds(1)));
     let kept = found(store.find_key(&kept.hash).await?);
@@ -37,23 +38,23 @@ pub async fn a_revoked_key_is_found_and_stays_revoked_since_the_first_time(
 pub async fn t72_the_key_of_another_app_cannot_be_revoked(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let (owner, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
     let key = key(owner);
-    store.insert_key(key.clone()).await?;
-    assert!(!store.revoke_key(other, key.id, T0).await?.is_done());
-    assert!(!store.revoke_key(owner, KeyId::new(&SystemRandom), T0).await?.is_done());
+    insert_key(&*store, key.clone()).await?;
+    assert!(!revoke_key(&*store, other, key.id, T0).await?.is_done());
+    assert!(!revoke_key(&*store, owner, KeyId::new(&SystemRandom), T0).await?.is_done());
     assert_eq!(found(store.find_key(&key.hash).await?).key.revoked_at, None);
-    assert!(store.revoke_key(owner, key.id, T0).await?.is_done());
+    assert!(revoke_key(&*store, owner, key.id, T0).await?.is_done());
     Ok(())
 }
 
 pub async fn the_same_hash_or_id_twice_is_a_conflict(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let first = key(app);
-    store.insert_key(first.clone()).await?;
+    insert_key(&*store, first.clone()).await?;
     let (mut same_hash, mut same_id) = (key(app), key(app));
     same_hash.hash = first.hash;
     same_id.id = first.id;
-    assert!(matches!(store.insert_key(same_hash).await, Err(StoreError::Exists)));
-    assert!(matches!(store.insert_key(same_id).await, Err(StoreError::Exists)));
+    assert!(matches!(insert_key(&*store, same_hash).await, Err(StoreError::Exists)));
+    assert!(matches!(insert_key(&*store, same_id).await, Err(StoreError::Exists)));
     let keys = store.list_keys(app).await?;
     assert_same(&keys, &vec![first]);
     Ok(())
@@ -65,9 +66,9 @@ pub async fn keys_are_listed_newest_first_and_of_one_app(store: Arc<dyn Store>) 
         let mut key = key(app);
         key.name = name.into();
         key.created_at = T0.plus_seconds(second);
-        store.insert_key(key).await?;
+        insert_key(&*store, key).await?;
     }
-    store.insert_key(key(other)).await?;
+    insert_key(&*store, key(other)).await?;
     let names: Vec<_> = store.list_keys(app).await?.into_iter().map(|key| key.name).collect();
     assert_eq!(names, ["c", "b", "a"]);
     Ok(())
@@ -75,7 +76,7 @@ pub async fn keys_are_listed_newest_first_and_of_one_app(store: Arc<dyn Store>) 
 
 pub async fn a_key_of_no_app_is_refused(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let key = key(AppId::new(&SystemRandom));
-    assert!(matches!(store.insert_key(key.clone()).await, Err(StoreError::Moved)));
+    assert!(matches!(insert_key(&*store, key.clone()).await, Err(StoreError::Moved)));
     assert!(store.find_key(&key.hash).await?.is_none());
     Ok(())
 }
@@ -83,7 +84,7 @@ pub async fn a_key_of_no_app_is_refused(store: Arc<dyn Store>) -> Result<(), Sto
 pub async fn nul_in_a_key_name_is_refused(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let mut key = key(stored_app(&*store).await?);
     key.name = "\0".into();
-    assert!(matches!(store.insert_key(key.clone()).await, Err(StoreError::Unstorable)));
+    assert!(matches!(insert_key(&*store, key.clone()).await, Err(StoreError::Unstorable)));
     assert!(store.find_key(&key.hash).await?.is_none());
     Ok(())
 }

@@ -16,6 +16,7 @@ pub mod audit;
 pub mod data_key;
 pub mod grant;
 pub mod key;
+pub mod operator;
 pub mod provider;
 pub mod revocation;
 pub mod sample;
@@ -160,6 +161,9 @@ macro_rules! store_contract_tests {
                 concurrent_entries_are_all_kept,
                 t96_entries_form_a_chain_that_ends_in_the_head,
                 nul_in_an_entry_is_refused,
+                each_change_by_the_operator_has_its_entry,
+                a_change_of_nothing_has_no_entry,
+                a_change_whose_entry_cannot_be_written_does_not_happen,
             ],
             store: [
                 t61_a_nonce_counts_once_per_key_and_signed_second,

@@ -1,6 +1,7 @@
 //! Cases for provider configurations.
 #![expect(missing_docs, reason = "the name of a case is its sentence")]
 
+use super::operator::{delete_provider, save_provider};
 use std::sync::Arc;
 
 use alter_core::{ConfigId, Store, StoreError, SystemRandom};
@@ -13,7 +14,7 @@ pub async fn a_configuration_is_read_back_as_it_was_stored(store: Arc<dyn Store>
     let mut public = config(app, "github");
     public.client_secret = None;
     for config in [confidential, public] {
-        assert_same(&store.save_provider(config.clone()).await?, &config);
+        assert_same(&save_provider(&*store, config.clone()).await?, &config);
         assert_same(&found(store.get_provider(&config.config_id).await?), &config);
     }
     assert!(store.get_provider(&ConfigId::new(&SystemRandom)).await?.is_none());
@@ -24,8 +25,8 @@ pub async fn saving_again_keeps_the_config_id_and_the_first_time(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {
     let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
-    let first = store.save_provider(config(app, "google")).await?;
-    let elsewhere = store.save_provider(config(other, "google")).await?;
+    let first = save_provider(&*store, config(app, "google")).await?;
+    let elsewhere = save_provider(&*store, config(other, "google")).await?;
 
     let mut again = config(app, "google");
     again.recipe.name = "Changed".into();
@@ -35,7 +36,7 @@ pub async fn saving_again_keeps_the_config_id_and_the_first_time(
     again.scopes = vec![];
     again.created_at = T0.plus_seconds(9);
     again.updated_at = T0.plus_seconds(9);
-    let stored = store.save_provider(again.clone()).await?;
+    let stored = save_provider(&*store, again.clone()).await?;
 
     again.config_id = first.config_id.clone();
     again.created_at = first.created_at;
@@ -48,10 +49,10 @@ pub async fn saving_again_keeps_the_config_id_and_the_first_time(
 
 pub async fn a_config_id_belongs_to_one_configuration(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
-    let first = store.save_provider(config(app, "google")).await?;
+    let first = save_provider(&*store, config(app, "google")).await?;
     for mut thief in [config(other, "google"), config(app, "github")] {
         thief.config_id = first.config_id.clone();
-        assert!(matches!(store.save_provider(thief).await, Err(StoreError::Exists)));
+        assert!(matches!(save_provider(&*store, thief).await, Err(StoreError::Exists)));
     }
     assert_same(&found(store.get_provider(&first.config_id).await?), &first);
     Ok(())
@@ -60,7 +61,7 @@ pub async fn a_config_id_belongs_to_one_configuration(store: Arc<dyn Store>) -> 
 pub async fn providers_are_listed_in_byte_order(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     for id in ["a", "é", "B", "ab", "z", "a-b", "_"] {
-        store.save_provider(config(app, id)).await?;
+        save_provider(&*store, config(app, id)).await?;
     }
     let ids: Vec<_> = store.list_providers(app).await?.into_iter().map(|c| c.recipe.id).collect();
     assert_eq!(store.list_provider_ids(app).await?, ids);
@@ -72,16 +73,16 @@ pub async fn t72_a_configuration_of_another_app_is_neither_listed_nor_deleted(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {
     let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
-    let mine = store.save_provider(config(app, "google")).await?;
+    let mine = save_provider(&*store, config(app, "google")).await?;
     assert!(store.list_providers(other).await?.is_empty());
     assert!(store.list_provider_ids(other).await?.is_empty());
-    assert!(!store.delete_provider(other, "google").await?.is_done());
-    assert!(!store.delete_provider(app, "GOOGLE").await?.is_done());
-    assert!(!store.delete_provider(app, "google\0").await?.is_done());
+    assert!(!delete_provider(&*store, other, "google").await?.is_done());
+    assert!(!delete_provider(&*store, app, "GOOGLE").await?.is_done());
+    assert!(!delete_provider(&*store, app, "google\0").await?.is_done());
     assert!(store.get_provider(&mine.config_id).await?.is_some());
 
-    assert!(store.delete_provider(app, "google").await?.is_done());
-    assert!(!store.delete_provider(app, "google").await?.is_done());
+    assert!(delete_provider(&*store, app, "google").await?.is_done());
+    assert!(!delete_provider(&*store, app, "google").await?.is_done());
     assert!(store.get_provider(&mine.config_id).await?.is_none());
     Ok(())
 }
@@ -90,10 +91,10 @@ pub async fn deleting_a_provider_leaves_its_grants_and_attempts(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
-    store.save_provider(config(app, "google")).await?;
+    save_provider(&*store, config(app, "google")).await?;
     let grant = stored_grant(&*store, app).await?;
     let (_, attempt) = started(&*store, app).await?;
-    assert!(store.delete_provider(app, "google").await?.is_done());
+    assert!(delete_provider(&*store, app, "google").await?.is_done());
     assert!(store.get_grant(app, grant.id).await?.is_some());
     assert!(store.find_attempt(&attempt.state_hash).await?.is_some());
     Ok(())
@@ -106,7 +107,7 @@ pub async fn nul_in_a_configuration_is_refused(store: Arc<dyn Store>) -> Result<
     client.client_id = "\0".into();
     deep.recipe.authorize_params.insert("\0".into(), "x".into());
     for bad in [id, client, deep] {
-        assert!(matches!(store.save_provider(bad).await, Err(StoreError::Unstorable)));
+        assert!(matches!(save_provider(&*store, bad).await, Err(StoreError::Unstorable)));
     }
     assert!(store.list_providers(app).await?.is_empty());
     Ok(())

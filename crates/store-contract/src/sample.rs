@@ -1,5 +1,6 @@
 //! Sample rows: valid, with all fields set, different each time.
 
+use super::operator::insert_app;
 use std::{fmt::Debug, sync::Arc};
 
 use alter_core::{
@@ -10,7 +11,7 @@ use alter_core::{
     SessionAgent, SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom, Underway, User,
     UserId, time::random_bytes,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The time of every sample row.
 pub const T0: Micros = Micros(1_800_000_000_123_456);
@@ -39,7 +40,7 @@ pub fn wrapped_key() -> Vec<u8> {
 /// Stores an app.
 pub async fn stored_app(store: &dyn Store) -> Result<AppId, StoreError> {
     let app = app();
-    store.insert_app(app.clone()).await?;
+    insert_app(store, app.clone()).await?;
     Ok(app.id)
 }
 
@@ -346,6 +347,13 @@ pub fn audit(app: AppId, kind: AuditKind) -> AuditEntry {
 /// An audit entry that no engine can write.
 pub fn unwritable_audit(app: AppId, kind: AuditKind) -> AuditEntry {
     AuditEntry { request_id: Some("nul\0".into()), ..audit(app, kind) }
+}
+
+/// Kind and details of an app's entries, newest first, without the one about the making of the app.
+pub async fn recorded(store: &dyn Store, app: AppId) -> Result<Vec<(String, Value)>, StoreError> {
+    let mut entries = store.list_audit(app, 1000).await?;
+    entries.retain(|(kind, _)| kind != "app_created");
+    Ok(entries)
 }
 
 /// Unwraps a row that must exist.

@@ -1,6 +1,6 @@
 //! Apps.
 
-use alter_core::{App, AppId, AppSettings, AppStore, Changed, StoreError};
+use alter_core::{App, AppId, AppSettings, AppStore, AuditEntry, Changed, StoreError};
 use alter_rows::{
     Noun,
     sql::Piece::{Names, Places},
@@ -9,22 +9,25 @@ use alter_rows::{
 use async_trait::async_trait;
 
 use crate::{
-    PostgresStore, data_key,
+    PostgresStore,
+    audit::append,
+    data_key,
     row::{bound, sql},
     statement::{run, values},
 };
 
 #[async_trait]
 impl AppStore for PostgresStore {
-    async fn insert_app(&self, app: App) -> Result<(), StoreError> {
+    async fn insert_app(&self, app: App, audit: AuditEntry) -> Result<(), StoreError> {
         let sql = sql!("INSERT INTO apps ({}) VALUES ({})", Names(App::WRITTEN), Places(App::WRITTEN));
-        let (values, app) = (bound(app.values()?), &app);
+        let (values, app, audit) = (bound(app.values()?), &app, &audit);
         self.write(|tx| {
             let values = values.clone();
             Box::pin(async move {
                 data_key::hold_root(tx.c).await?;
                 run(tx.c, sql, values).await?;
-                data_key::insert(tx.c, app.id, &app.wrapped_key, app.created_at).await
+                data_key::insert(tx.c, app.id, &app.wrapped_key, app.created_at).await?;
+                append(tx.c, audit).await
             })
         })
         .await
@@ -40,8 +43,13 @@ impl AppStore for PostgresStore {
         self.all(sql, values![], App::read).await
     }
 
-    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<Changed, StoreError> {
+    async fn save_app_settings(
+        &self,
+        id: AppId,
+        settings: AppSettings,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError> {
         let sql = "UPDATE apps SET settings = $2 WHERE id = $1";
-        Ok(Changed::when(self.run(sql, values![id.to_string(), json(&settings)?]).await? == 1))
+        self.change(sql, values![id.to_string(), json(&settings)?], audit).await
     }
 }

@@ -1,6 +1,8 @@
 //! API keys, by hash: the apps' own and their agents'.
 
-use alter_core::{Agent, ApiKey, App, AppId, Changed, FoundKey, Hash, KeyId, KeyStore, Micros, StoreError};
+use alter_core::{
+    Agent, ApiKey, App, AppId, AuditEntry, Changed, FoundKey, Hash, KeyId, KeyStore, Micros, StoreError,
+};
 use alter_rows::{
     Noun,
     key::read_found,
@@ -27,8 +29,8 @@ const FIND: &str = sql!(
 
 #[async_trait]
 impl KeyStore for PostgresStore {
-    async fn insert_key(&self, key: ApiKey) -> Result<(), StoreError> {
-        self.run(INSERT, bound(key.values()?)).await.map(|_| ())
+    async fn insert_key(&self, key: ApiKey, audit: AuditEntry) -> Result<(), StoreError> {
+        self.change(INSERT, bound(key.values()?), audit).await.map(|_| ())
     }
 
     async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError> {
@@ -43,8 +45,14 @@ impl KeyStore for PostgresStore {
         self.all(sql, values![app.to_string()], ApiKey::read).await
     }
 
-    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<Changed, StoreError> {
+    async fn revoke_key(
+        &self,
+        app: AppId,
+        key: KeyId,
+        at: Micros,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError> {
         let sql = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $3) WHERE id = $2 AND app_id = $1";
-        Ok(Changed::when(self.run(sql, values![app.to_string(), key.to_string(), at.0]).await? == 1))
+        self.change(sql, values![app.to_string(), key.to_string(), at.0], audit).await
     }
 }

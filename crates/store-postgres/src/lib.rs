@@ -40,10 +40,11 @@ mod user;
 pub use opening::{Open, OpenError};
 use std::sync::Arc;
 
-use alter_core::{Micros, StoreError};
+use alter_core::{AuditEntry, Changed, Micros, StoreError};
 use sqlx::{Connection as _, postgres::PgArguments};
 
 use crate::{
+    audit::append,
     connection::Address,
     line::Line,
     pool::{Form, Pool, Step, Tx},
@@ -165,6 +166,27 @@ impl PostgresStore {
     /// Returns how many rows one statement changed.
     async fn run(&self, sql: &'static str, values: PgArguments) -> Result<u64, StoreError> {
         self.pool.run(Form::Statement, |tx| Box::pin(statement::run(tx.c, sql, values.clone()))).await
+    }
+
+    /// Changes one row with one statement, and records that in the same commit. An absent row is not recorded.
+    async fn change(
+        &self,
+        sql: &'static str,
+        values: PgArguments,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError> {
+        let audit = &audit;
+        self.write(|tx| {
+            let values = values.clone();
+            Box::pin(async move {
+                let changed = Changed::when(statement::run(tx.c, sql, values).await? == 1);
+                if changed.is_done() {
+                    append(tx.c, audit).await?;
+                }
+                Ok(changed)
+            })
+        })
+        .await
     }
 }
 

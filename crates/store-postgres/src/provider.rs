@@ -1,6 +1,8 @@
 //! Provider configurations: one per app and provider id.
 
-use alter_core::{AppId, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError, stored::storable};
+use alter_core::{
+    AppId, AuditEntry, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError, stored::storable,
+};
 use alter_rows::{
     Noun,
     sql::Piece::{Excluded, Names, Places},
@@ -9,6 +11,7 @@ use async_trait::async_trait;
 
 use crate::{
     PostgresStore,
+    audit::append,
     data_key::refuse_retired,
     fault::Fault,
     row::{bound, sql},
@@ -26,14 +29,20 @@ const SAVE: &str = sql!(
 
 #[async_trait]
 impl ProviderStore for PostgresStore {
-    async fn save_provider(&self, config: ProviderConfig) -> Result<ProviderConfig, StoreError> {
+    async fn save_provider(
+        &self,
+        config: ProviderConfig,
+        audit: AuditEntry,
+    ) -> Result<ProviderConfig, StoreError> {
         let values = bound(config.values()?);
-        let config = &config;
+        let (config, audit) = (&config, &audit);
         self.write(|tx| {
             let values = values.clone();
             Box::pin(async move {
                 refuse_retired(tx.c, config.app_id, &[config.client_secret.as_deref()]).await?;
-                one(tx.c, SAVE, values, ProviderConfig::read).await?.ok_or(Fault::corrupt("config_id"))
+                let saved = one(tx.c, SAVE, values, ProviderConfig::read).await?;
+                append(tx.c, audit).await?;
+                saved.ok_or(Fault::corrupt("config_id"))
             })
         })
         .await
@@ -57,11 +66,16 @@ impl ProviderStore for PostgresStore {
         self.all(sql, values![app.to_string()], ProviderConfig::read).await
     }
 
-    async fn delete_provider(&self, app: AppId, provider: &str) -> Result<Changed, StoreError> {
+    async fn delete_provider(
+        &self,
+        app: AppId,
+        provider: &str,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError> {
         if !storable(provider) {
             return Ok(Changed::Absent);
         }
         let sql = "DELETE FROM providers WHERE app_id = $1 AND provider = $2";
-        Ok(Changed::when(self.run(sql, values![app.to_string(), provider]).await? == 1))
+        self.change(sql, values![app.to_string(), provider], audit).await
     }
 }

@@ -1,6 +1,6 @@
 //! Apps.
 
-use alter_core::{App, AppId, AppSettings, AppStore, Changed, StoreError};
+use alter_core::{App, AppId, AppSettings, AppStore, AuditEntry, Changed, StoreError};
 use alter_rows::{
     Noun,
     sql::Piece::{Names, Places},
@@ -10,19 +10,22 @@ use async_trait::async_trait;
 use rusqlite::params;
 
 use crate::{
-    SqliteStore, data_key,
+    SqliteStore,
+    audit::{append, append_if},
+    data_key,
     row::{bound, owned, sql},
     statement::{all, one, run},
 };
 
 #[async_trait]
 impl AppStore for SqliteStore {
-    async fn insert_app(&self, app: App) -> Result<(), StoreError> {
+    async fn insert_app(&self, app: App, audit: AuditEntry) -> Result<(), StoreError> {
         let sql = sql!("INSERT INTO apps ({}) VALUES ({})", Names(App::WRITTEN), Places(App::WRITTEN));
         let values = owned(app.values()?);
         self.write(move |c| {
             run(c, sql, bound(values))?;
-            data_key::insert(c, app.id, &app.wrapped_key, app.created_at)
+            data_key::insert(c, app.id, &app.wrapped_key, app.created_at)?;
+            append(c, &audit)
         })
         .await
     }
@@ -37,9 +40,19 @@ impl AppStore for SqliteStore {
         self.read(|c| all(c, sql, [], App::read)).await
     }
 
-    async fn save_app_settings(&self, id: AppId, settings: AppSettings) -> Result<Changed, StoreError> {
+    async fn save_app_settings(
+        &self,
+        id: AppId,
+        settings: AppSettings,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError> {
         let settings = json(&settings)?;
         let sql = "UPDATE apps SET settings = ?2 WHERE id = ?1";
-        self.write(move |c| Ok(Changed::when(run(c, sql, params![id.to_string(), settings])? == 1))).await
+        self.write(move |c| {
+            let changed = Changed::when(run(c, sql, params![id.to_string(), settings])? == 1);
+            append_if(changed.is_done(), c, &audit)?;
+            Ok(changed)
+        })
+        .await
     }
 }

@@ -70,3 +70,8 @@ pub(crate) fn append(c: &Connection, entry: &AuditEntry) -> Result<(), Fault> {
     run(c, sql, bound(row.values()?.into_iter().chain([Value::word(&*app)])))?;
     Ok(())
 }
+
+/// Appends an entry about a change if that change was made.
+pub(crate) fn append_if(made: bool, c: &Connection, entry: &AuditEntry) -> Result<(), Fault> {
+    if made { append(c, entry) } else { Ok(()) }
+}

@@ -121,11 +121,16 @@ pub fn claim(database: &Path) -> Result<(), OpenError> {
 }
 
 /// Brings a copy to this program's schema, and revokes in it again what was revoked since in the database that it will
-/// replace. An entry in every app's audit says so.
+/// replace. An entry in every app's audit says so, and names the operator.
 ///
 /// # Errors
 /// [`OpenError`]; the copy may be half-way and is not to be used.
-pub fn carry_over(copy: &Path, replaced: Option<&Path>, at: Micros) -> Result<Vec<Difference>, OpenError> {
+pub fn carry_over(
+    copy: &Path,
+    replaced: Option<&Path>,
+    operator: &str,
+    at: Micros,
+) -> Result<Vec<Difference>, OpenError> {
     let mut c = connection::open(copy)?;
     connection::prepare_writer(&c)?;
     migrate::forward(&mut c)?;
@@ -138,7 +143,7 @@ pub fn carry_over(copy: &Path, replaced: Option<&Path>, at: Micros) -> Result<Ve
         Some(_) => differences(&transaction, at).map_err(engine)?,
         None => Vec::new(),
     };
-    record(&transaction, &differences, at).map_err(engine)?;
+    record(&transaction, &differences, operator, at).map_err(engine)?;
     transaction.commit()?;
     let _folded: i64 = c.query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     c.close().map_err(|(_, error)| error)?;
@@ -244,11 +249,11 @@ fn revoke_grants(c: &Connection, app: AppId, at: Micros) -> Result<Vec<GrantId>,
     Ok(revoked)
 }
 
-fn record(c: &Connection, differences: &[Difference], at: Micros) -> Result<(), Fault> {
+fn record(c: &Connection, differences: &[Difference], operator: &str, at: Micros) -> Result<(), Fault> {
     for (app, copy) in heads(c, "main")? {
         let replaced = differences.iter().find(|d| d.app == app).map(|d| d.replaced.to_string());
         let copy = differences.iter().find(|d| d.app == app).map_or(copy, |d| d.copy).to_string();
-        let details = serde_json::json!({ "copy": copy, "replaced": replaced });
+        let details = serde_json::json!({ "copy": copy, "replaced": replaced, "operator": operator });
         append(c, &AuditEntry::new(app, at, AuditKind::DatabaseRestored, details))?;
     }
     Ok(())

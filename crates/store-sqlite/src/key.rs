@@ -1,6 +1,8 @@
 //! API keys, by hash: the apps' own and their agents'.
 
-use alter_core::{Agent, ApiKey, App, AppId, Changed, FoundKey, Hash, KeyId, KeyStore, Micros, StoreError};
+use alter_core::{
+    Agent, ApiKey, App, AppId, AuditEntry, Changed, FoundKey, Hash, KeyId, KeyStore, Micros, StoreError,
+};
 use alter_rows::{
     Noun,
     key::read_found,
@@ -11,6 +13,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     SqliteStore,
+    audit::{append, append_if},
     fault::Fault,
     row::{bound, sql},
     statement::{all, one, run},
@@ -26,8 +29,12 @@ const FIND: &str = sql!(
 
 #[async_trait]
 impl KeyStore for SqliteStore {
-    async fn insert_key(&self, key: ApiKey) -> Result<(), StoreError> {
-        self.write(move |c| insert(c, &key)).await
+    async fn insert_key(&self, key: ApiKey, audit: AuditEntry) -> Result<(), StoreError> {
+        self.write(move |c| {
+            insert(c, &key)?;
+            append(c, &audit)
+        })
+        .await
     }
 
     async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError> {
@@ -42,10 +49,18 @@ impl KeyStore for SqliteStore {
         self.read(|c| all(c, sql, [app.to_string()], ApiKey::read)).await
     }
 
-    async fn revoke_key(&self, app: AppId, key: KeyId, at: Micros) -> Result<Changed, StoreError> {
+    async fn revoke_key(
+        &self,
+        app: AppId,
+        key: KeyId,
+        at: Micros,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError> {
         let sql = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?3) WHERE id = ?2 AND app_id = ?1";
         self.write(move |c| {
-            Ok(Changed::when(run(c, sql, params![app.to_string(), key.to_string(), at.0])? == 1))
+            let changed = Changed::when(run(c, sql, params![app.to_string(), key.to_string(), at.0])? == 1);
+            append_if(changed.is_done(), c, &audit)?;
+            Ok(changed)
         })
         .await
     }

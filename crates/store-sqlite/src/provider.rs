@@ -1,6 +1,6 @@
 //! Provider configurations: one per app and provider id.
 
-use alter_core::{AppId, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError};
+use alter_core::{AppId, AuditEntry, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError};
 use alter_rows::{
     Noun, Value,
     sql::Piece::{Excluded, Names, Places},
@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     SqliteStore,
+    audit::{append, append_if},
     data_key::refuse_retired,
     fault::Fault,
     row::{bound, owned, sql},
@@ -18,9 +19,18 @@ use crate::{
 
 #[async_trait]
 impl ProviderStore for SqliteStore {
-    async fn save_provider(&self, config: ProviderConfig) -> Result<ProviderConfig, StoreError> {
+    async fn save_provider(
+        &self,
+        config: ProviderConfig,
+        audit: AuditEntry,
+    ) -> Result<ProviderConfig, StoreError> {
         let values = owned(config.values()?);
-        self.write(move |c| save(c, &config, values)).await
+        self.write(move |c| {
+            let saved = save(c, &config, values)?;
+            append(c, &audit)?;
+            Ok(saved)
+        })
+        .await
     }
 
     async fn get_provider(&self, config_id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError> {
@@ -41,10 +51,20 @@ impl ProviderStore for SqliteStore {
         self.read(|c| all(c, sql, [app.to_string()], ProviderConfig::read)).await
     }
 
-    async fn delete_provider(&self, app: AppId, provider: &str) -> Result<Changed, StoreError> {
+    async fn delete_provider(
+        &self,
+        app: AppId,
+        provider: &str,
+        audit: AuditEntry,
+    ) -> Result<Changed, StoreError> {
         let sql = "DELETE FROM providers WHERE app_id = ?1 AND provider = ?2";
         let provider = provider.to_owned();
-        self.write(move |c| Ok(Changed::when(run(c, sql, params![app.to_string(), provider])? == 1))).await
+        self.write(move |c| {
+            let changed = Changed::when(run(c, sql, params![app.to_string(), provider])? == 1);
+            append_if(changed.is_done(), c, &audit)?;
+            Ok(changed)
+        })
+        .await
     }
 }
 

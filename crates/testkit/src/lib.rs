@@ -20,4 +20,4 @@ pub use attempt::TestAttempt;
 pub use browser::TestBrowser;
 pub use clock::TestClock;
 pub use http::{Reply, Sent};
-pub use server::{TestApp, TestServer};
+pub use server::{TestApp, TestServer, operator};

@@ -12,7 +12,9 @@ use alter_core::{
     time::random_bytes,
 };
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, FlowsConfig, NewAgent, ProviderSetting, callers, connect, operate, ready};
+use alter_flows::{
+    Flows, FlowsConfig, NewAgent, Operator, ProviderSetting, callers, connect, operate, ready,
+};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
 use alter_signing::{SignedParts, sign};
@@ -209,15 +211,18 @@ impl TestServer {
         };
         let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
         let settings = AppSettings { identity_provider: Some(idp), ..stored.settings };
-        operate::change_app(&self.flows, app.id, settings).await.expect("the settings are in order");
+        operate::change_app(&self.flows, &operator(), app.id, settings)
+            .await
+            .expect("the settings are in order");
     }
 
     /// Adds an agent to an app. Returns the agent's id and key.
     pub async fn add_agent(&self, app: &TestApp, name: &str) -> (AgentId, SecretString) {
         let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
         let new = NewAgent { name: name.to_owned(), ..NewAgent::default() };
-        let made =
-            callers::create_agent_as_operator(&self.flows, stored, new).await.expect("the name is free");
+        let made = callers::create_agent_as_operator(&self.flows, &operator(), stored, new)
+            .await
+            .expect("the name is free");
         (made.agent.id, made.key.expect("a new agent has a key").secret)
     }
 
@@ -367,7 +372,7 @@ fn build(public_url: &str, store: Arc<dyn Store>, root_key: &SecretString, clock
 
 async fn make_app(flows: &Flows, mock: &MockProvider, settings: AppSettings) -> TestApp {
     let origin = settings.website_url.clone().unwrap_or_else(|| "https://app.example".into());
-    let made = operate::create_app(flows, settings).await.expect("the settings are in order");
+    let made = operate::create_app(flows, &operator(), settings).await.expect("the settings are in order");
     let callback = set_provider(flows, mock, made.app.id, mock_recipe(&mock.issuer())).await;
     TestApp { id: made.app.id, key: made.key.secret, origin, callback }
 }
@@ -380,7 +385,8 @@ async fn set_provider(flows: &Flows, mock: &MockProvider, app: AppId, recipe: Re
         client_secret: Some(SecretString::from(CLIENT_SECRET)),
         scopes: None,
     };
-    let config = operate::set_provider(flows, app, setting).await.expect("the provider is in order");
+    let config =
+        operate::set_provider(flows, &operator(), app, setting).await.expect("the provider is in order");
     let callback = connect::callback_url(flows, &config);
     mock.register_client(&client_id, Some(CLIENT_SECRET), &[&callback]);
     callback
@@ -397,4 +403,9 @@ pub fn mock_recipe(issuer: &str) -> Recipe {
         "api_hosts": [issuer.trim_start_matches("http://")]
     }))
     .expect("the recipe has all it needs")
+}
+
+/// The operator that a test's commands name.
+pub fn operator() -> Operator {
+    Operator::named("test")
 }

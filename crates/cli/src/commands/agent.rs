@@ -7,7 +7,7 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::find_app;
+use super::{find_app, operator};
 use crate::{config::Config, output::Output, wiring};
 
 #[derive(Debug, Subcommand)]
@@ -59,7 +59,7 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
         AgentCommand::Create { app, name, display_name } => {
             let app = find_app(&flows, &app).await?;
             let new = NewAgent { name, display_name, ..NewAgent::default() };
-            let made = callers::create_agent_as_operator(&flows, app, new).await?;
+            let made = callers::create_agent_as_operator(&flows, &operator(), app, new).await?;
             let key = made.key.context("a new agent has a key")?;
             let (id, key_id, secret) = (made.agent.id, key.key.id, key.secret.expose_secret());
             let mut value = described(&made.agent);
@@ -79,17 +79,17 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
         }
         AgentCommand::Suspend { app, agent } => {
             let (app, id) = named(&flows, &app, &agent).await?;
-            let changed = callers::set_agent_active_as_operator(&flows, app, id, false).await?;
+            let changed = callers::set_agent_active_as_operator(&flows, &operator(), app, id, false).await?;
             output.answer("Suspended: its keys are refused.", &described(&changed));
         }
         AgentCommand::Resume { app, agent } => {
             let (app, id) = named(&flows, &app, &agent).await?;
-            let changed = callers::set_agent_active_as_operator(&flows, app, id, true).await?;
+            let changed = callers::set_agent_active_as_operator(&flows, &operator(), app, id, true).await?;
             output.answer("Resumed.", &described(&changed));
         }
         AgentCommand::Delete { app, agent } => {
             let (app, id) = named(&flows, &app, &agent).await?;
-            let deleted = callers::delete_agent_as_operator(&flows, app, id).await?;
+            let deleted = callers::delete_agent_as_operator(&flows, &operator(), app, id).await?;
             output.answer("Deleted, with its keys and delegations.", &described(&deleted));
         }
     }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::find_app;
+use super::{find_app, operator};
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -128,7 +128,7 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
             let flows = wiring::open(config).await?;
             let mut app = find_app(&flows, &app).await?;
             flags.apply(&mut app.settings)?;
-            operate::change_app(&flows, app.id, app.settings.clone()).await?;
+            operate::change_app(&flows, &operator(), app.id, app.settings.clone()).await?;
             show(&app, output);
             Ok(())
         }
@@ -139,7 +139,7 @@ async fn create(name: String, flags: Flags, config: &Config, output: Output) -> 
     let mut settings = AppSettings::named(name);
     flags.apply(&mut settings)?;
     let flows = wiring::open(config).await?;
-    let made = operate::create_app(&flows, settings).await?;
+    let made = operate::create_app(&flows, &operator(), settings).await?;
     let (id, key) = (made.app.id, made.key.secret.expose_secret());
     let mut text = format!(
         "app_id   {id}\napi_key  {key}\n\nThis key is not shown again. Keep it where your backend keeps secrets."

@@ -5,7 +5,7 @@ use alter_flows::{Flows, grants};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::find_app;
+use super::{find_app, operator};
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -45,7 +45,8 @@ pub(crate) async fn run(command: GrantCommand, config: &Config, output: Output) 
             let app = find_app(&flows, &app).await?;
             let id = GrantId::parse(&grant_id)
                 .ok_or_else(|| Usage(format!("{grant_id} is not a grant id (alter grant list)")))?;
-            let revoked = grants::revoke_grant_as_operator(&flows, app, id, reason.as_deref()).await?;
+            let revoked =
+                grants::revoke_grant_as_operator(&flows, &operator(), app, id, reason.as_deref()).await?;
             let provider = match revoked.outcome {
                 RevocationOutcome::Confirmed => "the provider has confirmed the revocation",
                 RevocationOutcome::Pending => {

@@ -6,7 +6,7 @@ use alter_oauth::{DiscoveryError, IdpUnreachable, look_at_idp};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::find_app;
+use super::{find_app, operator};
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -71,7 +71,7 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
             let app = find_app(&flows, &app).await?;
             let had = app.settings.identity_provider.is_some();
             let settings = AppSettings { identity_provider: None, ..app.settings };
-            operate::change_app(&flows, app.id, settings).await?;
+            operate::change_app(&flows, &operator(), app.id, settings).await?;
             let text = if had { "Removed." } else { "The app had no identity provider." };
             output.answer(text, &json!({ "app_id": app.id.to_string(), "removed": had }));
             Ok(())
@@ -91,7 +91,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
         anyhow::bail!("{error}. Nothing was changed");
     }
     let settings = AppSettings { identity_provider: Some(idp.clone()), ..app.settings.clone() };
-    operate::change_app(&flows, app.id, settings).await?;
+    operate::change_app(&flows, &operator(), app.id, settings).await?;
 
     let mut value = described(&app, &idp);
     let warning = found.as_ref().map_or_else(|error| Some(error.to_string()), |f| no_key(f.keys));

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::find_app;
+use super::{find_app, operator};
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -42,7 +42,7 @@ pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) ->
     match command {
         KeyCommand::Create { app, name } => {
             let app = find_app(&flows, &app).await?;
-            let made = operate::create_key(&flows, app.id, &name).await?;
+            let made = operate::create_key(&flows, &operator(), app.id, &name).await?;
             let (id, key) = (made.key.id, made.secret.expose_secret());
             let value = json!({ "app_id": app.id.to_string(), "key_id": id.to_string(), "api_key": key });
             output.answer(&format!("key_id   {id}\napi_key  {key}\n\nThis key is not shown again."), &value);
@@ -65,7 +65,7 @@ pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) ->
             let app = find_app(&flows, &app).await?;
             let id = KeyId::parse(&key_id)
                 .ok_or_else(|| Usage(format!("{key_id} is not a key id (alter key list)")))?;
-            operate::revoke_key(&flows, app.id, id).await?;
+            operate::revoke_key(&flows, &operator(), app.id, id).await?;
             output.answer("Revoked.", &json!({ "key_id": id.to_string(), "state": "revoked" }));
         }
     }

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::find_app;
+use super::{find_app, operator};
 use crate::{
     config::{Config, RootKeySource},
     output::Output,
@@ -99,7 +99,8 @@ async fn rotate(args: &RotateArgs, flows: &Flows, output: Output) -> anyhow::Res
     let (mut unreadable, mut left) = (Vec::new(), false);
     for app in chosen(args.app.as_deref(), flows).await? {
         let rotated =
-            operate::rotate_data_key(flows, app.id, args.batch, args.anew, teller(&app, output)).await?;
+            operate::rotate_data_key(flows, &operator(), app.id, args.batch, args.anew, teller(&app, output))
+                .await?;
         // Old keys remain when another run is at work on them, or when a value does not open and so keeps its key.
         let app = operate::get_app(flows, app.id).await?;
         let old = operate::list_key_ring(flows, &app).await?.iter().filter(|s| describe(s) == "old").count();
@@ -171,7 +172,7 @@ async fn replace_root_key(file: &Path, flows: &Flows, output: Output) -> anyhow:
         RootKeySource::create(file, &text)?;
     }
     let new = Vault::new(RootKeySource::File(file.to_owned()).load()?);
-    let keys = match operate::replace_root_key(flows, &new).await {
+    let keys = match operate::replace_root_key(flows, &operator(), &new).await {
         Err(RootKeyError::Same) => bail!("{} holds the root key that is already in use", file.display()),
         replaced => replaced.context("nothing was changed")?,
     };

@@ -16,7 +16,7 @@ mod restore;
 pub(crate) mod serve;
 
 use alter_core::AppId;
-use alter_flows::{Flows, operate};
+use alter_flows::{Flows, Operator, operate};
 use clap::Subcommand;
 
 use crate::{
@@ -103,6 +103,15 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Restore(args) => restore::run(&args, &config, *output),
         Command::KeyRing(command) => key_ring::run(command, &config, *output).await,
         Command::Demo(_) | Command::Config => Ok(()),
+    }
+}
+
+/// Who runs this command, for the audit: the system's user, and who became that user with sudo.
+pub(crate) fn operator() -> Operator {
+    let user = whoami::username().unwrap_or_else(|_no_name| "unknown".to_owned());
+    match std::env::var("SUDO_USER") {
+        Ok(from) if from != user => Operator::named(&format!("{user} (sudo from {from})")),
+        _ => Operator::named(&user),
     }
 }
 

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::find_app;
+use super::{find_app, operator};
 use crate::{
     config::Config,
     output::{Output, Usage, secret_from_stdin},
@@ -123,7 +123,7 @@ pub(crate) async fn run(command: ProviderCommand, config: &Config, output: Outpu
         ProviderCommand::Remove { app, id } => {
             let flows = wiring::open(config).await?;
             let app = find_app(&flows, &app).await?;
-            operate::remove_provider(&flows, app.id, &id).await?;
+            operate::remove_provider(&flows, &operator(), app.id, &id).await?;
             output.answer("Removed.", &json!({ "provider_id": id, "removed": true }));
             Ok(())
         }
@@ -190,7 +190,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
         client_secret: args.secret.read()?,
         scopes: args.scopes.as_ref().map(|s| s.split_whitespace().map(str::to_owned).collect()),
     };
-    let stored = operate::set_provider(&flows, app.id, setting).await?;
+    let stored = operate::set_provider(&flows, &operator(), app.id, setting).await?;
     let url = callback_url(&stored, &config.public_url);
     let mut text = format!(
         "{} is configured.\n\nRegister this callback URL at the provider:\n  {url}",

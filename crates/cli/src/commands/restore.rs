@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     backup::{Manifest, on_postgres},
-    private_file,
+    operator, private_file,
 };
 use crate::{config::Config, output::Output, wiring};
 
@@ -76,7 +76,7 @@ fn prepare(
 ) -> anyhow::Result<Vec<Difference>> {
     std::io::copy(&mut std::fs::File::open(file)?, &mut copy)?;
     drop(copy);
-    Ok(backup::carry_over(fresh, replaced, now)?)
+    Ok(backup::carry_over(fresh, replaced, operator().name(), now)?)
 }
 
 /// The database that the backup replaces.

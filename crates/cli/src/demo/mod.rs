@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use alter_core::{AppSettings, ClientAuth, IdentityProvider, Level, Random, Recipe, SystemRandom};
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, NewAgent, ProviderSetting, callers, connect, operate, ready, reap};
+use alter_flows::{Flows, NewAgent, Operator, ProviderSetting, callers, connect, operate, ready, reap};
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
 use alter_vault::{RootKey, Vault};
@@ -144,10 +144,11 @@ async fn set_up(
     let jwks_url = Some(format!("{}/jwks", provider.issuer()));
     settings.identity_provider =
         Some(IdentityProvider { issuer: provider.issuer(), audience: Some(APP.to_owned()), jwks_url });
-    let made = operate::create_app(flows, settings).await?;
+    let made = operate::create_app(flows, &Operator::named("demo"), settings).await?;
     let secret = SecretString::from(alter_core::id::base32_text(&SystemRandom, 32));
     let config = operate::set_provider(
         flows,
+        &Operator::named("demo"),
         made.app.id,
         ProviderSetting {
             recipe: acme_notes(&provider.issuer())?,
@@ -161,7 +162,7 @@ async fn set_up(
     provider.register_client(APP, Some(secrecy::ExposeSecret::expose_secret(&secret)), &[&callback]);
     let agent =
         NewAgent { name: AGENT.into(), display_name: Some("Notes helper".into()), ..NewAgent::default() };
-    let agent = callers::create_agent_as_operator(flows, made.app, agent).await?;
+    let agent = callers::create_agent_as_operator(flows, &Operator::named("demo"), made.app, agent).await?;
     let agent_key = agent.key.context("a new agent has a key")?;
     Ok((Arc::new(made.key.secret), Arc::new(agent_key.secret)))
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use alter_core::{GrantId, secret::hex};
-use alter_testkit::{TestBrowser, TestServer};
+use alter_testkit::{TestBrowser, TestServer, operator};
 use rusqlite::Connection;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -126,7 +126,9 @@ async fn t94_a_restore_revokes_again_what_was_revoked_since_and_names_what_it_ta
     let (kept, revoked, reconnected): (GrantId, GrantId, GrantId) =
         (id_of("p0").await, id_of("p1").await, id_of("p2").await);
     let stored = server.store.get_app(server.app.id).await.unwrap().unwrap();
-    grants::revoke_grant_as_operator(&server.flows, stored, revoked, Some("left")).await.unwrap();
+    grants::revoke_grant_as_operator(&server.flows, &operator(), stored, revoked, Some("left"))
+        .await
+        .unwrap();
     TestBrowser::new().attempt(&server, "p2").await.connection();
     server.add_provider(&server.app, "new", |_| ()).await;
     TestBrowser::new().attempt(&server, "new").await.connection();

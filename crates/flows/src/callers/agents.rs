@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::agent_checks::{
     AgentChange, AgentError, NewAgent, about, agent_to_manage, check_change, check_new,
 };
-use crate::{Caller, Flows, NewKey, actor::Actor, callers::caller::Spent, rounds::Rounds};
+use crate::{Caller, Flows, NewKey, Operator, actor::Actor, callers::caller::Spent, rounds::Rounds};
 
 /// How many times a change is tried.
 const ROUNDS: usize = 8;
@@ -46,10 +46,11 @@ pub async fn create_agent(flows: &Flows, caller: &Caller, new: NewAgent) -> Resu
 /// [`AgentError`].
 pub async fn create_agent_as_operator(
     flows: &Flows,
+    by: &Operator,
     app: App,
     new: NewAgent,
 ) -> Result<MadeAgent, AgentError> {
-    Ok(make_agent(flows, &Actor::operator(app), new).await?.value())
+    Ok(make_agent(flows, &Actor::operator(by, app), new).await?.value())
 }
 
 async fn make_agent(flows: &Flows, actor: &Actor, new: NewAgent) -> Result<Spent<MadeAgent>, AgentError> {
@@ -197,12 +198,13 @@ pub async fn change_agent(
 /// [`AgentError`].
 pub async fn set_agent_active_as_operator(
     flows: &Flows,
+    by: &Operator,
     app: App,
     id: AgentId,
     active: bool,
 ) -> Result<Agent, AgentError> {
     let change = AgentChange { active: Some(active), ..AgentChange::default() };
-    Ok(change_agent_as(flows, &Actor::operator(app), id, &change).await?.value())
+    Ok(change_agent_as(flows, &Actor::operator(by, app), id, &change).await?.value())
 }
 
 async fn change_agent_as(
@@ -256,8 +258,13 @@ pub async fn delete_agent(flows: &Flows, caller: &Caller, id: AgentId) -> Result
 ///
 /// # Errors
 /// [`AgentError`].
-pub async fn delete_agent_as_operator(flows: &Flows, app: App, id: AgentId) -> Result<Agent, AgentError> {
-    Ok(delete_agent_as(flows, &Actor::operator(app), id).await?.value())
+pub async fn delete_agent_as_operator(
+    flows: &Flows,
+    by: &Operator,
+    app: App,
+    id: AgentId,
+) -> Result<Agent, AgentError> {
+    Ok(delete_agent_as(flows, &Actor::operator(by, app), id).await?.value())
 }
 
 async fn delete_agent_as(flows: &Flows, actor: &Actor, id: AgentId) -> Result<Spent<Agent>, AgentError> {

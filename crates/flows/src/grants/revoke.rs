@@ -14,7 +14,7 @@ use secrecy::SecretString;
 
 use super::revocation::ask_and_wait;
 use crate::{
-    AppKeyRequired, Caller, Flows, UserTokenError,
+    AppKeyRequired, Caller, Flows, Operator, UserTokenError,
     actor::Actor,
     callers::caller::{Spent, ours},
     calls::choose::{NamedUser, named_user},
@@ -72,11 +72,12 @@ pub async fn revoke_grant(
 /// [`RevokeGrantError`].
 pub async fn revoke_grant_as_operator(
     flows: &Flows,
+    by: &Operator,
     app: alter_core::App,
     id: GrantId,
     reason: Option<&str>,
 ) -> Result<RevokedGrant, RevokeGrantError> {
-    Ok(revoke_as(flows, &Actor::operator(app), id, reason, |_| true).await?.value())
+    Ok(revoke_as(flows, &Actor::operator(by, app), id, reason, |_| true).await?.value())
 }
 
 async fn revoke_as(

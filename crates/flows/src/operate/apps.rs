@@ -1,9 +1,12 @@
 //! Apps: the operator creates and configures them.
 
-use alter_core::{App, AppId, AppSettings, Changed, NewKey};
+use std::collections::BTreeSet;
+
+use alter_core::{App, AppId, AppSettings, AuditKind, Changed, NewKey};
+use serde_json::{Value, json};
 
 use super::{error::OperateError, keys::create_key};
-use crate::{Flows, fault::FlowFault, ready::check_root_key};
+use crate::{Flows, Operator, actor::Actor, fault::FlowFault, ready::check_root_key};
 
 /// An app just made, with its first key.
 #[derive(Debug)]
@@ -17,7 +20,7 @@ pub struct NewApp {
 ///
 /// # Errors
 /// [`OperateError`].
-pub async fn create_app(flows: &Flows, settings: AppSettings) -> Result<NewApp, OperateError> {
+pub async fn create_app(flows: &Flows, by: &Operator, settings: AppSettings) -> Result<NewApp, OperateError> {
     settings.check().map_err(OperateError::Invalid)?;
     let id = AppId::new(flows.random());
     let wrapped_key = flows
@@ -26,9 +29,11 @@ pub async fn create_app(flows: &Flows, settings: AppSettings) -> Result<NewApp, 
         .new_data_key(&id.to_string(), &|buffer| flows.random().fill(buffer))
         .map_err(FlowFault::from)?;
     let app = App { id, settings, wrapped_key, created_at: flows.now() };
-    flows.store().insert_app(app.clone()).await?;
+    let actor = Actor::operator(by, app.clone());
+    let entry = actor.entry(app.created_at, AuditKind::AppCreated, json!({ "settings": app.settings }));
+    flows.store().insert_app(app.clone(), entry).await?;
     root_key_stays(flows, &app).await?;
-    let key = create_key(flows, id, "first").await?;
+    let key = create_key(flows, by, id, "first").await?;
     Ok(NewApp { app, key })
 }
 
@@ -45,16 +50,43 @@ async fn root_key_stays(flows: &Flows, app: &App) -> Result<(), OperateError> {
     )))
 }
 
-/// Changes an app's settings.
+/// Changes an app's settings. The audit entry has each setting that differs, before and after; settings that change
+/// nothing are not recorded.
 ///
 /// # Errors
 /// [`OperateError`].
-pub async fn change_app(flows: &Flows, id: AppId, settings: AppSettings) -> Result<(), OperateError> {
+pub async fn change_app(
+    flows: &Flows,
+    by: &Operator,
+    id: AppId,
+    settings: AppSettings,
+) -> Result<(), OperateError> {
     settings.check().map_err(OperateError::Invalid)?;
-    match flows.store().save_app_settings(id, settings).await? {
+    let app = get_app(flows, id).await?;
+    let changed = differences(&json!(app.settings), &json!(settings));
+    if changed.as_object().is_some_and(serde_json::Map::is_empty) {
+        return Ok(());
+    }
+    let details = json!({ "changed": changed });
+    let entry = Actor::operator(by, app).entry(flows.now(), AuditKind::AppChanged, details);
+    match flows.store().save_app_settings(id, settings, entry).await? {
         Changed::Done => Ok(()),
         Changed::Absent => Err(OperateError::NoSuchApp(id)),
     }
+}
+
+/// The members of two objects that differ, each as `{"before": .., "after": ..}`.
+pub(super) fn differences(before: &Value, after: &Value) -> Value {
+    let members = [before, after].into_iter().filter_map(Value::as_object);
+    let names: BTreeSet<&String> = members.flat_map(serde_json::Map::keys).collect();
+    names
+        .into_iter()
+        .filter(|name| before[name.as_str()] != after[name.as_str()])
+        .map(|name| {
+            let pair = json!({ "before": before[name.as_str()], "after": after[name.as_str()] });
+            (name.clone(), pair)
+        })
+        .collect()
 }
 
 /// Finds an app by id.

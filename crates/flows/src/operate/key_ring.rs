@@ -17,7 +17,7 @@ use alter_core::{
 };
 use alter_vault::{DataKey, Vault, VaultError, wrapped_key_id};
 
-use crate::{Flows, fault::FlowFault, rounds::Rounds};
+use crate::{Flows, Operator, actor::Actor, fault::FlowFault, rounds::Rounds};
 
 /// Rounds over all columns before giving up. A second round is needed only if a server sealed with an old key.
 const ROUNDS: usize = 20;
@@ -87,6 +87,7 @@ pub async fn list_key_ring(flows: &Flows, app: &App) -> Result<Vec<KeyState>, Fl
 /// [`FlowFault`]; what was done stays done, and the next run goes on from there.
 pub async fn rotate_data_key(
     flows: &Flows,
+    by: &Operator,
     app: AppId,
     batch: u32,
     anew: bool,
@@ -94,8 +95,9 @@ pub async fn rotate_data_key(
 ) -> Result<Rotated, FlowFault> {
     let resumed = !anew && !older_keys(flows, app).await?.is_empty();
     let mut rotated = Rotated { resumed, ..Rotated::default() };
+    let actor = Actor::operator(by, flows.app_of(app).await?);
     if !rotated.resumed {
-        add_data_key(flows, app).await?;
+        add_data_key(flows, &actor).await?;
     }
     let older = older_keys(flows, app).await?;
     let mut total = 0;
@@ -103,7 +105,7 @@ pub async fn rotate_data_key(
         total += flows.store().count_sealed(app, key.key_id).await?;
     }
     for key in older {
-        empty_and_retire(flows, app, &key, batch, &mut rotated, &mut |done| {
+        empty_and_retire(flows, &actor, &key, batch, &mut rotated, &mut |done| {
             progress(done, total.max(done));
         })
         .await?;
@@ -120,30 +122,31 @@ async fn older_keys(flows: &Flows, app: AppId) -> Result<Vec<StoredDataKey>, Flo
 }
 
 /// Step 1. If another run made a key at this moment, that key is used.
-async fn add_data_key(flows: &Flows, app: AppId) -> Result<(), FlowFault> {
-    let replaces = flows.app_of(app).await?.wrapped_key;
+async fn add_data_key(flows: &Flows, actor: &Actor) -> Result<(), FlowFault> {
+    let (app, replaces) = (actor.app.id, actor.app.wrapped_key.clone());
     let fill = |buffer: &mut [u8]| flows.random().fill(buffer);
     let wrapped = flows.sealer().vault().new_data_key(&app.to_string(), &fill)?;
-    let audit = data_key_entry(flows, app, AuditKind::DataKeyAdded, &wrapped_key_id(&wrapped)?);
+    let audit = data_key_entry(flows, actor, AuditKind::DataKeyAdded, &wrapped_key_id(&wrapped)?);
     let add = AddDataKey { app_id: app, wrapped, replaces, at: flows.now(), audit };
     let (Saved::Done | Saved::Moved) = flows.store().add_data_key(add).await?;
     Ok(())
 }
 
-fn data_key_entry(flows: &Flows, app: AppId, kind: AuditKind, key: &DataKeyId) -> AuditEntry {
-    AuditEntry::new(app, flows.now(), kind, serde_json::json!({ "data_key": hex(key) }))
+fn data_key_entry(flows: &Flows, actor: &Actor, kind: AuditKind, key: &DataKeyId) -> AuditEntry {
+    actor.entry(flows.now(), kind, serde_json::json!({ "data_key": hex(key) }))
 }
 
 /// Steps 2 and 3.
 async fn empty_and_retire(
     flows: &Flows,
-    app: AppId,
+    actor: &Actor,
     stored: &StoredDataKey,
     batch: u32,
     rotated: &mut Rotated,
     progress: &mut impl FnMut(u64),
 ) -> Result<(), FlowFault> {
     let Some(wrapped) = &stored.wrapped else { return Ok(()) };
+    let app = actor.app.id;
     let old = flows.sealer().vault().data_key(&app.to_string(), wrapped)?;
     for _ in 0..ROUNDS {
         // Another run may have made a newer key since, so read which one is current now.
@@ -155,7 +158,7 @@ async fn empty_and_retire(
         if rotated.unreadable.len() > before {
             return Ok(());
         }
-        let audit = data_key_entry(flows, app, AuditKind::DataKeyRetired, &stored.key_id);
+        let audit = data_key_entry(flows, actor, AuditKind::DataKeyRetired, &stored.key_id);
         if flows.store().retire_data_key(app, stored.key_id, flows.now(), audit).await?.is_done() {
             rotated.retired += 1;
             return Ok(());
@@ -215,12 +218,12 @@ pub fn is_under_old_root_key(flows: &Flows) -> bool {
 ///
 /// # Errors
 /// [`RootKeyError`]; nothing was changed.
-pub async fn replace_root_key(flows: &Flows, new: &Vault) -> Result<u64, RootKeyError> {
+pub async fn replace_root_key(flows: &Flows, by: &Operator, new: &Vault) -> Result<u64, RootKeyError> {
     // If a data key is made at this moment, the whole commit fails and is tried again.
     let mut rounds = Rounds::of(ROUNDS);
     loop {
         rounds.begin()?;
-        let replace = under_root_of(flows, new).await?;
+        let replace = under_root_of(flows, by, new).await?;
         let keys = replace.keys.len() as u64;
         if flows.store().replace_root_key(replace).await?.is_done() {
             return Ok(keys);
@@ -228,7 +231,7 @@ pub async fn replace_root_key(flows: &Flows, new: &Vault) -> Result<u64, RootKey
     }
 }
 
-async fn under_root_of(flows: &Flows, new: &Vault) -> Result<ReplaceRootKey, RootKeyError> {
+async fn under_root_of(flows: &Flows, by: &Operator, new: &Vault) -> Result<ReplaceRootKey, RootKeyError> {
     let old_check = flows.store().key_check().await?.ok_or(FlowFault::Broken("there is no key check"))?;
     if new.verify_key_check(&old_check).is_ok() {
         return Err(RootKeyError::Same);
@@ -242,8 +245,8 @@ async fn under_root_of(flows: &Flows, new: &Vault) -> Result<ReplaceRootKey, Roo
             let again = flows.sealer().vault().rewrap_data_key(new, &name, wrapped, &fill)?;
             keys.push((key, again));
         }
-        let entry = AuditEntry::new(app.id, flows.now(), AuditKind::RootKeyReplaced, serde_json::json!({}));
-        audit.push(entry);
+        let actor = Actor::operator(by, app);
+        audit.push(actor.entry(flows.now(), AuditKind::RootKeyReplaced, serde_json::json!({})));
     }
     Ok(ReplaceRootKey { old_check, new_check: new.key_check(&fill), keys, audit })
 }

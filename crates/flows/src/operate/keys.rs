@@ -1,20 +1,26 @@
 //! An app's own API keys: the operator creates and revokes them.
 
-use alter_core::{ApiKey, AppId, Changed, KeyId, KeyType, NewKey};
+use alter_core::{ApiKey, AppId, AuditKind, Changed, KeyId, KeyType, NewKey};
+use serde_json::json;
 
-use super::error::OperateError;
-use crate::Flows;
+use super::{apps::get_app, error::OperateError};
+use crate::{Flows, Operator, actor::Actor};
 
 /// Creates a key for an app.
 ///
 /// # Errors
 /// [`OperateError`].
-pub async fn create_key(flows: &Flows, app: AppId, name: &str) -> Result<NewKey, OperateError> {
-    if flows.store().get_app(app).await?.is_none() {
-        return Err(OperateError::NoSuchApp(app));
-    }
+pub async fn create_key(
+    flows: &Flows,
+    by: &Operator,
+    app: AppId,
+    name: &str,
+) -> Result<NewKey, OperateError> {
+    let actor = Actor::operator(by, get_app(flows, app).await?);
     let new = NewKey::mint(KeyType::App, (app, None), name, flows.now(), flows.random());
-    flows.store().insert_key(new.key.clone()).await?;
+    let details = json!({ "key": new.key.id.to_string(), "prefix": new.key.prefix, "name": name });
+    let entry = actor.entry(new.key.created_at, AuditKind::KeyCreated, details);
+    flows.store().insert_key(new.key.clone(), entry).await?;
     Ok(new)
 }
 
@@ -29,9 +35,12 @@ pub async fn list_keys(flows: &Flows, app: AppId) -> Result<Vec<ApiKey>, Operate
 /// Revokes a key: from now on its calls are refused. Revoking it again changes nothing.
 ///
 /// # Errors
-/// [`OperateError::NoSuchKey`].
-pub async fn revoke_key(flows: &Flows, app: AppId, key: KeyId) -> Result<(), OperateError> {
-    match flows.store().revoke_key(app, key, flows.now()).await? {
+/// [`OperateError::NoSuchApp`], [`OperateError::NoSuchKey`].
+pub async fn revoke_key(flows: &Flows, by: &Operator, app: AppId, key: KeyId) -> Result<(), OperateError> {
+    let now = flows.now();
+    let actor = Actor::operator(by, get_app(flows, app).await?);
+    let entry = actor.entry(now, AuditKind::KeyRevoked, json!({ "key": key.to_string() }));
+    match flows.store().revoke_key(app, key, now, entry).await? {
         Changed::Done => Ok(()),
         Changed::Absent => Err(OperateError::NoSuchKey(key)),
     }

@@ -1,10 +1,14 @@
 //! An app's providers: the operator configures and removes them.
 
-use alter_core::{AppId, Changed, ConfigId, ProviderConfig, Recipe};
+use alter_core::{AppId, AuditEntry, AuditKind, Changed, ConfigId, ProviderConfig, Recipe};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 
-use super::error::OperateError;
-use crate::{Flows, fault::FlowFault};
+use super::{
+    apps::{differences, get_app},
+    error::OperateError,
+};
+use crate::{Flows, Operator, actor::Actor, fault::FlowFault};
 
 /// One provider as the operator wants it configured.
 #[derive(Debug)]
@@ -24,10 +28,11 @@ pub struct ProviderSetting {
 /// [`OperateError`].
 pub async fn set_provider(
     flows: &Flows,
+    by: &Operator,
     app: AppId,
     setting: ProviderSetting,
 ) -> Result<ProviderConfig, OperateError> {
-    let app = flows.store().get_app(app).await?.ok_or(OperateError::NoSuchApp(app))?;
+    let app = get_app(flows, app).await?;
     let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
     check_setting(&setting.client_id, setting.client_secret.as_ref(), &scopes)?;
     if let Some((name, parameter)) = setting.recipe.parameters.first_key_value() {
@@ -46,8 +51,8 @@ pub async fn set_provider(
         )));
     }
     let now = flows.now();
-    let (config_id, generation, created_at) = match known {
-        Some(config) => (config.config_id, config.generation + 1, config.created_at),
+    let (config_id, generation, created_at) = match &known {
+        Some(config) => (config.config_id.clone(), config.generation + 1, config.created_at),
         None => (ConfigId::new(flows.random()), 1, now),
     };
     let key = flows.sealer().data_key(&app).map_err(FlowFault::from)?;
@@ -65,7 +70,27 @@ pub async fn set_provider(
         created_at,
         updated_at: now,
     };
-    Ok(flows.store().save_provider(config).await?)
+    let entry = set_entry(&Actor::operator(by, app), known.as_ref(), &config);
+    Ok(flows.store().save_provider(config, entry).await?)
+}
+
+/// The entry has what differs from the configuration before; of a new one, all of it.
+fn set_entry(actor: &Actor, before: Option<&ProviderConfig>, after: &ProviderConfig) -> AuditEntry {
+    let changed = differences(&before.map_or(Value::Null, described), &described(after));
+    let details =
+        json!({ "provider": after.recipe.id, "config_id": after.config_id.as_str(), "changed": changed });
+    actor.entry(after.updated_at, AuditKind::ProviderSet, details)
+}
+
+/// A configuration without its secret. `generation` rises with each secret that the operator gives.
+fn described(config: &ProviderConfig) -> Value {
+    json!({
+        "recipe": config.recipe,
+        "client_id": config.client_id,
+        "public_client": config.client_secret.is_none(),
+        "generation": config.generation,
+        "scopes": config.scopes,
+    })
 }
 
 /// Lists the providers that are configured on an app, by id.
@@ -79,9 +104,11 @@ pub async fn list_providers(flows: &Flows, app: AppId) -> Result<Vec<ProviderCon
 /// Removes a provider's configuration. Grants made with it stay.
 ///
 /// # Errors
-/// [`OperateError::NoSuchProvider`].
-pub async fn remove_provider(flows: &Flows, app: AppId, id: &str) -> Result<(), OperateError> {
-    match flows.store().delete_provider(app, id).await? {
+/// [`OperateError::NoSuchApp`], [`OperateError::NoSuchProvider`].
+pub async fn remove_provider(flows: &Flows, by: &Operator, app: AppId, id: &str) -> Result<(), OperateError> {
+    let actor = Actor::operator(by, get_app(flows, app).await?);
+    let entry = actor.entry(flows.now(), AuditKind::ProviderRemoved, json!({ "provider": id }));
+    match flows.store().delete_provider(app, id, entry).await? {
         Changed::Done => Ok(()),
         Changed::Absent => Err(OperateError::NoSuchProvider(id.to_owned())),
     }

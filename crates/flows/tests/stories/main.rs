@@ -8,6 +8,7 @@
 mod connect;
 mod end;
 mod mint;
+mod operate;
 mod reap;
 mod release;
 mod support;

@@ -2,7 +2,7 @@
 
 use alter_core::{AppSettings, Level, secret, token};
 use alter_flows::operate;
-use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer};
+use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer, operator};
 use serde_json::{Value, json};
 
 /// An app that lets the published client 0.8.0 in.
@@ -270,7 +270,7 @@ async fn t08_min_binding_is_fixed_when_the_session_is_minted() {
     let mut settings = AppSettings::named("Legacy App");
     settings.website_url = Some(app.origin.clone());
     settings.legacy_clients = true;
-    operate::change_app(&server.flows, app.id, settings).await.unwrap();
+    operate::change_app(&server.flows, &operator(), app.id, settings).await.unwrap();
 
     let mut victim = TestBrowser::new();
     let reply = claim(&server, &mut victim, &before, json!({ "marks": marks(&app.origin) })).await;

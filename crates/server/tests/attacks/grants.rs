@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alter_core::AppSettings;
 use alter_mock_provider::Raw;
-use alter_testkit::{Reply, TestBrowser, TestServer};
+use alter_testkit::{Reply, TestBrowser, TestServer, operator};
 use serde_json::{Value, json};
 
 const AUDIENCE: &str = "my-app";
@@ -44,7 +44,7 @@ async fn ask(server: &TestServer, mut which: Value) -> Reply {
 async fn set(server: &TestServer, change: impl FnOnce(&mut AppSettings)) {
     let mut settings = server.store.get_app(server.app.id).await.unwrap().unwrap().settings;
     change(&mut settings);
-    operate::change_app(&server.flows, server.app.id, settings).await.unwrap();
+    operate::change_app(&server.flows, &operator(), server.app.id, settings).await.unwrap();
 }
 
 #[track_caller]

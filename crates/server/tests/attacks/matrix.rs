@@ -4,7 +4,7 @@
 
 use alter_core::{AgentId, GrantId, KeyId, SystemRandom, token::mint_session_token};
 use alter_flows::{callers, operate};
-use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer};
+use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer, operator};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -50,13 +50,13 @@ impl Scene {
         };
         let stored = async || server.store.get_app(own.app.id).await.unwrap().unwrap();
         let (id, suspended) = server.add_agent(&own.app, "suspended").await;
-        callers::set_agent_active_as_operator(&server.flows, stored().await, id, false).await.unwrap();
+        callers::set_agent_active_as_operator(&server.flows, &operator(), stored().await, id, false)
+            .await
+            .unwrap();
         let (id, deleted) = server.add_agent(&own.app, "deleted").await;
-        callers::delete_agent_as_operator(&server.flows, stored().await, id).await.unwrap();
-        let made = operate::create_key(&server.flows, own.app.id, "revoked").await.unwrap();
-        assert!(
-            server.store.revoke_key(own.app.id, made.key.id, server.flows.now()).await.unwrap().is_done()
-        );
+        callers::delete_agent_as_operator(&server.flows, &operator(), stored().await, id).await.unwrap();
+        let made = operate::create_key(&server.flows, &operator(), own.app.id, "revoked").await.unwrap();
+        assert!(operate::revoke_key(&server.flows, &operator(), own.app.id, made.key.id).await.is_ok());
         Self { server, own, foreign, unknown, suspended, deleted, revoked: made.secret }
     }
 }

@@ -4,7 +4,7 @@
 use alter_core::{AppSettings, IdentityProvider};
 use alter_flows::operate;
 use alter_mock_provider::{KEY_HEADER, MockProvider, Raw};
-use alter_testkit::{Reply, TestApp, TestServer};
+use alter_testkit::{Reply, TestApp, TestServer, operator};
 use serde_json::{Value, json};
 
 const VERIFY: &str = "/sdk/auth/verify-token";
@@ -146,7 +146,7 @@ async fn t69_a_token_of_an_identity_provider_that_was_taken_away_is_refused_at_o
     assert_eq!(verify(&server, &server.app, &token).await.status, 200, "control");
     let app = server.store.get_app(server.app.id).await.unwrap().unwrap();
     let settings = AppSettings { identity_provider: None, ..app.settings };
-    operate::change_app(&server.flows, app.id, settings).await.unwrap();
+    operate::change_app(&server.flows, &operator(), app.id, settings).await.unwrap();
     let refused = verify(&server, &server.app, &token).await;
     assert!(is(&refused, 400, "idp_not_configured"), "{}", refused.text());
 }
@@ -190,7 +190,7 @@ async fn t73_one_apps_storm_and_broken_identity_provider_are_nothing_to_another(
     };
     let app = server.store.get_app(server.app.id).await.unwrap().unwrap();
     let settings = AppSettings { identity_provider: Some(own), ..app.settings };
-    operate::change_app(&server.flows, app.id, settings).await.unwrap();
+    operate::change_app(&server.flows, &operator(), app.id, settings).await.unwrap();
     let iss = json!({ "iss": server.mock.issuer() });
     let forged = evil.user_token_with(USER, AUDIENCE, Value::Null, iss);
     assert_eq!(verify(&server, &server.app, &forged).await.status, 200, "control: his app, his keys");

@@ -1,6 +1,7 @@
 //! Who is let in, and what is said about who is not: never the password.
 
 use alter_core::{AppStore as _, Store as _, StoreError};
+use alter_store_contract::operator::insert_app;
 use alter_store_contract::sample::{T0, app};
 use alter_store_postgres::{Open, OpenError, PostgresStore};
 use alter_test_postgres::database;
@@ -40,7 +41,7 @@ async fn a_database_that_does_not_wait_for_the_disk_is_refused() {
         "{refused:?}"
     );
     // A running program's new connections neither.
-    let refused = store.insert_app(app()).await;
+    let refused = insert_app(&store, app()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 }
 

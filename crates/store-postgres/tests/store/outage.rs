@@ -1,5 +1,6 @@
 //! The server dies, or all connections are taken.
 
+use alter_store_contract::operator::{insert_app, save_app_settings};
 use std::{
     sync::{
         Arc,
@@ -31,7 +32,7 @@ async fn store_apps(store: Arc<dyn Store>) -> (Vec<AppId>, StoreError) {
     let mut acknowledged = Vec::new();
     loop {
         let app = app();
-        match store.insert_app(app.clone()).await {
+        match insert_app(&*store, app.clone()).await {
             Ok(()) => acknowledged.push(app.id),
             Err(error) => return (acknowledged, error),
         }
@@ -48,7 +49,7 @@ async fn sixteen_waiting(
     for _ in 0..16 {
         let store = store.clone();
         waiting.spawn(async move {
-            store.save_app_settings(id, AppSettings::named("New")).await.map(|done| done.is_done())
+            save_app_settings(&*store, id, AppSettings::named("New")).await.map(|done| done.is_done())
         });
     }
     until_blocked(database, 16).await;
@@ -185,7 +186,7 @@ async fn f30_a_call_that_nobody_waits_for_any_more_frees_its_connection_here_and
     let id = stored_app(&*store).await.unwrap();
     let held = Held::by(&database, "SELECT id FROM apps FOR UPDATE").await;
     for _ in 0..40 {
-        let save = store.save_app_settings(id, AppSettings::named("New"));
+        let save = save_app_settings(&*store, id, AppSettings::named("New"));
         assert!(tokio::time::timeout(Duration::from_millis(20), save).await.is_err());
     }
     store.probe(T0).await.unwrap();

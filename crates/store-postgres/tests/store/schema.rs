@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use alter_core::{AppStore as _, Clock as _, Store as _, SystemClock};
-use alter_store_contract::sample::{T0, app};
+use alter_store_contract::{
+    operator::insert_app,
+    sample::{T0, app},
+};
 use alter_store_postgres::{Open, OpenError, PostgresStore};
 use alter_test_postgres::{Cluster, Database, database};
 
@@ -46,7 +49,7 @@ async fn a_database_without_our_tables_is_refused_where_they_must_be_there() {
 async fn what_was_stored_is_there_after_opening_again() {
     let database = database();
     let app = app();
-    create(&database).await.unwrap().insert_app(app.clone()).await.unwrap();
+    insert_app(&create(&database).await.unwrap(), app.clone()).await.unwrap();
     for mode in [Open::Existing, Open::Create] {
         let store = PostgresStore::open(&database.url, mode).await.unwrap();
         assert!(store.get_app(app.id).await.unwrap().is_some());

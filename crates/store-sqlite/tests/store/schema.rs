@@ -1,6 +1,7 @@
 //! Opening: what is made, what is migrated, what is refused.
 
 use alter_core::{AppStore as _, Store as _};
+use alter_store_contract::operator::insert_app;
 use alter_store_contract::sample::{T0, app};
 use alter_store_sqlite::{Open, OpenError, SqliteStore};
 use rusqlite::Connection;
@@ -43,7 +44,7 @@ async fn what_was_stored_is_there_after_opening_again() {
     let directory = Directory::new();
     let app = app();
     let store = SqliteStore::open(&directory.file(), Open::Create).unwrap();
-    store.insert_app(app.clone()).await.unwrap();
+    insert_app(&store, app.clone()).await.unwrap();
     drop(store);
     for mode in [Open::Existing, Open::Create] {
         let store = SqliteStore::open(&directory.file(), mode).unwrap();

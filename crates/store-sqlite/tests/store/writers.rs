@@ -1,9 +1,10 @@
 //! Two processes on one file: the command line writes while the server runs.
 
+use alter_store_contract::operator::insert_app;
 use std::sync::Arc;
 
 use alter_core::{AuditKind, Store};
-use alter_store_contract::sample::{app, audit, count_true, session, stored_app};
+use alter_store_contract::sample::{app, audit, count_true, recorded, session, stored_app};
 use alter_store_sqlite::{Open, SqliteStore};
 use rusqlite::Connection;
 
@@ -35,7 +36,7 @@ async fn two_writers_at_once_lose_nothing() {
     };
     let written = tokio::join!(count_true(&server, 60, append), count_true(&command_line, 60, append));
     assert_eq!(written, (60, 60));
-    assert_eq!(server.list_audit(id, 200).await.unwrap().len(), 120);
+    assert_eq!(recorded(&*server, id).await.unwrap().len(), 120);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,7 +62,7 @@ async fn f36_a_writer_waits_for_another_to_finish() {
     let app = app();
     // Polled in order: the write is waiting for the lock, or will, when the other process lets it go.
     let finish = async { other.execute_batch("COMMIT").unwrap() };
-    let (stored, ()) = tokio::join!(store.insert_app(app.clone()), finish);
+    let (stored, ()) = tokio::join!(insert_app(&*store, app.clone()), finish);
     stored.unwrap();
     assert!(store.get_app(app.id).await.unwrap().is_some());
 }

@@ -8,4 +8,4 @@ mod visit;
 mod world;
 
 pub(crate) use visit::{Back, Visit};
-pub(crate) use world::{ORIGIN, World, api_answer};
+pub(crate) use world::{CLIENT_SECRET, ORIGIN, World, api_answer, recipe};

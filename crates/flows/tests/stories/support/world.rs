@@ -9,7 +9,7 @@ use alter_core::{
 };
 use alter_egress::{Egress, EgressConfig};
 use alter_flows::{
-    Caller, Flows, FlowsConfig, PresentedCall, ProviderSetting, callers, connect, operate, ready,
+    Caller, Flows, FlowsConfig, Operator, PresentedCall, ProviderSetting, callers, connect, operate, ready,
 };
 use alter_mock_provider::MockProvider;
 use alter_signing::{Signature, SignedParts, sign};
@@ -27,7 +27,7 @@ use super::{calls::REQUEST, clock::StoppedClock, directory::Directory, random::S
 /// Where the app's page is.
 pub(crate) const ORIGIN: &str = "https://app.example";
 
-const CLIENT_SECRET: &str = "a-client-secret";
+pub(crate) const CLIENT_SECRET: &str = "a-client-secret";
 
 pub(crate) struct World {
     pub(crate) flows: Flows,
@@ -51,7 +51,7 @@ impl World {
         ready::initialise(&flows).await.unwrap();
         let mut settings = AppSettings::named("Test App");
         settings.website_url = Some(ORIGIN.to_owned());
-        let made = operate::create_app(&flows, settings).await.unwrap();
+        let made = operate::create_app(&flows, &Operator::named("test"), settings).await.unwrap();
         let world = Self {
             flows,
             store,
@@ -75,7 +75,8 @@ impl World {
             client_secret: Some(SecretString::from(CLIENT_SECRET)),
             scopes: None,
         };
-        let config = operate::set_provider(&self.flows, self.app, setting).await.unwrap();
+        let config =
+            operate::set_provider(&self.flows, &Operator::named("test"), self.app, setting).await.unwrap();
         self.mock.register_client(
             &client_id,
             Some(CLIENT_SECRET),
@@ -142,7 +143,7 @@ fn flows(store: Arc<dyn Store>, clock: &StoppedClock, random: &Arc<SeededRandom>
     Flows::new(config, store, Vault::new(root_key), egress, Arc::new(clock.clone()), random.clone())
 }
 
-fn recipe(id: &str, issuer: &str) -> Recipe {
+pub(crate) fn recipe(id: &str, issuer: &str) -> Recipe {
     serde_json::from_value(json!({
         "id": id, "name": "Mock Provider", "issuer": issuer, "iss_parameter": true,
         "authorize_url": format!("{issuer}/authorize"), "token_url": format!("{issuer}/token"),

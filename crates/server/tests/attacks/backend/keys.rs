@@ -6,7 +6,7 @@ use alter_core::{
     secret::{base64url, hex, sha256},
 };
 use alter_flows::operate;
-use alter_testkit::{Sent, TestServer};
+use alter_testkit::{Sent, TestServer, operator};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -29,7 +29,8 @@ fn contains(bytes: &[u8], what: &[u8]) -> bool {
 async fn t59_no_api_key_and_nothing_that_signs_is_stored() {
     let server = TestServer::start_sqlite().await;
     // The planted canary: what a name is, is stored as it is.
-    let made = operate::create_key(&server.flows, server.app.id, "canary-name-7f3a").await.unwrap();
+    let made =
+        operate::create_key(&server.flows, &operator(), server.app.id, "canary-name-7f3a").await.unwrap();
     let released =
         server.send(server.signed(&made.secret, "/sdk/token", &wanted(&server, &grant(&server).await))).await;
     assert_eq!(released.status, 200);
@@ -91,12 +92,11 @@ fn t60_a_key_is_found_by_its_hash_and_compared_nowhere() {
 async fn a_revoked_key_is_refused_at_once_at_every_server_and_its_sister_is_not() {
     let server = TestServer::start().await;
     let (_, second) = server.replica(None).await;
-    let made = operate::create_key(&server.flows, server.app.id, "second").await.unwrap();
+    let made = operate::create_key(&server.flows, &operator(), server.app.id, "second").await.unwrap();
     let mint = || server.signed(&made.secret, MINT, &json!({})).header("host", &server.host);
     assert_eq!(server.send(mint()).await.status, 201);
     assert_eq!(alter_testkit::http::send(&second, mint()).await.status, 201);
-    let now = alter_core::Clock::now(&server.clock);
-    assert!(server.store.revoke_key(server.app.id, made.key.id, now).await.unwrap().is_done());
+    assert!(operate::revoke_key(&server.flows, &operator(), server.app.id, made.key.id).await.is_ok());
     for reply in [server.send(mint()).await, alter_testkit::http::send(&second, mint()).await] {
         assert_eq!((reply.status, reply.error().as_str()), (401, "key_revoked"));
     }

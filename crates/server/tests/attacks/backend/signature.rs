@@ -2,7 +2,7 @@
 
 use alter_core::AppSettings;
 use alter_flows::operate;
-use alter_testkit::{Sent, TestServer};
+use alter_testkit::{Sent, TestServer, operator};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -29,11 +29,11 @@ async fn t63_a_key_alone_is_not_enough_unless_the_app_says_so() {
     let mut settings = AppSettings::named("Test App");
     settings.website_url = Some("https://app.example".into());
     settings.allow_bearer = true;
-    operate::change_app(&server.flows, server.app.id, settings.clone()).await.unwrap();
+    operate::change_app(&server.flows, &operator(), server.app.id, settings.clone()).await.unwrap();
     let released = server.send(bearer(&wanted(&server, &grant), "/sdk/token")).await;
     assert_eq!(released.status, 200, "{}", released.text());
     settings.allow_bearer = false;
-    operate::change_app(&server.flows, server.app.id, settings).await.unwrap();
+    operate::change_app(&server.flows, &operator(), server.app.id, settings).await.unwrap();
     assert_eq!(
         server.send(bearer(&wanted(&server, &grant), "/sdk/token")).await.status,
         401,
@@ -49,7 +49,7 @@ async fn t63_where_bearer_calls_are_allowed_a_broken_signature_is_still_refused(
         allow_bearer: true,
         ..AppSettings::named("Test App")
     };
-    operate::change_app(&server.flows, server.app.id, settings).await.unwrap();
+    operate::change_app(&server.flows, &operator(), server.app.id, settings).await.unwrap();
     let right = || server.signed(&server.app.key, MINT, &json!({}));
     for name in SIGNATURE_HEADERS {
         assert_eq!(server.send(right().without(name)).await.status, 401, "without {name}");

@@ -1,12 +1,12 @@
 //! The twenty published signing vectors as requests over a socket: through the extractor that every route uses, and
 //! through the whole router where it has a route for them (wire 2, T62, T63).
 
-use alter_core::{ApiKey, KeyId, SystemRandom, key};
+use alter_core::{ApiKey, AuditEntry, AuditKind, KeyId, SystemRandom, key};
 use alter_server::{Limits, Shared, extract::Signed};
 use alter_testkit::{Sent, TestServer, http::send};
 use axum::{Router, http::StatusCode};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 const TIMESTAMP: i64 = 1_767_225_600;
@@ -53,7 +53,8 @@ async fn scene() -> (TestServer, String, String) {
         deprecated_at: None,
         revoked_at: None,
     };
-    server.store.insert_key(row).await.expect("the key is new");
+    let entry = AuditEntry::new(server.app.id, row.created_at, AuditKind::KeyCreated, json!({}));
+    server.store.insert_key(row, entry).await.expect("the key is new");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = format!("localhost:{}", listener.local_addr().expect("it is bound").port());
     let router = Router::new()

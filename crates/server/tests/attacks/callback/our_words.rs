@@ -1,8 +1,9 @@
 //! A provider that answers with a word of ours: it is told as what the provider said, and chooses nothing.
 
 use alter_core::Cause;
+use alter_flows::operate;
 use alter_mock_provider::Raw;
-use alter_testkit::TestServer;
+use alter_testkit::{TestServer, operator};
 use serde_json::{Value, json};
 
 use super::{Away, page_of, query};
@@ -80,7 +81,7 @@ async fn t25_a_word_of_ours_in_a_providers_error_chooses_neither_page_nor_code()
 
     // Control: the cause itself is told by another page and another code.
     let mut away = Away::start(&server).await;
-    assert!(server.store.delete_provider(server.app.id, "mock").await.unwrap().is_done());
+    assert!(operate::remove_provider(&server.flows, &operator(), server.app.id, "mock").await.is_ok());
     let callback = away.callback.clone();
     away.browser.get(&server, &callback).await;
     let poll = server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": away.token })).await;

@@ -2,7 +2,7 @@
 
 use alter_core::AppSettings;
 use alter_flows::operate;
-use alter_testkit::{TestApp, TestBrowser, TestServer};
+use alter_testkit::{TestApp, TestBrowser, TestServer, operator};
 use serde_json::json;
 
 use super::{page_of, reading::shape};
@@ -160,7 +160,14 @@ async fn t45_hostile_scope_codes_and_provider_errors_stay_words() {
 async fn t45_a_name_with_control_characters_is_no_name() {
     let server = TestServer::start().await;
     for name in ["a\r\nSet-Cookie: x=1", "a\0b", "a\u{1b}[31m", "\u{7f}", "", "   ", &"x".repeat(81)] {
-        assert!(operate::create_app(&server.flows, AppSettings::named(name)).await.is_err(), "{name:?}");
+        assert!(
+            operate::create_app(&server.flows, &operator(), AppSettings::named(name)).await.is_err(),
+            "{name:?}"
+        );
     }
-    assert!(operate::create_app(&server.flows, AppSettings::named("Ünïcode & Söhne <3")).await.is_ok());
+    assert!(
+        operate::create_app(&server.flows, &operator(), AppSettings::named("Ünïcode & Söhne <3"))
+            .await
+            .is_ok()
+    );
 }

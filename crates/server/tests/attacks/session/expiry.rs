@@ -2,7 +2,7 @@
 
 use alter_core::AppSettings;
 use alter_flows::{operate, reap};
-use alter_testkit::{TestBrowser, TestServer};
+use alter_testkit::{TestBrowser, TestServer, operator};
 use serde_json::json;
 
 use super::{app_with, claim_by_proof, poll, reason, status, step, token_requests};
@@ -154,12 +154,12 @@ async fn t54_a_session_lives_for_a_minute_to_an_hour() {
     {
         let settings = AppSettings { session_ttl: ttl, ..AppSettings::named("App") };
         assert_eq!(
-            operate::create_app(&server.flows, settings.clone()).await.is_ok(),
+            operate::create_app(&server.flows, &operator(), settings.clone()).await.is_ok(),
             works,
             "create: {ttl}"
         );
         assert_eq!(
-            operate::change_app(&server.flows, server.app.id, settings).await.is_ok(),
+            operate::change_app(&server.flows, &operator(), server.app.id, settings).await.is_ok(),
             works,
             "set: {ttl}"
         );

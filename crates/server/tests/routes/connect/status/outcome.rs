@@ -1,8 +1,8 @@
 //! Every cause of protocol 7, as the page and as the backend are told of it.
 
-use alter_flows::reap;
+use alter_flows::{operate, reap};
 use alter_mock_provider::{Gate, IdTokenFault, Raw, Switches, TokenFault};
-use alter_testkit::{TestBrowser, TestServer};
+use alter_testkit::{TestBrowser, TestServer, operator};
 use serde_json::{Value, json};
 
 use super::{poll, status};
@@ -115,7 +115,7 @@ async fn a_provider_that_the_operator_removed_meanwhile_is_a_configuration_error
     let server = TestServer::start().await;
     let (token, mut browser) = (server.mint(&json!({})).await, TestBrowser::new());
     let (sid, callback) = browser.up_to_callback(&server, &server.app, &token).await;
-    assert!(server.store.delete_provider(server.app.id, "mock").await.unwrap().is_done());
+    assert!(operate::remove_provider(&server.flows, &operator(), server.app.id, "mock").await.is_ok());
     assert_eq!(browser.get(&server, &callback).await.status, 303);
     assert_eq!(super::token_requests(&server), 0);
     let told = status(&server, &token, json!({})).await;
