@@ -1,4 +1,4 @@
-/** Only for what ships: does it use an API that the browser floor (package.json) does not have? */
+/** Only for what ships: it must not use an API that a browser of the floor (package.json) lacks. */
 import compat from "eslint-plugin-compat";
 
 export default [

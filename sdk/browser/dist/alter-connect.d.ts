@@ -43,7 +43,7 @@ export interface AlterConnectConfig {
     baseURL?: string;
 }
 export interface OpenOptions {
-    /** A token, a promise of one, or a function returning either. It has 60 seconds. */
+    /** A token, a promise of one, or a function returning either. The token must come within 60 seconds. */
     token: SessionToken | PromiseLike<SessionToken> | (() => SessionToken | PromiseLike<SessionToken>);
     /** The first connection made in this flow, and all of them (at least one). */
     onSuccess: (connection: Connection, connections: Connection[]) => void;
@@ -58,17 +58,17 @@ export interface OpenOptions {
 }
 interface AlterConnect {
     /**
-     * Opens the Connect UI. Call it straight from a click handler, with the token still to be fetched
-     * if need be. Resolves when the UI was launched or the flow has ended; rejects with an
-     * {@link AlterError} of code `invalid_options` or `sdk_destroyed`. Every other failure goes to
-     * `onError`. While a flow is open, a second call brings its popup to the front and does no more.
+     * Opens the Connect UI. Call it straight from a click handler; if the token must still be fetched,
+     * pass a function or a promise. Resolves when the UI was launched or the flow has ended; rejects
+     * with an {@link AlterError} of code `invalid_options` or `sdk_destroyed`. Every other failure goes
+     * to `onError`. While a flow is open, a second call only brings its popup to the front.
      */
     open(options: OpenOptions): Promise<void>;
     /** Ends the flow and closes its popup; no callback is called. */
     close(): void;
     /** Ends the flow as `close()` does and refuses every later `open()`. */
     destroy(): void;
-    /** Whether a popup of this instance can be seen to be open. */
+    /** Whether a popup of this instance is open, as far as this page can see. */
     isOpen(): boolean;
     /** Version of this package. */
     getVersion(): string;

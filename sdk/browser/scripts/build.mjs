@@ -1,6 +1,6 @@
 /**
- * Builds `dist/`: one bundle, three wrappers made by hand (a bundler's own cost 150 bytes and more),
- * and the declarations. The same input gives the same bytes, so that what is committed can be checked.
+ * Builds `dist/`: one bundle, three wrappers written by hand (a bundler's wrappers cost 150 bytes and
+ * more), and the declarations. The same input gives the same bytes, so that CI can check `dist/`.
  *
  *   node scripts/build.mjs            writes dist/
  *   node scripts/build.mjs --check    compares dist/ with a fresh build, fails if it differs
@@ -24,7 +24,7 @@ async function bundle(umd) {
     bundle: true,
     write: false,
     format: "esm",
-    // The browser floor in words that esbuild understands; `npm run floor` checks it on the result.
+    // The browser floor, in a form that esbuild understands; `npm run check:floor` checks the result.
     target: "es2020",
     minify: true,
     mangleProps: /^_/,
@@ -70,9 +70,9 @@ async function files() {
     `e.AlterConnect=t()})(this,()=>{${script.body}return ${script.factory}});\n`;
   return {
     "alter-connect.esm.js": esm,
-    // Node and bundlers go by the extension: in a package of type "module" only `.cjs` is CommonJS.
+    // Node and bundlers judge by the extension: in a package of type "module" only `.cjs` is CommonJS.
     "alter-connect.cjs": cjs,
-    // The name under which a server offers it.
+    // The server offers the same file under this name.
     "alter-connect.cjs.js": cjs,
     "alter-connect.umd.js": umd,
     "alter-connect.d.ts": types,

@@ -1,4 +1,4 @@
-/** The byte budget of each format, gzip level 9: aimed at, and never to be passed. */
+/** The byte budget of each format, gzip level 9: `AIM` is the goal, above `LIMIT` the check fails. */
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 

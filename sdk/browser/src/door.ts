@@ -1,13 +1,13 @@
 /**
- * How the popup gets into the server, and how the server knows that this page sent it.
+ * How the popup enters the server, and how the server knows that this page sent it.
  *
- * Door A is a form POST out of the blank popup: the browser itself states this page's origin. Where
- * the app's CSP forbids that form, door B is the session in the fragment, and the page that it opens
- * asks this one for proof.
+ * Door A is a form POST from the blank popup: the browser itself states this page's origin. Where the
+ * app's CSP forbids that form, door B sends the popup to an address with the session in its fragment,
+ * and the server's page there asks this page for proof.
  */
 import type { Session } from "./session";
 
-/** A session with what shows the server that popup and page belong together. */
+/** A session, and the proof for the server that popup and page belong together. */
 export interface Proven extends Session {
   /** 32 random bytes, base64url. Leaves this page only in an answer to the server's own page. */
   _v: string;
@@ -15,7 +15,7 @@ export interface Proven extends Session {
   _cb: string;
 }
 
-/** Of 32 bytes: that leaves one `=` at the end. */
+/** For 32 bytes only: base64 pads them with exactly one `=`. */
 const base64url = (bytes: ArrayLike<number> | ArrayBuffer): string =>
   btoa(String.fromCharCode(...new Uint8Array(bytes)))
     .replace(/\+/g, "-")
@@ -27,7 +27,7 @@ export async function prove(session: Session): Promise<Proven> {
   return { ...session, _v: base64url(bytes), _cb: base64url(await crypto.subtle.digest("SHA-256", bytes)) };
 }
 
-/** A blank window in the middle of this one. Its name is new each time: a fixed one could be another flow's. */
+/** A blank window in the middle of this one. It has no fixed name, which another flow's window might have. */
 export const openPopup = (): Window | null =>
   open(
     "",
@@ -40,7 +40,7 @@ export function enter(popup: Window, { _base, _token, _cb }: Proven): void {
   const byFragment = () => popup.location.replace(`${_base}/sdk/oauth/connect#session=${_token}&cb=${_cb}&m=p`);
   try {
     // Nodes only: `document.write` would cut this window off under some opener policies, and markup
-    // would need a Trusted Types policy. All of them in the head, where nothing is drawn.
+    // would need a Trusted Types policy. All nodes go into the head, where nothing is drawn.
     const page = popup.document;
     const add = <T extends keyof HTMLElementTagNameMap>(tag: T, properties: object, parent: Node = page.head) =>
       parent.appendChild(Object.assign(page.createElement(tag), properties));
@@ -49,7 +49,7 @@ export function enter(popup: Window, { _base, _token, _cb }: Proven): void {
     page.addEventListener("securitypolicyviolation", ({ effectiveDirective, disposition }) => {
       if (effectiveDirective === "form-action" && disposition !== "report") byFragment();
     });
-    // Without it an app's `no-referrer` would make the Origin of the POST `null`.
+    // Without this element, an app's `no-referrer` would turn the Origin of the POST into `null`.
     add("meta", { name: "referrer", content: "origin" });
     const form = add("form", { method: "post", action: _base + "/connect/open", target: "_top" });
     add("input", { name: "session", value: _token }, form);
@@ -62,9 +62,9 @@ export function enter(popup: Window, { _base, _token, _cb }: Proven): void {
 }
 
 /**
- * Answers the server's page in the popup of this flow, and nobody else; true if it did: it must be
- * that window, that origin and this flow's id. The id refuses a popup that a hostile provider has
- * steered to another session's link.
+ * Sends the proof to the server's page in this flow's popup, and to nobody else: the window, the
+ * origin and the flow's id must all match. Returns whether they did. The id keeps the proof from a
+ * popup that a hostile provider has steered to another session's link.
  */
 export function answerHello({ source, origin, data }: MessageEvent, popup: Window, proven: Proven): boolean {
   const { _base, _v: v, _cb: id } = proven;
@@ -74,8 +74,8 @@ export function answerHello({ source, origin, data }: MessageEvent, popup: Windo
 }
 
 /**
- * Closes the popup and keeps at it for 6 seconds: a close that falls into a page change can get lost,
- * and one more call on a closed window does no harm.
+ * Closes the popup, and tries again for 6 seconds: a close during a navigation can get lost, and one
+ * more call on a closed window does no harm.
  */
 export function closePopup(popup: Window, left = 20): void {
   popup.close();

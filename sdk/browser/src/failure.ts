@@ -1,6 +1,6 @@
 import type { AlterError } from "./index";
 
-/** The one code that `open()` rejects with where other failures go to `onError`. */
+/** The only failure of a flow for which `open()` rejects; all others go to `onError`. */
 export const INVALID_OPTIONS = "invalid_options";
 
 /** An error in the shape that apps get: a plain object, so that it survives JSON and cloning. */

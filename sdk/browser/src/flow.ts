@@ -1,9 +1,9 @@
 /**
  * One flow, from the click to the one callback that ends it.
  *
- * A flow is live until `settle` has run, and `settle` runs once. Everything that can end it goes
- * through there: the server's verdict, a failed token, the deadline, `close()`, a later `open()`.
- * A clock beats all the while, so that nothing here can wait for ever on anyone.
+ * A flow is live until `settle` has run, and `settle` runs once. Everything that can end a flow goes
+ * through `settle`: the server's verdict, a failed token, the deadline, `close()`, a later `open()`.
+ * A timer ticks until then, so that no flow waits for ever.
  */
 import { answerHello, closePopup, enter, openPopup, prove, type Proven } from "./door";
 import { failure, INVALID_OPTIONS } from "./failure";
@@ -11,33 +11,33 @@ import type { AlterError, AlterEventMetadata, AlterEventName, OpenOptions } from
 import { readToken } from "./session";
 import { ask, type Answer } from "./status";
 
-/** All in milliseconds. */
+/** Milliseconds, like every time below. */
 const BEAT = 250;
 const POLL = 1_000;
-/** After a sign that something happens, so many polls come at the next beat. */
+/** After a sign that something happens, this many polls do not wait for `POLL`, only for the next beat. */
 const HURRY = 20;
-/** A question without answer is asked again; its late answer is ignored. */
+/** A poll without an answer is repeated after this time; its late answer is ignored. */
 const PATIENCE = 30_000;
 const TOKEN_WAIT = 60_000;
 /** The longest a session can last; holds until the server has named the deadline. */
 const LONGEST_SESSION = 3_600_000;
 
-/** Failed questions in a row until the server counts as unreachable (some four minutes). */
+/** After this many failed polls in a row, the server counts as unreachable (some four minutes). */
 const FAILURES = 30;
 const BACK_OFF = 500;
 
 const NO_TOKEN = "No session token";
 
 export interface Flow {
-  /** As `open()` promises. */
+  /** What `open()` returns. */
   _launched: Promise<void>;
   _isOpen(): unknown;
   _focus(): void;
-  /** Gives the flow up, here and at the server; tells `onExit` only if asked to. */
+  /** Ends the flow, here and at the server; calls `onExit` only if `tellExit` is set. */
   _cancel(tellExit?: boolean): void;
 }
 
-/** Starts a flow and opens its popup before returning, as long as the caller's click counts. */
+/** Starts a flow. Opens its popup before returning, while the browser still counts the user's click. */
 export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean): Flow {
   const now = Date.now;
   let { token } = options;
@@ -58,7 +58,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   /** Resolves what `open()` returned. */
   let end: () => void;
 
-  /** The app's code runs on its own: what it throws is reported as its error and stops nothing here. */
+  /** Calls the app's code in a microtask of its own: an error there is the page's and stops nothing here. */
   const tell = <A extends unknown[]>(callback: ((...args: A) => void) | undefined, ...args: A) => {
     if (callback) queueMicrotask(() => callback(...args));
   };
@@ -100,7 +100,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   };
 
   const launch = async () => {
-    // A token that is already here is looked at before a window is opened for it.
+    // A token that is already here is checked before a window opens for it.
     if (typeof token === "string") readToken(token, pinned);
     popup = openPopup();
     if (!popup || popup.closed) throw failure("popup_blocked", "Popup blocked");
@@ -133,7 +133,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
       }
       if (now() > due) poll(session);
     } else if (gone) {
-      // No opener policy cuts off a blank window: it was closed.
+      // No opener policy cuts off a blank window, so this one was closed.
       exit();
     }
   };
@@ -155,7 +155,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
     if (status === "open") {
       cursor = answer.cursor;
       const named = Date.parse(answer.deadline!);
-      // A deadline that is past while the server calls the session open: this clock is wrong, not that one.
+      // If the deadline is past and the server calls the session open, then this clock is wrong.
       if (named > now()) deadline = named;
     } else if (status === "exited") {
       exit();

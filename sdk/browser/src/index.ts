@@ -5,8 +5,8 @@
  * flow is in `flow.ts`; how the popup enters the server in `door.ts`; how the page learns the
  * outcome in `status.ts`; what a token and a server address may look like in `session.ts`.
  *
- * The popup is the only transport so far. Phones and upright tablets, which are to get a full-page
- * redirect, get the popup too until that transport is built.
+ * The popup is the only transport so far. Phones and tablets in portrait are to get a full-page
+ * redirect; until that transport is built, they get the popup too.
  */
 import { failure, INVALID_OPTIONS } from "./failure";
 import { startFlow, type Flow } from "./flow";
@@ -66,7 +66,7 @@ export interface AlterConnectConfig {
 }
 
 export interface OpenOptions {
-  /** A token, a promise of one, or a function returning either. It has 60 seconds. */
+  /** A token, a promise of one, or a function returning either. The token must come within 60 seconds. */
   token: SessionToken | PromiseLike<SessionToken> | (() => SessionToken | PromiseLike<SessionToken>);
   /** The first connection made in this flow, and all of them (at least one). */
   onSuccess: (connection: Connection, connections: Connection[]) => void;
@@ -82,17 +82,17 @@ export interface OpenOptions {
 
 interface AlterConnect {
   /**
-   * Opens the Connect UI. Call it straight from a click handler, with the token still to be fetched
-   * if need be. Resolves when the UI was launched or the flow has ended; rejects with an
-   * {@link AlterError} of code `invalid_options` or `sdk_destroyed`. Every other failure goes to
-   * `onError`. While a flow is open, a second call brings its popup to the front and does no more.
+   * Opens the Connect UI. Call it straight from a click handler; if the token must still be fetched,
+   * pass a function or a promise. Resolves when the UI was launched or the flow has ended; rejects
+   * with an {@link AlterError} of code `invalid_options` or `sdk_destroyed`. Every other failure goes
+   * to `onError`. While a flow is open, a second call only brings its popup to the front.
    */
   open(options: OpenOptions): Promise<void>;
   /** Ends the flow and closes its popup; no callback is called. */
   close(): void;
   /** Ends the flow as `close()` does and refuses every later `open()`. */
   destroy(): void;
-  /** Whether a popup of this instance can be seen to be open. */
+  /** Whether a popup of this instance is open, as far as this page can see. */
   isOpen(): boolean;
   /** Version of this package. */
   getVersion(): string;
@@ -108,15 +108,15 @@ const AlterConnect = {
     const close = () => flow?._cancel();
 
     return {
-      // `async` also turns whatever is thrown here into a rejection; up to its first `await` it runs
-      // inside the caller's click.
+      // `async` also turns every error thrown here into a rejection; the code up to the first `await`
+      // runs inside the user's click.
       async open(options) {
         if (destroyed) throw failure("sdk_destroyed", "Destroyed");
         if (!options?.token || typeof options.onSuccess !== "function") {
           throw failure(INVALID_OPTIONS, "token, onSuccess required");
         }
         if (options.fallback) throw failure(INVALID_OPTIONS, "redirect not built yet");
-        // Browsers offer SHA-256 on https and loopback pages only, and a session knows no other origin.
+        // Browsers offer SHA-256 on https and loopback pages only; no other page can have a session.
         if (!crypto.subtle) throw failure(INVALID_OPTIONS, "Needs https");
         const named = options.baseURL || config.baseURL;
         const pinned = named && serverOrigin(named);
@@ -124,8 +124,8 @@ const AlterConnect = {
 
         const next = startFlow(options, pinned, config.debug);
         if (next._isOpen()) {
-          // Whatever flow is still live here has lost its popup. Its `onExit` runs after this task: if it
-          // calls `open()`, it finds the new flow.
+          // A flow that is still live here has lost its popup. Its `onExit` runs after this task: an
+          // `open()` in there finds the new flow.
           flow?._cancel(true);
           flow = next;
         }

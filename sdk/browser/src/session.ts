@@ -1,8 +1,8 @@
 /**
  * What a token and a server address may look like. No network here.
  *
- * Properties that begin with an underscore, here and in the other files, are renamed to one letter by
- * the build; the ones that leave the SDK keep their names.
+ * The build shortens property names that begin with an underscore, here and in the other files, to
+ * one letter; names that leave the SDK have no underscore.
  */
 import { failure, INVALID_OPTIONS } from "./failure";
 
@@ -20,21 +20,21 @@ export interface Session {
 const ALLOWED_ORIGIN = /^https:|^http:\/\/(localhost|127\.[\d.]+|\[::1])(:\d+)?$/;
 
 /**
- * `alter_cs_`, 43 random characters, 6 of checksum (which is the server's to check); in front of it,
- * in a `connect_url`, the server's address.
+ * `alter_cs_`, 43 random characters, 6 of checksum (only the server checks them). In a `connect_url`
+ * the server's address comes before the token.
  */
 const TOKEN = /^(?:(https?:\/\/[^/]+)\/sdk\/oauth\/connect#session=)?(alter_cs_[A-Za-z0-9]{49})$/;
 
-/** Where this script came from. Asked while it runs: afterwards nobody can tell which one it was. */
+/** The address of this script. `currentScript` is set only while the script runs for the first time. */
 const source = UMD && typeof document === "object" && (document.currentScript as HTMLScriptElement | null)?.src;
 
-/** The server that the script came from, if it was one: any other host (a CDN) has other paths. */
+/** The Alter server that served the script, if one did: any other host (a CDN) has other paths. */
 const scriptOrigin = UMD ? /^(https?:\/\/[^/]+)\/sdk\//.exec(source as string)?.[1] : "";
 
 /**
  * The origin of a server address, or `invalid_options`. An address with a path, a query or
- * credentials is refused and not trimmed: the server lives at the root of its origin, and what was
- * cut away may have been meant.
+ * credentials is refused, not trimmed: the server lives at the root of its origin, and the part that
+ * trimming drops may have been meant.
  */
 export function serverOrigin(address: string | undefined): string {
   try {
@@ -48,8 +48,8 @@ export function serverOrigin(address: string | undefined): string {
 
 /**
  * Reads what the app gave as its token. An address that the app pinned wins over the one inside a
- * `connect_url`, and that one over the address of the script: whoever can slip in a token must not
- * be able to choose the server as well.
+ * `connect_url`, which wins over the address of the script: an attacker who can slip in a token must
+ * not choose the server as well.
  */
 export function readToken(given: unknown, pinned?: string): Session {
   const parts = TOKEN.exec(given as string);

@@ -1,21 +1,21 @@
-/** The status channel: one question to the server, one answer. What follows from it is `flow.ts`'s. */
+/** The status channel: one question to the server, one answer. `flow.ts` decides what follows. */
 import type { AlterEventMetadata, AlterEventName, Connection } from "./index";
 import type { Proven } from "./door";
 
 /** What this page knows and the server does not. */
 export interface Report {
-  /** Position in the event list, as last answered. */
+  /** Position in the event list, from the server's last answer. */
   cursor?: unknown;
-  /** The popup looks closed. A hint: a window cut off by an opener policy looks the same. */
+  /** The popup looks closed. Only a hint: a window cut off by an opener policy looks the same. */
   closed?: boolean;
-  /** The app gave the flow up. */
+  /** The app ended the flow. */
   cancel?: boolean;
 }
 
 export interface Answer {
   status?: "open" | "completed" | "failed" | "exited";
   cursor?: unknown;
-  /** ISO 8601; the flow is over then at the latest. */
+  /** ISO 8601. The flow ends at this time at the latest. */
   deadline?: string;
   events?: { name: AlterEventName; metadata?: Partial<AlterEventMetadata> }[];
   connections?: Connection[];
@@ -24,17 +24,17 @@ export interface Answer {
   details?: Record<string, unknown>;
 }
 
-/** Refusals that may pass by themselves (408, 429) are not among these. */
+/** Status codes of final refusals. 408 and 429 are not final: the same question may succeed later. */
 const FINAL = /^4(?!08|29)/;
 
 /**
- * Asks once. A refusal that names its error is an answer too, without `status`. Nothing comes back
- * where asking again may help: no network, a failing server, too many requests, not JSON.
+ * Asks once. A final refusal that names its error is an answer too, without `status`. Returns
+ * `undefined` where asking again may help: no network, a failing server, too many requests, not JSON.
  *
- * `cb` says which flow asks: a token that was used before belongs to another one.
+ * `cb` says which flow asks: a token that was used before belongs to another flow.
  *
- * A string goes out as `text/plain`, which needs no preflight. `keepalive` lets a `cancel` get out of
- * a page that is just being left.
+ * A string goes out as `text/plain`, which needs no preflight. `keepalive` lets a `cancel` go out
+ * while the user leaves the page.
  */
 export async function ask({ _base, _token, _cb }: Proven, report: Report): Promise<Answer | undefined> {
   try {
@@ -47,6 +47,6 @@ export async function ask({ _base, _token, _cb }: Proven, report: Report): Promi
     const answer = await response.json();
     if (response.ok || (FINAL.test(response.status as never) && answer.error)) return answer;
   } catch {
-    // As good as no answer.
+    // The same as no answer.
   }
 }

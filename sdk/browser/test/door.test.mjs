@@ -1,4 +1,4 @@
-/** How the popup gets in, and whom the page gives its proof (B8, B9). */
+/** How the popup enters the server, and to whom the page gives its proof (B8, B9). */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";

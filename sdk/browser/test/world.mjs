@@ -32,7 +32,7 @@ export const stillOpen = (more = {}) => ({
   ...more,
 });
 
-/** Lets everything run that waits for nothing but its turn. */
+/** Lets every task run that waits only for its turn. */
 const settleTasks = async () => {
   for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
 };
@@ -95,7 +95,7 @@ class Popup {
   closed = false;
   focused = 0;
   closeCalls = 0;
-  /** So many calls of close() get lost. */
+  /** This many calls of close() get lost. */
   stubborn = 0;
   posts = [];
   urls = [];
