@@ -96,7 +96,7 @@ class Provider:
 
 
 class IdentityProvider:
-    """Signs the tokens of an app's users with RS256, by the openssl command: no more than metadata, a key and tokens."""
+    """Signs the tokens of an app's users with RS256, by the openssl command. Has only metadata, a key and tokens."""
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="alter-idp-")
@@ -194,8 +194,8 @@ class Server:
         return self.log.read().decode()
 
     def requests(self, path, after=0, count=0):
-        """The (status, code) of every answered request to a path, out of the server's own log; those `after` so many,
-        when there are at least `count` (the line is written after the answer)."""
+        """The (status, code) of every answered request to a path, from the server's own log, without the first `after`.
+        Waits until there are at least `count`, because the server writes the line after the answer."""
         for _ in range(100):
             found = self._requests(path)[after:]
             if len(found) >= count:
@@ -212,7 +212,7 @@ class Server:
         return found
 
     def app(self, name, provider, *flags):
-        """An app with one provider, `acme`: its id and its key."""
+        """Makes an app with one provider, `acme`. Returns its id and its key."""
         made = self.cli("app", "create", name, *flags)
         base = provider.origin
         self.cli(
@@ -251,7 +251,7 @@ class Browser:
         return shown.text
 
     def status(self):
-        """What the SDK in the app's page asks; until it has, the server does not go on to the provider."""
+        """The SDK's question from the app's page. Before the first one, the server does not go on to the provider."""
         body = json.dumps({"session_token": self.token, "cursor": 0})
         headers = {"Origin": SITE, "Content-Type": "text/plain"}
         return self.client.post(self.server + "/connect/status", content=body, headers=headers).json()

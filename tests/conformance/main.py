@@ -24,7 +24,7 @@ def run(engine, names):
     try:
         suite = unittest.defaultTestLoader.loadTestsFromNames(names)
         result = unittest.TextTestRunner(verbosity=2).run(suite)
-        # Whatever happened: the chain of every app's audit is whole.
+        # Whatever the tests did, the audit chain of every app must be whole.
         world.Case.world.server.cli("audit", "verify", "--all")
     finally:
         world.Case.world.stop()
@@ -34,7 +34,7 @@ def run(engine, names):
 
 
 def both(names):
-    """At the same time: each waits more than it works."""
+    """Runs both engines at the same time: each waits more than it works."""
     command = [sys.executable, *(f"-W{option}" for option in sys.warnoptions), __file__]
     runs = [
         subprocess.Popen([*command, engine, *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

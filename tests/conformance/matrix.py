@@ -1,7 +1,7 @@
-"""What the published client makes of each error: error_matrix.txt, which was read off the client, against what our server
-answered in this run. Makes docs/reference/error-matrix.md.
+"""What the published client makes of each error: compares error_matrix.txt, which lists what the client tells apart, with
+the answers of our server in this run. Makes docs/reference/error-matrix.md.
 
-Each row is either produced, by a test that says through which call, or has its reason here.
+Each row is either produced by a test, which names the call, or REASONS says why it is not.
 """
 
 import os
@@ -79,16 +79,16 @@ REASONS = {
     ("409", "token_refresh_in_progress"): "not built: refresh; an access token that has run out is 501 `refresh_not_built`",
     ("409", "no_delegated_grant"): "not ours: it is 404 `no_delegated_grant`",
     ("410", "grant_deleted"): "not ours: grants are revoked and kept, 403 `grant_revoked`",
-    ("410", "zzz"): "not ours: 410 is `session_expired` alone, and that is told to browsers; a poll says `expired`",
-    ("422", "zzz"): "not ours: 422 is `blocked_destination` alone; what is malformed is 400 `invalid_request`",
-    ("500", "app_not_found_for_key"): "cannot be: a key is stored under its app",
+    ("410", "zzz"): "not ours: 410 is only `session_expired`, and only browsers get it; a poll says `expired`",
+    ("422", "zzz"): "not ours: 422 is only `blocked_destination`; what is malformed is 400 `invalid_request`",
+    ("500", "app_not_found_for_key"): "cannot happen: a key is stored under its app",
     ("500", "zzz"): "`server_error`: only when we fail; no call brings it about",
     ("502", "zzz"): "not ours: no provider's answer is passed on",
 }
 
 
 def rows():
-    """(status, code) -> {column: class}, in the order of the file. A row that stands there twice is the same twice."""
+    """(status, code) -> {column: class}, in the order of the file. Where a row occurs twice, both must be the same."""
     lines = (HERE / "error_matrix.txt").read_text().splitlines()
     columns = [name.strip() for name in lines[0].split("|")][1:]
     found = {}
@@ -117,7 +117,7 @@ def page():
 
 
 def cell(row):
-    """Calls that raised the same with the same fields stand together."""
+    """Groups the calls that raised the same exception with the same fields."""
     if row not in OBSERVED:
         return REASONS[row]
     raised = {}

@@ -1,7 +1,7 @@
 """A throw-away PostgreSQL cluster, from the binaries that are installed. It listens on a Unix socket in its own directory.
 
 A shell supervises it and reads a pipe from this process: when this process ends, however it ends, the shell stops the
-server and removes the directory. Nothing that matters may be in it: it does not wait for the disk.
+server and removes the directory. The cluster does not wait for the disk: put nothing into it that matters.
 """
 
 import os
@@ -23,7 +23,7 @@ rm -rf "$dir"
 
 
 def binaries():
-    """PG_BIN, or the newest of Debian's. Missing is an error, never a reason to skip."""
+    """PG_BIN, or Debian's newest version. If there is none, that is an error, never a reason to skip."""
     found = sorted(pathlib.Path("/usr/lib/postgresql").glob("[0-9]*/bin"), key=lambda path: int(path.parent.name))
     chosen = pathlib.Path(os.environ["PG_BIN"]) if "PG_BIN" in os.environ else found[-1] if found else None
     if not chosen or not (chosen / "initdb").exists():
@@ -32,7 +32,7 @@ def binaries():
 
 
 def as_non_root():
-    """The server refuses to run as root: root runs it as the package's own user."""
+    """The server refuses to run as root, so root runs it as the package's own user."""
     if os.geteuid() != 0:
         return []
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]

@@ -1,10 +1,10 @@
-"""Agents: the namespace of the app, what an agent does with what was delegated to it, and how a delegation ends."""
+"""Agents: the app's calls about agents, what an agent can do with its delegations, and how a delegation ends."""
 
 from world import Case
 
 
 class Agents(Case):
-    """An app whose agents' names the tests make up."""
+    """An app with an identity provider; each test names its own agents."""
 
     idp = True
     scopes = {"acme": ["read"]}

@@ -1,4 +1,4 @@
-"""The published backend client (alter-sdk 0.29.0, unmodified) against our server, by ALTER_BASE_URL alone."""
+"""The published backend client (alter-sdk 0.29.0, unmodified) against our server; only ALTER_BASE_URL is set."""
 
 import asyncio
 import json

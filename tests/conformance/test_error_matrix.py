@@ -1,5 +1,5 @@
-"""Every row of error_matrix.txt that our server produces, met through the published client: the class that the table says
-for that call, its status and code, and the fields that programs read. matrix.py says why the other rows are not met."""
+"""Every row of error_matrix.txt that our server produces, through the published client: the call raises the class that the
+table names, with the status, the code and the fields that programs read. matrix.py says why the other rows do not occur."""
 
 import contextlib
 import time
@@ -27,7 +27,7 @@ class Rows(Case):
             yield caught
         error = caught.exception
         self.assertEqual(type(error).__name__, expected, repr(error))
-        # Agent routes hand the body on without its status.
+        # On agent routes the client passes the body on without the status.
         self.assertEqual(error.details.get("status_code", status), status)
         self.assertEqual(error.details["error"], says or code)
         for name, value in fields.items():
@@ -36,7 +36,7 @@ class Rows(Case):
         matrix.produced(str(status), code, call, says, expected, fields)
 
     async def everywhere(self, key, status, code, **fields):
-        """A refusal of the key itself, on each kind of endpoint."""
+        """Refusals of the key itself, on each kind of endpoint."""
         async with self.client(key) as app:
             with self.met(status, code, "token", "request", **fields):
                 await app.request("GET", self.api, grant_id=UNKNOWN)

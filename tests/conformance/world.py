@@ -18,7 +18,8 @@ UNKNOWN = "11111111-2222-4333-8444-555555555555"
 
 
 def one_authority():
-    """Nothing here is https, and each client reads every authority twice: that was half of the time of a run."""
+    """A file with a single certificate authority. Nothing here is https, yet each client reads every authority twice,
+    which took half of a run's time."""
     first = pathlib.Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
     with tempfile.NamedTemporaryFile("w", prefix="alter-conformance-ca-", delete=False) as file:
         file.write(first[0] + first[1] + "\n")
@@ -36,7 +37,7 @@ class World:
         self.server = harness.Server(self.cluster.url if self.cluster else None)
         os.environ["ALTER_BASE_URL"] = self.server.origin
         os.environ["SSL_CERT_FILE"] = one_authority()
-        # Plain http on loopback and slow callbacks on a busy machine are no news here.
+        # The client warns of plain http on loopback and of slow callbacks; here both are expected.
         logging.getLogger("alter_sdk").setLevel(logging.CRITICAL)
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         self.made = self.app("Conformance")
@@ -59,8 +60,8 @@ class World:
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
-    """Classes share two apps, one of them with an identity provider (`idp`): subjects and agents have names of their own
-    in each test, and a test that counts makes its own app."""
+    """All classes share two apps, one of them with an identity provider (`idp`). So each test gives its subjects and
+    agents names of their own, and a test that counts makes its own app."""
 
     world = None  # set for each run
     idp = False

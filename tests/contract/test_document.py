@@ -18,7 +18,7 @@ def operations():
 
 
 def contents():
-    """Every body: where it stands, its media type object."""
+    """Yields every body: a name for its place, and its media type object."""
     for where, operation in operations():
         bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
         for name, body in bodies.items():
@@ -27,7 +27,7 @@ def contents():
 
 
 def resolved(value):
-    """What a `#/a/b` reference means."""
+    """The value itself, or the one that its `#/a/b` reference points to."""
     if "$ref" not in value:
         return value
     found = DOCUMENT

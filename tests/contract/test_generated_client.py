@@ -1,5 +1,5 @@
-"""A client that nobody wrote: generated from the contract by a published generator, signing by httpx's own hook, against
-a real server. What docs/reference/signing.md says to type is what is run."""
+"""A client that a published generator makes from the contract, with httpx's own hook for signing, against a real server.
+The tests run the very commands of docs/reference/signing.md."""
 
 import contextlib
 import datetime
@@ -61,7 +61,7 @@ class GeneratedClient(unittest.TestCase):
 
     @classmethod
     def generate(cls):
-        """The page's own lines; the package that its first one installs is installed."""
+        """Runs the page's own commands, except the first one: it installs a package that is installed already."""
         [typed] = blocks("sh")
         install, *commands = typed.strip().splitlines()
         assert install == "pip install openapi-python-client==" + version("openapi-python-client"), install

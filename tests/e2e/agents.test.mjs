@@ -1,5 +1,5 @@
-// A user and an agent, the whole way: the app's user signs in at the app's identity provider, connects an account in
-// Chromium for an agent, backend and agent use it, and it is taken back. Once on each database.
+// A user and an agent, the whole way: the app's user signs in at the app's identity provider and connects an account in
+// Chromium for an agent; backend and agent use the account; it is taken back. Once on each database.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Backend } from './harness/backend.mjs';

@@ -21,7 +21,7 @@ after(async () => {
 
 const OPEN_FROM = 'h1:has-text("Open this page from")';
 
-/** A session that somebody minted at the app for himself, and hands to others. */
+/** A session that an attacker minted at the app for himself and hands to others. */
 const attackersSession = () => app.backend.mint({ allowed_origin: app.site.origin });
 
 /** The app's own button still works with that very session. */
@@ -103,7 +103,7 @@ test('t02_an_authorization_url_that_is_finished_in_another_browser_is_refused', 
   await lured.locator('body[data-page="notice"]').waitFor();
   await look(lured, 'wrong-browser');
   assert.equal(app.raw.tokenRequests, before, 'the code was not exchanged');
-  // Burned: the attacker's own browser cannot use it any more either, and his page gets no grant.
+  // The code is burned: the attacker's own browser cannot use it any more either, and his page gets no grant.
   const flow = await ended(page);
   assert.deepEqual(flow.ends.map((end) => [end.kind, end.value.code]), [['error', 'binding_failed']]);
   await ownButtonWorks();
@@ -111,7 +111,7 @@ test('t02_an_authorization_url_that_is_finished_in_another_browser_is_refused', 
   await Promise.all([attacker.close(), victim.close()]);
 });
 
-/** Goes up to the provider's answer and keeps the browser from delivering it: the callback URL. */
+/** Goes up to the provider's answer, but keeps the browser from delivering it. Returns the callback URL as `url`. */
 async function heldCallback(context, user) {
   const page = await visit(context, app.site);
   const popup = await toRaw(page);

@@ -106,7 +106,7 @@ for (const tls of [true, false]) {
   });
 }
 
-/** The SDK closes it; `isClosed` is known to the browser a moment after. */
+/** The SDK closes the popup; the browser knows `isClosed` a moment later. */
 async function popupCloses(popup) {
   for (let n = 0; n < 50 && !popup.isClosed(); n += 1) await pause(100);
   assert.ok(popup.isClosed(), 'the popup is closed');

@@ -1,4 +1,4 @@
-// Door B (the app's CSP forbids the form), and where the session token may be found on the way: nowhere.
+// Door B (the app's CSP forbids the form), and a scan of every place where the session token must not be found.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { clickConnect, ended, look, person, pause } from './harness/browser.mjs';
@@ -23,7 +23,7 @@ function record(context) {
   return seen;
 }
 
-/** What the browser keeps of a tab's past. */
+/** The addresses in a tab's history. */
 async function history(page) {
   const session = await page.context().newCDPSession(page);
   const { entries } = await session.send('Page.getNavigationHistory');
@@ -56,7 +56,7 @@ for (const csp of ['', 'no-form']) {
     assert.ok(opened || csp, 'door A was used');
     assert.deepEqual(hits(token, requests, world.seen, app.site.seen, app.raw.seen, before, during, await history(page)), []);
 
-    // The scan finds what is there: a request, a Referer and a history entry with the token in them.
+    // Positive control: the scan finds a request, a Referer and a history entry that do contain the token.
     await page.evaluate((t) => {
       history.pushState(null, '', `?planted=${t}`);
       const meta = document.head.appendChild(document.createElement('meta'));

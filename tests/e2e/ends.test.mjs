@@ -1,4 +1,4 @@
-// How a flow ends: refused, failed, left, several accounts at once, and what is no end at all (reload, back, T51).
+// How a flow ends: refused, failed, left, several accounts at once; and what does not end it (reload, back, T51).
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { at, clickConnect, ended, look, pause, person, told } from './harness/browser.mjs';
@@ -145,7 +145,7 @@ test('a token that another browser has is session_expired', async () => {
   assert.deepEqual([end.kind, end.value.code, end.value.details?.reason], ['error', 'session_expired', 'other_browser']);
 });
 
-/** Opens with a token that was opened before, in another browser. */
+/** Opens a flow in another browser, with a token that was used before. */
 async function secondUse(token) {
   app.site.nextToken = token;
   const context = await person(world.browser);

@@ -1,4 +1,4 @@
-// What the hosted pages let happen to them: hostile names, CSP, cookies that are blocked (T45, T46, T52).
+// The hosted pages against hostile names, under their CSP, and with blocked cookies (T45, T46, T52).
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { at, clickConnect, ended, look, pause, person, personWithoutCookies } from './harness/browser.mjs';
@@ -20,7 +20,7 @@ const CORPUS = [
   'javascript:pwned=1//\u202Egnp.exe',
 ];
 
-// Each text once as the app's name, once as a provider's, once as a scope's words; two providers, so the picker too.
+// Each text is once the app's name, once a provider's, once a scope's words. Two providers make the picker appear too.
 for (const turn of [0, 2, 4]) {
   const [name, first, words, second] = [0, 1, 2, 3].map((n) => CORPUS[(turn + n) % CORPUS.length]);
   test(`t45_hostile names run nothing and change nothing (from ${turn + 1} of ${CORPUS.length})`, async () => {
@@ -138,7 +138,7 @@ test('t52_a browser that blocks cookies is told so in words', async () => {
 test('the pages at the end of a flow pass axe', async () => {
   const app = await world.rawApp('Reader');
   const context = await person(world.browser);
-  // The popup of a flow is closed at its end: the same browser looks at the same page in a tab.
+  // A flow's popup closes at the flow's end, so the same browser shows the same page in a tab.
   const tab = async (popup, name) => {
     const page = await context.newPage();
     await page.goto(`${world.origin}/connect/s/${sidOf(popup)}`);

@@ -1,4 +1,4 @@
-// The harness signs as the published backend client does: its own recorded vectors.
+// The harness signs as the published backend client does: tested with that client's recorded vectors.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';

@@ -1,4 +1,4 @@
-// Windows and messages: openers that get cut off, popups that are steered elsewhere, forged and overheard messages,
+// Windows and messages: openers that are cut off, popups that are steered elsewhere, forged and overheard messages,
 // frames (T31, T32, T35-T38).
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -68,7 +68,7 @@ test('t32_forged_messages_settle_nothing_and_learn_nothing', async () => {
     ]) app.postMessage(data, '*'); };
   </script>`));
   const [page] = await Promise.all([attacker.waitForEvent('popup'), attacker.click('#go')]);
-  // Even with the flow's own id, read off the popup's address before it is cleared: a hello must come from that popup.
+  // The attacker even has the flow's id, from the popup's address before it is cleared: a hello must come from that popup.
   const id = await spyOnFlowId(page);
   const popup = await toConsent(page);
   assert.match(id(), /^[\w-]{43}$/);
@@ -113,11 +113,11 @@ test('t31_a_page_on_another_port_of_the_same_host_hears_nothing', async () => {
   </script>`));
   const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('#go')]);
   await at(popup, 'shell');
-  // While our page waits for an answer, the token has left its address already (T43).
+  // While our page waits for an answer, its address no longer contains the token (T43).
   await popup.waitForURL(`${world.origin}/sdk/oauth/connect`, { timeout: 2500 });
   await popup.locator('h1:has-text("Open this page from")').waitFor();
   assert.deepEqual(await page.evaluate(() => window.heard), []);
-  // The same session, asked for by the right page through the same door: there the message does arrive.
+  // Positive control: the right page opens the same session through the same door, and the message does arrive.
   app.site.nextToken = token;
   const right = await visit(context, app.site, '?csp=no-form');
   await right.evaluate(() => {

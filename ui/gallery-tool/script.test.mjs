@@ -123,7 +123,7 @@ test('t05_an_opener_of_another_origin_is_neither_asked_nor_believed', on('shell'
   await until(() => seen.visited.includes('/connect/notice/open'), 8000);
   assert.deepEqual(await page.evaluate(() => window.heard), []);
   assert.ok(!verbs(seen).includes('claim'));
-  // the refused postMessage is reported on the console by the browser: that is the refusal at work
+  // the browser reports the refused postMessage on the console: this error is expected
   seen.errors = seen.errors.filter((e) => !/target origin provided/.test(e));
 }, doorB));
 

@@ -1,5 +1,5 @@
-// Takes a picture of every page and state: 500x700 light and dark, 320x640, and right to left; runs axe on
-// each; measures the compressed weight. Fails on a CSP violation, an axe finding, a sideways scroll or weight.
+// Takes a picture of every page and state: 500x700 light and dark, 320x640, 1024x768, and right to left; runs axe
+// on each; measures the compressed weight. Fails on a CSP violation, an axe finding, a sideways scroll or weight.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
@@ -16,14 +16,14 @@ const VIEWS = [
   { folder: 'wide', viewport: { width: 1024, height: 768 }, colorScheme: 'light' },
   { folder: 'rtl', viewport: { width: 500, height: 700 }, colorScheme: 'dark', rtl: true },
 ];
-// closes nothing, moves nowhere: the page stays as it was painted, with the script awake
+// these answers close nothing and lead nowhere: the page stays as it was painted, with the script awake
 const stay = (verb) => (verb === 'state' ? [200, { page: 'waiting' }] : verb === 'peek' ? new Promise(() => {}) : [200, {}]);
 
 const findings = [];
 const browser = await launch();
 
-// One page, in a context of its own, as it looks once the script is awake. `letIn` switches the CSP off: axe has
-// to be injected, so it looks at a second copy.
+// One page, in a context of its own, as it looks once the script is awake. `letIn` switches the CSP off: axe must be
+// injected into the page, so it runs on a second copy.
 const theatre = async ({ rtl, ...options }, letIn) => {
   const context = await browser.newContext({ ...options, bypassCSP: letIn, reducedMotion: 'reduce' });
   const seen = await stage(context, 'shell', stay);

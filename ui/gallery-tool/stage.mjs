@@ -25,8 +25,8 @@ export const HEADERS = {
   'cache-control': 'no-store',
 };
 
-/// Puts `name` on the stage. `api(verb, body)` answers [status, json] or nothing (then 204); every call is
-/// recorded in `calls`, every CSP violation, console error and page error in `errors`.
+/// Puts `name` on the stage. `api(verb, body)` returns [status, json], or nothing for 200 with `{}`; every call
+/// is recorded in `calls`, every CSP violation, console error and page error in `errors`.
 export const stage = async (context, name, api = () => undefined) => {
   const seen = { calls: [], errors: [], visited: [], name };
   await context.route('**/*', async (route) => {

@@ -1,4 +1,4 @@
-// The product itself: the `alter` binary with a throw-away data directory, driven only by what operators have.
+// The product itself: the `alter` binary with a throw-away data directory, driven only by the commands of operators.
 import { execFile, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ export const OUT = fileURLToPath(new URL('../out/', import.meta.url));
 mkdirSync(OUT, { recursive: true });
 if (!existsSync(BIN)) throw new Error(`${BIN} is not there: cargo build -p alter-cli, or set ALTER_BIN`);
 
-/** Runs `alter ARGS` to its end; rejects with what it wrote when it fails. */
+/** Runs `alter ARGS` to its end. Resolves to its output; if it fails, rejects with what it wrote. */
 export const alter = (env, args, input = '') =>
   new Promise((resolve, reject) => {
     const child = execFile(BIN, args, { env: { PATH: process.env.PATH, ...env } }, (error, stdout, stderr) => {
@@ -49,8 +49,8 @@ export function startAlter(env, args, log, onLine = () => {}) {
 }
 
 /**
- * A server with an empty database. `tls` puts the tests' own TLS in front of it; without, it is plain http on
- * loopback. Both go through the same recording proxy. `database` is a URL, without it SQLite.
+ * A server with an empty database. `tls` puts the tests' own TLS in front of it; without it, the server is plain http
+ * on loopback. Both go through the same recording proxy. `database` is a URL; without it, the database is SQLite.
  */
 export async function startServer({ tls, log, database }) {
   const proxy = await startProxy({ tls });

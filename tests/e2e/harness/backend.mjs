@@ -106,7 +106,7 @@ export class Backend {
     return this.#expect(200, '/sdk/token', { grant_id: grant, reason: 'test', request: { method: 'GET', url } });
   }
 
-  /** Calls a provider's API through a grant: the provider's answer. */
+  /** Calls a provider's API with the token of a grant. Returns the provider's answer. */
   async call(grant, url) {
     const { access_token, token_type } = await this.token(grant, url);
     const answer = await request(url, { headers: { Authorization: `${token_type ?? 'Bearer'} ${access_token}` } });

@@ -1,4 +1,4 @@
-// Chromium, and what every hosted page is looked at for: a picture, axe, CSP violations.
+// Chromium, and what every hosted page is checked with: a picture, axe, CSP violations.
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -24,14 +24,14 @@ export async function person(browser, extra = {}) {
   return watch(context);
 }
 
-/** A browser that keeps no cookies at all, as its user may set it up. */
+/** A browser whose user has switched cookies off. */
 export async function personWithoutCookies() {
   const dir = mkdtempSync(join(tmpdir(), 'alter-e2e-profile-'));
   mkdirSync(join(dir, 'Default'));
   const settings = { profile: { default_content_setting_values: { cookies: 2 } } };
   writeFileSync(join(dir, 'Default', 'Preferences'), JSON.stringify(settings));
   const context = await chromium.launchPersistentContext(dir, { ...options, ignoreHTTPSErrors: true });
-  // Not at its close: the browser writes there until it is gone.
+  // Not when the context closes: the browser writes into the folder until its process has ended.
   process.on('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 20 }));
   return watch(context);
 }
@@ -57,7 +57,7 @@ export async function clickConnect(page) {
   return popup;
 }
 
-/** Waits for the first end of the flow that the app's page reported, and gives all that it knows. */
+/** Waits until the app's page reports an end of the flow. Returns everything that the page knows. */
 export async function ended(page, timeout = 15_000) {
   await page.locator('#end:not(:empty)').waitFor({ state: 'attached', timeout });
   return told(page);
@@ -70,7 +70,7 @@ export const told = (page) =>
     return { events, ends, violations };
   });
 
-/** Waits for one of our pages, by the name that it carries in `data-page`, and looks at it. */
+/** Waits for one of our pages, by its name in `data-page`, and looks at it (see `look`). */
 export async function at(popup, name) {
   await popup.locator(`body[data-page="${name}"]`).waitFor({ state: 'attached' });
   await look(popup, name);
@@ -79,7 +79,7 @@ export async function at(popup, name) {
 
 const looked = new Set();
 
-/** A picture and, on pages of ours, axe; once for each name and test file. */
+/** Takes a picture and, on our pages, runs axe; once for each name and test file. */
 export async function look(page, name, { foreign = false } = {}) {
   if (looked.has(name)) return;
   looked.add(name);
@@ -88,7 +88,7 @@ export async function look(page, name, { foreign = false } = {}) {
   assert.deepEqual(violations, [], `axe on ${name}`);
 }
 
-/** axe in a world of its own: the page's CSP and Trusted Types stay on and see nothing of it. */
+/** Runs axe in an isolated world: the page's CSP and Trusted Types stay on and do not notice axe. */
 export async function axe(page) {
   const session = await page.context().newCDPSession(page);
   try {

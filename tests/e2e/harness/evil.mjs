@@ -1,10 +1,10 @@
-// Somebody else's web site: any page that a test writes, with any Referrer-Policy, and an ear for messages.
+// An attacker's web site: any page that a test writes, with any Referrer-Policy. It records all messages that it hears.
 import http from 'node:http';
 import { listen, shut } from './net.mjs';
 
 const EAR = '<script>var heard = []; addEventListener("message", (e) => heard.push([e.origin, e.data]))</script>';
 
-/** Starts one; on 127.0.0.2, so that not even the host is the app's. */
+/** Starts such a site; on 127.0.0.2, so that even its host differs from the app's. */
 export async function startEvil(host = '127.0.0.2') {
   const pages = [];
   const server = http.createServer((incoming, answer) => {

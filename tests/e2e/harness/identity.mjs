@@ -7,7 +7,7 @@ import { startOidcProvider } from './oidc-provider.mjs';
 export const APP_CLIENT = 'the-app';
 const BACK = 'https://app.example/signed-in';
 
-/** Starts one: `{issuer, signIn, stop}`. `names` says what a user is called; without it, by their id. */
+/** Starts one: `{issuer, signIn, stop}`. `names` gives users' names; a user without one is called by their id. */
 export async function startIdentityProvider(names = {}) {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const provider = await startOidcProvider({

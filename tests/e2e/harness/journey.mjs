@@ -1,4 +1,4 @@
-// The steps that people take, as tests say them: open, approve, log in, allow, deny.
+// The steps that people take, as tests name them: open, approve, log in, allow, deny.
 import { at, clickConnect } from './browser.mjs';
 
 /** Opens the app's page in one of its variants. */
@@ -12,8 +12,8 @@ export async function visit(context, site, query = '') {
 export const toConsent = async (page) => at(await clickConnect(page), 'consent');
 
 /**
- * Closes the window as a person does, who has seen it first. Within the first moments of a page Chromium does not know
- * yet that it wants to be told of its end, and ends it without a word; the server then waits 45 s instead of 2.5.
+ * Closes the window as a person does: after having seen the page. In a page's first moments Chromium does not know yet
+ * that the page listens for its own end, and closes it silently; the server then waits 45 s instead of 2.5.
  */
 export async function closeByHand(popup) {
   await popup.locator('[data-do="approve"]:not([aria-disabled="true"])').waitFor();

@@ -31,7 +31,7 @@ export async function text(stream) {
   return Buffer.concat(chunks).toString();
 }
 
-/** One request: `{status, headers, body}`. Certificates are made by the tests themselves, so nobody vouches for them. */
+/** Sends a request; resolves to `{status, headers, body}`. Certificates are not verified: the tests sign their own. */
 export const request = (url, { method = 'GET', headers = {}, body = '' } = {}) =>
   new Promise((resolve, reject) => {
     const client = url.startsWith('https:') ? https : http;

@@ -6,7 +6,7 @@ export const OIDC_CLIENT = { id: 'alter-e2e', secret: 'a-secret-that-only-the-te
 
 /**
  * Starts one. Its client needs the callback URL, which exists only after `alter provider set`: `register` it then.
- * `extra` goes over its configuration.
+ * `extra` overrides its configuration.
  */
 export async function startOidcProvider(extra = {}) {
   const { default: Provider } = await quietly(() => import('oidc-provider'));
@@ -61,7 +61,8 @@ const configuration = (redirects) => ({
   }),
 });
 
-/** It warns on every start that this is no production set-up and no supported Node: true, and meant. */
+/** Calls `run` with the console silent: the provider warns on every start of a set-up unfit for production and of an
+ *  unsupported Node. */
 function quietly(run) {
   const { warn, info } = console;
   console.warn = console.info = () => {};

@@ -1,11 +1,11 @@
-// A throw-away PostgreSQL, from the programs that are installed (scripts/setup-postgres). It trusts everybody who
-// reaches its socket and does not wait for the disk: nothing that matters may be in it.
+// A throw-away PostgreSQL, from the installed programs (scripts/setup-postgres). It trusts everybody who reaches its
+// socket and does not wait for the disk: put nothing into it that matters.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Its programs: `PG_BIN`, or the newest of Debian's. */
+/** The folder of PostgreSQL's programs: `PG_BIN`, or Debian's newest. */
 function programs() {
   if (process.env.PG_BIN) return process.env.PG_BIN;
   const base = '/usr/lib/postgresql';
@@ -14,12 +14,13 @@ function programs() {
   return join(base, String(Math.max(...versions)), 'bin');
 }
 
-// It refuses to run as root, so root runs it as the package's own user.
+// PostgreSQL refuses to run as root, so root runs it as the package's own user.
 const demoted = process.getuid() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups', '--'] : [];
 const command = (program, ...args) => [...demoted, join(programs(), program), ...args];
 const env = { PATH: process.env.PATH };
 
-// A shell between us and the server: when this process ends, however it ends, its input ends, and the server with it.
+// A shell between us and the server: when this process ends, however it ends, the shell's input ends, and the shell
+// stops the server.
 const SUPERVISOR = 'dir=$1; shift; "$@" >"$dir/log" 2>&1 & server=$!; read -r _; kill -QUIT $server; wait $server; rm -rf "$dir"';
 
 /** Starts a cluster with one empty database: `{url, sql, stop}`. */

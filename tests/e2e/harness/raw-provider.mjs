@@ -9,7 +9,7 @@ export const CLIENT = { id: 'raw-client', secret: 'raw-client-secret' };
 const random = () => randomBytes(16).toString('hex');
 const escapeHtml = (value) => value.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-/** Starts one. `page(query)` replaces its authorization page, `headers` come with it, `hold` delays the token answer. */
+/** Starts one. `page(query)` replaces the authorization page, `headers` go with that page, `hold` delays the token answer. */
 export async function startRawProvider(host = '127.0.0.1') {
   const codes = new Map();
   const tokens = new Map();

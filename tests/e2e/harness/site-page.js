@@ -1,5 +1,5 @@
 // Runs in the app's page. Everything that the SDK reports is kept in `window.flow`; what ended the flow is also
-// written into the page, since a page under Trusted Types cannot be asked by a polled expression.
+// written into the page, because Trusted Types do not let a test poll the page with an expression.
 (() => {
   const { server, published } = document.body.dataset;
   const flow = (window.flow = { events: [], ends: [], violations: [] });

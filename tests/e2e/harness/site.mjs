@@ -1,5 +1,5 @@
 // An app's web site: one page with a connect button under a strict CSP, and the backend route that mints the session.
-// The query of the page chooses the variant; what became of a flow is written into the page for the tests to read.
+// The page's query chooses the variant; the page shows how a flow ended, for the tests to read.
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
@@ -10,7 +10,7 @@ const require = createRequire(import.meta.url);
 const PUBLISHED = readFileSync(require.resolve('@alter-ai/connect').replace('.cjs.', '.umd.'));
 const SCRIPT = readFileSync(new URL('./site-page.js', import.meta.url));
 
-/** What the app's operator allows its page to do; `form` and `connect` are the two entries that our docs ask for. */
+/** The CSP of the app's page; the entries in `form-action` and `connect-src` are the two that our docs ask for. */
 const policy = (server, variant) =>
   [
     "default-src 'none'",
@@ -22,7 +22,7 @@ const policy = (server, variant) =>
     "trusted-types 'none'",
   ].join('; ');
 
-/** Starts a site on another origin than the server's. `attach` gives it its app once that is created. */
+/** Starts a site on another origin than the server's. `attach` gives the site its app, once the app is created. */
 export async function startSite(host = '127.0.0.1') {
   const site = { seen: [], mint: {}, tokens: [], nextToken: undefined, backend: undefined };
   const routes = {

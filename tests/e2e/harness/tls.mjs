@@ -1,5 +1,5 @@
-// TLS in front of the server, as an operator's proxy would be: a certificate made now, and a record of every request
-// that reached us (target and Referer), which is what the scans for leaked tokens read.
+// TLS in front of the server, like an operator's proxy: a certificate made now, and a record of every request that
+// reached us (target and Referer), which the scans for leaked tokens read.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';

@@ -46,7 +46,7 @@ export async function startWorld({ tls = true, log, database }) {
       return set;
     },
 
-    /** Configures a raw provider on an app, by a recipe file; `facts` go into it on top. */
+    /** Configures a raw provider on an app, by a recipe file; `facts` are added to the recipe. */
     async addRaw(app, provider, { id = 'raw', name = 'Raw', facts = '', words = '' } = {}) {
       const dir = mkdtempSync(join(tmpdir(), 'alter-e2e-spec-'));
       const quoted = JSON.stringify(name);
@@ -72,7 +72,7 @@ from = "userinfo"
       }
     },
 
-    /** An app with the raw provider alone: what most tests need. */
+    /** An app with the raw provider only: what most tests need. */
     async rawApp(name = 'An app', flags = [], facts = {}) {
       const [app, raw] = [await world.app(name, ...flags), await world.raw()];
       await world.addRaw(app, raw, facts);
