@@ -1,4 +1,4 @@
-//! Figures about processes from the operating system (/proc); nothing here is measured by ourselves.
+//! The operating system's figures about processes (/proc); this file measures nothing itself.
 
 use anyhow::Context;
 

@@ -21,7 +21,7 @@ const WARM_UP: Duration = Duration::from_millis(500);
 const AUDIENCE: &str = "bench";
 const USER: &str = "acme-1001";
 
-/// How many grants, and for how long.
+/// How many grants to measure with, and for how long.
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
 pub(crate) struct Plan {

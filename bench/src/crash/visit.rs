@@ -52,7 +52,7 @@ impl Visit {
         Some(begun.elapsed())
     }
 
-    /// Asks the status channel until it says `completed` (acknowledged) or the server is gone.
+    /// Asks the status channel until the channel says `completed` (acknowledged) or the server is gone.
     pub(crate) async fn acknowledged(&self, port: u16, host: &str) -> bool {
         let ask = grant::status_request(host, &self.token);
         let Ok(mut server) = Connection::open(port).await else { return false };
