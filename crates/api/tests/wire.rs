@@ -13,7 +13,7 @@ fn examples() -> Map<String, Value> {
     serde_json::from_str(include_str!("../../../contract/examples.json")).expect("the examples are JSON")
 }
 
-/// Everything that the example says is in what was written. What it leaves out may be written as null or a default.
+/// Whether `written` has everything that the example has. Fields that the example leaves out may be null or a default.
 fn has_all(written: &Value, example: &Value) -> bool {
     match (written, example) {
         (Value::Object(written), Value::Object(example)) => {
@@ -54,7 +54,7 @@ both_ways! {
     RetrieveToken RetrievedToken RevokeGrantBody RevokedGrantAnswer StatusAnswer StatusRequest VerifiedUser VerifyToken
 }
 
-/// The texts of an example that open something.
+/// The secrets in an example: tokens and keys.
 fn secrets(example: &Value) -> Vec<String> {
     let names = ["session_token", "connect_url", "access_token", "api_key", "token", "location"];
     let found = names.iter().filter_map(|name| example[*name].as_str());

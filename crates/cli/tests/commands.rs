@@ -262,7 +262,7 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
     refused("truncated", "is not a root key");
     std::fs::write(&path, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
     refused("another key", "does not fit this database");
-    // The previous version's schema: a wrong key is refused before anything is migrated.
+    // With the previous version's schema: a wrong key is refused before anything is migrated.
     let database = rusqlite::Connection::open(place.data().join("alter.db")).unwrap();
     let version = || -> i64 { database.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap() };
     let newest = version();

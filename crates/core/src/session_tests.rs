@@ -225,7 +225,7 @@ fn t36_a_closed_popup_is_no_exit_while_the_user_may_be_at_a_severing_provider() 
         assert_eq!(exit::place(&s), exit::Place::Provider(coop));
         assert!(!exit::is_left(&s, T0.plus_seconds(599)));
     }
-    // The control: where the provider is known to keep the opener, five seconds are a verdict.
+    // Control: if the provider is known to keep the opener, a popup closed for five seconds is an exit.
     let mut s = claimed(&["a"]);
     s.start(attempt(Coop::Keeps, T0));
     s.window_reported(Some(true), T0);
@@ -246,7 +246,7 @@ fn t36_coming_back_from_a_severing_provider_is_no_exit() {
     assert!(!exit::is_left(&s, T0.plus_seconds(31)));
     failed.attempt_failed(denied(), T0.plus_seconds(30));
     assert!(!exit::is_left(&failed, T0.plus_seconds(31)));
-    // The control: a goodbye of the page that was served then is one.
+    // Control: a goodbye of the page that was served after that is an exit.
     let instance = failed.page_served(T0.plus_seconds(31));
     failed.page_left(instance, T0.plus_seconds(32));
     assert!(exit::is_left(&failed, T0.plus_seconds(35)));
@@ -406,7 +406,7 @@ fn a_popup_closed_before_the_claim_is_an_exit_after_ten_seconds() {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, an end is final and connections are never lost (T55, I6).
+    /// Whatever happens, in any order, an end is final and no connection is lost (T55, I6).
     #[test]
     fn t55_an_ended_session_never_opens_again(moves in proptest::collection::vec(0u8..9, 1..40)) {
         let mut s = session(&["a", "b"]);
@@ -436,7 +436,7 @@ proptest! {
     }
 }
 
-/// As the schema of migration 4 stored it: an attempt under way, and one that failed.
+/// A session as stored under migration 4, with an attempt under way and one that failed.
 const OLDER: &str = r#"{
   "allowed_origin": "https://app.example", "return_url": null, "providers": ["google"], "min_binding": "L2",
   "user": null, "state": {"claimed": {"level": "L2", "cb": "c", "browser": [0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,

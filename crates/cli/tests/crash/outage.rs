@@ -37,7 +37,7 @@ async fn f28_a_database_that_dies_and_comes_back_within_an_exchange_costs_nothin
     assert_eq!(alter.mock.seen().token.len(), 1);
 }
 
-/// The outage lasts longer than anything else waits, and longer than an attempt may take before it counts as lost.
+/// The outage lasts longer than every other wait, and longer than an attempt may take before it counts as lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f28_an_answer_waits_for_its_database_as_long_as_that_is_away_and_no_reaper_ends_it_first() {
     let cluster = cluster();

@@ -1,4 +1,4 @@
-//! Tests of `alter doctor`: a problem is made to happen, found by its id, and no longer found once it is mended.
+//! Tests of `alter doctor`: each test causes a problem; the doctor names it by its id, and no longer once it is mended.
 
 use std::os::unix::fs::PermissionsExt;
 

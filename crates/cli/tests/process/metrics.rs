@@ -1,5 +1,5 @@
-//! Tests of a real process's `/metrics`: which counters a flow raises, that no request puts text of its own there, and
-//! what else the listener answers.
+//! Tests of a real process's `/metrics`: which counters a flow raises, that no text from a request appears there, and
+//! how the listener answers other requests.
 
 use std::collections::BTreeSet;
 

@@ -5,7 +5,7 @@ use alter_flows::{ApproveError, CallbackEnd, ClaimError, Status};
 
 use super::support::{Back, ORIGIN, World};
 
-/// What the app's page is told went wrong; `None` when nothing did.
+/// The cause that the app's page is told; `None` if the flow did not fail.
 fn failure(status: Status) -> Option<Cause> {
     match status {
         Status::Failed(failure) => failure.map(|Failure { cause, .. }| cause),
@@ -123,7 +123,7 @@ async fn an_approval_waits_ten_seconds_for_the_apps_page() {
     assert!(matches!(unreachable, Err(ApproveError::AppUnreachable)), "{unreachable:?}");
     assert_eq!(world.mock.seen().authorize.len(), 0);
 
-    // The page is heard of after all.
+    // The app's page asks for the status after all.
     world.status(&visit).await;
     world.approve(&visit).await.unwrap();
 }

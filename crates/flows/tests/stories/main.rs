@@ -1,7 +1,7 @@
-//! The stories without HTTP: real flows over a real SQLite file, a provider on loopback, and a clock that stands still
-//! until a test moves it. What a route makes of a story is tested in `crates/server/tests`.
+//! The stories of `alter-flows` without HTTP: real flows over a real SQLite file, a provider on loopback, and a clock
+//! that stands still until a test moves it. How a route presents a story is tested in `crates/server/tests`.
 //!
-//! To add a story: its call is a line in `support/calls.rs`, its tests are a file here.
+//! To add a story, add its call to `support/calls.rs` and a file of tests here.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 

@@ -15,7 +15,7 @@ fn returning(url: &str) -> MintRequest {
     MintRequest { return_url: Some(url.to_owned()), ..MintRequest::default() }
 }
 
-/// Storage refused, and for this reason.
+/// Whether storage refused, for the right reason.
 fn storage_refused(minted: &Result<Minted, MintError>, is_right: fn(&StoreError) -> bool) -> bool {
     matches!(minted, Err(MintError::Fault(FlowFault::Store(error))) if is_right(error))
 }
@@ -47,7 +47,7 @@ async fn a_mint_refuses_what_it_must_and_stores_no_session() {
         assert_eq!(world.open_sessions().await, 0, "{asked}");
     }
 
-    // The same fields in good order, at once.
+    // Positive control: the same fields, all valid, in one request.
     let good = MintRequest {
         allowed_origin: Some(ORIGIN.into()),
         return_url: Some(format!("{ORIGIN}/done")),
@@ -72,7 +72,7 @@ async fn t61_a_mint_that_was_refused_is_spent_too() {
 async fn t61_a_mint_stores_session_and_nonce_together_or_neither() {
     let world = World::new().await;
     let caller = world.caller().await;
-    // Storage takes no NUL: the session is refused there, and its nonce with it.
+    // Storage accepts no NUL: it refuses the session, and the nonce in the same transaction.
     let unstorable = MintRequest { label: Some("a\0b".into()), ..MintRequest::default() };
     let refused = world.mint(&caller, unstorable).await;
     assert!(storage_refused(&refused, |e| matches!(e, StoreError::Unstorable)), "{refused:?}");

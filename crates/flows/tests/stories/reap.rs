@@ -1,4 +1,4 @@
-//! What the reaper ends, and when: at the documented moment and not a microsecond before.
+//! What the reaper ends, and when: at the documented moment, not a microsecond earlier.
 
 use alter_core::{AttemptStatus, Cause, Micros};
 use alter_flows::{Poll, Status};
@@ -6,7 +6,7 @@ use alter_mock_provider::Raw;
 
 use super::support::{Back, ORIGIN, World};
 
-/// `consumed` or `sent` for this long is not lost yet; a microsecond longer is.
+/// Seconds. An attempt that has been `consumed` or `sent` for this long is not lost yet; a microsecond later it is.
 const LOST_AFTER: i64 = 60;
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn f06_an_answer_in_the_journal_is_read_again_after_a_minute_and_makes_the
     let world = World::new().await;
     let (visit, authorize) = world.leave().await;
     let sent_at = world.flows.now();
-    // Keys that cannot be fetched say nothing of the id_token: its answer stays in the journal.
+    // If the keys cannot be fetched, the id_token is neither right nor wrong: the answer stays in the journal.
     world.mock.set(|switches| switches.jwks = Some(Raw::new(500, "text/plain", "ill")));
     world.callback(&visit, &Back::from(&authorize).await).await.unwrap();
     let attempt = world.attempt(&authorize).await;

@@ -1,4 +1,4 @@
-//! When a token leaves, and for where.
+//! When a token is released, and for which destination.
 
 use alter_core::{GrantId, StoreError};
 use alter_flows::{FlowFault, ReleaseError};

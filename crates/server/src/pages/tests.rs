@@ -29,7 +29,7 @@ const HOSTILE: &[&str] = &[
     "]]><x:script xmlns:x=\"http://www.w3.org/1999/xhtml\">",
 ];
 
-// ---- T45, T26: what others supply is text and stays text ---------------------------------------------------
+// ---- T45, T26: text from outside stays text ------------------------------------------------------------------
 
 #[test]
 fn t45_hostile_text_in_any_field_changes_no_page_s_shape() {
@@ -45,7 +45,7 @@ fn t45_hostile_text_in_any_field_changes_no_page_s_shape() {
 fn t45_the_shape_test_sees_an_unescaped_text() {
     let naive = |text: &str| format!("<p title=\"{text}\">{text}</p>");
     for hostile in HOSTILE.iter().filter(|text| text.contains(['<', '"'])) {
-        // refusing to read what no template of ours writes is seeing it, too
+        // if the reader panics at markup that no template of ours writes, it has seen the markup too
         let seen = std::panic::catch_unwind(|| shape(&naive(hostile)) != shape(&naive("x")));
         assert!(seen.unwrap_or(true), "{hostile}");
     }
@@ -68,7 +68,7 @@ fn t45_hostile_text_is_shown_as_it_was_written() {
 fn t26_no_page_carries_control_or_direction_characters() {
     let bad = "ab\u{0}c\u{1b}[2Jd\u{202e}e\u{2066}f\u{200b}g\r\nSet-Cookie: a=b\u{7f}\u{85}\u{feff}";
     for (name, page) in every_page_saying(bad) {
-        // a legacy message is JSON for a program: it is passed on byte for byte and shown to nobody
+        // a legacy message is JSON for a program: the page passes it on byte for byte and shows it to nobody
         let page = strip_attributes(
             &page,
             &["data-legacy-message", "data-legacy-origin", "data-sid", "data-provider", "data-site"],

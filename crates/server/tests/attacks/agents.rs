@@ -1,4 +1,4 @@
-//! Agents over HTTP: what is delegated to them, what they may do with it, and how it ends (T13, T98, S8).
+//! Agents over HTTP: what is delegated to them, what they may do with a delegation, and how it ends (T13, T98, S8).
 
 use std::collections::BTreeSet;
 
@@ -85,7 +85,7 @@ async fn t13_the_consent_page_names_the_agent_and_the_user() {
     let mut browser = TestBrowser::new();
     let sid = browser.claim(server, &server.app, &token).await;
     let page = browser.get(server, &format!("/connect/s/{sid}")).await.text();
-    // Where a long name may break.
+    // A long name may break at a `<wbr>`.
     let page = page.replace("<wbr>", "");
     assert!(
         page.contains("The &#60;b&#62;Mail&#60;/b&#62; Bot")
@@ -96,7 +96,7 @@ async fn t13_the_consent_page_names_the_agent_and_the_user() {
     assert!(page.contains("on your behalf"), "{page}");
     let user = server.store.find_user(server.app.id, &server.mock.issuer(), USER).await.unwrap().unwrap();
     assert!(page.contains(&user.label), "{} is not on {page}", user.label);
-    // Control: without an agent the page says nothing of one.
+    // Control: for a session without an agent, the page mentions none.
     let token = server.mint(&json!({ "user_token": scene.user() })).await;
     let mut browser = TestBrowser::new();
     let sid = browser.claim(server, &server.app, &token).await;
@@ -147,7 +147,7 @@ async fn t13_what_an_agent_gets_is_within_grant_delegation_and_its_own_limit() {
     let grant = scene.delegated().await;
     let cases = (0..8).flat_map(|d| (0..9).map(move |a| (d, a)));
     for (version, (delegated, allowed)) in (1..).zip(cases) {
-        // The delegation as if the user had approved less, and the agent's own limit; 8 = another provider's alone.
+        // The delegation as if the user had approved less, and the agent's own limit; 8: only another provider's scopes.
         let texts = serde_json::to_string(&subset(delegated)).unwrap();
         super::sql::run(server, &format!("UPDATE delegations SET scopes = '{texts}'"), []);
         let limit = if allowed == 8 { json!({ "github": all }) } else { json!({ "mock": subset(allowed) }) };
@@ -181,7 +181,7 @@ async fn t13_an_agent_that_is_deleted_while_the_user_is_at_the_provider_gets_not
     assert!(server.grants(server.app.id).await.is_empty(), "the user approved the two together");
     let polled =
         server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await.json();
-    // The provider did nothing wrong: it is the app's turn, and everybody is told so.
+    // The provider did nothing wrong: the app must act, and everybody is told so.
     assert_eq!(polled["error"]["error_code"], "connect_config_error", "{polled}");
     let told = server.status(&token, &server.app.origin, json!({})).await.json();
     assert_eq!(

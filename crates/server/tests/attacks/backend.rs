@@ -27,7 +27,7 @@ fn wanted(server: &TestServer, grant: &str) -> Value {
     json!({ "grant_id": grant, "request": { "method": "GET", "url": server.mock.url("/api/me") } })
 }
 
-/// Connects with the test app; answers the grant.
+/// Connects with the test app. Returns the grant's id.
 async fn grant(server: &TestServer) -> String {
     let made = alter_testkit::TestBrowser::new().connect(server).await;
     made["grant_id"].as_str().expect("a connection has a grant").to_owned()

@@ -1,11 +1,11 @@
-//! Getting in: which proof reaches which level, and that a refused one changes nothing (threats 6.2, protocol 2).
+//! Getting in: which proof reaches which level, and that a refused proof changes nothing (threats 6.2, protocol 2).
 
 use alter_core::{AppSettings, Level, secret, token};
 use alter_flows::operate;
 use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer, operator};
 use serde_json::{Value, json};
 
-/// An app that lets the published client 0.8.0 in.
+/// An app that admits the published client 0.8.0.
 async fn legacy_app(server: &TestServer, change: impl FnOnce(&mut AppSettings)) -> TestApp {
     let mut settings = AppSettings::named("Legacy App");
     settings.website_url = Some("https://legacy.example".into());
@@ -14,7 +14,7 @@ async fn legacy_app(server: &TestServer, change: impl FnOnce(&mut AppSettings)) 
     server.add_app(settings).await
 }
 
-/// The marks of the published client, all of them right for `origin`.
+/// The marks of the published client, all right for `origin`.
 fn marks(origin: &str) -> Value {
     json!({ "opener": true, "name": "alter_oauth_popup", "referrer": format!("{origin}/settings?tab=2"), "site": "cross-site" })
 }
@@ -28,13 +28,14 @@ async fn claim(server: &TestServer, browser: &mut TestBrowser, token: &str, more
     browser.post(server, "/connect/api/claim", &body).await
 }
 
-/// The number of writes that the session has seen.
+/// How many times the session has been saved.
 async fn version(server: &TestServer, token: &str) -> u64 {
     let hash = token::session_token_hash(token).expect("a token of ours");
     server.store.find_session(&hash).await.unwrap().expect("the session is there").version
 }
 
-/// No cookie, no way on: neither by the answer nor, knowing the sid, by the page's API.
+/// Asserts that this browser got no cookie and cannot go on, neither with the answer nor, if it knows the sid, through
+/// the page's API.
 async fn assert_outside(server: &TestServer, browser: &mut TestBrowser, token: &str, reply: &Reply) {
     assert!(reply.cookies().is_empty(), "{:?}", reply.cookies());
     assert_eq!(reply.header("location"), "");
@@ -50,7 +51,7 @@ async fn assert_outside(server: &TestServer, browser: &mut TestBrowser, token: &
     assert_eq!(requests, 0, "the provider was contacted");
 }
 
-/// Approves and comes back; the backend learns of the grant.
+/// Approves and comes back. Asserts that the backend learns of the grant.
 async fn finish(server: &TestServer, app: &TestApp, browser: &mut TestBrowser, token: &str, sid: &str) {
     let authorize = browser.approve(server, sid, "mock").await;
     let callback = browser.at_provider(&authorize).await;
@@ -78,7 +79,7 @@ async fn t01_a_link_opened_without_proof_is_refused_and_no_provider_is_contacted
             assert_eq!((reply.status, reply.error().as_str()), (403, "binding_failed"), "{}", reply.text());
             assert_outside(&server, &mut victim, &token, &reply).await;
         }
-        // Another, right attempt may come: the backend still waits.
+        // The right browser may still come, so the backend still waits.
         let body = json!({ "session_token": token });
         let polled = server.send(server.signed(&app.key, "/sdk/oauth/connect/session/poll", &body)).await;
         assert_eq!(polled.json()["status"], "pending");
@@ -115,7 +116,7 @@ async fn t01_every_incomplete_set_of_legacy_marks_is_refused() {
     finish(&server, &app, &mut user, &token, &sid).await;
 }
 
-/// T07: a link with `rel=opener` or a target of its own has opener and Referer, but not the client's window name.
+/// T07: a link with `rel=opener` or with a target has an opener and a Referer, but not the client's window name.
 #[tokio::test]
 async fn t07_a_link_inside_the_app_lacks_the_window_name_and_is_refused() {
     let server = TestServer::start().await;
@@ -158,7 +159,7 @@ async fn t05_a_form_post_from_another_origin_is_refused_and_the_session_stays_un
         assert!(reply.text().contains("Test App"), "the page names the app to start from");
         assert_outside(&server, &mut victim, &token, &reply).await;
     }
-    // Two of them: neither is believed, in either order.
+    // Two headers: neither is believed, in either order.
     let pair = ["https://evil.example", "https://app.example"];
     for (first, second) in [(pair[0], pair[1]), (pair[1], pair[0])] {
         let form = format!("session={token}&cb={}&m=p", TestBrowser::flow_id().1);
@@ -193,10 +194,10 @@ async fn t05_an_opener_that_does_not_know_v_is_refused() {
         (cb.clone(), v.to_lowercase()),
         (format!("{cb}="), v.clone()),
         (String::new(), v.clone()),
-        // Right hashes of values that no SDK makes.
+        // Right hashes, but of values that no SDK makes.
         (secret::base64url(&secret::sha256(&[7; 31])), short),
         (secret::base64url(&secret::sha256(b"")), String::new()),
-        // The hash of the text in place of the hash of its bytes.
+        // The hash of the text instead of the hash of the bytes that it encodes.
         (secret::base64url(&secret::sha256(v.as_bytes())), v.clone()),
     ];
     let mut victim = TestBrowser::new();
@@ -289,7 +290,7 @@ async fn t08_a_stripped_challenge_never_gets_in_by_a_weaker_door() {
     let (v, cb) = TestBrowser::flow_id();
     let mut victim = TestBrowser::new();
 
-    // Door A, from the app's own origin, without a flow id that could be one.
+    // Door A, from the app's own origin, without a valid flow id.
     let twice = format!("&cb={cb}&cb={}", TestBrowser::flow_id().1);
     let short = format!("&cb={}", &cb[..42]);
     for cb in ["", "&cb=", "&cb=AAAA", "&CB=aaaa", &twice, &short] {
@@ -314,7 +315,7 @@ async fn t08_a_stripped_challenge_never_gets_in_by_a_weaker_door() {
         assert!(matches!(reply.status, 400 | 403), "{body}: {}", reply.text());
         assert_outside(&server, &mut victim, &token, &reply).await;
     }
-    // Marks do not stand in for a wrong proof either.
+    // Marks do not make up for a wrong proof either.
     let body = json!({ "cb": cb, "v": TestBrowser::flow_id().0, "marks": full });
     let reply = claim(&server, &mut victim, &token, body).await;
     assert_eq!(reply.error(), "binding_failed");
@@ -349,7 +350,7 @@ async fn levels_that_are_not_built_are_refused_at_mint() {
         settings.min_binding = Some(level);
         settings
     };
-    // Neither a website nor a return origin: a link app by default.
+    // An app with neither a website nor a return origin is a link app by default.
     let pure_cli = AppSettings::named("Some App");
     for (settings, refused) in [
         (level(Level::L0), Some("L0")),

@@ -1,5 +1,5 @@
-//! The provider sends the browser back: whose browser it is, and in which order the checks fall (protocol 4).
-//! What the answer says is in `provider_text`, `state` and `context`; what happens when something dies, in `faults`.
+//! The provider sends the browser back: whose browser it is, and in which order the checks run (protocol 4). Tests of
+//! the response's content are in `provider_text`, `state` and `context`; tests of what dies meanwhile, in `faults`.
 
 mod context;
 mod faults;
@@ -45,7 +45,7 @@ impl Away {
         server.status(&self.token, &server.app.origin, json!({})).await.json()
     }
 
-    /// The flow ends as if nothing had happened.
+    /// Asserts that the flow completes as if nothing had happened.
     async fn completes(mut self, server: &TestServer) {
         let reply = self.browser.get(server, &self.callback).await;
         assert_eq!((reply.status, reply.header("location")), (303, page_of(&self.sid).as_str()));
@@ -54,7 +54,7 @@ impl Away {
         assert_eq!(token_requests(server), 1);
     }
 
-    /// Nothing was exchanged, and nothing ever will be: not even for the browser that started.
+    /// Asserts that nothing was exchanged and nothing ever will be, not even for the browser that started.
     async fn stays_burned(mut self, server: &TestServer) {
         self.browser.get(server, &self.callback).await;
         assert_eq!(token_requests(server), 0, "the code was exchanged");
@@ -115,7 +115,7 @@ async fn t02_an_authorization_url_replayed_in_another_browser_is_refused_before_
         assert_eq!(audit(&server).await[0], "browser_mismatch");
         Away { browser: attacker, token, sid, callback }.stays_burned(&server).await;
 
-        // The legitimate flow beside it.
+        // Positive control: the legitimate flow.
         assert_eq!(TestBrowser::new().connect(&server).await["status"], "active");
     }
 }
@@ -160,7 +160,7 @@ async fn t02_a_cookie_that_is_wrong_empty_doubled_or_of_another_session_is_no_co
 
 #[tokio::test]
 async fn t03_an_attackers_code_under_the_victims_state_makes_no_grant() {
-    // With and without a provider that looks at the verifier: then the nonce of the id_token tells.
+    // With a provider that checks the verifier, and with one that does not: then the id_token's nonce tells.
     for ignore_pkce in [false, true] {
         let server = TestServer::start().await;
         server.mock.set(|switches| {
@@ -192,7 +192,7 @@ async fn t03_an_attackers_code_under_the_victims_state_makes_no_grant() {
 
 #[tokio::test]
 async fn t04_a_callback_url_handed_over_is_refused_in_both_directions() {
-    // The attacker stops before his callback and sends it to the victim.
+    // The attacker stops before his callback and sends its URL to the victim.
     let server = TestServer::start().await;
     let attacker = Away::start(&server).await;
     let mut victim = Away::start(&server).await;
@@ -201,7 +201,7 @@ async fn t04_a_callback_url_handed_over_is_refused_in_both_directions() {
     attacker.stays_burned(&server).await;
     victim.completes(&server).await;
 
-    // The attacker got hold of the victim's and opens it in his own browser.
+    // The attacker got hold of the victim's callback URL and opens it in his own browser.
     let server = TestServer::start().await;
     let victim = Away::start(&server).await;
     let mut attacker = Away::start(&server).await;
@@ -259,7 +259,7 @@ async fn the_path_is_checked_before_the_cookie_and_the_cookie_before_the_issuer(
         Away { browser, token, sid, callback }
     };
 
-    // Wrong path and no cookie: not ours, and nothing is burned by it.
+    // Wrong path and no cookie: not a callback of ours, and it burns nothing.
     let away = start().await;
     let moved = away.callback.replace(away.path(), &other_path);
     let entries = audit(&server).await.len();
@@ -269,7 +269,7 @@ async fn the_path_is_checked_before_the_cookie_and_the_cookie_before_the_issuer(
     away.completes(&server).await;
     server.mock.forget_seen();
 
-    // No cookie and a wrong issuer: another browser, whoever claims to have sent it.
+    // No cookie and a wrong issuer: treated as another browser, whatever issuer is named.
     let away = start().await;
     let pairs = [("code", "c"), ("state", &away.param("state")), ("iss", "https://evil.example")];
     let forged = format!("{}?{}", away.path(), query(&pairs));
@@ -278,7 +278,7 @@ async fn the_path_is_checked_before_the_cookie_and_the_cookie_before_the_issuer(
     let status = away.status(&server).await;
     assert_eq!(status["error"], "binding_failed", "{status}");
 
-    // The cookie and a wrong or missing issuer: aborted before the code is spent; a denial is not believed either.
+    // The right cookie and a wrong or missing issuer: the code is not spent, and a denial is not believed either.
     let issuers = [None, Some("https://evil.example"), Some(""), Some("HTTP://127.0.0.1")];
     for (what, iss) in ["code", "error"].into_iter().flat_map(|what| issuers.map(|iss| (what, iss))) {
         let mut away = start().await;
@@ -300,7 +300,7 @@ async fn the_path_is_checked_before_the_cookie_and_the_cookie_before_the_issuer(
 async fn t02_burning_an_attempt_that_was_replaced_does_not_end_the_one_under_way() {
     let server = TestServer::start().await;
     let mut away = Away::start(&server).await;
-    // Back from the provider by the browser's own button, and approved again.
+    // The user goes back with the browser's button and approves again.
     let authorize = away.browser.approve(&server, &away.sid, "mock").await;
     let newer = away.browser.at_provider(&authorize).await;
     assert_ne!(param(&newer, "state"), away.param("state"));
@@ -311,8 +311,8 @@ async fn t02_burning_an_attempt_that_was_replaced_does_not_end_the_one_under_way
     away.completes(&server).await;
 }
 
-/// The check and the burning are two steps: between them the right browser may come. Either it wins or the burning
-/// does; a code that was sent and a flow that failed never go together.
+/// The check and the burning are two steps, and the right browser may come between them. Either this browser wins or
+/// the burning does; a flow whose code was sent never fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn t02_a_foreign_callback_racing_the_right_one_never_loses_a_code_that_was_sent() {
     let server = TestServer::start().await;

@@ -49,7 +49,7 @@ impl Database {
     }
 
     /// What a thief of the disk would have beside the data directory: this database's table files, the server's
-    /// write-ahead log (commits are there at once, whatever the table files hold), and its text log.
+    /// write-ahead log (a commit is there at once, before it is in the table files), and the server's text log.
     pub(crate) fn places(&self) -> Vec<PathBuf> {
         let Self::Postgres(database) = self else { return Vec::new() };
         let url = url::Url::parse(&database.url).unwrap();

@@ -1,4 +1,4 @@
-//! Each story by its name: the one place that follows when a call of `alter-flows` changes.
+//! Each story by its name: the only file here that must change with a signature of `alter-flows`.
 
 use alter_core::{GrantId, StoreError, secret::base64url, time::random_bytes};
 use alter_flows::{
@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Back, ORIGIN, Visit, World};
 
-/// The request of every call.
+/// The request id of every call.
 pub(super) const REQUEST: &str = "req_test";
 
 impl World {
@@ -18,12 +18,12 @@ impl World {
         connect::mint(&self.flows, caller, request).await
     }
 
-    /// A session of the app for all its providers; its token.
+    /// Mints a session of the app for all its providers. Returns its token.
     pub(crate) async fn session(&self) -> SecretString {
         self.mint(&self.caller().await, MintRequest::default()).await.unwrap().token
     }
 
-    /// A form POST from a page of `origin`, as the SDK makes it.
+    /// Claims the session with a form POST from a page of `origin`, as the SDK does.
     pub(crate) async fn claim(&self, token: &SecretString, origin: &str) -> Result<Visit, ClaimError> {
         let cb = base64url(&random_bytes::<32>(&*self.random));
         let proof = Proof::FormOrigin { origin: Some(origin), cb: &cb };
@@ -101,23 +101,23 @@ impl World {
     }
 }
 
-/// Whole stretches of the way, for tests that begin where they end.
+/// Several steps at once, for tests that begin after them.
 impl World {
-    /// A user has opened a new session, and the app's page has been heard of.
+    /// Opens a new session in a user's browser; the app's page has asked for the status.
     pub(crate) async fn visit(&self) -> Visit {
         let visit = self.claim(&self.session().await, ORIGIN).await.unwrap();
         self.status(&visit).await;
         visit
     }
 
-    /// As [`Self::visit`], and the user has approved: the authorization URL.
+    /// Like [`Self::visit`], and approves. Returns the authorization URL too.
     pub(crate) async fn leave(&self) -> (Visit, url::Url) {
         let visit = self.visit().await;
         let authorize = self.approve(&visit).await.unwrap();
         (visit, authorize)
     }
 
-    /// The whole way, to a grant.
+    /// Goes the whole way. Returns the grant.
     pub(crate) async fn connect(&self) -> GrantId {
         let (visit, authorize) = self.leave().await;
         self.callback(&visit, &Back::from(&authorize).await).await.unwrap();

@@ -7,8 +7,8 @@ use std::sync::{
 
 use alter_core::{Clock, Micros, SystemClock};
 
-/// It starts at a whole second of the machine's time, so that the tokens which the provider signs are valid, and moves
-/// only when a test moves it.
+/// Starts at a whole second of the machine's time, so that the tokens that the provider signs are valid. Moves only
+/// when a test moves it.
 #[derive(Debug, Clone)]
 pub(crate) struct StoppedClock(Arc<AtomicI64>);
 
@@ -21,7 +21,6 @@ impl StoppedClock {
         self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
-    /// To a moment: an edge, or a microsecond beside it.
     pub(crate) fn set(&self, moment: Micros) {
         self.0.store(moment.0, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! A directory that goes away with its test.
+//! A directory that is deleted with its test.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ impl Directory {
         Self(path)
     }
 
-    /// Where the database is.
+    /// The path of the database.
     pub(crate) fn file(&self) -> PathBuf {
         self.0.join("alter.db")
     }

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::world::get;
 
-/// What the browser and the app's page know of a session.
+/// What the browser and the app's page know about a session.
 pub(crate) struct Visit {
     pub(crate) token: SecretString,
     pub(crate) sid: SessionId,
@@ -15,7 +15,7 @@ pub(crate) struct Visit {
     pub(crate) cb: String,
 }
 
-/// What the provider sends the browser back with.
+/// The response with which the provider sends the browser back.
 pub(crate) struct Back {
     pub(crate) config_id: String,
     pub(crate) query: String,

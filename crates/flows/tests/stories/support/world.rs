@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{calls::REQUEST, clock::StoppedClock, directory::Directory, random::SeededRandom};
 
-/// Where the app's page is.
+/// The origin of the app's page.
 pub(crate) const ORIGIN: &str = "https://app.example";
 
 pub(crate) const CLIENT_SECRET: &str = "a-client-secret";
@@ -66,7 +66,7 @@ impl World {
         world
     }
 
-    /// One more configuration of the same provider, under another id.
+    /// Adds one more configuration of the same provider, under another id.
     pub(crate) async fn add_provider(&self, id: &str) {
         let client_id = format!("client-{id}");
         let setting = ProviderSetting {
@@ -84,7 +84,7 @@ impl World {
         );
     }
 
-    /// The app with a new call, signed and judged as every call is.
+    /// The app as a caller, authenticated by a newly signed call.
     pub(crate) async fn caller(&self) -> Caller {
         let timestamp = self.clock.now().as_seconds().to_string();
         let nonce = hex(&random_bytes::<16>(&*self.random));
@@ -111,25 +111,24 @@ impl World {
         self.store.list_lapsed_sessions(Micros(i64::MAX), 100).await.unwrap().len()
     }
 
-    /// The attempt of an authorization URL.
+    /// The attempt to which an authorization URL belongs.
     pub(crate) async fn attempt(&self, authorize: &url::Url) -> Attempt {
         let (_, state) = authorize.query_pairs().find(|(name, _)| name == "state").unwrap();
         self.store.find_attempt(&sha256(state.as_bytes())).await.unwrap().unwrap()
     }
 
-    /// All grants of the app.
     pub(crate) async fn grants(&self) -> Vec<Grant> {
         let listed = self.store.list_grants(self.app, &GrantFilter::default(), 100, 0).await.unwrap();
         listed.into_iter().map(|listed| listed.grant).collect()
     }
 
-    /// How often the audit has an entry of this name.
+    /// How many audit entries have this name.
     pub(crate) async fn audited(&self, name: &str) -> usize {
         let entries = self.store.list_audit(self.app, 1000).await.unwrap();
         entries.iter().filter(|(kind, _)| kind == name).count()
     }
 
-    /// How many token requests the provider has got.
+    /// How many token requests the provider has received.
     pub(crate) fn token_requests(&self) -> usize {
         self.mock.seen().token.len()
     }
@@ -155,7 +154,7 @@ pub(crate) fn recipe(id: &str, issuer: &str) -> Recipe {
     .unwrap()
 }
 
-/// What a GET of a URL on loopback gets: status line, headers and body as they came.
+/// Sends a GET to a URL on loopback. Returns status line, headers and body as they came.
 pub(crate) async fn get(url: &url::Url, header: &str) -> String {
     let host = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
     let target = &url[url::Position::BeforePath..];
@@ -167,7 +166,7 @@ pub(crate) async fn get(url: &url::Url, header: &str) -> String {
     answer
 }
 
-/// The status line of the provider's API for a released token.
+/// Calls the provider's API with a released token. Returns the status line.
 pub(crate) async fn api_answer(world: &World, token: &SecretString) -> String {
     let url = world.mock.url("/api/me").parse().unwrap();
     let answer = get(&url, &format!("Authorization: Bearer {}\r\n", token.expose_secret())).await;

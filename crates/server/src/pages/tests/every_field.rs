@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// Every page with the same text in every field that comes from outside.
 pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
     let frame = Frame { sid: Some(text), instance: u64::MAX, app_name: Some(text), app_origin: Some(text) };
     let choices = [ProviderChoice { id: text, name: text, connected_account: Some(text) }; 9];

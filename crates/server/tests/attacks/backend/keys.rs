@@ -1,4 +1,4 @@
-//! API keys: at rest, looked up, revoked, malformed (T59, T60).
+//! API keys: stored, looked up, revoked, malformed (T59, T60).
 
 use alter_core::{
     SystemRandom,
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{MINT, grant, wanted};
 
-/// Every byte that is stored: database, write-ahead log, whatever lies beside them.
+/// Every stored byte: the database, its write-ahead log, and all other files beside them.
 fn stored(server: &TestServer) -> Vec<u8> {
     let mut bytes = Vec::new();
     for file in std::fs::read_dir(server.dir()).expect("the data folder is there") {
@@ -28,7 +28,7 @@ fn contains(bytes: &[u8], what: &[u8]) -> bool {
 #[tokio::test]
 async fn t59_no_api_key_and_nothing_that_signs_is_stored() {
     let server = TestServer::start_sqlite().await;
-    // The planted canary: what a name is, is stored as it is.
+    // The planted canary: names are stored in clear, so the scan must find this one.
     let made =
         operate::create_key(&server.flows, &operator(), server.app.id, "canary-name-7f3a").await.unwrap();
     let released =
@@ -77,7 +77,7 @@ fn t60_a_key_is_found_by_its_hash_and_compared_nowhere() {
     for column in ["key", "secret", "api_key", "token", "value"] {
         assert!(!words.contains(&column), "{column}");
     }
-    // The signature: by the constant-time comparison, and never with `==`.
+    // Signatures are compared in constant time, never with `==`.
     let signing = source("signing/src/lib.rs");
     let verify = signing.split("pub fn verify(").nth(1).and_then(|v| v.split("\nfn ").next()).unwrap();
     assert!(verify.contains("same(") && !verify.contains("==") && !verify.contains("!="), "{verify}");

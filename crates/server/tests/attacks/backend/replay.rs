@@ -109,7 +109,7 @@ async fn t61_of_fifty_copies_at_two_servers_at_once_one_is_served() {
 async fn t61_a_nonce_outlives_the_timestamp_that_came_with_it() {
     let server = TestServer::start().await;
     server.clock.freeze();
-    // Signed by a clock that is 300 s ahead: acceptable for ten minutes.
+    // Signed by a clock that is 300 s ahead: the timestamp is acceptable for ten minutes.
     server.clock.advance_seconds(300);
     let sent = server.signed(&server.app.key, MINT, &json!({}));
     server.clock.advance_seconds(-300);

@@ -25,7 +25,7 @@ async fn t93_another_root_key_is_found_out_before_anything_is_served() {
     ready::ready(&right).await.expect("control");
 }
 
-/// Even if somebody served all the same: nothing is released, nothing that was sealed is touched.
+/// If somebody served with such a key all the same, nothing is released and no sealed value is touched.
 #[tokio::test]
 async fn t93_a_server_with_another_root_key_releases_and_connects_nothing() {
     let server = TestServer::start().await;
@@ -77,7 +77,7 @@ fn t93_a_missing_truncated_or_padded_root_key_is_no_key() {
     assert!(RootKey::from_base64(&format!("{text}\n")).is_ok(), "control: a file ends in a newline");
 }
 
-/// The wiring of the command line checks the key before it hands out flows, and `serve` has no other way to them.
+/// The command line's wiring checks the key before it returns flows, and `serve` gets flows in no other way.
 #[test]
 fn t93_serve_has_no_way_around_the_check() {
     let source = |path: &str| {

@@ -75,7 +75,7 @@ async fn t63_another_body_than_the_signed_one_is_refused() {
     ] {
         let reply = server.send(right.clone().body(body)).await;
         assert_eq!((reply.status, reply.error().as_str()), (401, "invalid_signature"), "{body}");
-        // With the hash of the new body beside the old signature.
+        // The hash of the new body, with the old signature.
         let hash = alter_core::secret::hex(&alter_core::secret::sha256(body.as_bytes()));
         let reply = server.send(right.clone().set("x-alter-content-sha256", &hash).body(body)).await;
         assert_eq!(
@@ -94,15 +94,15 @@ const GZIPPED: [u8; 22] = [31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 171, 174, 5, 0, 67
 async fn t63_the_bytes_on_the_wire_are_signed_and_nothing_is_unpacked() {
     let server = TestServer::start().await;
     let key = &server.app.key;
-    // Signed over what the packed body means: the raw bytes differ.
+    // Signed over the unpacked body: the sent bytes differ.
     let meant = server.signed(key, MINT, &json!({})).header("content-encoding", "gzip").body(GZIPPED);
     let reply = server.send(meant).await;
     assert_eq!((reply.status, reply.error().as_str()), (401, "invalid_signature"));
-    // Signed over the packed bytes: right, and no JSON.
+    // Signed over the packed bytes: the signature is right, but the body is not JSON.
     let packed = server.signed_raw(key, "POST", MINT, &GZIPPED).header("content-encoding", "gzip");
     let reply = server.send(packed).await;
     assert!(matches!(reply.status, 400 | 415), "unpacked: {} {}", reply.status, reply.text());
-    // In chunks: the same bytes, whatever their framing.
+    // Sent in chunks: the same bytes, whatever their framing.
     let right = server.signed(key, MINT, &json!({}));
     let head: String = right.headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
     let chunked = |trailer: &str| {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{MINT, grant, wanted};
 
-/// Sends a signed request with exactly this request target; answers the status line and all.
+/// Sends a signed request with exactly this request target. Returns the whole answer, with its status line.
 async fn raw(server: &TestServer, signed_target: &str, sent_target: &str, body: &[u8]) -> String {
     let signed = server.signed_raw(&server.app.key, "POST", signed_target, body);
     let head: String = signed.headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
@@ -66,7 +66,7 @@ async fn t62_a_signature_opens_no_other_route_than_the_signed_one() {
     let grant = grant(&server).await;
     let body = wanted(&server, &grant).to_string();
     let alike = [
-        // The published client signs the decoded path: the same text to sign, but no other route answers to it.
+        // The published client signs the decoded path. So the text to sign is the same, but no route has this path.
         "/sdk/%74oken",
         "/%73dk/token",
         "/sdk/token?",
@@ -86,10 +86,10 @@ async fn t62_a_signature_opens_no_other_route_than_the_signed_one() {
         assert_eq!(answer.starts_with("HTTP/1.1 200"), same_route, "{target}: {answer:.120}");
         assert_eq!(answer.contains("access_token"), same_route, "{target}");
     }
-    // The order of parameters is no part of the signature; their number, names and values are.
+    // The signature covers the parameters' number, names and values, but not their order.
     let sign = "/sdk/token?b=2&a=1&a=0&c=x+y";
     let reordered = raw(&server, sign, "/sdk/token?a=0&a=1&c=x%20y&b=2", body.as_bytes()).await;
-    // Past the signature: the route knows no such parameters.
+    // The signature is accepted; then the route refuses parameters that it does not know.
     assert!(reordered.starts_with("HTTP/1.1 400") && reordered.contains("The query has"), "{reordered}");
     for other in [
         "/sdk/token?a=0&a=1&b=2&c=x%2By",

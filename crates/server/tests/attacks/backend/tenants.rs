@@ -15,7 +15,7 @@ async fn t72_an_id_of_another_app_answers_with_the_bytes_of_one_that_is_not_ther
     let token = server.mint(&json!({})).await;
     let no_grant = GrantId::new(&SystemRandom).to_string();
     let no_session = mint_session_token(&SystemRandom).expose_secret().to_owned();
-    // Route, the id of the test app, one that is not there, the request.
+    // Route, an id of the test app, an id that does not exist, the request.
     type Body<'a> = &'a dyn Fn(&str) -> serde_json::Value;
     let token_body = |id: &str| wanted(&server, id);
     let blocked_body =

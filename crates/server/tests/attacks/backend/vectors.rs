@@ -1,5 +1,5 @@
 //! The twenty published signing vectors as requests over a socket: through the extractor that every route uses, and
-//! through the whole router where it has a route for them (wire 2, T62, T63).
+//! through the whole router if there is a route for them (wire 2, T62, T63).
 
 use alter_core::{ApiKey, AuditEntry, AuditKind, KeyId, SystemRandom, key};
 use alter_server::{Limits, Shared, extract::Signed};
@@ -64,8 +64,8 @@ async fn scene() -> (TestServer, String, String) {
     (server, address, text)
 }
 
-/// 204: signed right, and taken. 400: signed right, but refused afterwards: narrowing headers are not built, and an
-/// empty body is no JSON. 401: not signed right.
+/// 204: signed right and accepted. 400: signed right, but refused afterwards, because narrowing headers are not built
+/// and an empty body is not JSON. 401: not signed right.
 fn expected(v: &Value) -> u16 {
     let narrowed =
         ["scope_constraints", "request_rule"].iter().any(|f| v[*f].as_str().is_some_and(|s| !s.is_empty()));
@@ -153,7 +153,7 @@ async fn t62_every_vector_is_refused_when_anything_of_it_is_changed() {
 async fn t62_the_real_router_takes_the_vectors_it_has_routes_for_and_refuses_the_encoded_slash() {
     let file = file();
     for v in file["vectors"].as_array().expect("a list") {
-        // All vectors have one nonce: a fresh server for each.
+        // All vectors have the same nonce, so each needs a fresh server.
         let (server, _, key) = scene().await;
         let name = v["name"].as_str().expect("a name");
         if matches!(name, "plain_post" | "caller_v2") {
@@ -162,13 +162,13 @@ async fn t62_the_real_router_takes_the_vectors_it_has_routes_for_and_refuses_the
         }
         let reply = server.send(request(&key, v)).await;
         let expected = match name {
-            // Signed right, and of no grant of the app.
+            // Signed right, but the app has no such grant.
             "plain_post" | "caller_v2" => (404, "grant_not_found"),
             "caller_override_v2" => (400, "invalid_request"),
-            // Signed right, by a key that is no agent's.
+            // Signed right, but not by an agent's key.
             "empty_body_get" => (403, "me_requires_agent_key"),
             "delete_no_body" => (403, "agent_key_required"),
-            // Narrowing headers are not built, on whatever route they come.
+            // Narrowing headers are not built and are refused on every route.
             "scope_and_rule" | "rule_only" | "scope_only" | "scope_rule_caller_v2" => {
                 (400, "unsupported_field")
             }

@@ -1,4 +1,4 @@
-//! Which app, provider and session an answer belongs to is known from the stored attempt and from nothing else.
+//! The stored attempt, and nothing else, decides to which app, provider and session a response belongs.
 
 use alter_core::AppSettings;
 use alter_mock_provider::MockProvider;
@@ -22,14 +22,14 @@ async fn add_evil(server: &TestServer, evil: &MockProvider, app: &TestApp) -> St
             recipe.authorize_url = evil.url("/authorize");
             recipe.token_url = evil.url("/token");
             recipe.userinfo_url = Some(evil.url("/userinfo"));
-            // No issuer: `iss` shall not be what saves the victim.
+            // No issuer, so that it is not `iss` that saves the victim.
             (recipe.issuer, recipe.jwks_url, recipe.iss_parameter) = (None, None, false);
             recipe.default_scopes = vec!["profile".into()];
         })
         .await
 }
 
-/// What the evil authorization endpoint does: the same request, but as the honest client, at the honest provider.
+/// The evil authorization endpoint's redirect: the same request to the honest provider, as the honest client.
 fn bounced(server: &TestServer, authorize: &str) -> String {
     let pairs = [
         ("response_type", "code"),
@@ -68,11 +68,11 @@ async fn t09_a_code_bounced_from_an_honest_provider_never_reaches_the_evil_token
         assert_eq!(token_requests(&server), 0, "nor is it spent anywhere else");
         let status = server.status(&token, &app.origin, json!({})).await.json();
         assert_eq!(status["error"], "oauth_provider_error", "{status}");
-        // Burned: nothing gets better by trying again.
+        // Burned: another try does not help.
         victim.get(&server, &callback).await;
         assert_eq!((evil.seen().token.len(), token_requests(&server)), (0, 0));
     }
-    // The evil provider itself works as any other, and so does the honest one.
+    // Positive control: the evil provider itself works like any other, and so does the honest one.
     evil.set(|switches| switches.auto_approve = true);
     let callback = server.add_provider(&server.app, "mock", |_| {}).await;
     assert_eq!(callback, server.app.callback, "configured again, the callback stays");
@@ -139,7 +139,7 @@ async fn t10_a_tenant_cannot_name_another_tenants_provider_configuration() {
     let only_a = server.add_provider(&server.app, "only-a", |_| {}).await;
     let config_id = only_a.rsplit('/').next().unwrap().to_owned();
 
-    // By its id or its configuration id: unknown, and not a word about what A has.
+    // By its id or its configuration id: the answer is "unknown", and says nothing about what A has.
     for name in ["only-a", config_id.as_str(), "ONLY-A"] {
         let body = json!({ "allowed_providers": [name] });
         let reply = server.send(server.signed(&tenant_b.key, "/sdk/oauth/connect/session", &body)).await;
@@ -168,13 +168,13 @@ async fn t10_a_tenant_cannot_name_another_tenants_provider_configuration() {
     let on_a = callback.replace(path, only_a.trim_start_matches(&server.public_url));
     user.get(&server, &on_a).await;
     assert_eq!(token_requests(&server), 0);
-    // B's key knows nothing of A's sessions.
+    // With B's key, A's sessions do not exist.
     let of_a = server.mint(&json!({})).await;
     let body = json!({ "session_token": of_a });
     let polled = server.send(server.signed(&tenant_b.key, "/sdk/oauth/connect/session/poll", &body)).await;
     assert_eq!((polled.status, polled.error().as_str()), (404, "invalid_token"));
 
-    // The owner connects it.
+    // Positive control: the owner connects it.
     let token = server.mint(&json!({ "allowed_providers": ["only-a"] })).await;
     let mut owner = TestBrowser::new();
     let sid = owner.claim(&server, &server.app, &token).await;
@@ -192,7 +192,7 @@ async fn t11_a_callback_that_names_another_session_does_not_get_there() {
     server.mock.set(|switches| switches.auto_user = None);
     let mut victim = Away::start(&server).await;
 
-    // The attacker's account, the victim's browser, and a query that says that it is all the victim's.
+    // The attacker's account in the victim's browser, with a query that names the victim's session and token.
     let mut forged = attacker.callback.clone();
     for name in ["sid", "session", "session_id", "s"] {
         forged.push_str(&format!("&{name}={}", victim.sid));

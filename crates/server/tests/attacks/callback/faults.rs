@@ -22,7 +22,7 @@ async fn f26_a_browser_that_disconnects_during_the_exchange_still_gets_its_grant
     stream.write_all(request.as_bytes()).await.unwrap();
     server.mock.wait_for(|seen| !seen.token.is_empty()).await;
     drop(stream);
-    // The one runtime thread has met the closed socket by the time that these are answered.
+    // There is one runtime thread: once it has answered these, it has seen the closed socket too.
     for _ in 0..20 {
         assert_eq!(server.get("/healthz").await.status, 200);
         tokio::task::yield_now().await;
@@ -66,7 +66,7 @@ async fn f55_a_restart_at_every_step_of_the_flow_changes_nothing() {
     let authorize = browser.approve(&server, &sid, "mock").await;
     let callback = browser.at_provider(&authorize).await;
     server.restart().await;
-    // A foreign browser is foreign after a restart as well, and its error as meaningless.
+    // After a restart too, a foreign browser is foreign, and its error means nothing.
     let forged = callback.replace("code=", "error=");
     assert_eq!(TestBrowser::new().get(&server, &forged).await.status, 400);
     assert_eq!(browser.get(&server, &callback).await.header("location"), page_of(&sid));

@@ -1,4 +1,4 @@
-//! What this thread logs, as text: every field of every event and span, at every level.
+//! Captures what this thread logs, as text: every field of every event and span, at every level.
 
 use std::{
     fmt::{Debug, Write},
@@ -12,7 +12,8 @@ use tracing::{
     subscriber::{DefaultGuard, Interest},
 };
 
-/// Keeps what is logged until it is dropped. For tests on the current-thread runtime: one thread does all the work.
+/// Captures the log until this value is dropped. Only for tests on the current-thread runtime, where one thread does
+/// all the work.
 pub(super) struct Logs {
     text: Arc<Mutex<String>>,
     _guard: DefaultGuard,
@@ -20,8 +21,8 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) fn capture() -> Self {
-        // Tests of other threads log at the same places. Whether a place is looked at is cached for all threads: a
-        // subscriber that never says "never" keeps the question open.
+        // Tests on other threads log at the same call sites, and `tracing` caches for all threads whether a call site
+        // is of interest. A global subscriber that answers "sometimes" keeps the call sites from being switched off.
         let _set_by_the_first_test = tracing::subscriber::set_global_default(Undecided);
         let text = Arc::new(Mutex::new(String::new()));
         let guard = tracing::subscriber::set_default(Writer(text.clone()));
@@ -35,7 +36,7 @@ impl Logs {
 
 struct Writer(Arc<Mutex<String>>);
 
-/// Takes nothing, and asks to be asked each time.
+/// Records nothing, but wants to be asked each time.
 struct Undecided;
 
 impl Subscriber for Undecided {

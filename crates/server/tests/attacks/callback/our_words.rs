@@ -1,4 +1,5 @@
-//! A provider that answers with a word of ours: it is told as what the provider said, and chooses nothing.
+//! A provider that sends one of our own cause words as its error: the word is reported as the provider's and has no
+//! other effect.
 
 use alter_core::Cause;
 use alter_flows::operate;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Away, page_of, query};
 
-/// By these words causes of ours were once told apart.
+/// Earlier versions told our own causes apart by these words.
 const WORDS: [&str; 13] = [
     "agent_revoked",
     "http_400",
@@ -27,12 +28,12 @@ const WORDS: [&str; 13] = [
 /// An error that nobody knows.
 const STRANGE: &str = "strange_error";
 
-/// Those that once stood in the provider's place, and those of today.
+/// The earlier versions' words, and today's.
 fn words() -> Vec<&'static str> {
     WORDS.into_iter().chain(Cause::one_of_each().iter().map(Cause::as_str)).collect()
 }
 
-/// What page, status channel and poll make of a flow that failed, with the provider's word taken out.
+/// What page, status channel and poll say about a failed flow, without the provider's word.
 #[derive(Debug, PartialEq)]
 struct Told {
     page: String,
@@ -79,7 +80,7 @@ async fn t25_a_word_of_ours_in_a_providers_error_chooses_neither_page_nor_code()
     // Control: the provider's own words do make a difference.
     assert_ne!(at_the_callback(&server, "temporarily_unavailable").await, strange);
 
-    // Control: the cause itself is told by another page and another code.
+    // Control: if the cause really is ours, page and code are different.
     let mut away = Away::start(&server).await;
     assert!(operate::remove_provider(&server.flows, &operator(), server.app.id, "mock").await.is_ok());
     let callback = away.callback.clone();

@@ -1,4 +1,4 @@
-//! What a provider, or whoever writes its answer, has put into it: only a cleaned code ever leaves us again.
+//! Text in a provider's answer, from the provider or from an attacker: only a cleaned code ever leaves us again.
 
 use alter_mock_provider::Raw;
 use alter_testkit::{Reply, Sent, TestBrowser, TestServer};
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Away, audit, logs::Logs, page_of, query, token_requests};
 
-/// In every hostile text; no word of ours.
+/// Part of every hostile text; it occurs nowhere in our own texts.
 const CANARY: &str = "Zq7Canary";
 
 /// Hostile texts with the canary in them.
@@ -42,7 +42,7 @@ fn shown(reply: &Reply) -> String {
     text
 }
 
-/// Asks everyone who tells of a failed flow: the page, the status channel, the poll, the audit, the database.
+/// Everything that is said about a failed flow: by the page, the status channel, the poll, the audit, the database.
 async fn told(server: &TestServer, away: &mut Away, reply: &Reply) -> String {
     let page = away.browser.get(server, &page_of(&away.sid)).await;
     assert_eq!(page.status, 200);
@@ -104,7 +104,7 @@ async fn t26_an_error_code_leaves_only_in_its_own_alphabet() {
         let reply = away.browser.get(&server, &target).await;
         assert_eq!(reply.status, 303, "{text:?}");
         let told = told(&server, &mut away, &reply).await;
-        // The canary has capitals: as it was sent, it appears nowhere.
+        // A cleaned code is in lower case, so the canary with its capitals must appear nowhere.
         assert!(!told.contains(CANARY), "{text:?}");
         let status = away.status(&server).await;
         let code = status["details"]["provider_error"].as_str().expect("a cleaned code").to_owned();
@@ -124,7 +124,7 @@ async fn t26_an_error_code_leaves_only_in_its_own_alphabet() {
 async fn t26_the_token_endpoints_words_appear_nowhere() {
     let logs = Logs::capture();
     let server = TestServer::start().await;
-    // Every third: what is told of a code is the same as above, and each text comes in four forms.
+    // Only every third text: codes are handled as in the test above, and each text comes in four forms.
     for text in corpus().into_iter().step_by(3) {
         for (status, body) in [
             (400, json!({ "error": "invalid_grant", "error_description": text, "error_uri": text })),
@@ -140,7 +140,7 @@ async fn t26_the_token_endpoints_words_appear_nowhere() {
             assert!(!told.contains(CANARY), "{body}");
             let status = away.status(&server).await;
             assert_eq!(status["status"], "failed", "{body}");
-            // An answer that could not be used is told by a word of ours.
+            // Only an answer with an error has a provider's code.
             let code = status["details"]["provider_error"].as_str();
             assert_eq!(code.is_some(), body["error"].is_string(), "{body}: {status}");
             assert!(code.is_none_or(is_clean_code), "{code:?}");
@@ -160,7 +160,7 @@ async fn t26_a_megabyte_of_description_is_refused_and_the_flow_goes_on() {
     let pairs = [("error", "x"), ("error_description", &megabyte), ("state", &away.param("state"))];
     let target = format!("{}?{}", away.path(), query(&pairs));
 
-    // As a form_post and as a query; the latter is more than the listener reads at all.
+    // As a form_post and as a query; such a query is longer than the listener reads.
     let sent = Sent::new("POST", away.path())
         .header("content-type", "application/x-www-form-urlencoded")
         .header("cookie", &away.browser.cookie())
@@ -177,7 +177,7 @@ async fn t26_a_megabyte_of_description_is_refused_and_the_flow_goes_on() {
     away.completes(&server).await;
 }
 
-/// Whatever comes back, if anything does: the server may hang up on a request that is too long.
+/// Sends the request. Returns what comes back, possibly nothing: the server may hang up on a request that is too long.
 async fn send_raw(server: &TestServer, request: &str) -> String {
     let port = server.host.rsplit(':').next().expect("a port");
     let stream = tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.expect("it listens");
@@ -202,7 +202,7 @@ async fn t29_a_form_post_becomes_a_get_of_the_same_path_where_the_cookie_is_back
     let mut away = Away::start(&server).await;
     let form = away.callback.split_once('?').expect("a query").1.to_owned();
     let entries = audit(&server).await.len();
-    // Cross-site: no Lax cookie. And with it, should a browser send it: the POST alone does nothing.
+    // Cross-site, a browser sends no Lax cookie. Even if one did, the POST by itself does nothing.
     for cookie in ["", &away.browser.cookie()] {
         let mut sent = Sent::new("POST", away.path())
             .header("content-type", "application/x-www-form-urlencoded")

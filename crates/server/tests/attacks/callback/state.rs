@@ -1,4 +1,4 @@
-//! `state`: unguessable, stored hashed, used once, read in one way only; and the redirect URI beside it.
+//! `state`: unguessable, stored hashed, used once, read in one way only. Also the redirect URI.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ async fn t16_a_state_that_is_missing_doubled_an_array_long_or_in_the_wrong_case_
         assert_eq!(reply.status, 400, "{}", &bad[..bad.len().min(120)]);
         assert_eq!(token_requests(&server), 0);
     }
-    // The other parameters, too, can be read in one way or not at all.
+    // The other parameters, too, are read in one way or not at all.
     for bad in [
         format!("state={state}"),
         format!("state={state}&code="),
@@ -186,14 +186,14 @@ async fn t18_states_are_different_every_time_and_stored_as_their_hash_only() {
     let scan = |when: &str| {
         let files = stored(&server);
         let holds = |needle: &[u8]| files.windows(needle.len()).any(|window| window == needle);
-        // The planted canaries: what is stored in clear is found.
+        // The planted canaries: the scan finds what is stored in clear.
         assert!(holds(sid.as_bytes()) && holds(b"client-"), "{when}: the scan does not work");
         assert!(holds(&secret::sha256(last.as_bytes())), "{when}: the hash of the state is not there");
         assert!(holds(&secret::sha256(token.as_bytes())), "{when}: the hash of the token is not there");
         let cookie = browser.cookie();
         let key = cookie.split_once('=').expect("one cookie").1;
         for hidden in [last.as_str(), token.as_str(), key, &param(&callback, "code")] {
-            // A part is as bad as the whole.
+            // A part of a secret is as bad as the whole.
             assert!(!holds(&hidden.as_bytes()[hidden.len() - 24..]), "{when}: {hidden} is stored in clear");
             assert!(!holds(&hidden.as_bytes()[..24]), "{when}: {hidden} is stored in clear");
         }
@@ -225,7 +225,7 @@ async fn t30_the_redirect_uri_is_the_same_bytes_in_both_requests() {
         let token = server.mint(&json!({})).await;
         let mut browser = TestBrowser::new();
         let sid = browser.claim(&server, &server.app, &token).await;
-        // What the request says of our address is not what the provider is told.
+        // The provider is told our configured address, not the one in the request.
         let target = format!("/connect/api/s/{sid}/approve");
         let sent = Sent::new("POST", &target)
             .header("host", &server.host.to_uppercase())
