@@ -1,4 +1,4 @@
-//! The wire contract is a set of files under review: what the code makes must equal what is committed.
+//! The wire contract is a set of reviewed files: the files that the code generates must equal the committed ones.
 //! `UPDATE_CONTRACT=1 cargo test -p alter-server --test contract` writes them anew.
 
 use std::path::PathBuf;

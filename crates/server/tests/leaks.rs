@@ -1,5 +1,5 @@
-//! T95: no secret in anything that is logged, by us or by a library, at the finest level, in any ending of a flow. In a
-//! binary of its own, because it listens to the whole process.
+//! T95: no secret in anything that is logged, by us or by a library, at the finest level, in any ending of a flow. This
+//! is a binary of its own, because it captures the log of the whole process.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
@@ -62,7 +62,7 @@ impl Log {
     }
 }
 
-/// The secrets that were in play.
+/// The secrets that the flows used.
 #[derive(Default)]
 struct Secrets(Vec<(String, String)>);
 
@@ -129,7 +129,7 @@ async fn successes(server: &TestServer, secrets: &mut Secrets) -> String {
     grant
 }
 
-/// Providers that refuse, lie, break down, and say our own secrets back to us.
+/// Providers that refuse, lie, break down, or echo our own secrets.
 async fn provider_failures(server: &TestServer, secrets: &mut Secrets) {
     server.mock.set(|s| (s.auto_deny, s.deny_description) = (true, Some("canary-deny-description".into())));
     attempt(server, secrets, "mock").await;
@@ -186,7 +186,7 @@ async fn provider_failures(server: &TestServer, secrets: &mut Secrets) {
     attempt(server, secrets, "gone").await;
 }
 
-/// Browsers that are not the right one, and requests that are none.
+/// Wrong browsers and invalid requests.
 async fn browser_failures(server: &TestServer, secrets: &mut Secrets) {
     let mut browser = TestBrowser::new();
     let mut stolen = browser.leave_for(server, &server.app, "mock").await;
@@ -255,7 +255,7 @@ async fn backend_failures(server: &TestServer, secrets: &mut Secrets, grant: &st
     server.send(server.signed(&other.key, "/sdk/token", &json!({ "grant_id": grant }))).await;
 }
 
-/// Users' tokens: sound, forged, and of an identity provider that fails or says them back.
+/// Users' tokens: sound, forged, and from an identity provider that fails or echoes them.
 async fn user_tokens(server: &TestServer, secrets: &mut Secrets) {
     let call =
         async |token: &str| server.call("/sdk/auth/verify-token", &json!({ "token": token })).await.status;
@@ -377,8 +377,8 @@ fn hits_of(log: &Log, text: &str) -> Vec<String> {
     log.take().into_iter().map(|(line, _)| line).filter(|line| line.contains(text)).collect()
 }
 
-/// What has a `Debug` and carries a secret. What has none (minting and polling on the wire, callbacks, authorization
-/// requests) cannot be printed by mistake at all.
+/// Types that carry a secret and implement `Debug`. The others (minting and polling on the wire, callbacks,
+/// authorization requests) have no `Debug`, so they cannot be printed by mistake.
 #[tokio::test]
 async fn t95_no_type_prints_the_secret_that_it_carries() {
     let server = TestServer::start().await;

@@ -77,7 +77,7 @@ pub async fn t96_entries_form_a_chain_that_ends_in_the_head(store: Arc<dyn Store
     store.append_audit(audit(app, AuditKind::TokenReleased)).await?;
     bare.request_id = Some(String::new());
     store.append_audit(bare).await?;
-    // Entries that another command writes are links of the chain too.
+    // Entries that another command writes are part of the chain too.
     let grant = stored_grant(&*store, app).await?;
     assert!(store.release_credential(release(&grant, None)).await?.is_done());
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const AUDIENCE: &str = "my-app";
 const USER: &str = "acme-1001";
 
-/// An identity provider, and an app that believes it.
+/// An identity provider, and an app that trusts it.
 struct Place {
     mock: MockProvider,
     egress: Egress,

@@ -60,7 +60,7 @@ async fn the_reaper_expires_a_session_at_its_end_and_not_before() {
     assert_eq!((&told["status"], &told["error"]), (&json!("failed"), &json!("session_expired")), "{told}");
     assert_eq!(poll(&server, &token).await["status"], "expired");
     assert_eq!(TestBrowser::new().open(&server, &token, Some(&server.app.origin)).await.status, 410);
-    // Positive control: the one minted since is untouched and works.
+    // Positive control: the session minted since then is untouched and works.
     TestBrowser::new().claim(&server, &server.app, &fresh).await;
 }
 
@@ -213,7 +213,7 @@ async fn f06_a_journalled_answer_survives_a_restart() {
     assert_eq!(server.token(attempt.grant_id()).await.status, 200);
 }
 
-/// The answer is judged, and its life counted, from the moment when it came: not from the moment of the replay.
+/// The answer is judged as of the moment when it came, and its lifetime counts from then, not from the replay.
 #[tokio::test]
 async fn f06_hours_of_outage_neither_lose_a_journalled_answer_nor_make_its_token_younger() {
     let server = TestServer::start_sqlite().await;

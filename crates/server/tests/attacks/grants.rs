@@ -1,5 +1,5 @@
-//! Users' grants over HTTP: which one a call means, reconnecting, revoking (T14, T15, T69, T72, T98, S12), and the mint
-//! quota (T56).
+//! Users' grants over HTTP: which grant a call means, reconnecting, revoking (T14, T15, T69, T72, T98, S12), and the
+//! mint quota (T56).
 
 use alter_flows::{operate, reap};
 use std::time::Duration;
@@ -121,7 +121,7 @@ async fn t14_reconnecting_keeps_the_grant_of_the_same_account_and_touches_no_oth
     let again = connect(&server, USER, "acme-1001", None).await;
     assert_eq!((&again["grant_id"], &again["operation"]), (&first["grant_id"], &json!("reauth")));
     let before = ask(&server, json!({ "grant_id": first["grant_id"] })).await.json()["access_token"].clone();
-    // The account chooser picks another account: the working grant stays as it is.
+    // The user picks another account at the provider: the working grant stays as it is.
     let other = connect(&server, USER, "acme-1002", None).await;
     assert_eq!(other["operation"], "creation");
     assert_ne!(other["grant_id"], first["grant_id"]);
@@ -149,7 +149,7 @@ async fn t15_two_users_and_the_app_itself_with_one_provider_account_have_three_g
     is(&of(&mine, OTHER_USER).await, 404, "grant_not_found");
     is(&of(&apps, USER).await, 403, "system_grant_user_token_mismatch");
     is(&of(&apps, "nobody-yet").await, 403, "system_grant_user_token_mismatch");
-    // The same subject of another issuer is somebody else: an issuer with a path of its own.
+    // A grant of another user gets the same answer as an id that does not exist.
     let unknown = alter_core::GrantId::new(&alter_core::SystemRandom).to_string();
     assert_eq!(of(&theirs, USER).await.fingerprint(), of(&unknown, USER).await.fingerprint(), "T72");
 }
@@ -161,13 +161,13 @@ async fn t69_a_token_that_was_good_at_mint_is_judged_again_at_every_retrieval() 
     let made = TestBrowser::new().connect_for(&server, &server.app, &json!({ "user_token": token })).await;
     let by_token = json!({ "provider_id": "mock", "user_token": token });
     is(&ask(&server, by_token.clone()).await, 200, "");
-    // Its keys are rotated away: the provider no longer vouches for it.
+    // The token's key is rotated away: the identity provider no longer vouches for the token.
     server.clock.freeze();
     server.mock.set(|s| s.key_generation += 1);
     server.clock.advance_seconds(25 * 3600);
     is(&ask(&server, by_token).await, 401, "jwt_validation_error");
     let fresh = server.mock.user_token(USER, AUDIENCE);
-    // Control: the grant is there, its token has run out meanwhile.
+    // Control: the grant is there, although its access token has run out meanwhile.
     let body = json!({ "grant_id": made["grant_id"], "user_token": fresh });
     let reply = ask(&server, body).await;
     assert_ne!(reply.status, 404, "{}", reply.text());
@@ -254,7 +254,7 @@ async fn t98_a_revoked_grant_is_over_here_and_at_the_provider() {
     let grant = id_of(&connect(&server, USER, "acme-1001", None).await);
     let token =
         ask(&server, json!({ "grant_id": grant })).await.json()["access_token"].as_str().unwrap().to_owned();
-    // A user that is known here, not a stranger: both get the same answer.
+    // This user is known here and gets the same answer as an unknown user.
     connect(&server, OTHER_USER, "acme-1002", None).await;
     let wrong_user = revoke(&server, &grant, json!({ "user_token": token_of(&server, OTHER_USER) })).await;
     is(&wrong_user, 404, "grant_not_found");
@@ -272,11 +272,11 @@ async fn t98_a_revoked_grant_is_over_here_and_at_the_provider() {
     let asked = server.mock.seen().revoke;
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].field("token_type_hint"), Some("refresh_token"));
-    // The provider really ended it.
+    // The provider really ended the token.
     let host = server.mock.issuer().trim_start_matches("http://").to_owned();
     let me = alter_testkit::Sent::new("GET", "/api/me").header("authorization", &format!("Bearer {token}"));
     assert_eq!(alter_testkit::http::send(&host, me).await.status, 401);
-    // Again: the same answer, nothing asked.
+    // Revoking again returns the same answer and does not ask the provider again.
     let again = revoke(&server, &grant, json!({})).await.json();
     assert_eq!((&again["revoked_at"], &again["revocation"]), (&revoked["revoked_at"], &json!("confirmed")));
     assert_eq!(server.mock.seen().revoke.len(), 1);
@@ -285,7 +285,7 @@ async fn t98_a_revoked_grant_is_over_here_and_at_the_provider() {
     let kinds: Vec<_> =
         server.store.list_audit(server.app.id, 2).await.unwrap().into_iter().map(|(k, _)| k).collect();
     assert_eq!(kinds, ["revocation_ended", "grant_revoked"]);
-    // Connected again, it is a new grant.
+    // Connecting again makes a new grant.
     let new = connect(&server, USER, "acme-1001", None).await;
     assert_eq!(new["operation"], "creation");
     assert_ne!(new["grant_id"], json!(grant));
@@ -449,7 +449,7 @@ async fn t98_a_token_that_is_over_at_the_provider_already_is_confirmed() {
     let over = r#"{"error":"invalid_token"}"#;
     server.mock.set(|s| s.revoke = Some(Raw::new(400, "application/json", over)));
     assert_eq!(revoke(&server, &grant, json!({})).await.json()["revocation"], "confirmed");
-    // Control: another 400 is none.
+    // Control: a 400 with another error is no confirmation.
     let other = id_of(&connect(&server, USER, "acme-1001", None).await);
     server.mock.set(|s| s.revoke = Some(Raw::new(400, "application/json", r#"{"error":"invalid_client"}"#)));
     assert_eq!(revoke(&server, &other, json!({})).await.json()["revocation"], "pending");

@@ -1,4 +1,4 @@
-//! No secret in anything that the server says: URLs and pages (T43), and no secret at all without its audit entry (T97).
+//! No secret in the server's URLs and pages (T43), and no secret leaves without its audit entry (T97).
 
 use alter_testkit::{Reply, Sent, TestBrowser, TestServer};
 use secrecy::ExposeSecret;
@@ -28,7 +28,7 @@ async fn t97_no_token_leaves_while_the_audit_cannot_be_written() {
         sql::unblock(&server);
         assert_eq!(entries(), 1, "{event}");
     }
-    // Not even the nonce was used up: the very same request passes once the audit is back.
+    // Even the nonce is not used up: the same request passes once the audit is back.
     let url = server.mock.url("/api/me");
     let body = json!({ "grant_id": grant, "request": { "method": "GET", "url": url } });
     let request = server.signed(&server.app.key, "/sdk/token", &body);
@@ -55,7 +55,7 @@ async fn t97_no_grant_is_announced_while_the_audit_cannot_be_written() {
     TestBrowser::new().attempt(&server, "mock").await.connection();
 }
 
-/// Everything that a flow makes public: what is in URLs, in pages, in headers.
+/// Everything that a flow makes public: URLs, pages, headers.
 struct Public(Vec<(String, String)>);
 
 impl Public {

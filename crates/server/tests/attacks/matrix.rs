@@ -1,6 +1,6 @@
-//! T70 and T72 as a matrix: every route of the backend, called with every kind of credential, and with the app's own id,
-//! another app's, and one that is not there. The routes are read from the router's own source: one without a row here
-//! fails the first test.
+//! T70 and T72 as a matrix: every route of the backend, called with every kind of credential, and with an id of the
+//! app's own, an id of another app, and an id that does not exist. The routes are read from the router's own source: a
+//! route without a row here fails the first test.
 
 use alter_core::{AgentId, GrantId, KeyId, SystemRandom, token::mint_session_token};
 use alter_flows::{callers, operate};
@@ -27,7 +27,7 @@ struct Side {
     ids: Ids,
 }
 
-/// What routes take an id of.
+/// One id of everything that routes take an id of.
 #[derive(Clone)]
 struct Ids {
     grant: String,
@@ -79,21 +79,21 @@ impl Side {
     }
 }
 
-/// What a route answers to a credential that is the right kind or not.
+/// The status and error code with which a route answers; the code of a success is empty.
 type Answer = (u16, &'static str);
 
-/// One route: how it is called with given ids, and what it answers.
+/// One route: how to call it with given ids, and its answer to each credential.
 struct Row {
     method: &'static str,
     path: &'static str,
     body: fn(&Scene, &Ids) -> Option<Value>,
-    /// The app's own key, its own ids.
+    /// To the app's own key, with the app's own ids.
     app: Answer,
-    /// The agent's key, the ids that concern it.
+    /// To the agent's key, with the ids that concern the agent.
     agent: Answer,
-    /// The app's own key, ids of another app or of nobody; `None` = the route takes no id.
+    /// To the app's own key, with ids of another app or of nobody; `None` = the route takes no id.
     app_elsewhere: Option<Answer>,
-    /// The agent's key, the same.
+    /// The same, to the agent's key.
     agent_elsewhere: Option<Answer>,
 }
 
@@ -296,7 +296,7 @@ impl Row {
 
 #[test]
 fn t70_t72_every_route_of_the_backend_has_its_row() {
-    // Read as text: a route that is added without a row must not pass unseen.
+    // Read as text, so that a route cannot be added without a row.
     let source = include_str!("../../src/routes/mod.rs");
     let mut routes = Vec::new();
     for route in source.split(".route(").skip(1) {
@@ -310,7 +310,7 @@ fn t70_t72_every_route_of_the_backend_has_its_row() {
         }
     }
     assert!(routes.len() > ROWS.len(), "the routes were not found: {routes:?}");
-    // What everybody may read: the browser SDK's files and the page that takes a session token.
+    // Everybody may read these: the browser SDK's files and the page that takes a session token.
     let public = ["/sdk/{file}", "/sdk/v/{version}/{file}", "/sdk/oauth/connect"];
     routes.retain(|(_, path)| !public.contains(&path.as_str()));
     let rows: Vec<_> = ROWS.iter().map(|row| (row.method.to_owned(), row.path.to_owned())).collect();
@@ -365,7 +365,7 @@ async fn t72_ids_of_another_app_answer_with_the_bytes_of_ids_that_are_not_there(
             assert_eq!(foreign.fingerprint(), unknown.fingerprint(), "{} {} as {who}", row.method, row.path);
         }
     }
-    // Half of the ids one's own, half another's: where a route takes two.
+    // For routes that take two ids: one id of the own app and one of another app.
     let (own, foreign) = (&scene.own.ids, &scene.foreign.ids);
     for (mixed, expected) in [
         (Ids { agent: foreign.agent.clone(), ..own.clone() }, [NO_AGENT, NO_AGENT]),
@@ -391,7 +391,7 @@ async fn t72_ids_of_another_app_answer_with_the_bytes_of_ids_that_are_not_there(
 
 #[tokio::test]
 async fn t70_the_right_credential_is_answered_on_every_route() {
-    // The positive half. Rows that end something come last within their own scene, so each has a new one.
+    // The positive half. Some rows end something, so each row has a scene of its own.
     for row in ROWS {
         let scene = Scene::new().await;
         row.judge("the agent", &row.call(&scene, &scene.own.agent_key, &scene.own.ids).await, row.agent);

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::sql;
 
-/// Nothing was made of the attempt: the page and the backend are told so, and the database has nothing.
+/// Asserts that the attempt made no grant: page and backend are told so, and the database has nothing of it.
 async fn refused(server: &TestServer, attempt: &TestAttempt, reason: &str, what: &str) {
     assert_eq!(attempt.status["status"], "failed", "{what}: {}", attempt.status);
     assert_eq!(attempt.status["error"], "oauth_provider_error", "{what}: {}", attempt.status);
@@ -117,7 +117,7 @@ async fn t20_metadata_of_another_issuer_configures_nothing() {
     }
     mock.set(|s| s.discovery_fields = json!({ "issuer": null }));
     assert!(discover(&egress, &issuer).await.is_err());
-    // Another place on the same machine is another host to the user; without TLS it may not even be named.
+    // Another port of the same machine is another host, and metadata may not name such a host without TLS.
     mock.set(|s| s.discovery_fields = json!({ "token_endpoint": "http://127.0.0.1:1/token" }));
     assert!(matches!(discover(&egress, &issuer).await, Err(DiscoveryError::Endpoint("token_endpoint"))));
 
@@ -141,7 +141,7 @@ async fn t22_every_request_carries_an_s256_challenge_and_its_own_verifier() {
         })
         .await;
     let mut challenges = Vec::new();
-    // The third provider does not look at PKCE at all: it gets the same.
+    // The third provider ignores PKCE, but gets the same parameters.
     for (provider, ignores) in [("mock", false), ("hostile", false), ("mock", true)] {
         server.mock.set(|s| s.ignore_pkce = ignores);
         let attempt = TestBrowser::new().attempt(&server, provider).await;
@@ -175,7 +175,7 @@ async fn t22_a_transaction_without_its_verifier_does_not_reach_the_exchange() {
     TestBrowser::new().attempt(&server, "mock").await.connection();
 }
 
-/// The attacker has the victim's code and puts it into the callback of his own flow.
+/// The attacker has the victim's code and puts this code into the callback of his own flow.
 async fn inject(server: &TestServer) -> (TestAttempt, TestBrowser, TestAttempt) {
     let mut victim = TestBrowser::new();
     let mut theirs = victim.leave_for(server, &server.app, "mock").await;
@@ -271,7 +271,7 @@ async fn t24_an_id_token_with_anything_wrong_makes_no_grant_and_leaves_nothing()
     }
     assert_eq!(sql::count(&server, "grants"), 1);
 
-    // A grant that is there is not touched by a bad token for the same account.
+    // A bad token for the same account does not change the existing grant.
     let generation = sql::number(&server, "SELECT generation FROM grants");
     server.mock.set(|s| s.id_token = IdTokenFault::BadSignature);
     let attempt = TestBrowser::new().attempt(&server, "mock").await;

@@ -1,4 +1,4 @@
-//! Answers of the token endpoint that are odd and yet good: T27 (scopes), T28 (types, lifetimes, refresh tokens).
+//! Odd but usable answers of the token endpoint: T27 (scopes), T28 (types, lifetimes, refresh tokens).
 
 use alter_mock_provider::Raw;
 use alter_testkit::{Sent, TestBrowser, TestServer};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::sql;
 
-/// The token that the backend gets works at the provider's API.
+/// Asserts that the token that the backend gets works at the provider's API. Returns the backend's answer.
 async fn usable(server: &TestServer, grant: &str, what: &str) -> Value {
     let released = server.token(grant).await;
     assert_eq!(released.status, 200, "{what}: {}", released.text());

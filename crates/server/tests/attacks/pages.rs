@@ -1,4 +1,4 @@
-//! What our pages and their API give away, accept and reflect, over real sockets.
+//! What our pages and their API reveal, accept and reflect, over real sockets.
 
 mod cookies;
 mod csrf;
@@ -23,7 +23,8 @@ fn page_of(sid: &str) -> String {
     format!("/connect/s/{sid}")
 }
 
-/// Claims without letting the app page be heard of; answers the location of the redirect, marker included.
+/// Claims, while the app's page does not yet ask for the status. Returns the sid and the redirect's location, marker
+/// included.
 async fn enter(server: &TestServer, browser: &mut TestBrowser, token: &str) -> (String, String) {
     let reply = browser.open(server, token, Some("https://app.example")).await;
     assert_eq!(reply.status, 303, "{}", reply.text());

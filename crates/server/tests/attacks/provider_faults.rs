@@ -1,5 +1,5 @@
-//! Providers that are ill (fault list 39-48): every ending is told truly to page, app and backend; one token request per
-//! code (I3); nothing half-made is kept; and the next attempt works.
+//! Faulty providers (fault list 39-48): page, app and backend are told the truth about every ending; one token request
+//! per code (I3); nothing half-made is kept; and the next attempt works.
 
 use alter_mock_provider::{Raw, TokenFault};
 use alter_testkit::{TestAttempt, TestBrowser, TestServer};
@@ -11,7 +11,7 @@ async fn poll(server: &TestServer, token: &str) -> Value {
     server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await.json()
 }
 
-/// The end of an attempt that the provider's illness cost.
+/// Asserts that the attempt failed because of the provider's fault, and that nothing of it is left.
 async fn lost(server: &TestServer, attempt: &TestAttempt, browser: &mut TestBrowser, what: &str) {
     assert_eq!(attempt.reply.as_ref().map(|r| r.status), Some(303), "{what}");
     assert_eq!(attempt.status["status"], "failed", "{what}: {}", attempt.status);
@@ -145,7 +145,7 @@ async fn f47_a_token_endpoint_that_nobody_answers_ends_the_flow() {
     TestBrowser::new().attempt(&server, "mock").await.connection();
 }
 
-/// A provider without id_tokens: the account is asked for.
+/// Adds the provider `plain`, which has no id_tokens, so that the account is fetched from its userinfo endpoint.
 async fn plain(server: &TestServer) {
     server
         .add_provider(&server.app, "plain", |recipe| {

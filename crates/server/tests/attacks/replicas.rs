@@ -1,5 +1,5 @@
-//! Two servers on one PostgreSQL database, behind any load balancer: F61, T61 and T98 across them. The deeper suite runs
-//! on PostgreSQL with `ALTER_TEST_ENGINE=postgres`; what is here needs two.
+//! Two servers on one PostgreSQL database, behind any load balancer: F61, T61 and T98 across both. These tests need two
+//! servers; the others run on PostgreSQL too, with `ALTER_TEST_ENGINE=postgres`.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ async fn two() -> (TestServer, String) {
     (server, second)
 }
 
-/// Sends to the second server what the first would understand.
+/// Sends a request to the second server, with the first server's `Host`.
 async fn at(second: &str, server: &TestServer, sent: Sent) -> Reply {
     send(second, sent.header("host", &server.host)).await
 }
@@ -126,7 +126,7 @@ async fn t98_what_one_replica_revoked_the_other_does_not_release() {
     assert_eq!(revoked.status, 200, "{}", revoked.text());
     let refused = there().await;
     assert_eq!((refused.status, refused.error().as_str()), (403, "grant_revoked"));
-    // A key that the operator revokes is refused there too.
+    // A key that the operator revokes is refused at the second server too.
     let keys = server.store.list_keys(app.id).await.unwrap();
     assert!(operate::revoke_key(&server.flows, &operator(), app.id, keys[0].id).await.is_ok());
     assert_eq!(there().await.status, 401);

@@ -1,4 +1,4 @@
-//! Attacks on the life of a session: who may claim it, how long it lives, what its token tells.
+//! Attacks on the life of a session: who may claim it, how long it lives, what its token reveals.
 
 mod claim;
 mod expiry;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::session::{app_with, poll, status, step, token_requests};
 
-/// Door B with a right proof: the same judgement as door A, answered in JSON.
+/// Claims through door B with a right proof: judged like door A, but answered in JSON.
 async fn claim_by_proof(server: &TestServer, browser: &mut TestBrowser, token: &str) -> Reply {
     let (v, cb) = TestBrowser::flow_id();
     let body = json!({ "token": token, "cb": cb, "v": v, "m": "p" });

@@ -1,5 +1,5 @@
-//! T75: clients that take a connection and time, and give nothing: headers byte by byte, bodies byte by byte, silence.
-//! Against the accept loop itself, over loopback sockets, with limits that a test can wait for.
+//! T75: clients that hold a connection and give nothing for it: headers byte by byte, bodies byte by byte, silence.
+//! The tests run against the accept loop itself, over loopback sockets, with limits that a test can wait for.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,10 +17,10 @@ use tokio::{
 
 /// How long a client may take for its headers, here.
 const HEADERS: Duration = Duration::from_secs(1);
-/// What is soon enough for an honest request, on a machine that is busy with other tests.
+/// The longest acceptable wait of an honest request, on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_millis(1500);
 
-/// Another listener of the same server, with its own limits.
+/// Starts another listener of the same server, with its own limits.
 async fn listen(server: &TestServer, limits: Limits) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -48,7 +48,7 @@ async fn served_in(server: &TestServer, to: SocketAddr) -> Duration {
     from.elapsed()
 }
 
-/// The longest of several honest waits, a tenth of a second apart.
+/// The longest wait of several honest requests, a tenth of a second apart.
 async fn longest_wait(server: &TestServer, to: SocketAddr, times: u32) -> Duration {
     let mut longest = Duration::ZERO;
     for _ in 0..times {
@@ -58,14 +58,14 @@ async fn longest_wait(server: &TestServer, to: SocketAddr, times: u32) -> Durati
     longest
 }
 
-/// Sends a byte of `bytes` every 50 ms; answers how long the server let it.
+/// Sends a byte of `bytes` every 50 ms. Returns how long the server allowed that.
 async fn trickle(mut stream: TcpStream, bytes: &'static [u8]) -> Duration {
     let from = Instant::now();
     for byte in bytes.iter().cycle() {
         if stream.write_all(std::slice::from_ref(byte)).await.is_err() {
             break;
         }
-        // An answer, or the end: either way it is over.
+        // The server has answered or closed: either way this attack is over.
         if timeout(Duration::from_millis(50), stream.read_u8()).await.is_ok() {
             break;
         }
@@ -104,7 +104,7 @@ async fn t75_hundreds_of_trickled_bodies_hold_nobody_up() {
     }
     let wait = longest_wait(&server, address, 10).await;
     assert!(wait < SOON, "an honest request waited {wait:?}");
-    // That each of them ends is shown with a clock that a test moves: `extract/body.rs`.
+    // That each of them ends is tested in `extract/body.rs`, with a clock that the test moves.
     attackers.abort_all();
 }
 
@@ -112,7 +112,7 @@ async fn t75_hundreds_of_trickled_bodies_hold_nobody_up() {
 async fn t75_silence_on_every_connection_ends_and_then_the_next_is_served() {
     let server = TestServer::start().await;
     let address = listen(&server, limits(64)).await;
-    // Half say nothing at all, half are silent after a good request: both wait for headers that do not come.
+    // Half send nothing, half are silent after a good request: from all, the server waits for headers that do not come.
     let mut silent = Vec::new();
     for i in 0..64 {
         let mut stream = connect_from(1, address).await;
@@ -133,7 +133,7 @@ async fn t75_silence_on_every_connection_ends_and_then_the_next_is_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn t75_one_address_cannot_take_every_connection() {
     let server = TestServer::start().await;
-    // Longer than the test: only the cap can help.
+    // The header timeout is longer than the test, so only the cap can help.
     let long = Limits { header_timeout: Duration::from_secs(60), ..limits(64) };
     let capped =
         listen(&server, Limits { connections_per_address: 16, exempt: Vec::new(), ..long.clone() }).await;
@@ -144,7 +144,7 @@ async fn t75_one_address_cannot_take_every_connection() {
     }
     let wait = longest_wait(&server, capped, 3).await;
     assert!(wait < SOON, "an honest request waited {wait:?}");
-    // The control: the same attack does hold everybody up where there is no cap.
+    // Control: without a cap, the same attack does hold everybody up.
     assert!(timeout(SOON, served_in(&server, uncapped)).await.is_err(), "the attack is none");
 
     let mut open = 0;
@@ -153,7 +153,7 @@ async fn t75_one_address_cannot_take_every_connection() {
         open += usize::from(closed.is_err());
     }
     assert_eq!(open, 16, "what an address has, it keeps");
-    // Places that are given back can be had again.
+    // The address can use the places again once it has given them back.
     drop(greedy);
     sleep(Duration::from_millis(200)).await;
     let page = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.host);

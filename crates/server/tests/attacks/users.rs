@@ -1,5 +1,5 @@
-//! An app's users, told by tokens of its identity provider, over HTTP: T61, T65, T68, T69, T72 and T73 at
-//! `/sdk/auth/verify-token`. What can be wrong with a token in itself is in `crates/oauth/tests/user_token`.
+//! An app's users, known by tokens of its identity provider, over HTTP: T61, T65, T68, T69, T72 and T73 at
+//! `/sdk/auth/verify-token`. Faults of the token itself are tested in `crates/oauth/tests/user_token`.
 
 use alter_core::{AppSettings, IdentityProvider};
 use alter_flows::operate;
@@ -11,7 +11,7 @@ const VERIFY: &str = "/sdk/auth/verify-token";
 const AUDIENCE: &str = "my-app";
 const USER: &str = "acme-1001";
 
-/// A server whose test app believes the mock.
+/// A server whose test app has the mock as its identity provider.
 async fn server() -> TestServer {
     let server = TestServer::start().await;
     server.set_idp(&server.app, Some(AUDIENCE)).await;
@@ -182,7 +182,7 @@ async fn t73_one_apps_storm_and_broken_identity_provider_are_nothing_to_another(
     assert_eq!(verify(&server, &server.app, &sound(&server)).await.status, 401, "its own minute");
     assert_eq!(verify(&server, &other, &sound(&server)).await.status, 200, "not the other's");
 
-    // One operator points the same issuer at keys of his own.
+    // One app gives the same issuer a key set of its own.
     let own = IdentityProvider {
         issuer: server.mock.issuer(),
         audience: Some(AUDIENCE.into()),

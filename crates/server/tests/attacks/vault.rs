@@ -1,4 +1,4 @@
-//! The database in an attacker's hands: what is sealed opens in its own cell alone (T90), and no two sealed values share
+//! The database in an attacker's hands: a sealed value opens only in its own cell (T90), and no two sealed values share
 //! anything (T89).
 
 use alter_flows::reap;
@@ -33,7 +33,7 @@ impl Cell {
     }
 }
 
-/// Every sealed cell that holds something, in all rows of all apps.
+/// Every sealed cell that is not empty, in all rows of all apps.
 fn sealed(server: &TestServer) -> Vec<(Cell, Vec<u8>)> {
     let columns = [
         ("grants", "id", "access_token"),
@@ -90,12 +90,12 @@ async fn stage() -> Stage {
         browser.come_back(&server, app, &mut attempt).await;
         grants.push(attempt.grant_id().to_owned());
     }
-    // The first user connects again: the values of the first time are the older versions.
+    // The first user connects again; the values of the first connection become the older version.
     let old = cell("grants", "access_token", "id", &grants[0]);
     foreign.push((Cell { row: "an older version".into(), ..old.clone() }, old.read(&server).unwrap()));
     server.mock.set(|s| s.auto_user = Some("acme-1001".into()));
     TestBrowser::new().attempt(&server, "mock").await.connection();
-    // Flows under way: in either app a verifier, in the first one also a journalled answer.
+    // Flows under way: a verifier in each app, and in the first app also a journalled answer.
     for app in [&server.app, &other] {
         TestBrowser::new().leave_for(&server, app, "mock").await;
     }
@@ -119,7 +119,7 @@ async fn stage() -> Stage {
 }
 
 impl Stage {
-    /// Every value that does not belong into the cell.
+    /// Every value that does not belong in this cell.
     fn others<'a>(&'a self, own: &'a Cell) -> impl Iterator<Item = &'a (Cell, Vec<u8>)> {
         self.foreign.iter().filter(move |(cell, _)| cell != own)
     }
@@ -130,7 +130,7 @@ impl Stage {
         }
     }
 
-    /// The token is not released: 500, no secret, no entry that says it was.
+    /// Asserts that the token is not released: 500, no secret, no audit entry of a release.
     async fn closed(&self, app: &TestApp, grant: &str, what: &str) {
         let released = || sql::count(&self.server, "audit WHERE kind = 'token_released'");
         let before = released();
@@ -277,14 +277,14 @@ async fn t89_two_connections_with_the_same_answer_share_no_key_no_nonce_and_no_c
         values.extend(under_way.map(|(cell, value)| (format!("{round} {cell:?}"), value)));
         server.clock.advance_seconds(61);
         reap::reap(&server.flows).await.unwrap();
-        // The operator gives the same client secret again.
+        // The operator sets the same client secret again.
         server.add_provider(&server.app, "mock", |_| ()).await;
         let at_rest =
             sealed(&server).into_iter().filter(|(cell, _)| ["grants", "providers"].contains(&cell.table));
         values.extend(at_rest.map(|(cell, value)| (format!("{round} {cell:?}"), value)));
     }
     assert_eq!(values.len(), 4 * (2 + 3 + 1), "verifier, body, three tokens, client secret");
-    // Magic, version, algorithms and the id of the app's key are the same by design; nothing after them may be.
+    // Magic, version, algorithms and the id of the app's key are equal by design; nothing after them may be equal.
     let mut windows: HashMap<Vec<u8>, &str> = HashMap::new();
     for (name, value) in &values {
         for window in value[22..].windows(12) {

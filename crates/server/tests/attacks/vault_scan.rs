@@ -32,7 +32,7 @@ fn snapshot(when: &str, folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// A secret put into the database in every encoding is found in every encoding: the scan can see.
+/// Positive control: a secret that is put into the database in every encoding is found in every encoding.
 fn the_scan_sees(server: &TestServer) {
     let planted = "planted-canary-+/?&=%-8f14e45f";
     let connection = sql::open(server);
@@ -85,7 +85,7 @@ async fn t91_no_file_holds_a_secret_at_any_moment_of_a_flow() {
     );
     files.extend(snapshot("with a grant", server.dir()));
 
-    // Another value over it, a failed attempt, a wrong browser; then everything folded into the file.
+    // A second value replaces the first; then a failed attempt and a wrong browser; then a checkpoint into the file.
     server.mock.set(|s| s.token_response = None);
     let second = TestBrowser::new().attempt(&server, "mock").await;
     let second_access =

@@ -1,4 +1,4 @@
-//! The positive control of everything here: the legitimate flow.
+//! The legitimate flow, from session to token: the positive control of all attack tests.
 
 use alter_testkit::{TestBrowser, TestServer};
 use serde_json::json;

@@ -29,7 +29,7 @@ pub(crate) async fn step(
     browser.post(server, &format!("/connect/api/s/{sid}/{name}"), &body).await
 }
 
-/// An app with the defaults of the test app, changed.
+/// Adds an app with the test app's settings, changed by `change`.
 pub(crate) async fn app_with(server: &TestServer, change: impl FnOnce(&mut AppSettings)) -> TestApp {
     let mut settings = AppSettings::named("Second App");
     settings.website_url = Some("https://app.example".into());

@@ -1,4 +1,4 @@
-//! The attacker, or the fault, at the database file itself.
+//! SQL in the server's own database, for tests that play an attacker with the database, or a fault of it.
 
 use alter_testkit::TestServer;
 use rusqlite::{Connection, Params};
@@ -11,12 +11,12 @@ pub(crate) fn open(server: &TestServer) -> Connection {
     connection
 }
 
-/// SQLite's way to write no bytes, in PostgreSQL's.
+/// Translates SQLite's literal for no bytes into PostgreSQL's.
 fn in_its_words(statement: &str) -> String {
     statement.replace("X''", "''::bytea")
 }
 
-/// Runs one statement; answers the rows changed. With values on SQLite alone.
+/// Runs one statement. Returns the number of changed rows. Takes values on SQLite only.
 pub(crate) fn run(server: &TestServer, statement: &str, values: impl Params) -> usize {
     if let Some(database) = server.postgres() {
         let statement = in_its_words(statement);
@@ -30,7 +30,7 @@ pub(crate) fn run(server: &TestServer, statement: &str, values: impl Params) -> 
     open(server).execute(statement, values).unwrap()
 }
 
-/// The one number that a query answers.
+/// The one number that a query returns.
 pub(crate) fn number(server: &TestServer, query: &str) -> i64 {
     if let Some(database) = server.postgres() {
         return database.sql(&in_its_words(query)).trim().parse().unwrap();
@@ -38,7 +38,7 @@ pub(crate) fn number(server: &TestServer, query: &str) -> i64 {
     open(server).query_row(query, [], |row| row.get(0)).unwrap()
 }
 
-/// The one text that a query answers.
+/// The one text that a query returns.
 pub(crate) fn text(server: &TestServer, query: &str) -> String {
     if let Some(database) = server.postgres() {
         return database.sql(&in_its_words(query)).trim().to_owned();

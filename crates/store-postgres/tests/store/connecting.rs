@@ -1,4 +1,4 @@
-//! Who is let in, and what is said about who is not: never the password.
+//! Which connections are refused, and with which words: never with the password.
 
 use alter_core::{AppStore as _, Store as _, StoreError};
 use alter_store_contract::operator::insert_app;
@@ -40,7 +40,7 @@ async fn a_database_that_does_not_wait_for_the_disk_is_refused() {
         matches!(&refused, Err(OpenError::Server(why)) if why.contains("synchronous_commit")),
         "{refused:?}"
     );
-    // A running program's new connections neither.
+    // A running program refuses new connections too.
     let refused = insert_app(&store, app()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 }

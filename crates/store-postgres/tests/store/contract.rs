@@ -1,4 +1,4 @@
-//! The ports' contract, the same for every engine.
+//! Runs the contract suite, which is the same for every engine.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What cannot be recorded does not happen, and what was damaged is told from what is missing.
+//! What cannot be recorded does not happen. A damaged row is an error, not a missing row.
 
 use alter_core::{AuditKind, StoreError};
 use alter_store_contract::sample::{audit, call, release, stored_app, stored_grant};

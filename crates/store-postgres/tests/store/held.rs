@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 pub(crate) struct Held(PgConnection);
 
 impl Held {
-    /// What the statement locks.
+    /// Takes the locks of the statement.
     pub(crate) async fn by(database: &Database<'_>, sql: &'static str) -> Self {
         let mut holder = PgConnection::connect(&database.url).await.unwrap();
         holder.execute("BEGIN").await.unwrap();
@@ -17,7 +17,7 @@ impl Held {
         Self(holder)
     }
 
-    /// Takes more.
+    /// Takes more locks.
     pub(crate) async fn and(&mut self, sql: &'static str) {
         self.0.execute(sql).await.unwrap();
     }
@@ -27,14 +27,14 @@ impl Held {
     }
 }
 
-/// How many wait for a lock.
+/// How many connections wait for a lock.
 pub(crate) fn blocked(database: &Database<'_>) -> usize {
     let sql = "SELECT count(*) FROM pg_stat_activity
                WHERE datname = current_database() AND wait_event_type = 'Lock'";
     database.sql(sql).parse().unwrap()
 }
 
-/// Waits until so many wait for a lock.
+/// Waits until `n` connections wait for a lock.
 pub(crate) async fn until_blocked(database: &Database<'_>, n: usize) {
     while blocked(database) != n {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,4 +1,4 @@
-//! Two processes at once: what each transaction locks keeps the other from slipping between its look and its step.
+//! Two processes at once: a transaction's locks keep the other from changing what the transaction has read.
 
 use alter_store_contract::operator::insert_app;
 use std::sync::Arc;
@@ -79,13 +79,13 @@ async fn who_adds_a_data_key_holds_nothing_that_the_replacing_of_the_root_key_ne
     let app = app();
     insert_app(&*store, app.clone()).await.unwrap();
     store.insert_key_check(vec![7; 40]).await.unwrap();
-    // The steps of the replacing, in its order.
+    // These are the steps of replacing the root key, in their order.
     let mut replacing = Held::by(&database, "UPDATE key_check SET value = value").await;
     let audit = audit(app.id, AuditKind::DataKeyAdded);
     let add = AddDataKey { app_id: app.id, wrapped: wrapped_key(), replaces: app.wrapped_key, at: T0, audit };
     let adding = tokio::spawn(async move { store.add_data_key(add).await.map(|done| done.is_done()) });
     until_blocked(&database, 1).await;
-    // Nobody holds them.
+    // With NOWAIT this fails if somebody holds these locks.
     replacing.and("SELECT 1 FROM data_keys, apps FOR UPDATE NOWAIT").await;
     replacing.let_go().await;
     assert!(adding.await.unwrap().unwrap());
@@ -189,7 +189,7 @@ async fn t98_nothing_is_released_after_the_revocation() {
     }
 }
 
-/// Releases of several grants overlap without a gap: whoever changes the agent must get in between all the same.
+/// Releases of several grants overlap without a gap; a change of the agent must get its turn all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t98_an_agent_that_never_stops_asking_cannot_keep_its_suspension_away() {
     let (database, one) = make().await;
@@ -198,7 +198,7 @@ async fn t98_an_agent_that_never_stops_asking_cannot_keep_its_suspension_away() 
     let (mut agent, _) = stored_agent(&*one, app).await.unwrap();
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let mut asking = tokio::task::JoinSet::new();
-    // Each process has grants of its own: the grants' locks keep none of them from overlapping the others.
+    // Each process has grants of its own, so that the grants' locks do not keep the releases from overlapping.
     let mut processes = vec![one.clone()];
     for _ in 0..3 {
         processes.push(open(&database).await);

@@ -1,5 +1,5 @@
-//! The engine against the contract, and what is true of PostgreSQL alone. One binary: linking is the dear part, and
-//! its tests share one throw-away cluster.
+//! Tests of the engine against the contract, and of what is true of PostgreSQL only. One binary, because linking is
+//! expensive and the tests share one throw-away cluster.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
 mod connecting;

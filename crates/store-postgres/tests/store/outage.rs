@@ -27,7 +27,7 @@ fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Unavailable(_)))
 }
 
-/// Stores apps until that fails; answers those that were acknowledged, and the error.
+/// Stores apps until that fails. Returns the acknowledged ones, and the error.
 async fn store_apps(store: Arc<dyn Store>) -> (Vec<AppId>, StoreError) {
     let mut acknowledged = Vec::new();
     loop {
@@ -39,7 +39,7 @@ async fn store_apps(store: Arc<dyn Store>) -> (Vec<AppId>, StoreError) {
     }
 }
 
-/// As many calls as the pool has connections, each with its own and waiting for the app's row.
+/// Starts as many calls as the pool has connections. Each has a connection of its own and waits for the app's row.
 async fn sixteen_waiting(
     database: &Database<'_>,
     store: &Arc<dyn Store>,
@@ -94,12 +94,12 @@ async fn f28_connections_that_the_server_ended_are_replaced() {
     store.probe(T0).await.unwrap();
 }
 
-/// What a network does that loses its memory: connections stay, and nothing comes through any more.
+/// A network that can forget its connections: they stay open, but nothing comes through any more.
 #[derive(Clone, Default)]
 struct Network(Arc<AtomicBool>);
 
 impl Network {
-    /// Carries connections to the server; answers the URL of this side.
+    /// Carries connections to the server. Returns the URL of this side.
     async fn to(&self, database: &Database<'_>) -> String {
         let mut url = url::Url::parse(&database.url).unwrap();
         let directory = url.query_pairs().find(|(name, _)| name == "host").unwrap().1.into_owned();
@@ -147,7 +147,7 @@ async fn f28_connections_that_went_silent_cost_one_call_at_most_and_no_place_in_
     let all = sixteen_waiting(&database, &store, id).await;
     held.let_go().await;
     assert!(all.join_all().await.into_iter().all(|saved| saved.unwrap()), "sixteen connections are idle");
-    // Long enough ago that they are tried before they are lent.
+    // After this long, the pool tests a connection before it lends it.
     tokio::time::sleep(Duration::from_millis(5100)).await;
     network.forget_every_connection().await;
 
@@ -190,7 +190,7 @@ async fn f30_a_call_that_nobody_waits_for_any_more_frees_its_connection_here_and
         assert!(tokio::time::timeout(Duration::from_millis(20), save).await.is_err());
     }
     store.probe(T0).await.unwrap();
-    // The server notices too, long before the statements' ten seconds have passed.
+    // The server also notices that the clients are gone, long before the statements' ten seconds have passed.
     let started = Instant::now();
     while blocked(&database) != 0 {
         assert!(started.elapsed() < Duration::from_secs(8), "{} still wait", blocked(&database));
@@ -199,7 +199,7 @@ async fn f30_a_call_that_nobody_waits_for_any_more_frees_its_connection_here_and
     held.let_go().await;
 }
 
-/// Errors cannot be cloned; what matters here is which one it is.
+/// Errors cannot be cloned; this test needs only to know which error it is.
 fn clone(error: &StoreError) -> StoreError {
     match error {
         StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),

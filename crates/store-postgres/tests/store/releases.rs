@@ -1,5 +1,5 @@
-//! Releases of one app share transactions. That each is judged by itself is the contract's business too; here they are
-//! made to come together.
+//! Releases of one app share transactions. The contract suite, too, tests that each is judged by itself; these tests
+//! make several come together.
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
@@ -21,12 +21,12 @@ use crate::{
 
 type Answer = JoinHandle<Result<bool, StoreError>>;
 
-/// Keeps the releases of every app that is there from being committed.
+/// Keeps the releases of every existing app from being committed.
 async fn hold(database: &Database<'_>) -> Held {
     Held::by(database, "SELECT app_id FROM audit_heads FOR UPDATE").await
 }
 
-/// Asks. The first look at the future puts the release in line.
+/// Asks for a release. The future is polled once here, which puts the release into the queue.
 async fn ask(store: &Arc<dyn Store>, release: ReleaseCredential) -> Answer {
     let store = store.clone();
     let mut answer =
@@ -205,7 +205,7 @@ async fn f28_a_commit_that_fails_fails_for_all_who_shared_it_and_for_nobody_afte
     for _ in 0..5 {
         answers.push(ask(&store, release(&grant, Some(call()))).await);
     }
-    // The server ends every connection of the store's: the one that waits too.
+    // The server ends every connection that waits for a lock.
     database.sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock'",
@@ -234,7 +234,7 @@ async fn an_app_that_waits_for_its_commit_keeps_no_other_app_waiting() {
     let held = hold(&database).await;
     let waiting = ask(&store, release(&grant, None)).await;
     until_blocked(&database, 1).await;
-    // Made after the lock was taken: its head is free.
+    // This app is made after the lock was taken, so its audit head is not locked.
     let other = stored_app(&*store).await.unwrap();
     let others = stored_grant(&*store, other).await.unwrap();
     assert!(store.release_credential(release(&others, None)).await.unwrap().is_done());

@@ -1,4 +1,4 @@
-//! The server undoes a transaction because of others, and asks for it again.
+//! The server undoes a transaction because of others, and the store repeats it.
 
 use alter_core::{AuditKind, StoreError};
 use alter_store_contract::operator::save_app_settings;
@@ -14,8 +14,8 @@ use crate::{
     held::until_blocked,
 };
 
-/// The first `n` transactions that write to the audit fail with `code`; `deferred`: not before their COMMIT. A
-/// sequence counts them, because nothing undoes it.
+/// Makes the first `n` transactions that write to the audit fail with `code`; with `deferred`, only at their COMMIT. A
+/// sequence counts the transactions, because no rollback undoes a sequence.
 fn inject(database: &Database<'_>, n: u32, code: &str, deferred: bool) {
     let trigger = match deferred {
         true => {
@@ -84,7 +84,7 @@ async fn f35_repetition_ends_and_leaves_nothing() {
 async fn f35_other_errors_are_not_repeated() {
     let (database, store) = make().await;
     let app = stored_app(&*store).await.unwrap();
-    // Whether a statement was completed is unknown: not for us to do again.
+    // 40003: whether the statement was completed is unknown, so the store must not repeat it.
     inject(&database, 1, "40003", false);
     let refused = store.append_audit(audit(app, AuditKind::TokenReleased)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
@@ -94,7 +94,8 @@ async fn f35_other_errors_are_not_repeated() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f35_a_deadlock_ends_with_both_done() {
     let database = database();
-    // Who has waited for this long looks for a circle, once, and gives way when it is in one: that shall be ours.
+    // A transaction that has waited for this long checks for a deadlock, and is undone if it is in one. The store's
+    // transaction is to be the one, so the other waits longer.
     database.sql(&format!("ALTER DATABASE {} SET deadlock_timeout = '3s'", database.name()));
     let store = open(&database).await;
     let app = stored_app(&*store).await.unwrap();
@@ -102,7 +103,7 @@ async fn f35_a_deadlock_ends_with_both_done() {
     let mut other = PgConnection::connect(&database.url).await.unwrap();
     other.execute("SET deadlock_timeout = '60s'").await.unwrap();
     other.execute("BEGIN").await.unwrap();
-    // Ours waits for this row before the other asks for the one that ours holds.
+    // The store's transaction waits for this row before the other one asks for a row that the store's one holds.
     other.execute("SELECT sid FROM sessions FOR UPDATE").await.unwrap();
     let consume = store.consume_attempt(attempt.id, T0);
     let cross = async {
@@ -127,7 +128,7 @@ async fn f35_single_statements_are_repeated_where_the_server_serialises_them() {
     let statement = "SET default_transaction_isolation = 'serializable'";
     database.sql(&format!("ALTER DATABASE {} {statement}", database.name()));
     let app = stored_app(&*store).await.unwrap();
-    // Each writes the same row; under this isolation the losers are refused with 40001.
+    // All write the same row; under this isolation level the losers fail with 40001.
     let saved = count_true(&store, 30, |store| async move {
         let settings = alter_core::AppSettings::named("New");
         save_app_settings(&*store, app, settings).await.map(|done| done.is_done())

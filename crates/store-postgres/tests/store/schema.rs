@@ -1,4 +1,4 @@
-//! Opening: what is made, what is migrated, what is refused.
+//! Opening a database: what is created, what is migrated, what is refused.
 
 use std::{sync::Arc, time::Duration};
 
@@ -112,7 +112,7 @@ async fn f37_eight_processes_may_open_a_new_database_at_once() {
     assert_eq!(database.sql("SELECT expires_at FROM migration_lease"), "0", "it was given back");
 }
 
-/// The server does `what` when the `n`th table from now on has just been made.
+/// Makes the server do `what` as soon as the `n`th table from now on has been created.
 fn at_table(database: &Database<'_>, n: u32, what: &str) {
     database.sql(&format!(
         "CREATE SEQUENCE made;
@@ -122,8 +122,8 @@ fn at_table(database: &Database<'_>, n: u32, what: &str) {
     ));
 }
 
-/// The number of tables that a migration's transaction, and the ones before it, have made at some statement in its
-/// middle: two of the bookkeeping, eleven of the first migration.
+/// The number of a table that is created in the middle of a migration, and the schema version before that migration.
+/// Two bookkeeping tables come first, then the eleven tables of the first migration.
 const IN_THE_MIDDLE_OF: [(u32, i64); 2] = [(7, 0), (15, 1)];
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn f37_a_server_that_is_killed_between_two_statements_of_a_migration_goes_
         cluster.start();
         assert_eq!(version(&database), left);
         database.sql("DROP EVENT TRIGGER broken");
-        // Waits until the lease of the one that died has run out.
+        // Waits until the lease of the program that died has run out.
         create(&database).await.unwrap().probe(T0).await.unwrap();
         assert_eq!(version(&database), PostgresStore::schema_version());
     }
@@ -172,7 +172,7 @@ async fn f37_a_server_that_is_killed_between_two_statements_of_a_migration_goes_
 async fn rows_of_the_first_schema_are_read_after_the_second() {
     let database = database();
     create(&database).await.unwrap();
-    // The first schema again, as a program that knew no more left it.
+    // The first schema again, as an older program left it.
     database.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
     database.sql(include_str!("../../migrations/0001_connect.sql"));
     database.sql(

@@ -1,4 +1,4 @@
-//! A directory that goes away with its test.
+//! A directory that is deleted with its test.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ impl Directory {
         &self.0
     }
 
-    /// Where the database is.
+    /// The path of the database.
     pub(crate) fn file(&self) -> PathBuf {
         self.0.join("alter.db")
     }

@@ -18,7 +18,7 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
         insert_app(&store, app.clone()).await.unwrap();
         stored.push(app.id);
     }
-    // What a crash at this moment would leave: the file and its log, taken while the store lives.
+    // What a crash at this moment would leave: copies of the file and its log, made while the store is open.
     for name in ["alter.db", "alter.db-wal"] {
         std::fs::copy(directory.path().join(name), copy.path().join(name)).unwrap();
     }

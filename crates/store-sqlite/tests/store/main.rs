@@ -1,4 +1,5 @@
-//! The engine against the contract, and what is true of SQLite alone. One binary, because linking is the dear part.
+//! Tests of the engine against the contract, and of what is true of SQLite only. One binary, because linking is
+//! expensive.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
 mod contract;

@@ -1,4 +1,4 @@
-//! Opening: what is made, what is migrated, what is refused.
+//! Opening a database: what is created, what is migrated, what is refused.
 
 use alter_core::{AppStore as _, Store as _};
 use alter_store_contract::operator::insert_app;
@@ -59,7 +59,7 @@ fn f38_a_newer_schema_is_refused_and_left_as_it_is() {
     let newer = SqliteStore::schema_version() + 1;
     let raw = Connection::open(directory.file()).unwrap();
     raw.pragma_update(None, "user_version", newer).unwrap();
-    // Even its journal mode: a newer program may have had a reason.
+    // Even the journal mode must stay: a newer program may have had a reason for it.
     let mode: String = raw.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "delete");
     drop(raw);

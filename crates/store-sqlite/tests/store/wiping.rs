@@ -1,4 +1,4 @@
-//! What was wiped is gone from the files, not only from the answers.
+//! Wiped values are gone from the files, not only from what the store returns.
 
 use alter_core::{AttemptStatus, AttemptStore as _, AuditKind, Store};
 use alter_store_contract::sample::{
@@ -12,7 +12,7 @@ use crate::directory::Directory;
 const VERIFIER: &[u8] = b"planted-verifier-5b1f";
 const BODY: &[u8] = b"planted-body-c09e";
 
-/// How often `needle` stands in the file and its log.
+/// How often `needle` occurs in the file and its log.
 fn count(directory: &Directory, needle: &[u8]) -> usize {
     let files = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
     files
@@ -54,7 +54,7 @@ async fn t91_sealed_values_of_a_finished_transaction_leave_the_files() {
     let store = SqliteStore::open(&directory.file(), Open::Create).unwrap();
     let app = stored_app(&store).await.unwrap();
     let mut open = Vec::new();
-    // Sizes that fit a page, that fill one, and that spill over several; enough rows that pages split.
+    // Values that fit into a page, fill a page, and spill over several; enough rows to split pages.
     for i in 0..60 {
         open.push(planted(&store, app, 100 + i * 3, [200, 1500, 3900, 20_000][i % 4]).await);
     }

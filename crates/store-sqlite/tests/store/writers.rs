@@ -60,7 +60,7 @@ async fn f36_a_writer_waits_for_another_to_finish() {
     let other = Connection::open(directory.file()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let app = app();
-    // Polled in order: the write is waiting for the lock, or will, when the other process lets it go.
+    // Polled in this order: the write waits for the lock, or soon will, when the other process releases it.
     let finish = async { other.execute_batch("COMMIT").unwrap() };
     let (stored, ()) = tokio::join!(insert_app(&*store, app.clone()), finish);
     stored.unwrap();

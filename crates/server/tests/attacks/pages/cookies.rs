@@ -1,4 +1,4 @@
-//! The browser key's cookie: its attributes, its number, and what other cookies can do to it (T47, T48).
+//! The cookie with the browser key: its attributes, how many there may be, and what other cookies can do (T47, T48).
 
 use alter_testkit::{Sent, TestBrowser, TestServer, browser::sid_of, http::send_raw};
 use serde_json::json;
@@ -27,7 +27,7 @@ async fn t47_on_https_the_cookie_is_a_host_cookie_that_scripts_and_siblings_cann
     let (name, value, attributes) = only_cookie(&cookie);
     assert_eq!(name, format!("__Host-cs_{sid}"));
     assert_eq!(value.len(), 43, "256 bits");
-    // The session's end and the ten minutes that an attempt may outlive it.
+    // Max-Age: ten minutes until the session's end, and ten more that an attempt may outlive the session.
     assert_eq!(attributes, ["HttpOnly", "Max-Age=1200", "Path=/", "SameSite=Lax", "Secure"]);
     assert!(!cookie.to_lowercase().contains("domain"));
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::claimed;
 
-/// Name and right body of every step; all are POSTs under `/connect/api/s/{sid}/`.
+/// The name of every step, with a valid body; all are POSTs under `/connect/api/s/{sid}/`.
 const STEPS: [(&str, &str); 8] = [
     ("select", r#"{"provider":"mock"}"#),
     ("approve", r#"{"provider":"mock"}"#),
@@ -17,7 +17,7 @@ const STEPS: [(&str, &str); 8] = [
     ("state", "{}"),
 ];
 
-/// The ways in which a page that is not ours can send it: what is wrong, and the status that it earns.
+/// The ways in which a foreign page can send a step: what is wrong, the expected status, the request.
 fn forged(server: &TestServer, target: &str, body: &str) -> Vec<(String, u16, Sent)> {
     let ours = &server.public_url;
     let right = || {
@@ -49,7 +49,7 @@ fn forged(server: &TestServer, target: &str, body: &str) -> Vec<(String, u16, Se
         "http://localhost",
         &ours.replace("localhost", "127.0.0.1"),
     ] {
-        // A trailing blank is no part of a header's value: it is ours then.
+        // A trailing blank is no part of a header's value, so this one is our own origin.
         if origin.trim() != ours {
             all.push((format!("Origin {origin:?}"), 403, right().set("origin", origin)));
         }
@@ -72,7 +72,7 @@ fn forged(server: &TestServer, target: &str, body: &str) -> Vec<(String, u16, Se
     all
 }
 
-/// The whole stored session: what must not change.
+/// The whole stored session, which must not change.
 async fn stored(server: &TestServer, sid: &str) -> String {
     let sid = alter_core::SessionId::parse(sid).expect("a sid");
     let session = server.store.get_session(&sid).await.expect("storage works").expect("it is there");

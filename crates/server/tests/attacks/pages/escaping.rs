@@ -26,7 +26,7 @@ const HOSTILE: [&str; 16] = [
     "<\u{200b}script>alert(1)</script>",
 ];
 
-/// What a tokenizer must never find: the shape check is the rule, these are its plain reading.
+/// Asserts that none of these is in the page. The shape check is the rule; this is the same for human readers.
 fn assert_plain(what: &str, html: &str) {
     for bad in [
         "<script>alert",
@@ -97,7 +97,7 @@ async fn walk(server: &TestServer, app: &TestApp) -> Vec<(&'static str, String)>
 #[tokio::test]
 async fn t45_hostile_words_in_every_field_stay_words_on_every_page() {
     let server = TestServer::start().await;
-    // The mock's issuer is the test app's too: one account name per walk.
+    // Both providers are the same mock, so there is one account name per walk.
     let account = |words: &str| {
         let claims = json!({ "email": words, "name": words });
         server.mock.set(|s| (s.id_token_claims, s.userinfo_claims) = (claims.clone(), claims.clone()));
@@ -115,7 +115,7 @@ async fn t45_hostile_words_in_every_field_stay_words_on_every_page() {
             assert_plain(&format!("{what} {words:?}"), html);
             assert_eq!(shape(html), shape(expected), "{what} {words:?}");
         }
-        // Control: the words are there, as words.
+        // Control: the words are there, as text.
         let escaped = words.contains('<') || words.contains('"');
         let marks = |page: &str| page.matches("&#60;").count() + page.matches("&#34;").count();
         let shown = pages.iter().filter(|(_, html)| marks(html) > marks(&plain[0].1)).count();
@@ -134,7 +134,7 @@ async fn t45_hostile_scope_codes_and_provider_errors_stay_words() {
         server.mock.set(|s| s.deny_error = code.to_owned());
         let (token, mut browser) = (server.mint(&json!({})).await, TestBrowser::new());
         let (sid, callback) = browser.up_to_callback(&server, &server.app, &token).await;
-        // A code that RFC 6749 does not allow may be refused as no answer at all.
+        // A code that RFC 6749 does not allow may make the whole callback invalid.
         let back = browser.get(&server, &callback).await;
         assert!(matches!(back.status, 303 | 400), "{code:?}: {}", back.status);
         assert!(

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{claimed, enter, page_of};
 
-/// Names that an HTML answer has, all of them and no others.
+/// The names of an HTML answer's headers: all of these and no others.
 const NAMES: [&str; 13] = [
     "cache-control",
     "content-length",
@@ -95,7 +95,7 @@ async fn outside(server: &TestServer) -> Vec<(String, u16, Reply)> {
     .into();
     targets.push((format!("/oauth/callback/x?{}", "a".repeat(17_000)), 400));
     for (target, status) in targets {
-        // The header section of one of them is longer than the limit on purpose: it is the target that is long.
+        // One target is longer than the limit on purpose.
         pages.push((target.clone(), status, server.get(&target).await));
     }
     let wrong_host = Sent::new("GET", "/connect/notice/open").header("host", "evil.example");
@@ -244,11 +244,11 @@ async fn t51_nothing_of_a_session_is_kept_by_a_cache() {
         assert!(reply.status < 400, "{what}: {}", reply.text());
         assert_eq!(reply.header("cache-control"), "no-store", "{what}");
     }
-    // A POST is cacheable only where it says so (RFC 9111): this one must not.
+    // The answer to a POST is cacheable only if it says so (RFC 9111), and this one must not.
     assert!(matches!(state.header("cache-control"), "" | "no-store"), "{:?}", state.headers);
 }
 
-/// Markup in every place that a caller controls: it comes back, if at all, as JSON that is never sniffed.
+/// Markup in every place that a caller controls comes back, if at all, as JSON that browsers never sniff.
 #[tokio::test]
 async fn t33_no_answer_reflects_input_as_html() {
     const MARK: &str = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'";

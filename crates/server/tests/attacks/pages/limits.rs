@@ -1,4 +1,4 @@
-//! Wrong hosts, wrong methods, nothing there, too much, too deep (T76, decisions 9).
+//! Wrong hosts, wrong methods, unknown paths, too much, too deep (T76, decisions 9).
 
 use alter_testkit::{Sent, TestBrowser, TestServer, http::send_raw};
 use serde_json::json;
@@ -74,7 +74,7 @@ async fn a_wrong_method_is_405_and_an_unknown_path_404() {
         ("GET", "/nothing", true),
         ("GET", "/connect/", true),
         ("POST", "/nothing", false),
-        // Not built, though a GET of such an address would be looked up among the SDK's files.
+        // Not built. A GET of such an address would be looked up among the SDK's files.
         ("POST", "/sdk/proxy", false),
         ("GET", "/sdk/x/y", false),
         ("GET", "/connect/api/x", false),
@@ -115,7 +115,7 @@ async fn t76_a_body_beyond_the_limit_is_413_and_changes_nothing() {
         .header("content-type", "application/json");
     assert_eq!(browser.send(&server, sent.body(large(256 * 1024))).await.status, 200, "exactly the limit");
 
-    // Announced in gigabytes, or sent in chunks without an end: answered long before.
+    // A body announced as gigabytes, or sent in endless chunks, is refused long before its end.
     let head = |more: &str| {
         format!(
             "POST /connect/status HTTP/1.1\r\nHost: {}\r\nOrigin: https://app.example\r\nConnection: close\r\n{more}\r\n",

@@ -1,11 +1,11 @@
-//! What a browser that has no part in a session gets to know of it: nothing, not even that it is there (T44, T50).
+//! A browser that has no part in a session learns nothing about it, not even that it exists (T44, T50).
 
 use alter_testkit::{Sent, TestBrowser, TestServer};
 use serde_json::{Value, json};
 
 use super::{claimed, enter, page_of};
 
-/// Sessions in every state, none of them this browser's; the last two are of no session.
+/// Sids of sessions in every state, none of them this browser's. The last two belong to no session.
 async fn sids(server: &TestServer) -> Vec<(&'static str, String)> {
     let (_, _, live) = claimed(server).await;
     let (_, cancelled, over) = claimed(server).await;
@@ -38,7 +38,7 @@ async fn t50_a_foreign_session_and_none_at_all_answer_with_the_same_bytes() {
         ("bye", json!({ "instance": 1 })),
         ("state", json!({})),
     ];
-    // Without a cookie, with that of another session, and with a wrong one of the right name.
+    // Without a cookie, with the cookie of another session, and with a wrong value under the right name.
     for cookie in ["none", "another", "wrong"] {
         let mut first: Vec<String> = Vec::new();
         for (what, sid) in &sids {

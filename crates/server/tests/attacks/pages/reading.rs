@@ -7,7 +7,7 @@ pub(super) fn shape(html: &str) -> Vec<String> {
     let mut rest = html;
     while let Some(open) = rest.find('<') {
         rest = &rest[open + 1..];
-        // A tag begins with a letter, `/` or `!`; any other `<` is text to a browser, and an escape forgotten to us.
+        // A tag begins with a letter, `/` or `!`. To a browser any other `<` is text; to us it is a forgotten escape.
         assert!(
             rest.starts_with(|c: char| c.is_ascii_alphabetic() || "/!".contains(c)),
             "a bare <: {rest:.80}"

@@ -1,4 +1,4 @@
-//! First browser wins, for good (S3, T53, T55).
+//! The first browser wins, for good (S3, T53, T55).
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio::sync::Barrier;
 
 use super::{claim_by_proof, poll, reason, status, step};
 
-/// Ten rounds on threads of their own: one round alone meets the moment between reading and saving only most times.
+/// Ten rounds on several threads, because a single round does not always hit the moment between reading and saving.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t53_of_a_hundred_browsers_that_claim_at_once_exactly_one_wins() {
     let server = Arc::new(TestServer::start().await);
@@ -25,7 +25,7 @@ async fn t53_of_a_hundred_browsers_that_claim_at_once_exactly_one_wins() {
     }
 }
 
-/// Who got in, and where to.
+/// Claims from a hundred browsers at once. Returns those that got in, each with the page that it was sent to.
 async fn a_hundred_claims(server: &Arc<TestServer>, token: &str) -> Vec<(String, TestBrowser)> {
     let barrier = Arc::new(Barrier::new(100));
     let mut tasks = tokio::task::JoinSet::new();
@@ -91,7 +91,7 @@ async fn t53_a_refused_claim_burns_nothing() {
     let body = json!({ "token": token, "cb": TestBrowser::flow_id().1, "v": TestBrowser::flow_id().0 });
     let refused = TestBrowser::new().post(&server, "/connect/api/claim", &body).await;
     assert_eq!((refused.status, refused.error().as_str()), (403, "binding_failed"));
-    // Protocol 7: another, right attempt may come.
+    // Protocol 7: the right browser may still come.
     assert_eq!(poll(&server, &token).await["status"], "pending");
     assert_eq!(status(&server, &token, json!({})).await["status"], "open");
     let mut browser = TestBrowser::new();
@@ -100,7 +100,7 @@ async fn t53_a_refused_claim_burns_nothing() {
     assert_eq!(poll(&server, &token).await["status"], "completed");
 }
 
-/// How the session of each case ended, and what another browser is then told.
+/// Each case: how the session ended, and what another browser is told afterwards.
 #[tokio::test]
 async fn t55_an_ended_session_is_not_opened_again_and_says_why() {
     for (end, expected) in [("success", "used"), ("cancel", "used"), ("error", "used"), ("expiry", "expired")]
@@ -132,7 +132,7 @@ async fn t55_an_ended_session_is_not_opened_again_and_says_why() {
         let page = other.open(&server, &token, Some(&app.origin)).await;
         assert_eq!((page.status, page.cookies().len()), (410, 0), "{end}");
 
-        // Its own browser sees how it ended, and can start nothing.
+        // The session's own browser sees how the session ended, and can start nothing.
         let own = browser.open(&server, &token, Some(&app.origin)).await;
         assert_eq!((own.status, own.cookies().len()), (303, 0), "{end}");
         for name in ["select", "approve"] {

@@ -1,4 +1,4 @@
-//! Every clock of a session, one second to each side of its edge (T54). The clock stands still but for what a test adds.
+//! Every time limit of a session, one second before and after its edge (T54). Only the tests move the clock.
 
 use alter_core::AppSettings;
 use alter_flows::{operate, reap};
@@ -90,7 +90,7 @@ async fn t54_a_consent_of_the_last_second_has_ten_minutes_at_the_provider() {
         let authorize = browser.approve(&server, &sid, "mock").await;
         let callback = browser.at_provider(&authorize).await;
 
-        // The session's own end has passed: what is under way goes on, nothing new starts.
+        // The session's own end has passed: the attempt under way goes on, but no new one starts.
         server.clock.advance_seconds(598);
         let told = status(&server, &token, json!({})).await;
         assert_eq!(told["status"], "open", "{told}");

@@ -1,4 +1,4 @@
-//! What a session token, or a guess at one, gets to know (T57, T58).
+//! What somebody with a session token, or with a guess at one, can learn (T57, T58).
 
 use alter_core::{SystemRandom, token::mint_session_token};
 use alter_testkit::{Reply, Sent, TestBrowser, TestServer};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{claim_by_proof, poll, status, token_requests};
 
-/// Well formed and of no session; then malformed in every way.
+/// A well-formed token of no session, then tokens that are malformed in every way.
 fn wrong_tokens(right: &str) -> Vec<String> {
     let unknown = mint_session_token(&SystemRandom).expose_secret().to_owned();
     let flipped = match right.ends_with('a') {
@@ -119,7 +119,7 @@ fn t57_a_session_is_found_by_its_id_by_its_tokens_hash_or_by_its_time_and_in_no_
     assert_eq!(table.matches("token").count(), 1, "a second column for the token: {table}");
 }
 
-/// What must never be in anything that a session token can read.
+/// Asserts that an answer to the holder of a session token has none of these words.
 fn assert_says_nothing(told: &str) {
     for word in
         ["result_code", "access_token", "refresh_token", "id_token", "\"code\"", "connections", "grant"]
@@ -128,7 +128,7 @@ fn assert_says_nothing(told: &str) {
     }
 }
 
-/// Everything that the holder of the token can ask without the victim: curl writes any `Origin` it likes.
+/// Asks everything that the holder of the token can ask without the victim; curl can send any `Origin`.
 async fn spy(server: &TestServer, token: &str) {
     let told = server.status(token, &server.app.origin, json!({})).await;
     assert_ne!(told.json()["status"], "completed", "{}", told.text());
@@ -191,7 +191,7 @@ async fn t58_a_forwarded_authorization_url_gives_its_sender_no_grant_however_oft
     let refused = victim.get(&server, &callback).await;
     assert_eq!((refused.status, refused.cookies().len()), (400, 0));
     spy(&server, &token).await;
-    // Whatever of the callback he may learn comes too late.
+    // Even if the attacker learns the callback's URL, it is too late.
     attacker.get(&server, &callback).await;
     spy(&server, &token).await;
     assert_ne!(poll(&server, &token).await["status"], "completed");

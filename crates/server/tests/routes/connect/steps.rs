@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{poll, status, step, token_requests};
 
-/// Two providers, `mock` and `other`; claimed.
+/// A claimed session with two providers, `mock` and `other`.
 async fn two() -> (TestServer, TestBrowser, String, String) {
     let server = TestServer::start().await;
     server.add_provider(&server.app, "other", |_| {}).await;
@@ -14,7 +14,7 @@ async fn two() -> (TestServer, TestBrowser, String, String) {
     (server, browser, token, sid)
 }
 
-/// `data-page` of the page that the session is at.
+/// The `data-page` of the session's current page.
 async fn page(server: &TestServer, browser: &mut TestBrowser, sid: &str) -> String {
     let html = browser.get(server, &format!("/connect/s/{sid}")).await.text();
     let rest = html.split("data-page=\"").nth(1).expect("every page names itself");

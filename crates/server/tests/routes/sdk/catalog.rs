@@ -31,8 +31,8 @@ fn recipe(id: &str) -> Recipe {
     recipe
 }
 
-/// Answers like the provider's own account endpoint: to the token of the sample in the header that the API reads, to the
-/// method and the body that it takes, and never to a token in the URL (T86).
+/// Starts an account endpoint like the provider's. It accepts only the sample's token in the provider's header, with
+/// the provider's method and body, and never a token in the URL (T86). Returns the endpoint's URL.
 async fn userinfo(sample: &Value, recipe: &Recipe) -> String {
     let body = sample.pointer("/userinfo/body").cloned().unwrap_or_default();
     let token = sample["expect"]["access_token"].as_str().unwrap().to_owned();
@@ -56,7 +56,7 @@ async fn userinfo(sample: &Value, recipe: &Recipe) -> String {
     url
 }
 
-/// A server with this provider of the catalog, whose endpoints alone are moved.
+/// A server with this provider of the catalog; only the provider's endpoints are changed.
 async fn start(id: &str, sample: &Value) -> TestServer {
     let server = TestServer::start().await;
     let account = userinfo(sample, &recipe(id)).await;
@@ -67,7 +67,7 @@ async fn start(id: &str, sample: &Value) -> TestServer {
         let more = sample["callback_params"].as_object().into_iter().flatten();
         s.extra_response_params =
             more.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
-        // Who issues id_tokens names himself in his responses too (RFC 9207).
+        // A provider that issues id_tokens names itself in its authorization responses too (RFC 9207).
         s.iss = match claims.and_then(|claims| claims["iss"].as_str()) {
             Some(iss) => ResponseParam::Wrong(iss.to_owned()),
             None => ResponseParam::Missing,
@@ -87,7 +87,7 @@ async fn start(id: &str, sample: &Value) -> TestServer {
     server
 }
 
-/// The documented answer, with the id_token of this very flow where there is one; `change` may spoil its claims.
+/// The documented answer; if it has an id_token, one for this flow. `change` may spoil the id_token's claims.
 fn answer(
     server: &TestServer,
     sample: &Value,
@@ -158,7 +158,7 @@ async fn every_provider_of_the_catalog_connects_with_the_answers_of_its_document
         assert_eq!(connection["provider"], id);
         assert_eq!(connection["provider_name"], recipe.name);
         assert_eq!(connection["account_identifier"], expect["account"], "{id}");
-        // Where the answer names no scopes, what was asked for was granted.
+        // If the answer names no scopes, the requested scopes were granted.
         let granted = expect.get("scopes").cloned().unwrap_or_else(|| json!(recipe.default_scopes));
         assert_eq!(connection["scopes"], granted, "{id}");
         check_requests(&server, &recipe, &attempt);
@@ -200,7 +200,7 @@ async fn every_failure_that_a_providers_documentation_shows_is_seen_for_what_it_
             let kind = error["content_type"].as_str().unwrap();
             let attempt = connect(&server, id, |_| Raw::new(status, kind, error["body"].to_string())).await;
             assert_eq!(attempt.status["error"], "oauth_provider_error", "{id}: {}", attempt.status);
-            // Codes are told in lower case, whatever the provider writes.
+            // We report codes in lower case, whatever the provider writes.
             assert_eq!(attempt.provider_error(), code.to_ascii_lowercase(), "{id}");
             let poll = json!({ "session_token": attempt.token });
             let polled = server.call("/sdk/oauth/connect/session/poll", &poll).await.json();
@@ -244,7 +244,7 @@ async fn t17_what_the_browser_adds_to_the_callback_names_no_account() {
     let subject = || sql::text(&server, "SELECT subject FROM grants");
     connect(&server, "quickbooks", |attempt| answer(&server, &sample, attempt, |_| ())).await.connection();
     let honest = subject();
-    // Another company in the query, as a browser can write it: the same account, since the provider says so.
+    // A browser can put another company into the query: the account stays the one that the provider names.
     server.mock.set(|s| {
         s.extra_response_params = vec![("realmId".into(), "666".into()), ("sub".into(), "x".into())]
     });

@@ -1,5 +1,5 @@
-//! What clients report about their calls: little of it is kept, and nobody can report for another (wire 3.7). Whose
-//! grant it may be: `matrix`.
+//! Clients' reports about their calls: little of a report is kept, and nobody can report for another (wire 3.7). On
+//! whose grants a caller may report is tested in `attacks/matrix.rs`.
 
 use alter_testkit::{TestBrowser, TestServer};
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ async fn t76_a_report_larger_than_64_kib_and_one_that_makes_no_sense_are_refused
         assert_eq!((reply.status, reply.error().as_str()), (status, code), "{}", reply.text());
     }
     assert_eq!(server.store.read_audit(server.app.id, 0, 1000).await.unwrap().len(), before);
-    // The control: as large as it may be.
+    // Control: a report of the largest allowed size.
     let room = 64 * 1024 - changed("response_body", json!("")).to_string().len();
     let largest = changed("response_body", json!("x".repeat(room)));
     assert_eq!(server.call(REPORT, &largest).await.status, 202);

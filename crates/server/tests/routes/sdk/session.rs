@@ -12,7 +12,7 @@ async fn mint_for(server: &TestServer, app: &TestApp, body: Value) -> Reply {
     server.send(server.signed(&app.key, MINT, &body)).await
 }
 
-/// Input, a word of the fault that the message must name, the corrected value where there is one.
+/// The input, a word for the fault that the message must name, the corrected value if there is one.
 const FAULTS: [(&str, &str, &str); 26] = [
     ("https://app.example/", "slash", "https://app.example"),
     ("https://app.example/path", "path", "https://app.example"),

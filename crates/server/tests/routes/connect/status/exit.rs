@@ -1,5 +1,5 @@
-//! The exit rule (protocol 5), row by row: when a closed popup ends the flow and when it says nothing
-//! (T36, T51). The clock stands still but for what a test adds.
+//! The exit rule (protocol 5), row by row: when a closed popup ends the flow and when it means nothing
+//! (T36, T51). Only the tests move the clock.
 
 use alter_core::Coop;
 use alter_mock_provider::Gate;
@@ -16,7 +16,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Claimed, the consent page served once: instance 1.
+    /// A claimed session whose consent page was served once: instance 1.
     async fn at_consent() -> Self {
         let server = TestServer::start().await;
         server.clock.freeze();
@@ -38,7 +38,7 @@ impl Scene {
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
-    /// The status after so many more milliseconds.
+    /// Moves the clock forward and reports to the status channel. Returns the status.
     async fn after(&self, millis: i64, report: serde_json::Value) -> String {
         self.server.clock.advance_millis(millis);
         status(&self.server, &self.token, report).await["status"].as_str().unwrap_or_default().to_owned()
@@ -60,7 +60,7 @@ async fn before_the_claim_closed_counts_after_ten_seconds() {
     assert_eq!(status(&server, &token, json!({})).await["status"], "open");
     server.clock.advance_millis(1);
     assert_eq!(status(&server, &token, json!({})).await["status"], "exited");
-    // A later claim finds it over.
+    // A later claim finds the session ended.
     let late = TestBrowser::new().open(&server, &token, Some("https://app.example")).await;
     assert_eq!((late.status, late.cookies().len()), (410, 0));
 }
@@ -108,7 +108,7 @@ async fn t51_a_late_goodbye_of_a_reloaded_page_does_not_count() {
     }
     assert_eq!(scene.after(10_000, json!({})).await, "open", "a stale goodbye ended the flow");
     scene.sign("bye", 2).await;
-    scene.sign("seen", 1).await; // a page that is gone does not bring it back either
+    scene.sign("seen", 1).await; // a sign from an older page does not undo the goodbye
     assert_eq!(scene.after(2_500, json!({})).await, "exited", "control: that of the newest page counts");
 }
 
@@ -135,7 +135,7 @@ async fn t36_at_a_provider_that_may_sever_closed_says_nothing() {
         browser.get(&server, &format!("/connect/s/{sid}")).await;
         server.clock.advance_millis(1_000);
         let authorize = browser.approve(&server, &sid, "other").await;
-        // The page that leaves says goodbye, and the window looks closed from now on.
+        // The page says goodbye as the browser leaves it, and the window looks closed from now on.
         step(&server, &mut browser, &sid, "bye", json!({ "instance": 1 })).await;
         assert_eq!(status(&server, &token, json!({ "closed": true })).await["status"], "open");
         server.clock.advance_millis(4_999);
@@ -149,7 +149,7 @@ async fn t36_at_a_provider_that_may_sever_closed_says_nothing() {
         assert_eq!(told["status"], "open", "{coop:?}");
         server.clock.advance_seconds(500);
         assert_eq!(status(&server, &token, json!({})).await["status"], "open", "{coop:?}");
-        // And the user who was there all the time arrives.
+        // The user was there all the time, and now arrives at the callback.
         let callback = browser.at_provider(&authorize).await;
         browser.get(&server, &callback).await;
         assert_eq!(status(&server, &token, json!({})).await["status"], "completed", "{coop:?}");

@@ -1,4 +1,4 @@
-//! Every cause of protocol 7, as the page and as the backend are told of it.
+//! Every cause of protocol 7, as the app's page and as the backend learn it.
 
 use alter_flows::{operate, reap};
 use alter_mock_provider::{Gate, IdTokenFault, Raw, Switches, TokenFault};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{poll, status};
 
-/// Cause, how to bring it about, the SDK's code, the poll's code.
+/// A cause, how to produce it, the SDK's code, the poll's code.
 type Cause = (&'static str, fn(&mut Switches), &'static str, &'static str);
 
 const CAUSES: [Cause; 9] = [
@@ -82,7 +82,7 @@ async fn every_cause_has_its_code_on_both_channels() {
         );
         assert!(polled["error"]["error_message"].as_str().is_some_and(|m| m.len() > 10), "{cause}");
         assert!(server.grants(server.app.id).await.is_empty(), "{cause}");
-        // Control: the same server, the cause gone.
+        // Control: the same server without the cause.
         server.mock.set(|s| *s = Switches { auto_approve: true, ..Switches::default() });
         assert_eq!(run(&server).await.1["status"], "completed", "{cause}");
     }
