@@ -132,7 +132,7 @@ mod tests {
             ("provider", Some("identity_unreadable"), Cause::IdentityUnreadable),
             ("provider", Some("agent_revoked"), Cause::AgentRevoked),
             ("server", Some("interrupted"), Cause::Interrupted),
-            // The provider's own code stays the provider's.
+            // A code that the provider sent stays the provider's.
             ("provider", Some("invalid_scope"), Cause::ProviderRefused(code("invalid_scope"))),
             ("provider", Some("server_error"), Cause::ProviderUnavailable(code("server_error"))),
             ("provider", Some("http_me"), Cause::ProviderRefused(code("http_me"))),

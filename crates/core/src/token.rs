@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn t18_every_character_of_a_token_is_equally_likely() {
-        // From the first byte that is passed over: were it taken, the last character would come once less.
+        // Starts at the first byte that must be skipped. If it were used, the characters would not be equally frequent.
         let text = base62_text(&EveryByte(AtomicU8::new(248)), 248);
         for character in BASE62 {
             assert_eq!(text.bytes().filter(|b| b == character).count(), 4, "{}", char::from(*character));

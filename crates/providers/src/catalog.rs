@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn every_scope_asked_for_by_default_has_words() {
         for recipe in Catalog::builtin().iter() {
-            // Notion has neither: it has no scopes at all.
+            // Notion has no scopes, so it has neither.
             assert_eq!(recipe.default_scopes.is_empty(), recipe.scopes.is_empty(), "{}", recipe.id);
             for scope in &recipe.default_scopes {
                 assert!(recipe.scopes.contains_key(scope), "{}: {scope}", recipe.id);

@@ -95,7 +95,7 @@ mod tests {
         let error = stalling.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 
-        // The control: a slow reader that does read.
+        // Control: a slow reader that does read.
         let (ours, mut reader) = duplex(8);
         let mut stalling = Stalling::new(ours, Duration::from_secs(30));
         let reading = tokio::spawn(async move {

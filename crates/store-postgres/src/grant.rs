@@ -195,7 +195,7 @@ pub(crate) async fn put(c: &mut PgConnection, grant: &Grant) -> Result<(), Fault
 mod tests {
     use super::*;
 
-    /// One user has few of an app's grants, the app itself half of them.
+    /// A user has few of an app's grants; the app itself has half of them.
     const FILL: &str = "INSERT INTO grants (id, app_id, principal, provider, config_id, subject, account_identifier, scopes,
             missing_scopes, level, created_at, updated_at, status, generation, token_type, access_token)
         SELECT n, 'app', CASE n % 2 WHEN 0 THEN 'app' ELSE 'user' || n / 4 END, 'google', 'c', n, n || '@example.com',

@@ -92,7 +92,7 @@ mod tests {
         let from = Instant::now();
         let refused = read_body(trickle(1000)).await.unwrap_err();
         assert_eq!((refused.code, from.elapsed().as_secs()), (ErrorCode::InvalidRequest, 15));
-        // The control: slow, and whole in time.
+        // Control: a slow body that is complete in time.
         assert_eq!(read_body(trickle(10)).await.unwrap().len(), 10);
     }
 }

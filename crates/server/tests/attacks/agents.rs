@@ -147,7 +147,8 @@ async fn t13_what_an_agent_gets_is_within_grant_delegation_and_its_own_limit() {
     let grant = scene.delegated().await;
     let cases = (0..8).flat_map(|d| (0..9).map(move |a| (d, a)));
     for (version, (delegated, allowed)) in (1..).zip(cases) {
-        // The delegation as if the user had approved less, and the agent's own limit; 8: only another provider's scopes.
+        // The delegation as if the user had approved less, and the agent's own limit (8: scopes of another provider
+        // only).
         let texts = serde_json::to_string(&subset(delegated)).unwrap();
         super::sql::run(server, &format!("UPDATE delegations SET scopes = '{texts}'"), []);
         let limit = if allowed == 8 { json!({ "github": all }) } else { json!({ "mock": subset(allowed) }) };

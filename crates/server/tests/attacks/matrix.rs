@@ -335,7 +335,7 @@ async fn t70_no_route_takes_a_credential_of_another_kind() {
         row.judge("an unsigned call", &scene.server.send(unsigned).await, (401, "signature_required"));
         for (who, key, expected) in [
             ("a session token", &session, (401, "invalid_key")),
-            ("a key that is none", &garbage, (401, "invalid_key")),
+            ("not a key at all", &garbage, (401, "invalid_key")),
             ("a revoked key", &scene.revoked, (401, "key_revoked")),
             ("a deleted agent", &scene.deleted, (401, "agent_revoked")),
         ] {
