@@ -128,8 +128,8 @@ pub async fn t97_a_moved_generation_releases_nothing_and_records_nothing(
     }
     let grant_id = GrantId::new(&SystemRandom);
     assert!(!store.release_credential(ReleaseCredential { grant_id, ..right.clone() }).await?.is_done());
-    // The caller reads the grant again and asks again: the nonce is still unused.
     assert_eq!(recorded(&*store, app).await?.len(), 1);
+    // The caller reads the grant again and asks again: the nonce is still unused.
     assert!(store.release_credential(right).await?.is_done());
     Ok(())
 }
