@@ -6,7 +6,7 @@
 //!
 //! Here: the listener (`accept`), the provider's state (`state`, `grants`, `users`), its keys and tokens
 //! (`keys`, `id_token`), its pages (`page`), one file per endpoint (`routes`), the switches with their
-//! positions (`switches`, `quirks`) and the record of what arrived (`seen`). Not here: any rule of the
+//! positions (`switches`, `quirks`, `faults`) and the record of what arrived (`seen`). Not here: any rule of the
 //! product. This crate imports none of the product's crates, so that no test compares the product with
 //! itself.
 //!
@@ -15,6 +15,7 @@
 
 mod accept;
 mod body;
+mod faults;
 mod grants;
 mod id_token;
 mod keys;
@@ -28,9 +29,10 @@ mod state;
 mod switches;
 mod users;
 
+pub use faults::TokenFault;
 pub use keys::KEY_HEADER;
 pub use provider::MockProvider;
-pub use quirks::{Alg, ClientAuth, Gate, IdTokenFault, Raw, RefreshMode, ResponseParam, TokenFault};
+pub use quirks::{Alg, ClientAuth, Gate, IdTokenFault, Raw, RefreshMode, ResponseParam};
 pub use seen::{Recorded, Seen};
 pub use switches::Switches;
 pub use users::User;

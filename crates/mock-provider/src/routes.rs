@@ -4,12 +4,15 @@
 mod answer;
 mod api;
 mod authorize;
+mod by_code;
+mod by_refresh;
 mod client_auth;
 mod discovery;
 mod jwks;
 mod respond;
 mod revoke;
 mod token;
+mod token_answer;
 mod token_fault;
 mod userinfo;
 

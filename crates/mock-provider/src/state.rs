@@ -8,9 +8,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::faults::TokenFault;
 use crate::grants::{AuthRequest, Grants};
 use crate::keys::Keys;
-use crate::quirks::TokenFault;
 use crate::seen::{Recorded, Seen};
 use crate::switches::Switches;
 use crate::users::Users;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::quirks::{Alg, ClientAuth, Gate, IdTokenFault, Raw, RefreshMode, ResponseParam, TokenFault};
+use crate::faults::TokenFault;
+use crate::quirks::{Alg, ClientAuth, Gate, IdTokenFault, Raw, RefreshMode, ResponseParam};
 
 /// How the provider behaves. `Default` is friendly and follows the standards.
 ///

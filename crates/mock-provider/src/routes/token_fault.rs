@@ -8,7 +8,7 @@ use serde_json::json;
 use super::answer::{json_answer, oauth_error};
 use crate::accept::Cut;
 use crate::body;
-use crate::quirks::TokenFault;
+use crate::faults::TokenFault;
 
 /// Returns the answer of a fault that prevents the request from taking effect; `None` for other faults.
 pub(crate) fn instead(fault: &TokenFault) -> Option<Response> {
