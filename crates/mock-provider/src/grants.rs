@@ -1,10 +1,20 @@
-//! Authorization codes, access tokens and refresh tokens: issue, redeem, rotate, revoke. No HTTP.
+//! Authorization codes, grants and their tokens: issue, redeem, end. No HTTP. What a refresh does is in `refresh`,
+//! what tests may know in `standing` and `tally`.
 
-use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+mod refresh;
+mod standing;
+mod tally;
 
-use crate::quirks::RefreshMode;
+use std::collections::{BTreeMap, HashMap};
+
+pub(crate) use self::refresh::{Asked, Refusal};
+pub use self::standing::{GrantState, RefreshTokenState};
+pub use self::tally::RefreshCounts;
+use self::tally::Tally;
+use crate::access_token::{expiry, seconds};
+use crate::quirks::RevokeEnds;
 use crate::random_name::random_name;
+use crate::switches::Switches;
 
 /// Seconds for which a code may be redeemed.
 const CODE_LIFE_S: i64 = 60;
@@ -42,34 +52,64 @@ pub(crate) struct Code {
     grant: Option<u64>,
 }
 
-/// What an access or refresh token stands for.
+/// What an access token stands for.
 #[derive(Clone)]
 pub(crate) struct Held {
     pub(crate) client_id: String,
     pub(crate) sub: String,
     pub(crate) scope: String,
-    grant: u64,
+    pub(crate) grant: u64,
 }
 
-struct Refresh {
+/// What one user allowed one client, and every token made from it, oldest first.
+struct Grant {
+    client_id: String,
+    sub: String,
+    scope: String,
+    ended: bool,
+    refreshes: u64,
+    access: Vec<String>,
+    refresh: Vec<String>,
+}
+
+struct Access {
     held: Held,
-    used_at: Option<i64>,
+    expires_at: i64,
+}
+
+/// A refresh token. It is never forgotten: a second use must be recognised, and tests count.
+struct Refresh {
+    grant: u64,
+    /// When it was replaced; stays empty where tokens do not rotate.
+    replaced_at: Option<i64>,
+    /// When it was issued or last honoured.
+    used_at: i64,
+    ended: bool,
+    sent: u64,
+    turned_away: u64,
+    honoured: u64,
+    /// The pair that its last use made.
+    pair: Option<Issued>,
 }
 
 /// Newly issued tokens. The refresh token is `None` if none is issued or the old one stays.
+#[derive(Clone)]
 pub(crate) struct Issued {
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
+    /// Seconds for which the access token works.
+    pub(crate) expires_in: i64,
 }
 
 /// All codes and tokens of one provider.
 #[derive(Default)]
 pub(crate) struct Grants {
     codes: HashMap<String, Code>,
-    access: HashMap<String, (Held, i64)>,
+    access: HashMap<String, Access>,
     refresh: HashMap<String, Refresh>,
-    revoked: HashSet<u64>,
-    grants_made: u64,
+    /// By number; the numbers rise.
+    grants: BTreeMap<u64, Grant>,
+    tally: Tally,
 }
 
 impl Grants {
@@ -86,7 +126,7 @@ impl Grants {
     pub(crate) fn find_code(&mut self, code: &str, now: i64) -> Option<Code> {
         let known = self.codes.get(code)?;
         if let Some(grant) = known.grant {
-            self.revoked.insert(grant);
+            self.end(grant);
             return None;
         }
         (now <= known.expires_at).then(|| known.clone())
@@ -94,69 +134,120 @@ impl Grants {
 
     /// Spends a code and begins the grant that it stands for.
     pub(crate) fn spend_code(&mut self, code: &str, scope: String) -> Option<Held> {
-        let known = self.codes.get_mut(code)?;
-        self.grants_made += 1;
-        known.grant = Some(self.grants_made);
-        Some(Held {
-            client_id: known.request.client_id.clone(),
-            sub: known.sub.clone(),
-            scope,
-            grant: self.grants_made,
-        })
+        let known = self.codes.get(code)?;
+        let (client_id, sub) = (known.request.client_id.clone(), known.sub.clone());
+        let held = self.begin(client_id, sub, scope);
+        self.codes.get_mut(code)?.grant = Some(held.grant);
+        Some(held)
     }
 
-    pub(crate) fn issue(&mut self, held: &Held, life: Duration, with_refresh: bool, now: i64) -> Issued {
-        self.access.retain(|_, (_, expires_at)| now < *expires_at);
-        let access_token = random_name("mock_at_");
-        let expires_at = now.saturating_add(i64::try_from(life.as_secs()).unwrap_or(i64::MAX));
-        self.access.insert(access_token.clone(), (held.clone(), expires_at));
+    /// Begins a grant that has no tokens yet.
+    pub(crate) fn begin(&mut self, client_id: String, sub: String, scope: String) -> Held {
+        let number = self.grants.last_key_value().map_or(1, |(last, _)| last + 1);
+        let held = Held { client_id, sub, scope, grant: number };
+        let grant = Grant {
+            client_id: held.client_id.clone(),
+            sub: held.sub.clone(),
+            scope: held.scope.clone(),
+            ended: false,
+            refreshes: 0,
+            access: Vec::new(),
+            refresh: Vec::new(),
+        };
+        self.grants.insert(number, grant);
+        held
+    }
+
+    /// Issues this access token and, if `with_refresh`, a new refresh token.
+    pub(crate) fn issue(
+        &mut self,
+        switches: &Switches,
+        held: &Held,
+        access_token: String,
+        with_refresh: bool,
+        now: i64,
+    ) -> Issued {
+        self.forget_expired(held.grant, now);
+        let access = Access { held: held.clone(), expires_at: expiry(switches, now) };
+        self.access.insert(access_token.clone(), access);
         let refresh_token = with_refresh.then(|| random_name("mock_rt_"));
         if let Some(token) = &refresh_token {
-            self.refresh.insert(token.clone(), Refresh { held: held.clone(), used_at: None });
+            self.refresh.insert(token.clone(), Refresh::new(held.grant, now));
         }
-        Issued { access_token, refresh_token }
+        if let Some(grant) = self.grants.get_mut(&held.grant) {
+            grant.access.push(access_token.clone());
+            grant.refresh.extend(refresh_token.clone());
+        }
+        Issued { access_token, refresh_token, expires_in: seconds(switches.access_token_life) }
     }
 
-    /// Uses a refresh token of this client, by the rules of `mode`. `None` means `invalid_grant`.
-    pub(crate) fn use_refresh(
-        &mut self,
-        token: &str,
-        client_id: &str,
-        mode: RefreshMode,
-        now: i64,
-    ) -> Option<Held> {
-        let known = self.refresh.get_mut(token)?;
-        if known.held.client_id != client_id || self.revoked.contains(&known.held.grant) {
-            return None;
+    /// Forgets the grant's expired access tokens, so that a demo that is left running does not grow by them.
+    fn forget_expired(&mut self, grant: u64, now: i64) {
+        let Some(grant) = self.grants.get_mut(&grant) else { return };
+        let (live, expired) = std::mem::take(&mut grant.access)
+            .into_iter()
+            .partition(|token| self.access.get(token).is_some_and(|access| now < access.expires_at));
+        grant.access = live;
+        let expired: Vec<String> = expired;
+        for token in expired {
+            self.access.remove(&token);
         }
-        let allowed = match (mode, known.used_at) {
-            (RefreshMode::Keep, _) => return Some(known.held.clone()),
-            (_, None) => true,
-            (RefreshMode::RotateWithGrace(grace), Some(at)) => {
-                now.saturating_sub(at) <= i64::try_from(grace.as_secs()).unwrap_or(i64::MAX)
-            }
-            (RefreshMode::RotateRevokeOnReuse, Some(_)) => {
-                self.revoked.insert(known.held.grant);
-                false
-            }
-            (RefreshMode::Rotate, Some(_)) => false,
-        };
-        known.used_at.get_or_insert(now);
-        allowed.then(|| known.held.clone())
     }
 
     /// Returns what a live access token stands for.
     pub(crate) fn find_access(&self, token: &str, now: i64) -> Option<Held> {
-        let (held, expires_at) = self.access.get(token)?;
-        (now < *expires_at && !self.revoked.contains(&held.grant)).then(|| held.clone())
+        let access = self.access.get(token)?;
+        (now < access.expires_at && !self.has_ended(access.held.grant)).then(|| access.held.clone())
     }
 
-    /// Ends the grant of an access or refresh token if it belongs to this client (RFC 7009 section 2.1).
-    pub(crate) fn revoke(&mut self, token: &str, client_id: &str) {
-        let held = self.refresh.get(token).map(|known| &known.held);
-        let held = held.or(self.access.get(token).map(|(held, _)| held));
-        if let Some(held) = held.filter(|held| held.client_id == client_id) {
-            self.revoked.insert(held.grant);
+    /// Returns the grant of an access or refresh token, ended or not.
+    pub(crate) fn grant_of(&self, token: &str) -> Option<u64> {
+        let refresh = self.refresh.get(token).map(|refresh| refresh.grant);
+        refresh.or_else(|| self.access.get(token).map(|access| access.held.grant))
+    }
+
+    fn has_ended(&self, grant: u64) -> bool {
+        self.grants.get(&grant).is_none_or(|grant| grant.ended)
+    }
+
+    /// Ends a grant and every token of it.
+    pub(crate) fn end(&mut self, grant: u64) {
+        if let Some(grant) = self.grants.get_mut(&grant) {
+            grant.ended = true;
         }
+    }
+
+    /// Ends one access or refresh token.
+    pub(crate) fn end_token(&mut self, token: &str) {
+        self.access.remove(token);
+        if let Some(refresh) = self.refresh.get_mut(token) {
+            refresh.ended = true;
+        }
+    }
+
+    /// Revokes an access or refresh token if it belongs to this client (RFC 7009 section 2.1).
+    pub(crate) fn revoke(&mut self, token: &str, client_id: &str, ends: RevokeEnds) {
+        let Some(number) = self.grant_of(token) else { return };
+        if self.grants.get(&number).is_none_or(|grant| grant.client_id != client_id) {
+            return;
+        }
+        match ends {
+            RevokeEnds::TokenAlone => self.end_token(token),
+            RevokeEnds::Grant => self.end(number),
+            RevokeEnds::Account => {
+                self.end(number);
+                for sibling in self.siblings(number) {
+                    self.end(sibling);
+                }
+            }
+        }
+    }
+
+    /// Returns the other grants of the same account and client.
+    fn siblings(&self, number: u64) -> Vec<u64> {
+        let Some(own) = self.grants.get(&number) else { return Vec::new() };
+        let same = |grant: &Grant| (&grant.client_id, &grant.sub) == (&own.client_id, &own.sub);
+        let others = self.grants.iter().filter(|(other, grant)| **other != number && same(grant));
+        others.map(|(other, _)| *other).collect()
     }
 }

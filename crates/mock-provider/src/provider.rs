@@ -21,7 +21,7 @@ const USER_TOKEN_LIFE_S: i64 = 3600;
 ///
 /// It starts with two users (`acme-1001`, `acme-1002`) and no client.
 pub struct MockProvider {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     server: JoinHandle<()>,
 }
 

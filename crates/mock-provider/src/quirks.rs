@@ -1,8 +1,6 @@
 //! The positions of the switches: each odd behaviour has a name. `switches` says which of them are on and
 //! which are friendly.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -60,18 +58,26 @@ pub enum ClientAuth {
     PostOnly,
 }
 
-/// What happens to a refresh token after its use.
+/// What an access token looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RefreshMode {
-    /// It stays valid, and the answer carries no new one.
-    Keep,
-    /// A new one replaces it; the old one is refused from then on.
+pub enum AccessTokens {
+    /// A random text.
     #[default]
-    Rotate,
-    /// A new one replaces it; the old one keeps working for this long (by the provider's clock).
-    RotateWithGrace(Duration),
-    /// A new one replaces it; a second use of the old one ends the whole grant (RFC 9700 section 4.14.2).
-    RotateRevokeOnReuse,
+    Opaque,
+    /// A signed JWT with `exp` (RFC 9068), whatever the answer's `expires_in` says.
+    Jwt,
+}
+
+/// What is over once a token was revoked at the provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevokeEnds {
+    /// The token's grant: every access and refresh token made from the same code.
+    #[default]
+    Grant,
+    /// The named token and nothing else.
+    TokenAlone,
+    /// Every grant that the same account gave to the same client.
+    Account,
 }
 
 /// What is wrong with an id_token. Use `id_token_claims` for anything else.
@@ -121,13 +127,22 @@ pub struct Raw {
     pub status: u16,
     /// The `Content-Type`; if empty, the header is not sent.
     pub content_type: String,
+    /// More headers: (name, value). One that HTTP does not allow is left out.
+    pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
 impl Raw {
     /// Makes an answer with any content type.
     pub fn new(status: u16, content_type: &str, body: impl Into<String>) -> Self {
-        Self { status, content_type: content_type.to_owned(), body: body.into() }
+        Self { status, content_type: content_type.to_owned(), headers: Vec::new(), body: body.into() }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Makes a JSON answer.
@@ -147,6 +162,14 @@ impl Raw {
 /// A gate behind which answers wait until the test opens it: no sleeping, no timing.
 #[derive(Clone, Debug)]
 pub struct Gate(watch::Sender<bool>);
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same_channel(&other.0)
+    }
+}
+
+impl Eq for Gate {}
 
 impl Gate {
     /// Makes a closed gate.

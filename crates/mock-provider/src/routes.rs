@@ -44,6 +44,7 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
         .route("/authorize", get(authorize::ask))
         .route("/authorize/decide", post(authorize::decide))
         .route("/token", post(token::token))
+        .route("/refresh", post(token::refresh))
         .route("/userinfo", get(userinfo::userinfo).post(userinfo::userinfo))
         .route("/jwks", get(jwks::jwks))
         .route("/revoke", post(revoke::revoke))

@@ -88,6 +88,8 @@ pub struct Seen {
     pub decide: Vec<Recorded>,
     /// Token requests of every `grant_type`.
     pub token: Vec<Recorded>,
+    /// Requests at the refresh endpoint of its own.
+    pub refresh: Vec<Recorded>,
     pub userinfo: Vec<Recorded>,
     /// Calls of anything under `/api/`.
     pub api: Vec<Recorded>,
@@ -109,6 +111,7 @@ impl Seen {
             "/authorize" => &mut self.authorize,
             "/authorize/decide" => &mut self.decide,
             "/token" => &mut self.token,
+            "/refresh" => &mut self.refresh,
             "/userinfo" => &mut self.userinfo,
             "/revoke" => &mut self.revoke,
             path if path.starts_with("/api/") => &mut self.api,

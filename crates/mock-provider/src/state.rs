@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::faults::TokenFault;
+use crate::faults::{RetryAfter, TokenFault};
 use crate::grants::{AuthRequest, Grants};
 use crate::keys::Keys;
 use crate::seen::{Recorded, Seen};
@@ -35,13 +35,33 @@ pub(crate) struct World {
 impl World {
     /// Returns the fault for this token request, and counts down if the fault is limited to a number of requests.
     pub(crate) fn take_token_fault(&mut self) -> Option<TokenFault> {
-        match &mut self.switches.token_fault_times {
-            Some(0) => return None,
-            Some(left) if self.switches.token_fault.is_some() => *left -= 1,
-            _ => {}
-        }
-        self.switches.token_fault.clone()
+        take(self.switches.token_fault.as_ref(), &mut self.switches.token_fault_times)
     }
+
+    /// Counts a refresh request that has just arrived, and returns the fault that meets it.
+    pub(crate) fn meet_refresh(&mut self, token: Option<&str>, now: i64) -> Option<TokenFault> {
+        self.grants.count_sent(token, now);
+        if self.switches.refresh.limit_a_second.is_some_and(|limit| !self.grants.admit(limit)) {
+            self.grants.count_turned_away(token);
+            return Some(TokenFault::TooMany(RetryAfter::Seconds(1)));
+        }
+        let rules = &mut self.switches.refresh;
+        let own = take(rules.fault.as_ref(), &mut rules.fault_times);
+        let fault = own.or_else(|| self.take_token_fault());
+        if fault.as_ref().is_some_and(TokenFault::turns_away) {
+            self.grants.count_turned_away(token);
+        }
+        fault
+    }
+}
+
+/// Returns the fault if there are requests left for it, and takes one of them.
+fn take(fault: Option<&TokenFault>, times: &mut Option<u32>) -> Option<TokenFault> {
+    let fault = fault?;
+    if let Some(left) = times {
+        *left = left.checked_sub(1)?;
+    }
+    Some(fault.clone())
 }
 
 /// One provider. The locks are never held across an await.
@@ -73,9 +93,10 @@ impl Inner {
         self.world().switches.clone()
     }
 
-    /// Returns the seconds since 1970, moved by the switch `clock_offset_s`.
+    /// Returns the provider's time in seconds since 1970, as the switches of the clock say.
     pub(crate) fn now(&self) -> i64 {
-        unix_now() + self.world().switches.clock_offset_s
+        let world = self.world();
+        world.switches.clock_stands_at.unwrap_or_else(unix_now) + world.switches.clock_offset_s
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -88,6 +109,11 @@ impl Inner {
 
     pub(crate) fn record(&self, request: Recorded) {
         lock(&self.seen).push(request);
+        self.tell();
+    }
+
+    /// Wakes whoever waits for something to happen here.
+    pub(crate) fn tell(&self) {
         self.arrivals.send_replace(());
     }
 
@@ -98,6 +124,11 @@ impl Inner {
     pub(crate) fn sign(&self, header_overrides: Value, claims: Value) -> String {
         let (generation, alg) = self.signing();
         lock(&self.keys).sign(generation, alg, header_overrides, &claims)
+    }
+
+    /// Signs as these switches say. Unlike `sign`, it may be called while the world is locked.
+    pub(crate) fn sign_by(&self, switches: &Switches, header_overrides: Value, claims: &Value) -> String {
+        lock(&self.keys).sign(switches.key_generation, switches.id_token_alg, header_overrides, claims)
     }
 
     pub(crate) fn sign_text(&self, header: &str, payload: &str) -> String {

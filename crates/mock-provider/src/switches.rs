@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::faults::TokenFault;
-use crate::quirks::{Alg, ClientAuth, Gate, IdTokenFault, Raw, RefreshMode, ResponseParam};
+use crate::quirks::{AccessTokens, Alg, ClientAuth, Gate, IdTokenFault, Raw, ResponseParam, RevokeEnds};
+use crate::refresh_rules::RefreshRules;
 
 /// How the provider behaves. `Default` is friendly and follows the standards.
 ///
@@ -16,6 +17,9 @@ pub struct Switches {
     // --- time and keys ---
     /// Seconds added to the provider's clock, by which codes and tokens expire and tokens are dated.
     pub clock_offset_s: i64,
+    /// Seconds since 1970 at which the provider's clock stands still, so that a test can meet an edge to the second.
+    /// `clock_offset_s` still moves it. `None` follows the machine's clock.
+    pub clock_stands_at: Option<i64>,
     /// The generation of the signing key. Each number has its own key and `kid`.
     pub key_generation: u32,
     /// Whether the key set also contains every earlier generation, as after a careful rotation.
@@ -68,10 +72,12 @@ pub struct Switches {
     pub ignore_pkce: bool,
     /// The ways of client authentication that are accepted and advertised.
     pub client_auth: ClientAuth,
-    /// What happens to a refresh token when it is used.
-    pub refresh: RefreshMode,
+    /// What a refresh does, and how it fails.
+    pub refresh: RefreshRules,
     /// How long access tokens really work.
     pub access_token_life: Duration,
+    /// What access tokens look like.
+    pub access_tokens: AccessTokens,
     /// The granted scope, instead of the one asked for; words separated by spaces.
     pub granted_scopes: Option<String>,
     /// The JSON value of `expires_in`, whatever the token's real life is.
@@ -89,7 +95,7 @@ pub struct Switches {
     pub token_delay: Duration,
     /// Holds every answer of the token endpoint, after processing, until the gate is opened.
     pub token_gate: Option<Gate>,
-    /// A failure of the token endpoint.
+    /// A failure of the token endpoint, whatever the `grant_type`.
     pub token_fault: Option<TokenFault>,
     /// How many more token requests get `token_fault`; counts down. `None` means all of them.
     pub token_fault_times: Option<u32>,
@@ -113,6 +119,8 @@ pub struct Switches {
     pub userinfo: Option<Raw>,
     /// Replaces the answer of everything under `/api/` to a valid access token.
     pub api: Option<Raw>,
+    /// What is over once a token was revoked.
+    pub revoke_ends: RevokeEnds,
     /// Replaces the answer of the revocation endpoint, which then revokes nothing.
     pub revoke: Option<Raw>,
 }
@@ -121,6 +129,7 @@ impl Default for Switches {
     fn default() -> Self {
         Self {
             clock_offset_s: 0,
+            clock_stands_at: None,
             key_generation: 0,
             jwks_keep_old: false,
             id_token_alg: Alg::Es256,
@@ -141,8 +150,9 @@ impl Default for Switches {
             authorize_html: None,
             ignore_pkce: false,
             client_auth: ClientAuth::Any,
-            refresh: RefreshMode::Rotate,
+            refresh: RefreshRules::default(),
             access_token_life: Duration::from_secs(3600),
+            access_tokens: AccessTokens::Opaque,
             granted_scopes: None,
             expires_in: None,
             token_type: None,
@@ -161,6 +171,7 @@ impl Default for Switches {
             userinfo_claims: Value::Null,
             userinfo: None,
             api: None,
+            revoke_ends: RevokeEnds::Grant,
             revoke: None,
         }
     }

@@ -1,7 +1,7 @@
 //! Answers that several endpoints give: JSON that must not be cached, an OAuth error, a replayed answer.
 
 use axum::Json;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -34,6 +34,11 @@ pub(crate) fn raw(answer: Raw) -> Response {
         && !kind.is_empty()
     {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), header::HeaderValue::try_from(value)) {
+            response.headers_mut().append(name, value);
+        }
     }
     response
 }

@@ -4,9 +4,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 
-use super::token_answer::{Fields, Refusal, token_answer};
-use crate::grants::AuthRequest;
+use super::token_answer::{Fields, token_answer};
+use crate::access_token::mint;
+use crate::grants::{AuthRequest, Refusal};
 use crate::id_token::id_token;
 use crate::state::Inner;
 use crate::switches::Switches;
@@ -26,7 +28,8 @@ pub(super) fn by_code(
 
     let scope = switches.granted_scopes.clone().unwrap_or_else(|| code.request.scope.clone());
     let held = world.grants.spend_code(presented, scope).expect("the lock is held since it was found");
-    let issued = world.grants.issue(&held, switches.access_token_life, !switches.omit_refresh_token, now);
+    let access_token = mint(inner, switches, &held, now);
+    let issued = world.grants.issue(switches, &held, access_token, !switches.omit_refresh_token, now);
     let user = world.users.get(&code.sub);
     drop(world);
 
@@ -34,7 +37,7 @@ pub(super) fn by_code(
     let id_token = user
         .filter(|_| asked_openid)
         .and_then(|user| id_token(inner, switches, client_id, &user, code.request.nonce.as_deref()));
-    Ok(token_answer(switches, &held, &issued, id_token))
+    Ok(token_answer(switches, &held, &issued, id_token, &Value::Null))
 }
 
 /// Checks that the code was issued to this client, for this redirect URI, and that the client has the verifier.

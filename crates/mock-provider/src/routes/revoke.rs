@@ -1,5 +1,4 @@
-//! `/revoke` (RFC 7009). An access or a refresh token ends the whole grant; an unknown token gets the same
-//! answer.
+//! `/revoke` (RFC 7009). What an access or a refresh token ends is a switch; an unknown token gets the same answer.
 
 use std::collections::HashMap;
 
@@ -28,6 +27,6 @@ pub(crate) async fn revoke(
     let Some(token) = form.get("token") else {
         return oauth_error("invalid_request", "token is missing");
     };
-    inner.world().grants.revoke(token, &client_id);
+    inner.world().grants.revoke(token, &client_id, switches.revoke_ends);
     StatusCode::OK.into_response()
 }

@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use super::answer::{json_answer, raw};
 use crate::grants::{Held, Issued};
+use crate::keys::merge;
 use crate::switches::Switches;
 
 /// The fields of a token request.
 pub(super) type Fields = HashMap<String, String>;
 
-/// An error code of RFC 6749 section 5.2, and a sentence.
-pub(super) type Refusal = (&'static str, &'static str);
-
+/// Builds the answer. `fields` is merged over it.
 pub(super) fn token_answer(
     switches: &Switches,
     held: &Held,
     issued: &Issued,
     id_token: Option<String>,
+    fields: &Value,
 ) -> Response {
     if let Some(mut replay) = switches.token_response.clone() {
         let refresh_token = issued.refresh_token.as_deref().unwrap_or_default();
@@ -31,7 +31,7 @@ pub(super) fn token_answer(
             .replace("{{refresh_token}}", refresh_token);
         return raw(replay);
     }
-    let life = Value::from(switches.access_token_life.as_secs());
+    let life = Value::from(issued.expires_in);
     let mut body = json!({
         "access_token": issued.access_token,
         "token_type": switches.token_type.as_deref().unwrap_or("Bearer"),
@@ -42,5 +42,6 @@ pub(super) fn token_answer(
     members.extend(issued.refresh_token.clone().map(|token| ("refresh_token".to_owned(), token.into())));
     members.extend(id_token.map(|token| ("id_token".to_owned(), token.into())));
     members.retain(|name, _| !switches.omit_token_fields.contains(name));
+    merge(&mut body, fields);
     json_answer(StatusCode::OK, body)
 }

@@ -1,6 +1,7 @@
 //! The provider over real sockets: it is correct when friendly, each switch does what it says, and a switch
 //! that is off does nothing.
 
+mod access_tokens;
 mod api;
 mod authorize;
 mod client;
@@ -8,5 +9,8 @@ mod code_flow;
 mod faults;
 mod id_tokens;
 mod keys;
+mod ledger;
 mod metadata;
 mod refresh;
+mod refresh_faults;
+mod rotation;

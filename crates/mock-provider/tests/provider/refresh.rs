@@ -1,63 +1,69 @@
-//! Refreshing and revoking, in each of the ways that providers have.
+//! Refreshing and revoking. How refresh tokens rotate is in `rotation`, how refreshing fails in `refresh_faults`.
 
 use std::time::Duration;
 
-use alter_mock_provider::{Raw, RefreshMode};
+use alter_mock_provider::{Raw, RefreshMode, RevokeEnds};
 
 use crate::client::*;
 
 #[tokio::test]
-async fn rotation_refuses_the_old_token_and_keeps_the_grant() {
-    let provider = provider(|_| {}).await;
-    let old = text(&connect(&provider).await, "refresh_token");
-    let first = refresh(&provider, &old).await;
-    assert_eq!((first.status, first.json()["scope"].as_str()), (200, Some(SCOPE)));
-    assert_eq!(get_as(&provider, "/userinfo", &text(&first, "access_token")).await.status, 200);
-    let again = refresh(&provider, &old).await;
-    assert_eq!((again.status, text(&again, "error")), (400, "invalid_grant".to_owned()));
-    assert_eq!(refresh(&provider, &text(&first, "refresh_token")).await.status, 200);
-}
-
-#[tokio::test]
-async fn a_kept_token_works_again_and_no_new_one_comes() {
-    let provider = provider(|s| s.refresh = RefreshMode::Keep).await;
-    let token = text(&connect(&provider).await, "refresh_token");
-    for _ in 0..2 {
-        let answer = refresh(&provider, &token).await;
-        assert_eq!(answer.status, 200);
-        assert!(answer.json().get("refresh_token").is_none());
-    }
-}
-
-#[tokio::test]
-async fn a_grace_period_forgives_a_lost_answer() {
-    let provider = provider(|s| s.refresh = RefreshMode::RotateWithGrace(Duration::from_secs(30))).await;
-    let old = text(&connect(&provider).await, "refresh_token");
-    assert_eq!(refresh(&provider, &old).await.status, 200);
-    provider.set(|s| s.clock_offset_s = 25);
-    assert_eq!(refresh(&provider, &old).await.status, 200);
-    provider.set(|s| s.clock_offset_s = 40);
-    assert_eq!(refresh(&provider, &old).await.status, 400);
-}
-
-#[tokio::test]
-async fn reuse_can_end_the_whole_grant() {
-    let provider = provider(|s| s.refresh = RefreshMode::RotateRevokeOnReuse).await;
-    let old = text(&connect(&provider).await, "refresh_token");
-    let new = refresh(&provider, &old).await;
-    assert_eq!(refresh(&provider, &old).await.status, 400);
-    assert_eq!(refresh(&provider, &text(&new, "refresh_token")).await.status, 400);
-    assert_eq!(get_as(&provider, "/userinfo", &text(&new, "access_token")).await.status, 401);
-}
-
-#[tokio::test]
 async fn a_refresh_may_narrow_the_scope_and_not_widen_it() {
-    let provider = provider(|s| s.refresh = RefreshMode::Keep).await;
+    let provider = provider(|s| s.refresh.mode = RefreshMode::Keep).await;
     let token = text(&connect(&provider).await, "refresh_token");
     for (scope, status) in [("openid", 200), ("openid notes.write", 400)] {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", &token), ("scope", scope)];
         assert_eq!(post_form(&provider, "/token", Some((CLIENT, SECRET)), &fields).await.status, status);
     }
+}
+
+#[tokio::test]
+async fn a_scope_that_is_too_wide_does_not_spend_the_token_and_a_narrow_one_does_not_stick() {
+    let provider = provider(|_| {}).await;
+    let tokens = provider.make_grant(CLIENT, "acme-1001", SCOPE);
+    let ask = async |token: &str, scope: &str| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token), ("scope", scope)];
+        post_form(&provider, "/token", Some((CLIENT, SECRET)), &fields).await
+    };
+    assert_eq!(text(&ask(&tokens.refresh_token, "admin").await, "error"), "invalid_scope");
+    let narrow = ask(&tokens.refresh_token, "openid").await;
+    assert_eq!(text(&narrow, "scope"), "openid");
+    assert_eq!(get_as(&provider, "/api/notes", &text(&narrow, "access_token")).await.status, 403);
+    assert_eq!(text(&refresh(&provider, &text(&narrow, "refresh_token")).await, "scope"), SCOPE);
+}
+
+#[tokio::test]
+async fn the_client_may_send_its_secret_either_way_or_have_none() {
+    let provider = provider(|s| s.refresh.mode = RefreshMode::Keep).await;
+    provider.register_client("public", None, &[REDIRECT]);
+    let token = provider.make_grant(CLIENT, "acme-1001", SCOPE).refresh_token;
+    let public = provider.make_grant("public", "acme-1001", SCOPE).refresh_token;
+    let ask = async |token: &str, basic, more: &[(&str, &str)]| {
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
+        fields.extend(more);
+        post_form(&provider, "/token", basic, &fields).await.status
+    };
+    assert_eq!(ask(&token, Some((CLIENT, SECRET)), &[]).await, 200);
+    assert_eq!(ask(&token, None, &[("client_id", CLIENT), ("client_secret", SECRET)]).await, 200);
+    assert_eq!(ask(&token, None, &[("client_id", CLIENT)]).await, 401);
+    assert_eq!(ask(&public, None, &[("client_id", "public")]).await, 200);
+}
+
+#[tokio::test]
+async fn a_refresh_endpoint_of_its_own_is_the_only_one_that_refreshes() {
+    let provider = provider(|_| {}).await;
+    let token = provider.make_grant(CLIENT, "acme-1001", SCOPE).refresh_token;
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
+    let by = Some((CLIENT, SECRET));
+    assert_eq!(post_form(&provider, "/refresh", by, &fields).await.status, 404);
+    provider.set(|s| s.refresh.own_endpoint = true);
+    assert_eq!(text(&refresh(&provider, &token).await, "error"), "unsupported_grant_type");
+    assert_eq!(post_form(&provider, "/refresh", by, &fields).await.status, 200);
+    let code = code(&provider).await;
+    let fields = [("grant_type", "authorization_code"), ("code", code.as_str())];
+    let code = post_form(&provider, "/refresh", by, &fields).await;
+    assert_eq!(text(&code, "error"), "unsupported_grant_type");
+    assert_eq!((provider.seen().refresh.len(), provider.seen().token.len()), (3, 1));
+    assert_eq!(connect(&provider).await.status, 200);
 }
 
 #[tokio::test]
@@ -101,6 +107,36 @@ async fn revoking_either_token_ends_the_grant() {
         provider.seen().revoke[0].field("token").map(|token| token.starts_with("mock_at_")),
         Some(true)
     );
+}
+
+#[tokio::test]
+async fn revoking_ends_what_the_provider_says_refreshed_tokens_included() {
+    for (ends, access, other_refresh) in
+        [(RevokeEnds::TokenAlone, 200, 200), (RevokeEnds::Grant, 401, 200), (RevokeEnds::Account, 401, 400)]
+    {
+        let provider = provider(|s| s.revoke_ends = ends).await;
+        let other = provider.make_grant(CLIENT, "acme-1001", SCOPE).refresh_token;
+        let stranger = provider.make_grant(CLIENT, "acme-1002", SCOPE).refresh_token;
+        let first = provider.make_grant(CLIENT, "acme-1001", SCOPE);
+        let tokens = refresh(&provider, &first.refresh_token).await;
+        let token = text(&tokens, "refresh_token");
+        post_form(&provider, "/revoke", Some((CLIENT, SECRET)), &[("token", &token)]).await;
+        assert_eq!(refresh(&provider, &token).await.status, 400, "{ends:?}");
+        for live in [&first.access_token, &text(&tokens, "access_token")] {
+            assert_eq!(get_as(&provider, "/userinfo", live).await.status, access, "{ends:?}");
+        }
+        assert_eq!(refresh(&provider, &other).await.status, other_refresh, "{ends:?}");
+        assert_eq!(refresh(&provider, &stranger).await.status, 200, "{ends:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_access_token_can_leave_its_refresh_token_alone() {
+    let provider = provider(|s| s.revoke_ends = RevokeEnds::TokenAlone).await;
+    let tokens = provider.make_grant(CLIENT, "acme-1001", SCOPE);
+    post_form(&provider, "/revoke", Some((CLIENT, SECRET)), &[("token", &tokens.access_token)]).await;
+    assert_eq!(get_as(&provider, "/userinfo", &tokens.access_token).await.status, 401);
+    assert_eq!(refresh(&provider, &tokens.refresh_token).await.status, 200);
 }
 
 #[tokio::test]
