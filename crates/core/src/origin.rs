@@ -11,16 +11,12 @@ use url::Url;
 #[error("{}", self.sentence())]
 pub struct OriginError {
     /// What is wrong, as half a sentence: "it ends in a slash".
-    pub fault: String,
-    /// The corrected value, when the input was close.
+    pub fault: &'static str,
+    /// The corrected value, when the input was close. It is itself accepted.
     pub suggestion: Option<String>,
 }
 
 impl OriginError {
-    fn new(fault: impl Into<String>, suggestion: Option<String>) -> Self {
-        Self { fault: fault.into(), suggestion }
-    }
-
     fn sentence(&self) -> String {
         match &self.suggestion {
             Some(better) => format!("The origin is not valid: {}. Write \"{better}\".", self.fault),
@@ -77,54 +73,85 @@ impl fmt::Display for Origin {
 /// # Errors
 /// Names the offending part and, where the input was close, the corrected value.
 pub fn check_origin(input: &str) -> Result<(), OriginError> {
-    let refuse = |fault: &str, better| Err(OriginError::new(fault, better));
-    match input {
-        "" => return refuse("it is empty", None),
-        "*" => return refuse("wildcards are not supported", None),
-        "null" => return refuse("\"null\" names no page", None),
-        // A host name has at most 253 characters; longer input would only be repeated in the message.
-        _ if input.len() > 512 => return refuse("it is longer than any origin", None),
-        _ => {}
+    if let Some(fault) = unreadable(input) {
+        return Err(OriginError { fault, suggestion: None });
     }
-    if input.bytes().any(|b| b <= b' ' || b == 0x7f) {
-        return refuse("it contains white space or a control character", None);
+    match fault_of(input) {
+        Some(fault) => Err(OriginError { fault, suggestion: suggestion(input) }),
+        None => Ok(()),
     }
-    let Ok(url) = Url::parse(input) else {
-        return refuse("it has no scheme, or it is not a URL", with_scheme(input));
-    };
-    if !matches!(url.scheme(), "https" | "http") {
-        return match with_scheme(input) {
-            Some(better) => refuse("it has no scheme", Some(better)),
-            None => refuse("its scheme is not https", None),
-        };
-    }
-    let serialised = url.origin().ascii_serialization();
-    if serialised == input {
-        let host = url.host_str().unwrap_or_default();
-        return judge_host(&url, host);
-    }
-    let better = judge_host(&url, url.host_str().unwrap_or_default()).is_ok().then_some(serialised);
-    refuse(offending_part(input, &url), better)
 }
 
-fn judge_host(url: &Url, host: &str) -> Result<(), OriginError> {
-    let secure = || format!("https://{}", &url.origin().ascii_serialization()["http://".len()..]);
+/// The fault of an input that is nowhere near an origin.
+fn unreadable(input: &str) -> Option<&'static str> {
+    match input {
+        "" => Some("it is empty"),
+        "*" => Some("wildcards are not supported"),
+        "null" => Some("\"null\" names no page"),
+        // A host name has at most 253 characters; longer input would only be repeated in the message.
+        _ if input.len() > 512 => Some("it is longer than any origin"),
+        _ if input.bytes().any(|b| b <= b' ' || b == 0x7f) => {
+            Some("it contains white space or a control character")
+        }
+        _ => None,
+    }
+}
+
+fn fault_of(input: &str) -> Option<&'static str> {
+    let Ok(url) = Url::parse(input) else { return Some("it has no scheme, or it is not a URL") };
+    if !is_web(&url) {
+        return Some(if with_scheme(input).is_some() {
+            "it has no scheme"
+        } else {
+            "its scheme is not https"
+        });
+    }
+    if url.origin().ascii_serialization() != input {
+        return Some(offending_part(input, &url));
+    }
+    fault_of_host(&url)
+}
+
+fn fault_of_host(url: &Url) -> Option<&'static str> {
+    let host = url.host_str().unwrap_or_default();
     if url.scheme() == "http" && !is_loopback(host) {
-        return Err(OriginError::new("http is allowed on a loopback host only", Some(secure())));
+        return Some("http is allowed on a loopback host only");
     }
     if host.ends_with('.') {
-        return Err(OriginError::new("its host ends in a dot", None));
+        return Some("its host ends in a dot");
     }
     if url.port() == Some(0) {
-        return Err(OriginError::new("port 0 cannot be reached", None));
+        return Some("port 0 cannot be reached");
     }
     if host.contains('*') {
-        return Err(OriginError::new("wildcards are not supported", None));
+        return Some("wildcards are not supported");
     }
-    if host.starts_with("[::ffff:") {
-        return Err(OriginError::new("an IPv4 address must not be written as IPv6", None));
+    host.starts_with("[::ffff:").then_some("an IPv4 address must not be written as IPv6")
+}
+
+/// Returns the origin that was probably meant, if that one has no fault of its own.
+fn suggestion(input: &str) -> Option<String> {
+    let Some(url) = Url::parse(input).ok().filter(is_web) else { return with_scheme(input) };
+    let mut better = url.origin().ascii_serialization();
+    if url.scheme() == "http" && !is_loopback(url.host_str().unwrap_or_default()) {
+        let secure = better.replacen("http", "https", 1);
+        // Serialised once more, because 443 is a default port now.
+        better = Url::parse(&secure).ok()?.origin().ascii_serialization();
     }
-    Ok(())
+    passes(&better).then_some(better)
+}
+
+fn with_scheme(input: &str) -> Option<String> {
+    let guess = format!("https://{input}");
+    (!input.contains("//") && !input.contains('@') && passes(&guess)).then_some(guess)
+}
+
+fn passes(input: &str) -> bool {
+    unreadable(input).is_none() && fault_of(input).is_none()
+}
+
+fn is_web(url: &Url) -> bool {
+    matches!(url.scheme(), "https" | "http")
 }
 
 fn offending_part(input: &str, url: &Url) -> &'static str {
@@ -152,11 +179,6 @@ fn offending_part(input: &str, url: &Url) -> &'static str {
     } else {
         "it is not written the way browsers write origins"
     }
-}
-
-fn with_scheme(input: &str) -> Option<String> {
-    let guess = format!("https://{input}");
-    (!input.contains("//") && !input.contains('@') && check_origin(&guess).is_ok()).then_some(guess)
 }
 
 /// `localhost`, `*.localhost` (RFC 6761), 127.0.0.0/8 or `[::1]`, as a URL host.

@@ -131,10 +131,10 @@ fn the_message_names_the_fault_and_the_corrected_value() {
         (error.fault, error.suggestion)
     };
     let app = Some("https://app.example.com".to_owned());
-    assert_eq!(better("https://app.example.com/"), ("it ends in a slash".into(), app.clone()));
-    assert_eq!(better("https://app.example.com/x"), ("it contains a path".into(), app.clone()));
-    assert_eq!(better("https://app.example.com:443"), ("it writes out the default port".into(), app.clone()));
-    assert_eq!(better("https://App.example.com"), ("it is not in lower case".into(), app.clone()));
+    assert_eq!(better("https://app.example.com/"), ("it ends in a slash", app.clone()));
+    assert_eq!(better("https://app.example.com/x"), ("it contains a path", app.clone()));
+    assert_eq!(better("https://app.example.com:443"), ("it writes out the default port", app.clone()));
+    assert_eq!(better("https://App.example.com"), ("it is not in lower case", app.clone()));
     assert_eq!(better("app.example.com").1, app.clone());
     assert_eq!(better("http://app.example.com").1, app);
     assert_eq!(better("https://App.example.com:8443").0, "it is not in lower case");
@@ -188,6 +188,70 @@ fn what_is_suggested_in_place_of_a_bad_origin_is_a_good_one() {
     }
 }
 
+#[test]
+fn what_would_be_refused_in_its_turn_is_not_suggested() {
+    let suggested = |input: &str| check_origin(input).unwrap_err().suggestion;
+    assert_eq!(suggested("http://app.example.com:443").as_deref(), Some("https://app.example.com"));
+    assert_eq!(suggested("http://app.example.com:8443/x").as_deref(), Some("https://app.example.com:8443"));
+    for hopeless in [
+        "http://*.example.com",
+        "http://app.example.com.",
+        "http://app.example.com:0",
+        "http://[::ffff:1.2.3.4]",
+        "https://app.example.com./",
+        &format!("https://{}", "\u{fc}.".repeat(160)),
+    ] {
+        assert_eq!(suggested(hopeless), None, "{hopeless}");
+    }
+}
+
+/// Whether what is suggested for `input`, if anything, is itself accepted.
+fn is_of_use(input: &str) -> bool {
+    check_origin(input).err().and_then(|e| e.suggestion).is_none_or(|better| check_origin(&better).is_ok())
+}
+
+#[test]
+fn whatever_is_put_together_of_odd_pieces_a_suggestion_is_accepted() {
+    let schemes = [
+        "https://",
+        "http://",
+        "HTTP://",
+        "",
+        "//",
+        "https:",
+        "ftp://",
+        "https:\\\\",
+        "http://user@",
+        " http://",
+    ];
+    let hosts = [
+        "app.example.com",
+        "App.Example.com.",
+        "*.example.com",
+        "localhost",
+        "localhost.",
+        "a.localhost",
+        "127.1",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:1.2.3.4]",
+        "[2001:DB8::1]",
+        "b\u{fc}cher.example",
+        "ex%61mple.com",
+        "a..b",
+        "*",
+        "",
+    ];
+    let ports = ["", ":", ":0", ":80", ":443", ":0443", ":8443", ":65536", ":x"];
+    let ends = ["", "/", ".", "/x", "?x", "#x", "\\", "@evil.example", " "];
+    for (scheme, host) in schemes.iter().flat_map(|scheme| hosts.map(|host| (scheme, host))) {
+        for (port, end) in ports.iter().flat_map(|port| ends.map(|end| (port, end))) {
+            let input = [scheme, host, port, end].concat();
+            assert!(is_of_use(&input), "{input}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn t39_whatever_is_accepted_is_its_own_serialisation(input in "(https?://)?[a-zA-Z0-9.:@/?#\\[\\]*%-]{0,40}") {
@@ -195,6 +259,13 @@ proptest! {
             let url = Url::parse(&input).unwrap();
             prop_assert_eq!(url.origin().ascii_serialization(), input);
         }
+    }
+
+    #[test]
+    fn whatever_is_suggested_is_accepted(
+        input in prop_oneof![any::<String>(), "http://[a-c*.]{1,4}(:443|:80|:0)?", "(https?://)?[a.:/*%\u{fc}-]{0,600}"]
+    ) {
+        prop_assert!(is_of_use(&input), "{}", input);
     }
 }
 

@@ -13,7 +13,7 @@ async fn mint_for(server: &TestServer, app: &TestApp, body: Value) -> Reply {
 }
 
 /// The input, a word for the fault that the message must name, the corrected value if there is one.
-const FAULTS: [(&str, &str, &str); 26] = [
+const FAULTS: [(&str, &str, &str); 28] = [
     ("https://app.example/", "slash", "https://app.example"),
     ("https://app.example/path", "path", "https://app.example"),
     ("https://app.example?x=1", "query", "https://app.example"),
@@ -22,6 +22,8 @@ const FAULTS: [(&str, &str, &str); 26] = [
     ("https://app@evil.example", "user name", ""),
     ("app.example", "scheme", "https://app.example"),
     ("http://app.example", "http", "https://app.example"),
+    ("http://app.example:443", "http", "https://app.example"),
+    ("http://app.example/", "slash", "https://app.example"),
     ("https://app.example:443", "default port", "https://app.example"),
     ("http://localhost:80", "default port", "http://localhost"),
     ("https://App.example", "lower case", "https://app.example"),
