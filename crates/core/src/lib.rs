@@ -25,6 +25,7 @@ pub mod origin;
 pub mod outcome;
 pub mod provider;
 pub mod recipe;
+pub mod return_url;
 pub mod revocation;
 pub mod sealed;
 pub mod secret;

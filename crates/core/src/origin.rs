@@ -1,5 +1,5 @@
-//! Web origins and return URLs, compared exactly (S4, S5, T39-T41). The rule for an origin: parse it as a browser does
-//! and serialise it again; the result must equal the input byte for byte.
+//! Web origins, compared exactly (S4, T39). The rule: parse an origin as a browser does and serialise it again; the
+//! result must equal the input byte for byte.
 
 use std::fmt;
 
@@ -187,57 +187,6 @@ pub fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
         || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Query parameters that our redirect adds; a `return_url` must not contain any of them (T41).
-pub const RESULT_PARAMETERS: [&str; 14] = [
-    "alter_connect_success",
-    "alter_connect_error",
-    "alter_result_code",
-    "alter_sid",
-    "grant_id",
-    "provider",
-    "provider_name",
-    "account_identifier",
-    "timestamp",
-    "operation",
-    "scopes",
-    "status",
-    "error_code",
-    "error_description",
-];
-
-/// Checks a `return_url`: https (or loopback http), no userinfo, no fragment tricks, none of our parameters, and an
-/// origin that is exactly one of `registered` (T40: compared whole, never by prefix).
-///
-/// # Errors
-/// A sentence for the developer who minted the session.
-pub fn check_return_url(input: &str, registered: &[&str]) -> Result<(), String> {
-    if input.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\') {
-        return Err("return_url contains white space, a control character or a backslash.".into());
-    }
-    let url = Url::parse(input).map_err(|_| "return_url is not an absolute URL.".to_owned())?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err("return_url must be https (or http on a loopback host).".into());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("return_url must not contain a user name or password.".into());
-    }
-    if url.scheme() == "http" && !is_loopback(url.host_str().unwrap_or_default()) {
-        return Err("return_url must be https (http is allowed on a loopback host only).".into());
-    }
-    let origin = url.origin().ascii_serialization();
-    if !registered.contains(&origin.as_str()) {
-        return Err(format!(
-            "return_url has the origin {origin}, which is not registered on this app. Register it: alter app set APP --return-origin {origin}"
-        ));
-    }
-    match url.query_pairs().find(|(name, _)| RESULT_PARAMETERS.contains(&name.as_ref())) {
-        Some((name, _)) => {
-            Err(format!("return_url already carries \"{name}\", a parameter that the result uses."))
-        }
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -10,9 +10,7 @@
 
 use alter_core::{
     Agent, AgentId, AgentStatus, App, CallNonce, Level, Micros, Origin, Session, SessionAgent, SessionData,
-    SessionId, SessionUser,
-    origin::{OriginError, check_return_url},
-    token,
+    SessionId, SessionUser, origin::OriginError, return_url::check_return_url, token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
