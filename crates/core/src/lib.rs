@@ -61,6 +61,7 @@ pub use provider::{ProviderConfig, ProviderStore};
 pub use recipe::{
     ApiAuth, BadParameter, BodyFormat, ClientAuth, Coop, IdentitySource, Recipe, Scope, UserinfoMethod,
 };
+pub use return_url::ReturnUrl;
 pub use revocation::{Revocation, RevocationOutcome, RevocationStore, RevokeGrant};
 pub use sealed::{AttemptSecret, CredentialPlace, GrantSecret, SealedColumn, SealedPlace, SealedValue};
 pub use secret::Hash;

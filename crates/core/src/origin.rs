@@ -28,8 +28,8 @@ impl OriginError {
     }
 }
 
-/// A web origin, serialised as browsers do: https, or http on a loopback host. It was checked before a session stored it,
-/// so deserialising it checks nothing.
+/// A web origin, serialised as browsers do: https, or http on a loopback host. It was checked before it was stored, so
+/// deserialising it checks nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Origin(String);

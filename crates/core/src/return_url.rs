@@ -1,8 +1,12 @@
 //! Return URLs: where a redirect would take the user back to (S5, T40, T41).
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::origin::is_loopback;
+use crate::{Origin, origin::is_loopback};
+
+/// Longest return URL, bytes. It is stored with the session.
+const LENGTH_MAX: usize = 2048;
 
 /// Query parameters that our redirect adds; a `return_url` must not contain any of them (T41).
 pub const RESULT_PARAMETERS: [&str; 14] = [
@@ -22,12 +26,39 @@ pub const RESULT_PARAMETERS: [&str; 14] = [
     "error_description",
 ];
 
-/// Checks a `return_url`: https (or loopback http), no userinfo, no fragment tricks, none of our parameters, and an
-/// origin that is exactly one of `registered` (T40: compared whole, never by prefix).
-///
-/// # Errors
-/// A sentence for the developer who minted the session.
-pub fn check_return_url(input: &str, registered: &[&str]) -> Result<(), String> {
+/// A return URL. It was checked before a session stored it, so deserialising it checks nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReturnUrl(String);
+
+impl ReturnUrl {
+    /// Accepts https (or loopback http) without userinfo, without fragment tricks, with none of our parameters, and with
+    /// an origin that is exactly one of `registered` (T40: compared whole, never by prefix).
+    ///
+    /// # Errors
+    /// A sentence for the developer who minted the session.
+    pub fn parse<'a>(input: &str, registered: impl IntoIterator<Item = &'a Origin>) -> Result<Self, String> {
+        let url = absolute(input)?;
+        let origin = url.origin().ascii_serialization();
+        if !registered.into_iter().any(|own| own.as_str() == origin) {
+            return Err(format!(
+                "return_url has the origin {origin}, which is not registered on this app. Register it: alter app set APP --return-origin {origin}"
+            ));
+        }
+        match url.query_pairs().find(|(name, _)| RESULT_PARAMETERS.contains(&name.as_ref())) {
+            Some((name, _)) => {
+                Err(format!("return_url already carries \"{name}\", a parameter that the result uses."))
+            }
+            None => Ok(Self(input.to_owned())),
+        }
+    }
+}
+
+/// Everything that can be told without knowing the app.
+fn absolute(input: &str) -> Result<Url, String> {
+    if input.len() > LENGTH_MAX {
+        return Err(format!("return_url is longer than {LENGTH_MAX} bytes."));
+    }
     if input.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\') {
         return Err("return_url contains white space, a control character or a backslash.".into());
     }
@@ -41,23 +72,18 @@ pub fn check_return_url(input: &str, registered: &[&str]) -> Result<(), String> 
     if url.scheme() == "http" && !is_loopback(url.host_str().unwrap_or_default()) {
         return Err("return_url must be https (http is allowed on a loopback host only).".into());
     }
-    let origin = url.origin().ascii_serialization();
-    if !registered.contains(&origin.as_str()) {
-        return Err(format!(
-            "return_url has the origin {origin}, which is not registered on this app. Register it: alter app set APP --return-origin {origin}"
-        ));
-    }
-    match url.query_pairs().find(|(name, _)| RESULT_PARAMETERS.contains(&name.as_ref())) {
-        Some((name, _)) => {
-            Err(format!("return_url already carries \"{name}\", a parameter that the result uses."))
-        }
-        None => Ok(()),
-    }
+    Ok(url)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parsed(input: &str, registered: &[&str]) -> Result<ReturnUrl, String> {
+        let registered: Vec<_> =
+            registered.iter().map(|own| Origin::parse(own).expect("an origin")).collect();
+        ReturnUrl::parse(input, &registered)
+    }
 
     #[test]
     fn t40_a_return_url_must_have_a_registered_origin() {
@@ -68,7 +94,7 @@ mod tests {
             "https://app.example.com",
             "http://localhost:3000/back",
         ] {
-            assert_eq!(check_return_url(good, &registered), Ok(()), "{good}");
+            assert_eq!(parsed(good, &registered), Ok(ReturnUrl(good.into())), "{good}");
         }
         for bad in [
             "https://app.example.com.evil/connected",
@@ -89,7 +115,7 @@ mod tests {
             "https://app.example.com/\n",
             "http://localhost:3000.evil/",
         ] {
-            assert!(check_return_url(bad, &registered).is_err(), "{bad:?} was accepted");
+            assert!(parsed(bad, &registered).is_err(), "{bad:?} was accepted");
         }
     }
 
@@ -98,10 +124,17 @@ mod tests {
         let registered = ["https://app.example.com"];
         for name in RESULT_PARAMETERS {
             let url = format!("https://app.example.com/x?{name}=1");
-            assert!(check_return_url(&url, &registered).is_err_and(|e| e.contains(name)), "{name}");
+            assert!(parsed(&url, &registered).is_err_and(|e| e.contains(name)), "{name}");
         }
         let encoded = "https://app.example.com/x?grant%5Fid=1";
-        assert!(check_return_url(encoded, &registered).is_err());
-        assert_eq!(check_return_url("https://app.example.com/x?tab=1", &registered), Ok(()));
+        assert!(parsed(encoded, &registered).is_err());
+        assert!(parsed("https://app.example.com/x?tab=1", &registered).is_ok());
+    }
+
+    #[test]
+    fn a_return_url_has_2048_bytes_at_most() {
+        let of = |bytes: usize| parsed(&format!("{:x<bytes$}", "https://a.example/"), &["https://a.example"]);
+        assert!(of(2048).is_ok());
+        assert_eq!(of(2049), Err("return_url is longer than 2048 bytes.".into()));
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AppId, AttemptId, CallNonce, Cause, Connection, Coop, Declined, Event, EventName, Failure, Hash,
-    Level, Micros, Origin, Principal, Saved, SessionId, StoreError, UserId,
+    Level, Micros, Origin, Principal, ReturnUrl, Saved, SessionId, StoreError, UserId,
 };
 
 /// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
@@ -47,7 +47,7 @@ pub struct SessionData {
     /// The one origin that may read the result.
     pub allowed_origin: Origin,
     /// Where the redirect transport would return; checked at mint, not used yet.
-    pub return_url: Option<String>,
+    pub return_url: Option<ReturnUrl>,
     /// Provider ids that may be connected, in the order the app gave.
     pub providers: Vec<String>,
     /// Fixed at mint (T08).

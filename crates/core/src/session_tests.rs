@@ -438,7 +438,7 @@ proptest! {
 
 /// A session as stored under migration 4, with an attempt under way and one that failed.
 const OLDER: &str = r#"{
-  "allowed_origin": "https://app.example", "return_url": null, "providers": ["google"], "min_binding": "L2",
+  "allowed_origin": "https://app.example", "return_url": "https://app.example/back", "providers": ["google"], "min_binding": "L2",
   "user": null, "state": {"claimed": {"level": "L2", "cb": "c", "browser": [0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,
   0,0,0,0,0,0,0,0], "marker": null, "at": 1000000}}, "selected": "google",
   "attempt": {"transaction": "9f1c3f0e-5a57-4d5e-8a53-0d9f0b6a7c11", "provider": "google", "coop": "unknown",
@@ -449,12 +449,14 @@ const OLDER: &str = r#"{
 }"#;
 
 #[test]
-fn a_session_stored_by_an_older_version_is_read_with_its_attempt() {
+fn a_session_stored_by_an_older_version_is_read_with_its_attempt_and_its_return_url() {
     let data: SessionData = serde_json::from_str(OLDER).expect("it was stored so");
     let underway = data.underway.as_ref().expect("an attempt is under way");
     assert_eq!(underway.attempt.to_string(), "9f1c3f0e-5a57-4d5e-8a53-0d9f0b6a7c11");
     assert!(underway.exchanging);
     let again: serde_json::Value = serde_json::to_value(&data).expect("JSON");
     let before: serde_json::Value = serde_json::from_str(OLDER).expect("JSON");
+    assert!(data.return_url.is_some());
+    assert_eq!(again["return_url"], before["return_url"]);
     assert_eq!(again["attempt"], before["attempt"], "an older process beside this one reads it too");
 }

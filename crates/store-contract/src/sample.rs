@@ -7,9 +7,9 @@ use alter_core::{
     Agent, AgentCreated, AgentData, AgentId, AgentStatus, ApiKey, App, AppId, AppSettings, Attempt,
     AttemptId, AttemptStatus, AuditEntry, AuditKind, CallNonce, Cause, Claim, ClientAuth, CompleteConnect,
     ConfigId, Connection, Coop, Credential, Delegation, Failure, Grant, GrantFilter, GrantId, Hash, KeyId,
-    Level, Micros, Operation, Origin, Principal, ProviderConfig, Recipe, ReleaseCredential, Session,
-    SessionAgent, SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom, Underway, User,
-    UserId, time::random_bytes,
+    Level, Micros, Operation, Origin, Principal, ProviderConfig, Recipe, ReleaseCredential, ReturnUrl,
+    Session, SessionAgent, SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom, Underway,
+    User, UserId, time::random_bytes,
 };
 use serde_json::{Value, json};
 
@@ -21,11 +21,15 @@ pub fn hash() -> Hash {
     random_bytes(&SystemRandom)
 }
 
+fn origin(text: &str) -> Origin {
+    Origin::parse(text).expect("an origin")
+}
+
 /// An app with every setting given.
 pub fn app() -> App {
     let mut settings = AppSettings::named("Grüße, 世界 👋 'quoted\" \\u0000");
     settings.website_url = Some("https://app.example".into());
-    settings.return_origins = vec!["https://app.example".into(), "http://localhost:3000".into()];
+    settings.return_origins = ["https://app.example", "http://localhost:3000"].map(origin).into();
     settings.allow_bearer = true;
     settings.session_ttl = 3600;
     settings.min_binding = Some(Level::L1);
@@ -174,9 +178,10 @@ pub fn config(app: AppId, provider: &str) -> ProviderConfig {
 
 /// A newly minted session that offers one provider; it ends at `T0` + 600 s.
 pub fn session(app: AppId) -> Session {
-    let origin = Origin::parse("https://app.example").expect("an origin");
+    let origin = origin("https://app.example");
+    let back = ReturnUrl::parse("https://app.example/back", [&origin]).expect("it has the origin");
     let mut data = SessionData::new(origin, vec!["google".into()], Level::L2);
-    data.return_url = Some("https://app.example/back".into());
+    data.return_url = Some(back);
     data.user = Some(SessionUser { id: UserId::new(&SystemRandom), label: "Zoë".into() });
     data.agent = Some(SessionAgent { id: AgentId::new(&SystemRandom), name: "Mail Bot".into() });
     data.label = Some("work".into());

@@ -149,7 +149,7 @@ pub async fn old_sessions_are_deleted_with_their_attempts(store: Arc<dyn Store>)
 
 pub async fn a_large_document_with_every_script_is_kept(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let mut session = session(stored_app(&*store).await?);
-    session.data.return_url = Some("é 世界 👩‍👩‍👧 \u{7f} \u{202e} \\ \" ' \u{ffff} \u{10ffff}".repeat(20_000));
+    session.data.label = Some("é 世界 👩‍👩‍👧 \u{7f} \u{202e} \\ \" ' \u{ffff} \u{10ffff}".repeat(20_000));
     session.created_at = Micros(i64::MIN);
     session.expires_at = Micros(i64::MAX);
     store.insert_session(None, session.clone()).await?;

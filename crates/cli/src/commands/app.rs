@@ -1,6 +1,6 @@
 //! `alter app create|list|show|set`.
 
-use alter_core::{App, AppSettings, Level};
+use alter_core::{App, AppSettings, Level, Origin};
 use alter_flows::operate;
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
@@ -88,7 +88,7 @@ impl Flags {
             settings.website_url = self.website_url;
         }
         if !self.return_origins.is_empty() {
-            settings.return_origins = self.return_origins;
+            settings.return_origins = origins(&self.return_origins)?;
         }
         settings.session_ttl = self.session_ttl.unwrap_or(settings.session_ttl);
         settings.sessions_per_minute = self.sessions_per_minute.unwrap_or(settings.sessions_per_minute);
@@ -101,6 +101,11 @@ impl Flags {
         }
         settings.check().map_err(Usage)
     }
+}
+
+fn origins(given: &[String]) -> Result<Vec<Origin>, Usage> {
+    let read = |text: &String| Origin::parse(text).map_err(|e| Usage(format!("--return-origin {text}: {e}")));
+    given.iter().map(read).collect()
 }
 
 pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) -> anyhow::Result<()> {

@@ -9,8 +9,8 @@
 //! 7. Store session and nonce in one commit.
 
 use alter_core::{
-    Agent, AgentId, AgentStatus, App, CallNonce, Level, Micros, Origin, Session, SessionAgent, SessionData,
-    SessionId, SessionUser, origin::OriginError, return_url::check_return_url, token,
+    Agent, AgentId, AgentStatus, App, CallNonce, Level, Micros, Origin, ReturnUrl, Session, SessionAgent,
+    SessionData, SessionId, SessionUser, origin::OriginError, token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -21,9 +21,6 @@ use crate::{
     fault::FlowFault,
     quota::Quota,
 };
-
-/// Longest `return_url`, bytes. It is stored with the session.
-const RETURN_URL_MAX: usize = 2048;
 
 /// What the backend asks for.
 #[derive(Debug, Default)]
@@ -133,14 +130,9 @@ async fn try_mint(
         Some(origin) => Origin::parse(&origin).map_err(MintError::InvalidOrigin)?,
         None => app.website_origin().ok_or(MintError::AllowedOriginRequired)?,
     };
-    if let Some(url) = &request.return_url {
-        if url.len() > RETURN_URL_MAX {
-            return Err(MintError::InvalidReturnUrl("return_url is longer than 2048 bytes.".into()));
-        }
-        let own = app.settings.return_origins.iter().map(String::as_str);
-        let registered: Vec<&str> = own.chain([allowed_origin.as_str()]).collect();
-        check_return_url(url, &registered).map_err(MintError::InvalidReturnUrl)?;
-    }
+    let registered = app.settings.return_origins.iter().chain([&allowed_origin]);
+    let return_url = request.return_url.map(|url| ReturnUrl::parse(&url, registered)).transpose();
+    let return_url = return_url.map_err(MintError::InvalidReturnUrl)?;
     let configured = flows.store().list_provider_ids(app.id).await?;
     let providers = choose_providers(request.allowed_providers, configured)?;
     if request.agent.is_some() && request.user_token.is_none() {
@@ -155,8 +147,7 @@ async fn try_mint(
     let expires_at = now.plus_seconds(i64::from(expires_in));
     let single_provider = providers.len() == 1;
     let mut data = SessionData::new(allowed_origin, providers, min_binding);
-    data.return_url = request.return_url;
-    (data.user, data.agent, data.label) = (user, agent, request.label);
+    (data.return_url, data.user, data.agent, data.label) = (return_url, user, agent, request.label);
     let session = Session {
         sid: SessionId::new(flows.random()),
         app_id: app.id,

@@ -1,6 +1,6 @@
 //! What a mint refuses, and how it says so (S4, S5, S6, S11; T39-T41).
 
-use alter_core::{AppSettings, Level};
+use alter_core::{AppSettings, Level, Origin};
 use alter_testkit::{Reply, TestApp, TestServer};
 use serde_json::{Value, json};
 
@@ -143,7 +143,8 @@ async fn t39_without_an_origin_the_apps_website_decides_and_without_both_nothing
 #[tokio::test]
 async fn t40_a_return_url_of_an_unregistered_origin_is_refused() {
     let server = TestServer::start().await;
-    let app = app_with(&server, |s| s.return_origins = vec!["https://back.example".into()]).await;
+    let app =
+        app_with(&server, |s| s.return_origins = vec![Origin::parse("https://back.example").unwrap()]).await;
     let bad = [
         "https://evil.example/",
         "https://back.example.evil/",
