@@ -3,7 +3,6 @@
 
 mod context;
 mod faults;
-mod logs;
 mod our_words;
 mod provider_text;
 mod state;

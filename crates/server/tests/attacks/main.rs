@@ -9,6 +9,7 @@ mod callback;
 mod faults;
 mod grants;
 mod leaks;
+mod logs;
 mod matrix;
 mod oauth;
 mod oauth_answers;

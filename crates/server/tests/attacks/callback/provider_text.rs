@@ -5,7 +5,8 @@ use alter_testkit::{Reply, Sent, TestBrowser, TestServer};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Away, audit, logs::Logs, page_of, query, token_requests};
+use super::{Away, audit, page_of, query, token_requests};
+use crate::logs::Logs;
 
 /// Part of every hostile text; it occurs nowhere in our own texts.
 const CANARY: &str = "Zq7Canary";
