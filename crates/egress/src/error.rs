@@ -94,6 +94,13 @@ impl EgressError {
         }
     }
 
+    /// Returns true when nothing was sent because of the URL or of the operator's settings: asking again cannot help
+    /// until somebody has changed one of them.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::BadUrl { .. } | Self::BlockedDestination { .. })
+    }
+
     /// Returns true when the guard refused the destination.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
@@ -116,10 +123,10 @@ pub enum BlockReason {
 impl fmt::Display for BlockReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SpecialPurpose(purpose) => write!(f, "address reserved for {purpose}"),
-            Self::PlainHttp => {
-                f.write_str("plain http is accepted only for addresses that the operator allowed")
+            Self::SpecialPurpose(purpose) => {
+                write!(f, "address reserved for {purpose}, and not in ALTER_EGRESS_ALLOW")
             }
+            Self::PlainHttp => f.write_str("plain http goes only to addresses in ALTER_EGRESS_ALLOW"),
             Self::PeerMismatch => f.write_str("the connected peer is not the address that was dialled"),
         }
     }
