@@ -60,7 +60,7 @@ async fn try_to_revoke(flows: &Flows, request: &Revocation) -> Result<Revocation
             Ok(Ok(())) => RevocationOutcome::Confirmed,
             Ok(Err(RevokeError::NotOffered)) => RevocationOutcome::NotOffered,
             Ok(Err(error)) => {
-                tracing::warn!(grant_id = %request.grant_id, %error, attempt = request.attempts + 1, "the provider did not revoke");
+                tracing::warn!(grant_id = %request.grant_id, %error, attempt = request.attempts + 1, "a revocation is not confirmed");
                 if now < request.created_at.plus_seconds(ASKED_FOR) {
                     return Ok(RevocationOutcome::Pending);
                 }
