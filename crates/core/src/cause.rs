@@ -152,6 +152,9 @@ causes! {
     MixUp = "mix_up", Provider, is_final: true;
     /// The operator removed the provider while the user was there.
     ProviderNotConfigured = "provider_not_configured", Operator, is_final: true;
+    /// One of the provider's endpoints cannot be asked: it is missing, it is not a usable URL, or its address is not
+    /// public and the operator has not allowed it. Nothing was sent there.
+    ProviderMisconfigured = "provider_misconfigured", Operator, is_final: true;
     /// The app deleted the session's agent while the user was at the provider.
     AgentRevoked = "agent_revoked", App, is_final: true;
     /// The exchange was lost with the process that ran it; what became of the code at the provider is not known.

@@ -2,7 +2,7 @@
 //! claims (OpenID Connect Core section 3.1.3.7).
 
 use alter_core::secret::{base64url, same};
-use alter_core::{Micros, Recipe};
+use alter_core::{Cause, Micros, Recipe};
 use alter_egress::Egress;
 use aws_lc_rs::digest;
 use jsonwebtoken::Algorithm;
@@ -28,7 +28,7 @@ pub enum IdTokenRefused {
     /// The token's algorithm is not one of the recipe's.
     #[error("the id_token is signed with an algorithm that is not accepted")]
     Algorithm,
-    /// The keys could not be fetched or read; another try may succeed.
+    /// The keys could not be fetched or read.
     #[error(transparent)]
     Keys(#[from] JwksError),
     /// The provider has no key of the name that the token gives, or has several keys and the token names none.
@@ -40,6 +40,22 @@ pub enum IdTokenRefused {
     /// The signature holds, but a claim does not.
     #[error("the id_token's {0}")]
     Claim(#[from] BadClaim),
+}
+
+impl IdTokenRefused {
+    /// Why the flow ends here; `None` when the keys could not be had at the moment, and the token may still be good.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::NotConfigured(_) | Self::Keys(JwksError::BadUrl) => Some(Cause::ProviderMisconfigured),
+            Self::Keys(JwksError::Egress(error)) if error.is_configuration() => {
+                Some(Cause::ProviderMisconfigured)
+            }
+            Self::Keys(_) => None,
+            Self::Malformed(_) | Self::Algorithm | Self::Key | Self::Signature | Self::Claim(_) => {
+                Some(Cause::IdTokenInvalid)
+            }
+        }
+    }
 }
 
 impl From<JwsRefused> for IdTokenRefused {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alter_core::{BodyFormat, ClientAuth, Recipe};
+use alter_core::{BodyFormat, Cause, ClientAuth, Recipe};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -34,15 +34,28 @@ pub struct Client<'a> {
 /// Why there is no answer. No text contains a code, a token or a secret.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ExchangeError {
-    /// The recipe or the attempt cannot be used; nothing was sent. The operator's fault, or our own.
+    /// The recipe cannot be used; nothing was sent. The operator's fault.
     #[error("the provider's configuration cannot be used: {0}")]
     Configuration(&'static str),
+    /// The attempt has no PKCE verifier; nothing was sent. Our own fault.
+    #[error("the attempt has no PKCE verifier")]
+    NoVerifier,
     /// No whole answer arrived.
-    #[error(transparent)]
+    #[error("the token endpoint could not be asked: {0}")]
     Egress(#[from] EgressError),
 }
 
 impl ExchangeError {
+    /// Why the flow ends here.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Configuration(_) => Cause::ProviderMisconfigured,
+            Self::NoVerifier => Cause::ServerFault,
+            Self::Egress(error) if error.is_configuration() => Cause::ProviderMisconfigured,
+            Self::Egress(_) => Cause::TokenEndpointUnreachable,
+        }
+    }
+
     /// Whether the provider may have seen the code. If it has, the code counts as used.
     pub fn maybe_sent(&self) -> bool {
         matches!(self, Self::Egress(error) if error.maybe_sent())
@@ -81,7 +94,7 @@ pub async fn exchange(
     ];
     if recipe.pkce {
         if verifier.expose_secret().is_empty() {
-            return Err(ExchangeError::Configuration("the attempt has no PKCE verifier"));
+            return Err(ExchangeError::NoVerifier);
         }
         fields.push(("code_verifier", verifier.expose_secret()));
     }

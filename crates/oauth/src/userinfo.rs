@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use alter_core::{Recipe, UserinfoMethod};
+use alter_core::{Cause, Recipe, UserinfoMethod};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -41,6 +41,19 @@ pub enum UserinfoError {
     /// The answer is not JSON (signed and encrypted answers are not read), or has duplicate members.
     #[error("the provider's account information was not understood")]
     NotUnderstood,
+}
+
+impl UserinfoError {
+    /// Why the flow ends here, if it does.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::NotConfigured => Cause::ProviderMisconfigured,
+            Self::Egress(error) if error.is_configuration() => Cause::ProviderMisconfigured,
+            Self::TokenType | Self::Egress(_) | Self::Status(_) | Self::NotUnderstood => {
+                Cause::UserinfoFailed
+            }
+        }
+    }
 }
 
 /// Asks `userinfo_url`. The token goes into the header that the recipe's `api_auth` names, whatever the token's type is

@@ -167,6 +167,7 @@ async fn t22_the_challenge_and_its_verifier_are_sent_even_to_a_provider_that_ign
     without.pkce.verifier = SecretString::from("");
     let refused = world.send(&code, &without).await.unwrap_err();
     assert!(!refused.maybe_sent());
+    assert_eq!(refused.cause(), Cause::ServerFault);
     assert_eq!(world.provider.seen().token.len(), 1);
 }
 
@@ -298,8 +299,13 @@ async fn an_exchange_that_never_left_says_so() {
     world.recipe.token_url = "https://169.254.169.254/token".into();
     let blocked = world.send(&code, &flow).await.unwrap_err();
     assert!(blocked.is_blocked() && !blocked.maybe_sent());
+    assert_eq!(blocked.cause(), Cause::ProviderMisconfigured);
     world.recipe.token_url = "not a url".into();
-    assert!(!world.send(&code, &flow).await.unwrap_err().maybe_sent());
+    let unusable = world.send(&code, &flow).await.unwrap_err();
+    assert!(!unusable.maybe_sent());
+    assert_eq!(unusable.cause(), Cause::ProviderMisconfigured);
+    world.recipe.token_url = "http://127.0.0.1:1/token".into();
+    assert_eq!(world.send(&code, &flow).await.unwrap_err().cause(), Cause::TokenEndpointUnreachable);
 }
 
 #[tokio::test]

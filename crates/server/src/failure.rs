@@ -96,6 +96,8 @@ failures! {
         "The answer of {provider} arrived on another provider's callback URL.", "The operator checks the app's providers: one of them may be hostile.";
     ProviderNotConfigured = "oauth_provider_error", "provider_configuration_unavailable", Error(Misconfigured),
         "{provider} was removed from the app's configuration meanwhile.", "The operator configures it again: `alter provider set`.";
+    ProviderMisconfigured = "oauth_provider_error", "provider_configuration_unavailable", Error(Misconfigured),
+        "{provider} cannot be asked as it is configured on the Connect server.", "The operator corrects the setting that the log names.";
     AgentRevoked = "session_expired", "connect_config_error", Error(AgentGone),
         "The agent of this session was deleted meanwhile.", "The app mints a session for an agent that exists.";
     Interrupted = "server_error", "service_unavailable", Error(Interrupted),

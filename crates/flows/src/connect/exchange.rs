@@ -110,7 +110,7 @@ async fn request_token(
         &attempt.redirect_uri,
     )
     .await
-    .map_err(|error| refused(Cause::TokenEndpointUnreachable, error))?;
+    .map_err(|error| refused(error.cause(), error))?;
     // Read the clock now: the journal may have to wait, and `expires_in` counts from when the answer came.
     let received_at = flows.now();
     // From here to the end of `journal`, a crash loses the tokens that the provider has just given us.

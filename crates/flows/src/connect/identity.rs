@@ -57,20 +57,21 @@ async fn ask_userinfo(flows: &Flows, config: &ProviderConfig, tokens: &TokenSet)
     for pause in USERINFO_PAUSES {
         match ask().await {
             Ok(value) => return Ok(value),
+            Err(error) if error.cause().is_final() => return Err(refused(error.cause(), error)),
             Err(error) => {
                 tracing::warn!(provider = config.recipe.id, %error, "userinfo failed, asking again")
             }
         }
         tokio::time::sleep(pause).await;
     }
-    ask().await.map_err(|e| refused(Cause::UserinfoFailed, e))
+    ask().await.map_err(|error| refused(error.cause(), error))
 }
 
 /// When the provider's keys could not be fetched, the id_token may still be good: the answer stays in the journal and
 /// is tried again.
 fn id_token_stop(error: IdTokenRefused) -> Stop {
-    match error {
-        IdTokenRefused::Keys(error) => Stop::Later(error.to_string()),
-        invalid => refused(Cause::IdTokenInvalid, invalid),
+    match error.cause() {
+        Some(cause) => refused(cause, error),
+        None => Stop::Later(error.to_string()),
     }
 }

@@ -11,6 +11,7 @@ mod grants;
 mod leaks;
 mod logs;
 mod matrix;
+mod misconfigured;
 mod oauth;
 mod oauth_answers;
 mod pages;

@@ -1,0 +1,91 @@
+//! Providers that cannot be asked as they are configured here: that is the operator's affair, and neither the app nor the
+//! user is told that the provider failed or that patience helps.
+
+use alter_core::{IdentitySource, Recipe};
+use alter_testkit::{TestAttempt, TestBrowser, TestServer};
+use serde_json::json;
+
+use crate::{logs::Logs, sql};
+
+/// What is wrong with the recipe, and what the operator's log must name: the setting, and the host where there is one.
+type Fault = (&'static str, fn(&mut Recipe), &'static [&'static str]);
+
+const INSIDE: &str = "10.1.2.3";
+const ALLOW: &str = "ALTER_EGRESS_ALLOW";
+
+const FAULTS: [Fault; 10] = [
+    ("the token endpoint is inside", |r| r.token_url = inside("token"), &[INSIDE, ALLOW]),
+    (
+        "the token endpoint is plain http",
+        |r| r.token_url = "http://1.1.1.1/token".into(),
+        &["1.1.1.1", ALLOW],
+    ),
+    (
+        "the token endpoint has a user name",
+        |r| r.token_url = "https://u@1.1.1.1/".into(),
+        &["token endpoint"],
+    ),
+    ("the token endpoint is no URL", |r| r.token_url = "nowhere".into(), &["token_url"]),
+    ("userinfo is inside", |r| asked_for_the_account(r, Some(inside("me"))), &[INSIDE, ALLOW]),
+    ("there is no userinfo", |r| asked_for_the_account(r, None), &["userinfo_url"]),
+    ("the keys are inside", |r| r.jwks_url = Some(inside("jwks")), &[INSIDE, ALLOW]),
+    ("the keys are plain http", |r| r.jwks_url = Some("http://1.1.1.1/jwks".into()), &["1.1.1.1", ALLOW]),
+    ("there is no issuer", |r| (r.issuer, r.iss_parameter) = (None, false), &["issuer"]),
+    ("the keys have no URL", |r| r.jwks_url = Some("nowhere".into()), &["jwks_url"]),
+];
+
+fn inside(path: &str) -> String {
+    format!("https://{INSIDE}/{path}")
+}
+
+/// A provider without id_tokens.
+fn asked_for_the_account(recipe: &mut Recipe, userinfo_url: Option<String>) {
+    recipe.jwks_url = None;
+    recipe.default_scopes = vec!["notes.read".into()];
+    recipe.identity.from = IdentitySource::Userinfo;
+    recipe.userinfo_url = userinfo_url;
+}
+
+async fn attempt(server: &TestServer, browser: &mut TestBrowser, change: fn(&mut Recipe)) -> TestAttempt {
+    assert!(server.store.delete_provider(server.app.id, "odd").await.is_ok());
+    server.add_provider(&server.app, "odd", change).await;
+    browser.attempt(server, "odd").await
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_asked_as_it_is_configured_is_the_operators_affair_and_is_called_so() {
+    let server = TestServer::start_sqlite().await;
+    for (what, change, named) in FAULTS {
+        let (mut browser, logs) = (TestBrowser::new(), Logs::capture());
+        let attempt = attempt(&server, &mut browser, change).await;
+        let log = logs.text();
+        drop(logs);
+        assert_eq!(attempt.status["status"], "failed", "{what}: {}", attempt.status);
+        assert_eq!(attempt.status["error"], "oauth_provider_error", "{what}");
+        assert_eq!(attempt.reason(), "provider_misconfigured", "{what}: {}", attempt.status);
+        let line = log
+            .lines()
+            .find(|line| line.contains("exchange refused"))
+            .unwrap_or_else(|| panic!("{what}: {log}"));
+        assert!(!log.contains("asking again"), "{what}: {log}");
+        assert!(named.iter().all(|name| line.contains(name)), "{what}: {line}");
+
+        let poll = json!({ "session_token": attempt.token });
+        let polled = server.call("/sdk/oauth/connect/session/poll", &poll).await;
+        assert_eq!(polled.json()["error"]["error_code"], "provider_configuration_unavailable", "{what}");
+        let page = browser.get(&server, &format!("/connect/s/{}", attempt.sid)).await.text();
+        assert!(
+            page.contains("is not set up correctly") && page.contains("need to repair this"),
+            "{what}: {page}"
+        );
+        for told in [&attempt.status.to_string(), &polled.text(), &page] {
+            assert!(
+                ![INSIDE, "1.1.1.1", "reserved"].iter().any(|inner| told.contains(inner)),
+                "{what}: {told}"
+            );
+        }
+        assert_eq!(sql::count(&server, "grants"), 0, "{what}");
+        assert_eq!(sql::count(&server, "attempts WHERE status <> 'failed' OR body IS NOT NULL"), 0, "{what}");
+    }
+    TestBrowser::new().attempt(&server, "mock").await.connection();
+}
