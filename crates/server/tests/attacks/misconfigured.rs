@@ -2,7 +2,8 @@
 //! user is told that the provider failed or that patience helps.
 
 use alter_core::{IdentitySource, Recipe};
-use alter_testkit::{TestAttempt, TestBrowser, TestServer};
+use alter_flows::operate;
+use alter_testkit::{TestAttempt, TestBrowser, TestServer, operator};
 use serde_json::json;
 
 use crate::{logs::Logs, sql};
@@ -47,7 +48,7 @@ fn asked_for_the_account(recipe: &mut Recipe, userinfo_url: Option<String>) {
 }
 
 async fn attempt(server: &TestServer, browser: &mut TestBrowser, change: fn(&mut Recipe)) -> TestAttempt {
-    assert!(server.store.delete_provider(server.app.id, "odd").await.is_ok());
+    operate::remove_provider(&server.flows, &operator(), server.app.id, "odd").await.unwrap();
     server.add_provider(&server.app, "odd", change).await;
     browser.attempt(server, "odd").await
 }
