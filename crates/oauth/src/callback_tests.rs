@@ -49,6 +49,19 @@ fn a_denial_is_told_from_a_failure_and_the_description_is_not_read() {
 }
 
 #[test]
+fn a_provider_that_cannot_answer_now_has_not_refused() {
+    for (error, later) in
+        [("temporarily_unavailable", true), ("server_error", true), ("login_required", false)]
+    {
+        match parse_callback(&format!("error={error}&state={S}")).unwrap().outcome {
+            CallbackOutcome::Error(Cause::ProviderUnavailable(_)) => assert!(later, "{error}"),
+            CallbackOutcome::Error(Cause::ProviderRefused(_)) => assert!(!later, "{error}"),
+            other => panic!("{error} {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn t16_a_state_that_is_missing_doubled_listed_long_or_of_another_shape_is_refused() {
     for query in [
         "code=c".to_owned(),
@@ -88,6 +101,29 @@ fn t16_a_response_that_says_two_things_or_nothing_is_refused() {
     ] {
         assert_eq!(refused(&query), why, "{query}");
     }
+}
+
+#[test]
+fn a_state_may_have_every_character_of_base64url() {
+    let (letters, rest) =
+        ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ", "RSTUVWXYZ0123456789-_-_-_-_-_-_-_-_-_-_-_-_");
+    for state in [letters, rest] {
+        assert_eq!(parse_callback(&format!("code=c&state={state}")).unwrap().state, state);
+    }
+}
+
+#[test]
+fn t16_a_query_of_16_kib_and_a_value_of_4_kib_are_read_and_one_byte_more_is_refused() {
+    let query = |length: usize| {
+        let start = format!("code=c&state={S}&x=");
+        let rest = "a".repeat(length - start.len());
+        start + &rest
+    };
+    assert!(parse_callback(&query(16 * 1024)).is_ok());
+    assert_eq!(refused(&query(16 * 1024 + 1)), BadCallback::TooLong);
+    let code = |length: usize| format!("code={}&state={S}", "c".repeat(length));
+    assert!(parse_callback(&code(4 * 1024)).is_ok());
+    assert_eq!(refused(&code(4 * 1024 + 1)), BadCallback::TooLong);
 }
 
 fn recipe(issuer: Option<&str>, advertised: bool) -> Recipe {
