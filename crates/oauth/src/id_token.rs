@@ -153,4 +153,21 @@ mod tests {
             assert_eq!(check_at_hash(claims, alg, Some(&token.into())), Err(BadClaim::AtHash), "{claims}");
         }
     }
+
+    #[test]
+    fn t24_at_hash_is_made_with_the_hash_of_the_signatures_algorithm() {
+        use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+        let token = SecretString::from("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
+        let hashes = [
+            ("77QmUPtjPfzWtF2AnpK9RQ", vec![RS256, PS256, ES256]),
+            ("jtAeDp945y1dDqU3nkIVGNZP1HjH_MFs", vec![RS384, PS384, ES384]),
+            ("q7nS86GgvvFaZkzALLWqJYaJIKw2wCDAVfCAsm5CrBM", vec![RS512, PS512, EdDSA]),
+        ];
+        for (at_hash, own) in &hashes {
+            for alg in hashes.iter().flat_map(|(_, algs)| algs) {
+                let verdict = check_at_hash(&json!({ "at_hash": at_hash }), *alg, Some(&token));
+                assert_eq!(verdict.is_ok(), own.contains(alg), "{alg:?} {at_hash}");
+            }
+        }
+    }
 }

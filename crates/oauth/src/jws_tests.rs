@@ -75,6 +75,15 @@ fn what_has_not_three_parts_is_malformed() {
     }
 }
 
+#[test]
+fn a_token_of_the_greatest_length_is_taken_apart_and_one_byte_more_is_too_long() {
+    let token = token(r#"{"alg":"ES256"}"#);
+    let within = |max: usize| take_apart(&token, &Rules { max, allows: &|_| true, kinds: &[] });
+    assert!(within(token.len()).is_ok());
+    let refused = within(token.len() - 1).err();
+    assert!(matches!(refused, Some(JwsRefused::Malformed("it is too long"))));
+}
+
 /// A header and claims under this algorithm, signed by `sign`.
 fn signed(alg: &str, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let message =

@@ -215,6 +215,24 @@ async fn t24_a_key_in_the_tokens_own_header_is_not_looked_at_and_crit_is_refused
 }
 
 #[tokio::test]
+async fn t24_an_id_token_of_64_kib_is_read_and_a_longer_one_is_not() {
+    let world = World::new().await;
+    let flow = Flow::new(&["openid"]);
+    let mut tokens = world.tokens(&flow).await.unwrap();
+    let seconds = now().as_seconds();
+    let padded = |bytes: usize| {
+        let claims = json!({"iss": world.provider.issuer(), "sub": "acme-1001", "aud": support::CLIENT,
+            "iat": seconds, "exp": seconds + 300, "nonce": flow.nonce, "pad": "x".repeat(bytes)});
+        world.provider.sign(json!({}), claims)
+    };
+    let most = (64 * 1024 - padded(0).len()) / 4 * 3;
+    for (bytes, expected) in [(most, Verdict::Accepted), (most + 12, Verdict::Malformed)] {
+        tokens.id_token = Some(padded(bytes).into());
+        assert_eq!(verdict(world.verify(&tokens, &flow.nonce, now()).await), expected, "{bytes}");
+    }
+}
+
+#[tokio::test]
 async fn oidcc_signing_key_rotation_reads_the_keys_again_and_a_flood_of_unknown_kids_does_so_once_a_minute() {
     let world = World::new().await;
     let reads = || world.provider.seen().jwks.len();
