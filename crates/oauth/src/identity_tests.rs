@@ -93,6 +93,9 @@ fn a_subject_that_is_unique_within_a_workspace_is_kept_with_it_and_two_accounts_
 fn a_document_that_is_not_there_and_a_subject_that_is_unusable_give_no_identity() {
     let nothing = identity(&recipe(json!({})), None, None, &tokens(json!({})));
     assert_eq!(nothing, Err(IdentityUnreadable::Absent("id_token")));
+    let nothing =
+        identity(&recipe(json!({"from":"userinfo"})), Some(&json!({"sub":"1"})), None, &tokens(json!({})));
+    assert_eq!(nothing, Err(IdentityUnreadable::Absent("account information")));
     for sub in [
         json!(null),
         json!(""),
@@ -119,6 +122,13 @@ fn t26_labels_are_cleaned_and_the_subject_stands_in_for_an_account_without_a_nam
         from_claims(&json!({"sub":"1","email":"\u{202e}a@x\r\n.example","name":"\u{0}\u{200b}"})).unwrap();
     assert_eq!((found.account.as_str(), found.display_name), ("a@x .example", None));
     assert_eq!(from_claims(&json!({"sub":"1","email":{"a":1}})).unwrap().account, "1");
+}
+
+#[test]
+fn a_label_may_be_a_number() {
+    let numbered = recipe(json!({"account":["/number"]}));
+    let found = identity(&numbered, Some(&json!({"sub":"1","number":62515})), None, &tokens(json!({})));
+    assert_eq!(found.map(|i| i.account), Ok("62515".into()));
 }
 
 #[test]

@@ -81,6 +81,8 @@ fn f42_an_error_under_status_200_is_an_error_even_beside_a_token() {
         code_of(read(&json!({"error":{"message":"m","type":"OAuthException","code":190}}))),
         "oauthexception"
     );
+    assert_eq!(code_of(read(&json!({"error":190}))), "190");
+    assert_eq!(code_of(read(&json!({"error":["a"]}))), "unknown_error");
     assert_eq!(code_of(read(&json!({"error":true}))), "unknown_error");
     let slack =
         recipe(json!({"ok":"/ok","access_token":"/authed_user/access_token","scope":"/authed_user/scope"}));
@@ -242,6 +244,13 @@ fn t27_granted_scopes_are_what_the_provider_says_in_any_of_its_forms() {
         let scopes = scopes.map(|list| list.into_iter().map(String::from).collect::<Vec<_>>());
         assert_eq!(read(&json!({"access_token":"t","scope":value})).unwrap().scopes, scopes, "{value}");
     }
+}
+
+#[test]
+fn t27_no_more_than_200_scopes_are_kept() {
+    let scopes: Vec<String> = (0..300).map(|n| format!("s{n}")).collect();
+    let kept = read(&json!({"access_token":"t","scope":scopes})).unwrap().scopes.unwrap();
+    assert_eq!(kept, scopes[..200]);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
