@@ -158,6 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn t73_an_app_that_is_full_keeps_another_apps_idle_urls() {
+        let (cache, mine, other) = (JwksCache::new(), AppId::new(&SystemRandom), AppId::new(&SystemRandom));
+        let fill = |app, count| {
+            (0..count).for_each(|n| drop(cache.keys.entry(app, &format!("https://{n}.example/jwks"))));
+        };
+        fill(mine, 20);
+        fill(other, 1000);
+        let held = |app| cache.keys.0.lock().unwrap().keys().filter(|(of, _)| *of == app).count();
+        assert_eq!((held(mine), held(other)), (20, URLS_PER_APP));
+    }
+
+    #[test]
     fn what_is_being_read_does_not_make_room() {
         let (cache, app) = (JwksCache::new(), AppId::new(&SystemRandom));
         let reading = cache.keys.entry(app, "https://a.example/jwks");

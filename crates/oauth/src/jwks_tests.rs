@@ -76,6 +76,13 @@ fn secret_and_weak_keys_are_no_keys() {
 }
 
 #[test]
+fn the_keys_of_a_set_are_those_that_can_verify() {
+    assert_eq!(set(&[]).len(), 0);
+    let secret = json!({"kty":"oct","k":"c2VjcmV0"});
+    assert_eq!(set(&[ec_key("a"), secret, ec_key("b")]).len(), 2);
+}
+
+#[test]
 fn what_is_no_key_set_or_too_large_a_one_is_refused() {
     let many: Vec<Value> = (0..101).map(|n| ec_key(&n.to_string())).collect();
     for body in [
