@@ -201,6 +201,17 @@ async fn t69_a_token_is_believed_until_a_minute_after_its_end_and_not_a_second_l
     place.verify_at(&early, start.plus_seconds(240)).await.expect("control: a minute before its beginning");
 }
 
+#[tokio::test]
+async fn t69_a_token_may_live_for_366_days_and_not_a_second_longer() {
+    let place = Place::new().await;
+    let start = Micros(now().as_seconds() * 1_000_000);
+    for (life, believed) in [(366 * 86_400, true), (366 * 86_400 + 1, false)] {
+        let token = place.token(Value::Null, json!({ "exp": start.as_seconds() + life }));
+        let verdict = place.verify_at(&token, start).await;
+        assert_eq!(verdict.is_ok(), believed, "{life}: {verdict:?}");
+    }
+}
+
 /// A place, and a runtime to run it on.
 fn world() -> (tokio::runtime::Runtime, Place) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
