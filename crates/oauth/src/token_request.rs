@@ -242,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn only_a_time_limit_that_ran_out_is_a_timeout() {
+        let host = || "a.example".to_owned();
+        let timeout = EgressError::Timeout { host: host(), maybe_sent: true };
+        assert!(ExchangeError::from(timeout).is_timeout());
+        let failed = EgressError::Protocol { host: host(), detail: String::new(), maybe_sent: true };
+        assert!(!ExchangeError::from(failed).is_timeout());
+        assert!(!ExchangeError::Configuration("token_url").is_timeout());
+    }
+
+    #[test]
     fn neither_request_nor_client_shows_the_secret() {
         let secret = SecretString::from("canary-4711");
         let client = Client { id: "c", secret: Some(&secret) };

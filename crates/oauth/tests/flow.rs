@@ -5,12 +5,13 @@ mod support;
 use alter_core::{Cause, ProviderCode};
 use alter_mock_provider::{ClientAuth, MockProvider, Raw, ResponseParam, TokenFault};
 use alter_oauth::{
-    BadCallback, CallbackOutcome, DiscoveryError, MixUp, RawAnswer, TokenRefused, UserinfoError, check_iss,
-    discover, identity, needs_userinfo, parse_callback, userinfo,
+    BadCallback, CallbackOutcome, Client, DiscoveryError, MixUp, RawAnswer, RevokeError, RevokedToken,
+    TokenRefused, TokenSet, UserinfoError, check_iss, discover, identity, needs_userinfo, parse_callback,
+    revoke, userinfo,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use support::{CALLBACK, CLIENT, Flow, World, now};
+use support::{CALLBACK, CLIENT, Flow, SECRET, World, now};
 
 #[tokio::test]
 async fn a_whole_flow_ends_with_tokens_claims_and_an_identity() {
@@ -328,4 +329,79 @@ async fn userinfo_that_is_refused_odd_or_too_large_is_an_error() {
     assert!(matches!(ask("Bearer").await, Err(UserinfoError::Status(302))));
     world.provider.set(|s| s.userinfo = Some(Raw::oversized(200, &json!({}), 300_000)));
     assert!(matches!(ask("Bearer").await, Err(UserinfoError::Egress(_))));
+}
+
+#[tokio::test]
+async fn answers_of_256_kib_are_read_and_longer_ones_are_not() {
+    let world = World::new().await;
+    let flow = Flow::new(&["openid"]);
+    let tokens = world.tokens(&flow).await.unwrap();
+    let metadata = json!({
+        "issuer": world.provider.issuer(), "token_endpoint": world.provider.url("/token"),
+        "authorization_endpoint": world.provider.url("/authorize"),
+    });
+    for (bytes, is_read) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
+        let answer = |body: Value| Some(Raw::oversized(200, &body, bytes));
+        world.provider.set(|s| s.discovery = answer(metadata.clone()));
+        world.provider.set(|s| s.token_response = answer(json!({ "access_token": "t" })));
+        world.provider.set(|s| s.userinfo = answer(json!({ "sub": "a" })));
+        assert_eq!(discover(&world.egress, &world.provider.issuer()).await.is_ok(), is_read, "{bytes}");
+        let code = world.code(&flow).await;
+        assert_eq!(world.send(&code, &flow).await.is_ok(), is_read, "{bytes}");
+        let asked = userinfo(&world.egress, &world.recipe, &tokens.access_token, "Bearer").await;
+        assert_eq!(asked.is_ok(), is_read, "{bytes}");
+    }
+}
+
+/// Asks the provider to end the access token.
+async fn end(world: &World, tokens: &TokenSet) -> Result<(), RevokeError> {
+    let secret = SecretString::from(SECRET);
+    let client = Client { id: CLIENT, secret: Some(&secret) };
+    let what = RevokedToken { token: &tokens.access_token, is_refresh_token: false, subject: "acme-1001" };
+    revoke(&world.egress, &world.recipe, &client, &what).await
+}
+
+#[tokio::test]
+async fn a_revoked_token_opens_nothing_and_can_be_revoked_again() {
+    let mut world = World::new().await;
+    let tokens = world.tokens(&Flow::new(&["openid"])).await.unwrap();
+    assert!(matches!(end(&world, &tokens).await, Err(RevokeError::NotOffered)));
+    world.recipe.revoke_url = Some(world.provider.url("/revoke"));
+    for _ in 0..2 {
+        end(&world, &tokens).await.unwrap();
+        let asked = userinfo(&world.egress, &world.recipe, &tokens.access_token, "Bearer").await;
+        assert!(matches!(asked, Err(UserinfoError::Status(401))), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_is_confirmed_by_success_or_by_words_that_it_is_over_already() {
+    let mut world = World::new().await;
+    let tokens = world.tokens(&Flow::new(&["openid"])).await.unwrap();
+    world.recipe.token.ok = Some("/ok".into());
+    for (method, status, body, is_confirmed) in [
+        ("post", 200, "", true),
+        ("post", 204, "", true),
+        ("post", 200, r#"{"ok":true}"#, true),
+        ("post", 200, r#"{"ok":false,"error":"fatal_error"}"#, false),
+        ("post", 200, r#"{"ok":false,"error":"token_revoked"}"#, true),
+        ("post", 400, r#"{"error":"invalid_token"}"#, true),
+        ("post", 400, r#"{"error":"invalid_client"}"#, false),
+        ("post", 401, r#"{"error":"invalid_token"}"#, false),
+        ("post", 302, "", false),
+        ("post", 404, "", false),
+        ("post", 503, "", false),
+        ("delete", 404, "", true),
+        ("delete", 403, "", false),
+    ] {
+        let how = json!({ "url": world.provider.url("/api/grant"), "auth": "token", "method": method });
+        world.recipe.revoke = Some(serde_json::from_value(how).unwrap());
+        world.provider.set(|s| s.api = Some(Raw::new(status, "application/json", body)));
+        match end(&world, &tokens).await {
+            Ok(()) => assert!(is_confirmed, "{method} {status} {body}"),
+            Err(RevokeError::Status(told)) => assert_eq!((told, is_confirmed), (status, false), "{body}"),
+            Err(other) => panic!("{method} {status} {body} {other}"),
+        }
+    }
+    assert_eq!(world.provider.seen().api.last().map(|last| last.method.clone()), Some("DELETE".into()));
 }
