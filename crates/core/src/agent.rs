@@ -280,4 +280,35 @@ mod tests {
         agent.status = AgentStatus::Revoked;
         assert!(!agent.set_active(true) && agent.status == AgentStatus::Revoked);
     }
+
+    #[test]
+    fn kinds_and_statuses_have_the_names_under_which_they_are_stored() {
+        for (kind, name) in [(AgentKind::Agent, "agent"), (AgentKind::Service, "service")] {
+            assert_eq!(kind.as_str(), name);
+            assert_eq!(serde_json::from_value::<AgentKind>(name.into()).expect(name), kind);
+        }
+        for (status, name) in [
+            (AgentStatus::Active, "active"),
+            (AgentStatus::Inactive, "inactive"),
+            (AgentStatus::Revoked, "revoked"),
+        ] {
+            assert_eq!((status.as_str(), AgentStatus::parse(name)), (name, Some(status)));
+        }
+        for other in ["", "Active", "deleted"] {
+            assert_eq!(AgentStatus::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn people_are_shown_the_display_name_or_else_the_name() {
+        let mut agent = agent(None);
+        assert_eq!(agent.shown_name(), "mailbot");
+        agent.data.display_name = Some("Mail helper".into());
+        assert_eq!(agent.shown_name(), "Mail helper");
+    }
+
+    #[test]
+    fn a_key_for_which_there_is_no_room_is_not_added() {
+        assert!(KeyAdded::Done.is_done() && !KeyAdded::NoRoom.is_done());
+    }
 }

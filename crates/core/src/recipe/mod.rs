@@ -209,4 +209,15 @@ mod tests {
         let unknown = serde_json::json!({"description": "Read things", "requird": true});
         assert!(serde_json::from_value::<Scope>(unknown).is_err(), "unknown keys stay refused");
     }
+
+    #[test]
+    fn what_a_recipe_leaves_out_is_as_the_standards_have_it() {
+        let least =
+            serde_json::json!({"id":"x","name":"X","authorize_url":"https://x/a","token_url":"https://x/t"});
+        let recipe: Recipe = serde_json::from_value(least).expect("a recipe needs no more");
+        assert!(recipe.pkce);
+        assert_eq!((recipe.scope_separator.as_str(), recipe.scope_parameter.as_str()), (" ", "scope"));
+        assert_eq!(recipe.granted_scope_delimiters, " ,");
+        assert_eq!(recipe.id_token_algs, ["RS256", "ES256", "PS256", "EdDSA"]);
+    }
 }

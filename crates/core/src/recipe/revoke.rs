@@ -116,3 +116,15 @@ impl Recipe {
 fn token_field() -> String {
     "token".into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revocation_that_says_only_where_is_that_of_rfc_7009() {
+        let read: Revoke = serde_json::from_value(serde_json::json!({"url":"https://x/r"})).expect("enough");
+        assert_eq!(read, Revoke::rfc7009("https://x/r"));
+        assert_eq!((read.token_field.as_str(), read.hint), ("token", true));
+    }
+}

@@ -93,4 +93,32 @@ mod tests {
         r.scopes.insert("email".into(), "Know your address".into());
         assert_eq!(r.scope_words("email"), Some("Know your address"));
     }
+
+    #[test]
+    fn every_scope_of_the_openid_standard_has_words_at_either_kind_of_openid_provider() {
+        let (mut one, mut per_tenant) = (recipe(&[]), recipe(&[]));
+        one.issuer = Some("https://x".into());
+        per_tenant.issuer_template = Some("https://x/{tenant}".into());
+        for (scope, part) in [
+            ("openid", "which account"),
+            ("profile", "profile"),
+            ("email", "e-mail"),
+            ("address", "postal"),
+            ("phone", "telephone"),
+            ("offline_access", "away"),
+        ] {
+            let words = one.scope_words(scope).unwrap_or_default();
+            assert!(words.contains(part), "{scope}: {words}");
+            assert_eq!(per_tenant.scope_words(scope), Some(words));
+        }
+    }
+
+    #[test]
+    fn a_scope_is_its_words_or_a_table_with_more() {
+        let read = |form: serde_json::Value| serde_json::from_value::<Scope>(form).expect("a scope");
+        let plain = Scope { description: "Read".into(), required: false, requires: Vec::new() };
+        assert_eq!(read(serde_json::json!("Read")), plain);
+        let table = serde_json::json!({"description":"Read","required":true,"requires":["a"]});
+        assert_eq!(read(table), Scope { required: true, requires: vec!["a".into()], ..plain });
+    }
 }
