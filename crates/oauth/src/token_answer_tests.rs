@@ -59,7 +59,9 @@ fn a_form_encoded_answer_is_read_where_the_type_allows_it() {
         assert_eq!(set.scopes, Some(vec!["repo".into(), "gist".into()]));
     }
     assert!(is_not_understood(&read_as(200, "text/html", body)));
-    assert!(is_not_understood(&read_as(200, "text/plain", b"access_token=a&access_token=b")));
+    for bad in ["access_token=a&access_token=b", "access_token=a&x=<b>", "access_token=a&x=b c"] {
+        assert!(is_not_understood(&read_as(200, "text/plain", bad.as_bytes())), "{bad}");
+    }
     assert_eq!(
         code_of(read_as(
             200,
