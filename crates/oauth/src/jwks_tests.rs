@@ -21,7 +21,8 @@ fn set(keys: &[Value]) -> KeySet {
 
 fn count(set: &KeySet, alg: Algorithm, name: &str, kid: Option<&str>) -> usize {
     match set.candidates(alg, name, kid) {
-        Candidates::These(keys) => keys.len(),
+        // An empty list would be no reason to look for newer keys.
+        Candidates::These(keys) => Some(keys.len()).filter(|count| *count > 0).expect("a key"),
         Candidates::None => 0,
         Candidates::Ambiguous => usize::MAX,
     }
