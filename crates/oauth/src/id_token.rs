@@ -170,4 +170,22 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_a_flow_ends_by_is_the_token_or_the_configuration_and_never_keys_that_cannot_be_had_now() {
+        use alter_egress::EgressError;
+        let keys = |error: EgressError| IdTokenRefused::Keys(error.into());
+        let timeout = EgressError::Timeout { host: "a.example".into(), maybe_sent: true };
+        for (refused, cause) in [
+            (IdTokenRefused::NotConfigured("issuer"), Some(Cause::ProviderMisconfigured)),
+            (JwksError::BadUrl.into(), Some(Cause::ProviderMisconfigured)),
+            (keys(EgressError::BadUrl { reason: "it has no host" }), Some(Cause::ProviderMisconfigured)),
+            (keys(timeout), None),
+            (JwksError::Status(503).into(), None),
+            (IdTokenRefused::Signature, Some(Cause::IdTokenInvalid)),
+            (BadClaim::Nonce.into(), Some(Cause::IdTokenInvalid)),
+        ] {
+            assert_eq!(refused.cause(), cause, "{refused}");
+        }
+    }
 }

@@ -141,4 +141,17 @@ mod tests {
             "application/json"
         );
     }
+
+    #[test]
+    fn an_endpoint_that_cannot_be_asked_is_the_operators_and_any_other_failure_the_providers() {
+        let timeout = EgressError::Timeout { host: "a.example".into(), maybe_sent: true };
+        for (error, cause) in [
+            (UserinfoError::NotConfigured, Cause::ProviderMisconfigured),
+            (EgressError::BadUrl { reason: "it has no host" }.into(), Cause::ProviderMisconfigured),
+            (timeout.into(), Cause::UserinfoFailed),
+            (UserinfoError::Status(403), Cause::UserinfoFailed),
+        ] {
+            assert_eq!(error.cause(), cause, "{error}");
+        }
+    }
 }
