@@ -55,6 +55,7 @@ codes! {
     UnsupportedField = "unsupported_field", 400, "A field or header that this version does not build arrived with a value. Leave it out.";
     InvalidOrigin = "invalid_origin", 400, "`allowed_origin` is not a bare origin: the message names the part at fault and the corrected value.";
     AllowedOriginRequired = "allowed_origin_required", 400, "`allowed_origin` is missing and the app has no `website_url`. Give one of them.";
+    CredentialRevoked = "credential_revoked", 400, "The provider no longer gives tokens for this grant: `details.reason` says why, and `details.since` since when. Let the user connect again; the grant keeps its id.";
     CallerAgentMismatch = "caller_agent_mismatch", 400, "`X-Alter-Caller` names an agent that does not own the key.";
     AgentRequiresUserToken = "agent_requires_user_token", 400, "`agent` came without `user_token`, and only a user can delegate. Send the user's token.";
     InvalidReturnUrl = "invalid_return_url", 400, "`return_url` is not https, not registered, or carries a parameter of the result.";
@@ -78,6 +79,7 @@ codes! {
     AgentCannotMintSubagents = "agent_cannot_mint_subagents", 403, "Agents are managed with the app's own key.";
     UseSelfRevokePath = "use_self_revoke_path", 403, "An agent gives up its own delegation: `DELETE /sdk/grants/{grant_id}/delegations/me`.";
     AgentScopeNotAllowed = "agent_scope_not_allowed", 403, "The token carries scopes that were not delegated to the agent or that the app does not allow it: `details.scopes`.";
+    GrantExpired = "grant_expired", 403, "The grant has come to its own end. Let the user connect again.";
     GrantRevoked = "grant_revoked", 403, "The grant was revoked. Let the user connect again.";
     UserTokenRequired = "user_token_required", 403, "The app requires the user's token for a user's grant. Send `user_token`.";
     SystemGrantUserTokenMismatch = "system_grant_user_token_mismatch", 403, "The grant is the app's own, but the call has a user token. Leave `user_token` out.";
@@ -101,6 +103,7 @@ codes! {
     IdempotencyKeyAgentRevoked = "idempotency_key_agent_revoked", 409, "The agent made with this `Idempotency-Key` was deleted. Use a new key.";
     AppUnreachable = "app_unreachable", 409, "The app page cannot reach this server: its CSP `connect-src` needs our origin.";
     StepMoved = "step_moved", 409, "The step no longer applies: reload the page.";
+    TokenRefreshInProgress = "token_refresh_in_progress", 409, "The access token has run out and its refresh takes longer than a call waits (20 s). Try again.";
     ProviderNotConfigured = "provider_not_configured", 409, "The operator removed the provider.";
     SessionExpired = "session_expired", 410, "The session expired, was used, or is open in another browser: `details.reason`. Mint a fresh session.";
     BodyTooLarge = "body_too_large", 413, "The request body is larger than 256 KiB.";
@@ -111,8 +114,9 @@ codes! {
     RateLimitExceeded = "rate_limit_exceeded", 429, "Too many sessions in this minute: wait `retry_after` seconds. The operator sets the share: `alter app set --sessions-per-minute`.";
     ServerError = "server_error", 500, "We failed. Quote the request id to the operator.";
     BindingNotBuilt = "binding_not_built", 501, "Sessions with binding level L0 (links) and L3 (backend confirms) are not built yet. Set `--website-url`, or `--min-binding L2`.";
-    RefreshNotBuilt = "refresh_not_built", 501, "The access token has expired and refresh is not built yet. Let the user connect again.";
     IdpUnreachable = "idp_unreachable", 503, "The app's identity provider cannot be reached, so the user token could not be checked. Try again; `alter doctor` says more.";
+    ProviderUnavailable = "provider_unavailable", 503, "The access token has run out, and the provider does not give a new one at the moment. Try again after `retry_after_seconds`.";
+    ProviderConfigurationUnavailable = "provider_configuration_unavailable", 503, "The access token has run out, and the provider does not accept our client. The operator mends it: `alter doctor` says more.";
     ServiceUnavailable = "service_unavailable", 503, "Storage does not answer. Nothing was released. Try again.";
 }
 

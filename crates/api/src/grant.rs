@@ -65,6 +65,8 @@ pub enum GrantKind {
 pub enum GrantStatus {
     /// Its tokens can be released.
     Active,
+    /// It came to its own end: `grant_expires_at`.
+    Expired,
     /// It was ended and does not come back.
     Revoked,
 }
@@ -143,7 +145,7 @@ pub struct GrantItem {
     pub delegated_agent_ids: Vec<String>,
     /// The user granted less than was asked.
     pub scope_mismatch: bool,
-    /// The access token has expired, and refresh is not built: the user has to connect again.
+    /// Tokens can no longer be refreshed: the user has to connect again.
     pub needs_reconnect: bool,
     /// What the user knows the account by.
     pub account_identifier: String,

@@ -11,6 +11,10 @@ use utoipa::ToSchema;
 pub struct ReportedCall {
     /// The grant whose token was used.
     pub grant_id: String,
+    /// `token_generation` of the token that was used. A report of 401 with it lets this server ask the provider for a new
+    /// token.
+    #[serde(default)]
+    pub token_generation: Option<String>,
     /// HTTP method.
     pub method: String,
     /// The URL that was called. Only the host is kept.

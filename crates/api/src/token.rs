@@ -67,6 +67,8 @@ pub struct RetrievedToken {
     pub grant_id: String,
     /// Provider id.
     pub provider_id: String,
+    /// Which of the grant's tokens this is, for reports about its use.
+    pub token_generation: String,
     /// The granted scopes.
     pub scopes: Vec<String>,
     /// The user granted less than was asked.

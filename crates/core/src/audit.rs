@@ -50,6 +50,12 @@ kinds! {
     GrantRevoked = "grant_revoked",
     /// A provider answered a revocation, or the revocation was given up.
     RevocationEnded = "revocation_ended",
+    /// The provider gave a grant new tokens.
+    CredentialRefreshed = "credential_refreshed",
+    /// Tokens of a refresh came after the user had connected again or the grant was revoked, and were discarded.
+    RefreshDiscarded = "refresh_discarded",
+    /// A grant's refresh token is taken for dead: only the user can help, by connecting again.
+    ReconnectNeeded = "reconnect_needed",
     /// A delegation was revoked.
     DelegationRevoked = "delegation_revoked",
     /// An agent was made.

@@ -17,7 +17,7 @@ const NO_CODE: &str = "unknown_error";
 ///
 /// Its constructor cleans, so an unclean value cannot exist. `clippy.toml` forbids every crate but `oauth` to call it:
 /// visibility cannot name another crate, and `oauth` imports this one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ProviderCode(String);
 
 impl ProviderCode {

@@ -9,6 +9,9 @@ use async_trait::async_trait;
 use crate::{
     AgentId, AppId, AuditEntry, CallNonce, ConfigId, Delegation, GrantId, Level, Micros, Principal,
     RevocationOutcome, Saved, StoreError,
+    recipe::Refresh,
+    refresh::{ReconnectReason, RefreshState, Situation},
+    secret::sha256,
 };
 
 /// The precision of [`Grant::last_used_at`], seconds: not every call rewrites a busy grant's row.
@@ -47,6 +50,12 @@ pub struct Grant {
     pub updated_at: Micros,
     /// When its token was last released, to within [`LAST_USED_STEP`].
     pub last_used_at: Option<Micros>,
+    /// What is known about refreshing the credential.
+    pub refresh: RefreshState,
+    /// When somebody has to look whether to refresh it ([`crate::refresh::look_at`]); `None` = when it is used.
+    pub refresh_at: Option<Micros>,
+    /// When the grant itself ends, whatever its credential says; `None` = it does not.
+    pub ends_at: Option<Micros>,
     /// Set when the grant was revoked; then the credential's sealed values are empty.
     pub revoked: Option<RevokedGrant>,
     /// The sealed credential.
@@ -65,13 +74,75 @@ pub struct RevokedGrant {
 }
 
 impl Grant {
-    /// `active` or `revoked`.
+    /// `active` or `revoked`, as stored.
     pub fn status(&self) -> GrantStatus {
         if self.revoked.is_some() { GrantStatus::Revoked } else { GrantStatus::Active }
     }
+
+    /// Where the grant stands at a moment: an active grant whose own end has come is expired.
+    pub fn state(&self, now: Micros) -> GrantState {
+        match (&self.revoked, self.ends_at) {
+            (Some(_), _) => GrantState::Revoked,
+            (None, Some(end)) if end <= now => GrantState::Expired,
+            (None, _) => GrantState::Active,
+        }
+    }
+
+    /// The current generation as apps see it: a UUID (version 8) made from the grant's id and the generation. It names
+    /// the released token and reveals nothing about it.
+    pub fn token_generation(&self) -> uuid::Uuid {
+        let text = format!("alter-generation/{}/{}", self.id, self.credential.generation);
+        let hash = sha256(text.as_bytes());
+        let bytes = std::array::from_fn(|i| hash[i]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+
+    /// Why only the user can help, and since when: the refresh token is taken for dead, or there is none and the access
+    /// token has run out.
+    pub fn reconnect(&self, now: Micros) -> Option<(ReconnectReason, Micros)> {
+        let ended = self.credential.expires_at.filter(|at| *at <= now);
+        match (&self.refresh.verdict, &self.credential.refresh_token, ended) {
+            (Some(verdict), _, _) => Some((verdict.reason, verdict.since)),
+            (None, None, Some(at)) => Some((ReconnectReason::NoRefreshToken, at)),
+            _ => None,
+        }
+    }
+
+    /// What [`crate::refresh::what_now`] and [`crate::refresh::look_at`] decide by.
+    pub fn situation<'a>(&'a self, facts: &'a Refresh) -> Situation<'a> {
+        Situation {
+            grant: self.id,
+            credential: &self.credential,
+            last_used_at: self.last_used_at,
+            state: &self.refresh,
+            facts,
+        }
+    }
 }
 
-/// Where a grant stands.
+/// Where a grant stands at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantState {
+    /// Usable.
+    Active,
+    /// Its own end has come: [`Grant::ends_at`].
+    Expired,
+    /// Revoked, for good.
+    Revoked,
+}
+
+impl GrantState {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Where a grant stands in storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantStatus {
     /// Usable.
@@ -145,6 +216,8 @@ pub struct Credential {
     pub generation: u64,
     /// As the provider wrote it; `Bearer` when the provider sent none.
     pub token_type: String,
+    /// When the provider's answer came.
+    pub issued_at: Micros,
     /// When the access token expires; `None` = the provider did not say.
     pub expires_at: Option<Micros>,
     /// Sealed; empty when the grant is revoked.

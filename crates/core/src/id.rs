@@ -64,6 +64,15 @@ uuid_id!(
 );
 
 uuid_id!(
+    /// One attempt to refresh a grant's credential.
+    RefreshId
+);
+uuid_id!(
+    /// One request to a provider to revoke a token.
+    RevocationId
+);
+
+uuid_id!(
     /// A user of an app: one (issuer, subject) of its identity provider.
     UserId
 );

@@ -25,6 +25,8 @@ pub mod origin;
 pub mod outcome;
 pub mod provider;
 pub mod recipe;
+pub mod refresh;
+pub mod refresh_store;
 pub mod return_url;
 pub mod revocation;
 pub mod sealed;
@@ -49,9 +51,12 @@ pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, Retired,
 pub use delegation::{Delegation, DelegationStore};
 pub use failure::Failure;
 pub use grant::{
-    Credential, Grant, GrantFilter, GrantStatus, GrantStore, ListedGrant, ReleaseCredential, RevokedGrant,
+    Credential, Grant, GrantFilter, GrantState, GrantStatus, GrantStore, ListedGrant, ReleaseCredential,
+    RevokedGrant,
 };
-pub use id::{AgentId, AppId, AttemptId, ConfigId, GrantId, KeyId, SessionId, UserId};
+pub use id::{
+    AgentId, AppId, AttemptId, ConfigId, GrantId, KeyId, RefreshId, RevocationId, SessionId, UserId,
+};
 pub use idp::IdentityProvider;
 pub use key::{ApiKey, KeyType, NewKey};
 pub use key_store::{FoundKey, KeyStore};
@@ -60,6 +65,11 @@ pub use outcome::{Connection, Declined, Event, EventName, Operation};
 pub use provider::{ProviderConfig, ProviderStore};
 pub use recipe::{
     ApiAuth, BadParameter, BodyFormat, ClientAuth, Coop, IdentitySource, Recipe, Scope, UserinfoMethod,
+};
+pub use refresh::{Asked, ReconnectReason, RefreshState, WhatNow};
+pub use refresh_store::{
+    BeginRefresh, Begun, DiscardRefresh, EndRefresh, ReconnectCount, RefreshAttempt, RefreshEnded,
+    RefreshResult, RefreshStore, RefusedClient,
 };
 pub use return_url::ReturnUrl;
 pub use revocation::{Revocation, RevocationOutcome, RevocationStore, RevokeGrant};

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, AuditEntry, CallNonce, ConfigId, GrantId, Micros, Saved, StoreError};
+use crate::{AppId, AuditEntry, CallNonce, ConfigId, GrantId, Micros, RevocationId, Saved, StoreError};
 
 /// What became of a grant at its provider after it was revoked here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ impl RevocationOutcome {
 /// A request to a provider that is still to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
+    /// Random. A grant may have several requests: a refresh that was under way when it was revoked adds one.
+    pub id: RevocationId,
     /// The grant that was revoked.
     pub grant_id: GrantId,
     /// Its app.
@@ -99,11 +101,11 @@ pub trait RevocationStore: Send + Sync {
     async fn list_due_revocations(&self, now: Micros, limit: u32) -> Result<Vec<Revocation>, StoreError>;
     /// Takes a request: counts the attempt and moves `next_at`, unless another process did so first.
     async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<Saved, StoreError>;
-    /// Ends a request: deletes its row, and records the outcome in the grant and the audit. Returns [`Saved::Moved`] when
-    /// the request had ended before.
+    /// Ends a request: deletes its row, and records the outcome in the grant and the audit; the grant's outcome stays
+    /// pending while it has another request. Returns [`Saved::Moved`] when the request had ended before.
     async fn end_revocation(
         &self,
-        grant: GrantId,
+        request: RevocationId,
         outcome: RevocationOutcome,
         audit: AuditEntry,
     ) -> Result<Saved, StoreError>;

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::{AppId, Attempt, AttemptId, ConfigId, Grant, GrantId, ProviderConfig, Revocation};
+use crate::{AppId, Attempt, AttemptId, ConfigId, Grant, GrantId, ProviderConfig, Revocation, RevocationId};
 
 macro_rules! columns {
     ($($(#[$doc:meta])* $name:ident = $table:literal . $column:literal by $key:literal, $generation:literal;)*) => {
@@ -56,7 +56,9 @@ columns! {
     /// An id_token.
     IdToken = "grants"."id_token" by "id", "generation";
     /// A token that is still to be revoked at its provider.
-    RevocationToken = "revocations"."token" by "grant_id", "0";
+    RevocationToken = "revocations"."token" by "id", "0";
+    /// A journalled answer to a refresh request.
+    RefreshBody = "refreshes"."body" by "id", "0";
 }
 
 impl SealedColumn {
@@ -193,11 +195,11 @@ impl ProviderConfig {
 impl Revocation {
     /// Where the token that is still to be revoked is stored.
     pub fn place(&self) -> SealedPlace {
-        Self::place_of(self.app_id, self.grant_id)
+        Self::place_of(self.app_id, self.id)
     }
 
     /// Like [`Revocation::place`], for a revocation that is still being made.
-    pub fn place_of(app: AppId, grant: GrantId) -> SealedPlace {
-        SealedPlace { app, column: SealedColumn::RevocationToken, row: grant.to_string(), generation: 0 }
+    pub fn place_of(app: AppId, id: RevocationId) -> SealedPlace {
+        SealedPlace { app, column: SealedColumn::RevocationToken, row: id.to_string(), generation: 0 }
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     AgentStore, AppStore, AttemptStore, AuditStore, CallNonce, DataKeyStore, DelegationStore, GrantStore,
-    KeyStore, Micros, ProviderStore, RevocationStore, SessionStore, StoreError, UserStore,
+    KeyStore, Micros, ProviderStore, RefreshStore, RevocationStore, SessionStore, StoreError, UserStore,
 };
 
 /// Everything that storage must be able to do.
@@ -24,6 +24,7 @@ pub trait Store:
     + AgentStore
     + DelegationStore
     + RevocationStore
+    + RefreshStore
     + AuditStore
     + std::fmt::Debug
 {

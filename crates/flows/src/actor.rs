@@ -24,6 +24,11 @@ impl Operator {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Names this operator in the details of an audit entry: an object or null.
+    pub(crate) fn sign(&self, details: &mut serde_json::Value) {
+        details["operator"] = self.name().into();
+    }
 }
 
 #[derive(Debug)]
@@ -59,7 +64,7 @@ impl Actor {
     /// `operator`.
     pub(crate) fn entry(&self, at: Micros, kind: AuditKind, mut details: serde_json::Value) -> AuditEntry {
         if let Some(operator) = &self.operator {
-            details["operator"] = operator.name().into();
+            operator.sign(&mut details);
         }
         AuditEntry {
             key_id: self.key_id,

@@ -1,7 +1,10 @@
 //! What every story needs: storage, keys, outbound HTTP, time and randomness; and the few private steps that several
 //! stories share.
 
-use std::sync::{Arc, OnceLock, atomic::AtomicI64};
+use std::{
+    sync::{Arc, OnceLock, atomic::AtomicI64},
+    time::Duration,
+};
 
 use alter_core::{
     App, AppId, Clock, Hash, Micros, Random, Session, SessionId, Store, StoreError, secret, token,
@@ -12,7 +15,14 @@ use alter_vault::Vault;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
-use crate::{connect::in_hand::InHand, metrics, quota::Quotas, rounds::Rounds, sealed::Sealer};
+use crate::{
+    connect::in_hand::InHand,
+    metrics,
+    quota::Quotas,
+    refresh::{Flights, Gates, Gone},
+    rounds::Rounds,
+    sealed::Sealer,
+};
 
 /// How many times a change to a session is tried.
 const ROUNDS: usize = 8;
@@ -21,7 +31,12 @@ const ROUNDS: usize = 8;
 pub struct FlowsConfig {
     /// `ALTER_PUBLIC_URL` without a trailing slash.
     pub public_url: String,
+    /// How long a call waits for its grant's token to be refreshed; [`REFRESH_PATIENCE`] outside tests.
+    pub refresh_patience: Duration,
 }
+
+/// How long a call waits for its grant's token to be refreshed.
+pub const REFRESH_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The stories. Cheap to clone; one per process.
 #[derive(Clone)]
@@ -40,6 +55,10 @@ pub(crate) struct Inner {
     /// Exchanges in flight. Shutdown waits for them; a client that disconnects does not stop them.
     pub(crate) tasks: TaskTracker,
     pub(crate) in_hand: InHand,
+    /// Refreshes under way in this process.
+    pub(crate) flights: Flights,
+    pub(crate) gates: Gates,
+    pub(crate) gone: Gone,
     /// A name for this installation, known once the root key has been checked.
     pub(crate) instance: OnceLock<String>,
     pub(crate) quotas: Quotas,
@@ -77,6 +96,9 @@ impl Flows {
                 random,
                 tasks,
                 in_hand: InHand::default(),
+                flights: Flights::default(),
+                gates: Gates::default(),
+                gone: Gone::default(),
                 instance,
                 quotas,
                 ready_until,

@@ -25,6 +25,11 @@ static EXCHANGE_DURATION: LazyLock<Histograms> =
 static EXCHANGING: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static RELEASES: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
 static REVOCATIONS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
+static REFRESHES: LazyLock<Family<Refreshed, Counter>> = LazyLock::new(Family::default);
+static REFRESH_DURATION: LazyLock<Histogram> = LazyLock::new(|| Histogram::new(SECONDS));
+static REFRESH_LATE: LazyLock<Gauge> = LazyLock::new(Gauge::default);
+static REFRESH_GATES: LazyLock<Gauge> = LazyLock::new(Gauge::default);
+static REFRESHING: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static ROUNDS: LazyLock<Family<Outcome, Counter>> = LazyLock::new(Family::default);
 static AUDIT_FAILURES: LazyLock<Counter> = LazyLock::new(Counter::default);
 
@@ -55,6 +60,28 @@ pub fn register(registry: &mut Registry) {
         "Times that a provider was asked to revoke a token, or would have been, by outcome",
         REVOCATIONS.clone(),
     );
+    registry.register(
+        "alter_refreshes",
+        "Refreshes of a grant's credential, by provider (of the catalog, or other) and outcome",
+        REFRESHES.clone(),
+    );
+    registry.register_with_unit(
+        "alter_refresh_request_duration",
+        "From sending a refresh token to the provider's answer, or to the end of waiting",
+        Unit::Seconds,
+        REFRESH_DURATION.clone(),
+    );
+    registry.register(
+        "alter_refresh_oldest_late_seconds",
+        "How long ago the grant that is longest due for a refresh became due; 0 = none is",
+        REFRESH_LATE.clone(),
+    );
+    registry.register(
+        "alter_refresh_providers_paused",
+        "Provider configurations that are not asked for tokens at the moment, because they fail or ask for patience",
+        REFRESH_GATES.clone(),
+    );
+    registry.register("alter_refreshes_in_flight", "Refresh requests under way", REFRESHING.clone());
     registry.register("alter_reaper_rounds", "Rounds of tidying up by outcome", ROUNDS.clone());
     registry.register(
         "alter_audit_failures",
@@ -67,6 +94,9 @@ pub fn register(registry: &mut Registry) {
     }
     for outcome in ["connected", "refused", "fault", "later"] {
         drop(EXCHANGES.get_or_create(&Outcome { outcome }));
+    }
+    for outcome in ["refreshed", "refused", "client_refused", "unknown", "rotation_lost"] {
+        drop(REFRESHES.get_or_create(&Refreshed { provider: "other", outcome }));
     }
     for outcome in ["released", "fault"] {
         drop(RELEASES.get_or_create(&Outcome { outcome }));
@@ -81,6 +111,12 @@ pub fn register(registry: &mut Registry) {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refreshed {
+    provider: &'static str,
     outcome: &'static str,
 }
 
@@ -119,6 +155,36 @@ pub(crate) fn released(outcome: &'static str) {
 
 pub(crate) fn revocation_asked(outcome: RevocationOutcome) {
     REVOCATIONS.get_or_create(&Outcome { outcome: outcome.as_str() }).inc();
+}
+
+/// Counts an attempt. A provider that the operator defined counts as `other`: labels are our own words.
+pub(crate) fn refreshed(provider: &str, outcome: &'static str) {
+    let known = alter_providers::Catalog::builtin().get(provider);
+    let provider = known.map_or("other", |recipe| recipe.id.as_str());
+    REFRESHES.get_or_create(&Refreshed { provider, outcome }).inc();
+}
+
+/// What a round found: how late the latest refresh is, and how many providers are left alone.
+pub(crate) fn refreshes_late(seconds: i64, paused: usize) {
+    REFRESH_LATE.set(seconds);
+    REFRESH_GATES.set(i64::try_from(paused).unwrap_or(i64::MAX));
+}
+
+/// A refresh request under way.
+pub(crate) struct Refreshing(Instant);
+
+impl Refreshing {
+    pub(crate) fn begin() -> Self {
+        REFRESHING.inc();
+        Self(Instant::now())
+    }
+}
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        REFRESHING.dec();
+        REFRESH_DURATION.observe(self.0.elapsed().as_secs_f64());
+    }
 }
 
 pub(crate) fn reaper_round(outcome: &'static str) {

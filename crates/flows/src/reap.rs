@@ -16,6 +16,7 @@ use crate::{
     },
     grants::revocation::ask_to_revoke,
     metrics,
+    refresh::begin_sweep,
 };
 
 /// Seconds between rounds.
@@ -44,11 +45,16 @@ pub async fn reap_forever(flows: Flows) {
         let flows = asking.clone();
         async move { retry_revocations(&flows).await }
     });
+    let refreshing = flows.clone();
+    let refreshes = every_period("refreshing credentials", move || {
+        let flows = refreshing.clone();
+        async move { begin_sweep(&flows).await.1 }
+    });
     let tidying = every_period("tidying up", move || {
         let flows = flows.clone();
         async move { reap(&flows).await }
     });
-    tokio::join!(revocations, tidying);
+    tokio::join!(revocations, refreshes, tidying);
 }
 
 /// One round. A failure in one part, or in one row, does not stop the others.

@@ -133,6 +133,7 @@ impl Sealer {
         Ok(Credential {
             generation: place.generation,
             token_type: tokens.token_type.clone(),
+            issued_at: received_at,
             expires_at: tokens.expires_in.map(|s| received_at.plus_seconds(i64::from(s))),
             access_token: seal(GrantSecret::AccessToken, &tokens.access_token)?,
             refresh_token: refresh_token.map(|text| seal(GrantSecret::RefreshToken, text)).transpose()?,

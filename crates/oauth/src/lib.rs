@@ -11,6 +11,7 @@
 //! | `authorize.rs` | the authorization request (RFC 6749 section 4.1.1) |
 //! | `callback.rs` | the authorization response (section 4.1.2) and its issuer (RFC 9207) |
 //! | `token_request.rs` | the token request (section 4.1.3): sends it, and returns the answer unread |
+//! | `refresh.rs` | the refresh request (section 6), and what a failed refresh means |
 //! | `raw_answer.rs` | that answer, in the form in which it is journalled |
 //! | `token_answer.rs` | reading the answer (section 5): tolerant where providers vary, strict where tolerance is dangerous |
 //! | `provider_error.rs` | what a provider's error codes mean, at the callback and in the token answer |
@@ -45,6 +46,7 @@ mod kept;
 mod pkce;
 mod provider_error;
 mod raw_answer;
+mod refresh;
 mod revoke;
 mod strict_json;
 mod token_answer;
@@ -63,6 +65,7 @@ pub use jwks::JwksError;
 pub use jwks_cache::{AppKeySets, JwksCache};
 pub use pkce::Pkce;
 pub use raw_answer::{BadRawAnswer, RawAnswer};
+pub use refresh::{judge_answer, judge_silence, refresh};
 pub use revoke::{RevokeError, RevokedToken, revoke};
 pub use token_answer::{TokenRefused, TokenSet, parse_token_answer};
 pub use token_request::{Client, ExchangeError, exchange};

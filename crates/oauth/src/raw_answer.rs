@@ -20,6 +20,8 @@ pub struct RawAnswer {
     pub content_type: String,
     /// The body as received.
     pub body: SecretSlice<u8>,
+    /// `Retry-After` in seconds. It is not journalled: when an answer is read from the journal, that time has passed.
+    pub retry_after: Option<u32>,
 }
 
 /// The journalled bytes are not in the form that [`RawAnswer::to_bytes`] writes.
@@ -30,7 +32,7 @@ pub struct BadRawAnswer;
 impl RawAnswer {
     pub(crate) fn new(status: u16, content_type: &str, body: &[u8]) -> Self {
         let kept = content_type.chars().filter(char::is_ascii).take(CONTENT_TYPE_MAX).collect();
-        Self { status, content_type: kept, body: body.to_vec().into() }
+        Self { status, content_type: kept, body: body.to_vec().into(), retry_after: None }
     }
 
     /// Returns the form for the journal, which the caller seals. The buffer is wiped when dropped.
@@ -71,6 +73,7 @@ fn read(bytes: &[u8]) -> Option<RawAnswer> {
         status: u16::from_be_bytes(*status),
         content_type: String::from_utf8(kind.to_vec()).ok()?,
         body: body.to_vec().into(),
+        retry_after: None,
     })
 }
 

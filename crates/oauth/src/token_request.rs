@@ -8,7 +8,7 @@ use alter_core::{BodyFormat, Cause, ClientAuth, Recipe};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -98,19 +98,38 @@ pub async fn exchange(
         }
         fields.push(("code_verifier", verifier.expose_secret()));
     }
-    let request = token_request(recipe, client, fields)?;
-    let response = egress.send(request).await?;
-    let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    Ok(RawAnswer::new(response.status.as_u16(), kind.unwrap_or_default(), &response.body))
+    let request = token_request(recipe, &recipe.token_url, client, fields)?;
+    send(egress, request).await
 }
 
-fn token_request<'a>(
+/// Sends a token request, and returns the answer unread.
+pub(crate) async fn send(egress: &Egress, request: Request) -> Result<RawAnswer, ExchangeError> {
+    let response = egress.send(request).await?;
+    let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut answer = RawAnswer::new(response.status.as_u16(), kind.unwrap_or_default(), &response.body);
+    let header = |name| response.headers.get(name).and_then(|value| value.to_str().ok());
+    answer.retry_after = header(RETRY_AFTER).and_then(|text| retry_after(text, header(DATE)));
+    Ok(answer)
+}
+
+/// Reads `Retry-After` (RFC 9110 section 10.2.3), in seconds. A date counts from the answer's own `Date`, so that the
+/// provider's clock may be wrong. Anything else is as if it were absent.
+fn retry_after(text: &str, date: Option<&str>) -> Option<u32> {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return text.parse::<u64>().ok().map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
+    }
+    let (at, now) = (httpdate::parse_http_date(text).ok()?, httpdate::parse_http_date(date?).ok()?);
+    u32::try_from(at.duration_since(now).ok()?.as_secs()).ok()
+}
+
+pub(crate) fn token_request<'a>(
     recipe: &'a Recipe,
+    url: &str,
     client: &'a Client<'_>,
     mut fields: Vec<(&'a str, &'a str)>,
 ) -> Result<Request, ExchangeError> {
-    let url = Url::parse(&recipe.token_url)
-        .map_err(|_| ExchangeError::Configuration("token_url is not an absolute URL"))?;
+    let url =
+        Url::parse(url).map_err(|_| ExchangeError::Configuration("token_url is not an absolute URL"))?;
     // A recipe can add a parameter but not replace one of ours.
     let extra = recipe.token_params.iter().filter(|(name, _)| !OURS.contains(&name.as_str()));
     fields.extend(extra.map(|(name, value)| (name.as_str(), value.as_str())));
@@ -199,7 +218,8 @@ mod tests {
         let secret = secret.map(SecretString::from);
         let client = Client { id: "client:1", secret: secret.as_ref() };
         let recipe = recipe(auth);
-        let request = token_request(&recipe, &client, vec![("code", "c d")]).expect("usable");
+        let request =
+            token_request(&recipe, &recipe.token_url, &client, vec![("code", "c d")]).expect("usable");
         let header = request.headers.get(AUTHORIZATION).map(|v| v.to_str().expect("ASCII").to_owned());
         (header, String::from_utf8(request.body.to_vec()).expect("form encoding is ASCII"))
     }
@@ -234,11 +254,23 @@ mod tests {
         let secret = SecretString::from("pw");
         let client = Client { id: "c", secret: Some(&secret) };
         let fields = vec![("grant_type", "authorization_code"), ("code", "a\"b")];
-        let request = token_request(&json, &client, fields).expect("usable");
+        let request = token_request(&json, &json.token_url, &client, fields).expect("usable");
         assert_eq!(request.headers[CONTENT_TYPE], "application/json");
         assert!(request.headers.contains_key(AUTHORIZATION));
         let body: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
         assert_eq!(body, json!({"grant_type": "authorization_code", "code": "a\"b", "audience": "api"}));
+    }
+
+    #[test]
+    fn f40_retry_after_is_read_in_both_forms_and_nonsense_is_left_out() {
+        let date = Some("Sun, 29 Nov 2026 12:00:00 GMT");
+        assert_eq!(retry_after("120", None), Some(120));
+        assert_eq!(retry_after("1000000000000", None), Some(u32::MAX));
+        assert_eq!(retry_after("Sun, 29 Nov 2026 12:01:30 GMT", date), Some(90));
+        for odd in ["-1", "soon", "1.5", "Sun, 29 Nov 2026 11:00:00 GMT", "99999999999999999999999"] {
+            assert_eq!(retry_after(odd, date), None, "{odd}");
+        }
+        assert_eq!(retry_after("Sun, 29 Nov 2026 12:01:30 GMT", None), None);
     }
 
     #[test]
@@ -256,7 +288,8 @@ mod tests {
         let secret = SecretString::from("canary-4711");
         let client = Client { id: "c", secret: Some(&secret) };
         let recipe = recipe("basic");
-        let request = token_request(&recipe, &client, vec![("code", "canary-4712")]).expect("usable");
+        let request = token_request(&recipe, &recipe.token_url, &client, vec![("code", "canary-4712")])
+            .expect("usable");
         let shown = format!("{client:?} {request:?} {:?}", request.headers);
         assert!(!shown.contains("canary") && !shown.contains(&STANDARD.encode("c:canary-4711")), "{shown}");
     }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use alter_core::{
     AgentId, AgentStatus, AppId, AppSettings, AttemptId, AttemptStatus, ConfigId, GrantId, KeyId, Level,
-    Micros, Principal, Recipe, RevocationOutcome, SessionId, StoreError, UserId, agent::AgentData,
-    session::SessionData,
+    Micros, Principal, Recipe, ReconnectReason, RefreshId, RefreshState, RevocationId, RevocationOutcome,
+    SessionId, StoreError, UserId, agent::AgentData, session::SessionData,
 };
 
 use crate::storable::{counter, json, text};
@@ -129,6 +129,8 @@ words! {
     AttemptId: |id| id.to_string();
     UserId: |id| id.to_string();
     AgentId: |id| id.to_string();
+    RefreshId: |id| id.to_string();
+    RevocationId: |id| id.to_string();
     SessionId: |id| id.as_str();
     ConfigId: |id| id.as_str();
     Principal: |principal| principal.to_text();
@@ -136,6 +138,7 @@ words! {
     AttemptStatus: |status| status.as_str();
     AgentStatus: |status| status.as_str();
     RevocationOutcome: |outcome| outcome.as_str();
+    ReconnectReason: |reason| reason.as_str();
 }
 
 /// Documents and lists, as JSON text.
@@ -155,7 +158,7 @@ macro_rules! documents {
     )*};
 }
 
-documents!(AppSettings, AgentData, Recipe, SessionData, Vec<String>, serde_json::Value);
+documents!(AppSettings, AgentData, Recipe, RefreshState, SessionData, Vec<String>, serde_json::Value);
 
 impl Column for String {
     const NULL: Value<'static> = Value::Text(None);

@@ -1,6 +1,6 @@
 //! Grants, with their credentials and how they were revoked.
 
-use alter_core::{Credential, Grant, RevokedGrant, StoreError};
+use alter_core::{Credential, Grant, RefreshState, RevokedGrant, StoreError};
 
 use crate::{
     Columns, Noun, Value,
@@ -16,15 +16,25 @@ pub const KEPT: List = &["id", "app_id", "principal", "provider", "subject", "cr
 columns! {
     Grant {
         id, app_id, principal, provider, config_id, subject, account_identifier, account_display_name, label, scopes,
-        missing_scopes, level, created_at, updated_at,
+        missing_scopes, level, created_at, updated_at, refresh, refresh_at, ends_at,
     }
     changed { last_used_at }
     parts { revoked: Option<RevokedGrant>, credential: Credential }
+    found_by { reconnect: |grant| reconnect(&grant.refresh) }
+}
+
+/// The column by which grants that only their user can help are counted.
+fn reconnect(state: &RefreshState) -> Result<Value<'static>, StoreError> {
+    Ok(match &state.verdict {
+        Some(verdict) => Value::word(verdict.reason.as_str()),
+        None => Value::Text(None),
+    })
 }
 
 columns! {
     Credential {
-        generation, token_type, expires_at as "credential_expires_at", access_token, refresh_token, id_token,
+        generation, token_type, issued_at as "credential_issued_at", expires_at as "credential_expires_at", access_token,
+        refresh_token, id_token,
     }
 }
 

@@ -18,6 +18,7 @@ pub mod grant;
 pub mod key;
 pub mod noun;
 mod provider;
+mod refresh;
 mod revocation;
 pub mod session;
 pub mod sql;

@@ -4,4 +4,4 @@ use alter_core::Revocation;
 
 use crate::noun::columns;
 
-columns! { Revocation { grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at, created_at } }
+columns! { Revocation { id, grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at, created_at } }

@@ -425,6 +425,7 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
         expires_in: None,
         expires_at: None,
         grant_id: "g".into(),
+        token_generation: String::new(),
         provider_id: "p".into(),
         scopes: Vec::new(),
         scope_mismatch: false,

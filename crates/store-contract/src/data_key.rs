@@ -2,12 +2,13 @@
 #![expect(missing_docs, reason = "the name of a case is its sentence")]
 
 use super::operator::{insert_app, save_provider};
+use super::refresh::begun;
 use std::sync::Arc;
 
 use alter_core::{
-    AddDataKey, App, AppId, AuditKind, ConfigId, DataKeyId, GrantId, ReplaceRootKey, Revocation, RevokeGrant,
-    SealedColumn, SealedValue, Store, StoreError, StoredDataKey, SystemRandom, data_key::KEY_ID_AT,
-    time::random_bytes,
+    AddDataKey, App, AppId, AuditKind, ConfigId, DataKeyId, GrantId, ReplaceRootKey, Revocation,
+    RevocationId, RevokeGrant, SealedColumn, SealedValue, Store, StoreError, StoredDataKey, SystemRandom,
+    data_key::KEY_ID_AT, time::random_bytes,
 };
 
 use super::sample::{
@@ -121,9 +122,11 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> R
     kept.credential.refresh_token = Some(sealed(key, 5));
     kept.credential.id_token = Some(sealed(key, 6));
     store_grant(store, &kept).await?;
+    let (_, refreshed) = begun(store, &kept, T0.plus_seconds(3500)).await?;
+    assert!(store.journal_refresh(&refreshed, sealed(key, 8)).await?.is_done());
 
     let mut gone = grant(app);
-    gone.credential.access_token = sealed(key, 8);
+    gone.credential.access_token = sealed(key, 9);
     store_grant(store, &gone).await?;
     assert!(store.revoke_grant(revoke(app, gone.id, sealed(key, 7))).await?.is_done());
     Ok(())
@@ -131,6 +134,7 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> R
 
 fn revoke(app_id: AppId, grant_id: GrantId, token: Vec<u8>) -> RevokeGrant {
     let request = Revocation {
+        id: RevocationId::new(&SystemRandom),
         grant_id,
         app_id,
         config_id: ConfigId::new(&SystemRandom),
@@ -181,15 +185,15 @@ pub async fn t92_a_value_in_any_column_is_counted_listed_and_put_under_another_k
         };
         assert_eq!(value.generation, generation, "{column:?}");
     }
-    assert_eq!(store.count_sealed(app.id, old).await?, 7);
-    for left in (0..7).rev() {
+    assert_eq!(store.count_sealed(app.id, old).await?, 8);
+    for left in (0..8).rev() {
         assert!(!retire(&*store, app.id, old).await?, "a key with a value under it is not retired");
         let value = values[left].clone();
         let mark = value.sealed[40];
         assert_eq!(store.replace_sealed(app.id, vec![(value, sealed(new, mark))]).await?, 1);
         assert_eq!(store.count_sealed(app.id, old).await?, left as u64);
     }
-    assert_eq!((all_under(&*store, app.id, new).await?.len(), store.count_sealed(other, old).await?), (7, 7));
+    assert_eq!((all_under(&*store, app.id, new).await?.len(), store.count_sealed(other, old).await?), (8, 8));
     assert!(retire(&*store, app.id, old).await?);
     let retired = found(store.get_data_key(app.id, old).await?);
     assert_eq!((retired.wrapped, retired.retired_at), (None, Some(T0.plus_seconds(9))));

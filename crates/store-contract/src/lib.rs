@@ -18,6 +18,7 @@ pub mod grant;
 pub mod key;
 pub mod operator;
 pub mod provider;
+pub mod refresh;
 pub mod revocation;
 pub mod sample;
 pub mod session;
@@ -144,6 +145,31 @@ macro_rules! store_contract_tests {
                 t13_a_delegation_is_written_with_its_grant_or_not_at_all,
                 a_revoked_delegation_is_gone_until_it_is_approved_again,
                 t98_an_agent_gets_a_credential_with_a_live_delegation_alone,
+            ],
+            refresh: [
+                a_refresh_replaces_the_credential_and_keeps_the_grant,
+                f58_of_many_that_want_to_refresh_one_gets_the_lease,
+                a_token_that_needs_no_refresh_and_one_of_another_generation_get_no_lease,
+                f14_an_attempt_that_was_broken_off_is_unknown_and_the_token_is_sent_once_more,
+                f16_an_answer_in_the_journal_is_finished_and_not_asked_for_again,
+                f20_a_late_success_beats_a_refusal_that_came_before_it,
+                f20_no_grant_is_condemned_while_a_success_of_its_generation_is_in_the_journal,
+                f20_a_late_answer_of_an_older_attempt_is_applied_before_the_token_is_sent_again,
+                f20_a_late_answer_is_applied_although_the_next_attempt_failed_or_broke_off,
+                a_refusal_that_comes_late_is_not_left_in_the_journal,
+                what_failed_beside_an_answer_that_brought_nothing_counts_as_broken_off,
+                after_two_unknown_outcomes_the_token_rests,
+                f19_a_failure_of_an_attempt_that_was_overtaken_changes_nothing,
+                a_failure_that_says_nothing_about_the_token_leaves_it_and_waits,
+                the_user_who_connects_again_wins_over_a_refresh_under_way,
+                tokens_of_a_grant_that_was_revoked_meanwhile_go_to_the_queue_and_nowhere_else,
+                grants_are_due_at_their_time_the_longest_overdue_first,
+                t77_grants_of_a_configuration_that_is_left_out_leave_their_places_to_others,
+                grants_that_only_their_users_can_help_are_counted_by_app_provider_and_reason,
+                grants_whose_client_is_refused_are_counted_while_they_wait,
+                a_refused_token_is_wiped_after_a_week_and_the_verdict_stays,
+                t97_a_refresh_whose_audit_entry_cannot_be_written_is_not_stored,
+                the_attempts_of_a_grant_do_not_pile_up,
             ],
             revocation: [
                 t98_revoking_wipes_the_values_and_ends_delegations_and_releases,

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use alter_core::{
-    AppId, AuditKind, Grant, GrantFilter, GrantStatus, Principal, Revocation, RevocationOutcome, RevokeGrant,
-    RevokedGrant, Store, StoreError,
+    AppId, AuditKind, Grant, GrantFilter, GrantStatus, Principal, Revocation, RevocationId,
+    RevocationOutcome, RevokeGrant, RevokedGrant, Store, StoreError,
 };
 
 use super::sample::{
@@ -15,6 +15,7 @@ use super::sample::{
 
 fn request(grant: &Grant) -> Revocation {
     Revocation {
+        id: RevocationId(grant.id.0),
         grant_id: grant.id,
         app_id: grant.app_id,
         config_id: grant.config_id.clone(),
@@ -171,7 +172,10 @@ pub async fn due_requests_are_taken_once_and_end_with_the_grant_knowing(
 
     let end = async |app: AppId| {
         let entry = audit(app, AuditKind::RevocationEnded);
-        store.end_revocation(grant.id, RevocationOutcome::Confirmed, entry).await.map(|done| done.is_done())
+        store
+            .end_revocation(request(&grant).id, RevocationOutcome::Confirmed, entry)
+            .await
+            .map(|done| done.is_done())
     };
     assert!(end(app).await?);
     assert!(!end(app).await?, "once");

@@ -7,9 +7,9 @@ use alter_core::{
     Agent, AgentCreated, AgentData, AgentId, AgentStatus, ApiKey, App, AppId, AppSettings, Attempt,
     AttemptId, AttemptStatus, AuditEntry, AuditKind, CallNonce, Cause, Claim, ClientAuth, CompleteConnect,
     ConfigId, Connection, Coop, Credential, Delegation, Failure, Grant, GrantFilter, GrantId, Hash, KeyId,
-    Level, Micros, Operation, Origin, Principal, ProviderConfig, Recipe, ReleaseCredential, ReturnUrl,
-    Session, SessionAgent, SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom, Underway,
-    User, UserId, time::random_bytes,
+    Level, Micros, Operation, Origin, Principal, ProviderConfig, Recipe, RefreshState, ReleaseCredential,
+    ReturnUrl, Session, SessionAgent, SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom,
+    Underway, User, UserId, time::random_bytes,
 };
 use serde_json::{Value, json};
 
@@ -274,10 +274,14 @@ pub fn grant(app: AppId) -> Grant {
         created_at: T0,
         updated_at: T0,
         last_used_at: None,
+        refresh: RefreshState::default(),
+        refresh_at: Some(T0.plus_seconds(3000)),
+        ends_at: None,
         revoked: None,
         credential: Credential {
             generation: 1,
             token_type: "Bearer".into(),
+            issued_at: T0,
             expires_at: Some(T0.plus_seconds(3600)),
             access_token: vec![1, 0, 255],
             refresh_token: Some(vec![2, 0, 255]),

@@ -18,7 +18,7 @@ use crate::{
     fault::Fault,
     release,
     row::{bound, sql},
-    statement::{run, values},
+    statement::{one, run, values},
 };
 
 const INSERT: &str = sql!(
@@ -172,6 +172,12 @@ fn listed(grant: Grant, delegations: &[Delegation], agent: Option<AgentId>) -> L
     ListedGrant { agents, delegation, grant }
 }
 
+/// Locks a grant before rows that belong to it are changed: whoever needs both locks the grant first.
+pub(crate) async fn lock(c: &mut PgConnection, id: GrantId) -> Result<(), Fault> {
+    one(c, "SELECT id FROM grants WHERE id = $1 FOR UPDATE", values![id.to_string()], |_| Ok(())).await?;
+    Ok(())
+}
+
 /// Writes a grant: generation 1 is a new grant, any other generation replaces the previous one.
 ///
 /// # Errors
@@ -197,9 +203,10 @@ mod tests {
 
     /// A user has few of an app's grants; the app itself has half of them.
     const FILL: &str = "INSERT INTO grants (id, app_id, principal, provider, config_id, subject, account_identifier, scopes,
-            missing_scopes, level, created_at, updated_at, status, generation, token_type, access_token)
+            missing_scopes, level, created_at, updated_at, refresh, status, generation, token_type, credential_issued_at,
+            access_token)
         SELECT n, 'app', CASE n % 2 WHEN 0 THEN 'app' ELSE 'user' || n / 4 END, 'google', 'c', n, n || '@example.com',
-            '[]', '[]', 'L2', n, n, 'active', 1, 'bearer', ''
+            '[]', '[]', 'L2', n, n, '{}', 'active', 1, 'bearer', n, ''
         FROM generate_series(1, 5000) n";
 
     #[tokio::test]

@@ -29,6 +29,7 @@ mod migrate;
 mod opening;
 mod pool;
 mod provider;
+mod refresh;
 mod release;
 mod revocation;
 mod row;

@@ -1,8 +1,8 @@
 //! Revoking a grant in one commit, and the requests to providers that are still to be made.
 
 use alter_core::{
-    AuditEntry, GrantId, Micros, Revocation, RevocationOutcome, RevocationStore, RevokeGrant, Saved,
-    StoreError,
+    AuditEntry, GrantId, Micros, Revocation, RevocationId, RevocationOutcome, RevocationStore, RevokeGrant,
+    Saved, StoreError,
 };
 use alter_rows::{
     Noun,
@@ -18,15 +18,20 @@ use crate::{
     data_key::refuse_retired,
     delegation::revoke_all_of,
     fault::Fault,
+    grant,
     row::{bound, sql},
-    statement::{run, values},
+    statement::{one, run, values},
     store::{record_nonce, refuse_known_nonce},
 };
 
 const DUE: &str = sql!(
-    "SELECT {} FROM revocations WHERE next_at <= $1 ORDER BY next_at, grant_id LIMIT $2",
+    "SELECT {} FROM revocations WHERE next_at <= $1 ORDER BY next_at, id LIMIT $2",
     Names(Revocation::COLUMNS),
 );
+
+/// A request that is left keeps the outcome pending.
+const OUTCOME: &str = "UPDATE grants SET revocation = $2
+     WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.grant_id = grants.id)";
 
 #[async_trait]
 impl RevocationStore for PostgresStore {
@@ -40,32 +45,40 @@ impl RevocationStore for PostgresStore {
 
     async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<Saved, StoreError> {
         let sql = "UPDATE revocations SET attempts = attempts + 1, next_at = $3
-                   WHERE grant_id = $1 AND attempts = $2";
-        let values = values![revocation.grant_id.to_string(), i64::from(revocation.attempts), next_at.0];
+                   WHERE id = $1 AND attempts = $2";
+        let values = values![revocation.id.to_string(), i64::from(revocation.attempts), next_at.0];
         Ok(Saved::when(self.run(sql, values).await? == 1))
     }
 
     async fn end_revocation(
         &self,
-        grant: GrantId,
+        request: RevocationId,
         outcome: RevocationOutcome,
         audit: AuditEntry,
     ) -> Result<Saved, StoreError> {
         let audit = &audit;
-        self.write(|tx| {
-            Box::pin(async move {
-                let grant = grant.to_string();
-                if run(tx.c, "DELETE FROM revocations WHERE grant_id = $1", values![&*grant]).await? == 0 {
-                    return Ok(Saved::Moved);
-                }
-                let sql = "UPDATE grants SET revocation = $2 WHERE id = $1";
-                run(tx.c, sql, values![&*grant, outcome.as_str()]).await?;
-                append(tx.c, audit).await?;
-                Ok(Saved::Done)
-            })
-        })
-        .await
+        self.write(|tx| Box::pin(end_in(tx.c, request, outcome, audit))).await
     }
+}
+
+/// The grant is locked first: of two requests that end at once, the second one sees that none is left.
+async fn end_in(
+    c: &mut PgConnection,
+    request: RevocationId,
+    outcome: RevocationOutcome,
+    audit: &AuditEntry,
+) -> Result<Saved, Fault> {
+    let id = request.to_string();
+    let find = "SELECT grant_id FROM revocations WHERE id = $1";
+    let found = one(c, find, values![&*id], |row| row.get::<GrantId>("grant_id")).await?;
+    let Some(of) = found else { return Ok(Saved::Moved) };
+    grant::lock(c, of).await?;
+    if run(c, "DELETE FROM revocations WHERE id = $1", values![&*id]).await? == 0 {
+        return Ok(Saved::Moved);
+    }
+    run(c, OUTCOME, values![of.to_string(), outcome.as_str()]).await?;
+    append(c, audit).await?;
+    Ok(Saved::Done)
 }
 
 async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<Saved, Fault> {
@@ -99,7 +112,8 @@ async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<Saved, 
     Ok(Saved::Done)
 }
 
-async fn insert(c: &mut PgConnection, revocation: &Revocation) -> Result<(), Fault> {
+/// Queues a request.
+pub(crate) async fn insert(c: &mut PgConnection, revocation: &Revocation) -> Result<(), Fault> {
     refuse_retired(c, revocation.app_id, &[Some(&revocation.token)]).await?;
     let sql = sql!(
         "INSERT INTO revocations ({}) VALUES ({})",

@@ -212,8 +212,8 @@ const REVOKE_GRANT: &str = "UPDATE main.grants SET status = 'revoked', revoked_a
             THEN 'given_up' ELSE r.revocation END
     FROM replaced.grants r WHERE r.id = grants.id AND grants.id = ?1";
 const ASK_AGAIN: &str = "INSERT OR IGNORE INTO main.revocations
-        (grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at, created_at)
-    SELECT q.grant_id, q.app_id, q.config_id, q.is_refresh_token, q.token, q.attempts, q.next_at, q.created_at
+        (id, grant_id, app_id, config_id, is_refresh_token, token, attempts, next_at, created_at)
+    SELECT q.id, q.grant_id, q.app_id, q.config_id, q.is_refresh_token, q.token, q.attempts, q.next_at, q.created_at
     FROM replaced.revocations q
     JOIN main.data_keys k ON k.app_id = q.app_id AND k.key_id = substr(q.token, 7, 16) AND k.retired_at IS NULL
     WHERE q.grant_id = ?1";

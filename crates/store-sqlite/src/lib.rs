@@ -27,6 +27,7 @@ mod migrate;
 mod opening;
 mod provider;
 mod readers;
+mod refresh;
 mod revocation;
 mod row;
 mod session;

@@ -1,8 +1,8 @@
 //! Revoking a grant in one commit, and the requests to providers that are still to be made.
 
 use alter_core::{
-    AuditEntry, GrantId, Micros, Revocation, RevocationOutcome, RevocationStore, RevokeGrant, Saved,
-    StoreError,
+    AuditEntry, GrantId, Micros, Revocation, RevocationId, RevocationOutcome, RevocationStore, RevokeGrant,
+    Saved, StoreError,
 };
 use alter_rows::{
     Noun,
@@ -19,14 +19,18 @@ use crate::{
     delegation::revoke_all_of,
     fault::Fault,
     row::{bound, sql},
-    statement::{all, run},
+    statement::{all, one, run},
     store::{record_nonce, refuse_known_nonce},
 };
 
 const DUE: &str = sql!(
-    "SELECT {} FROM revocations WHERE next_at <= ?1 ORDER BY next_at, grant_id LIMIT ?2",
+    "SELECT {} FROM revocations WHERE next_at <= ?1 ORDER BY next_at, id LIMIT ?2",
     Names(Revocation::COLUMNS),
 );
+
+/// A request that is left keeps the outcome pending.
+const OUTCOME: &str = "UPDATE grants SET revocation = ?2
+     WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.grant_id = grants.id)";
 
 #[async_trait]
 impl RevocationStore for SqliteStore {
@@ -40,23 +44,22 @@ impl RevocationStore for SqliteStore {
 
     async fn claim_revocation(&self, revocation: &Revocation, next_at: Micros) -> Result<Saved, StoreError> {
         let sql = "UPDATE revocations SET attempts = attempts + 1, next_at = ?3
-                   WHERE grant_id = ?1 AND attempts = ?2";
-        let (grant, attempts) = (revocation.grant_id.to_string(), revocation.attempts);
-        self.write(move |c| Ok(Saved::when(run(c, sql, params![grant, attempts, next_at.0])? == 1))).await
+                   WHERE id = ?1 AND attempts = ?2";
+        let (id, attempts) = (revocation.id.to_string(), revocation.attempts);
+        self.write(move |c| Ok(Saved::when(run(c, sql, params![id, attempts, next_at.0])? == 1))).await
     }
 
     async fn end_revocation(
         &self,
-        grant: GrantId,
+        request: RevocationId,
         outcome: RevocationOutcome,
         audit: AuditEntry,
     ) -> Result<Saved, StoreError> {
         self.write(move |c| {
-            let grant = grant.to_string();
-            if run(c, "DELETE FROM revocations WHERE grant_id = ?1", [&grant])? == 0 {
-                return Ok(Saved::Moved);
-            }
-            run(c, "UPDATE grants SET revocation = ?2 WHERE id = ?1", params![grant, outcome.as_str()])?;
+            let delete = "DELETE FROM revocations WHERE id = ?1 RETURNING grant_id";
+            let grant = one(c, delete, [request.to_string()], |row| row.get::<GrantId>("grant_id"))?;
+            let Some(grant) = grant else { return Ok(Saved::Moved) };
+            run(c, OUTCOME, params![grant.to_string(), outcome.as_str()])?;
             append(c, &audit)?;
             Ok(Saved::Done)
         })
@@ -94,7 +97,8 @@ fn revoke_in(c: &Connection, revoke: &RevokeGrant) -> Result<Saved, Fault> {
     Ok(Saved::Done)
 }
 
-fn insert(c: &Connection, revocation: &Revocation) -> Result<(), Fault> {
+/// Queues a request.
+pub(crate) fn insert(c: &Connection, revocation: &Revocation) -> Result<(), Fault> {
     refuse_retired(c, revocation.app_id, [Some(&revocation.token)])?;
     let sql = sql!(
         "INSERT INTO revocations ({}) VALUES ({})",

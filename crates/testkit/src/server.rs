@@ -13,7 +13,8 @@ use alter_core::{
 };
 use alter_egress::{Egress, EgressConfig};
 use alter_flows::{
-    Flows, FlowsConfig, NewAgent, Operator, ProviderSetting, callers, connect, operate, ready,
+    Flows, FlowsConfig, NewAgent, Operator, ProviderSetting, REFRESH_PATIENCE, callers, connect, operate,
+    ready,
 };
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
@@ -156,7 +157,28 @@ impl TestServer {
     /// and its address; requests to it need this server's `Host`. `root_key`: `None` = this server's.
     pub async fn replica(&self, root_key: Option<&SecretString>) -> (Flows, String) {
         let store = open_store(&self.dir, self.database.as_ref(), false).await;
-        let flows = build(&self.public_url, store, root_key.unwrap_or(&self.root_key), &self.clock);
+        self.serve_also(store, root_key.unwrap_or(&self.root_key), &self.clock).await
+    }
+
+    /// Like [`Self::replica`], on a machine whose clock is another one.
+    pub async fn replica_at(&self, clock: &TestClock) -> (Flows, String) {
+        let store = open_store(&self.dir, self.database.as_ref(), false).await;
+        self.serve_also(store, &self.root_key, clock).await
+    }
+
+    /// Like [`Self::replica`], over another way to the PostgreSQL database.
+    pub async fn replica_over(&self, database_url: &str) -> (Flows, String) {
+        let store = PostgresStore::open(database_url, PostgresOpen::Existing).await;
+        self.serve_also(Arc::new(store.expect("the database opens")), &self.root_key, &self.clock).await
+    }
+
+    async fn serve_also(
+        &self,
+        store: Arc<dyn Store>,
+        root_key: &SecretString,
+        clock: &TestClock,
+    ) -> (Flows, String) {
+        let flows = build(&self.public_url, store, root_key, clock);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("localhost:{}", listener.local_addr().expect("it is bound").port());
         let router = alter_server::router(Shared::new(flows.clone()).expect("the public URL is in order"));
@@ -366,7 +388,7 @@ fn build(public_url: &str, store: Arc<dyn Store>, root_key: &SecretString, clock
     let allow = vec!["127.0.0.0/8".parse().expect("a network")];
     let egress = Egress::new(EgressConfig { allow, ..EgressConfig::default() }).expect("the client starts");
     let vault = Vault::new(RootKey::from_base64(root_key.expose_secret()).expect("the key was just made"));
-    let config = FlowsConfig { public_url: public_url.to_owned() };
+    let config = FlowsConfig { public_url: public_url.to_owned(), refresh_patience: REFRESH_PATIENCE };
     Flows::new(config, store, vault, egress, Arc::new(clock.clone()), Arc::new(SystemRandom))
 }
 

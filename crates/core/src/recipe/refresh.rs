@@ -16,4 +16,6 @@ pub struct Refresh {
     pub idle_expiry_days: Option<u32>,
     /// The URL for refresh requests, where it is not `token_url`.
     pub url: Option<String>,
+    /// Error codes by which the provider refuses a refresh token, besides `invalid_grant`.
+    pub refused: Vec<String>,
 }

@@ -3,15 +3,15 @@
 //! 1. Find the grant that the call means ([`crate::calls::choose`]).
 //! 2. For an agent: its delegation covers every scope that the token carries (T13).
 //! 3. The request's URL is on one of the provider's API hosts.
-//! 4. The token has not expired.
+//! 4. The token has not expired, or is refreshed ([`crate::refresh`]).
 //! 5. Open the token.
 //! 6. Commit nonce, generation, delegation and audit entry together, durably; only then does the token leave (T97, T98).
 
 use std::borrow::Cow;
 
 use alter_core::{
-    AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, CallNonce, Grant, GrantSecret, Micros,
-    ProviderConfig, ReleaseCredential, Saved,
+    AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, CallNonce, Grant, GrantId, GrantSecret, GrantState,
+    Micros, ProviderConfig, ReleaseCredential, Saved,
 };
 use secrecy::SecretString;
 
@@ -21,11 +21,12 @@ use crate::{
     calls::choose::{Chosen, NamedUser, choose, named_user},
     fault::FlowFault,
     metrics,
+    refresh::{NotUsable, usable},
     rounds::Rounds,
 };
 
-/// How many times a release is tried.
-const ROUNDS: usize = 3;
+/// How many times a release is tried: a refresh of its grant takes one of them.
+const ROUNDS: usize = 5;
 
 /// What the backend asks for.
 pub struct ReleaseRequest<'a> {
@@ -87,15 +88,27 @@ pub enum ReleaseError {
         /// The provider's API hosts.
         allowed: Vec<String>,
     },
-    /// The token has expired and refresh is not built.
-    #[error("the access token has expired")]
-    RefreshNotBuilt,
+    /// The grant has no token that is good now.
+    #[error(transparent)]
+    NotUsable(NotUsable),
+    /// The grant's own end has come.
+    #[error("the grant has ended")]
+    GrantExpired(GrantId),
     /// Our own failure, or the nonce was seen before. No token was released.
     #[error(transparent)]
     Fault(#[from] FlowFault),
 }
 
 ours! { ReleaseError: Choice; }
+
+impl From<NotUsable> for ReleaseError {
+    fn from(error: NotUsable) -> Self {
+        match error {
+            NotUsable::Fault(fault) => Self::Fault(fault),
+            error => Self::NotUsable(error),
+        }
+    }
+}
 
 impl From<UserTokenError> for ReleaseError {
     fn from(error: UserTokenError) -> Self {
@@ -149,13 +162,19 @@ async fn release_once(
     let chosen = choose(flows, caller, named, &request.choice).await?;
     may_carry(caller, &chosen)?;
     let grant = chosen.grant;
+    if grant.state(flows.now()) == GrantState::Expired {
+        return Err(ReleaseError::GrantExpired(grant.id));
+    }
     let config = flows.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
     let url = destination(&config, request.url)?;
+    let before = (grant.credential.generation, grant.revoked.is_some());
+    let grant = usable(flows, grant, &config).await?;
+    if (grant.credential.generation, grant.revoked.is_some()) != before {
+        // Its scopes, and who may use it, may have changed with the token.
+        return Ok(None);
+    }
     let now = flows.now();
     let expires_in = grant.credential.expires_at.map(|at| at.since(now) / 1_000_000);
-    if expires_in.is_some_and(|seconds| seconds <= 0) {
-        return Err(ReleaseError::RefreshNotBuilt);
-    }
     let access_token = match open_access_token(flows, caller, &grant).await {
         Err(fault) if fault.is_overtaken() => return Ok(None),
         opened => opened?,
@@ -272,7 +291,9 @@ fn label<T>(released: &Result<T, ReleaseError>) -> &'static str {
         ReleaseError::AgentScope { .. } => "agent_scope",
         ReleaseError::ProviderGone => "no_provider",
         ReleaseError::BlockedDestination { .. } => "blocked_destination",
-        ReleaseError::RefreshNotBuilt => "expired",
+        ReleaseError::NotUsable(NotUsable::Reconnect { .. }) => "reconnect",
+        ReleaseError::NotUsable(_) => "refreshing",
+        ReleaseError::GrantExpired(_) => "grant_expired",
         ReleaseError::Fault(_) => "fault",
     }
 }

@@ -1,14 +1,17 @@
 //! What a client reports about its use of a released token (wire 3.7). The record that counts is the release: anyone
-//! who holds the key can forge or omit a report, so a report decides nothing.
+//! who holds the key can forge or omit a report. So a report decides one thing only: that the provider's API refuses the
+//! current token makes us ask the provider for a new one, once for each token and not in its first minute.
 
-use alter_core::{AuditEntry, AuditKind, GrantId};
+use alter_core::{AuditEntry, AuditKind, Grant, GrantId, StoreError};
 
-use crate::{Caller, ChoiceError, Flows};
+use crate::{Caller, ChoiceError, Flows, refresh};
 
 /// A reported call.
 #[derive(Debug)]
 pub struct CallReport<'a> {
     pub grant: GrantId,
+    /// [`Grant::token_generation`] of the token that was used.
+    pub token_generation: Option<&'a str>,
     /// HTTP method.
     pub method: &'a str,
     /// The host that was called.
@@ -45,5 +48,18 @@ async fn store_report(flows: &Flows, caller: &Caller, report: &CallReport<'_>) -
         request_id: Some(caller.request_id.clone()),
         ..AuditEntry::new(app, flows.now(), AuditKind::CallReported, details)
     };
-    Ok(flows.store().append_audit(entry).await?)
+    flows.store().append_audit(entry).await?;
+    Ok(refresh_rejected(flows, &grant, report).await?)
+}
+
+/// Asks for a new token in a task of its own, if the API rejected the current one.
+async fn refresh_rejected(flows: &Flows, grant: &Grant, report: &CallReport<'_>) -> Result<(), StoreError> {
+    let current = report.token_generation == Some(grant.token_generation().to_string().as_str());
+    if report.status != 401 || !current || grant.revoked.is_some() {
+        return Ok(());
+    }
+    if let Some(config) = flows.store().get_provider(&grant.config_id).await? {
+        refresh::rejected(flows, grant, &config);
+    }
+    Ok(())
 }

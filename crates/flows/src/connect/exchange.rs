@@ -2,7 +2,7 @@
 //!
 //! 1. Store the status `sent`, durably.
 //! 2. Send the token request.
-//! 3. Journal the raw answer: sealed, durably ([`super::journal`]).
+//! 3. Journal the raw answer: sealed, durably ([`crate::journal`]).
 //! 4. Parse the answer and read the account's identity ([`super::identity`]).
 //! 5. Seal the tokens for the grant's row ([`super::grant`]).
 //! 6. Store grant, session, audit and attempt in one commit.
@@ -16,12 +16,12 @@ use super::{
     end::{Ending, end_failed},
     grant::{Source, completion},
     identity::read_identity,
-    journal::{journal, open_journal},
     stop::{Stop, label, refused, token_stop},
 };
 use crate::{
     Flows,
     fault::FlowFault,
+    journal::{journal, open_journal},
     metrics::{self, Exchanging},
     rounds::Rounds,
 };

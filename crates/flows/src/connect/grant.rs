@@ -4,14 +4,14 @@
 use alter_core::{
     AgentStatus, Attempt, AuditEntry, AuditKind, Cause, CompleteConnect, Connection, Credential,
     CredentialPlace, Delegation, Grant, GrantId, GrantSecret, Level, Micros, Operation, ProviderConfig,
-    Session,
+    RefreshState, Session, refresh::look_at,
 };
 use alter_oauth::{Identity, TokenSet};
 use alter_vault::DataKey;
 use secrecy::SecretString;
 
 use super::stop::{Stop, refused};
-use crate::{Flows, fault::FlowFault};
+use crate::{Flows, fault::FlowFault, refresh::facts};
 
 /// Reads the account's grant if there is one, seals the tokens for the next generation, and returns the command to store.
 ///
@@ -38,7 +38,8 @@ pub(super) async fn completion(
     let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
     let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
     let connection = connection(source, place, &scopes, now);
-    let grant = grant(source, known, credential, place, scopes, now);
+    let mut grant = grant(source, known, credential, place, scopes, now);
+    grant.refresh_at = look_at(&grant.situation(&facts(config)), now);
     let delegation = session.data.agent.as_ref().map(|agent| Delegation {
         grant_id: grant.id,
         agent_id: agent.id,
@@ -80,6 +81,9 @@ fn grant(
         created_at,
         updated_at: now,
         last_used_at,
+        refresh: RefreshState::default(),
+        refresh_at: None,
+        ends_at: None,
         revoked: None,
         credential,
     }

@@ -17,13 +17,13 @@ impl InHand {
     }
 
     /// Holds the attempt until the returned guard is dropped.
-    pub(super) fn take(&self, id: AttemptId) -> Held<'_> {
+    pub(crate) fn take(&self, id: AttemptId) -> Held<'_> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         Held(self, id)
     }
 }
 
-pub(super) struct Held<'a>(&'a InHand, AttemptId);
+pub(crate) struct Held<'a>(&'a InHand, AttemptId);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {

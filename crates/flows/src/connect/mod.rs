@@ -8,7 +8,6 @@ pub(crate) mod exchange;
 pub(crate) mod grant;
 pub(crate) mod identity;
 pub(crate) mod in_hand;
-pub(crate) mod journal;
 pub(crate) mod mint;
 pub(crate) mod page;
 pub(crate) mod poll;

@@ -121,16 +121,17 @@ pub async fn list_grants_as_operator(
 ) -> Result<Vec<(ListedGrant, Option<User>)>, ListError> {
     let mut rows = Vec::new();
     for listed in flows.store().list_grants(app, &GrantFilter::default(), limit, offset).await? {
-        let user = match listed.grant.principal {
-            Principal::App => None,
-            Principal::User(id) => {
-                let user = flows.store().get_user(app, id).await?;
-                Some(user.ok_or(StoreError::Corrupt("a grant names a user that is not there"))?)
-            }
-        };
+        let user = owner(flows, &listed.grant).await?;
         rows.push((listed, user));
     }
     Ok(rows)
+}
+
+/// A grant's user, unless it is the app's own.
+pub(super) async fn owner(flows: &Flows, grant: &Grant) -> Result<Option<User>, StoreError> {
+    let Principal::User(id) = grant.principal else { return Ok(None) };
+    let user = flows.store().get_user(grant.app_id, id).await?;
+    Ok(Some(user.ok_or(StoreError::Corrupt("a grant names a user that is not there"))?))
 }
 
 /// The scopes of a listed grant that the caller is shown. An agent sees only those that it may use (T13).
@@ -156,7 +157,7 @@ fn api_bases(configs: &[ProviderConfig]) -> HashMap<String, String> {
     configs.iter().filter_map(base).collect()
 }
 
-/// Whether the user has to connect again because the access token has expired; refresh is not built yet.
+/// Whether the user has to connect again. The access token may still be valid.
 pub fn needs_reconnect(grant: &Grant, now: Micros) -> bool {
-    grant.revoked.is_none() && grant.credential.expires_at.is_some_and(|at| at <= now)
+    grant.revoked.is_none() && grant.reconnect(now).is_some()
 }

@@ -4,7 +4,9 @@ pub(crate) mod delegations;
 pub(crate) mod list;
 pub(crate) mod revocation;
 pub(crate) mod revoke;
+pub(crate) mod show;
 
 pub use delegations::{give_up_delegation, revoke_delegation};
 pub use list::{list_grants, list_grants_as_operator, needs_reconnect, visible_scopes};
 pub use revoke::{revoke_grant, revoke_grant_as_operator};
+pub use show::show_grant_as_operator;

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use alter_core::{
-    AuditEntry, AuditKind, ProviderConfig, Revocation, RevocationOutcome, Saved, StoreError,
-    recipe::RevokeEnds,
+    AuditEntry, AuditKind, Grant, GrantSecret, ProviderConfig, Revocation, RevocationId, RevocationOutcome,
+    Saved, StoreError, recipe::RevokeEnds,
 };
 use alter_oauth::{Client, RevokeError, RevokedToken};
+use alter_vault::{DataKey, VaultError};
+use secrecy::SecretString;
 use tracing::Instrument;
 
 use crate::{Flows, fault::FlowFault, metrics};
@@ -20,6 +22,28 @@ const ASKED_FOR: i64 = 24 * 3600;
 const FIRST_PAUSE: i64 = 60;
 /// The longest pause, seconds.
 const LONGEST_PAUSE: i64 = 3600;
+
+/// A request to end one token of a grant, due now.
+pub(crate) fn request(
+    flows: &Flows,
+    key: &DataKey,
+    grant: &Grant,
+    secret: GrantSecret,
+    token: &SecretString,
+) -> Result<Revocation, VaultError> {
+    let (id, now) = (RevocationId::new(flows.random()), flows.now());
+    Ok(Revocation {
+        id,
+        grant_id: grant.id,
+        app_id: grant.app_id,
+        config_id: grant.config_id.clone(),
+        is_refresh_token: secret == GrantSecret::RefreshToken,
+        token: flows.sealer().seal_text(key, &Revocation::place_of(grant.app_id, id), token)?,
+        attempts: 0,
+        next_at: now,
+        created_at: now,
+    })
+}
 
 /// Runs [`ask_to_revoke`] in its own task, and returns its outcome if it comes within [`WAIT`].
 pub(crate) async fn ask_and_wait(flows: &Flows, request: Revocation) -> RevocationOutcome {
@@ -80,7 +104,7 @@ async fn try_to_revoke(flows: &Flows, request: &Revocation) -> Result<Revocation
         grant_id: Some(request.grant_id),
         ..AuditEntry::new(request.app_id, flows.now(), AuditKind::RevocationEnded, details)
     };
-    let (Saved::Done | Saved::Moved) = flows.store().end_revocation(request.grant_id, outcome, entry).await?;
+    let (Saved::Done | Saved::Moved) = flows.store().end_revocation(request.id, outcome, entry).await?;
     Ok(outcome)
 }
 

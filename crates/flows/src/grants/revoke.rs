@@ -12,7 +12,7 @@ use alter_core::{
 };
 use secrecy::SecretString;
 
-use super::revocation::ask_and_wait;
+use super::revocation::{ask_and_wait, request};
 use crate::{
     AppKeyRequired, Caller, Flows, Operator, UserTokenError,
     actor::Actor,
@@ -145,19 +145,7 @@ async fn revocation_of(
             return Ok(Err(RevocationOutcome::GivenUp));
         }
     };
-    let place = Revocation::place_of(grant.app_id, grant.id);
-    let token = flows.sealer().seal_text(&key, &place, &token)?;
-    let now = flows.now();
-    Ok(Ok(Revocation {
-        grant_id: grant.id,
-        app_id: grant.app_id,
-        config_id: grant.config_id.clone(),
-        is_refresh_token: secret == GrantSecret::RefreshToken,
-        token,
-        attempts: 0,
-        next_at: now,
-        created_at: now,
-    }))
+    Ok(Ok(request(flows, &key, grant, secret, &token)?))
 }
 
 /// The command of step 3.

@@ -10,5 +10,6 @@ mod end;
 mod mint;
 mod operate;
 mod reap;
+mod refresh;
 mod release;
 mod support;

@@ -56,7 +56,11 @@ const RELEASE: &[ErrorCode] = &[
     AmbiguousGrant,
     ProviderNotConfigured,
     BlockedDestination,
-    RefreshNotBuilt,
+    CredentialRevoked,
+    GrantExpired,
+    TokenRefreshInProgress,
+    ProviderUnavailable,
+    ProviderConfigurationUnavailable,
 ];
 const NEW_AGENT: &[ErrorCode] = &[
     AgentCannotMintSubagents,

@@ -16,6 +16,7 @@ mod oauth;
 mod oauth_answers;
 mod pages;
 mod provider_faults;
+mod refreshes;
 mod replicas;
 mod session;
 mod slow_clients;

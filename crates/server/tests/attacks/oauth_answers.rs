@@ -119,13 +119,17 @@ async fn t28_no_odd_lifetime_costs_the_grant_or_makes_it_dead_at_birth() {
 #[tokio::test]
 async fn t28_an_expired_token_is_not_handed_out() {
     let server = TestServer::start().await;
-    server.mock.set(|s| s.expires_in = Some(json!(60)));
+    server.mock.set(|s| {
+        s.expires_in = Some(json!(60));
+        s.omit_token_fields = vec!["refresh_token".into()];
+    });
     let attempt = TestBrowser::new().attempt(&server, "mock").await;
     server.clock.advance_seconds(50);
     usable(&server, attempt.grant_id(), "ten seconds left").await;
     server.clock.advance_seconds(10);
     let refused = server.token(attempt.grant_id()).await;
-    assert_eq!((refused.status, refused.error().as_str()), (501, "refresh_not_built"), "{}", refused.text());
+    assert_eq!((refused.status, refused.error().as_str()), (400, "credential_revoked"), "{}", refused.text());
+    assert_eq!(refused.json()["details"]["reason"], "no_refresh_token");
     assert!(!refused.text().contains("mock_at_"));
 }
 

@@ -30,6 +30,20 @@ pub(crate) fn run(server: &TestServer, statement: &str, values: impl Params) -> 
     open(server).execute(statement, values).unwrap()
 }
 
+/// Runs several statements, or none of them.
+pub(crate) fn batch(server: &TestServer, statements: &str) {
+    match server.postgres() {
+        Some(database) => drop(database.sql(&format!("BEGIN; {statements}; COMMIT"))),
+        None => open(server).execute_batch(&format!("BEGIN; {statements}; COMMIT")).unwrap(),
+    }
+}
+
+/// A literal for bytes.
+pub(crate) fn bytes(server: &TestServer, bytes: &[u8]) -> String {
+    let hex = alter_core::secret::hex(bytes);
+    if server.postgres().is_some() { format!("'\\x{hex}'::bytea") } else { format!("X'{hex}'") }
+}
+
 /// The one number that a query returns.
 pub(crate) fn number(server: &TestServer, query: &str) -> i64 {
     if let Some(database) = server.postgres() {

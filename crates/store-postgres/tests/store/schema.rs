@@ -187,3 +187,31 @@ async fn rows_of_the_first_schema_are_read_after_the_second() {
     let head = database.sql("SELECT seq, chained_after, length(hash) FROM audit_heads");
     assert_eq!(head, "4|4|32");
 }
+
+#[tokio::test]
+async fn grants_and_requests_from_before_the_sixth_schema_are_there_after_it() {
+    let database = database();
+    for migration in [
+        include_str!("../../migrations/0001_connect.sql"),
+        include_str!("../../migrations/0002_users_and_agents.sql"),
+        include_str!("../../migrations/0003_app_keys.sql"),
+        include_str!("../../migrations/0004_grant_lookups.sql"),
+        include_str!("../../migrations/0005_words.sql"),
+    ] {
+        database.sql(migration);
+    }
+    database.sql(
+        r"INSERT INTO apps VALUES ('app', '{}', '\x00', 1);
+          INSERT INTO grants (id, app_id, principal, provider, config_id, subject, account_identifier, scopes,
+              missing_scopes, level, created_at, updated_at, status, generation, token_type, access_token, refresh_token)
+          SELECT n, 'app', 'app', 'google', 'c', n, n, '[]', '[]', 'L2', 1, n, status, 1, 'Bearer', '\x01', token::BYTEA
+          FROM (VALUES (5, 'active', '\x02'), (6, 'active', NULL), (7, 'revoked', NULL)) AS g(n, status, token);
+          INSERT INTO revocations VALUES ('7', 'app', 'c', TRUE, '\x03', 0, 9, 9)",
+    );
+    database.sql(include_str!("../../migrations/0006_refresh.sql"));
+    let grants = database.sql(
+        "SELECT id, credential_issued_at, refresh_at, refresh, ends_at, reconnect FROM grants ORDER BY id",
+    );
+    assert_eq!(grants, "5|5|5|{}||\n6|6||{}||\n7|7||{}||");
+    assert_eq!(database.sql("SELECT id, grant_id, token FROM revocations"), "7|7|\\x03");
+}

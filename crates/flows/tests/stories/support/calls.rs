@@ -2,9 +2,9 @@
 
 use alter_core::{GrantId, StoreError, secret::base64url, time::random_bytes};
 use alter_flows::{
-    ApproveError, CallbackEnd, CallbackRequest, Caller, ClaimError, FlowFault, GrantChoice, MintError,
-    MintRequest, Minted, Poll, Proof, ReleaseError, ReleaseRequest, Released, RevokeGrantError, StatusError,
-    StatusReport, StatusRequest, StepError, calls, connect, grants, reap,
+    ApproveError, CallReport, CallbackEnd, CallbackRequest, Caller, ClaimError, FlowFault, GrantChoice,
+    MintError, MintRequest, Minted, Poll, Proof, ReleaseError, ReleaseRequest, Released, RevokeGrantError,
+    StatusError, StatusReport, StatusRequest, StepError, calls, connect, grants, reap,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -89,6 +89,13 @@ impl World {
             acting_for: None,
         };
         calls::release(&self.flows, caller, &request).await
+    }
+
+    /// Reports that the provider's API answered a call.
+    pub(crate) async fn report(&self, grant: GrantId, token_generation: Option<&str>, status: u16) {
+        let host = "api.example";
+        let report = CallReport { grant, token_generation, method: "GET", host, status, latency_ms: 1 };
+        calls::report_call(&self.flows, &self.caller().await, &report).await.unwrap();
     }
 
     pub(crate) async fn revoke(&self, caller: &Caller, grant: GrantId) -> Result<(), RevokeGrantError> {

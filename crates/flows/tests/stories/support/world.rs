@@ -1,15 +1,17 @@
 //! One installation with one app and one provider.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use alter_core::{
     App, AppId, AppSettings, Attempt, Clock, Grant, GrantFilter, Micros, Random, Recipe, Store,
+    recipe::Refresh,
     secret::{hex, sha256},
     time::random_bytes,
 };
 use alter_egress::{Egress, EgressConfig};
 use alter_flows::{
-    Caller, Flows, FlowsConfig, Operator, PresentedCall, ProviderSetting, callers, connect, operate, ready,
+    Caller, Flows, FlowsConfig, Operator, PresentedCall, ProviderSetting, REFRESH_PATIENCE, callers, connect,
+    operate, ready,
 };
 use alter_mock_provider::MockProvider;
 use alter_signing::{Signature, SignedParts, sign};
@@ -43,11 +45,20 @@ pub(crate) struct World {
 impl World {
     /// An app at [`ORIGIN`] whose only provider is `mock`, which approves every user at once.
     pub(crate) async fn new() -> Self {
+        Self::waiting(REFRESH_PATIENCE).await
+    }
+
+    /// A world in which no call waits for the pause after a failed refresh.
+    pub(crate) async fn impatient() -> Self {
+        Self::waiting(Duration::from_millis(1900)).await
+    }
+
+    async fn waiting(refresh_patience: Duration) -> Self {
         let (directory, clock) = (Directory::new(), StoppedClock::new());
         let (random, mock) = (Arc::new(SeededRandom::default()), MockProvider::start().await);
         mock.set(|switches| switches.auto_approve = true);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&directory.file(), Open::Create).unwrap());
-        let flows = flows(store.clone(), &clock, &random);
+        let flows = flows(store.clone(), &clock, &random, refresh_patience);
         ready::initialise(&flows).await.unwrap();
         let mut settings = AppSettings::named("Test App");
         settings.website_url = Some(ORIGIN.to_owned());
@@ -82,6 +93,19 @@ impl World {
             Some(CLIENT_SECRET),
             &[&connect::callback_url(&self.flows, &config)],
         );
+    }
+
+    /// Lets the operator say what is known about refreshing at the provider.
+    pub(crate) async fn know(&self, facts: Refresh) {
+        let mut recipe = recipe("mock", &self.mock.issuer());
+        recipe.refresh = facts;
+        let setting = ProviderSetting {
+            recipe,
+            client_id: "client-mock".into(),
+            client_secret: Some(SecretString::from(CLIENT_SECRET)),
+            scopes: None,
+        };
+        operate::set_provider(&self.flows, &Operator::named("test"), self.app, setting).await.unwrap();
     }
 
     /// The app as a caller, authenticated by a newly signed call.
@@ -134,11 +158,16 @@ impl World {
     }
 }
 
-fn flows(store: Arc<dyn Store>, clock: &StoppedClock, random: &Arc<SeededRandom>) -> Flows {
+fn flows(
+    store: Arc<dyn Store>,
+    clock: &StoppedClock,
+    random: &Arc<SeededRandom>,
+    refresh_patience: Duration,
+) -> Flows {
     let allow = vec!["127.0.0.0/8".parse().unwrap()];
     let egress = Egress::new(EgressConfig { allow, ..EgressConfig::default() }).unwrap();
     let (root_key, _) = RootKey::generate(&|buffer| random.fill(buffer));
-    let config = FlowsConfig { public_url: "https://alter.example".to_owned() };
+    let config = FlowsConfig { public_url: "https://alter.example".to_owned(), refresh_patience };
     Flows::new(config, store, Vault::new(root_key), egress, Arc::new(clock.clone()), random.clone())
 }
 

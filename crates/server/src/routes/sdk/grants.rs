@@ -8,7 +8,7 @@ use alter_api::{
         RevocationOutcome, RevokeGrantBody, RevokedGrantAnswer,
     },
 };
-use alter_core::{AgentId, GrantId, Level, ListedGrant, Micros, Principal, stored::storable};
+use alter_core::{AgentId, GrantId, GrantState, Level, ListedGrant, Micros, Principal, stored::storable};
 use alter_flows::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, grants, needs_reconnect,
     visible_scopes,
@@ -76,9 +76,10 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
         grant_kind: GrantKind::Oauth,
         grant_id: grant.id.to_string(),
         provider_id: grant.provider.clone(),
-        status: match grant.status() {
-            alter_core::GrantStatus::Active => GrantStatus::Active,
-            alter_core::GrantStatus::Revoked => GrantStatus::Revoked,
+        status: match grant.state(now) {
+            GrantState::Active => GrantStatus::Active,
+            GrantState::Expired => GrantStatus::Expired,
+            GrantState::Revoked => GrantStatus::Revoked,
         },
         created_at: grant.created_at.to_rfc3339(),
         principal_type: match grant.principal {
@@ -94,7 +95,7 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
         account_display_name: grant.account_display_name.clone(),
         api_base_url: page.api_bases.get(grant.config_id.as_str()).cloned(),
         expires_at: grant.credential.expires_at.map(Micros::to_rfc3339),
-        grant_expires_at: None,
+        grant_expires_at: grant.ends_at.map(Micros::to_rfc3339),
         last_used_at: grant.last_used_at.map(Micros::to_rfc3339),
         delegated_at: listed.delegation.as_ref().map(|delegation| delegation.created_at.to_rfc3339()),
         label: grant.label.clone(),

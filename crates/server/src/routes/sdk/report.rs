@@ -9,7 +9,8 @@ use crate::{Shared, error::ApiError, extract::Signed};
 
 /// Report a call that was made with a released token.
 ///
-/// Method, host, status and latency go into the audit; nothing else is read. At most 64 KiB.
+/// Method, host, status and latency go into the audit. A report that the provider answered 401 to the grant's current
+/// `token_generation` makes this server ask the provider for a new token, at most once for each. At most 64 KiB.
 #[utoipa::path(
     post, path = "/sdk/oauth/audit/api-call", operation_id = "report_call", tag = "Tokens",
     request_body = ReportedCall,
@@ -36,6 +37,7 @@ pub(crate) async fn api_call(
     let host = url.as_ref().and_then(url::Url::host_str).ok_or_else(|| invalid("url has no host."))?;
     let report = CallReport {
         grant,
+        token_generation: body.token_generation.as_deref(),
         method: &body.method,
         host,
         status: body.response_status,

@@ -4,9 +4,9 @@ use alter_api::{
     ErrorCode,
     token::{RetrieveToken, RetrievedToken, WantedFor},
 };
-use alter_core::{GrantId, stored::storable};
+use alter_core::{GrantId, refresh::Trouble, stored::storable};
 use alter_flows::{
-    Ambiguous, Candidate, ChoiceError, GrantChoice, ReleaseError, ReleaseRequest, Released, calls,
+    Ambiguous, Candidate, ChoiceError, GrantChoice, NotUsable, ReleaseError, ReleaseRequest, Released, calls,
 };
 use axum::{
     Json,
@@ -115,12 +115,14 @@ fn choice(body: &RetrieveToken) -> Result<GrantChoice<'_>, ApiError> {
 
 fn answer(released: Released) -> RetrievedToken {
     let grant = released.grant;
+    let token_generation = grant.token_generation().to_string();
     RetrievedToken {
         access_token: released.access_token.into(),
         token_type: grant.credential.token_type,
         expires_in: released.expires_in,
         expires_at: grant.credential.expires_at.map(alter_core::Micros::to_rfc3339),
         grant_id: grant.id.to_string(),
+        token_generation,
         provider_id: grant.provider,
         scope_mismatch: !grant.missing_scopes.is_empty(),
         scopes: grant.scopes,
@@ -155,9 +157,44 @@ impl From<ReleaseError> for ApiError {
                 let message = format!("{host} is not an API host of {provider}. {hint}");
                 Self::new(ErrorCode::BlockedDestination, message).with(json!({ "allowed_hosts": allowed }))
             }
-            ReleaseError::RefreshNotBuilt => Self::plain(ErrorCode::RefreshNotBuilt),
+            ReleaseError::NotUsable(error) => not_usable(error),
+            ReleaseError::GrantExpired(id) => {
+                Self::plain(ErrorCode::GrantExpired).fact("grant_id", id.to_string())
+            }
             ReleaseError::Fault(fault) => fault.into(),
         }
+    }
+}
+
+fn not_usable(error: NotUsable) -> ApiError {
+    match error {
+        NotUsable::Reconnect { grant, provider, reason, since } => {
+            let details =
+                json!({ "needs_reconnect": true, "reason": reason.as_str(), "since": since.to_rfc3339() });
+            ApiError::plain(ErrorCode::CredentialRevoked)
+                .with(details)
+                .fact("grant_id", grant.to_string())
+                .fact("provider_id", provider)
+        }
+        NotUsable::InProgress(grant) => ApiError {
+            retry_after: Some(1),
+            ..ApiError::plain(ErrorCode::TokenRefreshInProgress).fact("grant_id", grant.to_string())
+        },
+        NotUsable::Later { grant, provider, trouble, retry_after } => {
+            let code = match trouble {
+                Trouble::Provider => ErrorCode::ProviderUnavailable,
+                Trouble::Client => ErrorCode::ProviderConfigurationUnavailable,
+                Trouble::Us => ErrorCode::ServerError,
+            };
+            ApiError {
+                retry_after: u32::try_from(retry_after).ok(),
+                ..ApiError::plain(code)
+                    .fact("retry_after_seconds", retry_after)
+                    .fact("grant_id", grant.to_string())
+                    .fact("provider_id", provider)
+            }
+        }
+        NotUsable::Fault(fault) => fault.into(),
     }
 }
 

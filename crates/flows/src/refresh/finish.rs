@@ -1,0 +1,265 @@
+//! From the answer of a refresh to the grant: judge, seal, and change the grant by compare-and-set; or end tokens that came
+//! too late.
+
+use alter_core::{
+    AuditKind, CredentialPlace, DiscardRefresh, EndRefresh, Grant, GrantSecret, Micros, ReconnectReason,
+    RefreshAttempt, RefreshEnded, RefreshResult, Revocation, Saved,
+    recipe::{RevokeEnds, RevokeToken},
+    refresh::{Outcome, Trouble},
+};
+use alter_oauth::{RawAnswer, TokenSet, judge_answer};
+use secrecy::ExposeSecret;
+
+use super::{attempt::Asking, facts, flight::Flown, gate::Pass};
+use crate::{Flows, fault::FlowFault, grants::revocation, metrics, rounds::Rounds};
+
+/// How many times a step is tried that another write can overtake.
+const ROUNDS: usize = 8;
+
+/// An answer, and when it came.
+pub(super) struct Answered {
+    pub(super) answer: RawAnswer,
+    pub(super) received_at: Micros,
+}
+
+/// Applies an answer that is in the journal. May run again on the same answer: it counts once.
+pub(super) async fn finish(
+    flows: &Flows,
+    asking: &Asking,
+    attempt: &RefreshAttempt,
+    answered: Answered,
+    pass: Option<&Pass>,
+) -> Result<Flown, FlowFault> {
+    let mut recipe = asking.config.recipe.clone();
+    recipe.refresh = facts(&asking.config).into_owned();
+    match judge_answer(&recipe, &answered.answer) {
+        Ok(tokens) => {
+            if let Some(pass) = pass {
+                pass.answered();
+            }
+            renew(flows, asking, attempt, &tokens, answered.received_at).await
+        }
+        Err(outcome) => end(flows, asking, attempt, outcome, pass).await,
+    }
+}
+
+/// Ends an attempt that has no answer.
+pub(super) async fn give_up(
+    flows: &Flows,
+    asking: &Asking,
+    attempt: &RefreshAttempt,
+    outcome: Outcome,
+    pass: &Pass,
+) -> Result<Flown, FlowFault> {
+    end(flows, asking, attempt, outcome, Some(pass)).await
+}
+
+async fn end(
+    flows: &Flows,
+    asking: &Asking,
+    attempt: &RefreshAttempt,
+    outcome: Outcome,
+    pass: Option<&Pass>,
+) -> Result<Flown, FlowFault> {
+    let at = flows.now();
+    if let Some(pass) = pass {
+        match &outcome {
+            Outcome::Refused(_) => pass.answered(),
+            Outcome::Failed { trouble, retry_after } => pass.failed(*trouble, *retry_after, at),
+            Outcome::Unknown => pass.failed(Trouble::Provider, None, at),
+        }
+    }
+    let word = outcome.as_str();
+    if matches!(outcome, Outcome::Failed { trouble: Trouble::Client, .. }) {
+        tracing::error!(
+            provider = asking.provider(),
+            config_id = asking.config.config_id.as_str(),
+            "the provider does not accept this client: no grant of it can be refreshed until the operator mends it \
+             (alter provider set, alter doctor)"
+        );
+    }
+    let details = serde_json::json!({ "provider": asking.provider(), "outcome": word });
+    let end = EndRefresh {
+        attempt: attempt.clone(),
+        result: RefreshResult::Nothing(outcome),
+        facts: facts(&asking.config).into_owned(),
+        at,
+        audit: asking.entry(AuditKind::ReconnectNeeded, at, details),
+    };
+    let ended = flows.store().end_refresh(end).await?;
+    alter_failpoint::pass("refresh_ended");
+    let lost = ended == RefreshEnded::Condemned && rotation_is_lost(flows, asking).await?;
+    metrics::refreshed(asking.provider(), if lost { "rotation_lost" } else { word });
+    tracing::warn!(grant_id = %asking.grant_id, provider = asking.provider(), outcome = word, ?ended, "refresh failed");
+    Ok(Flown::Moved)
+}
+
+async fn rotation_is_lost(flows: &Flows, asking: &Asking) -> Result<bool, FlowFault> {
+    let grant = flows.store().get_grant(asking.app_id, asking.grant_id).await?;
+    let verdict = grant.and_then(|grant| grant.refresh.verdict);
+    Ok(verdict.is_some_and(|verdict| verdict.reason == ReconnectReason::RotationLost))
+}
+
+async fn renew(
+    flows: &Flows,
+    asking: &Asking,
+    attempt: &RefreshAttempt,
+    tokens: &TokenSet,
+    received_at: Micros,
+) -> Result<Flown, FlowFault> {
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        let Some(grant) = flows.store().get_grant(asking.app_id, asking.grant_id).await? else {
+            return Ok(Flown::Moved);
+        };
+        let ended = match renewal(flows, asking, attempt, &grant, tokens, received_at).await {
+            Err(fault) if fault.is_overtaken() => continue,
+            Err(fault) => return Err(fault),
+            Ok(Some(end)) => match flows.store().end_refresh(end).await {
+                Err(error) if error.is_overtaken() => continue,
+                ended => ended?,
+            },
+            Ok(None) if grant.revoked.is_some() => RefreshEnded::Revoked,
+            Ok(None) => RefreshEnded::Superseded,
+        };
+        match ended {
+            RefreshEnded::Refreshed => {
+                alter_failpoint::pass("refresh_committed");
+                metrics::refreshed(asking.provider(), "refreshed");
+                tracing::info!(grant_id = %asking.grant_id, provider = asking.provider(), "refreshed");
+            }
+            RefreshEnded::Revoked | RefreshEnded::Superseded => {
+                discard(flows, asking, attempt, tokens).await?;
+            }
+            RefreshEnded::Failed | RefreshEnded::Condemned | RefreshEnded::Late => {}
+        }
+        return Ok(Flown::Moved);
+    }
+}
+
+/// The command that puts the tokens into the grant; `None` when the grant is no longer the one that was asked for.
+async fn renewal(
+    flows: &Flows,
+    asking: &Asking,
+    attempt: &RefreshAttempt,
+    grant: &Grant,
+    tokens: &TokenSet,
+    received_at: Micros,
+) -> Result<Option<EndRefresh>, FlowFault> {
+    if grant.revoked.is_some() || grant.credential.generation != attempt.generation {
+        return Ok(None);
+    }
+    let key = flows.sealer().current_key(grant.app_id).await?;
+    let kept = match (&tokens.refresh_token, &grant.credential.refresh_token) {
+        (Some(new), _) => Some(new.clone()),
+        // T28: an answer without a refresh token keeps the old one.
+        (None, Some(sealed)) => {
+            Some(flows.sealer().open_text(&key, &grant.place(GrantSecret::RefreshToken), sealed).await?)
+        }
+        (None, None) => None,
+    };
+    let generation = attempt.generation + 1;
+    let place = CredentialPlace { app: grant.app_id, grant: grant.id, generation };
+    let credential = flows.sealer().seal_tokens(&key, place, tokens, kept.as_ref(), received_at)?;
+    let (scopes, missing_scopes) = scopes(grant, tokens);
+    let at = flows.now();
+    let details = serde_json::json!({
+        "provider": asking.provider(), "generation": generation.to_string(), "missing_scopes": missing_scopes,
+    });
+    Ok(Some(EndRefresh {
+        attempt: attempt.clone(),
+        result: RefreshResult::Tokens { credential: Box::new(credential), scopes, missing_scopes },
+        facts: facts(&asking.config).into_owned(),
+        at,
+        audit: asking.entry(AuditKind::CredentialRefreshed, at, details),
+    }))
+}
+
+/// The scopes from now on, and those that were granted or asked for before and are not among them. A provider that names
+/// none has changed none (RFC 6749 section 6).
+fn scopes(grant: &Grant, tokens: &TokenSet) -> (Vec<String>, Vec<String>) {
+    let Some(granted) = &tokens.scopes else {
+        return (grant.scopes.clone(), grant.missing_scopes.clone());
+    };
+    let before = grant.scopes.iter().chain(&grant.missing_scopes);
+    let missing = before.filter(|scope| !granted.contains(scope) && *scope != "offline_access");
+    (granted.clone(), missing.cloned().collect())
+}
+
+/// Ends an attempt whose tokens came too late, and ends the tokens at the provider where that ends nothing else.
+async fn discard(
+    flows: &Flows,
+    asking: &Asking,
+    attempt: &RefreshAttempt,
+    tokens: &TokenSet,
+) -> Result<(), FlowFault> {
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        let at = flows.now();
+        let Some(grant) = flows.store().get_grant(asking.app_id, asking.grant_id).await? else {
+            return Ok(());
+        };
+        let request = match late_revocation(flows, asking, &grant, tokens).await {
+            Err(fault) if fault.is_overtaken() => continue,
+            request => request?,
+        };
+        let why = if grant.revoked.is_some() { "revoked" } else { "superseded" };
+        let details = serde_json::json!({
+            "provider": asking.provider(), "why": why, "asked_to_revoke": request.is_some(),
+        });
+        let discard = DiscardRefresh {
+            attempt: attempt.clone(),
+            outcome: why,
+            request,
+            at,
+            audit: asking.entry(AuditKind::RefreshDiscarded, at, details),
+        };
+        match flows.store().discard_refresh(discard).await {
+            Err(error) if error.is_overtaken() => continue,
+            discarded => {
+                let (Saved::Done | Saved::Moved) = discarded?;
+                metrics::refreshed(asking.provider(), why);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The request to end late tokens; `None` when the provider offers none, or when it would end the grant's new credential
+/// too.
+async fn late_revocation(
+    flows: &Flows,
+    asking: &Asking,
+    grant: &Grant,
+    tokens: &TokenSet,
+) -> Result<Option<Revocation>, FlowFault> {
+    let Some(how) = asking.config.recipe.revocation() else { return Ok(None) };
+    if grant.revoked.is_none() && how.ends != RevokeEnds::Token {
+        return Ok(None);
+    }
+    let key = flows.sealer().current_key(grant.app_id).await?;
+    // A provider may repeat its answer inside the reuse window: then the late tokens are the grant's own.
+    let credential = &grant.credential;
+    let stored = [
+        (GrantSecret::RefreshToken, credential.refresh_token.as_ref(), tokens.refresh_token.as_ref()),
+        (GrantSecret::AccessToken, Some(&credential.access_token), Some(&tokens.access_token)),
+    ];
+    for (secret, sealed, late) in stored {
+        if let (None, Some(sealed), Some(late)) = (&grant.revoked, sealed, late) {
+            let current = flows.sealer().open_text(&key, &grant.place(secret), sealed).await?;
+            if current.expose_secret() == late.expose_secret() {
+                return Ok(None);
+            }
+        }
+    }
+    let (secret, token) = match (&tokens.refresh_token, how.token) {
+        (Some(token), RevokeToken::Strongest | RevokeToken::Refresh) => (GrantSecret::RefreshToken, token),
+        (None, RevokeToken::Refresh) => return Ok(None),
+        (None, RevokeToken::Strongest) | (_, RevokeToken::Access) => {
+            (GrantSecret::AccessToken, &tokens.access_token)
+        }
+    };
+    Ok(Some(revocation::request(flows, &key, grant, secret, token)?))
+}

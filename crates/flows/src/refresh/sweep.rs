@@ -1,0 +1,125 @@
+//! What nobody asks for and has to be done all the same: refreshing grants that are in use, or whose refresh token would
+//! die of disuse; probing after a refusal; and finishing what a crash has broken off.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+};
+
+use alter_core::{
+    Asked, AuditKind, ConfigId, DiscardRefresh, ProviderConfig, RefreshAttempt, Saved, StoreError,
+};
+
+use super::{
+    attempt::{Asking, replay},
+    flight::{Landing, join, landed},
+};
+use crate::{Flows, metrics};
+
+/// An answer that could not be applied for this long never will be (its sealed value is damaged), seconds.
+const REPLAYED_FOR: i64 = 24 * 3600;
+/// Rows of each kind per round.
+const BATCH: u32 = 500;
+/// An answer that is older than this and not applied is not being applied by anybody, seconds.
+const LEFT_AFTER: i64 = 60;
+
+/// One round, to its end: everything that was due has been tried.
+///
+/// # Errors
+/// The first failure of storage, after the whole round was tried.
+pub async fn sweep(flows: &Flows) -> Result<(), StoreError> {
+    let (begun, result) = begin_sweep(flows).await;
+    for landing in begun {
+        landed(landing).await;
+    }
+    result
+}
+
+/// Begins a round. Its refreshes run on in tasks of their own: a provider that hangs holds nobody up.
+pub(crate) async fn begin_sweep(flows: &Flows) -> (Vec<Landing>, Result<(), StoreError>) {
+    let mut configs = Configs::default();
+    let left = finish_answers(flows, &mut configs).await;
+    match refresh_due(flows, &mut configs).await {
+        Ok(begun) => (begun, left),
+        Err(error) => (Vec::new(), Err(error)),
+    }
+}
+
+/// The provider configurations of one round, each read once.
+#[derive(Default)]
+struct Configs(HashMap<ConfigId, Option<ProviderConfig>>);
+
+impl Configs {
+    async fn get(&mut self, flows: &Flows, id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError> {
+        if let Some(known) = self.0.get(id) {
+            return Ok(known.clone());
+        }
+        let found = flows.store().get_provider(id).await?;
+        self.0.insert(id.clone(), found.clone());
+        Ok(found)
+    }
+}
+
+async fn finish_answers(flows: &Flows, configs: &mut Configs) -> Result<(), StoreError> {
+    let after = alter_failpoint::seconds("ALTER_REFRESH_HOLD", u32::try_from(LEFT_AFTER).unwrap_or(60));
+    let before = flows.now().plus_seconds(-i64::from(after));
+    for attempt in flows.store().list_journalled_refreshes(before, BATCH).await? {
+        let Some(grant) = flows.store().get_grant(attempt.app_id, attempt.grant_id).await? else { continue };
+        let Some(config) = configs.get(flows, &grant.config_id).await? else { continue };
+        let mut asking = Asking::of(&grant, &config, Asked::Clock);
+        asking.generation = attempt.generation;
+        let Err(error) = replay(flows, &asking, &attempt).await else { continue };
+        let hopeless = flows.now() >= attempt.begun_at.plus_seconds(REPLAYED_FOR);
+        tracing::error!(grant_id = %grant.id, %error, hopeless, "a journalled answer could not be applied");
+        if hopeless {
+            give_up_answer(flows, &asking, attempt).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes an answer that stands in the way of every further attempt and cannot be read.
+async fn give_up_answer(flows: &Flows, asking: &Asking, attempt: RefreshAttempt) -> Result<(), StoreError> {
+    let at = flows.now();
+    let details = serde_json::json!({ "provider": asking.provider(), "why": "unreadable" });
+    let discard = DiscardRefresh {
+        attempt,
+        outcome: "unreadable",
+        request: None,
+        at,
+        audit: asking.entry(AuditKind::RefreshDiscarded, at, details),
+    };
+    let (Saved::Done | Saved::Moved) = flows.store().discard_refresh(discard).await?;
+    Ok(())
+}
+
+async fn refresh_due(flows: &Flows, configs: &mut Configs) -> Result<Vec<Landing>, StoreError> {
+    let now = flows.now();
+    let mut shunned = flows.inner.gates.shunned(now);
+    shunned.extend(flows.inner.gone.list());
+    let due = flows.store().list_due_refreshes(now, &shunned, BATCH).await?;
+    let latest = due.first().and_then(|grant| grant.refresh_at).map_or(0, |at| now.since(at));
+    metrics::refreshes_late(latest / 1_000_000, flows.inner.gates.closed(now));
+    let mut begun = Vec::new();
+    for grant in due {
+        match configs.get(flows, &grant.config_id).await? {
+            Some(config) => begun.push(join(flows, Asking::of(&grant, &config, Asked::Clock))),
+            None => flows.inner.gone.add(grant.config_id),
+        }
+    }
+    Ok(begun)
+}
+
+/// Configurations that the operator removed: their grants stay due, and nobody can be asked. An id does not come back.
+#[derive(Default)]
+pub(crate) struct Gone(Mutex<HashSet<ConfigId>>);
+
+impl Gone {
+    fn list(&self) -> Vec<ConfigId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn add(&self, config: ConfigId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(config);
+    }
+}
