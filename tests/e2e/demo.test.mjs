@@ -34,6 +34,7 @@ test('the button connects an account, backend and agent read with it, and Discon
   const notes = JSON.parse(await page.textContent('#result'));
   assert.ok(JSON.stringify(notes).length > 20);
   assert.match(await page.textContent('#connection'), /Acme Notes/);
+  assert.match(await page.textContent('#token'), /^no\. 1 seen here, works until /);
   await page.click('#agent');
   await page.locator('#reader:text("What the agent read")').waitFor();
   await page.locator('#result:has-text("{")').waitFor();

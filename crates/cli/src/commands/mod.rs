@@ -49,7 +49,7 @@ pub(crate) enum Command {
     /// Manage an app's identity provider, which vouches for its users.
     #[command(subcommand)]
     Idp(idp::IdpCommand),
-    /// List and revoke an app's grants.
+    /// List, show, refresh and revoke an app's grants.
     #[command(subcommand)]
     Grant(grant::GrantCommand),
     /// Read and verify the audit: what made, released, refused or revoked a credential.

@@ -107,7 +107,9 @@ async fn read(app: &DemoApp, headers: &HeaderMap, client: &AlterClient, user: Op
     let issuer = app.provider.issuer();
     let (me, notes) = (format!("{issuer}/api/me"), format!("{issuer}/api/notes"));
     match tokio::join!(client.call_api(PROVIDER, user, &me), client.call_api(PROVIDER, user, &notes)) {
-        (Ok(me), Ok(notes)) => Json(json!({ "me": me, "notes": notes })).into_response(),
+        (Ok((me, _)), Ok((notes, token))) => {
+            Json(json!({ "read": { "me": me, "notes": notes }, "token": token })).into_response()
+        }
         (Err(error), _) | (_, Err(error)) => failed(&error),
     }
 }

@@ -1,14 +1,18 @@
 //! `alter demo --check`: walks the whole flow without a browser, step by step, over real sockets.
 
+use std::time::Duration;
+
 use alter_core::{SystemRandom, secret, time::random_bytes};
 use alter_egress::{Egress, Response};
+use alter_mock_provider::MockProvider;
 use anyhow::{Context, bail, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use url::form_urlencoded;
 
 use super::{
-    PROVIDER,
+    PROVIDER, TOKEN_LIFE,
     client::{json_of, send},
 };
 use crate::output::Output;
@@ -18,12 +22,21 @@ struct Walker<'a> {
     http: Egress,
     server: &'a str,
     app: &'a str,
+    provider: &'a MockProvider,
     cookie: Option<String>,
 }
 
-pub(super) async fn walk(server: &str, app: &str, output: Output) -> anyhow::Result<()> {
+/// How long the first access token works here, so that nobody has to wait for a minute.
+const FIRST_TOKEN: Duration = Duration::from_secs(2);
+
+pub(super) async fn walk(
+    server: &str,
+    app: &str,
+    provider: &MockProvider,
+    output: Output,
+) -> anyhow::Result<()> {
     let http = Egress::new(super::local_egress()?)?;
-    let mut walker = Walker { http, server, app, cookie: None };
+    let mut walker = Walker { http, server, app, provider, cookie: None };
     let grant = match walker.connect(output).await {
         Ok(grant) => grant,
         Err(error) => bail!("the demo flow failed: {error:#}"),
@@ -73,6 +86,7 @@ impl Walker<'_> {
 
         let callback = self.approve_at_provider(&authorize).await?;
         output.note("4  the provider's consent form was shown and approved");
+        self.provider.set(|switches| switches.access_token_life = FIRST_TOKEN);
         let back = self.get(&callback).await?;
         ensure!(location(&back)? == page, "the callback led to {}", location(&back)?);
         output.note("5  the code was exchanged, the credential sealed, the grant stored");
@@ -80,26 +94,32 @@ impl Walker<'_> {
         let done = self.status(&token).await?;
         ensure!(done["status"] == "completed", "the status is {}", done["status"]);
         let grant = done["connections"][0]["grant_id"].as_str().context("no grant id")?.to_owned();
+        self.provider.set(|switches| switches.access_token_life = TOKEN_LIFE);
+        let over = Instant::now() + FIRST_TOKEN;
         output.note("6  the status channel told the app page");
 
         self.read("/api/notes").await?;
         output.note("7  the app's backend read the provider's API for its user");
         self.read("/api/agent").await?;
         output.note("8  the agent read it with its own key");
+        tokio::time::sleep_until(over).await;
+        self.read("/api/notes").await?;
+        ensure!(self.provider.refresh_counts().honoured > 0, "the provider has refreshed no token");
+        output.note("9  the access token ran out, and the next call got a refreshed one");
 
         self.post_json(self.app, "/api/disconnect", self.app, &json!({ "grant_id": grant })).await?;
         let Err(refused) = self.read("/api/agent").await else {
             bail!("the agent can still read after the disconnect")
         };
         ensure!(format!("{refused:#}").contains("no_delegated_grant"), "the agent was told {refused:#}");
-        output.note("9  the user disconnected the account, and the agent is refused");
+        output.note("10 the user disconnected the account, and the agent is refused");
         Ok(grant)
     }
 
     async fn read(&self, path: &str) -> anyhow::Result<()> {
         let read = self.post_json(self.app, path, self.app, &json!({})).await?;
         ensure!(
-            !read["me"].is_null() && !read["notes"].is_null(),
+            !read["read"]["me"].is_null() && !read["read"]["notes"].is_null(),
             "the API returned neither profile nor notes"
         );
         Ok(())

@@ -47,12 +47,13 @@ impl AlterClient {
     }
 
     /// Calls the provider's API: as the app for this user, or as an agent (no user) through a grant delegated to it.
+    /// Returns the API's answer, and what may be told about the token that it got.
     pub(super) async fn call_api(
         &self,
         provider: &str,
         user_token: Option<&str>,
         url: &str,
-    ) -> anyhow::Result<Value> {
+    ) -> anyhow::Result<(Value, Value)> {
         let body = json!({
             "provider_id": provider, "user_token": user_token, "reason": "demo",
             "request": { "method": "GET", "url": url },
@@ -64,7 +65,9 @@ impl AlterClient {
         value.set_sensitive(true);
         headers.insert(http::header::AUTHORIZATION, value);
         let answer = send(&self.http, Method::GET, url, headers, Vec::new()).await?;
-        json_of(&answer)
+        let token =
+            json!({ "generation": released["token_generation"], "expires_at": released["expires_at"] });
+        Ok((json_of(&answer)?, token))
     }
 
     /// Revokes a grant, here and at the provider.

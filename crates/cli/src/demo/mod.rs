@@ -6,7 +6,7 @@ mod app;
 mod check;
 mod client;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use alter_core::{AppSettings, ClientAuth, IdentityProvider, Level, Random, Recipe, SystemRandom};
 use alter_egress::{Egress, EgressConfig};
@@ -33,6 +33,8 @@ use crate::{
 const APP: &str = "demo-reader";
 const PROVIDER: &str = "acme-notes";
 const AGENT: &str = "notes-helper";
+/// How long the provider's access tokens work: short, so that one sees them refreshed.
+const TOKEN_LIFE: Duration = Duration::from_secs(60);
 
 /// The flags of `alter demo`.
 #[derive(Debug, Args)]
@@ -62,6 +64,7 @@ pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
     let app = listen(next(1)).await?;
     let provider = MockProvider::start_on(loopback(next(2))).await;
     let provider = Arc::new(provider.context("the mock provider did not start")?);
+    provider.set(|switches| switches.access_token_life = TOKEN_LIFE);
 
     let data = TempDir(temp_dir()?);
     let config = demo_config(&data, server.local_addr()?.port())?;
@@ -77,7 +80,7 @@ pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
     tokio::spawn(app::serve(app, client(app_key), client(agent_key), Arc::clone(&provider)));
 
     if demo.check {
-        return check::walk(&config.public_url, &app_origin, output).await;
+        return check::walk(&config.public_url, &app_origin, &provider, output).await;
     }
     greet(&config.public_url, &app_origin, &provider.issuer(), output);
     Signals::new()?.next().await;

@@ -1,8 +1,8 @@
 //! Tests of `alter doctor`: each test causes a problem; the doctor names it by its id, and no longer once it is mended.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{os::unix::fs::PermissionsExt, time::Duration};
 
-use alter_mock_provider::MockProvider;
+use alter_mock_provider::{MockProvider, TokenFault};
 use alter_testkit::Sent;
 use serde_json::Value;
 
@@ -289,6 +289,47 @@ async fn a_public_address_that_leads_elsewhere_or_with_another_host_is_found() {
     assert!(visit.text.contains("of another database"), "{}", visit.text);
     server.place.set("ALTER_PUBLIC_URL", &ours);
     visit_with(&server.place, &[]).has("reach", "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_that_need_their_users_refused_clients_and_late_refreshes_are_found() {
+    let mut server = Server::start("doctor-grants").await;
+    server.mock.set(|switches| switches.access_token_life = Duration::from_secs(2));
+    let grant = server.connect().await;
+    server.terminate();
+    server.ended().await;
+    let place = &server.place;
+    sql(place, "UPDATE grants SET refresh_at = 1");
+    offline(place).has("refresh-late", "warn");
+    let refresh = |fault: Option<TokenFault>| {
+        server.mock.set(|switches| switches.refresh.fault = fault);
+        place.command(&["grant", "refresh", "My App", &grant]).output().unwrap()
+    };
+
+    assert_eq!(refresh(Some(TokenFault::InvalidClient)).status.code(), Some(1));
+    let visit = offline(place);
+    visit.has("client-refused", "mend");
+    let fix = format!("alter provider set {} mock --client-id", server.app_id);
+    assert!(visit.text.contains(&fix) && visit.text.contains("My App/mock: 1 grant"), "{}", visit.text);
+    visit.has_not("refresh-late");
+
+    assert_eq!(refresh(Some(TokenFault::Refuse("invalid_grant".into()))).status.code(), Some(1));
+    let visit = offline(place);
+    visit.has("grants-reconnect", "warn");
+    assert!(visit.text.contains("My App/mock: refresh_refused, 1 grant"), "{}", visit.text);
+    visit.has_not("client-refused");
+
+    // It was the provider's mistake: the kept refresh token works again.
+    assert_eq!(refresh(None).status.code(), Some(0));
+    let visit = offline(place);
+    visit.has("grants", "ok");
+    visit.has_not("grants-reconnect");
+
+    // Nobody can be asked about grants of a provider that was removed.
+    sql(place, "UPDATE grants SET refresh_at = 1");
+    offline(place).has("refresh-late", "warn");
+    place.json(&["provider", "remove", "My App", "mock"]);
+    offline(place).has_not("refresh-late");
 }
 
 #[test]

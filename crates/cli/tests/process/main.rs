@@ -4,6 +4,7 @@
 
 mod doctor;
 mod drain;
+mod grants;
 mod metrics;
 mod place;
 mod server;

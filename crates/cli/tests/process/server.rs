@@ -185,6 +185,14 @@ impl Server {
         Walk { token, sid, cookie, callback }
     }
 
+    /// Connects an account; returns the grant's id.
+    pub(crate) async fn connect(&self) -> String {
+        let walk = self.up_to_callback().await;
+        assert_eq!(self.send(walk.coming_back()).await.status, 303);
+        let status = self.status(&walk.token).await;
+        status["connections"][0]["grant_id"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn status(&self, token: &str) -> Value {
         let sent =
             Sent::new("POST", "/connect/status").header("origin", APP).header("content-type", "text/plain");

@@ -2,12 +2,13 @@
 //! probe row. The exit status is 1 when something must be mended; what may be intended is only a warning.
 //!
 //! `problem` lists every problem with its id and its remedy (docs/reference/doctor.md is generated from it);
-//! `settings`, `files`, `database`, `apps` and `network` look for them. To add one: a line in `problems!`, a check
+//! `settings`, `files`, `database`, `apps`, `grants` and `network` look for them. To add one: a line in `problems!`, a check
 //! beside similar ones, a test that makes the problem happen, and `UPDATE_DOCTOR=1 cargo test -p alter-cli doctor`.
 
 mod apps;
 mod database;
 mod files;
+mod grants;
 mod network;
 mod problem;
 mod settings;
@@ -33,6 +34,7 @@ pub(crate) async fn run(doctor: &Doctor, config: &Config, output: Output) -> any
     findings.extend(seen);
     if let Some(database) = &database {
         findings.extend(apps::look(database, config));
+        findings.extend(grants::look(database).await);
     }
     if !doctor.offline {
         findings.extend(network::look(database.as_ref(), config).await);

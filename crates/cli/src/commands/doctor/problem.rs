@@ -180,6 +180,15 @@ problems! {
     PROVIDER_NO_SECRET "provider-no-secret" Mend
         "a provider requires a client secret, and none is configured"
         "alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
+    GRANTS_RECONNECT "grants-reconnect" Warn
+        "grants of an app at a provider have no usable refresh token any more: only their users can help"
+        "Let the app ask these users to connect again (alter grant list APP; alter grant show APP GRANT_ID says why)"
+    CLIENT_REFUSED "client-refused" Mend
+        "a provider does not accept an app's client: no grant of it can be refreshed, and none is lost yet"
+        "Give it the right client id and secret: alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
+    REFRESH_LATE "refresh-late" Warn
+        "refreshes are due for more than five minutes: no `alter serve` is running, or it cannot keep up or reach a provider"
+        "Start `alter serve`; if it runs, its log and alter_refreshes_total say which provider it waits for"
     PUBLIC_URL_SILENT "public-url-silent" Warn
         "nothing answers at `ALTER_PUBLIC_URL` when this machine asks"
         "Start `alter serve` and the proxy; if only this machine cannot reach it (NAT), ask from elsewhere: curl URL/healthz"
@@ -230,7 +239,7 @@ mod tests {
              `--json` prints them as `{{\"findings\": [...]}}`. The exit status is 1 if any finding is `mend`, else 0. Ids do\n\
              not change. `--offline` sends no request: neither to this server's public address nor to a provider.\n\
              A check that finds nothing wrong has one of the ids `public-url`, `root-key`, `data-dir`, `disk`, `database`,\n\
-             `app`, `provider`, `idp` and `reach`.\n\n\
+             `app`, `provider`, `grants`, `idp` and `reach`.\n\n\
              | Id | Severity | What it is | What to do |\n|---|---|---|---|\n{}\n\
              No command can find out whether the callback URL is registered at the provider: no provider tells. The\n\
              finding `provider` prints the URL to register.\n",

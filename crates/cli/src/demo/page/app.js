@@ -6,6 +6,8 @@
   const events = byId('events');
   let first = true;
   let grant;
+  let token = {};
+  let tokens = 0;
 
   const note = (text) => {
     if (first) events.replaceChildren();
@@ -26,14 +28,27 @@
     return json;
   };
 
+  // The token itself stays with the backend; its generation and its end are told.
+  const showToken = (now) => {
+    if (now.generation !== token.generation) {
+      tokens += 1;
+      const ended = new Date(token.expires_at) < new Date();
+      if (tokens > 1) note(ended ? 'The access token had run out: the call got a fresh one.' : 'The access token was refreshed before it ran out.');
+    }
+    token = now;
+    byId('token').textContent = 'no. ' + tokens + ' seen here, works until ' + new Date(now.expires_at).toLocaleTimeString();
+  };
+
   const show = (connection) => {
     const rows = [['Grant', connection.grant_id], ['Account', connection.account_identifier],
-      ['Provider', connection.provider_name], ['Operation', connection.operation], ['Scopes', connection.scopes.join(' ')]];
+      ['Provider', connection.provider_name], ['Operation', connection.operation], ['Scopes', connection.scopes.join(' ')],
+      ['Access token', '…']];
     byId('connection').replaceChildren(...rows.flatMap(([name, value]) => {
       const dt = document.createElement('dt');
       const dd = document.createElement('dd');
       dt.textContent = name;
       dd.textContent = value;
+      if (name === 'Access token') dd.id = 'token';
       return [dt, dd];
     }));
     byId('connected').hidden = false;
@@ -45,13 +60,16 @@
     byId('reader').textContent = 'What the ' + who + ' read';
     byId('result').textContent = 'Calling…';
     try {
-      byId('result').textContent = JSON.stringify(await post(path), null, 2);
+      const answer = await post(path);
+      byId('result').textContent = JSON.stringify(answer.read, null, 2);
+      showToken(answer.token);
       note('The ' + who + ' called the provider’s API.');
     } catch (error) {
       byId('result').textContent = 'The call failed: ' + error.message;
     }
   };
 
+  byId('again').addEventListener('click', () => read('/api/notes', 'backend'));
   byId('agent').addEventListener('click', () => read('/api/agent', 'agent'));
   byId('disconnect').addEventListener('click', async () => {
     byId('reader').textContent = 'Disconnected';

@@ -16,7 +16,7 @@ use alter_core::{AppId, Clock, Store, SystemClock, SystemRandom, secret::hex, ti
 use alter_mock_provider::{MockProvider, Raw};
 use alter_testkit::{
     Reply, Sent,
-    http::send,
+    http::{send, send_raw},
     server::{CLIENT_SECRET, signed},
 };
 use secrecy::SecretString;
@@ -257,8 +257,30 @@ impl Alter {
 
     /// Asks for a grant's token, for the mock's API.
     pub(crate) async fn release(&self, grant_id: &str) -> Reply {
+        self.send(self.release_call(grant_id)).await
+    }
+
+    /// The same at a server that may die while handling it. Returns what came back, as text; empty for nothing.
+    pub(crate) async fn try_release(&self, grant_id: &str) -> String {
+        self.try_release_at(grant_id, self.port).await
+    }
+
+    /// Like [`Self::try_release`], at another server of the same deployment.
+    pub(crate) async fn try_release_at(&self, grant_id: &str, port: u16) -> String {
+        let sent = self.release_call(grant_id).header("host", &self.host()).header("connection", "close");
+        let mut text = format!("{} {} HTTP/1.1\r\n", sent.method, sent.target);
+        for (name, value) in &sent.headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text += &format!("content-length: {}\r\n\r\n", sent.body.len());
+        let bytes = [text.as_bytes(), &sent.body].concat();
+        send_raw(&format!("localhost:{port}"), &bytes).await
+    }
+
+    fn release_call(&self, grant_id: &str) -> Sent {
         let request = json!({ "method": "GET", "url": self.mock.url("/api/me") });
-        self.call("/sdk/token", &json!({ "grant_id": grant_id, "request": request })).await
+        let body = json!({ "grant_id": grant_id, "request": request }).to_string();
+        signed(&self.key, "POST", "/sdk/token", body.as_bytes(), SystemClock.now())
     }
 }
 

@@ -7,7 +7,7 @@ mod visit;
 
 pub(crate) use alter::{Alter, HURRY};
 pub(crate) use database::Database;
-pub(crate) use truth::{End, check_truth, no_secret_in};
+pub(crate) use truth::{End, check_truth, no_secret_in, the_audit_verifies};
 pub(crate) use visit::Visit;
 
 /// Makes one test per database from every scenario `async fn name(on: Database)`.

@@ -86,7 +86,7 @@ fn no_code_was_sent_twice(alter: &Alter) {
 }
 
 /// I5: the audit verifies.
-async fn the_audit_verifies(alter: &Alter) {
+pub(crate) async fn the_audit_verifies(alter: &Alter) {
     let store = alter.store().await;
     let (mut hash, mut seq) = (CHAIN_START, 0);
     for row in store.read_audit(alter.app, 0, 1000).await.unwrap() {
@@ -104,6 +104,9 @@ pub(crate) fn no_secret_in(alter: &Alter, visit: &Visit) {
     secrets.extend([visit.param("code"), visit.param("state"), visit.token.clone()]);
     let seen = alter.mock.seen().token;
     secrets.extend(seen.iter().filter_map(|request| request.field("code_verifier").map(str::to_owned)));
+    secrets.extend(
+        alter.mock.grants().into_iter().flat_map(|grant| [grant.live_access, grant.live_refresh].concat()),
+    );
     // Positive controls: a planted value is found, and what the database holds in the clear is found in its files.
     let sid = files_with(alter, std::slice::from_ref(&visit.sid));
     assert!(sid.iter().any(|file| *file != alter.log_file().display().to_string()), "{sid:?}");
