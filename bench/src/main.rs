@@ -44,6 +44,8 @@ enum Command {
     Floor,
     /// Kill a server over and over in the middle of callbacks, and look for what was lost.
     Crash(crash::Plan),
+    /// Kill a server over and over while calls refresh, and look for what was lost or sent too often.
+    CrashRefresh(crash::Plan),
     /// Load one workload for a while, for a profiler to watch; prints the server's process id first.
     Hold(Hold),
 }
@@ -132,6 +134,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Floor => tokio::runtime::Runtime::new()?.block_on(floor::serve()),
         Command::Crash(plan) => one_worker()?.block_on(crash::run(&plan)),
+        Command::CrashRefresh(plan) => one_worker()?.block_on(crash::refresh::run(&plan)),
         Command::Run(plan) => one_worker()?.block_on(measure(&plan)),
         Command::Scale(plan) => one_worker()?.block_on(scale::run(&plan)),
         Command::Hold(hold) => one_worker()?.block_on(rates::hold(

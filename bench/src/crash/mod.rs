@@ -1,4 +1,4 @@
-//! The crash campaign: a server is killed in the middle of callbacks, round after round on the same data, at the named
+//! The crash campaigns: a server is killed in the middle of callbacks, round after round on the same data, at the named
 //! points of a test build and at random moments from outside. Afterwards every visit is checked.
 //!
 //! `death` draws from a seed how a round ends, `visit` is one person's connection, `campaign` runs the rounds,
@@ -9,6 +9,7 @@
 
 mod campaign;
 mod death;
+pub(crate) mod refresh;
 mod report;
 mod verdict;
 mod visit;
@@ -45,15 +46,25 @@ pub(crate) struct Plan {
     /// The seed that decides points and moments.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Kills per database.
+    /// Kills per database; with refreshes, half of them at each kind of provider.
     #[arg(long, default_value_t = 200)]
     rounds: u32,
     /// Run on this PostgreSQL server, where databases may be made, in addition to SQLite.
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
+    /// Leave SQLite out.
+    #[arg(long, requires = "postgres")]
+    without_sqlite: bool,
     /// Number of undisturbed connections, one after another, for measuring the crash window.
     #[arg(long, default_value_t = 500)]
     samples: u32,
+}
+
+impl Plan {
+    fn engines(&self) -> Vec<Engine> {
+        let sqlite = (!self.without_sqlite).then_some(Engine::Sqlite);
+        sqlite.into_iter().chain(self.postgres.is_some().then_some(Engine::Postgres)).collect()
+    }
 }
 
 /// A server on fresh data of one engine, with its app and its provider.
@@ -87,10 +98,8 @@ enum Engine {
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<()> {
     std::fs::create_dir_all(&plan.data)?;
     let load_before = machine::Load::now();
-    let mut engines = vec![Engine::Sqlite];
-    engines.extend(plan.postgres.is_some().then_some(Engine::Postgres));
     let mut results = Vec::new();
-    for engine in engines {
+    for engine in plan.engines() {
         say(&format!("{engine:?}: an undisturbed server ..."));
         let window = window::measure(plan, engine).await?;
         say(&format!("{engine:?}: {} kills ...", plan.rounds));

@@ -82,9 +82,11 @@ impl Visit {
     }
 }
 
-/// Signs another person in at the provider for the next visit, so that each visit makes a grant of its own.
-fn sign_in(provider: &MockProvider, number: usize) {
+/// Signs another person in at the provider for the next visit, so that each visit makes a grant of its own. Returns the
+/// person's `sub`.
+pub(super) fn sign_in(provider: &MockProvider, number: usize) -> String {
     let sub = format!("person-{number}");
     provider.add_user(User { sub: sub.clone(), email: format!("{sub}@acme.example"), name: sub.clone() });
-    provider.set(|s| s.auto_user = Some(sub));
+    provider.set(|s| s.auto_user = Some(sub.clone()));
+    sub
 }
