@@ -29,10 +29,10 @@ CLIENT_ID, CLIENT_SECRET = "conformance", "a-client-secret-of-the-conformance-te
 
 class Provider:
     """Approves every request; strict about PKCE, redirect_uri and the client's secret. `deny` makes it refuse, `person`
-    is who has signed in there."""
+    is who has signed in there, `life` is how long its tokens live, in seconds. It gives no refresh tokens."""
 
     def __init__(self):
-        self.codes, self.tokens, self.api_calls, self.deny, self.person = {}, {}, [], False, "pat"
+        self.codes, self.tokens, self.api_calls, self.deny, self.person, self.life = {}, {}, [], False, "pat", 3600
         provider = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -91,7 +91,7 @@ class Provider:
             return _json(request, 400, {"error": "invalid_grant"})
         token = secrets.token_hex(16)
         self.tokens[token] = asked["person"]
-        answer = {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": asked.get("scope", "")}
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": self.life, "scope": asked.get("scope", "")}
         return _json(request, 200, answer)
 
 

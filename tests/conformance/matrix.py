@@ -23,7 +23,8 @@ SCOPES = "not built: scopes of API keys"
 LIFETIMES = "not built: keys that expire or are rotated"
 CEILING = "not built: scope ceilings of a session; they are refused, 400 `unsupported_field`"
 CALLER = "not ours: `X-Alter-Caller` is a note in the audit; no agent is looked up by it"
-NO_CREDENTIAL = "not ours: a credential belongs to one grant and is revoked with it, 403 `grant_revoked`"
+RECONNECT_403 = "not ours: it is 400 `credential_revoked`"
+SLOW_REFRESH = "only when a refresh takes longer than 20 s; no call of this run brings it about"
 QUOTA = "not built: quotas and billing"
 HTTP_403 = "not ours: a revoked grant is 403 `grant_revoked`"
 
@@ -33,8 +34,7 @@ REASONS = {
     ("503", "caller_agent_resolution_error"): CALLER,
     ("400", "grant_revoked"): HTTP_403,
     ("502", "grant_revoked"): HTTP_403,
-    ("400", "credential_revoked"): NO_CREDENTIAL,
-    ("403", "credential_revoked"): NO_CREDENTIAL,
+    ("403", "credential_revoked"): RECONNECT_403,
     ("400", "restricted_grant_requires_proxy"): PROXY,
     ("400", "delegated_grant_requires_proxy"): PROXY,
     ("400", "user_limits_require_proxy"): PROXY,
@@ -76,7 +76,7 @@ REASONS = {
     ("409", "end_user_credential_not_assignable"): SECRETS,
     ("422", "secret_template_mismatch"): SECRETS,
     ("422", "delegated_agent_id_required"): SECRETS,
-    ("409", "token_refresh_in_progress"): "not built: refresh; an access token that has run out is 501 `refresh_not_built`",
+    ("409", "token_refresh_in_progress"): SLOW_REFRESH,
     ("409", "no_delegated_grant"): "not ours: it is 404 `no_delegated_grant`",
     ("410", "grant_deleted"): "not ours: grants are revoked and kept, 403 `grant_revoked`",
     ("410", "zzz"): "not ours: 410 is only `session_expired`, and only browsers get it; a poll says `expired`",

@@ -1,6 +1,7 @@
 """Every row of error_matrix.txt that our server produces, through the published client: the call raises the class that the
 table names, with the status, the code and the fields that programs read. matrix.py says why the other rows do not occur."""
 
+import asyncio
 import contextlib
 import time
 import unittest.mock
@@ -168,6 +169,23 @@ class GrantRows(Rows):
             await app.revoke_grant(grant.grant_id)
             with self.met(403, "grant_revoked", "token", "request", grant_id=grant.grant_id):
                 await app.request("GET", self.api, grant_id=grant.grant_id)
+
+    async def test_a_grant_whose_user_must_connect_again(self):
+        self.provider.life = 1
+        jwt = self.user("m-again")
+        async with self.client() as app:
+            grant = await self.connect(app, user_token=jwt)
+            await asyncio.sleep(1)
+            ids = {"grant_id": grant.grant_id, "provider_id": "acme"}
+            with self.met(400, "credential_revoked", "token", "request", **ids) as refused:
+                await app.request("GET", self.api, provider="acme", user_token=jwt)
+            self.assertEqual(refused.exception.details["details"]["reason"], "no_refresh_token")
+            [listed] = (await app.list_grants(end_user_token=jwt)).grants
+            self.assertTrue(listed.needs_reconnect)
+            self.provider.life = 3600
+            again = await self.connect(app, user_token=jwt, allowed_providers=["acme"])
+            self.assertEqual((again.grant_id, again.operation), (grant.grant_id, "reauth"))
+            await app.request("GET", self.api, provider="acme", user_token=jwt)
 
     async def test_a_grant_that_is_somebody_elses_kind(self):
         async with self.client() as app:

@@ -72,7 +72,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
         cls.made = cls.world.with_users if cls.idp else cls.world.made
 
     def setUp(self):
-        self.provider.deny, self.provider.person = False, "pat"
+        self.provider.deny, self.provider.person, self.provider.life = False, "pat", 3600
 
     @property
     def api(self):

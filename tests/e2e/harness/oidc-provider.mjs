@@ -12,16 +12,27 @@ export async function startOidcProvider(extra = {}) {
   const { default: Provider } = await quietly(() => import('oidc-provider'));
   let handler;
   const server = http.createServer((incoming, answer) => handler(incoming, answer));
+  // Longer than any client keeps an idle connection: else a call may meet a connection that is just being closed.
+  server.keepAliveTimeout = 60_000;
   const issuer = `http://127.0.0.1:${await listen(server)}`;
   const redirects = [];
+  const refreshes = { granted: 0, refused: 0 };
   const rebuild = () => {
-    handler = new Provider(issuer, { ...configuration(redirects), ...extra }).callback();
+    const provider = new Provider(issuer, { ...configuration(redirects), ...extra });
+    const count = (word) => (ctx) => {
+      if (ctx.oidc.params?.grant_type === 'refresh_token') refreshes[word] += 1;
+    };
+    provider.on('grant.success', count('granted'));
+    provider.on('grant.error', count('refused'));
+    handler = provider.callback();
   };
   quietly(rebuild);
   return {
     issuer,
     host: new URL(issuer).host,
     userinfo: `${issuer}/me`,
+    /** How many refreshes it has granted and refused. */
+    refreshes,
     /** Whether the provider still knows an access token, by its own introspection (RFC 7662). */
     async knows(token) {
       const credentials = Buffer.from(`${OIDC_CLIENT.id}:${OIDC_CLIENT.secret}`).toString('base64');
@@ -44,7 +55,7 @@ const isTheClients = (_, client, token) => token.clientId === client.clientId;
 
 const configuration = (redirects) => ({
   clients: redirects.length
-    ? [{ client_id: OIDC_CLIENT.id, client_secret: OIDC_CLIENT.secret, redirect_uris: redirects, response_types: ['code'], grant_types: ['authorization_code'] }]
+    ? [{ client_id: OIDC_CLIENT.id, client_secret: OIDC_CLIENT.secret, redirect_uris: redirects, response_types: ['code'], grant_types: ['authorization_code', 'refresh_token'] }]
     : [],
   pkce: { required: () => true },
   features: {
