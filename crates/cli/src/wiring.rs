@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use alter_core::{Store, SystemClock, SystemRandom};
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, FlowsConfig, REFRESH_PATIENCE, StartError, ready};
+use alter_flows::{Flows, FlowsConfig, REFRESH_PAUSE, StartError, ready};
 use alter_vault::Vault;
 use anyhow::{Context, bail};
 
@@ -52,7 +52,7 @@ pub(crate) fn vault(config: &Config) -> anyhow::Result<Vault> {
 /// Assembles the flows; checks nothing.
 pub(crate) fn assemble(config: &Config, store: Arc<dyn Store>, vault: Vault) -> anyhow::Result<Flows> {
     let egress = egress(config)?;
-    let public = FlowsConfig { public_url: config.public_url.clone(), refresh_patience: REFRESH_PATIENCE };
+    let public = FlowsConfig { public_url: config.public_url.clone(), refresh_pause: REFRESH_PAUSE };
     Ok(Flows::new(public, store, vault, egress, Arc::new(SystemClock), Arc::new(SystemRandom)))
 }
 

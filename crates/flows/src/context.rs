@@ -31,12 +31,12 @@ const ROUNDS: usize = 8;
 pub struct FlowsConfig {
     /// `ALTER_PUBLIC_URL` without a trailing slash.
     pub public_url: String,
-    /// How long a call waits for its grant's token to be refreshed; [`REFRESH_PATIENCE`] outside tests.
-    pub refresh_patience: Duration,
+    /// The longest pause after a failed refresh that a call sits out; [`REFRESH_PAUSE`] outside tests.
+    pub refresh_pause: Duration,
 }
 
-/// How long a call waits for its grant's token to be refreshed.
-pub const REFRESH_PATIENCE: Duration = Duration::from_secs(20);
+/// The longest pause after a failed refresh that a call sits out, as long as a call waits at all.
+pub const REFRESH_PAUSE: Duration = Duration::from_secs(20);
 
 /// The stories. Cheap to clone; one per process.
 #[derive(Clone)]

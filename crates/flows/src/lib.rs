@@ -41,7 +41,7 @@ pub use connect::page::{PageError, PageView, Screen};
 pub use connect::poll::{Poll, PollError};
 pub use connect::status::{Status, StatusError, StatusReport, StatusRequest};
 pub use connect::steps::StepError;
-pub use context::{Flows, FlowsConfig, REFRESH_PATIENCE};
+pub use context::{Flows, FlowsConfig, REFRESH_PAUSE};
 pub use fault::FlowFault;
 pub use grants::delegations::RevokeDelegationError;
 pub use grants::list::{GrantPage, ListError, ListRequest};

@@ -73,7 +73,7 @@ pub fn register(registry: &mut Registry) {
     );
     registry.register(
         "alter_refresh_oldest_late_seconds",
-        "How long ago the grant that is longest due for a refresh became due; 0 = none is",
+        "How long ago the grant that is longest due for a refresh became due, without paused providers; 0 = none is",
         REFRESH_LATE.clone(),
     );
     registry.register(

@@ -13,8 +13,7 @@ use alter_core::{
 };
 use alter_egress::{Egress, EgressConfig};
 use alter_flows::{
-    Flows, FlowsConfig, NewAgent, Operator, ProviderSetting, REFRESH_PATIENCE, callers, connect, operate,
-    ready,
+    Flows, FlowsConfig, NewAgent, Operator, ProviderSetting, REFRESH_PAUSE, callers, connect, operate, ready,
 };
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
@@ -388,7 +387,7 @@ fn build(public_url: &str, store: Arc<dyn Store>, root_key: &SecretString, clock
     let allow = vec!["127.0.0.0/8".parse().expect("a network")];
     let egress = Egress::new(EgressConfig { allow, ..EgressConfig::default() }).expect("the client starts");
     let vault = Vault::new(RootKey::from_base64(root_key.expose_secret()).expect("the key was just made"));
-    let config = FlowsConfig { public_url: public_url.to_owned(), refresh_patience: REFRESH_PATIENCE };
+    let config = FlowsConfig { public_url: public_url.to_owned(), refresh_pause: REFRESH_PAUSE };
     Flows::new(config, store, vault, egress, Arc::new(clock.clone()), Arc::new(SystemRandom))
 }
 

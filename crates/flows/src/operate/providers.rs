@@ -82,7 +82,7 @@ fn set_entry(actor: &Actor, before: Option<&ProviderConfig>, after: &ProviderCon
     actor.entry(after.updated_at, AuditKind::ProviderSet, details)
 }
 
-/// A configuration without its secret. `generation` rises with each secret that the operator gives.
+/// A configuration without its secret. `generation` rises each time that the operator configures the provider.
 fn described(config: &ProviderConfig) -> Value {
     json!({
         "recipe": config.recipe,

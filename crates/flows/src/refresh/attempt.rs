@@ -6,6 +6,7 @@
 use alter_core::{
     AppId, Asked, AuditEntry, AuditKind, BeginRefresh, Begun, Grant, GrantId, GrantSecret, Micros,
     ProviderConfig, RefreshAttempt, RefreshId, WhatNow,
+    recipe::Refresh,
     refresh::{Outcome, Trouble},
 };
 use alter_oauth::{Client, judge_silence};
@@ -16,7 +17,7 @@ use super::{
     facts,
     finish::{Answered, finish, give_up},
     flight::Flown,
-    gate::Pass,
+    gate::{Closed, Pass},
 };
 use crate::{
     Flows, Operator,
@@ -34,6 +35,7 @@ pub(crate) struct Asking {
     pub(crate) app_id: AppId,
     pub(crate) grant_id: GrantId,
     pub(crate) generation: u64,
+    /// With the facts of today in its recipe: [`facts`].
     pub(crate) config: ProviderConfig,
     pub(crate) asked: Asked,
     /// Who asks, if it is an operator: the audit names that person.
@@ -42,11 +44,13 @@ pub(crate) struct Asking {
 
 impl Asking {
     pub(crate) fn of(grant: &Grant, config: &ProviderConfig, asked: Asked) -> Self {
+        let mut config = config.clone();
+        config.recipe.refresh = facts(&config).into_owned();
         Self {
             app_id: grant.app_id,
             grant_id: grant.id,
             generation: grant.credential.generation,
-            config: config.clone(),
+            config,
             asked,
             operator: None,
         }
@@ -60,6 +64,10 @@ impl Asking {
         AuditEntry { grant_id: Some(self.grant_id), ..AuditEntry::new(self.app_id, at, kind, details) }
     }
 
+    pub(super) fn facts(&self) -> Refresh {
+        self.config.recipe.refresh.clone()
+    }
+
     pub(super) fn provider(&self) -> &str {
         &self.config.recipe.id
     }
@@ -69,7 +77,7 @@ impl Asking {
 pub(super) async fn fly(flows: &Flows, asking: &Asking) -> Flown {
     let pass = match flows.inner.gates.enter(&asking.config.config_id, || flows.now()).await {
         Ok(pass) => pass,
-        Err(closed_until) => return Flown::Wait(closed_until, Some(Trouble::Provider)),
+        Err(Closed { until, trouble }) => return Flown::Wait(until, Some(trouble)),
     };
     match try_to_fly(flows, asking, &pass).await {
         Ok(flown) => flown,
@@ -90,7 +98,7 @@ async fn try_to_fly(flows: &Flows, asking: &Asking, pass: &Pass) -> Result<Flown
         grant_id: asking.grant_id,
         generation: asking.generation,
         asked: asking.asked,
-        facts: facts(&asking.config).into_owned(),
+        facts: asking.facts(),
         hold: alter_failpoint::seconds("ALTER_REFRESH_HOLD", HOLD),
         at: now,
         audit: asking.entry(
@@ -138,10 +146,9 @@ async fn ask(
         }
     };
     let client = Client { id: &asking.config.client_id, secret: secret.as_ref() };
-    let mut recipe = asking.config.recipe.clone();
-    recipe.refresh = facts(&asking.config).into_owned();
     let flying = metrics::Refreshing::begin();
-    let asked = alter_oauth::refresh(&flows.inner.egress, &recipe, &client, &refresh_token).await;
+    let asked =
+        alter_oauth::refresh(&flows.inner.egress, &asking.config.recipe, &client, &refresh_token).await;
     drop(flying);
     // Read the clock now: the journal may have to wait, and `expires_in` counts from when the answer came.
     let received_at = flows.now();
@@ -159,6 +166,7 @@ async fn ask(
     window.stop("refresh_crash_window");
     alter_failpoint::pass("refresh_journalled");
     if !journalled.is_done() {
+        tracing::error!(grant_id = %grant.id, "an answer came after its attempt was forgotten, and is lost");
         return Ok(Flown::Moved);
     }
     finish(flows, asking, attempt, Answered { answer, received_at }, Some(pass)).await

@@ -10,7 +10,7 @@ use alter_core::{
 use alter_oauth::{RawAnswer, TokenSet, judge_answer};
 use secrecy::ExposeSecret;
 
-use super::{attempt::Asking, facts, flight::Flown, gate::Pass};
+use super::{attempt::Asking, flight::Flown, gate::Pass};
 use crate::{Flows, fault::FlowFault, grants::revocation, metrics, rounds::Rounds};
 
 /// How many times a step is tried that another write can overtake.
@@ -30,9 +30,7 @@ pub(super) async fn finish(
     answered: Answered,
     pass: Option<&Pass>,
 ) -> Result<Flown, FlowFault> {
-    let mut recipe = asking.config.recipe.clone();
-    recipe.refresh = facts(&asking.config).into_owned();
-    match judge_answer(&recipe, &answered.answer) {
+    match judge_answer(&asking.config.recipe, &answered.answer) {
         Ok(tokens) => {
             if let Some(pass) = pass {
                 pass.answered();
@@ -82,22 +80,29 @@ async fn end(
     let end = EndRefresh {
         attempt: attempt.clone(),
         result: RefreshResult::Nothing(outcome),
-        facts: facts(&asking.config).into_owned(),
+        facts: asking.facts(),
         at,
         audit: asking.entry(AuditKind::ReconnectNeeded, at, details),
     };
     let ended = flows.store().end_refresh(end).await?;
     alter_failpoint::pass("refresh_ended");
-    let lost = ended == RefreshEnded::Condemned && rotation_is_lost(flows, asking).await?;
+    let reason = match ended {
+        RefreshEnded::Condemned => verdict(flows, asking).await?,
+        _ => None,
+    };
+    let lost = reason == Some(ReconnectReason::RotationLost);
     metrics::refreshed(asking.provider(), if lost { "rotation_lost" } else { word });
-    tracing::warn!(grant_id = %asking.grant_id, provider = asking.provider(), outcome = word, ?ended, "refresh failed");
+    let reconnect = reason.map(ReconnectReason::as_str);
+    tracing::warn!(
+        grant_id = %asking.grant_id, provider = asking.provider(), outcome = word, reconnect, "refresh failed"
+    );
     Ok(Flown::Moved)
 }
 
-async fn rotation_is_lost(flows: &Flows, asking: &Asking) -> Result<bool, FlowFault> {
+/// Why the user has to connect again. Storage decides that on the row as it is, so it is read.
+async fn verdict(flows: &Flows, asking: &Asking) -> Result<Option<ReconnectReason>, FlowFault> {
     let grant = flows.store().get_grant(asking.app_id, asking.grant_id).await?;
-    let verdict = grant.and_then(|grant| grant.refresh.verdict);
-    Ok(verdict.is_some_and(|verdict| verdict.reason == ReconnectReason::RotationLost))
+    Ok(grant.and_then(|grant| grant.refresh.verdict).map(|verdict| verdict.reason))
 }
 
 async fn renew(
@@ -170,7 +175,7 @@ async fn renewal(
     Ok(Some(EndRefresh {
         attempt: attempt.clone(),
         result: RefreshResult::Tokens { credential: Box::new(credential), scopes, missing_scopes },
-        facts: facts(&asking.config).into_owned(),
+        facts: asking.facts(),
         at,
         audit: asking.entry(AuditKind::CredentialRefreshed, at, details),
     }))

@@ -42,6 +42,16 @@ struct State {
     paused_until: Option<Micros>,
     /// One refresh is trying whether the provider is back.
     trying: bool,
+    /// Whose affair the last failure was.
+    trouble: Option<Trouble>,
+}
+
+/// A gate that lets nobody through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Closed {
+    pub(super) until: Micros,
+    /// Whose affair the last failure was: whoever is turned away hears the same as whoever failed.
+    pub(super) trouble: Trouble,
 }
 
 /// A place behind the gate. Dropping it frees the place.
@@ -85,18 +95,21 @@ impl Gates {
         Arc::clone(gates.entry(config.clone()).or_insert_with(new))
     }
 
-    /// Waits for a place. Returns until when the gate is closed, if it is.
-    pub(super) async fn enter(&self, config: &ConfigId, now: impl Fn() -> Micros) -> Result<Pass, Micros> {
+    /// Waits for a place. Returns [`Closed`] if the gate is.
+    pub(super) async fn enter(&self, config: &ConfigId, now: impl Fn() -> Micros) -> Result<Pass, Closed> {
         let gate = There::at(self.of(config));
         let place = Arc::clone(&gate.places).acquire_owned().await.expect("the semaphore is never closed");
         let trying = {
             let mut state = gate.state.lock().unwrap_or_else(PoisonError::into_inner);
             let now = now();
+            let trouble = state.trouble.unwrap_or(Trouble::Provider);
             if let Some(until) = state.shut_until(now) {
-                return Err(until);
+                return Err(Closed { until, trouble });
             }
             match state.closed_until {
-                Some(_) if state.trying => return Err(now.plus_seconds(1)),
+                Some(_) if state.trying => {
+                    return Err(Closed { until: now.plus_seconds(1), trouble });
+                }
                 Some(_) => {
                     state.trying = true;
                     true
@@ -139,7 +152,8 @@ impl State {
         *self = Self { paused_until: Some(until), ..Self::default() };
     }
 
-    fn fail(&mut self, trying: bool, now: Micros) {
+    fn fail(&mut self, trouble: Trouble, trying: bool, now: Micros) {
+        self.trouble = Some(trouble);
         self.failures += 1;
         if trying || self.failures >= FAILURES {
             self.closed_until = Some(now.plus_seconds(CLOSED));
@@ -169,7 +183,7 @@ impl Pass {
         let mut state = self.gate.state.lock().unwrap_or_else(PoisonError::into_inner);
         match retry_after {
             Some(seconds) => state.pause(now.plus_seconds(i64::from(seconds.clamp(1, 3600)))),
-            None => state.fail(self.trying, now),
+            None => state.fail(trouble, self.trying, now),
         }
     }
 }
@@ -196,7 +210,10 @@ mod tests {
         for _ in 0..FAILURES {
             gates.enter(&config, || T).await.ok().unwrap().failed(Trouble::Provider, None, T);
         }
-        assert_eq!(gates.enter(&config, || T).await.err(), Some(T.plus_seconds(CLOSED)));
+        assert_eq!(
+            gates.enter(&config, || T).await.err().map(|closed| closed.until),
+            Some(T.plus_seconds(CLOSED))
+        );
         assert_eq!(gates.closed(T), 1);
         let later = T.plus_seconds(CLOSED);
         let trying = gates.enter(&config, || later).await.ok().unwrap();
@@ -211,8 +228,29 @@ mod tests {
         for (sent, closed) in [(3, 3), (u32::MAX, 3600), (0, 1)] {
             let (gates, config) = (Gates::default(), ConfigId::new(&SystemRandom));
             gates.enter(&config, || T).await.ok().unwrap().failed(Trouble::Provider, Some(sent), T);
-            assert_eq!(gates.enter(&config, || T).await.err(), Some(T.plus_seconds(closed)), "{sent}");
+            assert_eq!(
+                gates.enter(&config, || T).await.err().map(|gate| gate.until),
+                Some(T.plus_seconds(closed)),
+                "{sent}"
+            );
         }
+    }
+
+    #[tokio::test]
+    async fn f44_whoever_a_closed_gate_turns_away_hears_that_the_client_is_refused() {
+        let (gates, config) = (Gates::default(), ConfigId::new(&SystemRandom));
+        for _ in 0..FAILURES {
+            gates.enter(&config, || T).await.ok().unwrap().failed(Trouble::Client, None, T);
+        }
+        let turned_away = gates.enter(&config, || T).await.err().map(|closed| closed.trouble);
+        assert_eq!(turned_away, Some(Trouble::Client));
+        let later = T.plus_seconds(CLOSED);
+        let trying = gates.enter(&config, || later).await.ok().unwrap();
+        let beside = gates.enter(&config, || later).await.err().map(|closed| closed.trouble);
+        assert_eq!(beside, Some(Trouble::Client));
+        trying.failed(Trouble::Provider, None, later);
+        let turned_away = gates.enter(&config, || later).await.err().map(|closed| closed.trouble);
+        assert_eq!(turned_away, Some(Trouble::Provider), "the last failure counts");
     }
 
     #[tokio::test]
@@ -226,7 +264,7 @@ mod tests {
             pass.failed(Trouble::Provider, Some(1), T);
         }
         asking[0].answered();
-        let refused = gates.enter(&config, || T).await.err();
+        let refused = gates.enter(&config, || T).await.err().map(|closed| closed.until);
         assert_eq!(refused, Some(T.plus_seconds(1)), "an answer to what was sent before changes nothing");
         let mut passes = Vec::new();
         for _ in 0..3 {

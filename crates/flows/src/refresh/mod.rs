@@ -42,10 +42,9 @@ pub(crate) fn facts(config: &ProviderConfig) -> Cow<'_, Refresh> {
     }
     let same = |known: &&Recipe| !known.parameters.is_empty() || known.token_url == config.recipe.token_url;
     match Catalog::builtin().get(&config.recipe.id).filter(same) {
-        Some(known) => {
-            let url = own.url.clone().or_else(|| known.refresh.url.clone());
-            Cow::Owned(Refresh { url, ..known.refresh.clone() })
-        }
+        // Every release asks, so nothing is copied unless the operator's own URL has to stay.
+        Some(known) if own.url.is_none() || own.url == known.refresh.url => Cow::Borrowed(&known.refresh),
+        Some(known) => Cow::Owned(Refresh { url: own.url.clone(), ..known.refresh.clone() }),
         None => Cow::Borrowed(own),
     }
 }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use alter_core::{
-    Asked, AuditKind, ConfigId, DiscardRefresh, ProviderConfig, RefreshAttempt, Saved, StoreError,
+    Asked, AuditEntry, AuditKind, ConfigId, DiscardRefresh, Grant, ProviderConfig, RefreshAttempt, Saved,
+    StoreError,
 };
 
 use super::{
@@ -21,7 +22,7 @@ const REPLAYED_FOR: i64 = 24 * 3600;
 /// Rows of each kind per round.
 const BATCH: u32 = 500;
 /// An answer that is older than this and not applied is not being applied by anybody, seconds.
-const LEFT_AFTER: i64 = 60;
+const LEFT_AFTER: u32 = 60;
 
 /// One round, to its end: everything that was due has been tried.
 ///
@@ -61,33 +62,43 @@ impl Configs {
 }
 
 async fn finish_answers(flows: &Flows, configs: &mut Configs) -> Result<(), StoreError> {
-    let after = alter_failpoint::seconds("ALTER_REFRESH_HOLD", u32::try_from(LEFT_AFTER).unwrap_or(60));
+    let after = alter_failpoint::seconds("ALTER_REFRESH_HOLD", LEFT_AFTER);
     let before = flows.now().plus_seconds(-i64::from(after));
     for attempt in flows.store().list_journalled_refreshes(before, BATCH).await? {
         let Some(grant) = flows.store().get_grant(attempt.app_id, attempt.grant_id).await? else { continue };
-        let Some(config) = configs.get(flows, &grant.config_id).await? else { continue };
+        let Some(config) = configs.get(flows, &grant.config_id).await? else {
+            // The grant cannot be used any more, and its tokens are not to lie here for ever.
+            give_up_answer(flows, &grant, attempt, "provider_removed").await?;
+            continue;
+        };
         let mut asking = Asking::of(&grant, &config, Asked::Clock);
         asking.generation = attempt.generation;
         let Err(error) = replay(flows, &asking, &attempt).await else { continue };
         let hopeless = flows.now() >= attempt.begun_at.plus_seconds(REPLAYED_FOR);
         tracing::error!(grant_id = %grant.id, %error, hopeless, "a journalled answer could not be applied");
         if hopeless {
-            give_up_answer(flows, &asking, attempt).await?;
+            give_up_answer(flows, &grant, attempt, "unreadable").await?;
         }
     }
     Ok(())
 }
 
-/// Removes an answer that stands in the way of every further attempt and cannot be read.
-async fn give_up_answer(flows: &Flows, asking: &Asking, attempt: RefreshAttempt) -> Result<(), StoreError> {
+/// Wipes an answer that can never be applied.
+async fn give_up_answer(
+    flows: &Flows,
+    grant: &Grant,
+    attempt: RefreshAttempt,
+    why: &'static str,
+) -> Result<(), StoreError> {
     let at = flows.now();
-    let details = serde_json::json!({ "provider": asking.provider(), "why": "unreadable" });
+    let details = serde_json::json!({ "provider": grant.provider, "why": why });
+    let entry = AuditEntry::new(grant.app_id, at, AuditKind::RefreshDiscarded, details);
     let discard = DiscardRefresh {
         attempt,
-        outcome: "unreadable",
+        outcome: why,
         request: None,
         at,
-        audit: asking.entry(AuditKind::RefreshDiscarded, at, details),
+        audit: AuditEntry { grant_id: Some(grant.id), ..entry },
     };
     let (Saved::Done | Saved::Moved) = flows.store().discard_refresh(discard).await?;
     Ok(())

@@ -15,6 +15,8 @@ use super::{
 };
 use crate::{Flows, fault::FlowFault};
 
+/// How long a call waits for its grant's token.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a call looks at the grant while another process refreshes it.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// A token with less than this left is not handed out while a new one can be had, seconds.
@@ -68,7 +70,7 @@ pub(crate) async fn usable(flows: &Flows, grant: Grant, config: &ProviderConfig)
 }
 
 async fn wait(flows: &Flows, mut grant: Grant, config: &ProviderConfig) -> Result<Grant, NotUsable> {
-    let (until, first) = (Instant::now() + flows.inner.config.refresh_patience, grant.credential.generation);
+    let (until, first) = (Instant::now() + PATIENCE, grant.credential.generation);
     loop {
         let landing = join(flows, Asking::of(&grant, config, Asked::Call));
         let Ok(flown) = tokio::time::timeout_at(until, landed(landing)).await else {
@@ -94,7 +96,7 @@ async fn wait(flows: &Flows, mut grant: Grant, config: &ProviderConfig) -> Resul
             WhatNow::Reconnect(reason, since) => return Err(reconnect(&grant, reason, since)),
             WhatNow::Wait(at, Some(trouble)) => {
                 let pause = Duration::from_micros(u64::try_from(at.since(now)).unwrap_or(0));
-                if Instant::now() + pause >= until {
+                if pause > flows.inner.config.refresh_pause || Instant::now() + pause >= until {
                     let retry_after = (at.since(now) / 1_000_000).max(1);
                     return last_resort(flows, grant, |id| NotUsable::Later {
                         grant: id,

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use alter_core::{
-    Credential, Grant, GrantId, GrantState, ReconnectReason, recipe::Refresh, refresh::Trouble,
+    Asked, AuditEntry, AuditKind, BeginRefresh, Begun, Credential, Grant, GrantId, GrantState, Micros,
+    ReconnectReason, RefreshId, recipe::Refresh, refresh::Trouble,
 };
-use alter_flows::{NotUsable, Operator, RefreshError, ReleaseError, Released, refresh};
+use alter_flows::{NotUsable, Operator, RefreshError, ReleaseError, Released, operate, refresh};
 use alter_mock_provider::{Gate, Raw, RefreshMode, RetryAfter, TokenFault};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -621,4 +622,33 @@ async fn t28_a_token_with_a_short_life_is_asked_for_once_and_released() {
         release(&world, grant).await.unwrap();
         assert_eq!(world.mock.refresh_counts().arrived, 1, "{life}: it is as good as new");
     }
+}
+
+#[tokio::test]
+async fn an_answer_whose_provider_was_removed_does_not_lie_in_the_journal_for_ever() {
+    let (world, grant) = connected().await;
+    expire(&world, grant).await;
+    let stored = stored(&world, grant).await;
+    let begin = BeginRefresh {
+        id: RefreshId::new(&*world.random),
+        app_id: world.app,
+        grant_id: grant,
+        generation: 1,
+        asked: Asked::Clock,
+        facts: Refresh::default(),
+        hold: 40,
+        at: world.flows.now(),
+        audit: AuditEntry::new(world.app, stored.updated_at, AuditKind::ReconnectNeeded, json!({})),
+    };
+    let Begun::Taken(_, attempt) = world.store.begin_refresh(begin).await.unwrap() else {
+        panic!("no lease")
+    };
+    // Bytes as under the app's own key: what is in them does not matter here.
+    let sealed = stored.credential.access_token.clone();
+    assert!(world.store.journal_refresh(&attempt, sealed).await.unwrap().is_done());
+    operate::remove_provider(&world.flows, &Operator::named("test"), world.app, "mock").await.unwrap();
+    world.clock.advance_seconds(61);
+    refresh::sweep(&world.flows).await.unwrap();
+    assert!(world.store.list_journalled_refreshes(Micros(i64::MAX), 9).await.unwrap().is_empty());
+    assert_eq!(world.audited("refresh_discarded").await, 1);
 }

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use alter_core::{Store, StoreError, SystemRandom, time::Random};
 use alter_egress::{Egress, EgressConfig};
-use alter_flows::{Flows, FlowsConfig, REFRESH_PATIENCE, StartError, ready, reap};
+use alter_flows::{Flows, FlowsConfig, REFRESH_PAUSE, StartError, ready, reap};
 use alter_mock_provider::Raw;
 use alter_store_sqlite::{Open, SqliteStore};
 use alter_testkit::{
@@ -130,7 +130,7 @@ async fn t91_no_file_holds_a_secret_at_any_moment_of_a_flow() {
 
 fn flows_with(server: &TestServer, store: Arc<dyn Store>, key: RootKey) -> Flows {
     let egress = Egress::new(EgressConfig::default()).unwrap();
-    let config = FlowsConfig { public_url: server.public_url.clone(), refresh_patience: REFRESH_PATIENCE };
+    let config = FlowsConfig { public_url: server.public_url.clone(), refresh_pause: REFRESH_PAUSE };
     Flows::new(config, store, Vault::new(key), egress, Arc::new(server.clock.clone()), Arc::new(SystemRandom))
 }
 

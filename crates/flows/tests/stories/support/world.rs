@@ -10,7 +10,7 @@ use alter_core::{
 };
 use alter_egress::{Egress, EgressConfig};
 use alter_flows::{
-    Caller, Flows, FlowsConfig, Operator, PresentedCall, ProviderSetting, REFRESH_PATIENCE, callers, connect,
+    Caller, Flows, FlowsConfig, Operator, PresentedCall, ProviderSetting, REFRESH_PAUSE, callers, connect,
     operate, ready,
 };
 use alter_mock_provider::MockProvider;
@@ -45,20 +45,20 @@ pub(crate) struct World {
 impl World {
     /// An app at [`ORIGIN`] whose only provider is `mock`, which approves every user at once.
     pub(crate) async fn new() -> Self {
-        Self::waiting(REFRESH_PATIENCE).await
+        Self::waiting(REFRESH_PAUSE).await
     }
 
     /// A world in which no call waits for the pause after a failed refresh.
     pub(crate) async fn impatient() -> Self {
-        Self::waiting(Duration::from_millis(1900)).await
+        Self::waiting(Duration::ZERO).await
     }
 
-    async fn waiting(refresh_patience: Duration) -> Self {
+    async fn waiting(refresh_pause: Duration) -> Self {
         let (directory, clock) = (Directory::new(), StoppedClock::new());
         let (random, mock) = (Arc::new(SeededRandom::default()), MockProvider::start().await);
         mock.set(|switches| switches.auto_approve = true);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&directory.file(), Open::Create).unwrap());
-        let flows = flows(store.clone(), &clock, &random, refresh_patience);
+        let flows = flows(store.clone(), &clock, &random, refresh_pause);
         ready::initialise(&flows).await.unwrap();
         let mut settings = AppSettings::named("Test App");
         settings.website_url = Some(ORIGIN.to_owned());
@@ -162,12 +162,12 @@ fn flows(
     store: Arc<dyn Store>,
     clock: &StoppedClock,
     random: &Arc<SeededRandom>,
-    refresh_patience: Duration,
+    refresh_pause: Duration,
 ) -> Flows {
     let allow = vec!["127.0.0.0/8".parse().unwrap()];
     let egress = Egress::new(EgressConfig { allow, ..EgressConfig::default() }).unwrap();
     let (root_key, _) = RootKey::generate(&|buffer| random.fill(buffer));
-    let config = FlowsConfig { public_url: "https://alter.example".to_owned(), refresh_patience };
+    let config = FlowsConfig { public_url: "https://alter.example".to_owned(), refresh_pause };
     Flows::new(config, store, Vault::new(root_key), egress, Arc::new(clock.clone()), random.clone())
 }
 
