@@ -240,7 +240,8 @@ async fn f39_a_provider_that_is_down_is_not_a_refusal_and_is_asked_again_after_a
 #[tokio::test]
 async fn f40_retry_after_is_obeyed_in_both_forms() {
     for sent in [RetryAfter::Seconds(90), RetryAfter::Date(90)] {
-        let (world, grant) = connected().await;
+        let world = World::impatient().await;
+        let grant = world.connect().await;
         expire(&world, grant).await;
         // The date is by the clock that its `Date` header is by.
         world.mock.set(|s| {
