@@ -107,7 +107,9 @@ async fn t48_of_eleven_live_sessions_in_one_browser_the_oldest_loses_its_cookie(
         let token = server.mint(&json!({})).await;
         sids.push(browser.claim(&server, &server.app, &token).await);
         let held = browser.cookie();
-        assert_eq!(held.matches("cs_").count(), number.min(10), "after {number} sessions");
+        // Counted as cookies: a random id or value may itself hold `cs_`.
+        let live = held.split("; ").filter(|pair| pair.starts_with("cs_")).count();
+        assert_eq!(live, number.min(10), "after {number} sessions: {held}");
         assert!(held.contains(sids.last().expect("just claimed")), "the new one stays");
     }
     let held = browser.cookie();
