@@ -17,8 +17,8 @@ from world import Case
 CLIENT_ID, CLIENT_SECRET = "alter-e2e", "a-secret-that-only-the-tests-know-0123456789"
 # Seconds that an access token lives. It is released with at least a third of them left; on a busy machine the client
 # needs some of these to call the provider.
-LIFE = 6
-LIVES = int(os.environ.get("REFRESH_LIVES", "3"))  # 600: an hour
+LIFE = int(os.environ.get("REFRESH_LIFE", "6"))
+LIVES = int(os.environ.get("REFRESH_LIVES", "3"))  # 60 lives of 60 seconds: an hour
 
 
 class OidcProviders:

@@ -9,19 +9,22 @@ use std::{
 };
 
 use axum::Router;
+use hyper::service::{Service, service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
 use ipnet::IpNet;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 
 use crate::{
     metrics::{self, Connected},
+    pace::{Pace, Paced},
     seats::Seats,
     stall::Stalling,
 };
@@ -29,8 +32,14 @@ use crate::{
 /// What one client, and all clients together, may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// From the first byte of a request to the end of its headers.
+    /// From the first byte of a request to the end of its headers; for the first request, from the connection's beginning.
     pub header_timeout: Duration,
+    /// From a response to the next request's first byte. While more than half of `connections` are open, it is
+    /// `header_timeout`.
+    pub idle_timeout: Duration,
+    /// The response after so many requests, or this long after its beginning, is a connection's last.
+    pub requests: u32,
+    pub age: Duration,
     /// A write that makes no progress for this long ends the connection.
     pub write_stall: Duration,
     /// The most bytes of request line and headers that are read at all; the router answers 431 well below that.
@@ -51,6 +60,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(10),
+            // Longer than clients and proxies keep theirs: whoever closes first cannot be sent a request meanwhile.
+            idle_timeout: Duration::from_secs(75),
+            requests: 10_000,
+            age: Duration::from_secs(3600),
             write_stall: Duration::from_secs(30),
             header_bytes: 64 * 1024,
             connections: 4096,
@@ -90,7 +103,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             continue;
         };
         let counted = limits.counted.then(Connected::now);
-        let connection = graceful.watch(connection(stream, router.clone(), &limits));
+        // Small answers to small requests: waiting to fill a packet only adds latency.
+        let _only_slower_without = stream.set_nodelay(true);
+        let pace = Pace::new(&limits, places.clone());
+        let connection = graceful.watch(connection(stream, router.clone(), &limits, pace));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "connection ended early");
@@ -141,19 +157,24 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-fn connection(
-    stream: TcpStream,
+/// One connection. `TcpStream` in the product; a test's pipe has the same limits.
+pub(crate) fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
     router: Router,
     limits: &Limits,
-) -> hyper::server::conn::http1::Connection<TokioIo<Stalling<TcpStream>>, TowerToHyperService<Router>> {
-    // Small answers to small requests: waiting to fill a packet only adds latency.
-    let _only_slower_without = stream.set_nodelay(true);
+    pace: Arc<Pace>,
+) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
+    let stream = Paced::new(Stalling::new(stream, limits.write_stall), pace.clone());
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        let turn = pace.begin();
+        let response = router.call(request);
+        async move { response.await.map(|response| turn.answer(response)) }
+    });
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        // Headers are timed in `pace`. Without a time here hyper would not read once more after a response.
+        .header_read_timeout(limits.idle_timeout + limits.header_timeout)
         .max_buf_size(limits.header_bytes)
-        .serve_connection(
-            TokioIo::new(Stalling::new(stream, limits.write_stall)),
-            TowerToHyperService::new(router),
-        )
+        .serve_connection(TokioIo::new(stream), service)
 }

@@ -30,7 +30,7 @@ async fn listen(server: &TestServer, limits: Limits) -> SocketAddr {
 }
 
 fn limits(connections: usize) -> Limits {
-    Limits { header_timeout: HEADERS, connections, ..Limits::default() }
+    Limits { header_timeout: HEADERS, idle_timeout: HEADERS * 2, connections, ..Limits::default() }
 }
 
 /// A connection from 127.0.0.`host`.
