@@ -9,7 +9,15 @@ const start = (rotateRefreshToken) =>
     rotateRefreshToken,
     issueRefreshToken: () => true,
     expiresWithSession: () => false,
-    ttl: { Interaction: 600, Session: 600, Grant: 600, RefreshToken: 600, AccessToken: Number(process.argv[2]), IdToken: 600 },
+    // Only access tokens end within a test, however long it runs.
+    ttl: {
+      Interaction: 600,
+      Session: 86_400,
+      Grant: 86_400,
+      RefreshToken: 86_400,
+      AccessToken: Number(process.argv[2]),
+      IdToken: 600,
+    },
   });
 
 const providers = { rotating: await start(true), keeping: await start(false) };

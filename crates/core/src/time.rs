@@ -22,6 +22,12 @@ impl Micros {
         self.0.div_euclid(1_000_000)
     }
 
+    /// Reads a time as RFC 3339 writes it.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let read: jiff::Timestamp = text.parse().ok()?;
+        Some(Self(read.as_microsecond()))
+    }
+
     /// RFC 3339 in UTC, to the second.
     pub fn to_rfc3339(self) -> String {
         jiff::Timestamp::from_second(self.as_seconds()).map_or_else(|_| String::new(), |t| t.to_string())

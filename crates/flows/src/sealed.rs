@@ -134,7 +134,7 @@ impl Sealer {
             generation: place.generation,
             token_type: tokens.token_type.clone(),
             issued_at: received_at,
-            expires_at: tokens.expires_in.map(|s| received_at.plus_seconds(i64::from(s))),
+            expires_at: tokens.expiry.and_then(|expiry| expiry.moment(received_at)),
             access_token: seal(GrantSecret::AccessToken, &tokens.access_token)?,
             refresh_token: refresh_token.map(|text| seal(GrantSecret::RefreshToken, text)).transpose()?,
             id_token: tokens.id_token.as_ref().map(|text| seal(GrantSecret::IdToken, text)).transpose()?,

@@ -14,6 +14,7 @@
 //! | `refresh.rs` | the refresh request (section 6), and what a failed refresh means |
 //! | `raw_answer.rs` | that answer, in the form in which it is journalled |
 //! | `token_answer.rs` | reading the answer (section 5): tolerant where providers vary, strict where tolerance is dangerous |
+//! | `expiry.rs` | when an access token ends, as far as anybody says |
 //! | `provider_error.rs` | what a provider's error codes mean, at the callback and in the token answer |
 //! | `jwks.rs`, `jwks_cache.rs`, `kept.rs` | the keys that sign JWTs (RFC 7517), and caching them for each app separately |
 //! | `algorithms.rs` | the signature algorithms that are verified (RFC 7518, RFC 8037) |
@@ -37,6 +38,7 @@ mod callback;
 mod claims;
 mod clean;
 mod discovery;
+mod expiry;
 mod id_token;
 mod identity;
 mod jwks;
@@ -59,6 +61,7 @@ pub use authorize::{AuthorizationRequest, OauthError, asks_for_openid, authorize
 pub use callback::{BadCallback, Callback, CallbackOutcome, MixUp, check_iss, parse_callback};
 pub use claims::BadClaim;
 pub use discovery::{Discovered, DiscoveryError, discover};
+pub use expiry::Expiry;
 pub use id_token::IdTokenRefused;
 pub use identity::{Identity, IdentityUnreadable, identity, needs_userinfo};
 pub use jwks::JwksError;

@@ -10,10 +10,7 @@ use alter_core::{Cause, Recipe};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use crate::{RawAnswer, clean, provider_error, strict_json};
-
-/// The longest believed life of a token, in seconds: ten years.
-const LIFE_MAX: u32 = 315_360_000;
+use crate::{Expiry, RawAnswer, clean, expiry, provider_error, strict_json};
 
 /// How many scopes of one answer are kept, and the maximum length of each, in characters.
 const SCOPES_MAX: usize = 200;
@@ -32,9 +29,8 @@ pub struct TokenSet {
     pub id_token: Option<SecretString>,
     /// The type as it came, in any case; `Bearer` when there is none or it is not a `token` of RFC 9110.
     pub token_type: String,
-    /// The life of the access token in seconds, from 1 to ten years, rounded down. `None` (not known) when absent,
-    /// below 1 or not a number: providers write 0 for tokens that do not expire.
-    pub expires_in: Option<u32>,
+    /// When the access token ends. `None`: nobody says.
+    pub expiry: Option<Expiry>,
     /// The scopes that the provider says it granted, in its order, without repetitions. `None` when it names none,
     /// which means that it granted what was asked for (RFC 6749 section 5.1).
     pub scopes: Option<Vec<String>>,
@@ -52,7 +48,7 @@ impl fmt::Debug for TokenSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSet")
             .field("token_type", &self.token_type)
-            .field("expires_in", &self.expires_in)
+            .field("expiry", &self.expiry)
             .field("scopes", &self.scopes)
             .field("refresh_token", &self.refresh_token.is_some())
             .field("id_token", &self.id_token.is_some())
@@ -187,12 +183,16 @@ fn tokens(recipe: &Recipe, document: Value) -> Result<TokenSet, TokenRefused> {
     let paths = &recipe.token;
     let at = |path: &str| document.pointer(path);
     let access_token = secret(at(&paths.access_token))?.ok_or(not_understood("it has no access token"))?;
+    let expiry = at(&paths.expires_in)
+        .and_then(expiry::life)
+        .or_else(|| at(&paths.expires_at).and_then(expiry::moment))
+        .or_else(|| expiry::of_token(access_token.expose_secret()));
     Ok(TokenSet {
         access_token,
         refresh_token: secret(at(&paths.refresh_token))?,
         id_token: secret(at(&paths.id_token))?,
         token_type: token_type(at(&paths.token_type)),
-        expires_in: at(&paths.expires_in).and_then(seconds),
+        expiry,
         scopes: at(&paths.scope).and_then(|value| scopes(value, &recipe.granted_scope_delimiters)),
         raw: document,
     })
@@ -219,17 +219,6 @@ fn token_type(value: Option<&Value>) -> String {
     let named = value.and_then(Value::as_str);
     let named = named.filter(|name| (1..=64).contains(&name.len()) && name.bytes().all(is_tchar));
     named.unwrap_or("Bearer").to_owned()
-}
-
-/// Reads a number, or a string that holds one.
-fn seconds(value: &Value) -> Option<u32> {
-    let number = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        _ => return None,
-    };
-    // Between 1 and LIFE_MAX the cast loses only the fraction.
-    (number >= 1.0).then(|| number.min(f64::from(LIFE_MAX)) as u32)
 }
 
 fn scopes(value: &Value, delimiters: &str) -> Option<Vec<String>> {

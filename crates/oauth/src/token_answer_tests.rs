@@ -43,7 +43,10 @@ fn the_answer_of_rfc_6749_section_5_1_is_read() {
         set.refresh_token.as_ref().map(|t| t.expose_secret().to_owned()).as_deref(),
         Some("tGzv3JOkF0XG5Qx2TlKWIA")
     );
-    assert_eq!((set.token_type.as_str(), set.expires_in, &set.scopes), ("example", Some(3600), &None));
+    assert_eq!(
+        (set.token_type.as_str(), set.expiry, &set.scopes),
+        ("example", Some(Expiry::In(3600)), &None)
+    );
     let shown = format!("{set:?}");
     assert!(
         !shown.contains("2Yotn") && !shown.contains("tGzv3") && !shown.contains("example_value"),
@@ -190,9 +193,9 @@ fn t28_expires_in_is_tolerated_in_every_form_and_clamped() {
         (json!(" 3600 "), Some(3600)),
         (json!("3.6e3"), Some(3600)),
         (json!(1), Some(1)),
-        (json!(1e12), Some(LIFE_MAX)),
-        (json!(u64::MAX), Some(LIFE_MAX)),
-        (json!("inf"), Some(LIFE_MAX)),
+        (json!(1e12), Some(expiry::LIFE_MAX)),
+        (json!(u64::MAX), Some(expiry::LIFE_MAX)),
+        (json!("inf"), Some(expiry::LIFE_MAX)),
         (json!(0), None),
         (json!(0.5), None),
         (json!(-1), None),
@@ -206,12 +209,12 @@ fn t28_expires_in_is_tolerated_in_every_form_and_clamped() {
         (json!(true), None),
     ] {
         assert_eq!(
-            read(&json!({"access_token":"t","expires_in":value})).unwrap().expires_in,
-            seconds,
+            read(&json!({"access_token":"t","expires_in":value})).unwrap().expiry,
+            seconds.map(Expiry::In),
             "{value}"
         );
     }
-    assert_eq!(read(&json!({"access_token":"t"})).unwrap().expires_in, None);
+    assert_eq!(read(&json!({"access_token":"t"})).unwrap().expiry, None);
 }
 
 #[test]
@@ -274,7 +277,7 @@ proptest! {
         let body = json!({"access_token":"t","token_type":kind,"expires_in":life,"scope":scope,"refresh_token":refresh});
         match read(&body) {
             Ok(set) => {
-                prop_assert!(set.expires_in.is_none_or(|s| (1..=LIFE_MAX).contains(&s)));
+                prop_assert!(set.expiry.is_none_or(|e| matches!(e, Expiry::In(s) if (1..=expiry::LIFE_MAX).contains(&s))));
                 prop_assert!(http::HeaderValue::from_str(&set.token_type).is_ok() && !set.token_type.is_empty());
                 prop_assert!(set.refresh_token.is_none_or(|t| !t.expose_secret().is_empty()));
                 prop_assert!(set.scopes.is_none_or(|s| !s.is_empty() && s.iter().all(|w| !w.trim().is_empty())));

@@ -5,9 +5,9 @@ mod support;
 use alter_core::{Cause, ProviderCode};
 use alter_mock_provider::{ClientAuth, MockProvider, Raw, ResponseParam, TokenFault};
 use alter_oauth::{
-    BadCallback, CallbackOutcome, Client, DiscoveryError, MixUp, RawAnswer, RevokeError, RevokedToken,
-    TokenRefused, TokenSet, UserinfoError, check_iss, discover, identity, needs_userinfo, parse_callback,
-    revoke, userinfo,
+    BadCallback, CallbackOutcome, Client, DiscoveryError, Expiry, MixUp, RawAnswer, RevokeError,
+    RevokedToken, TokenRefused, TokenSet, UserinfoError, check_iss, discover, identity, needs_userinfo,
+    parse_callback, revoke, userinfo,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn a_whole_flow_ends_with_tokens_claims_and_an_identity() {
     let answer = RawAnswer::from_bytes(&answer.to_bytes()).unwrap();
     let tokens = world.read(&answer).unwrap();
     assert!(tokens.refresh_token.is_some());
-    assert_eq!(tokens.expires_in, Some(3600));
+    assert_eq!(tokens.expiry, Some(Expiry::In(3600)));
     assert_eq!(tokens.scopes.as_ref().unwrap(), &flow.scopes);
 
     let claims = world.verify(&tokens, &flow.nonce, now()).await.unwrap();
@@ -239,7 +239,7 @@ async fn t28_odd_answers_of_a_working_provider_are_read() {
             s.omit_refresh_token = true;
         });
         let tokens = world.tokens(&Flow::new(&["a"])).await.unwrap();
-        assert_eq!((tokens.expires_in, tokens.token_type.as_str()), (seconds, "bEaReR"));
+        assert_eq!((tokens.expiry, tokens.token_type.as_str()), (seconds.map(Expiry::In), "bEaReR"));
         assert!(tokens.refresh_token.is_none());
         assert!(
             userinfo(&world.egress, &world.recipe, &tokens.access_token, &tokens.token_type).await.is_ok()
@@ -247,7 +247,7 @@ async fn t28_odd_answers_of_a_working_provider_are_read() {
     }
     world.provider.set(|s| s.omit_token_fields = vec!["expires_in".into(), "token_type".into()]);
     let tokens = world.tokens(&Flow::new(&["a"])).await.unwrap();
-    assert_eq!((tokens.expires_in, tokens.token_type.as_str()), (None, "Bearer"));
+    assert_eq!((tokens.expiry, tokens.token_type.as_str()), (None, "Bearer"));
     let form = "access_token={{access_token}}&scope=a%2Cb&token_type=bearer";
     world.provider.set(|s| s.token_response = Some(Raw::new(200, "application/x-www-form-urlencoded", form)));
     assert_eq!(world.tokens(&Flow::new(&["a"])).await.unwrap().scopes.unwrap(), ["a", "b"]);

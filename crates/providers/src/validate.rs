@@ -184,6 +184,7 @@ fn token_paths(recipe: &Recipe, found: &mut Findings) {
         ("token.access_token", Some(&token.access_token)),
         ("token.refresh_token", Some(&token.refresh_token)),
         ("token.expires_in", Some(&token.expires_in)),
+        ("token.expires_at", Some(&token.expires_at)),
         ("token.scope", Some(&token.scope)),
         ("token.token_type", Some(&token.token_type)),
         ("token.id_token", Some(&token.id_token)),

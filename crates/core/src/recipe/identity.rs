@@ -12,6 +12,9 @@ pub struct TokenPaths {
     pub refresh_token: String,
     /// Seconds, number or string. Default `/expires_in`.
     pub expires_in: String,
+    /// The same as a moment, where there is no `expires_in`: seconds or milliseconds since 1970, or RFC 3339. Default
+    /// `/expires_at`.
+    pub expires_at: String,
     /// String or array. Default `/scope`.
     pub scope: String,
     /// Default `/token_type`.
@@ -33,6 +36,7 @@ impl Default for TokenPaths {
             access_token: path("access_token"),
             refresh_token: path("refresh_token"),
             expires_in: path("expires_in"),
+            expires_at: path("expires_at"),
             scope: path("scope"),
             token_type: path("token_type"),
             id_token: path("id_token"),

@@ -7,7 +7,7 @@ use alter_core::{
     ReconnectReason, RefreshId, recipe::Refresh, refresh::Trouble,
 };
 use alter_flows::{NotUsable, Operator, RefreshError, ReleaseError, Released, operate, refresh};
-use alter_mock_provider::{Gate, Raw, RefreshMode, RetryAfter, TokenFault};
+use alter_mock_provider::{AccessTokens, Gate, Raw, RefreshMode, RetryAfter, TokenFault};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -609,6 +609,20 @@ async fn t28_odd_members_of_an_answer_are_read_with_patience() {
         assert!(released.grant.credential.token_type.eq_ignore_ascii_case(kind), "{fields}");
         assert!(released.grant.credential.refresh_token.is_some(), "{fields}: one is there");
         assert_eq!(world.mock.refresh_counts().arrived, 1, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn an_access_token_that_is_a_jwt_says_its_end_where_the_answer_does_not() {
+    for (access_tokens, life) in [(AccessTokens::Jwt, Some(HOUR)), (AccessTokens::Opaque, None)] {
+        let (world, grant) = connected().await;
+        world.mock.set(|s| {
+            s.access_tokens = access_tokens;
+            s.refresh.answer_fields = json!({ "expires_in": null });
+        });
+        expire(&world, grant).await;
+        let released = release(&world, grant).await.unwrap();
+        assert_eq!(released.expires_in, life, "{access_tokens:?}");
     }
 }
 
