@@ -24,7 +24,7 @@ pub struct Connection {
     pub operation: Operation,
     /// The scopes the provider granted.
     pub scopes: Vec<String>,
-    /// `active`; `error` when a scope that was asked for is missing.
+    /// `active`; `error` when a scope that was asked for is missing, or the user must connect again.
     pub status: ConnectionStatus,
     /// `missing_scopes`, `extra_scopes` where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,13 +41,13 @@ pub enum Operation {
     Reauth,
 }
 
-/// Whether a connection has all scopes.
+/// Whether a connection has all scopes, and its grant is still good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionStatus {
     /// All scopes that were asked for were granted.
     Active,
-    /// A scope that was asked for is missing.
+    /// A scope that was asked for is missing, or the user must connect again.
     Error,
 }
 

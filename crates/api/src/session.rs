@@ -154,6 +154,10 @@ pub struct PolledGrant {
     pub scopes: Vec<String>,
     /// `creation`, or `reauth`: the same account again, and the grant id is kept.
     pub operation: Operation,
+    /// True: nothing can be called until the user connects again. The credential is dead, or the grant was revoked or
+    /// has ended since.
+    #[serde(default)]
+    pub needs_reconnect: bool,
     /// The delegation to the session's agent; null = the session has no agent.
     pub delegation: Option<PolledDelegation>,
 }

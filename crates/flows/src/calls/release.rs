@@ -19,6 +19,7 @@ use crate::{
     Caller, ChoiceError, Flows, GrantChoice, UserTokenError,
     callers::caller::{Refusal, Spent, ours},
     calls::choose::{Chosen, NamedUser, choose, named_user},
+    facts::api_auth,
     fault::FlowFault,
     metrics,
     refresh::{NotUsable, usable},
@@ -191,7 +192,7 @@ async fn release_once(
     match flows.store().release_credential(release).await.inspect_err(metrics::not_committed)? {
         Saved::Moved => Ok(None),
         Saved::Done => {
-            Ok(Some(Released { access_token, grant, expires_in, api_auth: config.recipe.api_auth }))
+            Ok(Some(Released { access_token, grant, expires_in, api_auth: api_auth(&config.recipe) }))
         }
     }
 }

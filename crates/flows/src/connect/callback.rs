@@ -78,7 +78,7 @@ pub async fn callback(
         }
         (_, true, true) => {}
     }
-    let config = flows.store().get_provider(&attempt.config_id).await?;
+    let config = flows.provider(&attempt.config_id).await?;
     let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
     match callback.outcome {
         _ if config.is_none() => refuse(Cause::ProviderNotConfigured).await?,

@@ -77,7 +77,7 @@ async fn try_approve(
 ) -> Result<Option<url::Url>, ApproveError> {
     let now = flows.now();
     may_approve(&session, browser, provider, now)?;
-    let configs = flows.store().list_providers(session.app_id).await?;
+    let configs = flows.providers(session.app_id).await?;
     let config = configs.into_iter().find(|c| c.recipe.id == provider).ok_or(ApproveError::ProviderGone)?;
     let app = flows.app_of(session.app_id).await?;
     let (attempt, location) = new_attempt(flows, &session, &app, &config, now)?;

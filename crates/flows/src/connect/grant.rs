@@ -11,7 +11,7 @@ use alter_vault::DataKey;
 use secrecy::SecretString;
 
 use super::stop::{Stop, refused};
-use crate::{Flows, fault::FlowFault, refresh::facts};
+use crate::{Flows, facts::refresh_facts, fault::FlowFault};
 
 /// Reads the account's grant if there is one, seals the tokens for the next generation, and returns the command to store.
 ///
@@ -39,7 +39,7 @@ pub(super) async fn completion(
     let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
     let connection = connection(source, place, &scopes, now);
     let mut grant = grant(source, known, credential, place, scopes, now);
-    grant.refresh_at = look_at(&grant.situation(&facts(config)), now);
+    grant.refresh_at = look_at(&grant.situation(&refresh_facts(&config.recipe)), now);
     let delegation = session.data.agent.as_ref().map(|agent| Delegation {
         grant_id: grant.id,
         agent_id: agent.id,

@@ -2,6 +2,7 @@
 
 pub(crate) mod callback;
 pub(crate) mod claim;
+pub(crate) mod connected;
 pub(crate) mod consent;
 pub(crate) mod end;
 pub(crate) mod exchange;

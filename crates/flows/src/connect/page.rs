@@ -94,7 +94,7 @@ pub async fn open_page(
     });
     let (session, instance) = served.await?.ok_or(PageError::NotFound)?;
     let app = flows.app_of(session.app_id).await?;
-    let configured = flows.store().list_providers(app.id).await?;
+    let configured = flows.providers(app.id).await?;
     let find = |id: &String| configured.iter().find(|c| c.recipe.id == *id).cloned();
     let providers = session.data.providers.iter().filter_map(find).collect();
     let screen = screen(&session, now);

@@ -1,7 +1,8 @@
 //! The backend's poll (wire 3.2): what the status channel tells the SDK, for the app that minted the session.
 
-use alter_core::{AgentId, Connection, Declined, EndKind, Failure, StoreError, exit};
+use alter_core::{AgentId, Declined, EndKind, Failure, StoreError, exit};
 
+use super::connected::{Connected, connected};
 use crate::{AppKeyRequired, Caller, Flows, callers::caller::ours, fault::FlowFault};
 
 /// Where the session stands.
@@ -13,7 +14,7 @@ pub enum Poll {
         declined: Vec<Declined>,
     },
     /// Over, with connections, each delegated to the agent if the session has one.
-    Completed(Vec<Connection>, Option<AgentId>),
+    Completed(Vec<Connected>, Option<AgentId>),
     /// Over, without connections.
     Failed(Failure),
     /// The user or the app left.
@@ -54,10 +55,12 @@ async fn try_poll(flows: &Flows, caller: &Caller, session_token: &str) -> Result
     let agent = session.data.agent.as_ref().map(|agent| agent.id);
     Ok(match session.end() {
         // A connection that arrived after the end was announced is not lost (protocol 5).
-        Some(_) if !session.data.connections.is_empty() => Poll::Completed(session.data.connections, agent),
+        Some(_) if !session.data.connections.is_empty() => {
+            Poll::Completed(connected(flows, &session).await?, agent)
+        }
         None => Poll::Pending { declined: session.data.declined },
         Some(end) => match (end.kind, &end.failure) {
-            (EndKind::Done, _) => Poll::Completed(session.data.connections, agent),
+            (EndKind::Done, _) => Poll::Completed(Vec::new(), agent),
             (EndKind::Failed, Some(failure)) => Poll::Failed(failure.clone()),
             (EndKind::Expired, _) => Poll::Expired,
             _ => Poll::Cancelled,

@@ -1,10 +1,9 @@
 //! The status channel (protocol 5): how the app page learns what became of the flow. It carries states and grant
 //! summaries, never a token or a code; grant summaries only for a session bound at L2 or better (T58).
 
-use alter_core::{
-    ClaimRefused, Connection, EndKind, Event, Failure, Level, Micros, Session, StoreError, exit,
-};
+use alter_core::{ClaimRefused, EndKind, Event, Failure, Level, Micros, Session, StoreError, exit};
 
+use super::connected::{Connected, connected};
 use crate::{Flows, callers::caller::ours, fault::FlowFault};
 
 /// What the SDK sends.
@@ -38,7 +37,7 @@ pub enum Status {
     /// Not over yet.
     Open,
     /// Over, with connections; the list is empty below L2.
-    Completed(Vec<Connection>),
+    Completed(Vec<Connected>),
     /// Over, without connections; `None` = the session expired.
     Failed(Option<Failure>),
     /// The user or the app left.
@@ -91,7 +90,7 @@ pub async fn status(
         Ok::<_, StoreError>((exit::settle(session, now) || dirty, ()))
     });
     let (session, ()) = updated.await?.ok_or(StatusError::InvalidToken)?;
-    Ok(report(&session, request.cursor))
+    Ok(report(flows, &session, request.cursor).await?)
 }
 
 /// Whether another flow has opened the session. Then this flow learns only that, and its own reports do not count (S3).
@@ -102,24 +101,24 @@ fn taken(session: &Session, cb: Option<&str>) -> Option<ClaimRefused> {
     foreign.then_some(reason)
 }
 
-fn report(session: &Session, cursor: usize) -> StatusReport {
+async fn report(flows: &Flows, session: &Session, cursor: usize) -> Result<StatusReport, StoreError> {
     let data = &session.data;
     let status = match session.end() {
         None => Status::Open,
         Some(end) => match end.kind {
-            EndKind::Done => Status::Completed(readable_connections(session)),
+            EndKind::Done => Status::Completed(readable_connections(flows, session).await?),
             EndKind::Failed => Status::Failed(end.failure.clone()),
             EndKind::Expired => Status::Failed(None),
             EndKind::Cancelled => Status::Exited,
         },
     };
     let events = data.events.get(cursor..).unwrap_or_default().to_vec();
-    StatusReport { status, cursor: data.events.len(), deadline: session.deadline(), events }
+    Ok(StatusReport { status, cursor: data.events.len(), deadline: session.deadline(), events })
 }
 
-fn readable_connections(session: &Session) -> Vec<Connection> {
+async fn readable_connections(flows: &Flows, session: &Session) -> Result<Vec<Connected>, StoreError> {
     match session.claim() {
-        Some(claim) if claim.level >= Level::L2 => session.data.connections.clone(),
-        _ => Vec::new(),
+        Some(claim) if claim.level >= Level::L2 => connected(flows, session).await,
+        _ => Ok(Vec::new()),
     }
 }

@@ -77,7 +77,7 @@ async fn try_to_revoke(flows: &Flows, request: &Revocation) -> Result<Revocation
     if !claimed.is_done() {
         return Ok(RevocationOutcome::Pending);
     }
-    let outcome = match flows.store().get_provider(&request.config_id).await? {
+    let outcome = match flows.provider(&request.config_id).await? {
         None => RevocationOutcome::NotOffered,
         Some(config) if is_shared(flows, request, &config).await? => RevocationOutcome::Shared,
         Some(config) => match request_revocation(flows, request, &config).await {

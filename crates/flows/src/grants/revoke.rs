@@ -121,7 +121,7 @@ async fn revocation_of(
     flows: &Flows,
     grant: &Grant,
 ) -> Result<Result<Revocation, RevocationOutcome>, FlowFault> {
-    let config = flows.store().get_provider(&grant.config_id).await?;
+    let config = flows.provider(&grant.config_id).await?;
     let Some(how) = config.and_then(|config| config.recipe.revocation()) else {
         return Ok(Err(RevocationOutcome::NotOffered));
     };

@@ -27,8 +27,7 @@ pub async fn provider_catalog(flows: &Flows, caller: &Caller) -> Result<Vec<Cata
 async fn app_catalog(flows: &Flows, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
     let known = Catalog::builtin().iter().cloned().map(|recipe| CatalogEntry { recipe, scopes: None });
     let configured = flows
-        .store()
-        .list_providers(caller.app.id)
+        .providers(caller.app.id)
         .await?
         .into_iter()
         .map(|ProviderConfig { recipe, scopes, .. }| CatalogEntry { recipe, scopes: Some(scopes) });

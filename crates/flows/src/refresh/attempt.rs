@@ -14,13 +14,13 @@ use alter_vault::DataKey;
 use secrecy::SecretString;
 
 use super::{
-    facts,
     finish::{Answered, finish, give_up},
     flight::Flown,
     gate::{Closed, Pass},
 };
 use crate::{
     Flows, Operator,
+    facts::today,
     fault::FlowFault,
     journal::{journal_refresh, open_refresh_journal},
     metrics,
@@ -35,7 +35,7 @@ pub(crate) struct Asking {
     pub(crate) app_id: AppId,
     pub(crate) grant_id: GrantId,
     pub(crate) generation: u64,
-    /// With the facts of today in its recipe: [`facts`].
+    /// With what is known today.
     pub(crate) config: ProviderConfig,
     pub(crate) asked: Asked,
     /// Who asks, if it is an operator: the audit names that person.
@@ -44,13 +44,11 @@ pub(crate) struct Asking {
 
 impl Asking {
     pub(crate) fn of(grant: &Grant, config: &ProviderConfig, asked: Asked) -> Self {
-        let mut config = config.clone();
-        config.recipe.refresh = facts(&config).into_owned();
         Self {
             app_id: grant.app_id,
             grant_id: grant.id,
             generation: grant.credential.generation,
-            config,
+            config: today(config.clone()),
             asked,
             operator: None,
         }

@@ -18,11 +18,6 @@ mod operator;
 mod sweep;
 mod usable;
 
-use std::borrow::Cow;
-
-use alter_core::{ProviderConfig, Recipe, recipe::Refresh};
-use alter_providers::Catalog;
-
 pub(crate) use flight::Flights;
 pub(crate) use gate::Gates;
 pub use health::{Health, health};
@@ -31,20 +26,3 @@ pub use sweep::sweep;
 pub(crate) use sweep::{Gone, begin_sweep};
 pub use usable::NotUsable;
 pub(crate) use usable::{rejected, usable};
-
-/// What is known about refreshing at this provider. For a provider of the catalog it is what the catalog knows today, so
-/// that what is learnt reaches grants that exist. A provider that the operator defined keeps the operator's facts, and so
-/// does one of the catalog's name whose tokens come from elsewhere.
-pub(crate) fn facts(config: &ProviderConfig) -> Cow<'_, Refresh> {
-    let own = &config.recipe.refresh;
-    if config.recipe.status == alter_core::recipe::Status::Operator {
-        return Cow::Borrowed(own);
-    }
-    let same = |known: &&Recipe| !known.parameters.is_empty() || known.token_url == config.recipe.token_url;
-    match Catalog::builtin().get(&config.recipe.id).filter(same) {
-        // Every release asks, so nothing is copied unless the operator's own URL has to stay.
-        Some(known) if own.url.is_none() || own.url == known.refresh.url => Cow::Borrowed(&known.refresh),
-        Some(known) => Cow::Owned(Refresh { url: own.url.clone(), ..known.refresh.clone() }),
-        None => Cow::Borrowed(own),
-    }
-}

@@ -55,7 +55,7 @@ impl Configs {
         if let Some(known) = self.0.get(id) {
             return Ok(known.clone());
         }
-        let found = flows.store().get_provider(id).await?;
+        let found = flows.provider(id).await?;
         self.0.insert(id.clone(), found.clone());
         Ok(found)
     }

@@ -10,10 +10,9 @@ use tokio::time::Instant;
 
 use super::{
     attempt::Asking,
-    facts,
     flight::{Flown, join, landed},
 };
-use crate::{Flows, fault::FlowFault};
+use crate::{Flows, facts::refresh_facts, fault::FlowFault};
 
 /// How long a call waits for its grant's token.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,7 +55,7 @@ impl From<alter_core::StoreError> for NotUsable {
 /// [`NotUsable`].
 pub(crate) async fn usable(flows: &Flows, grant: Grant, config: &ProviderConfig) -> Result<Grant, NotUsable> {
     let now = flows.now();
-    match what_now(&grant.situation(&facts(config)), Asked::Call, now) {
+    match what_now(&grant.situation(&refresh_facts(&config.recipe)), Asked::Call, now) {
         WhatNow::Serve => return Ok(grant),
         WhatNow::Reconnect(reason, since) => return Err(reconnect(&grant, reason, since)),
         WhatNow::Refresh | WhatNow::Wait(..) => {}
@@ -90,7 +89,7 @@ async fn wait(flows: &Flows, mut grant: Grant, config: &ProviderConfig) -> Resul
         }
         let decision = match flown {
             Flown::Wait(at, trouble) => WhatNow::Wait(at, trouble),
-            _ => what_now(&grant.situation(&facts(config)), Asked::Call, now),
+            _ => what_now(&grant.situation(&refresh_facts(&config.recipe)), Asked::Call, now),
         };
         match decision {
             WhatNow::Reconnect(reason, since) => return Err(reconnect(&grant, reason, since)),
@@ -137,7 +136,9 @@ pub(super) fn reconnect(grant: &Grant, reason: ReconnectReason, since: Micros) -
 
 /// Begins a refresh, if it is to be, because somebody reported that the provider's API rejects the grant's token.
 pub(crate) fn rejected(flows: &Flows, grant: &Grant, config: &ProviderConfig) {
-    if what_now(&grant.situation(&facts(config)), Asked::Report, flows.now()) == WhatNow::Refresh {
+    if what_now(&grant.situation(&refresh_facts(&config.recipe)), Asked::Report, flows.now())
+        == WhatNow::Refresh
+    {
         drop(join(flows, Asking::of(grant, config, Asked::Report)));
     }
 }

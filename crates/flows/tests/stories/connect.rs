@@ -25,7 +25,10 @@ async fn a_claim_an_approval_and_a_callback_make_a_grant() {
         panic!("the flow is over")
     };
     let [grant] = &world.grants().await[..] else { panic!("one grant was made") };
-    assert_eq!((connections[0].grant_id, connections[0].operation), (grant.id, Operation::Creation));
+    assert_eq!(
+        (connections[0].connection.grant_id, connections[0].connection.operation),
+        (grant.id, Operation::Creation)
+    );
     assert_eq!((world.audited("session_claimed").await, world.audited("grant_connected").await), (1, 1));
     let attempt = world.attempt(&authorize).await;
     assert_eq!(attempt.status, AttemptStatus::Succeeded);

@@ -1,7 +1,7 @@
 //! The app's page and the app's backend learn the same end.
 
-use alter_core::Connection;
-use alter_flows::{Poll, Status};
+use alter_flows::{Connected, Poll, Status};
+use alter_mock_provider::TokenFault;
 
 use super::support::{Back, Visit, World};
 
@@ -9,7 +9,7 @@ use super::support::{Back, Visit, World};
 #[derive(Debug, PartialEq)]
 enum End {
     Open,
-    Completed(Vec<Connection>),
+    Completed(Vec<Connected>),
     Failed(alter_core::Failure),
     Left,
     Expired,
@@ -48,6 +48,36 @@ async fn poll_and_status_tell_the_same_of_a_flow_that_goes_on_and_of_one_that_is
     world.callback(&visit, &Back::from(&authorize).await).await.unwrap();
     let End::Completed(connections) = told_alike(&world, &visit).await else { panic!("it is done") };
     assert_eq!(connections.len(), 1);
+    assert!(!connections[0].needs_reconnect);
+}
+
+#[tokio::test]
+async fn poll_and_status_say_when_the_user_must_connect_again() {
+    let must_reconnect = async |world: &World, visit: &Visit| match told_alike(world, visit).await {
+        End::Completed(connections) => connections[0].needs_reconnect,
+        other => panic!("it is done: {other:?}"),
+    };
+    let (refused, visit) = done().await;
+    let grant = refused.grants().await[0].clone();
+    refused.mock.set(|s| s.refresh.fault = Some(TokenFault::Refuse("invalid_grant".into())));
+    refused.clock.set(grant.credential.expires_at.expect("the provider says how long").plus_seconds(60));
+    assert!(!must_reconnect(&refused, &visit).await, "nobody has asked the provider yet");
+    let url = refused.mock.url("/api/me");
+    refused.release(&refused.caller().await, grant.id, &url).await.unwrap_err();
+    assert!(must_reconnect(&refused, &visit).await);
+
+    let (revoked, visit) = done().await;
+    let grant = revoked.grants().await[0].id;
+    revoked.revoke(&revoked.caller().await, grant).await.unwrap();
+    assert!(must_reconnect(&revoked, &visit).await);
+}
+
+/// A flow that is done.
+async fn done() -> (World, Visit) {
+    let world = World::new().await;
+    let (visit, authorize) = world.leave().await;
+    world.callback(&visit, &Back::from(&authorize).await).await.unwrap();
+    (world, visit)
 }
 
 #[tokio::test]

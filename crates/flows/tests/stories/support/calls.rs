@@ -129,7 +129,7 @@ impl World {
         let (visit, authorize) = self.leave().await;
         self.callback(&visit, &Back::from(&authorize).await).await.unwrap();
         match self.poll(&visit.token).await {
-            Poll::Completed(connections, _) => connections[0].grant_id,
+            Poll::Completed(connections, _) => connections[0].connection.grant_id,
             other => panic!("not connected: {other:?}"),
         }
     }

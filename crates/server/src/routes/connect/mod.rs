@@ -10,4 +10,4 @@ pub(crate) mod status;
 pub(super) mod steps;
 mod words;
 
-pub(super) use words::{connection, event_name, operation};
+pub(super) use words::{connected, connection, event_name, operation};

@@ -16,7 +16,7 @@ use axum::{
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::{claim::reason_word, connection, event_name};
+use super::{claim::reason_word, connected, event_name};
 use crate::{
     Shared,
     error::ApiError,
@@ -97,7 +97,7 @@ fn written(report: StatusReport) -> StatusAnswer {
         }
         Status::Completed(connections) => {
             answer.status = FlowStatus::Completed;
-            answer.connections = Some(connections.iter().map(connection).collect());
+            answer.connections = Some(connections.iter().map(connected).collect());
         }
         Status::Failed(None) => {
             answer.status = FlowStatus::Failed;

@@ -1,6 +1,7 @@
 //! The results of a session, in the wire's words.
 
 use alter_api::connect::{Connection, ConnectionStatus, EventName, Operation, ScopeDifference};
+use alter_flows::Connected;
 
 pub(in crate::routes) fn connection(made: &alter_core::Connection) -> Connection {
     let whole = made.missing_scopes.is_empty();
@@ -19,6 +20,12 @@ pub(in crate::routes) fn connection(made: &alter_core::Connection) -> Connection
             missing_scopes: made.missing_scopes.clone(),
         }),
     }
+}
+
+/// A connection as it is now.
+pub(in crate::routes) fn connected(now: &Connected) -> Connection {
+    let told = connection(&now.connection);
+    if now.needs_reconnect { Connection { status: ConnectionStatus::Error, ..told } } else { told }
 }
 
 pub(in crate::routes) fn operation(operation: alter_core::Operation) -> Operation {

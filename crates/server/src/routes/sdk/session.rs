@@ -7,8 +7,8 @@ use alter_api::{
         PolledDelegation, PolledGrant, PolledSession,
     },
 };
-use alter_core::{AgentId, Connection, Failure};
-use alter_flows::{MintError, MintRequest, Poll, PollError, Quota, connect};
+use alter_core::{AgentId, Failure};
+use alter_flows::{Connected, MintError, MintRequest, Poll, PollError, Quota, connect};
 use axum::{
     Json,
     extract::State,
@@ -97,7 +97,7 @@ fn polled(poll: Poll) -> PolledSession {
             PolledSession { declined_providers: Some(declined.collect()), ..answer(PollStatus::Pending) }
         }
         Poll::Completed(connections, agent) => {
-            let grants = connections.iter().map(|connection| grant(connection, agent));
+            let grants = connections.iter().map(|connected| grant(connected, agent));
             PolledSession { grants: Some(grants.collect()), ..answer(PollStatus::Completed) }
         }
         Poll::Failed(failure) => {
@@ -112,13 +112,15 @@ fn polled(poll: Poll) -> PolledSession {
     }
 }
 
-fn grant(connection: &Connection, agent: Option<AgentId>) -> PolledGrant {
+fn grant(connected: &Connected, agent: Option<AgentId>) -> PolledGrant {
+    let Connected { connection, needs_reconnect } = connected;
     PolledGrant {
         grant_id: connection.grant_id.to_string(),
         provider_id: connection.provider.clone(),
         account_identifier: connection.account_identifier.clone(),
         scopes: connection.scopes.clone(),
         operation: operation(connection.operation),
+        needs_reconnect: *needs_reconnect,
         delegation: agent.map(|id| PolledDelegation { agent_id: id.to_string(), delegable: false }),
     }
 }

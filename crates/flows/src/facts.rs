@@ -1,0 +1,154 @@
+//! What is known about a provider today. A configuration stores the recipe that it was made from; what the catalog has
+//! learnt since then reaches the grants that exist, without `provider set`.
+//!
+//! What an operator chose stays as it is stored: the client, and every destination that a credential is sent to.
+//! So does all of a provider that the operator defined.
+
+use std::borrow::Cow;
+
+use alter_core::{
+    AppId, ConfigId, ProviderConfig, Recipe, StoreError,
+    recipe::{ApiAuth, Refresh, Revoke, Status},
+};
+use alter_providers::Catalog;
+
+use crate::Flows;
+
+impl Flows {
+    /// A configuration, with what is known about its provider today.
+    pub(crate) async fn provider(&self, id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError> {
+        Ok(self.store().get_provider(id).await?.map(today))
+    }
+
+    /// An app's configurations, by provider id, with what is known about their providers today.
+    pub(crate) async fn providers(&self, app: AppId) -> Result<Vec<ProviderConfig>, StoreError> {
+        Ok(self.store().list_providers(app).await?.into_iter().map(today).collect())
+    }
+}
+
+/// What is known about refreshing at this provider: [`today`] for releases, which ask every time and need no more. Nothing
+/// is copied unless the operator's own URL has to stay.
+pub(crate) fn refresh_facts(recipe: &Recipe) -> Cow<'_, Refresh> {
+    let own = &recipe.refresh;
+    match known(recipe) {
+        Some(known) if own.url.is_none() || own.url == known.refresh.url => Cow::Borrowed(&known.refresh),
+        Some(known) => Cow::Owned(Refresh { url: own.url.clone(), ..known.refresh.clone() }),
+        None => Cow::Borrowed(own),
+    }
+}
+
+/// How the provider's API wants the token.
+pub(crate) fn api_auth(recipe: &Recipe) -> ApiAuth {
+    known(recipe).unwrap_or(recipe).api_auth.clone()
+}
+
+/// The configuration with what is known about its provider today.
+pub(crate) fn today(config: ProviderConfig) -> ProviderConfig {
+    ProviderConfig { recipe: learnt(config.recipe), ..config }
+}
+
+fn learnt(own: Recipe) -> Recipe {
+    let Some(known) = known(&own) else { return own };
+    let refresh = refresh_facts(&own).into_owned();
+    let (revoke_url, revoke) = revocation(&own, known);
+    Recipe {
+        id: own.id,
+        name: own.name,
+        parameters: own.parameters,
+        // What discovery found.
+        issuer: own.issuer,
+        issuer_template: own.issuer_template,
+        jwks_url: own.jwks_url,
+        id_token_algs: own.id_token_algs,
+        iss_parameter: own.iss_parameter,
+        client_auth: own.client_auth,
+        // Destinations, and what flags add to them.
+        authorize_url: own.authorize_url,
+        token_url: own.token_url,
+        userinfo_url: own.userinfo_url,
+        revoke_url,
+        revoke,
+        api_hosts: own.api_hosts,
+        authorize_params: known.authorize_params.clone().into_iter().chain(own.authorize_params).collect(),
+        refresh,
+        ..known.clone()
+    }
+}
+
+/// Where the operator named no other place, revocation is as the catalog has it: a provider may have learnt it since.
+fn revocation(own: &Recipe, known: &Recipe) -> (Option<String>, Option<Revoke>) {
+    let place = |recipe: &Recipe| recipe.revocation().map(|how| how.url);
+    let chosen = if place(own).is_none() || place(own) == place(known) { known } else { own };
+    (chosen.revoke_url.clone(), chosen.revoke.clone())
+}
+
+/// The catalog's recipe for the provider of a stored one: that of its id, or of its token endpoint where the operator
+/// gave it another id (`--from`). One of the catalog's name whose tokens come from elsewhere is another provider.
+fn known(own: &Recipe) -> Option<&'static Recipe> {
+    if own.status == Status::Operator {
+        return None;
+    }
+    let catalog = Catalog::builtin();
+    let same = |known: &&Recipe| !known.parameters.is_empty() || known.token_url == own.token_url;
+    match catalog.get(&own.id) {
+        Some(known) => Some(known).filter(same),
+        None => catalog.iter().find(|known| known.token_url == own.token_url),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alter_core::recipe::Coop;
+
+    use super::*;
+
+    fn catalog(id: &str) -> Recipe {
+        Catalog::builtin().get(id).expect("in the catalog").clone()
+    }
+
+    /// Google's recipe as an earlier version stored it: without what the catalog knows about refreshing, revoking,
+    /// scopes and COOP.
+    fn stored() -> Recipe {
+        let known = catalog("google");
+        let (revoke, revoke_url) = (None, None);
+        Recipe {
+            refresh: Refresh::default(),
+            revoke,
+            revoke_url,
+            scopes: [].into(),
+            coop: Coop::Unknown,
+            ..known
+        }
+    }
+
+    #[test]
+    fn what_the_catalog_has_learnt_reaches_a_configuration_that_exists() {
+        assert_ne!(stored(), catalog("google"));
+        assert_eq!(learnt(stored()), catalog("google"), "all of it");
+        let renamed = |recipe| Recipe { id: "second-google".into(), ..recipe };
+        assert_eq!(learnt(renamed(stored())), renamed(catalog("google")), "under another id too");
+    }
+
+    #[test]
+    fn where_credentials_go_stays_as_the_operator_chose() {
+        let ours = |path: &str| Some(format!("https://gateway.example/{path}"));
+        let mut old = Recipe { revoke_url: ours("revoke"), userinfo_url: ours("me"), ..stored() };
+        old.refresh.url = ours("refresh");
+        old.api_hosts = vec!["gateway.example".into()];
+        old.authorize_params = [("hd".to_owned(), "example.com".to_owned())].into();
+        let now = learnt(old.clone());
+        assert_eq!(now.revocation(), Some(Revoke::rfc7009("https://gateway.example/revoke")));
+        assert_eq!((&now.refresh.url, now.refresh.supported), (&old.refresh.url, Some(true)));
+        assert_eq!((&now.userinfo_url, &now.api_hosts), (&old.userinfo_url, &old.api_hosts));
+        assert_eq!(now.authorize_params["hd"], "example.com");
+        assert!(now.authorize_params.contains_key("access_type"), "and what the catalog adds");
+    }
+
+    #[test]
+    fn a_provider_that_the_operator_defined_or_moved_is_left_alone() {
+        let own = Recipe { status: Status::Operator, ..stored() };
+        assert_eq!(learnt(own.clone()), own);
+        let moved = Recipe { token_url: "https://gateway.example/token".into(), ..stored() };
+        assert_eq!(learnt(moved.clone()), moved);
+    }
+}
