@@ -66,6 +66,11 @@ impl Reply<'_> {
         header(self.head, name)
     }
 
+    /// Whether the server closes the connection after this answer.
+    pub(crate) fn is_last(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
     pub(crate) fn json(&self) -> anyhow::Result<serde_json::Value> {
         serde_json::from_slice(self.body).with_context(|| format!("{}: no JSON", self.status))
     }

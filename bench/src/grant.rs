@@ -6,7 +6,7 @@ use alter_core::{
     secret::{base64url, sha256},
     time::random_bytes,
 };
-use alter_mock_provider::MockProvider;
+use alter_mock_provider::{MockProvider, User};
 use anyhow::{Context, ensure};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ use crate::{
 
 const ORIGIN: &str = "https://app.example";
 const PROVIDER: &str = "mock";
-const CLIENT: &str = "bench-client";
-const CLIENT_SECRET: &str = "bench-client-secret";
+pub(crate) const CLIENT: &str = "bench-client";
+pub(crate) const CLIENT_SECRET: &str = "bench-client-secret";
 
 /// The body of a request for a session, as a backend sends it.
 pub(crate) const MINT: &str = r#"{"allowed_origin":"https://app.example"}"#;
@@ -85,6 +85,15 @@ pub(crate) async fn connect_for(
     let grant = done["connections"][0]["grant_id"].as_str().context("no grant")?;
     let wanted = json!({ "method": "GET", "url": provider.url("/api/me") });
     Ok(json!({ "grant_id": grant, "reason": "bench", "request": wanted }).to_string())
+}
+
+/// Signs another person in at the provider for the next visit, so that each visit makes a grant of its own. Returns the
+/// person's `sub`.
+pub(crate) fn sign_in(provider: &MockProvider, number: usize) -> String {
+    let sub = format!("person-{number}");
+    provider.add_user(User { sub: sub.clone(), email: format!("{sub}@acme.example"), name: sub.clone() });
+    provider.set(|s| s.auto_user = Some(sub.clone()));
+    sub
 }
 
 /// Sends the popup's form POST. Returns the page that it leads to and the browser's cookie.

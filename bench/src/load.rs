@@ -86,8 +86,11 @@ async fn repeat(
         if begun >= end {
             break;
         }
-        connection.exchange(&request).await?.expect(target.status)?;
+        let last = connection.exchange(&request).await?.expect(target.status)?.is_last();
         latencies.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
+        if last {
+            connection = Connection::open(target.port).await?;
+        }
     }
     Ok(latencies)
 }

@@ -2,7 +2,7 @@
 //!
 //! Rooms: `client` (HTTP/1.1 on one connection), `signer` (a backend's signed calls), `alter` (a server on throw-away
 //! data), `grant` (one connect flow, for a grant to release), `load` (the closed loop), `process` (figures from /proc),
-//! `floor` (the bare server to compare with), `rates`, `start`, `timing`, `sizes`, `crash` (one kind of measurement
+//! `floor` (the bare server to compare with), `rates`, `start`, `timing`, `sizes`, `refresh`, `crash` (one kind of measurement
 //! each), `machine` (where it was measured), `scale` (many grants), `report` (markdown and JSON). Nothing here asserts:
 //! targets are printed beside the figures, and a missed target is a fact, not a failure. To add a measurement: a file
 //! that returns a serialisable value, a field in `report::Report`, a section in its markdown.
@@ -16,6 +16,7 @@ mod load;
 mod machine;
 mod process;
 mod rates;
+mod refresh;
 mod report;
 mod scale;
 mod signer;
@@ -46,6 +47,8 @@ enum Command {
     Crash(crash::Plan),
     /// Kill a server over and over while calls refresh, and look for what was lost or sent too often.
     CrashRefresh(crash::Plan),
+    /// Measure what a refresh adds to a call, and a storm of tokens that end together.
+    Refresh(refresh::Plan),
     /// Load one workload for a while, for a profiler to watch; prints the server's process id first.
     Hold(Hold),
 }
@@ -136,6 +139,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Crash(plan) => one_worker()?.block_on(crash::run(&plan)),
         Command::CrashRefresh(plan) => one_worker()?.block_on(crash::refresh::run(&plan)),
         Command::Run(plan) => one_worker()?.block_on(measure(&plan)),
+        Command::Refresh(plan) => one_worker()?.block_on(refresh::run(&plan)),
         Command::Scale(plan) => one_worker()?.block_on(scale::run(&plan)),
         Command::Hold(hold) => one_worker()?.block_on(rates::hold(
             &hold.alter,

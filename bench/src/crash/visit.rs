@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use alter_mock_provider::{MockProvider, User};
 use anyhow::Context;
 
 use super::Site;
@@ -31,7 +30,7 @@ impl Visit {
         grant::status(&mut server, alter, &token).await?;
         let sid = page.split('?').next().and_then(|p| p.rsplit('/').next()).context("no sid")?.to_owned();
         let authorize = grant::approve(&mut server, alter, &sid, &cookie).await?;
-        sign_in(&site.provider, number);
+        grant::sign_in(&site.provider, number);
         let callback = grant::at_provider(&authorize).await?;
         Ok(Self { token, sid, cookie, callback })
     }
@@ -80,13 +79,4 @@ impl Visit {
         let reply = server.exchange(&ask).await?;
         Ok(String::from_utf8_lossy(reply.body).into_owned())
     }
-}
-
-/// Signs another person in at the provider for the next visit, so that each visit makes a grant of its own. Returns the
-/// person's `sub`.
-pub(super) fn sign_in(provider: &MockProvider, number: usize) -> String {
-    let sub = format!("person-{number}");
-    provider.add_user(User { sub: sub.clone(), email: format!("{sub}@acme.example"), name: sub.clone() });
-    provider.set(|s| s.auto_user = Some(sub.clone()));
-    sub
 }

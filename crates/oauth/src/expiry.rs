@@ -75,7 +75,7 @@ fn number(value: &Value) -> Option<f64> {
 
 /// From seconds since 1970. The cast saturates.
 fn epoch(seconds: f64) -> Option<Micros> {
-    (seconds >= 1.0).then(|| Micros((seconds * 1e6) as i64))
+    (seconds >= 1.0).then_some(Micros((seconds * 1e6) as i64))
 }
 
 #[cfg(test)]

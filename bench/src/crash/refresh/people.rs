@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::{Site, visit::sign_in};
+use super::super::Site;
 use crate::{
     client::{Connection, request},
     grant,
@@ -29,7 +29,7 @@ pub(super) struct Person {
 
 impl Person {
     pub(super) async fn connect(site: &Site, number: usize) -> anyhow::Result<Self> {
-        let sub = sign_in(&site.provider, number);
+        let sub = grant::sign_in(&site.provider, number);
         let body = grant::connect(&site.alter, &site.signer, &site.provider).await?;
         let call: Value = serde_json::from_str(&body)?;
         let grant = call["grant_id"].as_str().context("no grant")?.to_owned();
