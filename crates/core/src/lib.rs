@@ -21,6 +21,7 @@ pub mod id;
 pub mod idp;
 pub mod key;
 pub mod key_store;
+pub mod name;
 pub mod origin;
 pub mod outcome;
 pub mod provider;
