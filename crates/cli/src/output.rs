@@ -1,10 +1,13 @@
-//! Prints what commands return: text for people, or one JSON object with `--json`. Only this file writes to a terminal.
+//! Prints what commands return: text for people, or one JSON object with `--json`. Only this file writes to a terminal,
+//! and all that it writes goes through [`printable`] or [`json_line`]: names and reasons were written by others, and a
+//! terminal obeys what it is sent.
 
 use std::{
     io::{IsTerminal, Read, Write},
     process::ExitCode,
 };
 
+use alter_core::text::escaped;
 use anyhow::Context;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -27,25 +30,52 @@ impl Output {
 
     /// Prints the result of a command: `value` with `--json`, otherwise `text`.
     pub(crate) fn answer(self, text: &str, value: &Value) {
-        let line = if self.json { value.to_string() } else { text.trim_end().to_owned() };
+        let line = if self.json { json_line(value) } else { printable(text.trim_end()) };
         // A closed pipe is the reader's choice, not our failure.
         let _reader_may_be_gone = writeln!(std::io::stdout(), "{line}");
+    }
+
+    /// Prints what a command lists, a line each: no value can make a second one. `none` if there is nothing to list.
+    pub(crate) fn list(self, lines: &[String], none: &str, value: &Value) {
+        let lines: Vec<String> = lines.iter().map(|line| escaped(line, number)).collect();
+        let text = if lines.is_empty() { none.to_owned() } else { lines.join("\n") };
+        self.answer(&text, value);
     }
 
     /// Prints a line of progress to standard error; with `--json`, nothing.
     pub(crate) fn note(self, text: &str) {
         if !self.json {
-            let _reader_may_be_gone = writeln!(std::io::stderr(), "{text}");
+            let _reader_may_be_gone = writeln!(std::io::stderr(), "{}", printable(text));
         }
     }
 
     pub(crate) fn failed(self, error: &anyhow::Error) -> ExitCode {
-        let usage = error.downcast_ref::<Usage>().is_some();
         let text = format!("{error:#}");
-        let line = if self.json { json!({ "error": text }).to_string() } else { format!("alter: {text}") };
+        let line = if self.json {
+            json_line(&json!({ "error": text }))
+        } else {
+            printable(&format!("alter: {text}"))
+        };
         let _reader_may_be_gone = writeln!(std::io::stderr(), "{line}");
-        ExitCode::from(if usage { 2 } else { 1 })
+        ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
     }
+}
+
+/// The text with the numbers of characters that people do not see or that command a terminal. Its lines stay.
+fn printable(text: &str) -> String {
+    text.split('\n').map(|line| escaped(line, number)).collect::<Vec<_>>().join("\n")
+}
+
+/// As Rust and JavaScript write it: `\u{1b}`.
+fn number(c: char) -> String {
+    c.escape_unicode().to_string()
+}
+
+/// JSON of the same value in one line, where [`printable`] would change characters: RFC 8259 section 7 escapes, which only
+/// strings can need.
+pub(crate) fn json_line(value: &Value) -> String {
+    let units = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+    escaped(&value.to_string(), units)
 }
 
 /// Reads one secret from standard input, up to its end, without the final line break. Secrets are never arguments.
@@ -59,4 +89,35 @@ pub(crate) fn secret_from_stdin(what: &str) -> anyhow::Result<SecretString> {
         .read_to_string(&mut text)
         .with_context(|| format!("could not read the {what}"))?;
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a stranger may have written: commands for a terminal, a second line, a reversed line, a hidden text.
+    const HOSTILE: &str = "x\u{1b}[2J\u{9b}2J\u{7f}\r\t\u{202e}\u{e0041}\u{200d}\u{2028}";
+
+    #[test]
+    fn t26_nothing_that_commands_a_terminal_reaches_it() {
+        let shown = r"x\u{1b}[2J\u{9b}2J\u{7f}\u{d}\u{9}\u{202e}\u{e0041}\u{200d}\u{2028}";
+        assert_eq!(printable(HOSTILE), shown);
+        assert_eq!(printable("a\n  b"), "a\n  b", "our own lines stay");
+        for seen in ["نیم\u{200c}فاصله", "👩\u{200d}💻", "शक्\u{200d}ति", "株式会社\u{3000}メモ"]
+        {
+            assert_eq!(printable(seen), seen);
+        }
+    }
+
+    #[test]
+    fn t26_json_has_the_same_value_and_no_character_that_commands_a_terminal() {
+        let value = json!({ "name": HOSTILE, "\u{9b}": "👩\u{200d}💻" });
+        let line = json_line(&value);
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
+        assert_eq!(printable(&line), line);
+        assert!(
+            line.contains(r"\udb40\udc41") && line.contains(r"\u009b") && line.contains("👩\u{200d}💻"),
+            "{line}"
+        );
+    }
 }

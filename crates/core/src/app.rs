@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, AuditEntry, Changed, IdentityProvider, Micros, Origin, StoreError};
+use crate::{
+    AppId, AuditEntry, Changed, IdentityProvider, Micros, Origin, StoreError,
+    name::{NAME_MAX, check_name},
+};
 
 /// How well a session is bound to the person who started it in the app (threats 6.2). Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,7 +42,7 @@ impl Level {
 /// versions wrote must stay readable, so a new field needs `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSettings {
-    /// Shown to people on every page; 1-80 characters.
+    /// Shown to people on every page; see [`crate::name`].
     pub name: String,
     /// Its origin is the default of `allowed_origin`.
     pub website_url: Option<String>,
@@ -98,15 +101,19 @@ impl AppSettings {
         }
     }
 
-    /// Checks every field whose type does not.
+    /// Checks the name that an app is to have. An app that got its name before the rule keeps it.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check_name(&self) -> Result<(), String> {
+        check_name(&self.name, NAME_MAX).map_err(|bad| format!("NAME {bad}."))
+    }
+
+    /// Checks every field whose type does not, except the name.
     ///
     /// # Errors
     /// A sentence for the operator.
     pub fn check(&self) -> Result<(), String> {
-        let length = self.name.trim().chars().count();
-        if !(1..=80).contains(&length) || self.name.chars().any(char::is_control) {
-            return Err("The name must have 1 to 80 characters and no control characters.".into());
-        }
         if !(60..=3600).contains(&self.session_ttl) {
             return Err(format!("--session-ttl is {} seconds; it must be 60 to 3600.", self.session_ttl));
         }

@@ -4,7 +4,10 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::origin::is_loopback;
+use crate::{
+    origin::is_loopback,
+    text::{is_blank, is_hidden},
+};
 
 /// Longest issuer or URL, bytes.
 const URL_MAX: usize = 2048;
@@ -42,8 +45,8 @@ impl IdentityProvider {
                 Err("--audience is empty. Give the audience of your users' tokens, or pass --any-audience."
                     .into())
             }
-            Some(text) if text.len() > AUDIENCE_MAX || text.chars().any(char::is_control) => {
-                Err("--audience must have at most 512 bytes and no control characters.".into())
+            Some(text) if text.len() > AUDIENCE_MAX || text.chars().any(is_hidden) => {
+                Err("--audience must have at most 512 bytes and no character that people do not see.".into())
             }
             _ => Ok(()),
         }
@@ -56,8 +59,8 @@ fn web_url(flag: &str, text: &str) -> Result<Url, String> {
         return Err(format!("{flag} is longer than 2048 bytes."));
     }
     // The URL parser accepts these characters, but an issuer is compared exactly as written.
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!("{flag} contains white space or control characters."));
+    if text.chars().any(|c| is_blank(c) || is_hidden(c)) {
+        return Err(format!("{flag} contains white space, or a character that people do not see."));
     }
     let url = Url::parse(text).map_err(|_| format!("{flag} {text} is not a URL."))?;
     let fit = match url.scheme() {
@@ -105,6 +108,8 @@ mod tests {
             " https://id.example",
             "https://id.exa\nmple",
             "https://id.example\u{0}",
+            "https://id.example/\u{202e}t",
+            "https://id.example/\u{2800}",
         ] {
             assert!(idp(bad).check().is_err_and(|text| text.starts_with("--issuer")), "{bad:?}");
         }
@@ -131,7 +136,7 @@ mod tests {
         assert_eq!(for_audience(None).check(), Ok(()));
         assert_eq!(for_audience(Some("https://api.example")).check(), Ok(()));
         assert_eq!(for_audience(Some(&"a".repeat(512))).check(), Ok(()));
-        for bad in ["", "  ", "a\u{0}b", &"a".repeat(513)] {
+        for bad in ["", "  ", "a\u{0}b", "a\u{202e}b", "a\u{e0041}b", &"a".repeat(513)] {
             assert!(for_audience(Some(bad)).check().is_err(), "{bad:?}");
         }
     }

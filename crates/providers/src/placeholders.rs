@@ -1,6 +1,6 @@
 //! Placeholders in hosts, which the operator fills when a provider is configured.
 
-use alter_core::recipe::Recipe;
+use alter_core::{recipe::Recipe, text::is_one_line};
 
 use crate::findings::{Findings, is_name};
 use crate::requests::with_client;
@@ -36,9 +36,8 @@ pub(crate) fn placeholders(recipe: &Recipe, found: &mut Findings) {
     for (name, parameter) in &recipe.parameters {
         let field = format!("parameters.{name}");
         found.need(&field, is_name(name) && name != "client_id", "is not a parameter name, like `shop`");
-        let says =
-            !parameter.description.trim().is_empty() && !parameter.description.chars().any(char::is_control);
-        found.need(&field, says, "needs a `description` of what the operator must provide");
+        let says = is_one_line(&parameter.description);
+        found.need(&field, says, "needs a `description` of what the operator must provide, in one line");
         let mut example = recipe.clone();
         found.need(
             &field,

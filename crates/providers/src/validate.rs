@@ -1,7 +1,11 @@
 //! The rules for a recipe's values. They serve operators' own files as much as the catalog: each message says what to
 //! write instead.
 
-use alter_core::recipe::{IdentitySource, Recipe};
+use alter_core::{
+    name::check_name,
+    recipe::{IdentitySource, Recipe},
+    text::is_one_line,
+};
 
 use crate::RecipeError;
 use crate::findings::{Findings, OWN_PARAMETERS, is_name};
@@ -9,6 +13,9 @@ use crate::hosts;
 use crate::placeholders::{filled_with, placeholders};
 use crate::requests::{requests, revocation};
 use crate::urls::{endpoint, issuer_in_path, issuer_url};
+
+/// Longest name of a provider, characters.
+const NAME_MAX: usize = 100;
 
 /// Signature algorithms only: never `none`, and never a MAC, whose key the provider's clients know too.
 const SIGNATURES: [&str; 10] =
@@ -46,19 +53,12 @@ fn names(recipe: &Recipe, found: &mut Findings) {
     let id_byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let id_fits = (1..=50).contains(&recipe.id.len()) && recipe.id.bytes().all(id_byte);
     found.need("id", id_fits, "must be 1 to 50 of the characters a-z, 0-9 and `-`, like `my-crm`");
-    let name_fits = (1..=100).contains(&recipe.name.chars().count())
-        && !recipe.name.trim().is_empty()
-        && !recipe.name.chars().any(char::is_control);
-    found.need("name", name_fits, "must be 1 to 100 characters without control characters, like `My CRM`");
+    found.check("name", check_name(&recipe.name, NAME_MAX).map_err(|bad| bad.to_string()));
     let lines =
         [("note", &recipe.note), ("category", &recipe.category), ("description", &recipe.description)];
     for (field, text) in lines {
-        let fits = text.as_ref().is_none_or(|text| {
-            (1..=600).contains(&text.chars().count())
-                && !text.trim().is_empty()
-                && !text.chars().any(char::is_control)
-        });
-        found.need(field, fits, "must be 1 to 600 characters in one line");
+        let fits = text.as_ref().is_none_or(|text| text.chars().count() <= 600 && is_one_line(text));
+        found.need(field, fits, "must be 1 to 600 characters in one line, all of which people see");
     }
     if let Some(day) = &recipe.checked {
         found.need("checked", is_day(day), "must be a day, written like \"2026-11-22\"");
@@ -147,8 +147,8 @@ fn scopes(recipe: &Recipe, found: &mut Findings) {
         let field = format!("scopes.\"{scope}\"");
         found.check(&field, check_scope(scope, separator));
         let words = &known.description;
-        let fits = !words.trim().is_empty() && !words.chars().any(char::is_control);
-        found.need(&field, fits, "needs a description of what the scope allows");
+        let fits = is_one_line(words);
+        found.need(&field, fits, "needs a description of what the scope allows, in one line that people see");
         let requires = known.requires.iter().all(|other| other != scope && recipe.scopes.contains_key(other));
         found.need(&field, requires, "requires a scope that `scopes` does not have");
     }

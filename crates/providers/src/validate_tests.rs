@@ -62,6 +62,16 @@ fn an_id_is_lower_case_letters_digits_and_hyphens() {
 }
 
 #[test]
+fn t26_people_see_all_of_a_name_and_of_every_line_about_a_provider() {
+    for hidden in ["My\u{202e}CRM", "My\u{e0041}CRM", "\u{200d}", "\u{301}", "My\u{9b}CRM", "My\u{feff}CRM"] {
+        assert_eq!(changed("\"Example\"", &format!("\"{hidden}\"")), ["name"], "{hidden:?}");
+        let note = format!("name = \"Example\"\nnote = \"{hidden}\"");
+        assert_eq!(changed("name = \"Example\"", &note), ["note"], "{hidden:?}");
+    }
+    assert!(changed("\"Example\"", "\"نیم\u{200c}فاصله 👩\u{200d}💻\"").is_empty(), "positive control");
+}
+
+#[test]
 fn a_day_is_a_day() {
     for bad in ["today", "2026-13-01", "2026-00-10", "2026-11-32", "22.11.2026", "2026-1-1", "2026-11-2é"] {
         assert_eq!(changed("2026-11-22", bad), ["checked"], "{bad}");

@@ -74,8 +74,8 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
             let agents = callers::list_agents_as_operator(&flows, app.id, all).await?;
             let line = |a: &Agent| format!("{}  {:<8}  {}", a.id, a.status.as_str(), a.name);
             let lines: Vec<_> = agents.iter().map(line).collect();
-            let text = if lines.is_empty() { "No agents.".to_owned() } else { lines.join("\n") };
-            output.answer(&text, &json!({ "agents": agents.iter().map(described).collect::<Vec<_>>() }));
+            let value = json!({ "agents": agents.iter().map(described).collect::<Vec<_>>() });
+            output.list(&lines, "No agents.", &value);
         }
         AgentCommand::Suspend { app, agent } => {
             let (app, id) = named(&flows, &app, &agent).await?;

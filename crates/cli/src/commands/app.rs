@@ -115,12 +115,8 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
             let flows = wiring::open(config).await?;
             let apps = operate::list_apps(&flows).await?;
             let lines: Vec<_> = apps.iter().map(|a| format!("{}  {}", a.id, a.settings.name)).collect();
-            let text = if lines.is_empty() {
-                "No apps yet: alter app create NAME".to_owned()
-            } else {
-                lines.join("\n")
-            };
-            output.answer(&text, &json!({ "apps": apps.iter().map(described).collect::<Vec<_>>() }));
+            let value = json!({ "apps": apps.iter().map(described).collect::<Vec<_>>() });
+            output.list(&lines, "No apps yet: alter app create NAME", &value);
             Ok(())
         }
         AppCommand::Show { app } => {
@@ -142,6 +138,7 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
 
 async fn create(name: String, flags: Flags, config: &Config, output: Output) -> anyhow::Result<()> {
     let mut settings = AppSettings::named(name);
+    settings.check_name().map_err(Usage)?;
     flags.apply(&mut settings)?;
     let flows = wiring::open(config).await?;
     let made = operate::create_app(&flows, &operator(), settings).await?;
@@ -168,7 +165,7 @@ fn show(app: &App, output: Output) {
         Value::String(text) => format!("{name:<30}{text}"),
         other => format!("{name:<30}{other}"),
     });
-    output.answer(&lines.collect::<Vec<_>>().join("\n"), &value);
+    output.list(&lines.collect::<Vec<_>>(), "", &value);
 }
 
 fn described(app: &App) -> Value {

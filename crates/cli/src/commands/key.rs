@@ -59,7 +59,7 @@ pub(crate) async fn run(command: KeyCommand, config: &Config, output: Output) ->
                             "created_at": k.created_at.to_rfc3339() })
                 })
                 .collect();
-            output.answer(&keys.iter().map(line).collect::<Vec<_>>().join("\n"), &json!({ "keys": rows }));
+            output.list(&keys.iter().map(line).collect::<Vec<_>>(), "No keys.", &json!({ "keys": rows }));
         }
         KeyCommand::Revoke { app, key_id } => {
             let app = find_app(&flows, &app).await?;

@@ -154,7 +154,7 @@ fn list_catalog(output: Output) {
             })
         })
         .collect();
-    output.answer(&lines.join("\n"), &json!({ "catalog": rows }));
+    output.list(&lines, "", &json!({ "catalog": rows }));
 }
 
 /// A status as the catalog's files spell it.
@@ -171,12 +171,7 @@ async fn list(app: &str, config: &Config, output: Output) -> anyhow::Result<()> 
         .iter()
         .map(|c| format!("{:<14}{:<20}{}", c.recipe.id, c.recipe.name, callback_url(c, &config.public_url)))
         .collect();
-    let text = if lines.is_empty() {
-        "No providers yet: alter provider set APP ID ...".to_owned()
-    } else {
-        lines.join("\n")
-    };
-    output.answer(&text, &json!({ "providers": rows }));
+    output.list(&lines, "No providers yet: alter provider set APP ID ...", &json!({ "providers": rows }));
     Ok(())
 }
 

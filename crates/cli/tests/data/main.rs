@@ -1,8 +1,10 @@
-//! Tests of what an operator does to a database in use: the audit, the key ring, backups. They run the real binary, as
+//! Tests of what an operator does to a database in use: the audit, the key ring, backups,
+//! names. They run the real binary, as
 //! an operator does.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod audit;
 mod backup;
 mod key_ring;
+mod names;
 mod place;

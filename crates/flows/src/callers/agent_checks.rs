@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use alter_core::{
-    Agent, AgentId, AgentKind, AuditEntry, AuditKind, Hash, Micros, stored::storable, text::is_one_line,
+    Agent, AgentId, AgentKind, AuditEntry, AuditKind, Hash, Micros,
+    name::{NAME_MAX, check_name},
+    stored::storable,
 };
 use serde_json::{Map, Value, json};
 
 use crate::{AppKeyRequired, Caller, Flows, actor::Actor, callers::caller::ours, fault::FlowFault};
 
-/// Longest name, characters.
-const NAME_MAX: usize = 80;
 /// Longest `scopes`, bytes of compact JSON (wire 3.12).
 const SCOPES_MAX: usize = 12_288;
 /// Longest `metadata`, bytes of compact JSON.
@@ -105,9 +105,10 @@ pub(super) fn about(actor: &Actor, agent: &Agent, at: Micros, kind: AuditKind, d
 }
 
 pub(super) fn check_new(new: &NewAgent) -> Result<(), AgentError> {
-    // A name must not look like an id: `agent` at mint takes either.
-    if !is_label(&new.name) || AgentId::parse(&new.name.to_lowercase()).is_some() {
-        return invalid("name must have 1 to 80 visible characters in one line and be no UUID.");
+    named("name", &new.name)?;
+    // `agent` at mint takes either.
+    if AgentId::parse(&new.name.to_lowercase()).is_some() {
+        return invalid("name must not look like an agent's id (a UUID).");
     }
     if new.idempotency.as_ref().is_some_and(|(key, _)| key.is_empty() || key.len() > 255 || !storable(key)) {
         return invalid("Idempotency-Key must have 1 to 255 characters.");
@@ -128,8 +129,8 @@ fn check_data(
     scopes: Option<&BTreeMap<String, Vec<String>>>,
     metadata: Option<&Map<String, Value>>,
 ) -> Result<(), AgentError> {
-    if display_name.is_some_and(|name| !is_label(name)) {
-        return invalid("display_name must have 1 to 80 visible characters in one line.");
+    if let Some(name) = display_name {
+        named("display_name", name)?;
     }
     if let Some(scopes) = scopes {
         if scopes.contains_key("managed_secret_slugs") {
@@ -148,10 +149,9 @@ fn check_data(
     Ok(())
 }
 
-/// Pages show exactly what was given, so a label may contain nothing invisible and nothing that reverses the text
-/// direction (T13, T26).
-fn is_label(text: &str) -> bool {
-    text.chars().count() <= NAME_MAX && is_one_line(text)
+/// Pages show exactly what was given (T13, T26).
+fn named(field: &str, text: &str) -> Result<(), AgentError> {
+    check_name(text, NAME_MAX).map_err(|bad| AgentError::Invalid(format!("{field} {bad}.")))
 }
 
 fn invalid(text: &str) -> Result<(), AgentError> {

@@ -21,7 +21,7 @@ pub struct NewApp {
 /// # Errors
 /// [`OperateError`].
 pub async fn create_app(flows: &Flows, by: &Operator, settings: AppSettings) -> Result<NewApp, OperateError> {
-    settings.check().map_err(OperateError::Invalid)?;
+    settings.check_name().and_then(|()| settings.check()).map_err(OperateError::Invalid)?;
     let id = AppId::new(flows.random());
     let wrapped_key = flows
         .sealer()
@@ -63,6 +63,9 @@ pub async fn change_app(
 ) -> Result<(), OperateError> {
     settings.check().map_err(OperateError::Invalid)?;
     let app = get_app(flows, id).await?;
+    if settings.name != app.settings.name {
+        settings.check_name().map_err(OperateError::Invalid)?;
+    }
     let changed = differences(&json!(app.settings), &json!(settings));
     if changed.as_object().is_some_and(serde_json::Map::is_empty) {
         return Ok(());

@@ -1,6 +1,9 @@
 //! An app's own API keys: the operator creates and revokes them.
 
-use alter_core::{ApiKey, AppId, AuditKind, Changed, KeyId, KeyType, NewKey};
+use alter_core::{
+    ApiKey, AppId, AuditKind, Changed, KeyId, KeyType, NewKey,
+    name::{NAME_MAX, check_name},
+};
 use serde_json::json;
 
 use super::{apps::get_app, error::OperateError};
@@ -16,6 +19,7 @@ pub async fn create_key(
     app: AppId,
     name: &str,
 ) -> Result<NewKey, OperateError> {
+    check_name(name, NAME_MAX).map_err(|bad| OperateError::Invalid(format!("--name {bad}.")))?;
     let actor = Actor::operator(by, get_app(flows, app).await?);
     let new = NewKey::mint(KeyType::App, (app, None), name, flows.now(), flows.random());
     let details = json!({ "key": new.key.id.to_string(), "prefix": new.key.prefix, "name": name });

@@ -1,6 +1,6 @@
 //! An app's providers: the operator configures and removes them.
 
-use alter_core::{AppId, AuditEntry, AuditKind, Changed, ConfigId, ProviderConfig, Recipe};
+use alter_core::{AppId, AuditEntry, AuditKind, Changed, ConfigId, ProviderConfig, Recipe, text::is_hidden};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -126,8 +126,8 @@ fn check_setting(
     scopes: &[String],
 ) -> Result<(), OperateError> {
     let invalid = |text: &str| Err(OperateError::Invalid(text.to_owned()));
-    if client_id.is_empty() || client_id.len() > 512 || client_id.chars().any(char::is_control) {
-        return invalid("The client id must have 1 to 512 characters and no control characters.");
+    if client_id.is_empty() || client_id.len() > 512 || client_id.chars().any(is_hidden) {
+        return invalid("--client-id must have 1 to 512 characters, and none that people do not see.");
     }
     if secret.is_some_and(|s| s.expose_secret().is_empty()) {
         return invalid("The client secret is empty. Give the secret, or pass --public-client.");

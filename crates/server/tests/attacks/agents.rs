@@ -433,7 +433,24 @@ async fn t13_the_list_shows_an_agent_no_scope_that_the_grant_has_lost() {
 async fn t13_a_name_that_people_would_not_see_is_no_name() {
     let scene = Scene::new().await;
     let server = &scene.server;
-    for name in ["\u{200b}", "mail\u{200b}bot", "\u{202e}tobliam", "\u{2800}", "a  b"] {
+    let alone =
+        ["\u{200d}", "\u{fe0f}", "\u{34f}", "\u{17b4}", "\u{1d173}", "\u{301}", "\u{200b}", "\u{2800}"];
+    let inside =
+        ["mail\u{200b}bot", "mail\u{200d}bot", "bot\u{fe0f}", "\u{202e}tobliam", "a\u{9b}2J", "a\u{e0041}"];
+    for name in alone.into_iter().chain(inside) {
+        for body in [json!({ "name": name }), json!({ "name": "fine", "display_name": name })] {
+            let refused = server.call("/sdk/agents", &body).await;
+            is(&refused, 400, "invalid_request");
+            let message = refused.json()["message"].as_str().unwrap().to_owned();
+            assert!(message.contains("a name that people would not see"), "{name:?}: {message}");
+        }
+    }
+    for name in
+        ["👩\u{200d}💻", "शक्\u{200d}ति", "نیم\u{200c}فاصله", "🇩🇪", "1\u{fe0f}\u{20e3}", "e\u{301}te\u{301}"]
+    {
+        is(&server.call("/sdk/agents", &json!({ "name": name, "display_name": name })).await, 201, "");
+    }
+    for name in [" a", "a  b", "a\u{a0}b"] {
         for body in [json!({ "name": name }), json!({ "name": "fine", "display_name": name })] {
             is(&server.call("/sdk/agents", &body).await, 400, "invalid_request");
         }

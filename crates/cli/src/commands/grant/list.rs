@@ -18,8 +18,7 @@ pub(super) async fn run(flows: &Flows, app: &str, page: (u32, u32), output: Outp
         row["delegated_agent_ids"] = agents.iter().map(ToString::to_string).collect();
         rows.push(row);
     }
-    let text = if lines.is_empty() { "No grants.".to_owned() } else { lines.join("\n") };
-    output.answer(&text, &json!({ "grants": rows }));
+    output.list(&lines, "No grants.", &json!({ "grants": rows }));
     Ok(())
 }
 

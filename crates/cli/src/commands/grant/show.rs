@@ -15,11 +15,11 @@ pub(super) async fn run(flows: &Flows, app: &App, id: GrantId, output: Output) -
     let shown = grants::show_grant_as_operator(flows, app.id, id).await?;
     let shown = shown.with_context(|| format!("the app has no grant {id} (alter grant list {})", app.id))?;
     let now = flows.now();
-    output.answer(&text(&shown, now), &value(&shown, now));
+    output.list(&lines(&shown, now), "", &value(&shown, now));
     Ok(())
 }
 
-fn text(shown: &ShownGrant, now: Micros) -> String {
+fn lines(shown: &ShownGrant, now: Micros) -> Vec<String> {
     let mut lines: Vec<String> =
         facts(shown, now).into_iter().map(|(name, fact)| format!("{name:<14}{fact}")).collect();
     lines.push(String::new());
@@ -29,7 +29,7 @@ fn text(shown: &ShownGrant, now: Micros) -> String {
         lines.push("The last attempts to refresh it:".to_owned());
         lines.extend(shown.attempts.iter().map(|attempt| line(attempt, &shown.grant, now)));
     }
-    lines.join("\n")
+    lines
 }
 
 fn facts(shown: &ShownGrant, now: Micros) -> Vec<(&'static str, String)> {

@@ -7,7 +7,7 @@ use alter_api::{
         PolledDelegation, PolledGrant, PolledSession,
     },
 };
-use alter_core::{AgentId, Failure};
+use alter_core::{AgentId, Failure, name::check_name};
 use alter_flows::{Connected, MintError, MintRequest, Poll, PollError, Quota, connect};
 use axum::{
     Json,
@@ -19,6 +19,9 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::{Shared, error::ApiError, extract::Signed, failure, routes::connect::operation};
+
+/// Longest label of a grant, characters.
+const LABEL_MAX: usize = 255;
 
 /// Mint a session.
 ///
@@ -41,8 +44,8 @@ pub(crate) async fn create(
         return Err(ApiError::new(ErrorCode::UnsupportedField, message).with(json!({ "field": field })));
     }
     let label = body.requested_grant.and_then(|wanted| wanted.label);
-    if label.as_deref().is_some_and(|text| !is_label(text)) {
-        let message = "requested_grant.label must have 1 to 255 characters and no control characters.";
+    if let Some(Err(bad)) = label.as_deref().map(|text| check_name(text, LABEL_MAX)) {
+        let message = format!("requested_grant.label {bad}.");
         return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     }
     let request = MintRequest {
@@ -62,10 +65,6 @@ pub(crate) async fn create(
         single_provider: minted.single_provider,
     };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
-}
-
-fn is_label(text: &str) -> bool {
-    (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// Ask where a session stands.
