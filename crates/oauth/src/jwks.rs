@@ -182,9 +182,40 @@ fn ec(x: &str, y: &str, size: usize) -> Option<DecodingKey> {
 }
 
 fn ed(x: &str) -> Option<DecodingKey> {
-    let bytes = from_base64url(x).filter(|bytes| bytes.len() == 32)?;
-    Some(DecodingKey::from_ed_der(&bytes))
+    let point: [u8; 32] = from_base64url(x)?.try_into().ok()?;
+    (!is_of_small_order(point)).then(|| DecodingKey::from_ed_der(&point))
 }
+
+/// Whether an Ed25519 point has order 1, 2, 4 or 8. Nobody holds a secret for such a key, and signatures that it verifies
+/// can be written down without one; RFC 8032 does not require verifiers to notice.
+fn is_of_small_order(mut point: [u8; 32]) -> bool {
+    point[31] &= 0x7f; // the sign of the other coordinate
+    SMALL_ORDER.contains(&point)
+}
+
+const fn y(first: u8, middle: u8, last: u8) -> [u8; 32] {
+    let mut y = [middle; 32];
+    (y[0], y[31]) = (first, last);
+    y
+}
+
+/// The second coordinates of these points, little-endian: 0, 1, -1 and the two of order 8; then 0 and 1 written as p and
+/// p + 1, which verifiers read too.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    y(0, 0, 0),
+    y(1, 0, 0),
+    y(0xec, 0xff, 0x7f),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    y(0xed, 0xff, 0x7f),
+    y(0xee, 0xff, 0x7f),
+];
 
 #[cfg(test)]
 #[path = "jwks_tests.rs"]

@@ -77,6 +77,19 @@ fn secret_and_weak_keys_are_no_keys() {
 }
 
 #[test]
+fn t24_a_point_of_small_order_is_no_key() {
+    let ed = |x: &[u8; 32]| json!({"kty":"OKP","crv":"Ed25519","kid":"a","x":base64url(x)});
+    for point in SMALL_ORDER {
+        for sign in [0, 0x80] {
+            let mut point = point;
+            point[31] |= sign;
+            assert_eq!(set(&[ed(&point)]).len(), 0, "{point:02x?}");
+        }
+    }
+    assert_eq!(set(&[ed(&y(4, 0, 0))]).len(), 1, "positive control");
+}
+
+#[test]
 fn the_keys_of_a_set_are_those_that_can_verify() {
     assert_eq!(set(&[]).len(), 0);
     let secret = json!({"kty":"oct","k":"c2VjcmV0"});

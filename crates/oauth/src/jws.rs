@@ -105,23 +105,33 @@ fn object(encoded: &str) -> Option<Value> {
 }
 
 /// `crit` names extensions that must be understood (RFC 7515 section 4.1.11), and this crate understands none; `b64`
-/// changes what is signed (RFC 7797); `cty` says that there is another JWT inside (RFC 7519 section 5.2). A `typ` of
-/// another kind marks a JWT that was made for another purpose (RFC 8725 section 3.11).
+/// changes what is signed (RFC 7797); a `cty` of some JWT says that there is another one inside (RFC 7519 section 5.2).
+/// A `typ` other than `JWT` marks what was made for another purpose (RFC 8725 section 3.11), so only the kinds that are
+/// meant are accepted.
 fn refuse_extensions(header: &Value, rules: &Rules<'_>) -> Result<(), JwsRefused> {
     if ["crit", "b64", "zip", "enc"].iter().any(|name| header.get(*name).is_some()) {
         return Err(JwsRefused::Malformed("its header has extensions"));
     }
-    let media =
-        |name: &str| header.get(name).and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-    if media("cty") == "jwt" {
+    if media(header, "cty")?.is_some_and(|inside| inside.ends_with("jwt")) {
         return Err(JwsRefused::Malformed("it is a JWT in a JWT"));
     }
-    let kind = media("typ");
-    let kind = kind.strip_prefix("application/").unwrap_or(&kind);
-    if kind.ends_with("+jwt") && !rules.kinds.contains(&kind) {
-        return Err(JwsRefused::Malformed("it is another kind of JWT"));
+    match media(header, "typ")?.as_deref() {
+        None | Some("jwt") => Ok(()),
+        Some(kind) if rules.kinds.contains(&kind) => Ok(()),
+        Some(_) => Err(JwsRefused::Malformed("it is another kind of JWT")),
     }
-    Ok(())
+}
+
+/// A media type of the header in lower case, without its parameters and without `application/`, which may be left out
+/// (RFC 7515 section 4.1.9).
+fn media(header: &Value, name: &str) -> Result<Option<String>, JwsRefused> {
+    let text = match header.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.to_ascii_lowercase(),
+        Some(_) => return Err(JwsRefused::Malformed("its typ or cty")),
+    };
+    let kind = text.split(';').next().unwrap_or_default().trim();
+    Ok(Some(kind.strip_prefix("application/").unwrap_or(kind).to_owned()))
 }
 
 fn kid(header: &Value) -> Result<Option<String>, JwsRefused> {

@@ -50,12 +50,29 @@ fn t24_a_header_with_extensions_duplicates_or_another_type_is_malformed() {
         r#"{"alg":"ES256","typ":"at+jwt"}"#,
         r#"{"alg":"ES256","typ":"secevent+jwt"}"#,
         r#"{"alg":"ES256","typ":"application/logout+jwt"}"#,
+        r#"{"alg":"ES256","typ":"dc+sd-jwt"}"#,
+        r#"{"alg":"ES256","typ":"application/vc+sd-jwt"}"#,
+        r#"{"alg":"ES256","typ":"example"}"#,
+        r#"{"alg":"ES256","typ":""}"#,
+        r#"{"alg":"ES256","typ":["JWT"]}"#,
         r#"{"alg":"ES256","cty":"JWT"}"#,
+        r#"{"alg":"ES256","cty":"application/jwt"}"#,
+        r#"{"alg":"ES256","cty":"Application/JWT; a=b"}"#,
+        r#"{"alg":"ES256","cty":"kb+jwt"}"#,
+        r#"{"alg":"ES256","cty":7}"#,
         r#"{"alg":"ES256","typ":"logout+JWT"}"#,
         "[]",
         "not json",
     ] {
         assert!(matches!(header(bad).unwrap_err(), JwsRefused::Malformed(_)), "{bad}");
+    }
+    for good in [
+        r#"{"alg":"ES256","typ":"application/JWT"}"#,
+        r#"{"alg":"ES256","typ":"jwt; charset=utf-8"}"#,
+        r#"{"alg":"ES256","typ":null,"cty":null}"#,
+        r#"{"alg":"ES256","cty":"json"}"#,
+    ] {
+        assert!(header(good).is_ok(), "positive control: {good}");
     }
     let long_kid = json!({"alg":"ES256","kid":"k".repeat(600)}).to_string();
     assert!(matches!(header(&long_kid).unwrap_err(), JwsRefused::Malformed(_)));

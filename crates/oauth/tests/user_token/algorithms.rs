@@ -130,3 +130,17 @@ async fn t65_a_key_for_rs256_verifies_no_ps256_although_its_owner_signed() {
         place.refuse(&token(alg, kid, encoding), &format!("{alg} with {kid}")).await;
     }
 }
+
+#[tokio::test]
+async fn t65_a_key_of_small_order_verifies_no_token_that_anybody_can_write() {
+    let place = Place::new().await;
+    let identity: Vec<u8> = [&[1][..], &[0; 31]].concat();
+    let key = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "small", "x": base64url(&identity) });
+    place.mock.set(|s| s.jwks = Some(Raw::json(200, &json!({ "keys": [key] }))));
+    // R = the identity and S = 0 fit every message under this key.
+    let header = json!({ "alg": "EdDSA", "kid": "small" });
+    let forged = signed(&header, &place.claims(), |_| [&identity[..], &[0; 32]].concat());
+    assert_eq!(place.refuse(&forged, "a key of small order").await, BadUserToken::Key);
+    place.mock.set(|s| s.jwks = None);
+    Place { cache: alter_oauth::JwksCache::new(), ..place }.control("a key of small order").await;
+}

@@ -106,7 +106,13 @@ async fn t66_crit_and_other_extensions_are_refused_however_good_the_signature() 
         json!({ "typ": "secevent+jwt" }),
         json!({ "typ": "application/logout+JWT" }),
         json!({ "typ": "dpop+jwt" }),
+        json!({ "typ": "dc+sd-jwt" }),
+        json!({ "typ": "vc+sd-jwt" }),
+        json!({ "typ": "application/dc+sd-jwt" }),
+        json!({ "typ": "vc+ld+json" }),
+        json!({ "typ": "at" }),
         json!({ "cty": "JWT" }),
+        json!({ "cty": "application/jwt" }),
     ] {
         let bad = place.refuse(&place.token(header.clone(), Value::Null), "an extension").await;
         assert!(matches!(bad, BadUserToken::Malformed(_)), "{header}: {bad}");
