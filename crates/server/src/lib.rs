@@ -43,7 +43,7 @@ pub struct Shared {
 pub struct Site {
     /// Scheme, host and port: the `Origin` of our own pages.
     pub origin: String,
-    /// The value that the `Host` header must have.
+    /// The value that the `Host` header must have; the scheme's own port may follow.
     pub host: String,
     /// The public address is https, so cookies are `Secure` and have the `__Host-` prefix.
     pub secure: bool,
@@ -63,6 +63,17 @@ impl Site {
     }
 }
 
+impl Site {
+    /// Whether an authority, as a `Host` header has it, is this server's: the host, with the port if it is not the
+    /// scheme's own; that one may be left out (RFC 9110 section 4.2.3).
+    pub(crate) fn is_at(&self, authority: &[u8]) -> bool {
+        let default: &[u8] = if self.secure { b":443" } else { b":80" };
+        let has_port = self.host.contains(':') && !self.host.ends_with(']');
+        let host = if has_port { None } else { authority.strip_suffix(default) };
+        host.unwrap_or(authority).eq_ignore_ascii_case(self.host.as_bytes())
+    }
+}
+
 impl Shared {
     /// For the router.
     ///
@@ -79,4 +90,36 @@ pub fn router(shared: Shared) -> Router {
     // Its document lists the routes, so it is not one of them.
     let routes = routes::all().route("/openapi.json", axum::routing::get(openapi::show));
     middleware::around(routes, shared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schemes_own_port_is_the_same_authority_and_another_is_not() {
+        let at = |url: &str, host: &str| Site::new(url).expect("a public URL").is_at(host.as_bytes());
+        for (url, host) in [
+            ("https://alter.example", "alter.example"),
+            ("https://alter.example", "ALTER.example:443"),
+            ("https://alter.example:8443", "alter.example:8443"),
+            ("http://localhost", "localhost:80"),
+            ("https://[2001:db8::443]", "[2001:db8::443]:443"),
+        ] {
+            assert!(at(url, host), "{url} {host}");
+        }
+        for (url, host) in [
+            ("https://alter.example", "alter.example:80"),
+            ("https://alter.example", "alter.example:443:443"),
+            ("https://alter.example", "alter.example:0443"),
+            ("https://alter.example", "alter.example:"),
+            ("https://alter.example", ":443"),
+            ("https://alter.example:8443", "alter.example"),
+            ("https://alter.example:8443", "alter.example:8443:443"),
+            ("https://alter.example:8443", "alter.example:443"),
+            ("http://localhost", "localhost:443"),
+        ] {
+            assert!(!at(url, host), "{url} {host}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) use headers::{html, page};
 use tracing::Instrument;
 
 use crate::{
-    Shared, error::ApiError, extract::only, metrics::Answering, middleware::trace::Trace, pages::Page,
+    Shared, Site, error::ApiError, extract::only, metrics::Answering, middleware::trace::Trace, pages::Page,
 };
 
 /// Request headers longer than this are answered with 431 (T48); bytes of names and values together.
@@ -96,7 +96,7 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
     }
     // Probes use the server's address, not its name.
     let probe = matches!(path, "/healthz" | "/readyz");
-    if !probe && !is_our_host(request.headers(), &shared.site.host) {
+    if !probe && !is_for_us(request, &shared.site) {
         return Some(wrong_host(request, shared));
     }
     check_target(target).err().map(|_| ApiError::plain(ErrorCode::AmbiguousTarget).into_response())
@@ -120,8 +120,11 @@ fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-fn is_our_host(headers: &HeaderMap, host: &str) -> bool {
-    only(headers, header::HOST).is_some_and(|given| given.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
+/// Whether the request is for our public address. A target that names a host too (RFC 9112 section 3.2.2) must name this
+/// one: one of two hosts would be ignored, and a proxy in front may ignore the other.
+fn is_for_us(request: &Request, site: &Site) -> bool {
+    let target = request.uri().authority().is_none_or(|authority| site.is_at(authority.as_str().as_bytes()));
+    target && only(request.headers(), header::HOST).is_some_and(|host| site.is_at(host.as_bytes()))
 }
 
 fn wrong_host(request: &Request, shared: &Shared) -> Response {

@@ -51,6 +51,33 @@ async fn a_request_for_another_host_is_misdirected() {
 }
 
 #[tokio::test]
+async fn a_target_that_names_another_host_is_misdirected_whatever_the_host_header_says() {
+    let server = TestServer::start().await;
+    let ours = server.host.clone();
+    let ask = async |target: &str, host: &str| {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        send_raw(&server.host, request.as_bytes()).await
+    };
+    let path = "/connect/notice/open";
+    for (target, host) in [
+        (format!("http://evil.example{path}"), &*ours),
+        (format!("https://evil.example:443{path}"), &*ours),
+        (format!("http://evil.example@{ours}{path}"), &*ours),
+        (format!("http://{ours}.evil.example{path}"), &*ours),
+        (format!("http://{ours}{path}"), "evil.example"),
+    ] {
+        let reply = ask(&target, host).await;
+        assert!(reply.starts_with("HTTP/1.1 421"), "{target} {host}: {reply:.60}");
+    }
+    for target in
+        [path.to_owned(), format!("http://{ours}{path}"), format!("http://{}{path}", ours.to_uppercase())]
+    {
+        let reply = ask(&target, &ours).await;
+        assert!(reply.starts_with("HTTP/1.1 403"), "positive control: {target}: {reply:.60}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_method_is_405_and_an_unknown_path_404() {
     let server = TestServer::start().await;
     for (method, target) in [
