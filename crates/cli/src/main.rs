@@ -2,7 +2,8 @@
 //!
 //! Rooms: `config` (settings), `database` (SQLite or PostgreSQL), `wiring` (store, vault, egress, flows), `commands`
 //! (one file per command), `demo` (`alter demo`), `limits` (open files), `logging`, `metrics` (`/metrics`), `output`
-//! (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage.
+//! (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage, 3 could not be
+//! judged (`audit verify`).
 
 mod commands;
 mod config;

@@ -23,6 +23,11 @@ pub(crate) struct Output {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
+/// Nothing was found wrong, but not everything could be judged: exit status 3.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unjudged(pub(crate) String);
+
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         Self { json }
@@ -57,7 +62,11 @@ impl Output {
             printable(&format!("alter: {text}"))
         };
         let _reader_may_be_gone = writeln!(std::io::stderr(), "{line}");
-        ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        ExitCode::from(match () {
+            () if error.is::<Usage>() => 2,
+            () if error.is::<Unjudged>() => 3,
+            () => 1,
+        })
     }
 }
 

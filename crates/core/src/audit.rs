@@ -132,7 +132,10 @@ impl AuditEntry {
 }
 
 /// An entry as stored. Its texts are exactly the stored ones, because the chain is computed over those bytes.
+///
+/// A member that is not one of these is refused: the chain would not cover it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AuditRow {
     /// The entry's number in its app's log, from 1, without gaps.
     pub seq: i64,
@@ -155,7 +158,7 @@ pub struct AuditRow {
     /// JSON text.
     pub details: String,
     /// The chain's value at this entry; `None` for an entry older than the chain.
-    #[serde(with = "hex_hash")]
+    #[serde(default, with = "hex_hash")]
     pub hash: Option<Hash>,
 }
 
@@ -170,8 +173,24 @@ pub struct AuditHead {
     pub chained_after: i64,
 }
 
+impl AuditHead {
+    /// The chain's value from which the next entry's is computed.
+    pub fn before_next(&self) -> Hash {
+        if self.seq == self.chained_after { chain_start(self.chained_after) } else { self.hash }
+    }
+}
+
 /// The chain's value before the first entry.
 pub const CHAIN_START: Hash = [0; 32];
+
+/// The value from which the first entry of a chain is computed that begins after an older entry, so that this entry's
+/// own value says where the chain begins. Early builds used [`CHAIN_START`] there too.
+pub fn chain_start(chained_after: i64) -> Hash {
+    match chained_after {
+        0 => CHAIN_START,
+        after => sha256(&[&b"alter-audit/1 begins after "[..], &after.to_be_bytes()].concat()),
+    }
+}
 
 /// Computes the chain's value at `row`: SHA-256 over a label, the previous value, and each field with its length, so that
 /// no two rows have the same bytes. `row.hash` itself is left out.
@@ -294,5 +313,8 @@ mod tests {
         assert!(text.contains(&"ab".repeat(32)));
         assert_eq!(serde_json::from_str::<AuditRow>(&text).unwrap(), row);
         assert!(serde_json::from_str::<AuditRow>(&text.replace("abab", "zzzz")).is_err());
+        let unknown =
+            serde_json::from_str::<AuditRow>(&text.replace("\"sid\"", "\"approved_by\":\"me\",\"sid\""));
+        assert!(unknown.is_err_and(|error| error.to_string().contains("approved_by")));
     }
 }

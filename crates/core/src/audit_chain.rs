@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::{
     AppId, AuditHead, AuditRow, Hash,
-    audit::{CHAIN_START, chain},
+    audit::{CHAIN_START, chain, chain_start},
     secret::{from_hex, hex},
 };
 
@@ -111,6 +111,25 @@ pub enum Tampering {
     CutOff,
 }
 
+/// What a walk without a bad entry has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditChecked {
+    /// The last entry. Kept elsewhere, it proves later that the log still contains this entry.
+    pub head: Anchor,
+    /// How many entries carry the value that follows from them.
+    pub checked: i64,
+    /// How many carry none, so that nothing is known of them: they are older than the chain, or their values and
+    /// [`AuditHead::chained_after`] were changed.
+    pub unchained: i64,
+}
+
+impl AuditChecked {
+    /// Whether there are entries, and all of them were checked.
+    pub fn is_whole(&self) -> bool {
+        self.checked > 0 && self.unchained == 0
+    }
+}
+
 /// The first bad entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("entry {seq} {what}")]
@@ -128,13 +147,15 @@ pub struct ChainWalk {
     chained_after: i64,
     at: Anchor,
     kept: Vec<Anchor>,
+    checked: i64,
+    unchained: i64,
 }
 
 impl ChainWalk {
     /// Starts a walk at `start`: [`Anchor::START`], or the anchor of the entry before the first one that will be fed.
     /// `chained_after`: [`AuditHead::chained_after`].
     pub fn new(app: AppId, start: Anchor, chained_after: i64) -> Self {
-        Self { app, chained_after, at: start, kept: Vec::new() }
+        Self { app, chained_after, at: start, kept: Vec::new(), checked: 0, unchained: 0 }
     }
 
     /// Requires the chain to pass through this point.
@@ -163,11 +184,10 @@ impl ChainWalk {
             (true, None) => CHAIN_START,
             (true, Some(_)) => return bad(due, Tampering::BeforeTheChain),
             (false, None) => return bad(due, Tampering::Unchained),
-            (false, Some(stored)) if chain(self.app, &self.at.hash, row) != *stored => {
-                return bad(due, Tampering::Edited);
-            }
+            (false, Some(stored)) if !self.follows(row, stored) => return bad(due, Tampering::Edited),
             (false, Some(stored)) => *stored,
         };
+        *(if row.hash.is_some() { &mut self.checked } else { &mut self.unchained }) += 1;
         self.at = Anchor { seq: due, hash };
         if self.kept.iter().any(|kept| kept.seq == due && kept.hash != hash) {
             return bad(due, Tampering::NotAsKept);
@@ -175,18 +195,28 @@ impl ChainWalk {
         Ok(())
     }
 
-    /// Ends the walk, checks that the log may end here, and returns the last entry.
+    /// Whether the stored value follows from the row and what stands before it.
+    fn follows(&self, row: &AuditRow, stored: &Hash) -> bool {
+        let begins = self.at == Anchor { seq: self.chained_after, hash: CHAIN_START };
+        let from = |before: &Hash| chain(self.app, before, row) == *stored;
+        from(&self.at.hash) || begins && from(&chain_start(self.chained_after))
+    }
+
+    /// Ends the walk, checks that the log may end here, and returns what it has shown.
     ///
     /// # Errors
     /// An entry that is known to have existed is missing, or the last entry is not the head's.
-    pub fn finish(self, head: Option<Anchor>) -> Result<Anchor, BadEntry> {
+    pub fn finish(self, head: Option<Anchor>) -> Result<AuditChecked, BadEntry> {
         let (last, head) = (self.at, head.unwrap_or(Anchor::START));
         let newest = self.kept.iter().map(|kept| kept.seq).max().unwrap_or(0).max(head.seq);
         let (seq, what) = match () {
             () if newest > last.seq => (last.seq + 1, Tampering::CutOff),
             () if head.seq < last.seq => (head.seq + 1, Tampering::AfterTheHead),
             () if head.hash != last.hash => (last.seq, Tampering::NotTheHead),
-            () => return Ok(last),
+            () => {
+                let Self { checked, unchained, .. } = self;
+                return Ok(AuditChecked { head: last, checked, unchained });
+            }
         };
         Err(BadEntry { seq, what })
     }

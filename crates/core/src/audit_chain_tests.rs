@@ -46,7 +46,7 @@ fn walk(
     let mut walk = ChainWalk::new(app, Anchor::START, 0);
     kept.into_iter().for_each(|anchor| walk.must_pass(anchor));
     rows.iter().try_for_each(|row| walk.feed(row))?;
-    walk.finish(head)
+    walk.finish(head).map(|checked| checked.head)
 }
 
 /// Begins the walk ten entries before `index`, at a point that was walked already. Only the rows near the mutation
@@ -62,7 +62,7 @@ fn walk_near(
     let start = end(&good[..skipped]).unwrap_or(Anchor::START);
     let mut walk = ChainWalk::new(app, start, 0);
     rows[skipped..].iter().try_for_each(|row| walk.feed(row))?;
-    walk.finish(head)
+    walk.finish(head).map(|checked| checked.head)
 }
 
 type Mutation = fn(&mut Vec<AuditRow>, usize);
@@ -179,21 +179,53 @@ fn t96_a_head_that_does_not_fit_is_found() {
     assert_eq!(walk(AppId::new(&SystemRandom), &good, end(&good), None), bad(1, Tampering::Edited));
 }
 
-#[test]
-fn entries_older_than_the_chain_carry_no_value_and_younger_ones_must() {
-    let app = AppId::new(&SystemRandom);
+/// Twenty rows of which the first ten are older than the chain, which begins at `start`.
+fn half_chained(app: AppId, start: Hash) -> Vec<AuditRow> {
     let mut rows: Vec<_> = (1..=20).map(row).collect();
-    rechain(app, &mut rows, 10);
-    let judge = |rows: &[AuditRow], chained_after| {
-        let mut walk = ChainWalk::new(app, Anchor::START, chained_after);
-        rows.iter().try_for_each(|row| walk.feed(row))?;
-        walk.finish(end(rows))
-    };
-    assert!(judge(&rows, 10).is_ok());
-    let raised = judge(&rows, 15);
-    assert_eq!(raised, Err(BadEntry { seq: 11, what: Tampering::BeforeTheChain }), "the head was edited");
-    let lowered = judge(&rows, 9);
-    assert_eq!(lowered, Err(BadEntry { seq: 10, what: Tampering::Unchained }));
+    rows[10].hash = Some(chain(app, &start, &rows[10]));
+    rechain(app, &mut rows, 11);
+    rows
+}
+
+fn judge(app: AppId, rows: &[AuditRow], chained_after: i64) -> Result<AuditChecked, BadEntry> {
+    let mut walk = ChainWalk::new(app, Anchor::START, chained_after);
+    rows.iter().try_for_each(|row| walk.feed(row))?;
+    walk.finish(end(rows))
+}
+
+#[test]
+fn t96_where_the_chain_begins_stands_in_its_first_value() {
+    let app = AppId::new(&SystemRandom);
+    let head = AuditHead { seq: 10, hash: CHAIN_START, chained_after: 10 };
+    let rows = half_chained(app, head.before_next());
+    let good = judge(app, &rows, 10).unwrap();
+    assert_eq!((good.checked, good.unchained, good.is_whole()), (10, 10, false));
+    let bad = |seq, what| Err(BadEntry { seq, what });
+    assert_eq!(judge(app, &rows, 15), bad(11, Tampering::BeforeTheChain), "the head was edited");
+    assert_eq!(judge(app, &rows, 9), bad(10, Tampering::Unchained));
+    let mut stripped = rows.clone();
+    stripped[10..12].iter_mut().for_each(|row| row.hash = None);
+    assert_eq!(judge(app, &stripped, 12), bad(13, Tampering::Edited));
+    let elsewhere = half_chained(app, chain_start(9));
+    assert_eq!(judge(app, &elsewhere, 10), bad(11, Tampering::Edited));
+    let early_build = half_chained(app, CHAIN_START);
+    assert_eq!(judge(app, &early_build, 10).map(|good| good.checked), Ok(10));
+    let later = AuditHead { seq: 12, hash: [7; 32], chained_after: 10 };
+    assert_eq!((later.before_next(), chain_start(0)), ([7; 32], CHAIN_START));
+}
+
+#[test]
+fn t96_entries_without_a_value_are_counted_and_are_not_good() {
+    let app = AppId::new(&SystemRandom);
+    let mut rows = log(app);
+    rows.truncate(20);
+    let whole = judge(app, &rows, 0).unwrap();
+    assert_eq!((whole.checked, whole.unchained, whole.is_whole()), (20, 0, true));
+    rows.iter_mut().for_each(|row| row.hash = None);
+    rows[4].details = "forged".into();
+    let stripped = judge(app, &rows, 20).unwrap();
+    assert_eq!((stripped.checked, stripped.unchained, stripped.is_whole()), (0, 20, false));
+    assert!(!judge(app, &[], 0).unwrap().is_whole(), "of no entry, none was checked");
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub use agent::{
 pub use app::{App, AppSettings, AppStore, Level};
 pub use attempt::{Attempt, AttemptStatus, AttemptStore, CompleteConnect, Consumed, Ended};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
-pub use audit_chain::{Anchor, BadEntry, ChainWalk, Tampering};
+pub use audit_chain::{Anchor, AuditChecked, BadEntry, ChainWalk, Tampering};
 pub use cause::{Cause, Fault, ProviderCode};
 pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, Retired, StoredDataKey};
 pub use delegation::{Delegation, DelegationStore};

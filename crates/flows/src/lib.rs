@@ -51,7 +51,7 @@ pub use grants::list::{needs_reconnect, visible_scopes};
 pub use grants::revoke::RevokeGrantError;
 pub use grants::show::ShownGrant;
 pub use operate::apps::NewApp;
-pub use operate::audit::{AuditChecked, AuditError, AuditFilter};
+pub use operate::audit::{AuditError, AuditFilter};
 pub use operate::catalog::CatalogEntry;
 pub use operate::error::OperateError;
 pub use operate::key_ring::{KeyState, RootKeyError, Rotated};

@@ -66,7 +66,8 @@ pub(crate) async fn append_all(
         return Ok(());
     }
     let id = app.to_string();
-    let AuditHead { mut seq, mut hash, .. } = locked_head(c, &id).await?;
+    let head = locked_head(c, &id).await?;
+    let (mut seq, mut hash) = (head.seq, head.before_next());
     for row in &mut rows {
         seq += 1;
         row.seq = seq;

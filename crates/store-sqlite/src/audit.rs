@@ -53,7 +53,7 @@ impl AuditStore for SqliteStore {
 pub(crate) fn append(c: &Connection, entry: &AuditEntry) -> Result<(), Fault> {
     let app = entry.app_id.to_string();
     let before = one(c, HEAD, [&app], AuditHead::read)?;
-    let (last, hash) = before.map_or((0, CHAIN_START), |head| (head.seq, head.hash));
+    let (last, hash) = before.map_or((0, CHAIN_START), |head| (head.seq, head.before_next()));
     let mut row = AuditRow { seq: last + 1, ..audit::row(entry)? };
     let hash = chain(entry.app_id, &hash, &row);
     row.hash = Some(hash);

@@ -1,13 +1,15 @@
 //! `alter audit list|verify|export`.
 
+mod verify;
+
 use std::{
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-use alter_core::{Anchor, App, AuditKind, AuditRow, BadEntry, GrantId, Micros, audit_chain::ExportEnd};
-use alter_flows::{AuditError, AuditFilter, Flows, operate};
-use anyhow::{Context, bail};
+use alter_core::{App, AuditKind, AuditRow, GrantId, Micros, audit_chain::ExportEnd};
+use alter_flows::{AuditFilter, Flows, operate};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use super::{find_app, private_file};
 use crate::{
     config::Config,
-    output::{Output, Usage},
+    output::{Output, Usage, json_line},
     wiring,
 };
 
@@ -35,7 +37,8 @@ pub(crate) enum AuditCommand {
         #[arg(long, value_name = "GRANT_ID")]
         grant: Option<String>,
     },
-    /// Walk the chain and name the first bad entry; prints the head, which is worth keeping elsewhere.
+    /// Walk the chain and name the first bad entry; prints the head, which is worth keeping elsewhere. Exit status 3 when
+    /// entries carry no chain value, so that they cannot be checked.
     Verify(VerifyArgs),
     /// Write the entries as JSON lines; the last line holds the head.
     Export {
@@ -75,25 +78,18 @@ impl AuditCommand {
 
 /// The last line of an export.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct EndLine {
     end: ExportEnd,
 }
 
 pub(crate) fn run_offline(command: AuditCommand, output: Output) -> anyhow::Result<()> {
-    let AuditCommand::Verify(VerifyArgs { file: Some(file), head, .. }) = command else { return Ok(()) };
-    let end = verify_file(&file, kept_head(head.as_deref())?)
-        .with_context(|| format!("{} did not verify", file.display()))?;
-    let (app, head) = (end.app_id.to_string(), end.head.to_string());
-    let text = format!(
-        "Good: entries {} to {} of app {app}.\nhead  {head}",
-        (end.after.seq + 1).min(end.head.seq),
-        end.head.seq
-    );
-    output.answer(
-        &text,
-        &json!({ "ok": true, "app_id": app, "after": end.after.seq, "seq": end.head.seq, "head": head }),
-    );
-    Ok(())
+    match command {
+        AuditCommand::Verify(VerifyArgs { file: Some(file), head, .. }) => {
+            verify::run_on_file(&file, head.as_deref(), output)
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) async fn run(command: AuditCommand, config: &Config, output: Output) -> anyhow::Result<()> {
@@ -105,7 +101,7 @@ pub(crate) async fn run(command: AuditCommand, config: &Config, output: Output) 
             list(&operate::list_audit(&flows, app.id, filter, limit).await?, output);
             Ok(())
         }
-        AuditCommand::Verify(args) => verify(&args, &flows, output).await,
+        AuditCommand::Verify(args) => verify::run(&args, &flows, output).await,
         AuditCommand::Export { app, after, out } => {
             let app = find_app(&flows, &app).await?;
             export(&app, after, out.as_deref(), &flows, output).await
@@ -130,62 +126,7 @@ fn list(rows: &[AuditRow], output: Output) {
         format!("{:>7}  {at}  {:<19} {subject}  {}", row.seq, row.kind, row.details)
     };
     let lines: Vec<_> = rows.iter().map(line).collect();
-    let text = if lines.is_empty() { "No entries.".to_owned() } else { lines.join("\n") };
-    output.answer(&text, &json!({ "entries": rows }));
-}
-
-async fn verify(args: &VerifyArgs, flows: &Flows, output: Output) -> anyhow::Result<()> {
-    let apps = match &args.app {
-        Some(app) => vec![find_app(flows, app).await?],
-        None => operate::list_apps(flows).await?,
-    };
-    let kept = kept_head(args.head.as_deref())?;
-    let (mut lines, mut values) = (Vec::new(), Vec::new());
-    let mut bad = 0;
-    for app in &apps {
-        let (line, value) = match operate::verify_audit(flows, app.id, kept).await {
-            Ok(good) => {
-                let older = match good.unchained {
-                    0 => String::new(),
-                    n => format!(" (the first {n} are older than the chain and cannot be judged)"),
-                };
-                let line =
-                    format!("good  {}  {} entries{older}\n      head  {}", app.id, good.head.seq, good.head);
-                (
-                    line,
-                    json!({ "ok": true, "head": good.head.to_string(), "seq": good.head.seq, "unchained": good.unchained }),
-                )
-            }
-            Err(AuditError::Bad(entry)) => {
-                bad += 1;
-                (format!("BAD   {}  {entry}", app.id), bad_entry(entry))
-            }
-            Err(error) => return Err(error.into()),
-        };
-        lines.push(line);
-        values.push(with_app(value, app));
-    }
-    output.answer(&lines.join("\n"), &json!({ "apps": values }));
-    match bad {
-        0 => Ok(()),
-        _ => bail!("the audit of {bad} of {} apps has a bad entry: somebody tampered with it", apps.len()),
-    }
-}
-
-fn bad_entry(entry: BadEntry) -> Value {
-    json!({ "ok": false, "bad_entry": entry.seq, "why": entry.what.to_string() })
-}
-
-fn with_app(mut value: Value, app: &App) -> Value {
-    value["app_id"] = json!(app.id.to_string());
-    value
-}
-
-fn kept_head(text: Option<&str>) -> Result<Option<Anchor>, Usage> {
-    let bad = |text: &str| {
-        Usage(format!("--head is \"{text}\"; it must be SEQ:HASH as `alter audit verify` prints it"))
-    };
-    text.map(|text| Anchor::parse(text).ok_or_else(|| bad(text))).transpose()
+    output.list(&lines, "No entries.", &json!({ "entries": rows }));
 }
 
 async fn export(
@@ -220,42 +161,9 @@ async fn write_export(
     flows: &Flows,
     out: &mut impl Write,
 ) -> anyhow::Result<ExportEnd> {
-    let line = |value: &Value| format!("{value}\n");
+    let line = |value: &Value| json_line(value) + "\n";
     let end = operate::export_audit(flows, app.id, after, |row| out.write_all(line(&json!(row)).as_bytes()))
         .await?;
     out.write_all(line(&json!({ "end": end })).as_bytes())?;
-    Ok(end)
-}
-
-/// Reads an exported file twice: once for its last line, which names the app, and once to verify its entries.
-fn verify_file(path: &Path, kept: Option<Anchor>) -> anyhow::Result<ExportEnd> {
-    let lines = || anyhow::Ok(BufReader::new(std::fs::File::open(path)?).lines());
-    let mut last = String::new();
-    for line in lines()? {
-        last = line?;
-    }
-    let EndLine { end } =
-        serde_json::from_str(&last).context("its last line is not the end of an export: it was cut off")?;
-    match kept {
-        Some(anchor) if anchor.seq < end.after.seq => {
-            bail!("it begins after entry {}, so it cannot be compared with an older head", end.after.seq)
-        }
-        Some(anchor) if anchor.seq == end.after.seq && anchor != end.after => {
-            bail!("its first entry does not follow the kept head")
-        }
-        _ => {}
-    }
-    let mut walk = end.walk();
-    kept.into_iter().for_each(|anchor| walk.must_pass(anchor));
-    let mut rows = lines()?.enumerate().peekable();
-    while let Some((number, line)) = rows.next() {
-        if rows.peek().is_none() {
-            break;
-        }
-        let row: AuditRow =
-            serde_json::from_str(&line?).with_context(|| format!("line {} is not an entry", number + 1))?;
-        walk.feed(&row)?;
-    }
-    walk.finish(Some(end.head))?;
     Ok(end)
 }

@@ -2,7 +2,7 @@
 
 use alter_core::{AppId, AuditEntry, AuditKind, AuditStore, GrantId, Micros, SystemRandom};
 use alter_store_sqlite::{Open, SqliteStore};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::place::{Place, said};
 
@@ -149,4 +149,108 @@ fn entries_are_listed_newest_first_by_kind_and_by_grant() {
     let unknown = place.run(&["audit", "list", &app, "--kind", "nonsense"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(said(&unknown).contains("token_released"), "{}", said(&unknown));
+}
+
+#[test]
+fn t96_an_export_without_chain_values_was_not_checked_and_has_a_status_of_its_own() {
+    let (place, app, _) = with_entries("stripped", 20);
+    let file = place.path("log.jsonl");
+    let path = file.to_str().unwrap();
+    place.json(&["audit", "export", &app, "--out", path]);
+    let lines: Vec<Value> = std::fs::read_to_string(&file)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let verified = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut lines = lines.clone();
+        change(&mut lines);
+        let lines: Vec<_> = lines.iter().map(Value::to_string).collect();
+        std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+        let output = place.run(&["audit", "verify", "--file", path]);
+        (output.status.code(), said(&output))
+    };
+    let strip = |lines: &mut Vec<Value>, removed: bool| {
+        lines[4]["kind"] = json!("grant_revoked");
+        for line in &mut lines[..20] {
+            let line = line.as_object_mut().unwrap();
+            if removed { drop(line.remove("hash")) } else { line["hash"] = Value::Null }
+        }
+        lines[20]["end"]["head"] = json!(format!("20:{}", "0".repeat(64)));
+        lines[20]["end"]["chained_after"] = json!(20);
+    };
+    for removed in [false, true] {
+        let (status, said) = verified(&|lines| strip(lines, removed));
+        assert_eq!(status, Some(3), "{said}");
+        assert!(said.contains("nothing was checked: none of the 20 entries"), "{said}");
+        assert!(!said.contains("Good:"), "{said}");
+    }
+    let (status, said) = verified(&|lines| drop(lines.drain(..20)));
+    assert_eq!(status, Some(1), "the head is known to have existed: {said}");
+    let (status, said) = verified(&|lines| {
+        lines.drain(..20);
+        lines[0]["end"]["head"] = json!(format!("0:{}", "0".repeat(64)));
+    });
+    assert_eq!(status, Some(3), "{said}");
+    assert!(said.contains("nothing was checked: there are no entries"), "{said}");
+    for (at, member) in [(4, "approved_by"), (20, "note")] {
+        let (status, said) = verified(&|lines| lines[at][member] = json!("me"));
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains("unknown field") && said.contains(member), "{said}");
+    }
+    let (status, said) = verified(&|_| {});
+    assert_eq!(status, Some(0), "positive control: {said}");
+}
+
+#[test]
+fn t96_a_database_without_chain_values_was_not_checked_and_has_a_status_of_its_own() {
+    let (place, app, _) = with_entries("stripped-db", 20);
+    let sql = place.sql();
+    let status = |words: &str| {
+        let output = place.run(&["audit", "verify", &app]);
+        assert!(said(&output).contains(words), "{}", said(&output));
+        output.status.code()
+    };
+    assert_eq!(status("20 entries"), Some(0), "positive control");
+    sql.execute_batch(
+        "UPDATE audit SET hash = NULL; UPDATE audit SET details = '{}' WHERE seq = 5;
+         UPDATE audit_heads SET hash = zeroblob(32), chained_after = 20",
+    )
+    .unwrap();
+    assert_eq!(status("nothing was checked: none of the 20 entries"), Some(3));
+    let every = place.command(&["audit", "verify", "--all", "--json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&every.stdout).unwrap();
+    let found = &report["apps"][0];
+    assert_eq!(
+        (&found["ok"], &found["checked"], &found["unchained"]),
+        (&json!(false), &json!(0), &json!(20))
+    );
+    assert_eq!(every.status.code(), Some(3));
+
+    // From now on entries are chained again, from a value that says where the chain begins.
+    place.json(&["key", "create", &app]);
+    assert_eq!(status("the first 20 of 21 entries were not checked"), Some(3));
+    sql.execute_batch("UPDATE audit_heads SET chained_after = 19").unwrap();
+    assert_eq!(status("entry 20 carries no chain value"), Some(1));
+    sql.execute_batch("DELETE FROM audit; DELETE FROM audit_heads").unwrap();
+    assert_eq!(status("nothing was checked: there are no entries"), Some(3));
+}
+
+#[test]
+fn t26_what_strangers_wrote_into_the_audit_commands_no_terminal() {
+    let (place, app, _) = with_entries("terminal", 1);
+    let store = SqliteStore::open(&place.database(), Open::Existing).unwrap();
+    let details = json!({ "reason": "x\u{9b}2J\u{1b}[2J\u{202e}" });
+    let entry = AuditEntry::new(AppId::parse(&app).unwrap(), Micros(1), AuditKind::GrantRevoked, details);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(store.append_audit(entry)).unwrap();
+    drop(store);
+    let raw = |text: &str| text.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}');
+    let listed = said(&place.run(&["audit", "list", &app]));
+    assert!(listed.contains(r"x\u{9b}2J\u001b[2J\u{202e}") && !raw(&listed), "{listed:?}");
+    let exported = said(&place.run(&["audit", "export", &app]));
+    assert!(exported.contains(r"\u009b") && !raw(&exported), "{exported:?}");
+    let file = place.path("log.jsonl");
+    std::fs::write(&file, exported).unwrap();
+    assert!(place.run(&["audit", "verify", "--file", file.to_str().unwrap()]).status.success());
 }

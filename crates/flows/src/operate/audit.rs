@@ -2,23 +2,14 @@
 //! append at the same time.
 
 use alter_core::{
-    Anchor, AppId, AuditHead, AuditKind, AuditRow, BadEntry, ChainWalk, GrantId, StoreError, Tampering,
-    audit_chain::ExportEnd,
+    Anchor, AppId, AuditChecked, AuditHead, AuditKind, AuditRow, BadEntry, ChainWalk, GrantId, StoreError,
+    Tampering, audit_chain::ExportEnd,
 };
 
 use crate::Flows;
 
 /// Entries per read.
 const PAGE: u32 = 1000;
-
-/// The result for a log that is in order from its first entry to its last.
-#[derive(Debug, Clone, Copy)]
-pub struct AuditChecked {
-    /// The last entry. Kept elsewhere, it proves later that the log still contains this entry.
-    pub head: Anchor,
-    /// How many entries are older than the chain.
-    pub unchained: i64,
-}
 
 /// Why a log could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -82,9 +73,9 @@ pub async fn verify_audit(
     let mut walk = ChainWalk::new(app, Anchor::START, chained_after);
     kept.into_iter().for_each(|anchor| walk.must_pass(anchor));
     each_entry(flows, app, 0, head, |row| Ok(walk.feed(row)?)).await?;
-    let head = walk.finish(head.map(Anchor::from))?;
-    nothing_after_the_head(flows, app, head.seq).await?;
-    Ok(AuditChecked { head, unchained: chained_after.min(head.seq) })
+    let checked = walk.finish(head.map(Anchor::from))?;
+    nothing_after_the_head(flows, app, checked.head.seq).await?;
+    Ok(checked)
 }
 
 /// Passes every entry above `after` to `write`, in order, and returns the line that ends the export. Each entry is
@@ -107,7 +98,7 @@ pub async fn export_audit(
         Ok(write(row)?)
     })
     .await?;
-    let head = walk.finish(head.map(Anchor::from))?;
+    let head = walk.finish(head.map(Anchor::from))?.head;
     Ok(ExportEnd { app_id: app, after, head, chained_after })
 }
 

@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alter_core::{AppStore as _, Clock as _, Store as _, SystemClock};
+use alter_core::{
+    AppStore as _, AuditKind, AuditStore as _, Clock as _, Store as _, SystemClock,
+    audit::{chain, chain_start},
+};
 use alter_store_contract::{
     operator::insert_app,
-    sample::{T0, app},
+    sample::{T0, app, audit},
 };
 use alter_store_postgres::{Open, OpenError, PostgresStore};
 use alter_test_postgres::{Cluster, Database, database};
@@ -214,4 +217,22 @@ async fn grants_and_requests_from_before_the_sixth_schema_are_there_after_it() {
     );
     assert_eq!(grants, "5|5|5|{}||\n6|6||{}||\n7|7||{}||");
     assert_eq!(database.sql("SELECT id, grant_id, token FROM revocations"), "7|7|\\x03");
+}
+
+#[tokio::test]
+async fn t96_a_chain_that_begins_after_older_entries_says_where_in_its_first_value() {
+    let database = database();
+    let (store, app) = (create(&database).await.unwrap(), app());
+    insert_app(&store, app.clone()).await.unwrap();
+    database.sql(
+        r"UPDATE audit SET hash = NULL;
+          UPDATE audit_heads SET hash = decode(repeat('00', 32), 'hex'), chained_after = seq",
+    );
+    for _ in 0..2 {
+        store.append_audit(audit(app.id, AuditKind::TokenReleased)).await.unwrap();
+    }
+    let rows = store.read_audit(app.id, 1, 9).await.unwrap();
+    let first = chain(app.id, &chain_start(1), &rows[0]);
+    assert_eq!(rows[0].hash, Some(first));
+    assert_eq!(rows[1].hash, Some(chain(app.id, &first, &rows[1])));
 }

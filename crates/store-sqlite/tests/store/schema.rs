@@ -1,8 +1,11 @@
 //! Opening a database: what is created, what is migrated, what is refused.
 
-use alter_core::{AppStore as _, Store as _};
+use alter_core::{
+    AppStore as _, AuditKind, AuditStore as _, Store as _,
+    audit::{chain, chain_start},
+};
 use alter_store_contract::operator::insert_app;
-use alter_store_contract::sample::{T0, app};
+use alter_store_contract::sample::{T0, app, audit};
 use alter_store_sqlite::{Open, OpenError, SqliteStore};
 use rusqlite::Connection;
 
@@ -99,4 +102,24 @@ fn several_processes_may_open_a_new_file_at_once() {
         store.unwrap();
     }
     assert_eq!(user_version(&directory), SqliteStore::schema_version());
+}
+
+#[tokio::test]
+async fn t96_a_chain_that_begins_after_older_entries_says_where_in_its_first_value() {
+    let directory = Directory::new();
+    let store = SqliteStore::open(&directory.file(), Open::Create).unwrap();
+    let app = app();
+    insert_app(&store, app.clone()).await.unwrap();
+    let raw = Connection::open(directory.file()).unwrap();
+    raw.execute_batch(
+        "UPDATE audit SET hash = NULL; UPDATE audit_heads SET hash = zeroblob(32), chained_after = seq",
+    )
+    .unwrap();
+    for _ in 0..2 {
+        store.append_audit(audit(app.id, AuditKind::TokenReleased)).await.unwrap();
+    }
+    let rows = store.read_audit(app.id, 1, 9).await.unwrap();
+    let first = chain(app.id, &chain_start(1), &rows[0]);
+    assert_eq!(rows[0].hash, Some(first));
+    assert_eq!(rows[1].hash, Some(chain(app.id, &first, &rows[1])));
 }
