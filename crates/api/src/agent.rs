@@ -12,7 +12,7 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateAgent {
-    /// Unique among the app's agents that are not deleted; 1-80 characters, no UUID.
+    /// Unique among the app's agents that are not deleted; 1-80 characters in one line, all of which people see; no UUID.
     pub name: String,
     /// `agent` or `service`.
     #[serde(rename = "type", default)]

@@ -48,7 +48,7 @@ pub struct CreateSession {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedGrant {
-    /// 1-255 characters; `label` on `/sdk/token` and `/sdk/grants/list` chooses by it.
+    /// 1-255 characters in one line, all of which people see; `label` on `/sdk/token` and `/sdk/grants/list` chooses by it.
     pub label: Option<String>,
     /// Not built yet.
     pub restrictions: Option<Value>,
