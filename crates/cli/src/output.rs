@@ -42,7 +42,7 @@ impl Output {
 
     /// Prints what a command lists, a line each: no value can make a second one. `none` if there is nothing to list.
     pub(crate) fn list(self, lines: &[String], none: &str, value: &Value) {
-        let lines: Vec<String> = lines.iter().map(|line| escaped(line, number)).collect();
+        let lines: Vec<String> = lines.iter().map(|line| in_a_line(line)).collect();
         let text = if lines.is_empty() { none.to_owned() } else { lines.join("\n") };
         self.answer(&text, value);
     }
@@ -72,12 +72,13 @@ impl Output {
 
 /// The text with the numbers of characters that people do not see or that command a terminal. Its lines stay.
 fn printable(text: &str) -> String {
-    text.split('\n').map(|line| escaped(line, number)).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(in_a_line).collect::<Vec<_>>().join("\n")
 }
 
-/// As Rust and JavaScript write it: `\u{1b}`.
-fn number(c: char) -> String {
-    c.escape_unicode().to_string()
+/// What somebody else wrote, as it may stand in a line of ours. Characters are written as in Rust and JavaScript:
+/// `\u{1b}`.
+pub(crate) fn in_a_line(text: &str) -> String {
+    escaped(text, |c| c.escape_unicode().to_string())
 }
 
 /// JSON of the same value in one line, where [`printable`] would change characters: RFC 8259 section 7 escapes, which only

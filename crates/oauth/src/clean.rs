@@ -6,9 +6,9 @@ use alter_core::text::{is_hidden, one_line};
 /// Makes a label for people: removes control, invisible formatting and bidirectional characters, collapses white space,
 /// and cuts to `max` characters. Returns `None` when nothing is left.
 pub(crate) fn label(raw: &str, max: usize) -> Option<String> {
-    let label: String = one_line(raw.chars()).chars().take(max).collect();
-    let label = label.trim_end();
-    (!label.is_empty()).then(|| label.to_owned())
+    // Twice: what joined the last character to one that was cut off shows nothing now.
+    let label = one_line(one_line(raw.chars()).chars().take(max));
+    (!label.is_empty()).then_some(label)
 }
 
 /// Whether the character is visible text: it does not hide, reorder or control anything.
@@ -39,6 +39,7 @@ mod tests {
         ] {
             assert_eq!(label(raw, 320).as_deref(), shown, "{raw:?}");
         }
+        assert_eq!(label("👩\u{200d}💻", 2).as_deref(), Some("👩"), "nothing is joined to what was cut off");
         assert_eq!(label(&"é".repeat(1000), 320).map(|l| l.chars().count()), Some(320));
     }
 }

@@ -16,7 +16,11 @@ use super::{
     backup::{Manifest, on_postgres},
     operator, private_file,
 };
-use crate::{config::Config, output::Output, wiring};
+use crate::{
+    config::Config,
+    output::{Output, in_a_line},
+    wiring,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
@@ -153,7 +157,7 @@ fn report(
     replaced: &Replaced,
     output: Output,
 ) {
-    let mut lines = vec![format!("Restored the backup of {}.", manifest.made_at)];
+    let mut lines = vec![format!("Restored the backup of {}.", in_a_line(&manifest.made_at))];
     if let Some(kept) = kept {
         lines.push(format!(
             "The replaced database is kept as {}: delete it when you no longer need it.",

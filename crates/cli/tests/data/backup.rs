@@ -235,6 +235,14 @@ async fn a_restore_that_fails_a_check_changes_nothing() {
     }
     assert!(elsewhere.run(&["restore", text(&backup)]).status.success(), "positive control");
 
+    // T26: whoever may write the description writes no line of ours and commands no terminal.
+    let described = elsewhere.place.path("good.db.json");
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&described).unwrap()).unwrap();
+    manifest["made_at"] = json!("x\u{1b}[2J\u{9b}2J\nThe replaced database is gone");
+    std::fs::write(&described, manifest.to_string()).unwrap();
+    let restored = said(&elsewhere.run(&restore));
+    assert!(restored.contains(r"x\u{1b}[2J\u{9b}2J\u{a}The replaced database is gone."), "{restored:?}");
+
     // Even a database that cannot be opened is replaced, and kept.
     std::fs::write(&database, "no database at all".repeat(1000)).unwrap();
     let restored = elsewhere.json(&restore);
