@@ -36,6 +36,8 @@ pub struct Shared {
     pub flows: Flows,
     /// The public address and what follows from it.
     pub site: Arc<Site>,
+    /// What request bodies may use.
+    bodies: Arc<extract::Bodies>,
 }
 
 /// The public address of this server (`ALTER_PUBLIC_URL`) and what follows from it.
@@ -81,7 +83,7 @@ impl Shared {
     /// As [`Site::new`].
     pub fn new(flows: Flows) -> Result<Self, String> {
         let site = Arc::new(Site::new(flows.public_url())?);
-        Ok(Self { flows, site })
+        Ok(Self { flows, site, bodies: Arc::default() })
     }
 }
 

@@ -401,7 +401,7 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
         alter_flows::PresentedCall { api_key: Some(secret.clone()), parts, signature: None, request_id: "" };
     show("PresentedCall", format!("{call:?}"), canary);
     let call = alter_flows::PresentedCall { api_key: Some(server.app.key.clone()), ..call };
-    let refused = callers::authenticate(&server.flows, &call).await;
+    let refused = callers::recognize(&server.flows, &call).await;
     show("AuthError", format!("{refused:?}"), server.app.key.expose_secret());
     let pkce = alter_oauth::Pkce::new(&alter_core::SystemRandom);
     show("Pkce", format!("{pkce:?}"), pkce.verifier.expose_secret());

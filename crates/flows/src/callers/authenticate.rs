@@ -15,6 +15,9 @@ use crate::{Caller, Flows, callers::caller::ours, fault::FlowFault};
 /// How far the caller's clock may differ from ours, seconds.
 const SKEW: i64 = 300;
 
+/// A body that takes longer came slowly, microseconds.
+const SLOW: i64 = 1_000_000;
+
 #[derive(Debug)]
 pub struct PresentedCall<'a> {
     /// `x-api-key`.
@@ -64,11 +67,18 @@ pub enum AuthError {
 
 ours! { AuthError; }
 
-/// Returns the caller.
+/// A key that may call, before its signature is checked.
+#[derive(Debug)]
+pub struct Recognized {
+    found: FoundKey,
+    at: Micros,
+}
+
+/// Steps 1 to 3, for which the request's body is not needed.
 ///
 /// # Errors
 /// [`AuthError`].
-pub async fn authenticate(flows: &Flows, call: &PresentedCall<'_>) -> Result<Caller, AuthError> {
+pub async fn recognize(flows: &Flows, call: &PresentedCall<'_>) -> Result<Recognized, AuthError> {
     let presented = call.api_key.as_ref().ok_or(AuthError::InvalidKey)?;
     // Derived and publishable keys are not built yet: no key of those types is in the table.
     let kind = key::parse_key(presented.expose_secret());
@@ -84,15 +94,33 @@ pub async fn authenticate(flows: &Flows, call: &PresentedCall<'_>) -> Result<Cal
     if key.revoked_at.is_some() {
         return Err(AuthError::KeyRevoked);
     }
-    let Some(signature) = &call.signature else {
-        if app.settings.allow_bearer {
-            return Ok(Caller::new(found, None, call.request_id));
-        }
+    let at = flows.now();
+    if call.signature.is_some() {
+        check_freshness(&call.parts, at.as_seconds())?;
+    } else if !app.settings.allow_bearer {
         tracing::warn!(app_id = %app.id, key_id = %key.id, "call without a signature refused");
         return Err(AuthError::SignatureRequired);
+    }
+    Ok(Recognized { found, at })
+}
+
+/// Returns the caller. `known` is what [`recognize`] found for the same request; after a body that came slowly the key is
+/// looked up again, since it may have been revoked meanwhile.
+///
+/// # Errors
+/// [`AuthError`].
+pub async fn authenticate(
+    flows: &Flows,
+    known: Recognized,
+    call: &PresentedCall<'_>,
+) -> Result<Caller, AuthError> {
+    let slow = flows.now().since(known.at) > SLOW;
+    let found = if slow { recognize(flows, call).await?.found } else { known.found };
+    let (Some(presented), Some(signature)) = (&call.api_key, &call.signature) else {
+        return Ok(Caller::new(found, None, call.request_id));
     };
-    let now = flows.now();
-    let (nonce, timestamp) = check_freshness(&call.parts, now.as_seconds())?;
+    let key = &found.key;
+    let (nonce, timestamp) = check_freshness(&call.parts, flows.now().as_seconds())?;
     if !alter_signing::verify(presented.expose_secret(), &call.parts, signature) {
         return Err(AuthError::InvalidSignature);
     }

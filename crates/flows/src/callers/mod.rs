@@ -13,5 +13,5 @@ pub use agents::{
     find_agent_as_operator, get_agent, list_agents, list_agents_as_operator, own_agent,
     set_agent_active_as_operator,
 };
-pub use authenticate::{authenticate, only_active};
+pub use authenticate::{Recognized, authenticate, only_active, recognize};
 pub use user_token::{verify_user, verify_user_call};

@@ -8,7 +8,7 @@ mod page_post;
 mod query;
 mod signed;
 
-pub(crate) use body::{parse_json, read_body};
+pub(crate) use body::{Bodies, PAGE_BODY_MAX, parse_json};
 pub(crate) use browser::{Browser, clear_cookie, set_cookie};
 pub(crate) use headers::only;
 pub(crate) use page_post::PagePost;

@@ -9,7 +9,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    body::{parse_json, read_body},
+    body::{PAGE_BODY_MAX, parse_json},
     headers::only,
 };
 use crate::{Shared, error::ApiError};
@@ -22,13 +22,19 @@ impl<T: DeserializeOwned> FromRequest<Shared> for PagePost<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, ApiError> {
-        check_origin(request.headers(), &shared.site.origin)?;
-        if !is_json(request.headers()) {
-            return Err(ApiError::plain(ErrorCode::UnsupportedMediaType));
+        let (parts, body) = request.into_parts();
+        if let Err(refused) = by_headers(&parts.headers, &shared.site.origin) {
+            shared.bodies.discard(body).await;
+            return Err(refused);
         }
-        let bytes = read_body(request.into_body()).await?;
+        let bytes = shared.bodies.read(&parts.headers, body, PAGE_BODY_MAX).await?;
         parse_json(&bytes).map(Self)
     }
+}
+
+fn by_headers(headers: &HeaderMap, ours: &str) -> Result<(), ApiError> {
+    check_origin(headers, ours)?;
+    if is_json(headers) { Ok(()) } else { Err(ApiError::plain(ErrorCode::UnsupportedMediaType)) }
 }
 
 fn check_origin(headers: &HeaderMap, ours: &str) -> Result<(), ApiError> {

@@ -1,7 +1,7 @@
 //! A signed call from an app's backend: key and signature are checked over exactly the bytes that are then parsed and
 //! routed (T62, T63).
 
-use alter_api::ErrorCode;
+use alter_api::{BODY_MAX, ErrorCode};
 use alter_flows::{AuthError, Caller, PresentedCall, callers};
 use alter_signing::{Signature, SignedParts};
 use axum::{
@@ -13,10 +13,7 @@ use axum::{
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{
-    body::{parse_json, read_body},
-    query::query,
-};
+use super::{body::parse_json, query::query};
 use crate::{
     Shared,
     error::ApiError,
@@ -114,9 +111,15 @@ async fn authenticated(
     body: axum::body::Body,
     shared: &Shared,
 ) -> Result<(Caller, Bytes), ApiError> {
-    let bytes = read_body(body).await?;
-    let call = presented(parts, &bytes)?;
-    let caller = callers::authenticate(&shared.flows, &call).await?;
+    let key = match recognized(parts, shared).await {
+        Ok(key) => key,
+        Err(refused) => {
+            shared.bodies.discard(body).await;
+            return Err(refused);
+        }
+    };
+    let bytes = shared.bodies.read(&parts.headers, body, BODY_MAX).await?;
+    let caller = callers::authenticate(&shared.flows, key, &presented(parts, &bytes)?).await?;
     if let (Some(_), Some(notice)) = (caller.key.deprecated_at, parts.extensions.get::<KeyNotice>()) {
         notice.say_deprecated();
     }
@@ -128,6 +131,11 @@ async fn authenticated(
         }
     }
     Ok((caller, bytes))
+}
+
+/// What the headers alone tell: nothing of a body is kept for a caller who would be refused anyway.
+async fn recognized(parts: &Parts, shared: &Shared) -> Result<callers::Recognized, ApiError> {
+    Ok(callers::recognize(&shared.flows, &presented(parts, &[])?).await?)
 }
 
 fn presented<'a>(parts: &'a Parts, body: &'a [u8]) -> Result<PresentedCall<'a>, ApiError> {

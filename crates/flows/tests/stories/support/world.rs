@@ -123,7 +123,8 @@ impl World {
             signature: Some(signature),
             request_id: REQUEST,
         };
-        callers::authenticate(&self.flows, &call).await.unwrap()
+        let known = callers::recognize(&self.flows, &call).await.unwrap();
+        callers::authenticate(&self.flows, known, &call).await.unwrap()
     }
 
     pub(crate) async fn stored_app(&self) -> App {

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use crate::{
     Shared,
     error::ApiError,
-    extract::{Browser, clear_cookie, only, read_body, set_cookie},
+    extract::{Browser, PAGE_BODY_MAX, clear_cookie, only, set_cookie},
     middleware::{RequestId, page},
     pages::{CancelledView, ExpiryReason, Page},
 };
@@ -26,7 +26,8 @@ pub(crate) async fn open(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Ok(bytes) = read_body(body).await else { return page(400, &Page::InvalidToken) };
+    let read = shared.bodies.read(&headers, body, PAGE_BODY_MAX).await;
+    let Ok(bytes) = read else { return page(400, &Page::InvalidToken) };
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&bytes).into_owned().collect();
     let field = |name: &str| {
         let mut values = form.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());

@@ -20,7 +20,7 @@ use super::{claim::reason_word, connected, event_name};
 use crate::{
     Shared,
     error::ApiError,
-    extract::{only, parse_json, read_body},
+    extract::{PAGE_BODY_MAX, only, parse_json},
     failure,
 };
 
@@ -35,7 +35,7 @@ use crate::{
 )]
 pub(crate) async fn status(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     let origin = only(&headers, header::ORIGIN).cloned();
-    let (answer, readable) = match answer(&shared, origin.as_ref(), body).await {
+    let (answer, readable) = match answer(&shared, &headers, body).await {
         Ok(answer) => (Json(answer).into_response(), true),
         // The page that asked may read every refusal except "you are the wrong page": the others say nothing about a session.
         Err(error) => {
@@ -46,10 +46,10 @@ pub(crate) async fn status(State(shared): State<Shared>, headers: HeaderMap, bod
     with_cors(answer, origin.filter(|_| readable))
 }
 
-async fn answer(shared: &Shared, origin: Option<&HeaderValue>, body: Body) -> Result<StatusAnswer, ApiError> {
-    let bytes = read_body(body).await?;
+async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<StatusAnswer, ApiError> {
+    let bytes = shared.bodies.read(headers, body, PAGE_BODY_MAX).await?;
     let request: StatusRequest = parse_json(&bytes)?;
-    let origin = origin.and_then(|o| o.to_str().ok());
+    let origin = only(headers, header::ORIGIN).and_then(|o| o.to_str().ok());
     let report = Report {
         cb: request.cb.as_deref(),
         cursor: request.cursor,

@@ -6,13 +6,13 @@ use axum::{
     Extension,
     body::Body,
     extract::{Path, RawQuery, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
 use crate::{
     Shared,
-    extract::{Browser, read_body},
+    extract::Browser,
     middleware::{RequestId, page},
     pages::{ExpiryReason, Page},
 };
@@ -43,11 +43,16 @@ pub(crate) async fn take(
     }
 }
 
-pub(crate) async fn form_post(Path(config_id): Path<String>, body: Body) -> Response {
-    let Ok(bytes) = read_body(body).await else { return not_ours() };
-    if bytes.len() > QUERY_MAX || alter_core::ConfigId::parse(&config_id).is_none() {
+pub(crate) async fn form_post(
+    State(shared): State<Shared>,
+    Path(config_id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if alter_core::ConfigId::parse(&config_id).is_none() {
         return not_ours();
     }
+    let Ok(bytes) = shared.bodies.read(&headers, body, QUERY_MAX).await else { return not_ours() };
     // Encoded again, so that only parameters can get into the location.
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(url::form_urlencoded::parse(&bytes))
