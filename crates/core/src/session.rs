@@ -17,7 +17,10 @@ pub const ATTEMPT_TTL: i64 = 600;
 /// After this time the reaper has given up any exchange, seconds.
 pub const EXCHANGE_MAX: i64 = 90;
 /// How many attempts one session may have; each is a row.
-const ATTEMPTS_MAX: usize = 50;
+const ATTEMPTS_MAX: u32 = 50;
+/// How many choices of a provider are told to the app page. A user who goes back and forth for an hour must not grow the
+/// row without limit; the other events are bounded by the attempts.
+const CHOICES_TOLD_MAX: usize = 200;
 /// How long the page waits for the app's first status call after the claim, seconds.
 pub const STATUS_WAIT: i64 = 10;
 
@@ -65,6 +68,9 @@ pub struct SessionData {
     pub state: State,
     /// The provider on the consent page; `None` = the user is on the picker.
     pub selected: Option<String>,
+    /// How many attempts have been started.
+    #[serde(default)]
+    pub attempts: u32,
     /// The attempt under way.
     #[serde(rename = "attempt")]
     pub underway: Option<Underway>,
@@ -93,6 +99,7 @@ impl SessionData {
             label: None,
             state: State::Minted,
             selected: None,
+            attempts: 0,
             underway: None,
             last_failure: None,
             connections: Vec::new(),
@@ -332,11 +339,10 @@ impl Session {
     /// Whether an attempt may start: the session is claimed, not expired, no code is being exchanged, and it has had fewer
     /// than 50 attempts.
     pub fn can_start(&self, now: Micros) -> bool {
-        let attempts = self.data.events.iter().filter(|e| e.name == EventName::OauthStarted).count();
         matches!(self.data.state, State::Claimed(_))
             && now < self.expires_at
             && !self.is_exchanging()
-            && attempts < ATTEMPTS_MAX
+            && self.data.attempts < ATTEMPTS_MAX
     }
 
     /// Whether a code has arrived and is being exchanged: until that ends, nothing else may end the flow.
@@ -347,6 +353,7 @@ impl Session {
     /// The user approved: `attempt` is under way.
     pub fn start(&mut self, attempt: Underway) {
         let (provider, at) = (attempt.provider.clone(), attempt.started_at);
+        self.data.attempts += 1;
         self.data.underway = Some(attempt);
         self.data.last_failure = None;
         self.push_event(EventName::OauthStarted, &provider, at);
@@ -442,8 +449,8 @@ impl Session {
     }
 
     fn push_event(&mut self, name: EventName, provider: &str, at: Micros) {
-        // A user who goes back and forth for an hour must not grow the row without limit.
-        if self.data.events.len() < 200 {
+        let told = || self.data.events.iter().filter(|e| e.name == EventName::ProviderSelected).count();
+        if name != EventName::ProviderSelected || told() < CHOICES_TOLD_MAX {
             self.data.events.push(Event { name, provider: Some(provider.to_owned()), at });
         }
     }

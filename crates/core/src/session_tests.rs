@@ -332,7 +332,23 @@ fn a_report_of_the_window_is_news_when_it_is_the_first_or_says_something_else() 
 }
 
 #[test]
-fn a_row_keeps_two_hundred_events_and_no_more() {
+fn fifty_attempts_are_counted_however_often_the_user_went_back_and_forth() {
+    let mut s = claimed(&["a", "b"]);
+    for _ in 0..205 {
+        assert!(s.select("a", T0));
+    }
+    for n in 0..50 {
+        assert!(s.can_start(T0), "after {n}");
+        s.start(attempt(Coop::Unknown, T0));
+    }
+    assert!(!s.can_start(T0) && !s.select("a", T0));
+    s.connected(s.data.underway.as_ref().expect("it was started").attempt, connection(T0));
+    let last = s.data.events.last().map(|e| e.name);
+    assert_eq!(last, Some(EventName::OauthComplete), "a full list of choices hides no connection");
+}
+
+#[test]
+fn a_row_keeps_two_hundred_choices_and_no_more() {
     let mut s = claimed(&["a", "b"]);
     for n in 0..300 {
         assert!(s.select("a", T0));

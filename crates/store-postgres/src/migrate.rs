@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_grant_lookups.sql"),
     include_str!("../migrations/0005_words.sql"),
     include_str!("../migrations/0006_refresh.sql"),
+    include_str!("../migrations/0007_attempts_counted.sql"),
 ];
 
 /// The schema's number, and who may migrate it.

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use alter_core::{
-    AppStore as _, AuditKind, AuditStore as _, Clock as _, Store as _, SystemClock,
+    AppStore as _, AttemptStore as _, AuditKind, AuditStore as _, Clock as _, SessionStore as _, Store as _,
+    SystemClock,
     audit::{chain, chain_start},
 };
 use alter_store_contract::{
     operator::insert_app,
-    sample::{T0, app, audit},
+    sample::{T0, app, attempt, audit, started, underway},
 };
 use alter_store_postgres::{Open, OpenError, PostgresStore};
 use alter_test_postgres::{Cluster, Database, database};
@@ -235,4 +236,26 @@ async fn t96_a_chain_that_begins_after_older_entries_says_where_in_its_first_val
     let first = chain(app.id, &chain_start(1), &rows[0]);
     assert_eq!(rows[0].hash, Some(first));
     assert_eq!(rows[1].hash, Some(chain(app.id, &first, &rows[1])));
+}
+
+#[tokio::test]
+async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() {
+    let database = database();
+    let store = create(&database).await.unwrap();
+    let app = app();
+    insert_app(&store, app.clone()).await.unwrap();
+    let (mut session, first) = started(&store, app.id).await.unwrap();
+    let second = attempt(&session);
+    session.start(underway(&second));
+    assert!(store.start_attempt(&session, second).await.unwrap().is_done());
+    // As an older program left it: without the number, and with a list of events that had no room for attempts.
+    database.sql(
+        "UPDATE sessions SET data = jsonb_set(data::JSONB - 'attempts', '{events}', '[]')::TEXT;
+         UPDATE schema_version SET version = 6",
+    );
+
+    let store = PostgresStore::open(&database.url, Open::Existing).await.unwrap();
+    let read = store.get_session(&first.sid).await.unwrap().unwrap();
+    assert_eq!((read.data.attempts, read.data.events.len()), (2, 0));
+    assert_eq!(read.data.user, session.data.user, "the rest stays");
 }

@@ -1,11 +1,11 @@
 //! Opening a database: what is created, what is migrated, what is refused.
 
 use alter_core::{
-    AppStore as _, AuditKind, AuditStore as _, Store as _,
+    AppStore as _, AttemptStore as _, AuditKind, AuditStore as _, SessionStore as _, Store as _,
     audit::{chain, chain_start},
 };
 use alter_store_contract::operator::insert_app;
-use alter_store_contract::sample::{T0, app, audit};
+use alter_store_contract::sample::{T0, app, attempt, audit, started, underway};
 use alter_store_sqlite::{Open, OpenError, SqliteStore};
 use rusqlite::Connection;
 
@@ -122,4 +122,29 @@ async fn t96_a_chain_that_begins_after_older_entries_says_where_in_its_first_val
     let first = chain(app.id, &chain_start(1), &rows[0]);
     assert_eq!(rows[0].hash, Some(first));
     assert_eq!(rows[1].hash, Some(chain(app.id, &first, &rows[1])));
+}
+
+#[tokio::test]
+async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() {
+    let directory = Directory::new();
+    let store = SqliteStore::open(&directory.file(), Open::Create).unwrap();
+    let app = app();
+    insert_app(&store, app.clone()).await.unwrap();
+    let (mut session, first) = started(&store, app.id).await.unwrap();
+    let second = attempt(&session);
+    session.start(underway(&second));
+    assert!(store.start_attempt(&session, second).await.unwrap().is_done());
+    drop(store);
+    // As an older program left it: without the number, and with a list of events that had no room for attempts.
+    let raw = Connection::open(directory.file()).unwrap();
+    let older =
+        "UPDATE sessions SET data = json_set(json_remove(data, '$.attempts'), '$.events', json('[]'))";
+    assert_eq!(raw.execute(older, []).unwrap(), 1);
+    raw.pragma_update(None, "user_version", 6).unwrap();
+    drop(raw);
+
+    let store = SqliteStore::open(&directory.file(), Open::Existing).unwrap();
+    let read = store.get_session(&first.sid).await.unwrap().unwrap();
+    assert_eq!((read.data.attempts, read.data.events.len()), (2, 0));
+    assert_eq!(read.data.user, session.data.user, "the rest stays");
 }
