@@ -10,7 +10,8 @@ use std::{
 
 use alter_core::{AppId, Micros, UserId};
 
-/// How many holders are kept. Beyond that, holders with a full share are forgotten first, then all of them.
+/// How many holders are kept. Beyond that, holders with a full share are forgotten, then the half of the users who have
+/// spent least. An app is never forgotten before its share is full: apps are few.
 const HOLDERS_MAX: usize = 100_000;
 /// One minute, microseconds.
 const MINUTE: i64 = 60_000_000;
@@ -37,10 +38,7 @@ impl Quotas {
         }
         let mut shares = self.whole_at.lock().unwrap_or_else(PoisonError::into_inner);
         if shares.len() >= HOLDERS_MAX {
-            shares.retain(|_, at| *at > now.0);
-            if shares.len() >= HOLDERS_MAX {
-                shares.clear();
-            }
+            make_room(&mut shares, now);
         }
         let whole_at = shares.entry(quota).or_insert(now.0);
         // If the clock was set back, nobody may be locked out for longer than a minute.
@@ -62,6 +60,21 @@ impl Quotas {
         {
             *whole_at -= MINUTE / i64::from(per_minute);
         }
+    }
+}
+
+fn make_room(shares: &mut HashMap<Quota, i64>, now: Micros) {
+    shares.retain(|_, at| *at > now.0);
+    if shares.len() < HOLDERS_MAX {
+        return;
+    }
+    let is_user = |holder: &Quota| matches!(holder, Quota::User(_));
+    let mut users: Vec<i64> =
+        shares.iter().filter(|(holder, _)| is_user(holder)).map(|(_, at)| *at).collect();
+    let middle = users.len() / 2;
+    if middle > 0 {
+        let (_, least, _) = users.select_nth_unstable(middle);
+        shares.retain(|holder, at| !is_user(holder) || *at > *least);
     }
 }
 
@@ -87,5 +100,22 @@ mod tests {
         );
         assert_eq!(spend(app, 0), Some(1), "a clock that was set back");
         assert!((0..1000).all(|_| quotas.spend(app, 0, start).is_none()), "0 = no limit");
+    }
+
+    #[test]
+    fn t56_a_crowd_of_other_users_gives_nobody_a_second_share() {
+        let quotas = Quotas::default();
+        let (app, user) = (Quota::App(AppId::new(&SystemRandom)), Quota::User(UserId::new(&SystemRandom)));
+        let now = Micros(1_000_000_000_000_000);
+        for holder in [app, user] {
+            assert!((0..30).all(|_| quotas.spend(holder, 30, now).is_none()));
+        }
+        for _ in 0..=HOLDERS_MAX {
+            assert_eq!(quotas.spend(Quota::User(UserId::new(&SystemRandom)), 30, now), None);
+        }
+        for holder in [app, user] {
+            assert!(quotas.spend(holder, 30, now).is_some(), "{holder:?}");
+        }
+        assert!(quotas.whole_at.lock().unwrap().len() < HOLDERS_MAX, "and there is room again");
     }
 }
