@@ -72,6 +72,16 @@ impl AgentKind {
     }
 }
 
+/// Why an agent can do nothing now. Every story that lets an agent act, or acts for one, asks [`AgentStatus::stop`]: a
+/// suspended agent gets no more than a deleted one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentStop {
+    /// It is [`AgentStatus::Inactive`] and may come back.
+    Suspended,
+    /// It is [`AgentStatus::Revoked`], or there is none.
+    Deleted,
+}
+
 /// Where an agent stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgentStatus {
@@ -93,6 +103,15 @@ impl AgentStatus {
         }
     }
 
+    /// What stops an agent with this status.
+    pub fn stop(self) -> Option<AgentStop> {
+        match self {
+            Self::Active => None,
+            Self::Inactive => Some(AgentStop::Suspended),
+            Self::Revoked => Some(AgentStop::Deleted),
+        }
+    }
+
     /// The reverse of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Active, Self::Inactive, Self::Revoked].into_iter().find(|s| s.as_str() == text)
@@ -100,6 +119,15 @@ impl AgentStatus {
 }
 
 impl Agent {
+    /// Returns the agent if it was found and may act.
+    ///
+    /// # Errors
+    /// What stops it.
+    pub fn active(found: Option<Self>) -> Result<Self, AgentStop> {
+        let agent = found.ok_or(AgentStop::Deleted)?;
+        agent.status.stop().map_or(Ok(agent), Err)
+    }
+
     /// The name that people are shown: `display_name`, or else `name`.
     pub fn shown_name(&self) -> &str {
         self.data.display_name.as_deref().unwrap_or(&self.name)
@@ -279,6 +307,15 @@ mod tests {
         assert!(agent.set_active(true) && agent.status == AgentStatus::Active);
         agent.status = AgentStatus::Revoked;
         assert!(!agent.set_active(true) && agent.status == AgentStatus::Revoked);
+    }
+
+    #[test]
+    fn only_an_active_agent_may_act() {
+        let of = |status| Agent::active(Some(Agent { status, ..agent(None) })).map(|agent| agent.status);
+        assert_eq!(of(AgentStatus::Active), Ok(AgentStatus::Active));
+        assert_eq!(of(AgentStatus::Inactive), Err(AgentStop::Suspended));
+        assert_eq!(of(AgentStatus::Revoked), Err(AgentStop::Deleted));
+        assert_eq!(Agent::active(None), Err(AgentStop::Deleted));
     }
 
     #[test]

@@ -315,6 +315,25 @@ pub async fn t13_a_delegation_is_written_with_its_grant_or_not_at_all(
     Ok(())
 }
 
+pub async fn t13_nothing_is_delegated_to_an_agent_that_is_stopped(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    for status in [AgentStatus::Inactive, AgentStatus::Revoked] {
+        let app = stored_app(&*store).await?;
+        let (mut agent, _) = stored_agent(&*store, app).await?;
+        agent.status = status;
+        assert!(save(&*store, &agent).await?);
+        let grant = grant(app);
+        let (session, attempt) = sent(&*store, app).await?;
+        let mut complete = complete(&session, &attempt, &grant);
+        complete.delegation = Some(delegation(&grant, agent.id));
+        let refused = store.complete_connect(complete).await;
+        assert!(matches!(refused, Err(StoreError::Moved)), "{status:?}: {refused:?}");
+        assert!(store.get_grant(app, grant.id).await?.is_none(), "no grant without its delegation");
+    }
+    Ok(())
+}
+
 pub async fn a_revoked_delegation_is_gone_until_it_is_approved_again(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {

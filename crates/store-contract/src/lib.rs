@@ -143,6 +143,7 @@ macro_rules! store_contract_tests {
                 the_last_key_of_an_agent_is_revoked_only_by_force,
                 a_key_is_deprecated_and_taken_back_until_it_is_revoked,
                 t13_a_delegation_is_written_with_its_grant_or_not_at_all,
+                t13_nothing_is_delegated_to_an_agent_that_is_stopped,
                 a_revoked_delegation_is_gone_until_it_is_approved_again,
                 t98_an_agent_gets_a_credential_with_a_live_delegation_alone,
             ],

@@ -304,8 +304,8 @@ async fn revoke_key(
     Ok(KeyRevoked::Done(Box::new(found)))
 }
 
-/// Whether a grant may be delegated to the agent: it belongs to the app and is not revoked, and stays so until the commit.
-pub(crate) async fn is_live(c: &mut PgConnection, app: AppId, id: AgentId) -> Result<bool, Fault> {
-    let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND status <> 'revoked' FOR NO KEY UPDATE";
+/// Whether a grant may be delegated to the agent: it belongs to the app and is active, and stays so until the commit.
+pub(crate) async fn takes_delegations(c: &mut PgConnection, app: AppId, id: AgentId) -> Result<bool, Fault> {
+    let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND status = 'active' FOR NO KEY UPDATE";
     Ok(one(c, sql, values![id.to_string(), app.to_string()], |_| Ok(())).await?.is_some())
 }

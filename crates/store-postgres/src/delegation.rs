@@ -81,9 +81,9 @@ pub(crate) async fn is_live(
 /// Writes a delegation. Approving again replaces the earlier approval and undoes a revocation.
 ///
 /// # Errors
-/// [`StoreError::Moved`]: the agent does not belong to the app, or is revoked.
+/// [`StoreError::Moved`]: the agent does not belong to the app, or is suspended or revoked.
 pub(crate) async fn put(c: &mut PgConnection, app: AppId, delegation: &Delegation) -> Result<(), Fault> {
-    if !agent::is_live(c, app, delegation.agent_id).await? {
+    if !agent::takes_delegations(c, app, delegation.agent_id).await? {
         return Err(StoreError::Moved.into());
     }
     let sql = sql!(

@@ -259,8 +259,14 @@ fn revoke_key(
     Ok(KeyRevoked::Done(Box::new(found)))
 }
 
-/// Whether a grant may be delegated to the agent: it belongs to the app and is not revoked.
-pub(crate) fn is_live(c: &Connection, app: AppId, id: AgentId) -> Result<bool, Fault> {
+/// Whether a grant may be delegated to the agent: it belongs to the app and is active.
+pub(crate) fn takes_delegations(c: &Connection, app: AppId, id: AgentId) -> Result<bool, Fault> {
+    let sql = "SELECT id FROM agents WHERE id = ?1 AND app_id = ?2 AND status = 'active'";
+    Ok(one(c, sql, [id.to_string(), app.to_string()], |_| Ok(()))?.is_some())
+}
+
+/// Whether the agent may get another key: it belongs to the app and is not revoked.
+fn is_live(c: &Connection, app: AppId, id: AgentId) -> Result<bool, Fault> {
     let sql = "SELECT id FROM agents WHERE id = ?1 AND app_id = ?2 AND status <> 'revoked'";
     Ok(one(c, sql, [id.to_string(), app.to_string()], |_| Ok(()))?.is_some())
 }

@@ -73,9 +73,9 @@ pub(crate) fn find(
 /// Writes a delegation. Approving again replaces the earlier approval and undoes a revocation.
 ///
 /// # Errors
-/// [`StoreError::Moved`]: the agent does not belong to the app, or is revoked.
+/// [`StoreError::Moved`]: the agent does not belong to the app, or is suspended or revoked.
 pub(crate) fn put(c: &Connection, app: AppId, delegation: &Delegation) -> Result<(), Fault> {
-    if !agent::is_live(c, app, delegation.agent_id)? {
+    if !agent::takes_delegations(c, app, delegation.agent_id)? {
         return Err(StoreError::Moved.into());
     }
     let sql = sql!(
