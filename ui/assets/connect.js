@@ -219,16 +219,18 @@
 
   const act = async (button) => {
     if (busyButton) return;
-    const { do: verb, provider } = button.dataset;
+    // `shown` names what this page says will be asked for: the server refuses when that has changed since
+    const { do: verb, provider, shown } = button.dataset;
+    const given = { provider, shown }; // what a button does not have is not sent
     setBusy(button);
     text('oops', '');
     text('say', wordsFor(button));
-    let answer = await post(api(verb), provider ? { provider } : {});
+    let answer = await post(api(verb), given);
     // The server itself gives up on a silent app after 10 s; the count only guards against a loop.
     for (let n = 0; n < 60 && answer.status === 409 && answer.body.error === 'waiting_for_app'; n += 1) {
       text('say', WORDS.checking);
       await pause(500);
-      answer = await post(api(verb), provider ? { provider } : {});
+      answer = await post(api(verb), given);
     }
     if (ok(answer) && go(answer.body.location, 'assign')) return;
     // 409 and 410: the flow has moved on without this page; the server knows where

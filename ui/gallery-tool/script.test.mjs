@@ -192,7 +192,7 @@ test('t38_a_click_in_the_first_half_second_approves_nothing', on('consent', asyn
   await until(async () => (await go.getAttribute('aria-disabled')) === null);
   await page.keyboard.press('Enter');
   await until(() => seen.visited.includes('https://accounts.google.example/authorize?x=1'));
-  assert.deepEqual(seen.calls.filter((c) => c.verb === 'approve').map((c) => c.body), [{ provider: 'google' }]);
+  assert.deepEqual(seen.calls.filter((c) => c.verb === 'approve').map((c) => c.body), [{ provider: 'google', shown: 'c2hvd24' }]);
 }, (verb) => (verb === 'approve' ? [200, { location: 'https://accounts.google.example/authorize?x=1' }] : undefined)));
 
 test('t38_a_click_made_by_a_script_approves_nothing', on('consent', async ({ page, seen }) => {

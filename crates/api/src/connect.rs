@@ -207,7 +207,18 @@ pub struct ClaimMarks {
     pub site: String,
 }
 
-/// `POST /connect/api/s/{sid}/select` and `/approve`.
+/// `POST /connect/api/s/{sid}/approve`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Provider id.
+    pub provider: String,
+    /// What the consent page carries as `data-shown`. Absent = what the session's newest consent page showed.
+    #[serde(default)]
+    pub shown: Option<String>,
+}
+
+/// `POST /connect/api/s/{sid}/select`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderStep {

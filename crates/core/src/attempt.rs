@@ -169,7 +169,7 @@ pub trait AttemptStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Moved`] when the grant has another generation or was revoked, or when the delegation's agent is
-    /// revoked; [`StoreError::Exists`] when another active grant of the same account exists; [`StoreError::KeyRetired`].
+    /// suspended or revoked; [`StoreError::Exists`] when another active grant of the same account exists; [`StoreError::KeyRetired`].
     async fn complete_connect(&self, complete: CompleteConnect) -> Result<Ended, StoreError>;
     /// `started | consumed | sent -> status` (denied, failed or interrupted), with the session's rule
     /// [`Session::attempt_failed`] and the audit entry; wipes verifier and body. Returns [`Ended::Before`] also for

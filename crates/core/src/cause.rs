@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::AgentStop;
+
 /// How many characters of a provider's error code are kept.
 const CODE_MAX: usize = 64;
 /// Replaces a code of which cleaning leaves nothing.
@@ -155,15 +157,32 @@ causes! {
     /// One of the provider's endpoints cannot be asked: it is missing, it is not a usable URL, or its address is not
     /// public and the operator has not allowed it. Nothing was sent there.
     ProviderMisconfigured = "provider_misconfigured", Operator, is_final: true;
-    /// The app deleted the session's agent while the user was at the provider.
+    /// The session's agent was deleted before the connection was made.
     AgentRevoked = "agent_revoked", App, is_final: true;
+    /// The session's agent was suspended before the connection was made.
+    AgentInactive = "agent_inactive", App, is_final: true;
     /// The exchange was lost with the process that ran it; what became of the code at the provider is not known.
     Interrupted = "interrupted", Us, is_final: false;
     /// We failed.
     ServerFault = "server_fault", Us, is_final: false;
 }
 
+/// The session's agent cannot act.
+impl From<AgentStop> for Cause {
+    fn from(stop: AgentStop) -> Self {
+        match stop {
+            AgentStop::Suspended => Self::AgentInactive,
+            AgentStop::Deleted => Self::AgentRevoked,
+        }
+    }
+}
+
 impl Cause {
+    /// Whether nothing else can be connected in the same session either: only the app can help, with another session.
+    pub fn ends_the_session(&self) -> bool {
+        self.fault() == Fault::App
+    }
+
     /// The provider's error code, if it sent one.
     pub fn provider_code(&self) -> Option<&ProviderCode> {
         match self {

@@ -41,7 +41,8 @@ pub mod token;
 pub mod user;
 
 pub use agent::{
-    Agent, AgentCreated, AgentData, AgentKind, AgentStatus, AgentStore, Idempotency, KeyAdded, KeyRevoked,
+    Agent, AgentCreated, AgentData, AgentKind, AgentStatus, AgentStop, AgentStore, Idempotency, KeyAdded,
+    KeyRevoked,
 };
 pub use app::{App, AppSettings, AppStore, Level};
 pub use attempt::{Attempt, AttemptStatus, AttemptStore, CompleteConnect, Consumed, Ended};

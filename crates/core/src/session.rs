@@ -68,6 +68,9 @@ pub struct SessionData {
     pub state: State,
     /// The provider on the consent page; `None` = the user is on the picker.
     pub selected: Option<String>,
+    /// What the newest consent page showed, as a hash.
+    #[serde(default)]
+    pub shown: Option<String>,
     /// How many attempts have been started.
     #[serde(default)]
     pub attempts: u32,
@@ -99,6 +102,7 @@ impl SessionData {
             label: None,
             state: State::Minted,
             selected: None,
+            shown: None,
             attempts: 0,
             underway: None,
             last_failure: None,
@@ -392,7 +396,8 @@ impl Session {
         }
     }
 
-    /// An attempt failed. With the last or only provider, that ends the session; otherwise the user may choose again.
+    /// An attempt failed. With the last or only provider, or when no other provider would help, that ends the session;
+    /// otherwise the user may choose again.
     pub fn attempt_failed(&mut self, failure: Failure, at: Micros) {
         self.data.underway = None;
         self.back_from_provider(at);
@@ -402,7 +407,8 @@ impl Session {
         }
         let all_declined =
             self.data.providers.iter().all(|p| self.data.declined.iter().any(|d| d.provider == *p));
-        if self.is_single() || (all_declined && self.data.connections.is_empty()) {
+        let nothing_left = all_declined || failure.cause.ends_the_session();
+        if self.is_single() || (nothing_left && self.data.connections.is_empty()) {
             self.finish_with(EndKind::Failed, Some(failure), at);
         } else {
             self.data.last_failure = Some(failure);

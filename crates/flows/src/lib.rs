@@ -39,6 +39,7 @@ pub use connect::claim::{ClaimError, Claimed, Marks, Peek, Proof};
 pub use connect::connected::Connected;
 pub use connect::consent::ApproveError;
 pub use connect::mint::{MintError, MintRequest, Minted};
+pub use connect::offer::Offer;
 pub use connect::page::{PageError, PageView, Screen};
 pub use connect::poll::{Poll, PollError};
 pub use connect::status::{Status, StatusError, StatusReport, StatusRequest};

@@ -57,7 +57,7 @@ macro_rules! failures {
 }
 
 use FailurePage::{Denied, Error};
-use ProviderFault::{AgentGone, BadAnswer, Interrupted, Misconfigured, Refused, Unavailable};
+use ProviderFault::{AgentGone, AgentSuspended, BadAnswer, Interrupted, Misconfigured, Refused, Unavailable};
 
 failures! {
     Denied = "oauth_denied", "connect_denied", Denied,
@@ -100,6 +100,8 @@ failures! {
         "{provider} cannot be asked as it is configured on the Connect server.", "The operator corrects the setting that the log names.";
     AgentRevoked = "session_expired", "connect_config_error", Error(AgentGone),
         "The agent of this session was deleted meanwhile.", "The app mints a session for an agent that exists.";
+    AgentInactive = "session_expired", "connect_config_error", Error(AgentSuspended),
+        "The agent of this session was suspended meanwhile.", "The app resumes the agent, or mints a session for another one.";
     Interrupted = "server_error", "service_unavailable", Error(Interrupted),
         "The Connect server was interrupted.", "The user tries again.";
     ServerFault = "server_error", "service_unavailable", Error(Interrupted),

@@ -92,10 +92,12 @@ impl TestBrowser {
         sid_of(reply.header("location"))
     }
 
-    /// Approves on the consent page. Returns the provider's authorization URL.
+    /// Opens the consent page and approves as its script does. Returns the provider's authorization URL.
     pub async fn approve(&mut self, server: &TestServer, sid: &str, provider: &str) -> String {
+        let page = self.get(server, &format!("/connect/s/{sid}")).await.text();
         let target = format!("/connect/api/s/{sid}/approve");
-        let reply = self.post(server, &target, &json!({ "provider": provider })).await;
+        let body = json!({ "provider": provider, "shown": shown_on(&page) });
+        let reply = self.post(server, &target, &body).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         reply.json()["location"].as_str().expect("an approval has a location").to_owned()
     }
@@ -140,6 +142,11 @@ impl TestBrowser {
         assert_eq!(status["status"], "completed", "{status}");
         status["connections"][0].clone()
     }
+}
+
+/// What a consent page carries for its approval.
+pub fn shown_on(page: &str) -> Option<&str> {
+    page.split_once("data-shown=\"")?.1.split('"').next()
 }
 
 /// The sid in a page's path.

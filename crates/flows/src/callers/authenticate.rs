@@ -6,7 +6,7 @@
 //! 4. The signature is right. The nonce is passed on, to be recorded in the same commit as what the call does (T61).
 //! 5. A suspended agent is refused by [`only_active`], a step of its own: such an agent may still read itself.
 
-use alter_core::{AgentStatus, CallNonce, FoundKey, KeyType, Micros, key, secret};
+use alter_core::{AgentStatus, AgentStop, CallNonce, FoundKey, KeyType, Micros, key, secret};
 use alter_signing::{Signature, SignedParts};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -31,10 +31,10 @@ pub struct PresentedCall<'a> {
 }
 
 fn active(caller: &Caller) -> Result<(), AuthError> {
-    match caller.agent.as_ref().map(|agent| agent.status) {
-        None | Some(AgentStatus::Active) => Ok(()),
-        Some(AgentStatus::Inactive) => Err(AuthError::AgentInactive),
-        Some(AgentStatus::Revoked) => Err(AuthError::AgentRevoked),
+    match caller.agent.as_ref().and_then(|agent| agent.status.stop()) {
+        None => Ok(()),
+        Some(AgentStop::Suspended) => Err(AuthError::AgentInactive),
+        Some(AgentStop::Deleted) => Err(AuthError::AgentRevoked),
     }
 }
 

@@ -10,8 +10,8 @@
 use std::borrow::Cow;
 
 use alter_core::{
-    AgentId, AgentStatus, ApiAuth, AuditEntry, AuditKind, CallNonce, Grant, GrantId, GrantSecret, GrantState,
-    Micros, ProviderConfig, ReleaseCredential, Saved,
+    Agent, AgentId, AgentStop, ApiAuth, AuditEntry, AuditKind, CallNonce, Grant, GrantId, GrantSecret,
+    GrantState, Micros, ProviderConfig, ReleaseCredential, Saved,
 };
 use secrecy::SecretString;
 
@@ -200,12 +200,12 @@ async fn release_once(
 async fn read_agent_again(flows: &Flows, caller: &mut Cow<'_, Caller>) -> Result<(), ReleaseError> {
     let Some(agent) = &caller.agent else { return Ok(()) };
     let again = flows.store().get_agent(agent.app_id, agent.id).await?;
-    caller.to_mut().agent = again;
-    match caller.agent.as_ref().map(|agent| agent.status) {
-        Some(AgentStatus::Active) => Ok(()),
-        Some(AgentStatus::Inactive) => Err(ReleaseError::AgentInactive),
-        Some(AgentStatus::Revoked) | None => Err(ReleaseError::AgentRevoked),
-    }
+    let agent = Agent::active(again).map_err(|stop| match stop {
+        AgentStop::Suspended => ReleaseError::AgentInactive,
+        AgentStop::Deleted => ReleaseError::AgentRevoked,
+    })?;
+    caller.to_mut().agent = Some(agent);
+    Ok(())
 }
 
 async fn open_access_token(flows: &Flows, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {

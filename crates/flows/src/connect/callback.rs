@@ -1,7 +1,7 @@
 //! The provider sends the browser back (protocol 4).
 //!
-//! Order: parse; find the attempt by the hash of `state`; check the cookie, the id in the path and `iss`; consume the
-//! attempt by a conditional update; then run the exchange in its own task. The browser waits at most ten seconds for it.
+//! Order: parse; find the attempt by the hash of `state`; check the cookie, the id in the path and `iss`; check that the
+//! session's agent may act; consume the attempt by a conditional update; then run the exchange in its own task. The browser waits at most ten seconds for it.
 //! A repeated callback gets the same response and has no effect. A `code` without the cookie ends the attempt; an
 //! `error` without the cookie is ignored.
 
@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::{
     end::{Ending, end_failed},
     exchange::exchange,
+    offer::agent_of,
 };
 use crate::{Flows, context::hash_secret, fault::FlowFault};
 
@@ -84,7 +85,11 @@ pub async fn callback(
         _ if config.is_none() => refuse(Cause::ProviderNotConfigured).await?,
         _ if !iss_ok => refuse(Cause::IssMismatch).await?,
         CallbackOutcome::Error(cause) => refuse(cause).await?,
-        CallbackOutcome::Code(code) => exchange_and_wait(flows, &attempt, code, request.request_id).await?,
+        CallbackOutcome::Code(code) => match agent_of(flows, &session).await? {
+            // The code is not exchanged: what nobody may use is not asked for.
+            Some(Err(stop)) => refuse(stop.into()).await?,
+            _ => exchange_and_wait(flows, &attempt, code, request.request_id).await?,
+        },
     }
     Ok(CallbackEnd::ToSession(session.sid))
 }

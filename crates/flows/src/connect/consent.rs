@@ -2,19 +2,24 @@
 //!
 //! 1. The session may start an attempt.
 //! 2. The app page has contacted this server (otherwise the SDK could never learn the result).
-//! 3. Make state, nonce and PKCE verifier.
-//! 4. Store attempt and session in one commit.
-//! 5. Return the authorization URL for the browser.
+//! 3. The provider is still configured, and the session's agent may act; otherwise the flow ends.
+//! 4. What would be asked for is what the page showed.
+//! 5. Make state, nonce and PKCE verifier.
+//! 6. Store attempt and session in one commit.
+//! 7. Return the authorization URL for the browser.
 
 use alter_core::{
-    App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Hash, Micros, ProviderConfig, Saved, Session,
-    SessionId, StoreError, Underway, secret,
+    App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Cause, Failure, Hash, Micros, ProviderConfig,
+    Saved, Session, SessionId, StoreError, Underway, secret,
     session::{ATTEMPT_TTL, STATUS_WAIT},
 };
 use alter_oauth::{AuthorizationRequest, Pkce};
 use secrecy::ExposeSecret;
 
-use super::steps::StepError;
+use super::{
+    offer::{Offer, log_stopped},
+    steps::StepError,
+};
 use crate::{Flows, fault::FlowFault, rounds::Rounds};
 
 /// How many times an approval is tried.
@@ -48,7 +53,8 @@ impl From<FlowFault> for ApproveError {
     }
 }
 
-/// Approves a provider, and returns the authorization URL to send the browser to.
+/// Approves a provider, and returns the authorization URL to send the browser to. `shown` is what the page carries; `None`
+/// (a page with an older script) = what the newest page showed.
 ///
 /// # Errors
 /// [`ApproveError`].
@@ -57,12 +63,13 @@ pub async fn approve(
     sid: &SessionId,
     browser: &Hash,
     provider: &str,
+    shown: Option<&str>,
 ) -> Result<url::Url, ApproveError> {
     let mut rounds = Rounds::of(ROUNDS);
     loop {
         rounds.begin()?;
         let session = flows.store().get_session(sid).await?.ok_or(StepError::NotYours)?;
-        if let Some(location) = try_approve(flows, session, browser, provider).await? {
+        if let Some(location) = try_approve(flows, session, browser, (provider, shown)).await? {
             return Ok(location);
         }
     }
@@ -73,14 +80,20 @@ async fn try_approve(
     flows: &Flows,
     mut session: Session,
     browser: &Hash,
-    provider: &str,
+    (provider, shown): (&str, Option<&str>),
 ) -> Result<Option<url::Url>, ApproveError> {
     let now = flows.now();
     may_approve(&session, browser, provider, now)?;
-    let configs = flows.providers(session.app_id).await?;
-    let config = configs.into_iter().find(|c| c.recipe.id == provider).ok_or(ApproveError::ProviderGone)?;
-    let app = flows.app_of(session.app_id).await?;
-    let (attempt, location) = new_attempt(flows, &session, &app, &config, now)?;
+    let offer = Offer::read(flows, &session).await?;
+    let config = match (offer.stop(provider), offer.provider(provider)) {
+        (None, Some(config)) => config,
+        (Some(failure), _) => return Err(end(flows, session, failure, now).await?),
+        (None, None) => return Err(ApproveError::ProviderGone),
+    };
+    if !is_as_shown(&session, &offer, provider, shown) {
+        return Err(StepError::Moved.into());
+    }
+    let (attempt, location) = new_attempt(flows, &session, &offer.app, config, now)?;
     session.start(Underway {
         attempt: attempt.id,
         provider: provider.to_owned(),
@@ -96,6 +109,35 @@ async fn try_approve(
         Err(StoreError::KeyRetired) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Nothing can be connected: the attempt ends before it began, and the page that reloads says why.
+async fn end(
+    flows: &Flows,
+    session: Session,
+    failure: Failure,
+    now: Micros,
+) -> Result<ApproveError, ApproveError> {
+    let ended = flows.update_session(session, |session| {
+        let still = session.can_start(now) && session.data.selected == failure.provider;
+        if still {
+            session.attempt_failed(failure.clone(), now);
+        }
+        Ok::<_, ApproveError>((still, still))
+    });
+    if let Some((session, true)) = ended.await? {
+        log_stopped(&session.sid, &failure);
+    }
+    Ok(match failure.cause {
+        Cause::ProviderNotConfigured => ApproveError::ProviderGone,
+        _ => StepError::Moved.into(),
+    })
+}
+
+/// A session of which no page was ever shown has nothing to compare with: no browser is on its way to a provider.
+fn is_as_shown(session: &Session, offer: &Offer, provider: &str, shown: Option<&str>) -> bool {
+    let shown = shown.or(session.data.shown.as_deref());
+    shown.is_none_or(|shown| offer.shown(session, provider).as_deref() == Some(shown))
 }
 
 fn may_approve(session: &Session, browser: &Hash, provider: &str, now: Micros) -> Result<(), ApproveError> {

@@ -2,15 +2,18 @@
 //! what was asked, delegates it to the session's agent, and puts all of that in one command.
 
 use alter_core::{
-    AgentStatus, Attempt, AuditEntry, AuditKind, Cause, CompleteConnect, Connection, Credential,
-    CredentialPlace, Delegation, Grant, GrantId, GrantSecret, Level, Micros, Operation, ProviderConfig,
-    RefreshState, Session, refresh::look_at,
+    Attempt, AuditEntry, AuditKind, CompleteConnect, Connection, Credential, CredentialPlace, Delegation,
+    Grant, GrantId, GrantSecret, Level, Micros, Operation, ProviderConfig, RefreshState, Session,
+    refresh::look_at,
 };
 use alter_oauth::{Identity, TokenSet};
 use alter_vault::DataKey;
 use secrecy::SecretString;
 
-use super::stop::{Stop, refused};
+use super::{
+    offer::agent_of,
+    stop::{Stop, refused},
+};
 use crate::{Flows, facts::refresh_facts, fault::FlowFault};
 
 /// Reads the account's grant if there is one, seals the tokens for the next generation, and returns the command to store.
@@ -25,7 +28,7 @@ pub(super) async fn completion(
     request_id: &str,
 ) -> Result<CompleteConnect, Stop> {
     let Source { session, config, tokens, identity, .. } = *source;
-    agent_is_still_there(flows, session).await?;
+    agent_may_act(flows, session).await?;
     let now = flows.now();
     let (provider, principal) = (&config.recipe.id, session.principal());
     let known = flows.store().find_grant(attempt.app_id, principal, provider, &identity.subject).await?;
@@ -117,15 +120,12 @@ fn entry(attempt: &Attempt, grant: &Grant, delegation: Option<&Delegation>, requ
     }
 }
 
-/// If the agent was deleted while the user was at the provider, neither the agent nor the app gets a grant: the user
-/// approved both together.
-async fn agent_is_still_there(flows: &Flows, session: &Session) -> Result<(), Stop> {
-    let Some(agent) = &session.data.agent else { return Ok(()) };
-    let found = flows.store().get_agent(session.app_id, agent.id).await?;
-    if found.is_some_and(|agent| agent.status != AgentStatus::Revoked) {
-        Ok(())
-    } else {
-        Err(refused(Cause::AgentRevoked, "the session's agent was deleted in the meantime"))
+/// If the agent was suspended or deleted while the user was at the provider, neither the agent nor the app gets a grant:
+/// the user approved both together. The commit checks it again.
+async fn agent_may_act(flows: &Flows, session: &Session) -> Result<(), Stop> {
+    match agent_of(flows, session).await? {
+        Some(Err(stop)) => Err(refused(stop.into(), "the session's agent was stopped in the meantime")),
+        _ => Ok(()),
     }
 }
 

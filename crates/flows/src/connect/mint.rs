@@ -9,8 +9,8 @@
 //! 7. Store session and nonce in one commit.
 
 use alter_core::{
-    Agent, AgentId, AgentStatus, App, CallNonce, Level, Micros, Origin, ReturnUrl, Session, SessionAgent,
-    SessionData, SessionId, SessionUser, origin::OriginError, token,
+    Agent, AgentId, App, CallNonce, Level, Micros, Origin, ReturnUrl, Session, SessionAgent, SessionData,
+    SessionId, SessionUser, origin::OriginError, token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -185,8 +185,7 @@ async fn session_agent(
         Some(id) => flows.store().get_agent(app.id, id).await?,
         None => flows.store().find_agent(app.id, named).await?,
     };
-    let usable = found.filter(|agent: &Agent| agent.status == AgentStatus::Active);
-    let agent = usable.ok_or(MintError::AgentNotFound)?;
+    let agent = Agent::active(found).map_err(|_| MintError::AgentNotFound)?;
     Ok(Some(SessionAgent { id: agent.id, name: agent.shown_name().to_owned() }))
 }
 

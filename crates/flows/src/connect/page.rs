@@ -1,12 +1,15 @@
 //! Which page a browser gets at `/connect/s/{sid}`.
 
-use alter_core::{App, Cause, Connection, EndKind, Failure, Hash, ProviderConfig, Session, SessionId, State};
+use alter_core::{Cause, Connection, EndKind, Failure, Hash, Micros, Session, SessionId, State};
 use secrecy::SecretString;
 
 use crate::{
     Flows,
     callers::caller::ours,
-    connect::consent::{AppReach, app_reach},
+    connect::{
+        consent::{AppReach, app_reach},
+        offer::{Offer, log_stopped},
+    },
     context::hash_secret,
     fault::FlowFault,
 };
@@ -16,10 +19,8 @@ use crate::{
 pub struct PageView {
     /// The session, with this page counted.
     pub session: Session,
-    pub app: App,
+    pub offer: Offer,
     pub screen: Screen,
-    /// The configurations of the session's providers, in the session's order.
-    pub providers: Vec<ProviderConfig>,
     /// The page's instance number: a later page of the session has a higher one.
     pub instance: u64,
 }
@@ -76,29 +77,43 @@ pub async fn open_page(
 ) -> Result<PageView, PageError> {
     let now = flows.now();
     let marker = marker.map(hash_secret);
-    let served = flows.update_session_by_id(sid, |session| {
-        if !browser.is_some_and(|b| session.is_browser(b)) {
-            let fresh = session.claim().and_then(|c| c.marker).is_some_and(|m| Some(m) == marker);
-            return Err(if fresh && browser.is_none() {
-                PageError::CookiesBlocked
-            } else {
-                PageError::WrongBrowser
-            });
-        }
+    let session = flows.store().get_session(sid).await?.ok_or(PageError::NotFound)?;
+    is_theirs(&session, browser, marker)?;
+    let offer = Offer::read(flows, &session).await?;
+    let served = flows.update_session(session, |session| {
+        is_theirs(session, browser, marker)?;
         session.expire(now);
         if let State::Claimed(claim) = &mut session.data.state {
             claim.marker = None;
         }
         let instance = session.page_served(now);
-        Ok((true, instance))
+        Ok::<_, PageError>((true, (instance, show(session, &offer, now))))
     });
-    let (session, instance) = served.await?.ok_or(PageError::NotFound)?;
-    let app = flows.app_of(session.app_id).await?;
-    let configured = flows.providers(app.id).await?;
-    let find = |id: &String| configured.iter().find(|c| c.recipe.id == *id).cloned();
-    let providers = session.data.providers.iter().filter_map(find).collect();
+    let (session, (instance, stopped)) = served.await?.ok_or(PageError::NotFound)?;
+    if let Some(failure) = stopped {
+        log_stopped(sid, &failure);
+    }
     let screen = screen(&session, now);
-    Ok(PageView { session, app, screen, providers, instance })
+    Ok(PageView { session, offer, screen, instance })
+}
+
+fn is_theirs(session: &Session, browser: Option<&Hash>, marker: Option<Hash>) -> Result<(), PageError> {
+    if browser.is_some_and(|b| session.is_browser(b)) {
+        return Ok(());
+    }
+    let fresh = session.claim().and_then(|c| c.marker).is_some_and(|m| Some(m) == marker);
+    Err(if fresh && browser.is_none() { PageError::CookiesBlocked } else { PageError::WrongBrowser })
+}
+
+/// Remembers what a consent page shows. A page that could only be approved in vain is not shown: returns why not.
+fn show(session: &mut Session, offer: &Offer, now: Micros) -> Option<Failure> {
+    let Screen::Consent(provider) = screen(session, now) else { return None };
+    let stop = offer.stop(&provider);
+    match &stop {
+        Some(failure) => session.attempt_failed(failure.clone(), now),
+        None => session.data.shown = offer.shown(session, &provider),
+    }
+    stop
 }
 
 /// Returns which page the session is at, without serving it (the waiting page asks).
@@ -110,7 +125,7 @@ pub async fn screen_of(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result
     if session.is_browser(browser) { Ok(screen(&session, flows.now())) } else { Err(PageError::WrongBrowser) }
 }
 
-fn screen(session: &Session, now: alter_core::Micros) -> Screen {
+fn screen(session: &Session, now: Micros) -> Screen {
     let data = &session.data;
     match &data.state {
         State::Minted => Screen::Expired,

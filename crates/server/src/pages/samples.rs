@@ -107,6 +107,7 @@ const LONG_USER: &str = "Maria-Magdalena von Hohenlohe-Waldenburg-Schillingsfür
 const CONSENT: ConsentView<'static> = ConsentView {
     provider_id: "google",
     provider_name: "Google",
+    shown: "c2hvd24",
     scopes: CALENDAR,
     user: Some("ada@analytical-engine.example"),
     agent: None,
@@ -266,6 +267,7 @@ fn ending() -> Vec<Sample> {
         sample("provider-error-unavailable", failed(ProviderFault::Unavailable, BOTH), FLOW),
         sample("provider-error-misconfigured", failed(ProviderFault::Misconfigured, FINAL), FLOW),
         sample("provider-error-agent-gone", failed(ProviderFault::AgentGone, FINAL), FLOW),
+        sample("provider-error-agent-suspended", failed(ProviderFault::AgentSuspended, FINAL), FLOW),
         sample(
             "provider-error-refused",
             Page::ProviderError(ProviderErrorView {

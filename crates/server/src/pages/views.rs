@@ -108,6 +108,8 @@ pub struct ProviderChoice<'a> {
 pub struct ConsentView<'a> {
     /// The id sent with `approve`.
     pub provider_id: &'a str,
+    /// Sent with `approve` too: a hash of all that this page shows and asks for.
+    pub shown: &'a str,
     /// Its display name.
     pub provider_name: &'a str,
     /// What will be asked for, one line each.
@@ -221,6 +223,8 @@ pub enum ProviderFault {
     Misconfigured,
     /// The agent that the connection was for is gone: the app must act.
     AgentGone,
+    /// The agent that the connection was for is suspended: the app must act.
+    AgentSuspended,
     /// It answered with an OAuth error.
     Refused,
     /// Its answer failed a check (issuer, id_token, token response, identity).

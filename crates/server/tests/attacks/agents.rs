@@ -169,35 +169,100 @@ async fn t13_what_an_agent_gets_is_within_grant_delegation_and_its_own_limit() {
     is(&scene.ask(&server.app.key, json!({ "grant_id": grant })).await, 200, "");
 }
 
-#[tokio::test]
-async fn t13_an_agent_that_is_deleted_while_the_user_is_at_the_provider_gets_nothing_and_nothing_is_kept() {
-    let scene = Scene::new().await;
-    let server = &scene.server;
-    let token = server.mint(&json!({ "user_token": scene.user(), "agent": "mailbot" })).await;
-    let mut browser = TestBrowser::new();
-    let (sid, callback) = browser.up_to_callback(server, &server.app, &token).await;
-    let deleted = server.call_empty(&server.app.key, "DELETE", &format!("/sdk/agents/{}", scene.agent)).await;
-    assert_eq!((deleted.status, &deleted.json()["status"]), (200, &json!("revoked")));
-    browser.get(server, &callback).await;
-    assert!(server.grants(server.app.id).await.is_empty(), "the user approved the two together");
-    let polled =
-        server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await.json();
-    // The provider did nothing wrong: the app must act, and everybody is told so.
-    assert_eq!(polled["error"]["error_code"], "connect_config_error", "{polled}");
-    let told = server.status(&token, &server.app.origin, json!({})).await.json();
-    assert_eq!(
-        (&told["error"], &told["details"]["reason"]),
-        (&json!("session_expired"), &json!("agent_revoked"))
-    );
-    assert!(told["details"]["provider_error"].is_null(), "{told}");
-    for message in [&told["message"], &polled["error"]["error_message"]] {
-        assert!(message.as_str().is_some_and(|m| m.contains("The app mints a session")), "{message}");
+/// How the app stops an agent: the call, and what everybody is told of a flow for that agent.
+const STOPS: [(&str, &str, &str); 2] = [
+    ("DELETE", "agent_revoked", "The agent for this connection is gone"),
+    ("PATCH", "agent_inactive", "The agent for this connection is suspended"),
+];
+
+impl Scene {
+    async fn stop(&self, method: &str) {
+        let target = format!("/sdk/agents/{}", self.agent);
+        let reply = match method {
+            "DELETE" => self.server.call_empty(&self.server.app.key, "DELETE", &target).await,
+            _ => self.patch(&target, json!({ "status": "inactive" })).await,
+        };
+        is(&reply, 200, "");
     }
-    let page = browser.get(server, &format!("/connect/s/{sid}")).await.text();
-    assert!(
-        page.contains("The agent for this connection is gone") && !page.contains("Error code from"),
-        "{page}"
-    );
+
+    /// The flow has ended without a grant; status, poll and page say why. The provider did nothing wrong: the app must act.
+    async fn nothing_because(&self, token: &str, page: &str, reason: &str, words: &str) {
+        let server = &self.server;
+        assert!(server.grants(server.app.id).await.is_empty(), "the user approved the two together");
+        let polled =
+            server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await.json();
+        assert_eq!(polled["error"]["error_code"], "connect_config_error", "{polled}");
+        let told = server.status(token, &server.app.origin, json!({})).await.json();
+        assert_eq!(
+            (&told["error"], &told["details"]["reason"]),
+            (&json!("session_expired"), &json!(reason)),
+            "{told}"
+        );
+        assert!(told["details"]["provider_error"].is_null(), "{told}");
+        for message in [&told["message"], &polled["error"]["error_message"]] {
+            assert!(message.as_str().is_some_and(|m| m.contains(" The app ")), "{message}");
+        }
+        assert!(page.contains(words) && !page.contains("Error code from"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn t13_an_agent_that_is_stopped_while_the_user_is_at_the_provider_gets_nothing_and_nothing_is_kept() {
+    for (method, reason, words) in STOPS {
+        let scene = Scene::new().await;
+        let server = &scene.server;
+        let token = server.mint(&json!({ "user_token": scene.user(), "agent": "mailbot" })).await;
+        let mut browser = TestBrowser::new();
+        let (sid, callback) = browser.up_to_callback(server, &server.app, &token).await;
+        scene.stop(method).await;
+        browser.get(server, &callback).await;
+        let page = browser.get(server, &format!("/connect/s/{sid}")).await.text();
+        scene.nothing_because(&token, &page, reason, words).await;
+        assert_eq!(server.mock.seen().token.len(), 0, "a code for nobody is not exchanged");
+        let audit = server.store.list_audit(server.app.id, 100).await.unwrap();
+        let failed = audit.iter().find(|(kind, _)| kind == "connect_failed").expect("it is in the audit");
+        assert!(failed.1.to_string().contains(reason), "{failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn t13_for_an_agent_that_is_stopped_while_the_consent_page_is_open_nobody_is_sent_to_the_provider() {
+    for (method, reason, words) in STOPS {
+        for providers in [json!(["mock"]), json!(["mock", "other"])] {
+            let scene = Scene::new().await;
+            let server = &scene.server;
+            server.add_provider(&server.app, "other", |_| {}).await;
+            let body =
+                json!({ "user_token": scene.user(), "agent": "mailbot", "allowed_providers": providers });
+            let (token, mut browser) = (server.mint(&body).await, TestBrowser::new());
+            let sid = browser.claim(server, &server.app, &token).await;
+            let step = |name: &str| format!("/connect/api/s/{sid}/{name}");
+            browser.post(server, &step("select"), &json!({ "provider": "mock" })).await;
+            scene.stop(method).await;
+            is(
+                &browser.post(server, &step("approve"), &json!({ "provider": "mock" })).await,
+                409,
+                "step_moved",
+            );
+            let page = browser.get(server, &format!("/connect/s/{sid}")).await.text();
+            scene.nothing_because(&token, &page, reason, words).await;
+            assert!(server.mock.seen().authorize.is_empty(), "{providers}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn t13_a_consent_page_for_an_agent_that_is_stopped_is_not_shown() {
+    for (method, reason, words) in STOPS {
+        let scene = Scene::new().await;
+        let server = &scene.server;
+        let token = server.mint(&json!({ "user_token": scene.user(), "agent": "mailbot" })).await;
+        let mut browser = TestBrowser::new();
+        let sid = browser.claim(server, &server.app, &token).await;
+        scene.stop(method).await;
+        let page = browser.get(server, &format!("/connect/s/{sid}")).await.text();
+        scene.nothing_because(&token, &page, reason, words).await;
+    }
 }
 
 #[tokio::test]

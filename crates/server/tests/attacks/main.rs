@@ -6,6 +6,7 @@ mod agents;
 mod backend;
 mod binding;
 mod callback;
+mod consent;
 mod faults;
 mod grants;
 mod leaks;

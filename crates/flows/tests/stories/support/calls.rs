@@ -54,7 +54,7 @@ impl World {
 
     pub(crate) async fn approve(&self, visit: &Visit) -> Result<url::Url, ApproveError> {
         let browser = connect::browser_hash(&visit.browser_key).unwrap();
-        connect::approve(&self.flows, &visit.sid, &browser, "mock").await
+        connect::approve(&self.flows, &visit.sid, &browser, "mock", None).await
     }
 
     /// The user's Cancel on one of our pages.

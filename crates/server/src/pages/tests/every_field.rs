@@ -25,6 +25,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
             Page::Consent(ConsentView {
                 provider_id,
                 provider_name,
+                shown: "c2hvd24", // our own hash
                 scopes: &scopes,
                 user: Some(text),
                 agent: Some(text),
@@ -59,6 +60,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
         ProviderFault::Unavailable,
         ProviderFault::Misconfigured,
         ProviderFault::AgentGone,
+        ProviderFault::AgentSuspended,
         ProviderFault::Refused,
         ProviderFault::BadAnswer,
         ProviderFault::Interrupted,

@@ -71,7 +71,7 @@ fn render(view: &PageView, shared: &Shared) -> Response {
     let frame = Frame {
         sid: Some(sid),
         instance: view.instance,
-        app_name: Some(&view.app.settings.name),
+        app_name: Some(&view.offer.app.settings.name),
         app_origin: Some(view.session.data.allowed_origin.as_str()),
     };
     let message = legacy_message(view).map(|m| m.to_string());
@@ -96,7 +96,7 @@ fn render(view: &PageView, shared: &Shared) -> Response {
         Screen::Expired => send(410, &Page::Expired { reason: ExpiryReason::Expired }),
         Screen::Cancelled => send(200, &Page::Cancelled(CancelledView { any_connected, legacy: None })),
         Screen::AppUnreachable => {
-            let app = &view.app.settings.name;
+            let app = &view.offer.app.settings.name;
             send(200, &Page::AppUnreachable { app, server_origin: &shared.site.origin })
         }
     }
@@ -108,6 +108,7 @@ fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
         made.map(|c| c.account_identifier.as_str())
     };
     let providers: Vec<_> = view
+        .offer
         .providers
         .iter()
         .map(|ProviderConfig { recipe, .. }| ProviderChoice {
@@ -123,7 +124,7 @@ fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
 
 fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
     let (provider_id, provider_name) = name_of(view, Some(provider));
-    let config = view.providers.iter().find(|c| c.recipe.id == provider);
+    let config = view.offer.providers.iter().find(|c| c.recipe.id == provider);
     let scopes: Vec<_> = config
         .iter()
         .flat_map(|config| config.scopes.iter().map(|code| (code, config.recipe.scope_words(code))))
@@ -132,9 +133,10 @@ fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
     let consent = ConsentView {
         provider_id,
         provider_name,
+        shown: view.session.data.shown.as_deref().unwrap_or_default(),
         scopes: &scopes,
         user: view.session.data.user.as_ref().map(|user| user.label.as_str()),
-        agent: view.session.data.agent.as_ref().map(|agent| agent.name.as_str()),
+        agent: view.offer.agent_name(&view.session),
         opened_by_link: view.session.claim().is_some_and(|c| c.level == Level::L0),
         connected_account: None,
         can_go_back: !view.session.is_single(),
@@ -179,7 +181,7 @@ fn ways_on(view: &PageView, failure: &Failure, over: bool) -> Next {
 /// Id and name of a provider of the session, for words and tile.
 fn name_of<'a>(view: &'a PageView, provider: Option<&'a str>) -> (&'a str, &'a str) {
     let Some(id) = provider else { return ("", "the provider") };
-    match view.providers.iter().find(|c| c.recipe.id == id) {
+    match view.offer.providers.iter().find(|c| c.recipe.id == id) {
         Some(config) => (&config.recipe.id, &config.recipe.name),
         None => (id, id),
     }

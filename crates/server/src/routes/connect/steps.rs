@@ -2,7 +2,7 @@
 
 use alter_api::{
     ErrorCode,
-    connect::{Location, Nothing, PageSign, PageState, ProviderStep},
+    connect::{Approval, Location, Nothing, PageSign, PageState, ProviderStep},
 };
 use alter_core::{Hash, SessionId};
 use alter_flows::{ApproveError, PageError, StepError, connect};
@@ -59,8 +59,10 @@ pub(crate) async fn select(State(shared): State<Shared>, step: Step<ProviderStep
     to_page(&step.sid)
 }
 
-pub(crate) async fn approve(State(shared): State<Shared>, step: Step<ProviderStep>) -> Answer {
-    let location = connect::approve(&shared.flows, &step.sid, &step.browser, &step.body.provider).await?;
+pub(crate) async fn approve(State(shared): State<Shared>, step: Step<Approval>) -> Answer {
+    let Approval { provider, shown } = &step.body;
+    let location =
+        connect::approve(&shared.flows, &step.sid, &step.browser, provider, shown.as_deref()).await?;
     Ok(Json(Location { location: String::from(location).into() }))
 }
 

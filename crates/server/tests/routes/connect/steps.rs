@@ -179,3 +179,21 @@ async fn no_provider_is_contacted_before_the_app_page_was_heard_of() {
     status(&server, &token, json!({})).await;
     assert_eq!(step(&server, &mut browser, &sid, "approve", body).await.status, 200, "heard of, if late");
 }
+
+#[tokio::test]
+async fn a_session_has_fifty_attempts_however_often_a_provider_was_chosen() {
+    let (server, mut browser, _, sid) = two().await;
+    server.clock.freeze();
+    let body = json!({ "provider": "mock" });
+    for _ in 0..205 {
+        assert_eq!(step(&server, &mut browser, &sid, "select", body.clone()).await.status, 200);
+    }
+    let mut approved = 0;
+    for _ in 0..60 {
+        match step(&server, &mut browser, &sid, "approve", body.clone()).await {
+            reply if reply.status == 200 => approved += 1,
+            reply => assert!(moved(&reply), "{}", reply.text()),
+        }
+    }
+    assert_eq!(approved, 50);
+}

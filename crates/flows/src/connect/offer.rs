@@ -1,0 +1,87 @@
+//! What a session offers at this moment: the app, its providers and the agent as they are now. The operator or the app may
+//! change any of them while a consent page is open.
+
+use alter_core::{
+    Agent, AgentStop, App, Cause, Failure, ProviderConfig, Session, SessionId, StoreError, secret,
+};
+
+use crate::Flows;
+
+/// What a session offers.
+#[derive(Debug)]
+pub struct Offer {
+    pub app: App,
+    /// The configurations of the session's providers, in the session's order.
+    pub providers: Vec<ProviderConfig>,
+    /// The session's agent; `None` = the session has none.
+    pub agent: Option<Result<Agent, AgentStop>>,
+}
+
+impl Offer {
+    pub(super) async fn read(flows: &Flows, session: &Session) -> Result<Self, StoreError> {
+        let app = flows.app_of(session.app_id).await?;
+        let configured = flows.providers(app.id).await?;
+        let find = |id: &String| configured.iter().find(|c| c.recipe.id == *id).cloned();
+        let providers = session.data.providers.iter().filter_map(find).collect();
+        Ok(Self { app, providers, agent: agent_of(flows, session).await? })
+    }
+
+    /// A provider's configuration, if it is still there.
+    pub fn provider(&self, id: &str) -> Option<&ProviderConfig> {
+        self.providers.iter().find(|c| c.recipe.id == id)
+    }
+
+    /// The name of the session's agent that people are shown: the current one, or that of the mint when the agent is gone.
+    pub fn agent_name<'a>(&'a self, session: &'a Session) -> Option<&'a str> {
+        match &self.agent {
+            Some(Ok(agent)) => Some(agent.shown_name()),
+            _ => session.data.agent.as_ref().map(|agent| agent.name.as_str()),
+        }
+    }
+
+    /// Why nothing can be connected with a provider, however often the user approves.
+    pub(super) fn stop(&self, provider: &str) -> Option<Failure> {
+        let cause = match &self.agent {
+            Some(Err(stop)) => (*stop).into(),
+            _ if self.provider(provider).is_none() => Cause::ProviderNotConfigured,
+            _ => return None,
+        };
+        Some(Failure { cause, provider: Some(provider.to_owned()), request_id: None })
+    }
+
+    /// A hash of all that the consent page of a provider shows and that its approval leads to. The page carries it, and its
+    /// approval brings it back: what has changed since is not approved.
+    pub(super) fn shown(&self, session: &Session, provider: &str) -> Option<String> {
+        let config = self.provider(provider)?;
+        let agent =
+            self.agent.as_ref().and_then(|agent| agent.as_ref().ok()).map(|agent| {
+                (agent.id.to_string(), agent.shown_name(), agent.may_use(provider, &config.scopes))
+            });
+        let shown = serde_json::json!({
+            "sid": session.sid.as_str(),
+            "app": self.app.settings.name,
+            "user": session.data.user.as_ref().map(|user| &user.label),
+            "agent": agent,
+            "config": config.config_id.as_str(),
+            "recipe": config.recipe,
+            "client": config.client_id,
+            "scopes": config.scopes,
+        });
+        Some(secret::base64url(&secret::sha256(shown.to_string().as_bytes())))
+    }
+}
+
+/// The session's agent as it is now; `None` = the session has none.
+pub(super) async fn agent_of(
+    flows: &Flows,
+    session: &Session,
+) -> Result<Option<Result<Agent, AgentStop>>, StoreError> {
+    let Some(agent) = &session.data.agent else { return Ok(None) };
+    let found = flows.store().get_agent(session.app_id, agent.id).await?;
+    Ok(Some(Agent::active(found)))
+}
+
+pub(super) fn log_stopped(sid: &SessionId, failure: &Failure) {
+    let Failure { cause, provider, .. } = failure;
+    tracing::warn!(%sid, provider, %cause, "nothing can be connected");
+}
