@@ -36,6 +36,7 @@ pub mod session;
 pub mod store;
 pub mod stored;
 pub mod text;
+pub mod tightening;
 pub mod time;
 pub mod token;
 pub mod user;
@@ -83,5 +84,6 @@ pub use session::{
 };
 pub use store::Store;
 pub use stored::{CallNonce, Changed, Saved, StoreError};
+pub use tightening::Tightening;
 pub use time::{Clock, Micros, Random, SystemClock, SystemRandom};
 pub use user::{Principal, User, UserStore};

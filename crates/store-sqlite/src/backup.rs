@@ -1,5 +1,5 @@
-//! Copies of the file: made while a server writes, read without touching them, and put back without losing revocations
-//! made since.
+//! Copies of the file: made while a server writes, read without touching them, and put back without losing what was
+//! revoked or tightened since ([`crate::tightened`]).
 //!
 //! A copy is one moment of the database (`VACUUM INTO` reads one snapshot, including the log), without free pages, so it
 //! contains nothing that was wiped. It is a whole database in one file.
@@ -21,7 +21,10 @@ use crate::{
     migrate,
     statement::{all, run},
     store,
+    tightened::{deleted_agents, end_sessions, join, join_nonces},
 };
+
+pub use crate::tightened::Tightened;
 
 /// A copy's contents, read without opening the file for writing.
 #[derive(Debug, Clone)]
@@ -51,10 +54,23 @@ pub struct Difference {
     pub keys: u64,
     /// How many agents were deleted since, and are now deleted again.
     pub agents: u64,
+    /// What else was tightened since, and is now tight again. Deleted agents are here too, by their names.
+    pub carried: Vec<Tightened>,
+    /// What was tightened since and is loose in the copy, because it cannot be carried over.
+    pub loosened: Vec<Tightened>,
     /// How many grants were connected since, and exist only in the replaced database.
     pub lost: Vec<GrantId>,
     /// How many grants have an older credential in the copy, which the provider may have replaced.
     pub older: Vec<GrantId>,
+}
+
+/// What was done to a copy before it is put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// By app; empty when there is nothing to compare with.
+    pub differences: Vec<Difference>,
+    /// How many sessions were under way in the copy, and are now over.
+    pub sessions: u64,
 }
 
 /// Writes a copy into a new file that only its owner can read.
@@ -120,8 +136,8 @@ pub fn claim(database: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Brings a copy to this program's schema, and revokes in it again what was revoked since in the database that it will
-/// replace. An entry in every app's audit says so, and names the operator.
+/// Brings a copy to this program's schema, ends its sessions, and takes away in it again what was taken away since in the
+/// database that it will replace. An entry in every app's audit says so, and names the operator.
 ///
 /// # Errors
 /// [`OpenError`]; the copy may be half-way and is not to be used.
@@ -130,7 +146,7 @@ pub fn carry_over(
     replaced: Option<&Path>,
     operator: &str,
     at: Micros,
-) -> Result<Vec<Difference>, OpenError> {
+) -> Result<Prepared, OpenError> {
     let mut c = connection::open(copy)?;
     connection::prepare_writer(&c)?;
     migrate::forward(&mut c)?;
@@ -143,12 +159,13 @@ pub fn carry_over(
         Some(_) => differences(&transaction, at).map_err(engine)?,
         None => Vec::new(),
     };
+    let sessions = end_sessions(&transaction, at).map_err(engine)?;
     record(&transaction, &differences, operator, at).map_err(engine)?;
     transaction.commit()?;
     let _folded: i64 = c.query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     c.close().map_err(|(_, error)| error)?;
     fs::File::open(copy)?.sync_all()?;
-    Ok(differences)
+    Ok(Prepared { differences, sessions })
 }
 
 /// Makes a rename or a new file in its directory durable.
@@ -178,10 +195,12 @@ fn differences(c: &Connection, at: Micros) -> Result<Vec<Difference>, Fault> {
     let head = |heads: &[(AppId, Anchor)], app| {
         heads.iter().find(|(id, _)| *id == app).map_or(Anchor::START, |(_, head)| *head)
     };
+    join_nonces(c)?;
     let apps = all(c, "SELECT id FROM main.apps ORDER BY created_at, id", [], |row| row.get("id"))?;
     apps.into_iter()
         .map(|app: AppId| {
             let id = app.to_string();
+            let joined = join(c, app, at)?;
             Ok(Difference {
                 app,
                 copy: head(&in_copy, app),
@@ -191,7 +210,9 @@ fn differences(c: &Connection, at: Micros) -> Result<Vec<Difference>, Fault> {
                 revoked: revoke_grants(c, app, at)?,
                 delegations: run(c, REVOKE_DELEGATIONS, [&id])? as u64,
                 keys: run(c, REVOKE_KEYS, [&id])? as u64,
-                agents: run(c, REVOKE_AGENTS, [&id])? as u64,
+                agents: deleted_agents(&joined),
+                carried: joined.carried,
+                loosened: joined.loosened,
             })
         })
         .collect()
@@ -226,10 +247,6 @@ const REVOKE_DELEGATIONS: &str =
       AND delegations.grant_id IN (SELECT id FROM main.grants WHERE app_id = ?1)";
 const REVOKE_KEYS: &str = "UPDATE main.api_keys SET revoked_at = r.revoked_at FROM replaced.api_keys r
     WHERE r.id = api_keys.id AND api_keys.app_id = ?1 AND r.revoked_at IS NOT NULL AND api_keys.revoked_at IS NULL";
-const REVOKE_AGENTS: &str = "UPDATE main.agents SET status = 'revoked', version = agents.version + 1,
-        updated_at = r.updated_at
-    FROM replaced.agents r
-    WHERE r.id = agents.id AND agents.app_id = ?1 AND r.status = 'revoked' AND agents.status <> 'revoked'";
 
 fn grants(c: &Connection, sql: &str, app: &str) -> Result<Vec<GrantId>, Fault> {
     all(c, sql, [app], |row| row.get("id"))
@@ -251,9 +268,15 @@ fn revoke_grants(c: &Connection, app: AppId, at: Micros) -> Result<Vec<GrantId>,
 
 fn record(c: &Connection, differences: &[Difference], operator: &str, at: Micros) -> Result<(), Fault> {
     for (app, copy) in heads(c, "main")? {
-        let replaced = differences.iter().find(|d| d.app == app).map(|d| d.replaced.to_string());
-        let copy = differences.iter().find(|d| d.app == app).map_or(copy, |d| d.copy).to_string();
-        let details = serde_json::json!({ "copy": copy, "replaced": replaced, "operator": operator });
+        let of_app = differences.iter().find(|d| d.app == app);
+        let named = |list: fn(&Difference) -> &[Tightened]| of_app.map(|d| Tightened::named(list(d)));
+        let details = serde_json::json!({
+            "copy": of_app.map_or(copy, |d| d.copy).to_string(),
+            "replaced": of_app.map(|d| d.replaced.to_string()),
+            "carried_over": named(|d| &d.carried),
+            "loosened": named(|d| &d.loosened),
+            "operator": operator,
+        });
         append(c, &AuditEntry::new(app, at, AuditKind::DatabaseRestored, details))?;
     }
     Ok(())

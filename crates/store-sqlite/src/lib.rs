@@ -33,6 +33,7 @@ mod row;
 mod session;
 mod statement;
 mod store;
+mod tightened;
 mod user;
 mod writer;
 

@@ -1,12 +1,13 @@
 //! `alter restore FILE`: a backup replaces the database. Every check runs before anything is changed. The replaced
-//! database is kept, and what was revoked there since the backup is revoked again (T94).
+//! database is kept, and what was revoked or tightened there since the backup stays so (T94). What cannot be carried over is
+//! named, and the command refuses until the operator accepts it.
 
 use std::path::{Path, PathBuf};
 
 use alter_core::{Clock, Micros, SystemClock};
 use alter_store_sqlite::{
     OpenError,
-    backup::{self, Difference},
+    backup::{self, Difference, Prepared, Tightened},
 };
 use anyhow::{Context, bail};
 use clap::Args;
@@ -29,14 +30,17 @@ pub(crate) struct RestoreArgs {
     /// Replace the existing database, which is kept under another name.
     #[arg(long)]
     replace: bool,
+    /// Replace it although something that was tightened since the backup becomes loose again.
+    #[arg(long, requires = "replace")]
+    accept_loosening: bool,
 }
 
 pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow::Result<()> {
     wiring::check_owner(&config.data_dir)?;
     let Some(database) = config.database.file() else {
         bail!(
-            "a PostgreSQL database is restored with its own tools, while no server runs:\n\n  {}\n\nWhat was revoked since \
-             the backup is then no longer revoked: revoke it again by hand.",
+            "a PostgreSQL database is restored with its own tools, while no server runs:\n\n  {}\n\nWhat was revoked, \
+             suspended, narrowed or removed since the backup is then loose again: repeat it by hand.",
             on_postgres(&format!(
                 "pg_restore --clean --if-exists --single-transaction {}",
                 args.file.display()
@@ -56,8 +60,9 @@ pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow
     let copy = private_file(&fresh)?;
     let compared = replaced.comparable.then_some(database);
     let moved = prepare(&args.file, copy, &fresh, compared, now)
-        .and_then(|differences| Ok((differences, put_in_place(&fresh, database, now)?)));
-    let (differences, kept) = match moved {
+        .and_then(|prepared| refuse_loosening(prepared, args.accept_loosening))
+        .and_then(|prepared| Ok((prepared, put_in_place(&fresh, database, now)?)));
+    let (prepared, kept) = match moved {
         Ok(moved) => moved,
         Err(error) => {
             for file in backup::files_of(&fresh) {
@@ -66,7 +71,7 @@ pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow
             return Err(error.context("the database was not changed"));
         }
     };
-    report(&manifest, &differences, kept.as_deref(), &replaced, output);
+    report(&manifest, &prepared, kept.as_deref(), &replaced, output);
     Ok(())
 }
 
@@ -77,10 +82,25 @@ fn prepare(
     fresh: &Path,
     replaced: Option<&Path>,
     now: Micros,
-) -> anyhow::Result<Vec<Difference>> {
+) -> anyhow::Result<Prepared> {
     std::io::copy(&mut std::fs::File::open(file)?, &mut copy)?;
     drop(copy);
     Ok(backup::carry_over(fresh, replaced, operator().name(), now)?)
+}
+
+fn refuse_loosening(prepared: Prepared, accepted: bool) -> anyhow::Result<Prepared> {
+    let loose = |d: &Difference| {
+        let lines = d.loosened.iter().map(|t| format!("\n  app {}: {}", d.app, line_of(t)));
+        lines.collect::<String>()
+    };
+    let lines: String = prepared.differences.iter().map(loose).collect();
+    if lines.is_empty() || accepted {
+        return Ok(prepared);
+    }
+    bail!(
+        "the backup would make loose again what was tightened since, and this cannot be carried over:{lines}\n\
+         --accept-loosening restores it all the same; tighten it again by hand."
+    )
 }
 
 /// The database that the backup replaces.
@@ -152,7 +172,7 @@ fn beside(database: &Path, end: &str) -> PathBuf {
 
 fn report(
     manifest: &Manifest,
-    differences: &[Difference],
+    prepared: &Prepared,
     kept: Option<&Path>,
     replaced: &Replaced,
     output: Output,
@@ -167,14 +187,18 @@ fn report(
     if let Some(why) = &replaced.why {
         lines.push(format!(
             "What was revoked or connected after the backup is not known here, because {why}. This restore undoes later \
-             revocations: revoke again what you know of. `alter audit verify APP --head SEQ:HASH` with a head that you \
+             revocations, suspensions and other tightenings: repeat what you know of. `alter audit verify APP --head SEQ:HASH` with a head that you \
              kept tells how much is missing."
         ));
+    }
+    let Prepared { differences, sessions } = prepared;
+    if *sessions > 0 {
+        lines.push(format!("Sessions that were under way, ended: {sessions}. Their users start again."));
     }
     lines.extend(differences.iter().map(text_of));
     let apps: Vec<_> = differences.iter().map(value_of).collect();
     let value = json!({ "made_at": manifest.made_at, "kept": kept.map(|path| path.display().to_string()),
-        "not_compared": replaced.why, "apps": apps });
+        "not_compared": replaced.why, "sessions_ended": sessions, "apps": apps });
     output.answer(&lines.join("\n"), &value);
 }
 
@@ -192,7 +216,9 @@ fn text_of(d: &Difference) -> String {
     say(!d.revoked.is_empty(), format!("  grants revoked since, revoked again:{}", list(&d.revoked)));
     say(d.delegations > 0, format!("  delegations revoked since, revoked again: {}", d.delegations));
     say(d.keys > 0, format!("  API keys revoked since, revoked again: {}", d.keys));
-    say(d.agents > 0, format!("  agents deleted since, deleted again: {}", d.agents));
+    let list_of = |all: &[Tightened]| all.iter().map(|t| format!("\n    {}", line_of(t))).collect::<String>();
+    say(!d.carried.is_empty(), format!("  tightened since, carried over:{}", list_of(&d.carried)));
+    say(!d.loosened.is_empty(), format!("  TIGHTENED SINCE, AND LOOSE AGAIN:{}", list_of(&d.loosened)));
     say(
         !d.lost.is_empty(),
         format!("  grants connected since, gone: their users must connect again:{}", list(&d.lost)),
@@ -207,10 +233,18 @@ fn text_of(d: &Difference) -> String {
     lines.join("\n")
 }
 
+fn line_of(t: &Tightened) -> String {
+    match t.whose.as_str() {
+        "" => t.what.sentence().to_owned(),
+        whose => format!("{whose}: {}", t.what.sentence()),
+    }
+}
+
 fn value_of(d: &Difference) -> Value {
     let ids = |ids: &[alter_core::GrantId]| json!(ids.iter().map(ToString::to_string).collect::<Vec<_>>());
     json!({ "app_id": d.app.to_string(), "backup_head": d.copy, "replaced_head": d.replaced,
         "entries_behind": d.replaced.seq - d.copy.seq, "revoked_again": ids(&d.revoked),
         "delegations_revoked_again": d.delegations, "keys_revoked_again": d.keys, "agents_deleted_again": d.agents,
+        "carried_over": Tightened::named(&d.carried), "loosened": Tightened::named(&d.loosened),
         "connected_since": ids(&d.lost), "verify": ids(&d.older) })
 }

@@ -22,51 +22,51 @@ use crate::{
     place::{Place, answer, said},
 };
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn count(database: &Path, what: &str) -> i64 {
+pub(crate) fn count(database: &Path, what: &str) -> i64 {
     let sql = Connection::open(database).unwrap();
     sql.query_row(&format!("SELECT COUNT(*) FROM {what}"), [], |row| row.get(0)).unwrap()
 }
 
 /// A second data directory, to restore a running server's backup into.
-struct Elsewhere<'a> {
+pub(crate) struct Elsewhere<'a> {
     server: &'a TestServer,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 impl<'a> Elsewhere<'a> {
-    fn new(server: &'a TestServer, name: &str) -> Self {
+    pub(crate) fn new(server: &'a TestServer, name: &str) -> Self {
         let place = Place::new(name);
         std::fs::create_dir(place.data()).unwrap();
         Self { server, place }
     }
 
-    fn backup(&self, name: &str) -> (PathBuf, Value) {
+    pub(crate) fn backup(&self, name: &str) -> (PathBuf, Value) {
         let file = self.place.path(name);
         let args = ["backup", text(&file), "--json"];
         let made = answer(beside(self.server, &args).output().unwrap(), &args);
         (file, made)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.place.command(args);
         command.env("ALTER_ROOT_KEY", self.server.root_key().expose_secret());
         command
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let args = [args, &["--json"]].concat();
         answer(self.run(&args), &args)
     }
 
-    fn refused(&self, args: &[&str], words: &str) {
+    pub(crate) fn refused(&self, args: &[&str], words: &str) {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", said(&output));
         assert!(said(&output).contains(words), "{args:?}: {}", said(&output));

@@ -8,3 +8,4 @@ mod backup;
 mod key_ring;
 mod names;
 mod place;
+mod restore;
