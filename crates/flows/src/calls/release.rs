@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use alter_core::{
-    Agent, AgentId, AgentStop, ApiAuth, AuditEntry, AuditKind, CallNonce, Grant, GrantId, GrantSecret,
+    AgentId, AgentStop, ApiAuth, AuditEntry, AuditKind, CallNonce, FoundKey, Grant, GrantId, GrantSecret,
     GrantState, Micros, ProviderConfig, ReleaseCredential, Saved,
 };
 use secrecy::SecretString;
@@ -60,6 +60,9 @@ pub struct Released {
 pub enum ReleaseError {
     #[error(transparent)]
     Choice(#[from] ChoiceError),
+    /// The key was revoked during the call.
+    #[error("the API key was revoked")]
+    KeyRevoked,
     /// The agent was suspended during the call.
     #[error("the agent is suspended")]
     AgentInactive,
@@ -140,15 +143,15 @@ async fn try_release(
     names_itself(caller, request.acting_for)?;
     let named = named_user(flows, caller, request.user_token).await?;
     let mut caller = Cow::Borrowed(caller);
-    // If the grant or the agent changed between reading and releasing (the user reconnected, the app removed scopes),
-    // both are read again.
+    // If the grant or the agent changed between reading and releasing (the user reconnected, the app removed scopes), or the
+    // call waited for a refresh, all is read again.
     let mut rounds = Rounds::of(ROUNDS);
     loop {
         rounds.begin()?;
         if let Some(released) = release_once(flows, &caller, nonce, &named, request).await? {
             return Ok(Spent::InCommit(released));
         }
-        read_agent_again(flows, &mut caller).await?;
+        read_again(flows, &mut caller).await?;
     }
 }
 
@@ -197,14 +200,18 @@ async fn release_once(
     }
 }
 
-async fn read_agent_again(flows: &Flows, caller: &mut Cow<'_, Caller>) -> Result<(), ReleaseError> {
-    let Some(agent) = &caller.agent else { return Ok(()) };
-    let again = flows.store().get_agent(agent.app_id, agent.id).await?;
-    let agent = Agent::active(again).map_err(|stop| match stop {
-        AgentStop::Suspended => ReleaseError::AgentInactive,
-        AgentStop::Deleted => ReleaseError::AgentRevoked,
-    })?;
-    caller.to_mut().agent = Some(agent);
+/// The key may have been revoked, its agent stopped, and the app's settings changed while the call waited.
+async fn read_again(flows: &Flows, caller: &mut Cow<'_, Caller>) -> Result<(), ReleaseError> {
+    let found = flows.store().find_key(&caller.key.hash).await?.ok_or(ReleaseError::KeyRevoked)?;
+    match found.agent.as_ref().and_then(|agent| agent.status.stop()) {
+        Some(AgentStop::Suspended) => return Err(ReleaseError::AgentInactive),
+        Some(AgentStop::Deleted) => return Err(ReleaseError::AgentRevoked),
+        None if found.key.revoked_at.is_some() => return Err(ReleaseError::KeyRevoked),
+        None => {}
+    }
+    let FoundKey { key, app, agent } = found;
+    let caller = caller.to_mut();
+    (caller.key, caller.app, caller.agent) = (key, app, agent);
     Ok(())
 }
 
@@ -286,6 +293,7 @@ fn label<T>(released: &Result<T, ReleaseError>) -> &'static str {
         _ if error.is_ours() => "fault",
         ReleaseError::Choice(ChoiceError::User(_)) => "user_token_refused",
         ReleaseError::Choice(_) => "no_such_grant",
+        ReleaseError::KeyRevoked => "key_revoked",
         ReleaseError::AgentInactive | ReleaseError::AgentRevoked | ReleaseError::CallerMismatch => {
             "agent_refused"
         }

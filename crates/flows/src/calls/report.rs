@@ -2,7 +2,7 @@
 //! who holds the key can forge or omit a report. So a report decides one thing only: that the provider's API refuses the
 //! current token makes us ask the provider for a new one, once for each token and not in its first minute.
 
-use alter_core::{AuditEntry, AuditKind, Grant, GrantId, StoreError};
+use alter_core::{AuditEntry, AuditKind, Grant, GrantId, GrantState, StoreError};
 
 use crate::{Caller, ChoiceError, Flows, refresh};
 
@@ -55,7 +55,7 @@ async fn store_report(flows: &Flows, caller: &Caller, report: &CallReport<'_>) -
 /// Asks for a new token in a task of its own, if the API rejected the current one.
 async fn refresh_rejected(flows: &Flows, grant: &Grant, report: &CallReport<'_>) -> Result<(), StoreError> {
     let current = report.token_generation == Some(grant.token_generation().to_string().as_str());
-    if report.status != 401 || !current || grant.revoked.is_some() {
+    if report.status != 401 || !current || grant.state(flows.now()) != GrantState::Active {
         return Ok(());
     }
     if let Some(config) = flows.store().get_provider(&grant.config_id).await? {

@@ -333,6 +333,26 @@ async fn t98_a_grant_that_is_revoked_during_its_refresh_ends_the_new_tokens_too(
 }
 
 #[tokio::test]
+async fn t98_a_key_that_is_revoked_while_its_call_waits_for_a_refresh_gets_nothing() {
+    let (world, grant) = connected().await;
+    expire(&world, grant).await;
+    let gate = Gate::closed();
+    world.mock.set(|s| s.refresh.fault = Some(TokenFault::HoldAnswer(gate.clone())));
+    let caller = world.caller().await;
+    let url = world.mock.url("/api/me");
+    let revoke = async {
+        world.mock.wait_for_refreshes(|counts| counts.honoured == 1).await;
+        let by = Operator::named("test");
+        operate::revoke_key(&world.flows, &by, world.app, caller.key.id).await.unwrap();
+        gate.open();
+    };
+    let (refused, ()) = tokio::join!(world.release(&caller, grant, &url), revoke);
+    assert!(matches!(refused, Err(ReleaseError::KeyRevoked)), "{refused:?}");
+    assert_eq!(world.audited("token_released").await, 0);
+    assert_eq!(stored(&world, grant).await.credential.generation, 2, "the grant keeps its new token");
+}
+
+#[tokio::test]
 async fn by_the_clock_a_used_grant_is_refreshed_and_one_that_nobody_used_for_a_week_is_not() {
     let (world, grant) = connected().await;
     expire(&world, grant).await;

@@ -135,6 +135,7 @@ impl From<ReleaseError> for ApiError {
     fn from(error: ReleaseError) -> Self {
         match error {
             ReleaseError::Choice(error) => error.into(),
+            ReleaseError::KeyRevoked => Self::plain(ErrorCode::KeyRevoked),
             ReleaseError::AgentInactive => Self::plain(ErrorCode::AgentInactive),
             ReleaseError::AgentRevoked => Self::plain(ErrorCode::AgentRevoked),
             ReleaseError::CallerMismatch => Self::plain(ErrorCode::CallerAgentMismatch),
