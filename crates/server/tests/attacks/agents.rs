@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use alter_core::AgentId;
+use alter_mock_provider::{Gate, TokenFault};
 use alter_testkit::{Reply, TestBrowser, TestServer};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -222,6 +223,29 @@ async fn t13_an_agent_that_is_stopped_while_the_user_is_at_the_provider_gets_not
         let audit = server.store.list_audit(server.app.id, 100).await.unwrap();
         let failed = audit.iter().find(|(kind, _)| kind == "connect_failed").expect("it is in the audit");
         assert!(failed.1.to_string().contains(reason), "{failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn t13_an_agent_that_is_stopped_during_the_exchange_gets_nothing_and_nothing_is_kept() {
+    for (method, reason, words) in STOPS {
+        let scene = Scene::new().await;
+        let server = &scene.server;
+        let token = server.mint(&json!({ "user_token": scene.user(), "agent": "mailbot" })).await;
+        let mut browser = TestBrowser::new();
+        let (sid, callback) = browser.up_to_callback(server, &server.app, &token).await;
+        let gate = Gate::closed();
+        server.mock.set(|s| s.token_fault = Some(TokenFault::HoldAnswer(gate.clone())));
+        let stop = async {
+            while server.mock.seen().token.is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            scene.stop(method).await;
+            gate.open();
+        };
+        tokio::join!(browser.get(server, &callback), stop);
+        let page = browser.get(server, &format!("/connect/s/{sid}")).await.text();
+        scene.nothing_because(&token, &page, reason, words).await;
     }
 }
 
