@@ -68,7 +68,7 @@ pub struct SessionData {
     pub state: State,
     /// The provider on the consent page; `None` = the user is on the picker.
     pub selected: Option<String>,
-    /// What the newest consent page showed, as a hash.
+    /// What the newest consent page showed, as a hash; `None` = no page has been shown since the provider was chosen.
     #[serde(default)]
     pub shown: Option<String>,
     /// How many attempts have been started.
@@ -327,6 +327,7 @@ impl Session {
             return false;
         }
         self.data.selected = Some(provider.to_owned());
+        self.data.shown = None;
         self.data.last_failure = None;
         self.push_event(EventName::ProviderSelected, provider, at);
         true

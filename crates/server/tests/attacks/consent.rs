@@ -152,6 +152,26 @@ async fn t13_an_older_page_approves_nothing_that_only_a_newer_one_showed() {
 }
 
 #[tokio::test]
+async fn what_another_providers_page_showed_does_not_stand_in_the_way() {
+    let mut open = Open::page().await;
+    open.server.add_provider(&open.server.app, "other", |_| {}).await;
+    let (token, mut browser) = (open.server.mint(&json!({})).await, TestBrowser::new());
+    let sid = browser.claim(&open.server, &open.server.app, &token).await;
+    let step = |name: &str| format!("/connect/api/s/{sid}/{name}");
+    for provider in ["mock", "other"] {
+        browser.post(&open.server, &step("select"), &json!({ "provider": provider })).await;
+        if provider == "mock" {
+            browser.get(&open.server, &format!("/connect/s/{sid}")).await;
+        }
+    }
+    let approved = browser.post(&open.server, &step("approve"), &json!({ "provider": "other" })).await;
+    assert_eq!(approved.status, 200, "{}", approved.text());
+    // The other session is as it was.
+    let shown = open.shown.clone();
+    assert_eq!(open.approve(Some(&shown)).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_page_is_approved_when_nothing_that_it_shows_has_changed() {
     let mut open = Open::page().await;
     open.set(&open.client(), &SCOPES, |_| ()).await;
