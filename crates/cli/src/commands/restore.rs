@@ -236,7 +236,7 @@ fn text_of(d: &Difference) -> String {
 fn line_of(t: &Tightened) -> String {
     match t.whose.as_str() {
         "" => t.what.sentence().to_owned(),
-        whose => format!("{whose}: {}", t.what.sentence()),
+        whose => format!("{}: {}", in_a_line(whose), t.what.sentence()),
     }
 }
 
