@@ -7,13 +7,14 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging with the filter of `ALTER_LOG` (`info`, `debug`, `alter_flows=debug` ...).
+use crate::config::LogFilter;
+
+/// Starts logging with the filter of `ALTER_LOG`.
 ///
 /// # Errors
-/// The filter cannot be read.
-pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(filter).with_context(|| format!("ALTER_LOG is not a log filter: {filter}"))?;
+/// Another logger has been started.
+pub(crate) fn start(filter: &LogFilter) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter.as_str()).context("ALTER_LOG is not a log filter")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {
         builder.try_init()

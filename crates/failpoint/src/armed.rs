@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+/// `ALTER_FAILPOINT`, and the names that are passed to [`seconds`].
+pub(crate) const VARIABLES: &[&str] =
+    &["ALTER_FAILPOINT", "ALTER_LOST_AFTER", "ALTER_REAP_EVERY", "ALTER_REFRESH_HOLD"];
+
 /// What happens at one named place.
 struct Point {
     name: String,

@@ -16,6 +16,16 @@ mod armed;
 /// Whether an environment variable can kill this build; such a build must not run in production.
 pub const ARMED: bool = cfg!(feature = "armed");
 
+/// The environment variables that an armed build reads; none in any other build.
+pub const VARIABLES: &[&str] = {
+    #[cfg(feature = "armed")]
+    {
+        armed::VARIABLES
+    }
+    #[cfg(not(feature = "armed"))]
+    &[]
+};
+
 /// Marks a place: an armed build may die or wait here, as `ALTER_FAILPOINT` says for `name`.
 #[inline]
 pub fn pass(name: &str) {

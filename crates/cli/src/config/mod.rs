@@ -1,9 +1,11 @@
 //! Settings: the embedded `default.toml`, then the file named by `ALTER_CONFIG`, then the environment. The default
 //! file is the manual: a setting that is missing from it does not exist.
 
+mod log;
+mod names;
 mod root_key;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
 use ipnet::IpNet;
@@ -11,6 +13,7 @@ use serde::Deserialize;
 
 use crate::database::Database;
 
+pub(crate) use log::LogFilter;
 pub(crate) use root_key::{RootKeySource, is_private};
 
 /// Every setting with its default and a comment; `alter config` prints it.
@@ -26,7 +29,7 @@ pub(crate) struct Config {
     pub(crate) root_key: RootKeySource,
     /// The root key that is being replaced. It is accepted beside `root_key`.
     pub(crate) root_key_old: Option<RootKeySource>,
-    pub(crate) log: String,
+    pub(crate) log: LogFilter,
     pub(crate) egress_allow: Vec<IpNet>,
     /// `None` = metrics are not served.
     pub(crate) metrics_listen: Option<SocketAddr>,
@@ -55,7 +58,8 @@ impl Config {
     /// # Errors
     /// Names the setting and what is wrong with it.
     pub(crate) fn load() -> anyhow::Result<Self> {
-        let file = match std::env::var_os("ALTER_CONFIG") {
+        let env = environment()?;
+        let file = match env.get("ALTER_CONFIG").filter(|path| !path.is_empty()) {
             Some(path) => {
                 let path = PathBuf::from(path);
                 let text = std::fs::read_to_string(&path).with_context(|| {
@@ -66,7 +70,7 @@ impl Config {
             }
             None => Written::default(),
         };
-        Self::combine(file, |name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        Self::combine(file, |name| env.get(name).filter(|value| !value.is_empty()).cloned())
     }
 
     fn combine(file: Written, env: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
@@ -102,7 +106,7 @@ impl Config {
             database: Database::parse(&database_url, &data_dir)?,
             root_key: RootKeySource::new(env("ALTER_ROOT_KEY"), &root_key_file, &data_dir),
             root_key_old: (!old.is_empty()).then(|| RootKeySource::File(old.into())),
-            log: text("ALTER_LOG", file.log, default.log),
+            log: text("ALTER_LOG", file.log, default.log).parse()?,
             egress_allow: list("ALTER_EGRESS_ALLOW", file.egress_allow, default.egress_allow)?,
             metrics_listen: match metrics_listen.as_str() {
                 "" => None,
@@ -112,6 +116,21 @@ impl Config {
             data_dir,
         })
     }
+}
+
+/// The variables `ALTER_...`. A name that is no setting is refused, and so is a value that cannot be read.
+///
+/// # Errors
+/// Names the variable.
+pub(crate) fn environment() -> anyhow::Result<BTreeMap<String, String>> {
+    let mut ours = BTreeMap::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("ALTER_")) else { continue };
+        let value = value.into_string().map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))?;
+        ours.insert(name.to_owned(), value);
+    }
+    names::refuse_unknown(ours.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    Ok(ours)
 }
 
 fn address(name: &str, text: &str) -> anyhow::Result<SocketAddr> {
@@ -194,6 +213,7 @@ mod tests {
     #[test]
     fn unknown_settings_and_bad_values_are_refused_by_name() {
         assert!(combine("lsten = \"x\"", &[]).is_err());
+        assert!(combine("log = \"warning\"", &[]).unwrap_err().to_string().contains("mean warn?"));
         let message = |env: &[(&str, &str)]| combine("", env).unwrap_err().to_string();
         assert!(message(&[("ALTER_LISTEN", "8700")]).contains("ALTER_LISTEN"));
         assert!(message(&[("ALTER_EGRESS_ALLOW", "localhost")]).contains("ALTER_EGRESS_ALLOW"));

@@ -22,10 +22,10 @@ use tokio::net::TcpListener;
 
 use crate::{
     commands::serve::Signals,
-    config::{Config, RootKeySource},
+    config::{Config, LogFilter, RootKeySource, environment},
     database::{Database, Open},
     logging,
-    output::Output,
+    output::{Output, Usage},
     wiring,
 };
 
@@ -57,7 +57,8 @@ impl Drop for TempDir {
 }
 
 pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
-    logging::start(&std::env::var("ALTER_LOG").unwrap_or_else(|_| "warn".into()))?;
+    let log = log_filter().map_err(|e| Usage(format!("{e:#}")))?;
+    logging::start(&log)?;
     let port = if demo.check { 0 } else { demo.port };
     let next = |offset: u16| if port == 0 { 0 } else { port.saturating_add(offset) };
     let server = listen(port).await?;
@@ -86,6 +87,12 @@ pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
     Signals::new()?.next().await;
     flows.drain().await;
     Ok(())
+}
+
+/// The demo reads no other setting, but it refuses a misspelt one as every command does.
+fn log_filter() -> anyhow::Result<LogFilter> {
+    let env = environment()?;
+    env.get("ALTER_LOG").filter(|filter| !filter.is_empty()).map_or("warn", String::as_str).parse()
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {
@@ -119,7 +126,7 @@ fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
         database: Database::Sqlite(data.0.join("alter.db")),
         root_key: RootKeySource::File(data.0.join("root.key")),
         root_key_old: None,
-        log: String::new(),
+        log: log_filter()?,
         egress_allow: local_egress()?.allow,
         metrics_listen: None,
         trusted_proxies: Vec::new(),
