@@ -3,8 +3,8 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use alter_core::Store;
-use alter_store_postgres::PostgresStore;
-use alter_store_sqlite::SqliteStore;
+use alter_store_postgres::{OpenError as ServerError, PostgresStore};
+use alter_store_sqlite::{OpenError as FileError, ServingLock, SqliteStore};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -64,8 +64,7 @@ impl Database {
                     Open::Create => alter_store_sqlite::Open::Create,
                     Open::Existing => alter_store_sqlite::Open::Existing,
                 };
-                let opened = SqliteStore::open(path, mode);
-                Arc::new(opened.with_context(|| format!("the database {self} did not open"))?)
+                Arc::new(SqliteStore::open(path, mode).map_err(|error| self.of_file(error))?)
             }
             Self::Postgres(url) => {
                 let mode = match open {
@@ -73,7 +72,7 @@ impl Database {
                     Open::Existing => alter_store_postgres::Open::Existing,
                 };
                 let opened = PostgresStore::open(url.expose_secret(), mode).await;
-                Arc::new(opened.with_context(|| format!("the database {self} did not open"))?)
+                Arc::new(opened.map_err(|error| self.of_server(error))?)
             }
         };
         Ok(store)
@@ -84,11 +83,11 @@ impl Database {
     /// # Errors
     /// The error is a sentence for the operator.
     pub(crate) async fn refuse_older_schema(&self) -> anyhow::Result<()> {
-        let context = || format!("the database {self} did not open");
         let (found, known) = match self {
-            Self::Sqlite(path) => SqliteStore::schema_of(path).with_context(context)?,
+            Self::Sqlite(path) => SqliteStore::schema_of(path).map_err(|error| self.of_file(error))?,
             Self::Postgres(url) => {
-                PostgresStore::schema_of(url.expose_secret()).await.with_context(context)?
+                let found = PostgresStore::schema_of(url.expose_secret()).await;
+                found.map_err(|error| self.of_server(error))?
             }
         };
         anyhow::ensure!(
@@ -104,27 +103,71 @@ impl Database {
     /// # Errors
     /// The error is a sentence for the operator.
     pub(crate) async fn key_check(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        let context = || format!("the database {self} did not open");
         match self {
-            Self::Sqlite(path) => SqliteStore::key_check_of(path).with_context(context),
+            Self::Sqlite(path) => SqliteStore::key_check_of(path).map_err(|error| self.of_file(error)),
             Self::Postgres(url) => {
-                PostgresStore::key_check_of(url.expose_secret()).await.with_context(context)
+                let found = PostgresStore::key_check_of(url.expose_secret()).await;
+                found.map_err(|error| self.of_server(error))
             }
         }
     }
 
-    /// Whether there is already something that `alter init` must leave alone.
+    /// Whether `alter init` must leave it alone: it has a key-check value. What an `init` that was broken off has left
+    /// does not count.
     ///
     /// # Errors
-    /// The server cannot be asked.
-    pub(crate) async fn exists(&self) -> anyhow::Result<bool> {
-        match self {
-            Self::Sqlite(path) => Ok(path.exists()),
-            Self::Postgres(url) => match PostgresStore::schema_of(url.expose_secret()).await {
-                Ok(_) => Ok(true),
-                Err(alter_store_postgres::OpenError::Missing(_)) => Ok(false),
-                Err(error) => Err(error).with_context(|| format!("the database {self} did not open")),
+    /// There is a database, and it cannot be read.
+    pub(crate) async fn is_initialised(&self) -> anyhow::Result<bool> {
+        let found = match self {
+            Self::Sqlite(path) => match SqliteStore::key_check_of(path) {
+                Err(FileError::Missing(_)) => return Ok(false),
+                found => found.map_err(|error| self.of_file(error))?,
             },
+            Self::Postgres(url) => match PostgresStore::key_check_of(url.expose_secret()).await {
+                Err(ServerError::Missing(_)) => return Ok(false),
+                found => found.map_err(|error| self.of_server(error))?,
+            },
+        };
+        Ok(found.is_some())
+    }
+
+    /// Keeps other servers from the database for as long as the result lives. `None` on PostgreSQL, which any number of
+    /// servers may use.
+    ///
+    /// # Errors
+    /// Names the process that serves from the file.
+    pub(crate) fn lock_for_serving(&self) -> anyhow::Result<Option<ServingLock>> {
+        let Self::Sqlite(path) = self else { return Ok(None) };
+        alter_store_sqlite::lock_for_serving(path).map(Some).map_err(|error| self.of_file(error))
+    }
+
+    /// What an operator reads about a file that did not open.
+    pub(crate) fn of_file(&self, error: FileError) -> anyhow::Error {
+        match error {
+            FileError::Missing(path) => {
+                let place = std::path::absolute(&path).unwrap_or(path);
+                anyhow::anyhow!("there is no database at {}: {}", place.display(), self.mend_missing())
+            }
+            error => anyhow::Error::new(error).context(format!("the database {self} did not open")),
+        }
+    }
+
+    fn of_server(&self, error: ServerError) -> anyhow::Error {
+        match error {
+            ServerError::Missing(_) => anyhow::anyhow!("{error}: {}", self.mend_missing()),
+            error => anyhow::Error::new(error).context(format!("the database {self} did not open")),
+        }
+    }
+
+    fn mend_missing(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => {
+                "if it is elsewhere, point ALTER_DATA_DIR or ALTER_DATABASE_URL at it; if you have a backup, run \
+                 alter restore FILE; for a new installation, alter init"
+            }
+            Self::Postgres(_) => {
+                "if yours is elsewhere, point ALTER_DATABASE_URL at it; for a new installation, run alter init"
+            }
         }
     }
 

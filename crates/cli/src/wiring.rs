@@ -26,7 +26,6 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Flows> {
 /// # Errors
 /// The error is a sentence for the operator.
 pub(crate) async fn open_migrating(config: &Config) -> anyhow::Result<Flows> {
-    check_owner(&config.data_dir)?;
     let vault = vault(config)?;
     let key_check = config.database.key_check().await?.ok_or(StartError::NotInitialised)?;
     vault.verify_key_check(&key_check).map_err(StartError::RootKey)?;

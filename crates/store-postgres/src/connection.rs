@@ -43,6 +43,7 @@ const PREPARE: &str = "SELECT
     current_setting('server_version') AS version,
     current_setting('server_encoding') AS encoding,
     current_setting('synchronous_commit') AS synchronous_commit,
+    current_setting('transaction_read_only') AS read_only,
     current_setting('fsync', true) AS fsync";
 
 /// A database's address. It contains the password, so it has no `Debug`.
@@ -152,6 +153,8 @@ struct Facts {
     version: String,
     encoding: String,
     synchronous_commit: String,
+    /// `on` at a standby, and where `default_transaction_read_only` says so.
+    read_only: String,
     /// `None` = the server has no such setting (a database that only speaks PostgreSQL's protocol).
     fsync: Option<String>,
 }
@@ -163,6 +166,7 @@ impl Facts {
             version: row.try_get("version")?,
             encoding: row.try_get("encoding")?,
             synchronous_commit: row.try_get("synchronous_commit")?,
+            read_only: row.try_get("read_only")?,
             fsync: row.try_get("fsync")?,
         })
     }
@@ -175,6 +179,13 @@ impl Facts {
         }
         if self.encoding != "UTF8" {
             return Err(format!("the database's encoding is {}; UTF8 is needed", self.encoding));
+        }
+        if self.read_only == "on" {
+            return Err(
+                "it does not write: it is a standby, or default_transaction_read_only is on for this \
+                        user or database"
+                    .into(),
+            );
         }
         if self.synchronous_commit == "off" {
             return Err(
@@ -197,12 +208,13 @@ mod tests {
             version: "15.18".into(),
             encoding: "UTF8".into(),
             synchronous_commit: "on".into(),
+            read_only: "off".into(),
             fsync: Some("on".into()),
         }
     }
 
     #[test]
-    fn a_server_that_is_too_old_or_not_durable_or_not_utf8_is_refused() {
+    fn a_server_that_is_too_old_or_not_durable_or_read_only_or_not_utf8_is_refused() {
         assert_eq!(facts().judge(), Ok(()));
         let judged = |change: fn(&mut Facts)| {
             let mut facts = facts();
@@ -214,6 +226,7 @@ mod tests {
         assert!(judged(|f| f.version_number = "170001".into()).is_ok());
         assert!(judged(|f| f.synchronous_commit = "off".into()).is_err());
         assert!(judged(|f| f.synchronous_commit = "remote_apply".into()).is_ok());
+        assert!(judged(|f| f.read_only = "on".into()).unwrap_err().contains("default_transaction_read_only"));
         assert!(judged(|f| f.encoding = "SQL_ASCII".into()).is_err());
         assert!(judged(|f| f.fsync = Some("off".into())).is_ok(), "that is warned of");
     }

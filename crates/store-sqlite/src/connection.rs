@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use crate::opening::{Open, OpenError};
 
@@ -54,6 +54,10 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 /// Settings for writing. `synchronous=FULL`: in WAL mode, NORMAL may lose the last commits in a power failure, and here a
 /// lost commit is a lost credential. `secure_delete`: wiped values do not stay in free pages.
 pub(crate) fn prepare_writer(connection: &Connection) -> Result<(), OpenError> {
+    // SQLite opens a file that it may not write for reading, and says nothing; even BEGIN IMMEDIATE succeeds.
+    if connection.is_readonly(MAIN_DB)? {
+        return Err(OpenError::ReadOnly(connection.path().unwrap_or_default().into()));
+    }
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if journal != "wal" {
         return Err(OpenError::NoLog(journal));
@@ -69,13 +73,26 @@ pub(crate) fn prepare_writer(connection: &Connection) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
+    use rusqlite::{Connection, OpenFlags};
 
-    use crate::{Open, SqliteStore, fault::Fault};
+    use crate::{Open, OpenError, SqliteStore, fault::Fault};
 
     fn pragma(c: &Connection, name: &str) -> Result<String, Fault> {
         let value = c.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))?;
         Ok(format!("{value:?}"))
+    }
+
+    #[test]
+    fn f34_a_database_that_cannot_be_written_does_not_open() {
+        let path = std::env::temp_dir()
+            .join(format!("alter-read-only-{}.db", alter_core::AppId::new(&alter_core::SystemRandom)));
+        drop(SqliteStore::open(&path, Open::Create).unwrap());
+        // What SQLite makes of a file without write permission, which the tests' user may have none of.
+        let reader = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let refused = super::prepare_writer(&reader).unwrap_err();
+        assert!(matches!(&refused, OpenError::ReadOnly(_)), "{refused}");
+        assert!(refused.to_string().contains("alter-read-only-"), "{refused}");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ mod readers;
 mod refresh;
 mod revocation;
 mod row;
+mod serving;
 mod session;
 mod statement;
 mod store;
@@ -38,6 +39,7 @@ mod user;
 mod writer;
 
 pub use opening::{Open, OpenError};
+pub use serving::{ServingLock, lock_for_serving};
 use std::path::{Path, PathBuf};
 
 use alter_core::StoreError;
@@ -47,7 +49,13 @@ use crate::{fault::Fault, readers::Readers, writer::Writer};
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Engine(error.to_string())
+        use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+        match error.sqlite_error_code() {
+            Some(CannotOpen | ReadOnly) => {
+                Self::Engine(format!("{error} (this user must be able to write the file and its directory)"))
+            }
+            _ => Self::Engine(error.to_string()),
+        }
     }
 }
 

@@ -22,6 +22,20 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("{} is in use: stop the server and every command that works on it", .0.display())]
     InUse(PathBuf),
+    /// Another process has the lock of servers.
+    #[error("{} is in use by {}, which holds {}: stop it first. Several servers need PostgreSQL (ALTER_DATABASE_URL)",
+        .database.display(), named(*.by), .lock.display())]
+    Served {
+        /// The database.
+        database: PathBuf,
+        /// The file that is locked.
+        lock: PathBuf,
+        /// The number of the process, if it could be read.
+        by: Option<u32>,
+    },
+    /// The file can be read but not written.
+    #[error("{} cannot be written: this user must be able to write it, on a file system that is not read-only", .0.display())]
+    ReadOnly(PathBuf),
     /// The file system does not support the write-ahead log. Content: the journal mode that SQLite got instead.
     #[error("this file system gives journal mode {0} where WAL is needed")]
     NoLog(String),
@@ -31,6 +45,10 @@ pub enum OpenError {
     /// SQLite refused.
     #[error("the database cannot be opened: {0}")]
     Engine(String),
+}
+
+fn named(process: Option<u32>) -> String {
+    process.map_or_else(|| "another process".into(), |id| format!("process {id}"))
 }
 
 /// What [`crate::SqliteStore::open`] does when the file does not exist.

@@ -74,7 +74,8 @@ pub(crate) fn run(file: &Path, config: &Config, output: Output) -> anyhow::Resul
     if let Some(there) = [file, &manifest_path].into_iter().find(|path| path.exists()) {
         bail!("{} exists already: nothing was changed", there.display());
     }
-    backup::copy(database, file).with_context(|| format!("{} was not backed up", database.display()))?;
+    let copied = backup::copy(database, file).map_err(|error| config.database.of_file(error));
+    copied.with_context(|| format!("{} was not backed up", database.display()))?;
     // Read back what is now on the disk: a backup that nobody has checked may be no backup.
     let checked = describe(file).and_then(|manifest| {
         let mut out = private_file(&manifest_path)?;

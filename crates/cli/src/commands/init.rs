@@ -14,15 +14,14 @@ use crate::{
 };
 
 pub(crate) async fn run(config: &Config, output: Output) -> anyhow::Result<()> {
-    if config.database.exists().await? {
+    if config.database.is_initialised().await? {
         bail!("{} exists already: nothing was changed", config.database);
     }
     create_private_dir(&config.data_dir)?;
     let root_key = match &config.root_key {
         RootKeySource::Environment(_) => config.root_key.load()?,
-        RootKeySource::File(path) if path.exists() && std::env::var_os("ALTER_ROOT_KEY_FILE").is_some() => {
-            config.root_key.load()?
-        }
+        // A key that is there is used and never replaced: an `init` that was broken off made it, or its database is gone.
+        RootKeySource::File(path) if path.exists() => config.root_key.load()?,
         RootKeySource::File(path) => {
             let (_, text) = RootKey::generate(&|buffer| SystemRandom.fill(buffer));
             RootKeySource::create(path, &text)?;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use alter_core::{Clock, Micros, SystemClock};
 use alter_store_sqlite::{
-    OpenError,
+    OpenError, ServingLock,
     backup::{self, Difference, Prepared, Tightened},
+    lock_for_serving,
 };
 use anyhow::{Context, bail};
 use clap::Args;
@@ -109,6 +110,8 @@ struct Replaced {
     comparable: bool,
     /// Why it is not comparable; `None` if it is.
     why: Option<String>,
+    /// Keeps servers away; `None` if there was no database.
+    _lock: Option<ServingLock>,
 }
 
 fn replaced_database(database: &Path, replace: bool) -> anyhow::Result<Replaced> {
@@ -120,25 +123,28 @@ fn replaced_database(database: &Path, replace: bool) -> anyhow::Result<Replaced>
                 stray.display()
             );
         }
-        return Ok(Replaced { comparable: false, why: Some("there was no database here".into()) });
+        let why = Some("there was no database here".into());
+        return Ok(Replaced { comparable: false, why, _lock: None });
     }
     if !replace {
         bail!("{} exists: nothing was changed (--replace puts the backup in its place)", file.display());
     }
+    // Until this command ends, so that no server starts on the file that is about to be moved away.
+    let lock = Some(lock_for_serving(database)?);
     match backup::claim(database) {
         Ok(()) => {}
         Err(error @ OpenError::InUse(_)) => return Err(error.into()),
         Err(error) => {
             let why = format!("the database that was here could not be opened ({error})");
-            return Ok(Replaced { comparable: false, why: Some(why) });
+            return Ok(Replaced { comparable: false, why: Some(why), _lock: lock });
         }
     }
     match backup::inspect(database) {
-        Ok(_) => Ok(Replaced { comparable: true, why: None }),
+        Ok(_) => Ok(Replaced { comparable: true, why: None, _lock: lock }),
         Err(error @ OpenError::NewerSchema { .. }) => Err(error.into()),
         Err(error) => {
             let why = format!("the database that was here could not be read ({error})");
-            Ok(Replaced { comparable: false, why: Some(why) })
+            Ok(Replaced { comparable: false, why: Some(why), _lock: lock })
         }
     }
 }

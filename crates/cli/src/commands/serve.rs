@@ -20,6 +20,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
     forbid_core_dumps();
+    wiring::check_owner(&config.data_dir)?;
+    let _no_other_server = config.database.lock_for_serving()?;
     let flows = wiring::open_migrating(config).await?;
     if config.root_key_old.is_some() {
         if operate::is_under_old_root_key(&flows) {

@@ -56,7 +56,8 @@ fn check(word: &str) -> anyhow::Result<()> {
     let (module, level) = word.split_once('=').map_or((None, word), |(module, level)| (Some(module), level));
     if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
         let near = nearest(&level.to_ascii_lowercase(), LEVELS);
-        let near = near.or_else(|| LEVELS.into_iter().find(|known| level.to_ascii_lowercase().starts_with(known)));
+        let near =
+            near.or_else(|| LEVELS.into_iter().find(|known| level.to_ascii_lowercase().starts_with(known)));
         let advice = near.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
         anyhow::bail!("ALTER_LOG has \"{level}\", which is not a level ({}){advice}", LEVELS.join(", "));
     }
@@ -67,8 +68,8 @@ fn check(word: &str) -> anyhow::Result<()> {
 }
 
 fn check_module(module: &str) -> anyhow::Result<()> {
-    let is_path = !module.is_empty()
-        && module.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':');
+    let is_path =
+        !module.is_empty() && module.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':');
     let krate = module.split("::").next().unwrap_or_default();
     if is_path && (OURS.contains(&krate) || !krate.starts_with("alter")) {
         return Ok(());

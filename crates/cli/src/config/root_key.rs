@@ -39,7 +39,8 @@ impl RootKeySource {
             Self::File(path) => {
                 let text = std::fs::read_to_string(path).with_context(|| {
                     format!(
-                        "the root key {} cannot be read (run `alter init`, or restore it from your backup)",
+                        "the root key {} cannot be read (restore it from where you keep it, or point ALTER_ROOT_KEY_FILE \
+                         at it; only a new installation gets a new one, from `alter init`)",
                         path.display()
                     )
                 })?;

@@ -10,7 +10,9 @@ use alter_mock_provider::{Gate, TokenFault};
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
-use crate::harness::{Alter, Database, Visit, no_secret_in, on_every_database, the_audit_verifies};
+use crate::harness::{
+    Alter, Database, Visit, no_secret_in, on_every_database, the_audit_verifies, with_two_servers,
+};
 
 on_every_database! {
     f11_killed_with_the_need_read_the_next_call_refreshes,
@@ -26,8 +28,9 @@ on_every_database! {
     f17_killed_with_the_grant_updated_the_next_call_gets_the_new_token,
     f17_killed_with_a_failure_recorded_the_token_is_sent_again,
     f18_killed_after_the_caller_was_answered_the_new_token_is_there,
-    f19_a_holder_that_stalls_past_its_lease_takes_nothing_from_its_successor,
 }
+
+with_two_servers! { f19_a_holder_that_stalls_past_its_lease_takes_nothing_from_its_successor }
 
 /// Leases of a second. The sweep comes once, at the start, and then calls alone refresh.
 const FIRST: &[(&str, &str)] = &[("ALTER_REFRESH_HOLD", "1"), ("ALTER_REAP_EVERY", "3600")];

@@ -5,12 +5,15 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::harness::{Alter, Database, End, HURRY, Visit, check_truth, on_every_database};
+use crate::harness::{Alter, Database, End, HURRY, Visit, check_truth, on_every_database, with_two_servers};
 
 on_every_database! {
     f55_killed_while_the_user_is_at_the_provider_the_callback_connects,
     f57_killed_with_a_cookie_outstanding_the_browser_goes_on,
     f57_a_restart_in_the_reapers_own_time_ends_nothing_early,
+}
+
+with_two_servers! {
     f61_a_callback_on_another_process_than_the_one_that_minted_connects,
     f61_what_another_process_left_in_the_journal_is_finished_by_this_one,
     f61_one_callback_at_two_processes_at_once_sends_one_code,

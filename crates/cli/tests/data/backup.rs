@@ -181,7 +181,7 @@ async fn a_restore_that_fails_a_check_changes_nothing() {
     std::fs::copy(&backup, &database).unwrap();
     let mut running = elsewhere.command(&["serve"]).env("ALTER_LISTEN", "127.0.0.1:0").spawn().unwrap();
     crate::key_ring::listening(&mut running);
-    elsewhere.refused(&restore, "is in use: stop the server");
+    elsewhere.refused(&restore, &format!("is in use by process {}, which holds", running.id()));
     running.kill().unwrap();
     running.wait().unwrap();
     let before = std::fs::read(&database).unwrap();

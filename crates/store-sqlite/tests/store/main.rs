@@ -6,5 +6,6 @@ mod contract;
 mod directory;
 mod durability;
 mod schema;
+mod serving;
 mod wiping;
 mod writers;

@@ -102,9 +102,12 @@ fn unopened(error: &OpenError) -> Finding {
         OpenError::Missing(_) => DATABASE_MISSING,
         OpenError::NewerSchema { .. } => SCHEMA_NEWER,
         OpenError::NoLog(_) => DATABASE_NO_WAL,
-        OpenError::NotOurs(_) | OpenError::InUse(_) | OpenError::File(_) | OpenError::Engine(_) => {
-            DATABASE_UNUSABLE
-        }
+        OpenError::NotOurs(_)
+        | OpenError::InUse(_)
+        | OpenError::Served { .. }
+        | OpenError::ReadOnly(_)
+        | OpenError::File(_)
+        | OpenError::Engine(_) => DATABASE_UNUSABLE,
     };
     problem.found(error.to_string())
 }

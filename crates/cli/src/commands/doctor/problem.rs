@@ -137,7 +137,7 @@ problems! {
         "Move ALTER_DATA_DIR to a local disk"
     DATABASE_MISSING "database-missing" Mend
         "there is no database, or it was never initialised"
-        "Run `alter init`, or point ALTER_DATA_DIR and ALTER_DATABASE_URL at the existing database"
+        "If it is elsewhere, point ALTER_DATA_DIR or ALTER_DATABASE_URL at it; if you have a backup: `alter restore FILE`; for a new installation: `alter init`"
     DATABASE_NO_WAL "database-no-wal" Mend
         "the file system does not support SQLite's write-ahead log"
         "Move the database to a local disk with an ordinary file system (ext4, xfs)"

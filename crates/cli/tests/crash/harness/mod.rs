@@ -32,3 +32,18 @@ macro_rules! on_every_database {
     };
 }
 pub(crate) use on_every_database;
+
+/// The same for scenarios with two servers at once, which one SQLite file does not admit.
+macro_rules! with_two_servers {
+    ($($name:ident),+ $(,)?) => {
+        mod with_two_servers {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::harness::Database::postgres()).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use with_two_servers;
