@@ -7,8 +7,12 @@
 //! [`crate::audit_chain`] walks the chain.
 
 use async_trait::async_trait;
+use serde_json::{Value, json};
 
-use crate::{AgentId, AppId, GrantId, Hash, KeyId, Micros, SessionId, StoreError, UserId, secret::sha256};
+use crate::{
+    AgentId, AppId, GrantId, Hash, KeyId, Micros, SessionId, StoreError, UserId,
+    secret::{hex, sha256},
+};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -110,12 +114,12 @@ pub struct AuditEntry {
     /// The id of the request.
     pub request_id: Option<String>,
     /// More facts, as a JSON object.
-    pub details: serde_json::Value,
+    pub details: Value,
 }
 
 impl AuditEntry {
-    /// An entry with none of the ids set.
-    pub fn new(app_id: AppId, at: Micros, kind: AuditKind, details: serde_json::Value) -> Self {
+    /// An entry with none of the ids set. Details longer than [`DETAILS_MAX`] are shortened.
+    pub fn new(app_id: AppId, at: Micros, kind: AuditKind, details: Value) -> Self {
         Self {
             app_id,
             at,
@@ -126,9 +130,35 @@ impl AuditEntry {
             user_id: None,
             agent_id: None,
             request_id: None,
-            details,
+            details: shortened(details),
         }
     }
+}
+
+/// The longest details of one entry, bytes of JSON. Entries are never deleted, and callers choose some of what is in them.
+pub const DETAILS_MAX: usize = 4096;
+/// What the length and the hash of a value that is left out need at most, bytes.
+const LEFT_OUT: usize = 128;
+
+fn shortened(mut details: Value) -> Value {
+    let length = details.to_string().len();
+    if length > DETAILS_MAX {
+        leave_out(&mut details, length - DETAILS_MAX + LEFT_OUT);
+    }
+    details
+}
+
+/// Replaces the smallest part that has `excess` bytes by its length and its hash.
+fn leave_out(value: &mut Value, excess: usize) {
+    let length = |value: &Value| value.to_string().len();
+    if let Value::Object(fields) = value
+        && let Some(longest) = fields.values_mut().max_by_key(|field| length(field))
+        && length(longest) >= excess
+    {
+        return leave_out(longest, excess);
+    }
+    let text = value.to_string();
+    *value = json!({ "bytes": text.len(), "sha256": hex(&sha256(text.as_bytes())) });
 }
 
 /// An entry as stored. Its texts are exactly the stored ones, because the chain is computed over those bytes.
@@ -304,6 +334,27 @@ mod tests {
         assert_ne!(chain(AppId::new(&SystemRandom), &CHAIN_START, &row()), base, "another app");
         assert_ne!(chain(app, &[1; 32], &row()), base, "another entry before");
         assert_eq!(chain(app, &CHAIN_START, &AuditRow { hash: Some([9; 32]), ..row() }), base);
+    }
+
+    #[test]
+    fn t76_details_have_a_bound_as_a_whole_and_only_what_is_too_long_is_left_out() {
+        let entry = |details: Value| {
+            AuditEntry::new(AppId::new(&SystemRandom), Micros(1), AuditKind::AgentChanged, details).details
+        };
+        let short = json!({ "name": "mailbot", "changed": { "scopes": { "github": ["repo"] } } });
+        assert_eq!(entry(short.clone()), short);
+        let many: Vec<_> = (0..900).map(|n| format!("scope-{n}")).collect();
+        let long = json!({ "name": "mailbot", "changed": { "scopes": { "github": many }, "active": true } });
+        let kept = entry(long);
+        assert_eq!((&kept["name"], &kept["changed"]["active"]), (&json!("mailbot"), &json!(true)));
+        let scopes = &kept["changed"]["scopes"]["github"];
+        assert!(scopes["bytes"].as_u64() > Some(9000) && scopes["sha256"].is_string(), "{kept}");
+        let wide: serde_json::Map<_, _> = (0..900).map(|n| (format!("provider-{n}"), json!(["a"]))).collect();
+        let wide = Value::Object(wide);
+        for details in [json!({ "scopes": wide }), wide, json!("x".repeat(60_000))] {
+            let kept = entry(details).to_string();
+            assert!(kept.len() <= DETAILS_MAX && kept.contains("sha256"), "{kept}");
+        }
     }
 
     #[test]

@@ -33,6 +33,12 @@ const HEADER_BYTES: usize = 16 * 1024;
 /// The longest path segment that is logged, bytes: a UUID fits, a token does not.
 const SEGMENT_LOGGED: usize = 36;
 
+/// The longest path that is logged, bytes. The longest of ours is a third of it.
+const PATH_LOGGED: usize = 256;
+
+/// The longest method that is logged, bytes; a caller may send any word.
+const METHOD_LOGGED: usize = 16;
+
 /// The id of a request: in its log lines, its audit entries, its error bodies and `X-Request-ID`.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
@@ -103,10 +109,19 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
 }
 
 /// The path for the log. Our own segments contain public ids at most; a longer segment is somebody's token in the wrong
-/// place.
+/// place. A caller may send any number of short ones, so the whole is cut too.
 fn loggable(path: &str) -> String {
     let kept = path.split('/').map(|segment| if segment.len() <= SEGMENT_LOGGED { segment } else { "..." });
-    kept.collect::<Vec<_>>().join("/")
+    let mut kept = kept.collect::<Vec<_>>().join("/");
+    if kept.len() > PATH_LOGGED {
+        kept.truncate(kept.floor_char_boundary(PATH_LOGGED));
+        kept.push_str("...");
+    }
+    kept
+}
+
+fn loggable_method(method: &Method) -> &str {
+    if method.as_str().len() <= METHOD_LOGGED { method.as_str() } else { "..." }
 }
 
 /// Whether a person will see the response as a page, rather than a program reading it.
@@ -144,10 +159,11 @@ fn finish(mut response: Response, id: &RequestId, method: &Method, uri: &Uri) ->
     let status = response.status().as_u16();
     // Tokens are in bodies, codes and states in queries; neither is logged.
     let path = || loggable(uri.path());
+    let method = loggable_method(method);
     match status {
-        500.. => tracing::error!(request_id = id.0, %method, path = path(), status, code, "request failed"),
-        400.. => tracing::info!(request_id = id.0, %method, path = path(), status, code, "request refused"),
-        _ => tracing::debug!(request_id = id.0, %method, path = path(), status, "request"),
+        500.. => tracing::error!(request_id = id.0, method, path = path(), status, code, "request failed"),
+        400.. => tracing::info!(request_id = id.0, method, path = path(), status, code, "request refused"),
+        _ => tracing::debug!(request_id = id.0, method, path = path(), status, "request"),
     }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

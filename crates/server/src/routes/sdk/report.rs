@@ -7,6 +7,9 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::{Shared, error::ApiError, extract::Signed};
 
+/// The longest host name that DNS has, characters. The host is kept for ever.
+const HOST_MAX: usize = 253;
+
 /// Report a call that was made with a released token.
 ///
 /// Method, host, status and latency go into the audit. A report that the provider answered 401 to the grant's current
@@ -33,8 +36,10 @@ pub(crate) async fn api_call(
     if body.response_status > 999 {
         return Err(invalid("response_status is not an HTTP status."));
     }
-    let url = url::Url::parse(&body.url).ok();
-    let host = url.as_ref().and_then(url::Url::host_str).ok_or_else(|| invalid("url has no host."))?;
+    let url = url::Url::parse(&body.url).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let host = url.as_ref().and_then(url::Url::host_str).filter(|host| host.len() <= HOST_MAX);
+    let host = host
+        .ok_or_else(|| invalid("url is not an http or https URL with a host of at most 253 characters."))?;
     let report = CallReport {
         grant,
         token_generation: body.token_generation.as_deref(),

@@ -3,6 +3,8 @@
 use alter_testkit::{Sent, TestBrowser, TestServer, http::send_raw};
 use serde_json::json;
 
+use crate::logs::Logs;
+
 #[tokio::test]
 async fn a_request_for_another_host_is_misdirected() {
     let server = TestServer::start().await;
@@ -242,4 +244,29 @@ async fn t76_broken_json_and_long_strings_are_refused_without_being_repeated() {
     }
     let nul = json!({ "grant_id": "11111111-2222-4333-8444-555555555555", "reason": "a\u{0}b", "request": { "method": "GET", "url": "https://x/" } });
     assert_eq!(server.call("/sdk/token", &nul).await.status, 400, "NUL");
+}
+
+/// A path of many short segments, each of which could be a public id, and a method that is a long word.
+#[tokio::test]
+async fn t75_a_refused_request_writes_a_kibibyte_of_log_at_most() {
+    let server = TestServer::start().await;
+    let short = format!("/{}", "a".repeat(36)).repeat(1_500);
+    let quoted = "/%22\"{}".repeat(6_000);
+    for (method, path) in
+        [("GET", short.clone()), ("POST", short.clone()), ("GET", quoted), (&"X".repeat(9_000), short)]
+    {
+        let logs = Logs::capture();
+        let raw = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.host);
+        let answer = send_raw(&server.host, raw.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer:.80}");
+        let log = logs.text();
+        assert!(log.contains("request refused") || log.is_empty(), "{log:.300}");
+        assert!(log.len() <= 1024, "{} bytes of log for {method:.10}: {log:.300}", log.len());
+    }
+    // Control: a path of ours is in the log as it came.
+    let logs = Logs::capture();
+    let ours =
+        "/sdk/agents/11111111-2222-4333-8444-555555555555/keys/11111111-2222-4333-8444-555555555555/revoke";
+    assert_eq!(server.send(Sent::new("PUT", ours)).await.status, 404);
+    assert!(logs.text().contains(&format!("path={ours} ")), "{}", logs.text());
 }

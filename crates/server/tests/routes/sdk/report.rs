@@ -12,6 +12,11 @@ async fn grant(server: &TestServer) -> String {
     made["grant_id"].as_str().expect("a connection has a grant").to_owned()
 }
 
+/// A host name of this length.
+fn host_of(length: usize) -> String {
+    "a.".repeat(length / 2) + if length % 2 == 1 { "a" } else { "" }
+}
+
 /// As the published client sends it.
 fn report(grant: &str) -> Value {
     json!({
@@ -53,6 +58,9 @@ async fn t76_a_report_larger_than_64_kib_and_one_that_makes_no_sense_are_refused
         (changed("response_body", json!("x".repeat(64 * 1024))), 413, "body_too_large"),
         (changed("grant_id", json!("../agents")), 404, "grant_not_found"),
         (changed("url", json!("/v1/me")), 400, "invalid_request"),
+        (changed("url", json!(format!("foo://{}", "a".repeat(60_000)))), 400, "invalid_request"),
+        (changed("url", json!("ftp://api.acme.example/")), 400, "invalid_request"),
+        (changed("url", json!(format!("https://{}/", host_of(254)))), 400, "invalid_request"),
         (changed("method", json!("GET /")), 400, "invalid_request"),
         (changed("response_status", json!(1000)), 400, "invalid_request"),
         (changed("response_status", json!(-1)), 400, "invalid_request"),
@@ -62,7 +70,12 @@ async fn t76_a_report_larger_than_64_kib_and_one_that_makes_no_sense_are_refused
         assert_eq!((reply.status, reply.error().as_str()), (status, code), "{}", reply.text());
     }
     assert_eq!(server.store.read_audit(server.app.id, 0, 1000).await.unwrap().len(), before);
-    // Control: a report of the largest allowed size.
+    let long = server.call(REPORT, &changed("url", json!(format!("foo://{}", "a".repeat(60_000))))).await;
+    let message = long.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("url is not an http or https URL"), "{message}");
+    // Control: the longest host, and a report of the largest allowed size.
+    let longest = changed("url", json!(format!("https://{}/", host_of(253))));
+    assert_eq!(server.call(REPORT, &longest).await.status, 202);
     let room = 64 * 1024 - changed("response_body", json!("")).to_string().len();
     let largest = changed("response_body", json!("x".repeat(room)));
     assert_eq!(server.call(REPORT, &largest).await.status, 202);
