@@ -1,11 +1,7 @@
 //! Makes one app with one provider and one grant through the real connect flow: the steps of the browser SDK's popup
 //! over HTTP, against a mock provider that approves at once.
 
-use alter_core::{
-    SystemRandom,
-    secret::{base64url, sha256},
-    time::random_bytes,
-};
+use alter_core::secret::{base64url, sha256};
 use alter_mock_provider::{MockProvider, User};
 use anyhow::{Context, ensure};
 use secrecy::SecretString;
@@ -102,13 +98,17 @@ pub(crate) async fn open(
     alter: &Alter,
     token: &str,
 ) -> anyhow::Result<(String, String)> {
-    let cb = base64url(&sha256(&random_bytes::<32>(&SystemRandom)));
-    let form = format!("session={token}&cb={cb}&m=p");
+    let form = format!("session={token}&cb={}&m=p", cb_of(token));
     let headers = [("origin", ORIGIN), ("content-type", "application/x-www-form-urlencoded")];
     let ask = request("POST", "/connect/open", &alter.host(), &headers, &form);
     let reply = server.exchange(&ask).await?.expect(303)?;
     let cookie = reply.header("set-cookie").and_then(|c| c.split(';').next()).context("no cookie")?;
     Ok((reply.header("location").context("no page")?.to_owned(), cookie.to_owned()))
+}
+
+/// The flow id of the page that has this token. The SDK's is random; this one can be made again.
+fn cb_of(token: &str) -> String {
+    base64url(&sha256(token.as_bytes()))
 }
 
 /// Asks the status channel, as the app's page does.
@@ -118,7 +118,7 @@ pub(crate) async fn status(server: &mut Connection, alter: &Alter, token: &str) 
 
 /// The request to the status channel, as bytes.
 pub(crate) fn status_request(host: &str, token: &str) -> Vec<u8> {
-    let body = json!({ "session_token": token, "cursor": 0, "wait": 0 }).to_string();
+    let body = json!({ "session_token": token, "cb": cb_of(token), "cursor": 0, "wait": 0 }).to_string();
     request("POST", "/connect/status", host, &[("origin", ORIGIN), ("content-type", "text/plain")], &body)
 }
 

@@ -236,8 +236,8 @@ class Browser:
         self.server, self.token = server.origin, token
         self.client = httpx.Client(trust_env=False, verify=False)  # plain http: no need to read 150 authorities
         verifier = secrets.token_bytes(32)
-        cb = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
-        form = {"session": token, "cb": cb, "m": "p"}
+        self.cb = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
+        form = {"session": token, "cb": self.cb, "m": "p"}
         opened = self.client.post(self.server + "/connect/open", data=form, headers={"Origin": SITE})
         assert opened.status_code == 303, (opened.status_code, opened.text)
         self.page = opened.headers["Location"]
@@ -252,7 +252,7 @@ class Browser:
 
     def status(self):
         """The SDK's question from the app's page. Before the first one, the server does not go on to the provider."""
-        body = json.dumps({"session_token": self.token, "cursor": 0})
+        body = json.dumps({"session_token": self.token, "cb": self.cb, "cursor": 0})
         headers = {"Origin": SITE, "Content-Type": "text/plain"}
         return self.client.post(self.server + "/connect/status", content=body, headers=headers).json()
 

@@ -67,7 +67,8 @@ pub struct ScopeDifference {
 pub struct StatusRequest {
     /// The session's token.
     pub session_token: Secret,
-    /// The SDK's flow id, compared with the flow that opened the session. Absent = not compared.
+    /// The SDK's flow id. Once a page has opened the session with a flow id, only that one learns anything and ends
+    /// anything; absent counts as another one.
     #[serde(default)]
     pub cb: Option<String>,
     /// How many events the SDK has already.

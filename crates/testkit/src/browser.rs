@@ -30,6 +30,18 @@ impl TestBrowser {
         (base64url(&bytes), base64url(&sha256(&bytes)))
     }
 
+    /// The flow id of the app page that has this session token, `(v, cb)`. The SDK's is random; this one can be made
+    /// again, for each of the page's questions.
+    pub fn flow_of(token: &str) -> (String, String) {
+        let bytes = sha256(token.as_bytes());
+        (base64url(&bytes), base64url(&sha256(&bytes)))
+    }
+
+    /// The `cb` of [`Self::flow_of`].
+    pub fn cb_of(token: &str) -> String {
+        Self::flow_of(token).1
+    }
+
     /// The `Cookie` header; empty if the jar is.
     pub fn cookie(&self) -> String {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
@@ -64,8 +76,7 @@ impl TestBrowser {
 
     /// Sends the form POST of our SDK (door A) from a page of `origin`.
     pub async fn open(&mut self, server: &TestServer, token: &str, origin: Option<&str>) -> Reply {
-        let (_, cb) = Self::flow_id();
-        let form = format!("session={token}&cb={cb}&m=p");
+        let form = format!("session={token}&cb={}&m=p", Self::cb_of(token));
         let mut sent =
             Sent::new("POST", "/connect/open").header("content-type", "application/x-www-form-urlencoded");
         if let Some(origin) = origin {

@@ -322,9 +322,9 @@ impl TestServer {
         reply.json()["session_token"].as_str().expect("a minted session has a token").to_owned()
     }
 
-    /// Asks the status channel, as a page of `origin` does.
+    /// Asks the status channel, as a page of `origin` does; `more` replaces fields, also `cb`.
     pub async fn status(&self, token: &str, origin: &str, more: Value) -> Reply {
-        let mut body = json!({ "session_token": token, "cursor": 0 });
+        let mut body = json!({ "session_token": token, "cb": crate::TestBrowser::cb_of(token), "cursor": 0 });
         for (name, value) in more.as_object().cloned().unwrap_or_default() {
             body[name] = value;
         }

@@ -67,7 +67,7 @@ impl Walker<'_> {
         ensure!(self.cookie.is_some(), "the claim set no cookie");
         output.note("2  the popup proved its origin and claimed the session (L2)");
 
-        let status = self.status(&token).await?;
+        let status = self.status(&token, &cb).await?;
         ensure!(status["status"] == "open", "the status is {}", status["status"]);
         let page = page.split('?').next().unwrap_or_default().to_owned();
         let consent = self.get(&format!("{}{page}", self.server)).await?;
@@ -91,7 +91,7 @@ impl Walker<'_> {
         ensure!(location(&back)? == page, "the callback led to {}", location(&back)?);
         output.note("5  the code was exchanged, the credential sealed, the grant stored");
 
-        let done = self.status(&token).await?;
+        let done = self.status(&token, &cb).await?;
         ensure!(done["status"] == "completed", "the status is {}", done["status"]);
         let grant = done["connections"][0]["grant_id"].as_str().context("no grant id")?.to_owned();
         self.provider.set(|switches| switches.access_token_life = TOKEN_LIFE);
@@ -141,8 +141,8 @@ impl Walker<'_> {
         location(&self.post_form(&format!("{provider}/authorize/decide"), &provider, form).await?)
     }
 
-    async fn status(&self, token: &str) -> anyhow::Result<Value> {
-        let body = json!({ "session_token": token, "cursor": 0 }).to_string();
+    async fn status(&self, token: &str, cb: &str) -> anyhow::Result<Value> {
+        let body = json!({ "session_token": token, "cb": cb, "cursor": 0 }).to_string();
         let headers = self.headers(self.app, "text/plain")?;
         let url = format!("{}/connect/status", self.server);
         json_of(&send(&self.http, Method::POST, &url, headers, body.into()).await?)

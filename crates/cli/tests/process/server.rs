@@ -10,12 +10,12 @@ use std::{
 
 use alter_core::{
     SystemRandom,
-    secret::{base64url, hex, sha256},
+    secret::{hex, sha256},
     time::{Clock, SystemClock, random_bytes},
 };
 use alter_mock_provider::MockProvider;
 use alter_signing::{SignedParts, sign};
-use alter_testkit::{Reply, Sent, browser::sid_of, http::send};
+use alter_testkit::{Reply, Sent, TestBrowser, browser::sid_of, http::send};
 use serde_json::{Value, json};
 
 use crate::place::Place;
@@ -162,7 +162,7 @@ impl Server {
     /// Goes from a minted session up to the callback, which is not sent yet.
     pub(crate) async fn up_to_callback(&self) -> Walk {
         let token = self.mint().await;
-        let cb = base64url(&sha256(&random_bytes::<32>(&SystemRandom)));
+        let cb = TestBrowser::cb_of(&token);
         let form = Sent::new("POST", "/connect/open")
             .header("origin", APP)
             .header("content-type", "application/x-www-form-urlencoded");
@@ -196,7 +196,11 @@ impl Server {
     pub(crate) async fn status(&self, token: &str) -> Value {
         let sent =
             Sent::new("POST", "/connect/status").header("origin", APP).header("content-type", "text/plain");
-        self.send(sent.body(json!({ "session_token": token, "cursor": 0 }).to_string())).await.json()
+        self.send(sent.body(
+            json!({ "session_token": token, "cb": TestBrowser::cb_of(token), "cursor": 0 }).to_string(),
+        ))
+        .await
+        .json()
     }
 
     /// Reads `/metrics`, as monitoring does.

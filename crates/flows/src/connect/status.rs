@@ -9,7 +9,7 @@ use crate::{Flows, callers::caller::ours, fault::FlowFault};
 /// What the SDK sends.
 #[derive(Debug, Default)]
 pub struct StatusRequest<'a> {
-    /// The SDK's flow id.
+    /// The SDK's flow id. Once a page has opened the session with one, only that one is answered.
     pub cb: Option<&'a str>,
     /// How many events the SDK has already.
     pub cursor: usize,
@@ -94,9 +94,10 @@ pub async fn status(
 }
 
 /// Whether another flow has opened the session. Then this flow learns only that, and its own reports do not count (S3).
+/// Who leaves `cb` out holds the token and nothing else, so it is another flow too. Only a claim without a `cb` (client
+/// 0.8.0) has a flow without one.
 fn taken(session: &Session, cb: Option<&str>) -> Option<ClaimRefused> {
-    let (claim, cb) = (session.claim()?, cb?);
-    let foreign = claim.cb.as_deref() != Some(cb);
+    let foreign = session.claim()?.cb.as_deref() != cb;
     let reason = if session.end().is_some() { ClaimRefused::Used } else { ClaimRefused::OtherBrowser };
     foreign.then_some(reason)
 }

@@ -181,7 +181,7 @@ async fn t05_a_form_post_from_another_origin_is_refused_and_the_session_stays_un
 async fn t05_an_opener_that_does_not_know_v_is_refused() {
     let server = TestServer::start().await;
     let token = server.mint(&json!({})).await;
-    let (v, cb) = TestBrowser::flow_id();
+    let (v, cb) = TestBrowser::flow_of(&token);
     let (other_v, other_cb) = TestBrowser::flow_id();
     let short = secret::base64url(&[7; 31]);
     let wrong = [

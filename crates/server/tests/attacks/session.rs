@@ -11,7 +11,7 @@ use crate::support::session::{app_with, poll, status, step, token_requests};
 
 /// Claims through door B with a right proof: judged like door A, but answered in JSON.
 async fn claim_by_proof(server: &TestServer, browser: &mut TestBrowser, token: &str) -> Reply {
-    let (v, cb) = TestBrowser::flow_id();
+    let (v, cb) = TestBrowser::flow_of(token);
     let body = json!({ "token": token, "cb": cb, "v": v, "m": "p" });
     browser.post(server, "/connect/api/claim", &body).await
 }

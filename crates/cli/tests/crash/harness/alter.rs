@@ -15,7 +15,7 @@ use std::{
 use alter_core::{AppId, Clock, Store, SystemClock, SystemRandom, secret::hex, time::random_bytes};
 use alter_mock_provider::{MockProvider, Raw};
 use alter_testkit::{
-    Reply, Sent,
+    Reply, Sent, TestBrowser,
     http::{send, send_raw},
     server::{CLIENT_SECRET, signed},
 };
@@ -243,7 +243,7 @@ impl Alter {
 
     /// Asks the status channel, as the app's page does.
     pub(crate) async fn status(&self, token: &str) -> Value {
-        let body = json!({ "session_token": token, "cursor": 0, "wait": 0 });
+        let body = json!({ "session_token": token, "cb": TestBrowser::cb_of(token), "cursor": 0, "wait": 0 });
         let sent = Sent::new("POST", "/connect/status")
             .header("origin", "https://app.example")
             .header("content-type", "text/plain");

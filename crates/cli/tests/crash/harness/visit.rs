@@ -33,7 +33,7 @@ impl Visit {
         let token = alter.mint(providers).await;
         let browser = TestBrowser::new();
         let mut visit = Self { token, sid: String::new(), callback: String::new(), browser };
-        let (_, cb) = TestBrowser::flow_id();
+        let cb = TestBrowser::cb_of(&visit.token);
         let form = format!("session={}&cb={cb}&m=p", visit.token);
         let sent = Sent::new("POST", "/connect/open")
             .header("content-type", "application/x-www-form-urlencoded")

@@ -156,6 +156,43 @@ async fn spy(server: &TestServer, token: &str) {
 }
 
 #[tokio::test]
+async fn t58_the_token_without_the_flow_id_reads_and_cancels_nothing_once_a_page_has_opened_it() {
+    let server = TestServer::start().await;
+    let token = server.mint(&json!({ "allowed_providers": ["mock"] })).await;
+    let page = TestBrowser::cb_of(&token);
+    let ask = async |cb: Option<&str>, cancel: bool| {
+        let told = server.status(&token, &server.app.origin, json!({ "cb": cb, "cancel": cancel })).await;
+        assert_eq!(told.status, 200, "{}", told.text());
+        told.json()
+    };
+    let foreign = TestBrowser::flow_id().1;
+    assert_eq!(ask(None, false).await["status"], "open", "control: nobody has opened it yet");
+    let mut browser = TestBrowser::new();
+    let (_, callback) = browser.up_to_callback(&server, &server.app, &token).await;
+    for reason in ["other_browser", "used"] {
+        for cb in [None, Some(foreign.as_str()), Some("")] {
+            let told = ask(cb, true).await;
+            assert_eq!(
+                (&told["status"], &told["details"]["reason"]),
+                (&json!("failed"), &json!(reason)),
+                "{told}"
+            );
+            assert_says_nothing(&told.to_string());
+        }
+        let told = ask(Some(&page), false).await;
+        if reason == "other_browser" {
+            assert_eq!(told["status"], "open", "nothing was cancelled: {told}");
+            assert_eq!(browser.get(&server, &callback).await.status, 303);
+        } else {
+            assert_eq!(told["connections"].as_array().unwrap().len(), 1, "control: {told}");
+        }
+    }
+    // Origin is judged first: a wrong page learns nothing of the flow either.
+    let elsewhere = server.status(&token, "https://evil.example", json!({ "cb": null })).await;
+    assert_eq!((elsewhere.status, elsewhere.error().as_str()), (403, "foreign_origin"));
+}
+
+#[tokio::test]
 async fn t58_a_mailed_link_gives_its_sender_no_grant_however_often_he_asks() {
     let server = TestServer::start().await;
     let token = server.mint(&json!({})).await;
