@@ -28,6 +28,8 @@ struct Cli {
     /// Print one JSON object instead of text.
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    settings: config::Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
             return output.failed(&anyhow::Error::new(error).context("the async runtime did not start"));
         }
     };
-    let result = runtime.block_on(commands::run(cli.command, &output));
+    let result = runtime.block_on(commands::run(cli.command, &cli.settings, &output));
     // A DNS look-up holds a thread until it is answered. Nobody needs its answer now.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match result {

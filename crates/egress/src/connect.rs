@@ -1,20 +1,17 @@
 //! The connector for hyper: TCP through the dialer, then TLS for the same host name, both within one timeout.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::rt::TokioIo;
-use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use crate::EgressError;
 use crate::dial::Dialer;
-use crate::guard::Guard;
-use crate::{EgressError, Resolve};
 
 /// Dialer and TLS, and the timeout over both.
 #[derive(Clone)]
@@ -27,13 +24,7 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Connector {
-    pub(crate) fn new(
-        allow: Vec<IpNet>,
-        resolver: Arc<dyn Resolve>,
-        tls: rustls::ClientConfig,
-        timeout: Duration,
-    ) -> Self {
-        let dialer = Dialer::new(Guard::new(allow), resolver, timeout);
+    pub(crate) fn new(dialer: Dialer, tls: rustls::ClientConfig, timeout: Duration) -> Self {
         // By default this pair takes the host of the URI as server name, which is the host that the dialer resolves.
         Self { stack: HttpsConnector::from((dialer, tls)), timeout }
     }

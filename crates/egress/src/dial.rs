@@ -33,12 +33,19 @@ impl Dialer {
         Self { guard: Arc::new(guard), resolver, timeout }
     }
 
-    async fn dial(self, uri: Uri) -> Result<TokioIo<TcpStream>, EgressError> {
+    /// Resolves the host and judges every address. Connects to none.
+    pub(crate) async fn admitted(&self, uri: &Uri) -> Result<Vec<SocketAddr>, EgressError> {
         let plain = uri.scheme_str() != Some("https");
         let port = uri.port_u16().unwrap_or(if plain { 80 } else { 443 });
         let host = uri.host().unwrap_or_default();
         let answers = self.addresses(host, port).await?;
         self.guard.admit(host, plain, &answers)?;
+        Ok(answers)
+    }
+
+    async fn dial(self, uri: Uri) -> Result<TokioIo<TcpStream>, EgressError> {
+        let answers = self.admitted(&uri).await?;
+        let host = uri.host().unwrap_or_default();
         let stream = self.first_to_accept(host, &answers).await?;
         // A failure here costs a round trip per request, nothing else.
         let _ = stream.set_nodelay(true);

@@ -54,13 +54,17 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
+use url::Url;
 
 pub use crate::error::{BlockReason, EgressError};
 pub use crate::message::{Limits, Request, Response};
 pub use crate::resolve::{Resolve, SystemResolver};
 
 use crate::connect::Connector;
+use crate::dial::Dialer;
+use crate::guard::Guard;
 use crate::slots::Slots;
+use crate::target::Target;
 
 /// Cap on the head of an answer (status line and all header fields), in bytes.
 const RESPONSE_HEAD_MAX: usize = 64 * 1024;
@@ -91,6 +95,8 @@ impl Default for EgressConfig {
 pub struct Egress {
     client: Client<Connector, Full<Bytes>>,
     slots: Arc<Slots>,
+    dialer: Dialer,
+    timeout: Duration,
 }
 
 impl std::fmt::Debug for Egress {
@@ -119,14 +125,28 @@ impl Egress {
     /// The only place where the client is put together; tests pass their own roots here.
     fn with_tls(config: EgressConfig, resolver: Arc<dyn Resolve>, tls: rustls::ClientConfig) -> Self {
         let per_host = config.max_connections_per_host.max(1);
-        let connector = Connector::new(config.allow, resolver, tls, config.connect_timeout);
+        let timeout = config.connect_timeout;
+        let dialer = Dialer::new(Guard::new(config.allow), resolver, timeout);
+        let connector = Connector::new(dialer.clone(), tls, timeout);
         let client = Client::builder(TokioExecutor::new())
             .http1_max_buf_size(RESPONSE_HEAD_MAX)
             .pool_max_idle_per_host(per_host)
             .pool_idle_timeout(IDLE_MAX)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { client, slots: Arc::new(Slots::new(per_host)) }
+        Self { client, slots: Arc::new(Slots::new(per_host)), dialer, timeout }
+    }
+
+    /// Judges a URL as sending to it would, addresses of its name included. Sends nothing and connects to nothing.
+    ///
+    /// # Errors
+    /// [`EgressError::BadUrl`], [`EgressError::BlockedDestination`], or the name has no address now.
+    pub async fn may_ask(&self, url: &Url) -> Result<(), EgressError> {
+        let target = Target::from_url(url)?;
+        match tokio::time::timeout(self.timeout, self.dialer.admitted(&target.uri)).await {
+            Ok(judged) => judged.map(|_addresses| ()),
+            Err(_elapsed) => Err(EgressError::Timeout { host: target.host, maybe_sent: false }),
+        }
     }
 
     /// Sends one request and returns the whole answer, whatever its status: redirects are not followed, and the body is

@@ -65,6 +65,8 @@ async fn all_blocked(egress: &Egress, list: &str) -> usize {
             let error = egress.send(get(&url)).await.unwrap_err();
             assert!(error.is_blocked(), "{url}: {error:?}");
             assert!(!error.maybe_sent(), "{url}");
+            let judged = egress.may_ask(&Url::parse(&url).unwrap()).await.unwrap_err();
+            assert!(judged.is_blocked(), "{url}: {judged:?}");
         }
         seen += 1;
     }
@@ -86,7 +88,7 @@ async fn t78_no_name_with_an_inside_address_is_dialled() {
         let resolver = Scripted::new(move |_, port, _| vec![SocketAddr::new(ip, port)]);
         let egress = Egress::with_resolver(config(&[]), resolver.clone()).unwrap();
         let seen = all_blocked(&egress, NAMES).await;
-        assert_eq!(resolver.asked(), 3 * seen);
+        assert_eq!(resolver.asked(), 2 * 3 * seen, "judged and sent");
     }
     let system = Egress::new(config(&[])).unwrap();
     assert!(system.send(get("https://localhost/")).await.unwrap_err().is_blocked());

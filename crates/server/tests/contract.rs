@@ -92,12 +92,31 @@ fn failure_row(cause: &Cause) -> String {
     )
 }
 
+/// What the default file does not say.
+const OF_SETTINGS: &str = "\
+`ALTER_CONFIG` names such a file. `ALTER_ROOT_KEY` holds the root key itself (base64) instead of a file.
+
+Four settings are flags too, and win over everything: `--config FILE`, `--data-dir DIR` and `--public-url URL` of every
+command, `--listen ADDRESS:PORT` of `alter serve`.
+
+`alter serve` leaves `public_url`, `egress_allow` and the name of its database (never a password) in `served.json` in the
+data directory. A command that was not given the first two takes them from there. A command that was not told of a database
+is refused when the server's is another one. Where no server has run, and nobody has named the public URL, callback URLs
+are not known, and none is printed.
+
+Every command refuses a variable `ALTER_...` that is no setting, and names the nearest one (exit status 2). Let through are
+`ALTER_API_KEY` and `ALTER_BASE_URL`, which clients of the server read, and what Kubernetes tells a container of a service
+`alter` or `alter-...` (`ALTER_PORT=tcp://...`, `ALTER_SERVICE_HOST`, `ALTER_PORT_8700_TCP_ADDR`).
+
+`ALTER_LOG` takes one level for everything and further ones per module: `info,alter_flows=debug,hyper=warn`. Without a
+level for everything that level is `info`. A word that is neither is refused; nothing switches errors off.
+";
+
 #[test]
 fn the_settings_page_is_the_default_file() {
     let text = include_str!("../../cli/src/config/default.toml");
     let page = format!(
-        "# Settings\n\nThe file that `alter config` prints and the binary embeds: `crates/cli/src/config/default.toml`.\n\n```toml\n{text}```\n\n\
-         `ALTER_CONFIG` names such a file. `ALTER_ROOT_KEY` holds the root key itself (base64) instead of a file.\n"
+        "# Settings\n\nThe file that `alter config` prints and the binary embeds: `crates/cli/src/config/default.toml`.\n\n```toml\n{text}```\n\n{OF_SETTINGS}"
     );
     compare("docs/reference/settings.md", &page);
 }

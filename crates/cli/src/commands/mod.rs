@@ -20,7 +20,7 @@ use alter_flows::{Flows, Operator, operate};
 use clap::Subcommand;
 
 use crate::{
-    config::Config,
+    config::{Config, Flags},
     demo,
     output::{Output, Usage},
 };
@@ -33,7 +33,12 @@ pub(crate) enum Command {
     /// Create the data directory, the root key and the database.
     Init,
     /// Run the server.
-    Serve,
+    #[command(after_long_help = format!("Every setting, as `alter config` prints it:\n\n{}", crate::config::DEFAULT))]
+    Serve {
+        /// Address and port where the server listens, as ALTER_LISTEN.
+        #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Settings (alter config explains all)")]
+        listen: Option<String>,
+    },
     /// Manage apps, whose users connect accounts.
     #[command(subcommand)]
     App(app::AppCommand),
@@ -73,8 +78,11 @@ pub(crate) enum Command {
     Config,
 }
 
-pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<()> {
+pub(crate) async fn run(command: Command, flags: &Flags, output: &Output) -> anyhow::Result<()> {
     match command {
+        Command::Demo(_) if !flags.is_empty() => {
+            Err(Usage("alter demo has throw-away data and takes no settings".into()).into())
+        }
         Command::Demo(demo) => demo::run(demo, *output).await,
         // An exported file can be verified on a machine that has no database.
         Command::Audit(command) if command.is_offline() => audit::run_offline(command, *output),
@@ -82,14 +90,18 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<()>
             output.answer(crate::config::DEFAULT, &serde_json::json!({ "default": crate::config::DEFAULT }));
             Ok(())
         }
-        command => configured(command, Config::load().map_err(|e| Usage(format!("{e:#}")))?, output).await,
+        Command::Serve { listen } => serve::run(&load(flags, listen.as_deref())?).await,
+        command => configured(command, load(flags, None)?.beside_the_server()?, output).await,
     }
+}
+
+fn load(flags: &Flags, listen: Option<&str>) -> Result<Config, Usage> {
+    Config::load(flags, listen).map_err(|error| Usage(format!("{error:#}")))
 }
 
 async fn configured(command: Command, config: Config, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Init => init::run(&config, *output).await,
-        Command::Serve => serve::run(&config).await,
         Command::Migrate => migrate::run(&config, *output).await,
         Command::Doctor(doctor) => doctor::run(&doctor, &config, *output).await,
         Command::App(command) => app::run(command, &config, *output).await,
@@ -102,7 +114,7 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Backup { file } => backup::run(&file, &config, *output),
         Command::Restore(args) => restore::run(&args, &config, *output),
         Command::KeyRing(command) => key_ring::run(command, &config, *output).await,
-        Command::Demo(_) | Command::Config => Ok(()),
+        Command::Demo(_) | Command::Serve { .. } | Command::Config => Ok(()),
     }
 }
 

@@ -166,11 +166,10 @@ async fn list(app: &str, config: &Config, output: Output) -> anyhow::Result<()> 
     let flows = wiring::open(config).await?;
     let app = find_app(&flows, app).await?;
     let configs = operate::list_providers(&flows, app.id).await?;
-    let rows: Vec<_> = configs.iter().map(|c| described(c, &config.public_url)).collect();
-    let lines: Vec<_> = configs
-        .iter()
-        .map(|c| format!("{:<14}{:<20}{}", c.recipe.id, c.recipe.name, callback_url(c, &config.public_url)))
-        .collect();
+    let rows: Vec<_> = configs.iter().map(|c| described(c, config)).collect();
+    let callback = |c| callback_url(c, config).unwrap_or_else(|| UNKNOWN_URL.to_owned());
+    let lines: Vec<_> =
+        configs.iter().map(|c| format!("{:<14}{:<20}{}", c.recipe.id, c.recipe.name, callback(c))).collect();
     output.list(&lines, "No providers yet: alter provider set APP ID ...", &json!({ "providers": rows }));
     Ok(())
 }
@@ -186,17 +185,25 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
         scopes: args.scopes.as_ref().map(|s| s.split_whitespace().map(str::to_owned).collect()),
     };
     let stored = operate::set_provider(&flows, &operator(), app.id, setting).await?;
-    let url = callback_url(&stored, &config.public_url);
-    let mut text = format!(
-        "{} is configured.\n\nRegister this callback URL at the provider:\n  {url}",
-        stored.recipe.name
-    );
+    let mut text = match callback_url(&stored, config) {
+        Some(url) => format!("Register this callback URL at the provider:\n  {url}"),
+        None => format!("The callback URL to register at the provider: {UNKNOWN_URL}."),
+    };
+    text.insert_str(0, &format!("{} is configured.\n\n", stored.recipe.name));
+    let blocked = blocked_endpoints(&stored.recipe, config).await?;
+    for line in &blocked {
+        text.push_str(&format!(
+            "\n\nThis server may not ask {line}. Users cannot connect until that is mended."
+        ));
+    }
     if stored.recipe.api_hosts.is_empty() {
         text.push_str(
             "\n\nNo API host is known: /sdk/token will refuse every URL until you add --api-host HOST.",
         );
     }
-    output.answer(&text, &described(&stored, &config.public_url));
+    let mut value = described(&stored, config);
+    value["blocked"] = json!(blocked);
+    output.answer(&text, &value);
     Ok(())
 }
 
@@ -319,15 +326,34 @@ fn parameters(given: &[String]) -> Result<BTreeMap<String, String>, Usage> {
     given.iter().map(split).collect()
 }
 
-fn callback_url(config: &ProviderConfig, public_url: &str) -> String {
-    format!("{public_url}/oauth/callback/{}", config.config_id)
+/// What stands in place of a callback URL that only a guess could give.
+const UNKNOWN_URL: &str =
+    "not known yet (start alter serve, or set ALTER_PUBLIC_URL; then: alter provider list APP)";
+
+fn callback_url(provider: &ProviderConfig, config: &Config) -> Option<String> {
+    config.known_public_url().map(|url| format!("{url}/oauth/callback/{}", provider.config_id))
 }
 
-fn described(config: &ProviderConfig, public_url: &str) -> Value {
+/// The endpoints that the server's own rule for destinations refuses, each with the setting that admits it.
+async fn blocked_endpoints(recipe: &Recipe, config: &Config) -> anyhow::Result<Vec<String>> {
+    let egress = wiring::egress(config)?;
+    let urls = [Some(&recipe.token_url), recipe.userinfo_url.as_ref(), recipe.jwks_url.as_ref()];
+    let mut blocked = Vec::new();
+    for url in urls.into_iter().flatten().filter_map(|url| url::Url::parse(url).ok()) {
+        match egress.may_ask(&url).await {
+            Err(error) if error.is_blocked() => blocked.push(format!("{url}: {error}")),
+            // A name that this machine cannot resolve now is the doctor's affair.
+            _ => {}
+        }
+    }
+    Ok(blocked)
+}
+
+fn described(provider: &ProviderConfig, config: &Config) -> Value {
     json!({
-        "provider_id": config.recipe.id, "name": config.recipe.name, "config_id": config.config_id.as_str(),
-        "callback_url": callback_url(config, public_url), "client_id": config.client_id, "scopes": config.scopes,
-        "issuer": config.recipe.issuer, "authorize_url": config.recipe.authorize_url,
-        "token_url": config.recipe.token_url, "api_hosts": config.recipe.api_hosts,
+        "provider_id": provider.recipe.id, "name": provider.recipe.name, "config_id": provider.config_id.as_str(),
+        "callback_url": callback_url(provider, config), "client_id": provider.client_id, "scopes": provider.scopes,
+        "issuer": provider.recipe.issuer, "authorize_url": provider.recipe.authorize_url,
+        "token_url": provider.recipe.token_url, "api_hosts": provider.recipe.api_hosts,
     })
 }

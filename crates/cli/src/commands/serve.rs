@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 
 use crate::{
-    config::{Config, RootKeySource, is_private},
+    config::{Config, RootKeySource, is_private, record},
     limits, logging, metrics,
     output::Usage,
     wiring,
@@ -42,6 +42,10 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     if let Some(address) = config.metrics_listen {
         metrics::serve(address).await?;
+    }
+    // A container may have no data directory, or one that it cannot write.
+    if let Err(error) = record(config) {
+        tracing::info!("other commands need the server's settings themselves: {error:#}");
     }
     tracing::info!(listen = %listener.local_addr()?, public_url = config.public_url, version = env!("CARGO_PKG_VERSION"), "serving");
     let reaper = tokio::spawn(reap::reap_forever(flows.clone()));

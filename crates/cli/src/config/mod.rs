@@ -1,9 +1,12 @@
-//! Settings: the embedded `default.toml`, then the file named by `ALTER_CONFIG`, then the environment. The default
-//! file is the manual: a setting that is missing from it does not exist.
+//! Settings: the embedded `default.toml`, then the file named by `ALTER_CONFIG`, then the environment, then flags. The
+//! default file is the manual: a setting that is missing from it does not exist. A command that was not given a setting of
+//! the server takes it from what the server left (`served`).
 
+mod flags;
 mod log;
 mod names;
 mod root_key;
+mod served;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -13,8 +16,10 @@ use serde::Deserialize;
 
 use crate::database::Database;
 
+pub(crate) use flags::Flags;
 pub(crate) use log::LogFilter;
 pub(crate) use root_key::{RootKeySource, is_private};
+pub(crate) use served::record;
 
 /// Every setting with its default and a comment; `alter config` prints it.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -34,6 +39,15 @@ pub(crate) struct Config {
     /// `None` = metrics are not served.
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) given: Given,
+}
+
+/// Which settings somebody gave: in the file, in the environment or by a flag. The others are defaults.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Given {
+    pub(crate) public_url: bool,
+    pub(crate) database_url: bool,
+    pub(crate) egress_allow: bool,
 }
 
 /// The settings as they stand in a file; `None` = not in the file.
@@ -53,12 +67,14 @@ struct Written {
 }
 
 impl Config {
-    /// Reads all settings. The environment wins over the file, the file over the defaults.
+    /// Reads all settings. Flags win over the environment, the environment over the file, the file over the defaults.
+    /// `listen` is the flag of `alter serve`.
     ///
     /// # Errors
     /// Names the setting and what is wrong with it.
-    pub(crate) fn load() -> anyhow::Result<Self> {
-        let env = environment()?;
+    pub(crate) fn load(flags: &Flags, listen: Option<&str>) -> anyhow::Result<Self> {
+        let mut env = environment()?;
+        flags.replace(listen, &mut env)?;
         let file = match env.get("ALTER_CONFIG").filter(|path| !path.is_empty()) {
             Some(path) => {
                 let path = PathBuf::from(path);
@@ -87,6 +103,13 @@ impl Config {
             };
             written.iter().map(|s| network(name, s)).collect::<anyhow::Result<Vec<_>>>()
         };
+        let given = Given {
+            public_url: env("ALTER_PUBLIC_URL").is_some() || file.public_url.is_some(),
+            database_url: env("ALTER_DATABASE_URL").is_some()
+                || env("ALTER_DATABASE_URL_FILE").is_some()
+                || file.database_url.is_some(),
+            egress_allow: env("ALTER_EGRESS_ALLOW").is_some() || file.egress_allow.is_some(),
+        };
         let listen = text("ALTER_LISTEN", file.listen, default.listen);
         let metrics_listen = text("ALTER_METRICS_LISTEN", file.metrics_listen, default.metrics_listen);
         let public_url = text("ALTER_PUBLIC_URL", file.public_url, default.public_url);
@@ -114,6 +137,7 @@ impl Config {
             },
             trusted_proxies: list("ALTER_TRUSTED_PROXIES", file.trusted_proxies, default.trusted_proxies)?,
             data_dir,
+            given,
         })
     }
 }

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     commands::serve::Signals,
-    config::{Config, LogFilter, RootKeySource, environment},
+    config::{Config, Given, LogFilter, RootKeySource, environment},
     database::{Database, Open},
     logging,
     output::{Output, Usage},
@@ -131,6 +131,7 @@ fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
         metrics_listen: None,
         trusted_proxies: Vec::new(),
         data_dir: data.0.clone(),
+        given: Given::default(),
     })
 }
 

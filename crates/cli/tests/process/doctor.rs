@@ -75,7 +75,7 @@ fn sql(place: &Place, statement: &str) {
 
 #[test]
 fn a_sound_installation_has_nothing_to_mend_and_text_says_what_json_says() {
-    let place = sound("doctor-sound");
+    let place = sound("doctor-sound").with("ALTER_PUBLIC_URL", "http://localhost:8700");
     let visit = offline(&place);
     assert_eq!(visit.code, 0, "{}", visit.text);
     for id in ["root-key", "data-dir", "database", "provider"] {
@@ -231,7 +231,7 @@ fn providers_that_release_nothing_or_have_no_secret_are_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn providers_that_cannot_be_reached_are_found_by_what_is_in_the_way() {
-    let mut place = Place::new("doctor-egress");
+    let mut place = Place::new("doctor-egress").with("ALTER_PUBLIC_URL", "http://localhost:8700");
     place.json(&["init"]);
     place.json(&["app", "create", "A", "--website-url", APP]);
     let mock = MockProvider::start().await;

@@ -8,4 +8,5 @@ mod grants;
 mod metrics;
 mod place;
 mod server;
+mod settings;
 mod tracing;

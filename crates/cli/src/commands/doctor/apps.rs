@@ -65,6 +65,9 @@ fn of_provider(app: &App, provider: &ProviderConfig, config: &Config) -> Finding
     if provider.client_secret.is_none() && (secret_in_catalog || wants_secret(recipe.client_auth)) {
         return PROVIDER_NO_SECRET.on_provider(&id, &recipe.id, name);
     }
-    let callback = format!("{}/oauth/callback/{}", config.public_url, provider.config_id);
-    Finding::ok("provider", format!("{name}: register this callback there: {callback}"))
+    let text = match config.known_public_url() {
+        Some(url) => format!("register this callback there: {url}/oauth/callback/{}", provider.config_id),
+        None => "its callback URL is not known yet".to_owned(),
+    };
+    Finding::ok("provider", format!("{name}: {text}"))
 }

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 pub(super) async fn look(seen: Option<&Seen>, config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let usable = alter_server::Site::new(&config.public_url).is_ok();
+    let usable = config.known_public_url().is_some_and(|url| alter_server::Site::new(url).is_ok());
     if let (Some(seen), true) = (seen, usable) {
         findings.push(public_url(seen, config).await);
     }

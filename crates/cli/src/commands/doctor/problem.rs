@@ -102,6 +102,9 @@ problems! {
     PUBLIC_URL_LOCAL "public-url-local" Warn
         "`ALTER_PUBLIC_URL` is http on loopback: it works on this machine only, and cookies go without `Secure`"
         "For users: ALTER_PUBLIC_URL=https://connect.example.com, and a proxy with TLS in front"
+    PUBLIC_URL_UNKNOWN "public-url-unknown" Warn
+        "nobody has told this command the server's address, and no `alter serve` with this data directory has left it: callback URLs are not known"
+        "Start `alter serve`, or give this command the server's ALTER_PUBLIC_URL"
     LISTEN_PUBLIC "listen-public" Warn
         "`ALTER_LISTEN` is every address of the machine, or a public one, where anyone can speak plain http past the proxy"
         "Listen on loopback or on the proxy's network (ALTER_LISTEN=127.0.0.1:8700), or let the firewall admit only the proxy"

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::problem::{
-    Finding, LISTEN_PUBLIC, METRICS_PUBLIC, OPEN_FILES_LOW, PUBLIC_URL_LOCAL, PUBLIC_URL_UNUSABLE,
+    Finding, LISTEN_PUBLIC, METRICS_PUBLIC, OPEN_FILES_LOW, PUBLIC_URL_LOCAL, PUBLIC_URL_UNKNOWN,
+    PUBLIC_URL_UNUSABLE,
 };
 use crate::{config::Config, limits};
 
@@ -22,6 +23,9 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
 }
 
 fn public_url(config: &Config) -> Finding {
+    if config.known_public_url().is_none() {
+        return PUBLIC_URL_UNKNOWN.found("ALTER_PUBLIC_URL is not set for this command");
+    }
     match alter_server::Site::new(&config.public_url) {
         Ok(site) if site.secure => Finding::ok("public-url", &config.public_url),
         Ok(_) => PUBLIC_URL_LOCAL.found(&config.public_url),
