@@ -4,9 +4,10 @@
 //! 2. The app page has contacted this server (otherwise the SDK could never learn the result).
 //! 3. The provider is still configured, and the session's agent may act; otherwise the flow ends.
 //! 4. What would be asked for is what the page showed.
-//! 5. Make state, nonce and PKCE verifier.
-//! 6. Store attempt and session in one commit.
-//! 7. Return the authorization URL for the browser.
+//! 5. This server may ask the provider's endpoints; otherwise the flow ends before the user is sent away.
+//! 6. Make state, nonce and PKCE verifier.
+//! 7. Store attempt and session in one commit.
+//! 8. Return the authorization URL for the browser.
 
 use alter_core::{
     App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Cause, Failure, Hash, Micros, ProviderConfig,
@@ -17,6 +18,7 @@ use alter_oauth::{AuthorizationRequest, Pkce};
 use secrecy::ExposeSecret;
 
 use super::{
+    askable::why_not_askable,
     offer::{Offer, log_stopped},
     steps::StepError,
 };
@@ -92,6 +94,12 @@ async fn try_approve(
     };
     if !is_as_shown(&session, &offer, provider, shown) {
         return Err(StepError::Moved.into());
+    }
+    if let Some((endpoint, error)) = why_not_askable(flows, config).await {
+        tracing::warn!(sid = %session.sid, provider, endpoint, %error, "a user is not sent to a provider that cannot be asked");
+        let provider = Some(provider.to_owned());
+        let failure = Failure { cause: Cause::ProviderMisconfigured, provider, request_id: None };
+        return Err(end(flows, session, failure, now).await?);
     }
     let (attempt, location) = new_attempt(flows, &session, &offer.app, config, now)?;
     session.start(Underway {

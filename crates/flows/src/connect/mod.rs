@@ -1,5 +1,6 @@
 //! Connecting an account, from minting a session to the grant and the last page.
 
+mod askable;
 pub(crate) mod callback;
 pub(crate) mod claim;
 pub(crate) mod connected;
