@@ -69,7 +69,7 @@ codes! {
     SignatureRequired = "signature_required", 401, "The request is not signed and the app does not accept bearer calls.";
     InvalidSignature = "invalid_signature", 401, "The signature is incomplete or wrong, or its nonce was used before.";
     SignatureExpired = "signature_expired", 401, "The signature's timestamp is more than 300 s from the server's clock. Set your clock.";
-    JwtValidationError = "jwt_validation_error", 401, "The user token is not valid: the message says which check failed. Sign the user in again.";
+    JwtValidationError = "jwt_validation_error", 401, "The user token is not valid: the message says which check failed. Where it has run out, sign the user in again; otherwise compare it with what `alter idp show APP` prints.";
     BindingFailed = "binding_failed", 403, "The page was not opened by the app's own page. Start again from the app.";
     ForeignOrigin = "foreign_origin", 403, "The request comes from a page of another origin.";
     CsrfRefused = "csrf_refused", 403, "A state-changing request did not come from our own page.";

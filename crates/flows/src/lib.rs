@@ -25,7 +25,7 @@ mod sealed;
 
 pub use actor::Operator;
 pub use alter_core::NewKey;
-pub use alter_oauth::UserClaims;
+pub use alter_oauth::{BadUserClaim, BadUserToken, UserClaims};
 pub use callers::agent_checks::{AgentChange, AgentError, NewAgent};
 pub use callers::agents::MadeAgent;
 pub use callers::authenticate::{AuthError, PresentedCall};

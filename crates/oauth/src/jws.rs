@@ -78,7 +78,8 @@ pub(crate) fn take_apart<'a>(token: &'a str, rules: &Rules<'_>) -> Result<Parts<
 }
 
 /// Verifies the signature and returns the claims. At this point the only thing known about the claims is that the
-/// issuer wrote them. An unknown key makes the key set be read again, at most once a minute.
+/// issuer wrote them. An unknown key, or one that does not verify the token, makes the key set be read again, at most once a
+/// minute.
 pub(crate) async fn verified_claims(
     parts: &Parts<'_>,
     keys_of: AppKeySets<'_>,
@@ -88,7 +89,7 @@ pub(crate) async fn verified_claims(
 ) -> Result<Value, JwsRefused> {
     let keys = keys_of.get(egress, jwks_url, now).await?;
     let verdict = match verify(parts, &keys) {
-        Err(refused) if may_be_rotation(&refused, parts) => {
+        Err(refused) if may_be_rotation(&refused) => {
             match keys_of.newer(egress, jwks_url, &keys, now).await {
                 Some(keys) => verify(parts, &keys),
                 None => Err(refused),
@@ -155,14 +156,10 @@ fn is_signed(parts: &Parts<'_>, key: &DecodingKey) -> bool {
     jsonwebtoken::crypto::verify(parts.signature, parts.message.as_bytes(), key, parts.alg).unwrap_or(false)
 }
 
-/// Whether the issuer may have replaced its keys: the key's name is not known, or the token names no key and the only
-/// candidate does not verify it.
-fn may_be_rotation(refused: &JwsRefused, parts: &Parts<'_>) -> bool {
-    match refused {
-        JwsRefused::Key => true,
-        JwsRefused::Signature => parts.kid.is_none(),
-        _ => false,
-    }
+/// Whether the issuer may have replaced its keys: the key's name is not known, or the key does not verify the token. Some
+/// issuers put another key under the same name.
+fn may_be_rotation(refused: &JwsRefused) -> bool {
+    matches!(refused, JwsRefused::Key | JwsRefused::Signature)
 }
 
 #[cfg(test)]

@@ -152,6 +152,27 @@ async fn t67_a_storm_of_unknown_kids_reads_the_keys_twice_and_hurts_no_sound_tok
 }
 
 #[tokio::test]
+async fn a_key_that_was_replaced_under_its_name_is_found_within_a_minute() {
+    let place = Place::new().await;
+    let at = now();
+    place.verify_at(&place.sound(), at).await.expect("the first key");
+    place.mock.set(|s| s.key_generation = 1);
+    let keys = keys_of(&place.mock).await.to_string().replace("256-1\"", "256-0\"");
+    let raw = Some(Raw::json(200, &serde_json::from_str::<Value>(&keys).expect("JSON")));
+    place.mock.set(|s| s.jwks = raw);
+    let kid = keys.contains("es256-0").then_some("es256-0").unwrap_or("rs256-0");
+    let replaced = place.token(json!({ "kid": kid }), Value::Null);
+    place.verify_at(&replaced, at.plus_seconds(5)).await.expect("the keys were read again");
+    // Whoever sends a wrong signature makes the keys be read once a minute and no more.
+    let reads = place.mock.seen().jwks.len();
+    let wrong = place.token(json!({ "kid": kid, "alg": "RS256" }), Value::Null);
+    for second in 6..60 {
+        place.verify_at(&wrong, at.plus_seconds(second)).await.expect_err("wrong");
+    }
+    assert_eq!(place.mock.seen().jwks.len(), reads);
+}
+
+#[tokio::test]
 async fn t67_a_storm_at_once_reads_the_keys_twice() {
     let place = std::sync::Arc::new(Place::new().await);
     let at = now();

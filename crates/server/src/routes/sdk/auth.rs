@@ -4,7 +4,7 @@ use alter_api::{
     ErrorCode,
     user::{VerifiedUser, VerifyToken},
 };
-use alter_flows::{UserTokenError, callers};
+use alter_flows::{BadUserClaim, BadUserToken, UserTokenError, callers};
 use axum::{
     Json,
     extract::State,
@@ -34,12 +34,24 @@ pub(crate) async fn verify_token(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(verified)).into_response())
 }
 
+/// What the app does about it. A new token from the same identity provider helps only where the old one has run out.
+fn what_helps(why: BadUserToken) -> &'static str {
+    match why {
+        BadUserToken::Claim(BadUserClaim::Expired) => "Sign the user in again.",
+        BadUserToken::Key | BadUserToken::Signature => {
+            "Keys that the identity provider has just replaced are found within a minute; otherwise it is another identity \
+             provider's: alter idp show APP prints the one that the app has."
+        }
+        _ => "Another sign-in does not help: compare the token with what alter idp show APP prints.",
+    }
+}
+
 impl From<UserTokenError> for ApiError {
     fn from(error: UserTokenError) -> Self {
         match error {
             UserTokenError::IdpNotConfigured => Self::plain(ErrorCode::IdpNotConfigured),
             UserTokenError::Refused(why) => {
-                let message = format!("The user token is not valid: {why}. Sign the user in again.");
+                let message = format!("The user token is not valid: {why}. {}", what_helps(why));
                 Self::new(ErrorCode::JwtValidationError, message)
             }
             // The cause may name hosts inside the operator's network, so it is only in the log.
