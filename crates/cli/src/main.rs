@@ -21,6 +21,10 @@ use clap::Parser;
 
 use crate::{commands::Command, output::Output};
 
+/// glibc's allocator keeps what a rush of connections has used (`docs/decisions/0001`).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Users connect their accounts with one button; your backend calls on their behalf and never holds a token.
 #[derive(Debug, Parser)]
 #[command(name = "alter", version, propagate_version = true)]

@@ -93,14 +93,15 @@ async fn finish(
 }
 
 fn connection_limits(config: &Config) -> Limits {
-    let mut limits = Limits::default();
+    let mut limits = Limits { connections: config.connections, ..Limits::default() };
     limits.exempt.extend(&config.trusted_proxies);
     limits.drain = DRAIN;
     let fitting = limits::make_room(limits.connections);
     if fitting < limits.connections {
         tracing::warn!(
             connections = fitting,
-            "the limit on open files allows fewer connections than usual: raise it (LimitNOFILE=65536)"
+            wanted = limits.connections,
+            "the limit on open files allows fewer connections than ALTER_CONNECTIONS: raise it (LimitNOFILE)"
         );
         limits.connections = fitting;
     }

@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) egress_allow: Vec<IpNet>,
     /// `None` = metrics are not served.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// The most connections at once.
+    pub(crate) connections: usize,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) given: Given,
 }
@@ -63,6 +65,7 @@ struct Written {
     log: Option<String>,
     egress_allow: Option<Vec<String>>,
     metrics_listen: Option<String>,
+    connections: Option<usize>,
     trusted_proxies: Option<Vec<String>>,
 }
 
@@ -135,6 +138,7 @@ impl Config {
                 "" => None,
                 written => Some(address("ALTER_METRICS_LISTEN", written)?),
             },
+            connections: connections(env("ALTER_CONNECTIONS"), file.connections.or(default.connections))?,
             trusted_proxies: list("ALTER_TRUSTED_PROXIES", file.trusted_proxies, default.trusted_proxies)?,
             data_dir,
             given,
@@ -155,6 +159,14 @@ pub(crate) fn environment() -> anyhow::Result<BTreeMap<String, String>> {
     }
     names::refuse_unknown(ours.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
     Ok(ours)
+}
+
+fn connections(env: Option<String>, written: Option<usize>) -> anyhow::Result<usize> {
+    let text = env.unwrap_or_else(|| written.unwrap_or_default().to_string());
+    match text.parse() {
+        Ok(number @ 16..=1_000_000) => Ok(number),
+        _ => bail!("ALTER_CONNECTIONS is \"{text}\"; it must be a number from 16 to 1000000"),
+    }
 }
 
 fn address(name: &str, text: &str) -> anyhow::Result<SocketAddr> {
@@ -240,6 +252,9 @@ mod tests {
         assert!(combine("log = \"warning\"", &[]).unwrap_err().to_string().contains("mean warn?"));
         let message = |env: &[(&str, &str)]| combine("", env).unwrap_err().to_string();
         assert!(message(&[("ALTER_LISTEN", "8700")]).contains("ALTER_LISTEN"));
+        for number in ["15", "1000001", "-1", "many"] {
+            assert!(message(&[("ALTER_CONNECTIONS", number)]).contains("from 16 to 1000000"), "{number}");
+        }
         assert!(message(&[("ALTER_EGRESS_ALLOW", "localhost")]).contains("ALTER_EGRESS_ALLOW"));
         assert!(message(&[("ALTER_TRUSTED_PROXIES", "10.0.0.0/33")]).contains("ALTER_TRUSTED_PROXIES"));
         assert!(message(&[("ALTER_METRICS_LISTEN", "9100")]).contains("ALTER_METRICS_LISTEN"));

@@ -4,8 +4,9 @@
 use anyhow::bail;
 
 /// Every variable that this program reads.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "ALTER_CONFIG",
+    "ALTER_CONNECTIONS",
     "ALTER_DATABASE_URL",
     "ALTER_DATABASE_URL_FILE",
     "ALTER_DATA_DIR",

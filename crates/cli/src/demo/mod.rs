@@ -129,6 +129,7 @@ fn demo_config(data: &TempDir, port: u16) -> anyhow::Result<Config> {
         log: log_filter()?,
         egress_allow: local_egress()?.allow,
         metrics_listen: None,
+        connections: alter_server::Limits::default().connections,
         trusted_proxies: Vec::new(),
         data_dir: data.0.clone(),
         given: Given::default(),

@@ -5,6 +5,8 @@
 mod doctor;
 mod drain;
 mod grants;
+#[cfg(target_os = "linux")]
+mod memory;
 mod metrics;
 mod place;
 mod server;

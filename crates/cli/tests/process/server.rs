@@ -104,6 +104,10 @@ impl Server {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Sends SIGTERM, as systemd does.
     pub(crate) fn terminate(&self) {
         let id = self.child.as_ref().unwrap().id().to_string();
