@@ -8,6 +8,8 @@
 //!
 //! Text is sorted by a language's rules and not byte by byte, so that tests notice a column without `COLLATE "C"`.
 
+mod pooler;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
@@ -71,6 +73,14 @@ impl Database<'_> {
         self.cluster.sql(&self.name, statements)
     }
 
+    /// The URL through a pooler, pgbouncer, which gives each transaction to another server process.
+    ///
+    /// # Panics
+    /// pgbouncer is missing or fails.
+    pub fn pooled_url(&self) -> String {
+        pooler::of(&self.cluster.directory).url(&self.name)
+    }
+
     /// The database's name, unique in its cluster.
     pub fn name(&self) -> &str {
         &self.name
@@ -113,8 +123,7 @@ impl Cluster {
     )]
     pub fn new() -> Self {
         let binaries = binaries();
-        let directory = std::env::temp_dir().join(format!("alter-postgres-{}", AppId::new(&SystemRandom)));
-        make_directory(&directory);
+        let directory = make_directory("alter-postgres");
         let supervisor = Supervisor::start(&binaries, &directory);
         initialise(&binaries, &directory);
         let cluster =
@@ -157,9 +166,7 @@ impl Cluster {
     }
 
     fn url(&self, database: &str) -> String {
-        let base = format!("postgres://postgres@localhost/{database}");
-        let host = self.directory.to_str().expect("the temporary directory's path is UTF-8");
-        url::Url::parse_with_params(&base, [("host", host)]).expect("it is a URL").into()
+        url_at(&self.directory, database)
     }
 
     fn sql(&self, database: &str, statements: &str) -> String {
@@ -238,6 +245,13 @@ fn newest() -> Option<PathBuf> {
     numbered.max().map(|(_, path)| path.join("bin"))
 }
 
+/// The URL of a database whose server, or pooler, has its socket in `directory`.
+fn url_at(directory: &Path, database: &str) -> String {
+    let base = format!("postgres://postgres@localhost/{database}");
+    let host = directory.to_str().expect("the temporary directory's path is UTF-8");
+    url::Url::parse_with_params(&base, [("host", host)]).expect("it is a URL").into()
+}
+
 /// A command under the server's user. The server refuses to run as root, so root runs it as the package's own user.
 fn as_non_root(program: &Path) -> Command {
     if !rustix::process::geteuid().is_root() {
@@ -263,12 +277,14 @@ fn quiet(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-fn make_directory(directory: &Path) {
-    fs::create_dir(directory).expect("the temporary directory can be written to");
+fn make_directory(prefix: &str) -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("{prefix}-{}", AppId::new(&SystemRandom)));
+    fs::create_dir(&directory).expect("the temporary directory can be written to");
     if rustix::process::geteuid().is_root() {
-        expect_success(quiet("chown").arg("postgres").arg(directory));
+        expect_success(quiet("chown").arg("postgres").arg(&directory));
     }
-    expect_success(quiet("chmod").arg("0700").arg(directory));
+    expect_success(quiet("chmod").arg("0700").arg(&directory));
+    directory
 }
 
 fn initialise(binaries: &Path, directory: &Path) {
