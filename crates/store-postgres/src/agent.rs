@@ -15,11 +15,11 @@ use alter_rows::{
     storable::{counter, json},
 };
 use async_trait::async_trait;
-use sqlx::PgConnection;
 
 use crate::{
     PostgresStore,
     audit::append,
+    connection::Connection,
     fault::Fault,
     key,
     row::{bound, sql},
@@ -184,7 +184,7 @@ impl AgentStore for PostgresStore {
 
 /// Inserts first and looks afterwards what was in the way: by then, whichever command came first has committed.
 async fn create(
-    c: &mut PgConnection,
+    c: &mut Connection,
     agent: &Agent,
     key: &ApiKey,
     idempotency: Option<&Idempotency>,
@@ -209,7 +209,7 @@ async fn create(
 
 /// Why an agent could not be stored: its idempotency key, its name, or its id.
 async fn in_the_way(
-    c: &mut PgConnection,
+    c: &mut Connection,
     agent: &Agent,
     idempotency: Option<&Idempotency>,
 ) -> Result<AgentCreated, Fault> {
@@ -225,7 +225,7 @@ async fn in_the_way(
 }
 
 async fn by_idempotency_key(
-    c: &mut PgConnection,
+    c: &mut Connection,
     app: AppId,
     key: &str,
 ) -> Result<Option<(Agent, Hash)>, Fault> {
@@ -237,7 +237,7 @@ async fn by_idempotency_key(
         .await
 }
 
-async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result<Saved, Fault> {
+async fn save(c: &mut Connection, agent: &Agent, audit: &AuditEntry) -> Result<Saved, Fault> {
     let sql = "UPDATE agents SET status = $4, data = $5, updated_at = $6, version = version + 1
                WHERE id = $1 AND app_id = $2 AND version = $3 AND status <> 'revoked'";
     let id = agent.id.to_string();
@@ -266,20 +266,20 @@ async fn save(c: &mut PgConnection, agent: &Agent, audit: &AuditEntry) -> Result
 
 /// Locks the agent, so that one command at a time counts its keys. Returns whether it belongs to the app and is not
 /// revoked.
-async fn lock(c: &mut PgConnection, app: AppId, agent: AgentId) -> Result<bool, Fault> {
+async fn lock(c: &mut Connection, app: AppId, agent: AgentId) -> Result<bool, Fault> {
     let sql = "SELECT status FROM agents WHERE id = $1 AND app_id = $2 FOR UPDATE";
     let values = values![agent.to_string(), app.to_string()];
     let status = one(c, sql, values, |row| row.get::<AgentStatus>("status")).await?;
     Ok(status.is_some_and(|status| status != AgentStatus::Revoked))
 }
 
-async fn live_keys(c: &mut PgConnection, agent: AgentId) -> Result<u64, Fault> {
+async fn live_keys(c: &mut Connection, agent: AgentId) -> Result<u64, Fault> {
     let sql = "SELECT COUNT(*) AS n FROM api_keys WHERE agent_id = $1 AND revoked_at IS NULL";
     Ok(one(c, sql, values![agent.to_string()], |row| row.get("n")).await?.unwrap_or_default())
 }
 
 async fn revoke_key(
-    c: &mut PgConnection,
+    c: &mut Connection,
     (app, agent, key): (AppId, AgentId, KeyId),
     at: Micros,
     force: bool,
@@ -305,7 +305,7 @@ async fn revoke_key(
 }
 
 /// Whether a grant may be delegated to the agent: it belongs to the app and is active, and stays so until the commit.
-pub(crate) async fn takes_delegations(c: &mut PgConnection, app: AppId, id: AgentId) -> Result<bool, Fault> {
+pub(crate) async fn takes_delegations(c: &mut Connection, app: AppId, id: AgentId) -> Result<bool, Fault> {
     let sql = "SELECT id FROM agents WHERE id = $1 AND app_id = $2 AND status = 'active' FOR NO KEY UPDATE";
     Ok(one(c, sql, values![id.to_string(), app.to_string()], |_| Ok(())).await?.is_some())
 }

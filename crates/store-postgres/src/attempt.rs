@@ -11,11 +11,12 @@ use alter_rows::{
     sql::Piece::{Names, Places},
 };
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgArguments};
+use sqlx::postgres::PgArguments;
 
 use crate::{
     PostgresStore,
     audit::append,
+    connection::Connection,
     data_key::refuse_retired,
     delegation,
     fault::Fault,
@@ -131,7 +132,7 @@ impl AttemptStore for PostgresStore {
 }
 
 /// The row must belong to the session and the app: another's ids change nothing (T72).
-async fn complete_in(c: &mut PgConnection, complete: &CompleteConnect) -> Result<Ended, Fault> {
+async fn complete_in(c: &mut Connection, complete: &CompleteConnect) -> Result<Ended, Fault> {
     let CompleteConnect { attempt, sid, grant, delegation, connection, audit, at } = complete;
     let sql = r"UPDATE attempts SET status = 'succeeded', status_at = $4, verifier = '\x', body = NULL
                 WHERE id = $1 AND sid = $2 AND app_id = $3 AND status = 'sent'
@@ -151,14 +152,14 @@ async fn complete_in(c: &mut PgConnection, complete: &CompleteConnect) -> Result
 
 /// Moves an attempt by a statement that returns its session.
 async fn moved(
-    c: &mut PgConnection,
+    c: &mut Connection,
     sql: &'static str,
     values: PgArguments,
 ) -> Result<Option<SessionId>, Fault> {
     one(c, sql, values, |row| row.get("sid")).await
 }
 
-async fn insert(c: &mut PgConnection, attempt: &Attempt) -> Result<(), Fault> {
+async fn insert(c: &mut Connection, attempt: &Attempt) -> Result<(), Fault> {
     let sql =
         sql!("INSERT INTO attempts ({}) VALUES ({})", Names(Attempt::WRITTEN), Places(Attempt::WRITTEN));
     run(c, sql, bound(attempt.values()?)).await?;

@@ -11,10 +11,10 @@ use alter_rows::{
 };
 use async_trait::async_trait;
 use serde_json::Value;
-use sqlx::PgConnection;
 
 use crate::{
     PostgresStore,
+    connection::Connection,
     fault::Fault,
     row::sql,
     statement::{one, run, values},
@@ -52,16 +52,12 @@ impl AuditStore for PostgresStore {
 /// Appends one entry inside the caller's transaction, so the change and its entry are both stored or neither is. The
 /// head's row stays locked until the commit, so nothing comes between reading the head and moving it. It is the last lock
 /// that any command takes, so no deadlock can arise from it.
-pub(crate) async fn append(c: &mut PgConnection, entry: &AuditEntry) -> Result<(), Fault> {
+pub(crate) async fn append(c: &mut Connection, entry: &AuditEntry) -> Result<(), Fault> {
     append_all(c, entry.app_id, vec![row(entry)?]).await
 }
 
 /// Like [`append`], for several entries of one app, in order.
-pub(crate) async fn append_all(
-    c: &mut PgConnection,
-    app: AppId,
-    mut rows: Vec<AuditRow>,
-) -> Result<(), Fault> {
+pub(crate) async fn append_all(c: &mut Connection, app: AppId, mut rows: Vec<AuditRow>) -> Result<(), Fault> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -81,7 +77,7 @@ pub(crate) async fn append_all(
 }
 
 /// Locks the head, and makes it if the app has no entry yet.
-async fn locked_head(c: &mut PgConnection, app: &str) -> Result<AuditHead, Fault> {
+async fn locked_head(c: &mut Connection, app: &str) -> Result<AuditHead, Fault> {
     let locked = sql!("{} FOR UPDATE", Text(HEAD));
     if let Some(head) = one(c, locked, values![app], AuditHead::read).await? {
         return Ok(head);
@@ -93,7 +89,7 @@ async fn locked_head(c: &mut PgConnection, app: &str) -> Result<AuditHead, Fault
     one(c, locked, values![app], AuditHead::read).await?.ok_or(Fault::corrupt("seq"))
 }
 
-async fn insert(c: &mut PgConnection, app: &str, rows: &[AuditRow]) -> Result<(), Fault> {
+async fn insert(c: &mut Connection, app: &str, rows: &[AuditRow]) -> Result<(), Fault> {
     let sql =
         "INSERT INTO audit (app_id, seq, at, kind, grant_id, sid, key_id, user_id, agent_id, request_id, details, hash)
                SELECT $1, * FROM unnest($2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[],

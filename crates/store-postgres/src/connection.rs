@@ -1,150 +1,184 @@
-//! A database's address, connecting to it, and what is required of a server.
+//! Connecting to a database, what is set on a connection, and what is required of a server.
 //!
-//! Parameters of the URL: `sslmode` (use `verify-full` if the server is on another machine), `sslrootcert`, `sslcert`,
-//! `sslkey`, `host` (a directory: the server's Unix socket), `port`, `application_name`, `options`,
-//! `statement-cache-capacity` (0 behind a pooler that gives each transaction to another server process). If the URL has no
-//! password, the driver takes it from `PGPASSWORD` or `~/.pgpass`.
+//! A pooler in transaction mode (`pgbouncer=true`) gives each transaction to another server process. Nothing may outlive a
+//! transaction there: no setting, no prepared statement's name, and not even an unnamed statement between its preparation
+//! and its execution. So everything runs between BEGIN and COMMIT, each BEGIN sets the settings anew, and statements have no
+//! names.
 
-use std::{io::ErrorKind, str::FromStr as _, time::Duration};
+use std::io::{self, ErrorKind};
 
 use sqlx::{
-    ConnectOptions as _, PgConnection, Row as _,
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _,
     postgres::{PgConnectOptions, PgRow},
 };
-use url::Url;
 
-use crate::opening::OpenError;
+use crate::{address::Address, opening::OpenError};
 
-/// The time limit for connecting.
-pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 /// The oldest PostgreSQL release that this program was tested with.
 const OLDEST: i64 = 15;
-/// The parameters that the driver understands. It would log the value of any other parameter.
-const PARAMETERS: [&str; 9] = [
-    "sslmode",
-    "sslrootcert",
-    "sslcert",
-    "sslkey",
-    "host",
-    "port",
-    "application_name",
-    "options",
-    "statement-cache-capacity",
-];
 
-/// Sets a connection's options, and reads the settings that safety depends on, in one round trip. A statement that runs
-/// longer than ten seconds, or a transaction whose process hangs (30 s), would keep its locks from everybody else. And
-/// while a statement runs, the server checks whether we are still there, if its version can.
-const PREPARE: &str = "SELECT
-    set_config('statement_timeout', '10s', false),
-    set_config('idle_in_transaction_session_timeout', '30s', false),
-    (SELECT set_config(name, '2s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'),
-    current_setting('server_version_num') AS version_number,
-    current_setting('server_version') AS version,
-    current_setting('server_encoding') AS encoding,
-    current_setting('synchronous_commit') AS synchronous_commit,
-    current_setting('transaction_read_only') AS read_only,
-    current_setting('fsync', true) AS fsync";
+/// READ COMMITTED, stated explicitly: another default on the server must not change what our statements mean. Their
+/// conditions are checked on the newest committed row, after waiting for any transaction that is changing it.
+macro_rules! begin {
+    () => {
+        "BEGIN ISOLATION LEVEL READ COMMITTED"
+    };
+}
 
-/// A database's address. It contains the password, so it has no `Debug`.
-#[derive(Clone)]
-pub(crate) struct Address {
-    options: PgConnectOptions,
-    place: String,
-    /// An attacker on the network between us and the server could read and change the traffic.
-    exposed: bool,
+/// A statement that runs longer than ten seconds, or a transaction whose process hangs (30 s), would keep its locks from
+/// everybody else. And while a statement runs, the server checks whether we are still there, if its version can. `$local`:
+/// whether the settings end with the transaction.
+macro_rules! settings {
+    ($local:literal) => {
+        concat!(
+            "set_config('statement_timeout', '10s', ",
+            $local,
+            "), set_config('idle_in_transaction_session_timeout', '30s', ",
+            $local,
+            "), CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL
+                     THEN set_config('client_connection_check_interval', '2s', ",
+            $local,
+            ") END"
+        )
+    };
+}
+
+/// What safety depends on. `$synchronous_commit`: where that setting is read.
+macro_rules! facts {
+    ($synchronous_commit:literal) => {
+        concat!(
+            $synchronous_commit,
+            " AS synchronous_commit,
+             current_setting('server_version_num') AS version_number,
+             current_setting('server_version') AS version,
+             current_setting('server_encoding') AS encoding,
+             current_setting('transaction_read_only') AS read_only,
+             current_setting('fsync', true) AS fsync"
+        )
+    };
+}
+
+const BEGIN: &str = begin!();
+/// Between our transactions, other programs may use the same server process and leave settings behind. Of those,
+/// `synchronous_commit` would break a promise.
+const BEGIN_POOLED: &str = concat!(
+    begin!(),
+    "; SELECT ",
+    settings!("true"),
+    ", CASE WHEN current_setting('synchronous_commit') = 'off'
+            THEN set_config('synchronous_commit', 'on', true) END"
+);
+/// Sets a connection's settings, and reads the facts, in one round trip.
+const PREPARE: &str =
+    concat!("SELECT ", settings!("false"), ", ", facts!("current_setting('synchronous_commit')"));
+/// What another program has set just now is put right at each BEGIN, so what counts is the user's and database's setting.
+const PREPARE_POOLED: &str =
+    concat!("SELECT ", facts!("(SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit')"));
+
+/// A connection to a server, or to a pooler in front of one.
+pub(crate) struct Connection {
+    raw: PgConnection,
+    pooled: bool,
+}
+
+impl Connection {
+    pub(crate) fn raw(&mut self) -> &mut PgConnection {
+        &mut self.raw
+    }
+
+    /// Whether each transaction may run in another server process.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.pooled
+    }
+
+    pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        self.raw.execute(if self.pooled { BEGIN_POOLED } else { BEGIN }).await.map(|_| ())
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        self.raw.execute("COMMIT").await.map(|_| ())
+    }
+
+    pub(crate) async fn rollback(&mut self) -> Result<(), sqlx::Error> {
+        self.raw.execute("ROLLBACK").await.map(|_| ())
+    }
+
+    pub(crate) async fn ping(&mut self) -> Result<(), sqlx::Error> {
+        self.raw.ping().await
+    }
+
+    pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
+        self.raw.close().await
+    }
+
+    async fn prepare(&mut self) -> Result<Facts, sqlx::Error> {
+        let sql = if self.pooled { PREPARE_POOLED } else { PREPARE };
+        Facts::read(&sqlx::raw_sql(sql).fetch_one(&mut self.raw).await?)
+    }
 }
 
 impl Address {
-    /// # Errors
-    /// [`OpenError::Url`]; its text repeats nothing of the URL except a parameter's name.
-    pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
-        let refused = |why: &str| OpenError::Url(why.to_owned());
-        let parsed = Url::parse(url).map_err(|error| OpenError::Url(format!("is not a URL: {error}")))?;
-        if !matches!(parsed.scheme(), "postgres" | "postgresql") {
-            return Err(refused("does not begin with postgres://"));
-        }
-        // Without one, the driver would take a name from the environment, or `anonymous`.
-        if parsed.username().is_empty() {
-            return Err(refused("names no user: postgres://USER@HOST/DATABASE"));
-        }
-        if parsed.path().len() < 2 {
-            return Err(refused("names no database: postgres://USER@HOST/DATABASE"));
-        }
-        if let Some((name, _)) = parsed.query_pairs().find(|(name, _)| !PARAMETERS.contains(&name.as_ref())) {
-            return Err(OpenError::Url(format!("has a parameter that is not known: {name}")));
-        }
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|_| refused("has a parameter with an impossible value"))?;
-        let named = parsed.query_pairs().any(|(name, _)| name == "application_name");
-        let options = if named { options } else { options.application_name("alter-connect") };
-        let place = format!("{} at {}", &parsed.path()[1..], parsed.host_str().unwrap_or("localhost"));
-        Ok(Self {
-            options: options.disable_statement_logging(),
-            place,
-            exposed: !is_local(&parsed) && !verifies(&parsed),
-        })
-    }
-
-    /// Host and database, for messages; never the password.
-    pub(crate) fn place(&self) -> &str {
-        &self.place
-    }
-
-    pub(crate) fn options(&self) -> PgConnectOptions {
-        self.options.clone()
-    }
-
-    /// Opens one connection outside any pool, with its options set.
-    pub(crate) async fn connect(&self) -> Result<PgConnection, OpenError> {
-        let late = |_| OpenError::Engine(format!("no answer in {} seconds", CONNECT.as_secs()));
-        let mut connection = tokio::time::timeout(CONNECT, self.options.connect()).await.map_err(late)??;
-        let facts = prepare(&mut connection).await?;
+    /// Opens one connection outside any pool, with its settings set.
+    pub(crate) async fn connect(&self) -> Result<Connection, OpenError> {
+        let (connection, facts) = self.reach().await?;
         facts.judge().map_err(OpenError::Server)?;
         if facts.fsync.as_deref() == Some("off") {
             tracing::warn!("the database server runs with fsync=off: what it acknowledges may be lost");
         }
         if self.exposed {
+            let binding = if self.ours.bound { " (channel_binding=require is not built)" } else { "" };
             tracing::warn!(
-                "the way to the database server is not protected: add sslmode=verify-full to its URL"
+                "the way to the database server is not protected: add sslmode=verify-full to its URL{binding}"
             );
         }
         Ok(connection)
     }
-}
 
-fn verifies(url: &Url) -> bool {
-    url.query_pairs().any(|(name, value)| name == "sslmode" && value == "verify-full")
-}
+    /// Opens one of the pool's connections.
+    pub(crate) async fn connect_for_pool(&self) -> Result<Connection, sqlx::Error> {
+        let (connection, facts) = self.reach().await?;
+        facts.judge().map_err(|why| sqlx::Error::Configuration(why.into()))?;
+        Ok(connection)
+    }
 
-/// Whether the server is on this machine: a Unix socket or loopback.
-fn is_local(url: &Url) -> bool {
-    let by_parameter =
-        url.query_pairs().find(|(name, _)| name == "host").map(|(_, value)| value.into_owned());
-    let host = by_parameter.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
-    host.starts_with('/')
-        || host.to_lowercase().starts_with("%2f")
-        || ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str())
-}
+    /// Connects to the first host that fits. If none fits, returns an error that will pass, if there was one.
+    async fn reach(&self) -> Result<(Connection, Facts), sqlx::Error> {
+        let mut best = None;
+        for host in &self.hosts {
+            let reached = self.connect_to(host).await;
+            if reached.as_ref().is_ok_and(|(_, facts)| facts.is_writable()) {
+                return reached;
+            }
+            if !matches!(&best, Some(Err(error)) if will_pass(error)) {
+                best = Some(reached);
+            }
+        }
+        best.expect("an address has a host")
+    }
 
-/// Prepares one of the pool's connections for use.
-pub(crate) async fn prepare_and_judge(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let facts = prepare(connection).await?;
-    facts.judge().map_err(|why| sqlx::Error::Configuration(why.into()))
-}
-
-/// Whether connecting may succeed a moment later: nothing listens, or the server is starting, stopping or full (`57P03`,
-/// `53300`).
-pub(crate) fn will_pass(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| ["57P03", "53300"].contains(&&*code)),
-        _ => false,
+    /// Each host has its share of the time, so one that does not respond leaves the others theirs.
+    async fn connect_to(&self, host: &PgConnectOptions) -> Result<(Connection, Facts), sqlx::Error> {
+        let share = self.ours.patience / u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
+        let connecting = async {
+            let mut connection = Connection { raw: host.connect().await?, pooled: self.ours.pooled };
+            let facts = connection.prepare().await?;
+            Ok((connection, facts))
+        };
+        let late = |_| io::Error::new(ErrorKind::TimedOut, format!("no answer in {share:?}"));
+        tokio::time::timeout(share, connecting).await.map_err(late)?
     }
 }
 
-async fn prepare(connection: &mut PgConnection) -> Result<Facts, sqlx::Error> {
-    Facts::read(&sqlx::raw_sql(PREPARE).fetch_one(connection).await?)
+/// Whether connecting may succeed a moment later: nothing listens, or the server is starting, stopping or full (`57P03`,
+/// `57P01`, `53300`). A pooler passes `57P01` on when it lends a server process that was ended.
+pub(crate) fn will_pass(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["57P03", "57P01", "53300"].contains(&&*code))
+        }
+        _ => false,
+    }
 }
 
 /// What a server reports about itself.
@@ -171,6 +205,10 @@ impl Facts {
         })
     }
 
+    fn is_writable(&self) -> bool {
+        self.read_only != "on"
+    }
+
     /// # Errors
     /// What is wrong with the server, for the operator.
     fn judge(&self) -> Result<(), String> {
@@ -180,7 +218,7 @@ impl Facts {
         if self.encoding != "UTF8" {
             return Err(format!("the database's encoding is {}; UTF8 is needed", self.encoding));
         }
-        if self.read_only == "on" {
+        if !self.is_writable() {
             return Err(
                 "it does not write: it is a standby, or default_transaction_read_only is on for this \
                         user or database"
@@ -229,43 +267,5 @@ mod tests {
         assert!(judged(|f| f.read_only = "on".into()).unwrap_err().contains("default_transaction_read_only"));
         assert!(judged(|f| f.encoding = "SQL_ASCII".into()).is_err());
         assert!(judged(|f| f.fsync = Some("off".into())).is_ok(), "that is warned of");
-    }
-
-    #[test]
-    fn an_unusable_url_is_refused_without_repeating_it() {
-        for (url, part) in [
-            ("sqlite:x", "postgres://"),
-            ("postgres://host/db", "no user"),
-            ("postgres://:s3cret@host/db", "no user"),
-            ("postgres://u:s3cret@host", "no database"),
-            ("postgres://u:s3cret@host/db?passwort=s3cret", "passwort"),
-            ("postgres://u@host/db?password=s3cret", "password"),
-            ("postgres://u:s3cret@host/db?sslmode=s3cret", "impossible"),
-            ("postgres://u:s3cret@ho st/db", "not a URL"),
-        ] {
-            let Err(error) = Address::parse(url) else { panic!("{url} was accepted") };
-            let text = format!("{error} {error:?}");
-            assert!(text.contains(part), "{url}: {text}");
-            assert!(!text.contains("s3cret"), "{url}: {text}");
-        }
-        let address =
-            Address::parse("postgres://u:s3cret@db.example:5433/alter?sslmode=verify-full").unwrap();
-        assert_eq!(address.place(), "alter at db.example");
-    }
-
-    #[test]
-    fn an_unprotected_way_to_another_machine_is_noticed() {
-        for (url, exposed) in [
-            ("postgres://u@db.example/alter", true),
-            ("postgres://u@db.example/alter?sslmode=require", true),
-            ("postgres://u@db.example/alter?sslmode=verify-full", false),
-            ("postgres://u@localhost/alter", false),
-            ("postgres://u@[::1]:5432/alter", false),
-            ("postgres://u@localhost/alter?host=/run/postgresql", false),
-            ("postgres://u@localhost/alter?host=db.example", true),
-            ("postgres://u@%2Frun%2Fpostgresql/alter", false),
-        ] {
-            assert_eq!(Address::parse(url).unwrap().exposed, exposed, "{url}");
-        }
     }
 }

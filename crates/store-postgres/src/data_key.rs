@@ -12,11 +12,11 @@ use alter_core::{
 };
 use alter_rows::{Noun, sql::Piece::Names, storable::counter};
 use async_trait::async_trait;
-use sqlx::PgConnection;
 
 use crate::{
     PostgresStore,
     audit::append,
+    connection::Connection,
     fault::Fault,
     row::sql,
     statement::{one, run, values},
@@ -132,18 +132,13 @@ impl DataKeyStore for PostgresStore {
 /// Waits if the root key is being replaced at this moment, and keeps it from being replaced until the transaction ends, so
 /// that a replacement sees every key. It must be the first lock of a transaction that stores a key, because a replacement
 /// takes it first too.
-pub(crate) async fn hold_root(c: &mut PgConnection) -> Result<(), Fault> {
+pub(crate) async fn hold_root(c: &mut Connection) -> Result<(), Fault> {
     one(c, "SELECT id FROM key_check WHERE id = 1 FOR SHARE", values![], |_| Ok(())).await?;
     Ok(())
 }
 
 /// Stores another data key for an app; the caller holds [`hold_root`].
-pub(crate) async fn insert(
-    c: &mut PgConnection,
-    app: AppId,
-    wrapped: &[u8],
-    at: Micros,
-) -> Result<(), Fault> {
+pub(crate) async fn insert(c: &mut Connection, app: AppId, wrapped: &[u8], at: Micros) -> Result<(), Fault> {
     let sql = "INSERT INTO data_keys (app_id, key_id, wrapped, created_at)
                VALUES ($1, substring($2::BYTEA FROM 7 FOR 16), $2, $3)";
     run(c, sql, values![app.to_string(), wrapped, at.0]).await?;
@@ -156,7 +151,7 @@ pub(crate) async fn insert(
 /// # Errors
 /// [`StoreError::KeyRetired`]: seal again under the current key.
 pub(crate) async fn refuse_retired(
-    c: &mut PgConnection,
+    c: &mut Connection,
     app: AppId,
     sealed: &[Option<&[u8]>],
 ) -> Result<(), Fault> {
@@ -177,7 +172,7 @@ pub(crate) async fn refuse_retired(
     Ok(())
 }
 
-async fn add_in(c: &mut PgConnection, add: &AddDataKey) -> Result<Saved, Fault> {
+async fn add_in(c: &mut Connection, add: &AddDataKey) -> Result<Saved, Fault> {
     let AddDataKey { app_id, wrapped, replaces, at, audit } = add;
     hold_root(c).await?;
     let sql = "UPDATE apps SET wrapped_key = $2 WHERE id = $1 AND wrapped_key = $3";
@@ -189,7 +184,7 @@ async fn add_in(c: &mut PgConnection, add: &AddDataKey) -> Result<Saved, Fault> 
     Ok(Saved::Done)
 }
 
-async fn count(c: &mut PgConnection, app: AppId, key: DataKeyId) -> Result<u64, Fault> {
+async fn count(c: &mut Connection, app: AppId, key: DataKeyId) -> Result<u64, Fault> {
     let mut sum = 0;
     for column in SealedColumn::ALL {
         let values = values![app.to_string(), &key[..]];
@@ -199,7 +194,7 @@ async fn count(c: &mut PgConnection, app: AppId, key: DataKeyId) -> Result<u64, 
 }
 
 async fn replace_in(
-    c: &mut PgConnection,
+    c: &mut Connection,
     app: AppId,
     rewrapped: &[(SealedValue, Vec<u8>)],
 ) -> Result<u64, Fault> {
@@ -214,7 +209,7 @@ async fn replace_in(
 }
 
 async fn retire_in(
-    c: &mut PgConnection,
+    c: &mut Connection,
     app: AppId,
     key: DataKeyId,
     at: Micros,
@@ -240,7 +235,7 @@ async fn retire_in(
 
 /// # Errors
 /// [`StoreError::Moved`]: a row has changed since it was read, so everything is undone.
-async fn replace_root(c: &mut PgConnection, replace: &ReplaceRootKey) -> Result<(), Fault> {
+async fn replace_root(c: &mut Connection, replace: &ReplaceRootKey) -> Result<(), Fault> {
     let must = |changed: u64| if changed == 1 { Ok(()) } else { Err(Fault::from(StoreError::Moved)) };
     let check = "UPDATE key_check SET value = $2 WHERE id = 1 AND value = $1";
     must(run(c, check, values![&*replace.old_check, &*replace.new_check]).await?)?;

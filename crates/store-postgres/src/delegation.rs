@@ -8,11 +8,12 @@ use alter_rows::{
     sql::Piece::{Excluded, Names, Of, Places, Text},
 };
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgArguments};
+use sqlx::postgres::PgArguments;
 
 use crate::{
     PostgresStore, agent,
     audit::append,
+    connection::Connection,
     fault::Fault,
     row::{bound, sql},
     statement::{one, run, values},
@@ -69,7 +70,7 @@ fn ids(app: AppId, grant: GrantId, agent: AgentId) -> PgArguments {
 
 /// Whether there is a live delegation; if so, it stays live until the commit.
 pub(crate) async fn is_live(
-    c: &mut PgConnection,
+    c: &mut Connection,
     app: AppId,
     grant: GrantId,
     agent: AgentId,
@@ -82,7 +83,7 @@ pub(crate) async fn is_live(
 ///
 /// # Errors
 /// [`StoreError::Moved`]: the agent does not belong to the app, or is suspended or revoked.
-pub(crate) async fn put(c: &mut PgConnection, app: AppId, delegation: &Delegation) -> Result<(), Fault> {
+pub(crate) async fn put(c: &mut Connection, app: AppId, delegation: &Delegation) -> Result<(), Fault> {
     if !agent::takes_delegations(c, app, delegation.agent_id).await? {
         return Err(StoreError::Moved.into());
     }
@@ -98,7 +99,7 @@ pub(crate) async fn put(c: &mut PgConnection, app: AppId, delegation: &Delegatio
 }
 
 /// Revokes all delegations of a revoked grant.
-pub(crate) async fn revoke_all_of(c: &mut PgConnection, grant: GrantId, at: Micros) -> Result<(), Fault> {
+pub(crate) async fn revoke_all_of(c: &mut Connection, grant: GrantId, at: Micros) -> Result<(), Fault> {
     let sql = "UPDATE delegations SET revoked_at = $2 WHERE grant_id = $1 AND revoked_at IS NULL";
     run(c, sql, values![grant.to_string(), at.0]).await?;
     Ok(())

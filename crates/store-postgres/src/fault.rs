@@ -82,11 +82,23 @@ impl From<Fault> for StoreError {
             (Fault::Engine(_), Some("23505")) => Self::Exists,
             // foreign_key_violation: the row that is referred to does not exist
             (Fault::Engine(_), Some("23503")) => Self::Moved,
-            (Fault::Engine(error), _) => Self::Unavailable(error.to_string()),
+            (Fault::Engine(error), _) => Self::Unavailable(explained(&error)),
             (Fault::NoConnection, _) => {
                 Self::Unavailable("no connection to the database could be had in time".into())
             }
             (Fault::Late, _) => Self::Unavailable("the database did not answer in time".into()),
         }
+    }
+}
+
+/// The error's text, and what mends it. A prepared statement's name that another connection uses (`42P05`), or that was lost
+/// (`26000`), is the work of a pooler.
+pub(crate) fn explained(error: &sqlx::Error) -> String {
+    let pooler = error.as_database_error().and_then(|error| error.code());
+    match pooler.as_deref() {
+        Some("42P05" | "26000") => {
+            format!("{error}. Is a pooler in between? Add pgbouncer=true to the database URL")
+        }
+        _ => error.to_string(),
     }
 }

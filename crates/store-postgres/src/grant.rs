@@ -10,10 +10,11 @@ use alter_rows::{
     sql::Piece::{Names, Of, Place, Places, Same, Set, Text},
 };
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgArguments};
+use sqlx::postgres::PgArguments;
 
 use crate::{
     PostgresStore,
+    connection::Connection,
     data_key::refuse_retired,
     fault::Fault,
     release,
@@ -173,7 +174,7 @@ fn listed(grant: Grant, delegations: &[Delegation], agent: Option<AgentId>) -> L
 }
 
 /// Locks a grant before rows that belong to it are changed: whoever needs both locks the grant first.
-pub(crate) async fn lock(c: &mut PgConnection, id: GrantId) -> Result<(), Fault> {
+pub(crate) async fn lock(c: &mut Connection, id: GrantId) -> Result<(), Fault> {
     one(c, "SELECT id FROM grants WHERE id = $1 FOR UPDATE", values![id.to_string()], |_| Ok(())).await?;
     Ok(())
 }
@@ -182,7 +183,7 @@ pub(crate) async fn lock(c: &mut PgConnection, id: GrantId) -> Result<(), Fault>
 ///
 /// # Errors
 /// [`StoreError::Exists`]: the account or the id; [`StoreError::Moved`]: the generation; [`StoreError::KeyRetired`].
-pub(crate) async fn put(c: &mut PgConnection, grant: &Grant) -> Result<(), Fault> {
+pub(crate) async fn put(c: &mut Connection, grant: &Grant) -> Result<(), Fault> {
     let credential = &grant.credential;
     let sealed = [
         Some(&*credential.access_token),

@@ -1,7 +1,7 @@
 //! The storage ports of `alter-core` over PostgreSQL 15 and newer.
 //!
-//! Here: SQL, one file per noun under core's file names, and the engine below it: `connection` (the address, and what is
-//! required of a server), `pool` (transactions that are repeated when the server asks for it), `migrate`. Not here: rules
+//! Here: SQL, one file per noun under core's file names, and the engine below it: `address` (the URL), `connection` (and what
+//! is required of a server), `pool` (transactions that are repeated when the server asks for it), `migrate`. Not here: rules
 //! (they are in `core` and are called from inside the transactions), keys and plaintext (sealed values arrive sealed).
 //!
 //! Acknowledged means durable: a write returns after its COMMIT, and `synchronous_commit=off` is refused. Any number of
@@ -13,6 +13,7 @@
 //! prepared statements after a migration), give every text `COLLATE "C"`, and lock (`FOR UPDATE`) what a transaction
 //! reads in order to write it.
 
+mod address;
 mod agent;
 mod app;
 mod attempt;
@@ -42,12 +43,13 @@ pub use opening::{Open, OpenError};
 use std::sync::Arc;
 
 use alter_core::{AuditEntry, Changed, Micros, StoreError};
-use sqlx::{Connection as _, postgres::PgArguments};
+use sqlx::postgres::PgArguments;
 
 use crate::{
+    address::Address,
     audit::append,
-    connection::Address,
     line::Line,
+    migrate::within,
     pool::{Form, Pool, Step, Tx},
     statement::Read,
 };
@@ -62,14 +64,15 @@ pub struct PostgresStore {
 
 impl PostgresStore {
     /// Connects, checks the server and migrates the database forward. `url` is `postgres://USER[:PASSWORD]@HOST/DATABASE`
-    /// with the parameters that the module `connection` lists.
+    /// with the parameters that the module `address` lists.
     ///
     /// # Errors
     /// [`OpenError`].
     pub async fn open(url: &str, mode: Open) -> Result<Self, OpenError> {
         let address = Address::parse(url)?;
         let mut connection = address.connect().await?;
-        migrate::refuse_unknown(&mut connection, address.place(), mode).await?;
+        let place = address.place();
+        within(&mut connection, async |c| migrate::refuse_unknown(c, place, mode).await).await?;
         migrate::forward(&mut connection).await?;
         connection.close().await?;
         Ok(Self {
@@ -86,8 +89,11 @@ impl PostgresStore {
     pub async fn schema_of(url: &str) -> Result<(i64, i64), OpenError> {
         let address = Address::parse(url)?;
         let mut connection = address.connect().await?;
-        migrate::refuse_unknown(&mut connection, address.place(), Open::Existing).await?;
-        let found = migrate::version(&mut connection).await?;
+        let found = within(&mut connection, async |c| {
+            migrate::refuse_unknown(c, address.place(), Open::Existing).await?;
+            migrate::version(c).await
+        });
+        let found = found.await?;
         connection.close().await?;
         Ok((found, migrate::known()))
     }
@@ -100,13 +106,14 @@ impl PostgresStore {
     pub async fn key_check_of(url: &str) -> Result<Option<Vec<u8>>, OpenError> {
         let address = Address::parse(url)?;
         let mut connection = address.connect().await?;
-        migrate::refuse_unknown(&mut connection, address.place(), Open::Existing).await?;
-        if migrate::version(&mut connection).await? == 0 {
-            return Ok(None);
-        }
-        let found =
-            statement::one(&mut connection, store::KEY_CHECK, PgArguments::default(), |row| row.get("value"));
-        let found = found.await.map_err(|fault| OpenError::Engine(StoreError::from(fault).to_string()))?;
+        let found = within(&mut connection, async |c| {
+            migrate::refuse_unknown(c, address.place(), Open::Existing).await?;
+            if migrate::version(c).await? == 0 {
+                return Ok(None);
+            }
+            Ok(statement::one(c, store::KEY_CHECK, PgArguments::default(), |row| row.get("value")).await?)
+        });
+        let found = found.await?;
         connection.close().await?;
         Ok(found)
     }
@@ -118,9 +125,10 @@ impl PostgresStore {
     pub async fn clock_of(url: &str) -> Result<Micros, OpenError> {
         let mut connection = Address::parse(url)?.connect().await?;
         let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT AS now";
-        let now = statement::one(&mut connection, sql, PgArguments::default(), |row| row.get("now"));
-        let now: Option<i64> =
-            now.await.map_err(|fault| OpenError::Engine(StoreError::from(fault).to_string()))?;
+        let now: Option<i64> = within(&mut connection, async |c| {
+            Ok(statement::one(c, sql, PgArguments::default(), |row| row.get("now")).await?)
+        })
+        .await?;
         connection.close().await?;
         now.map(Micros).ok_or_else(|| OpenError::Engine("it does not tell the time".into()))
     }

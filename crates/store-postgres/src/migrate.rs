@@ -9,9 +9,10 @@
 use std::time::Duration;
 
 use alter_core::{AppId, SystemRandom};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::Executor as _;
 
 use crate::{
+    connection::Connection,
     fault::Fault,
     opening::{Open, OpenError},
     statement::{all, one, run, values},
@@ -55,7 +56,7 @@ pub(crate) fn known() -> i64 {
 
 /// Refuses a database that must not be written to: a newer schema, another program's tables, or no tables where
 /// [`Open::Existing`] needs some.
-pub(crate) async fn refuse_unknown(c: &mut PgConnection, place: &str, mode: Open) -> Result<(), OpenError> {
+pub(crate) async fn refuse_unknown(c: &mut Connection, place: &str, mode: Open) -> Result<(), OpenError> {
     let tables = tables(c).await?;
     let has = |name: &str| tables.iter().any(|table| table == name);
     match (has("schema_version") && has("migration_lease"), tables.is_empty(), mode) {
@@ -71,26 +72,26 @@ fn refuse_newer(found: i64, known: i64) -> Result<(), OpenError> {
 }
 
 /// Lists the tables in our schema in one snapshot: the bookkeeping's tables appear together.
-async fn tables(c: &mut PgConnection) -> Result<Vec<String>, OpenError> {
+async fn tables(c: &mut Connection) -> Result<Vec<String>, OpenError> {
     let sql = "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = current_schema()";
     Ok(all(c, sql, values![], |row| row.get("name")).await?)
 }
 
 /// Runs the migrations that have not run yet. Any number of processes may do so at once.
-pub(crate) async fn forward(c: &mut PgConnection) -> Result<(), OpenError> {
+pub(crate) async fn forward(c: &mut Connection) -> Result<(), OpenError> {
     forward_to(c, MIGRATIONS).await
 }
 
 /// `migrations` is an argument for the tests.
-async fn forward_to(c: &mut PgConnection, migrations: &[&'static str]) -> Result<(), OpenError> {
+async fn forward_to(c: &mut Connection, migrations: &[&'static str]) -> Result<(), OpenError> {
     let known = i64::try_from(migrations.len()).expect("there are fewer migrations than that");
     keep_books(c).await?;
     for _ in 0..LOOKS {
-        let done = version(c).await?;
+        let done = within(c, async |c| version(c).await).await?;
         if done >= known {
             return refuse_newer(done, known);
         }
-        match Lease::take(c).await? {
+        match within(c, async |c| Ok(Lease::take(c).await?)).await? {
             Some(lease) => migrate_all(c, lease, migrations).await?,
             None => tokio::time::sleep(LOOK).await,
         }
@@ -98,43 +99,53 @@ async fn forward_to(c: &mut PgConnection, migrations: &[&'static str]) -> Result
     Err(OpenError::Migrating)
 }
 
+/// Runs `work` in a transaction of its own. A pooler needs one for a single statement too.
+pub(crate) async fn within<T>(
+    c: &mut Connection,
+    work: impl AsyncFnOnce(&mut Connection) -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    c.begin().await?;
+    let done = work(c).await;
+    match &done {
+        Ok(_) => c.commit().await?,
+        // What went wrong before says more than a failure to undo it.
+        Err(_) => drop(c.rollback().await),
+    }
+    done
+}
+
 /// Gives the lease back, also after a failure, so that the next process need not wait until it ends. (This is impossible
 /// when the connection is lost.)
-async fn migrate_all(
-    c: &mut PgConnection,
-    lease: Lease,
-    migrations: &[&'static str],
-) -> Result<(), OpenError> {
-    // An index on a large table takes longer than a statement of the running program ever may.
-    c.execute("SET statement_timeout = 0").await?;
+async fn migrate_all(c: &mut Connection, lease: Lease, migrations: &[&'static str]) -> Result<(), OpenError> {
     let outcome = loop {
-        match migrate_one(c, lease, migrations).await {
-            Ok(true) => {}
-            Ok(false) => break Ok(()),
+        match within(c, async |c| migrate_one(c, lease, migrations).await).await {
+            Ok(Some(schema)) => tracing::info!(schema, "database migrated"),
+            Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
     };
-    let given_back = lease.give_back(c).await;
+    let given_back = within(c, async |c| Ok(lease.give_back(c).await?)).await;
     outcome?;
-    Ok(given_back?)
+    given_back
 }
 
 /// Makes the bookkeeping's tables if they are missing. `IF NOT EXISTS` does not help against another process that makes
 /// them at the same moment: the second one fails, and then finds them there.
-async fn keep_books(c: &mut PgConnection) -> Result<(), OpenError> {
+async fn keep_books(c: &mut Connection) -> Result<(), OpenError> {
     for _ in 0..LOOKS {
-        if tables(c).await?.iter().any(|table| table == "schema_version") {
+        let tables = within(c, async |c| tables(c).await).await?;
+        if tables.iter().any(|table| table == "schema_version") {
             return Ok(());
         }
-        let mut transaction = c.begin().await?;
-        match transaction.execute(BOOKKEEPING).await {
-            Ok(_) => transaction.commit().await?,
+        c.begin().await?;
+        match c.raw().execute(BOOKKEEPING).await {
+            Ok(_) => c.commit().await?,
             // unique_violation, duplicate_table, duplicate_object (the table's type): another process has just made
             // them.
             Err(sqlx::Error::Database(error))
                 if matches!(error.code().as_deref(), Some("23505" | "42P07" | "42710")) =>
             {
-                transaction.rollback().await?;
+                c.rollback().await?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -142,7 +153,7 @@ async fn keep_books(c: &mut PgConnection) -> Result<(), OpenError> {
     Err(OpenError::Migrating)
 }
 
-pub(crate) async fn version(c: &mut PgConnection) -> Result<i64, OpenError> {
+pub(crate) async fn version(c: &mut Connection) -> Result<i64, OpenError> {
     let sql = "SELECT version FROM schema_version WHERE id = 1";
     one(c, sql, values![], |row| row.get("version")).await?.ok_or(Fault::corrupt("version").into())
 }
@@ -156,7 +167,7 @@ struct Lease {
 impl Lease {
     /// Takes the lease; returns `None` while another process has it. A locked row means that its holder is migrating: such a
     /// lease is not taken, even if its end has passed.
-    async fn take(c: &mut PgConnection) -> Result<Option<Self>, Fault> {
+    async fn take(c: &mut Connection) -> Result<Option<Self>, Fault> {
         let sql = "UPDATE migration_lease SET holder = $1, fence = fence + 1,
                        expires_at = (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT + 5000000
                    WHERE id IN (SELECT id FROM migration_lease
@@ -168,37 +179,36 @@ impl Lease {
     }
 
     /// Inside a migration's transaction: whether the lease is still ours. If so, nobody can take it until the commit.
-    async fn holds(self, c: &mut PgConnection) -> Result<bool, Fault> {
+    async fn holds(self, c: &mut Connection) -> Result<bool, Fault> {
         let sql = "SELECT fence FROM migration_lease WHERE id = 1 AND fence = $1 FOR UPDATE";
         Ok(one(c, sql, values![self.fence], |_| Ok(())).await?.is_some())
     }
 
-    async fn give_back(self, c: &mut PgConnection) -> Result<(), Fault> {
+    async fn give_back(self, c: &mut Connection) -> Result<(), Fault> {
         let sql = "UPDATE migration_lease SET expires_at = 0 WHERE id = 1 AND fence = $1";
         run(c, sql, values![self.fence]).await.map(|_| ())
     }
 }
 
-/// Runs one migration, if one is left and the lease is still ours. Otherwise the process that has the lease does the rest.
+/// Inside a transaction: runs one migration, if one is left and the lease is still ours, and returns the schema's new number.
+/// Without the lease, the process that has it does the rest.
 async fn migrate_one(
-    c: &mut PgConnection,
+    c: &mut Connection,
     lease: Lease,
     migrations: &[&'static str],
-) -> Result<bool, OpenError> {
-    let mut transaction = c.begin().await?;
-    if !lease.holds(&mut transaction).await? {
+) -> Result<Option<i64>, OpenError> {
+    // An index on a large table takes longer than a statement of the running program ever may.
+    c.raw().execute("SET LOCAL statement_timeout = 0").await?;
+    if !lease.holds(c).await? {
         return Err(OpenError::Migrating);
     }
-    let done = version(&mut transaction).await?;
+    let done = version(c).await?;
     let Some(next) = usize::try_from(done).ok().and_then(|i| migrations.get(i)) else {
-        transaction.rollback().await?;
-        return Ok(false);
+        return Ok(None);
     };
-    transaction.execute(*next).await?;
-    run(&mut transaction, "UPDATE schema_version SET version = $1 WHERE id = 1", values![done + 1]).await?;
-    transaction.commit().await?;
-    tracing::info!(schema = done + 1, "database migrated");
-    Ok(true)
+    c.raw().execute(*next).await?;
+    run(c, "UPDATE schema_version SET version = $1 WHERE id = 1", values![done + 1]).await?;
+    Ok(Some(done + 1))
 }
 
 impl From<Fault> for OpenError {
@@ -233,9 +243,10 @@ mod tests {
     use alter_test_postgres::database;
 
     use super::*;
+    use crate::address::Address;
 
-    async fn connect(url: &str) -> PgConnection {
-        PgConnection::connect(url).await.unwrap()
+    async fn connect(url: &str) -> Connection {
+        Address::parse(url).unwrap().connect().await.unwrap()
     }
 
     #[tokio::test]
@@ -249,7 +260,7 @@ mod tests {
         database.sql("UPDATE migration_lease SET expires_at = 1");
         let second = Lease::take(&mut next).await.unwrap().expect("it has run out");
         assert!(second.fence > first.fence);
-        let refused = migrate_one(&mut slow, first, MIGRATIONS).await;
+        let refused = within(&mut slow, async |c| migrate_one(c, first, MIGRATIONS).await).await;
         assert!(matches!(refused, Err(OpenError::Migrating)), "{refused:?}");
         assert_eq!(version(&mut next).await.unwrap(), 0);
         first.give_back(&mut slow).await.unwrap();
@@ -259,7 +270,8 @@ mod tests {
             "it is not ours to give back"
         );
 
-        while migrate_one(&mut next, second, MIGRATIONS).await.unwrap() {}
+        while within(&mut next, async |c| migrate_one(c, second, MIGRATIONS).await).await.unwrap().is_some() {
+        }
         assert_eq!(version(&mut slow).await.unwrap(), known());
     }
 
@@ -270,10 +282,10 @@ mod tests {
         keep_books(&mut holder).await.unwrap();
         let lease = Lease::take(&mut holder).await.unwrap().expect("it is free");
         database.sql("UPDATE migration_lease SET expires_at = 1");
-        let mut migration = holder.begin().await.unwrap();
-        assert!(lease.holds(&mut migration).await.unwrap());
+        holder.begin().await.unwrap();
+        assert!(lease.holds(&mut holder).await.unwrap());
         assert!(Lease::take(&mut next).await.unwrap().is_none());
-        migration.rollback().await.unwrap();
+        holder.rollback().await.unwrap();
         assert!(Lease::take(&mut next).await.unwrap().is_some());
     }
 

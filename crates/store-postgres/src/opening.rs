@@ -1,5 +1,7 @@
 //! How a database is opened, and why it cannot be.
 
+use crate::fault;
+
 /// Why a database could not be opened. The texts are for the operator; none contains the URL.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -33,7 +35,7 @@ pub enum OpenError {
 
 impl From<sqlx::Error> for OpenError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Engine(error.to_string())
+        Self::Engine(fault::explained(&error))
     }
 }
 

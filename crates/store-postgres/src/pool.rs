@@ -21,10 +21,10 @@ use deadpool::{
     Runtime,
     managed::{self, Metrics, Object, QueueMode, RecycleError, RecycleResult},
 };
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
 use crate::{
-    connection::{self, Address, CONNECT},
+    address::{Address, CONNECT},
+    connection::{self, Connection},
     fault::Fault,
     metrics,
 };
@@ -47,13 +47,10 @@ const RETRY: Duration = Duration::from_millis(100);
 pub(crate) const LIMIT: Duration = Duration::from_secs(15);
 /// How many times a transaction is tried.
 const TRIES: u32 = 10;
-/// READ COMMITTED, stated explicitly: another default on the server must not change what our statements mean. Their
-/// conditions are checked on the newest committed row, after waiting for any transaction that is changing it.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// A transaction's connection; `'a` is what its work borrows.
 pub(crate) struct Tx<'c, 'a> {
-    pub(crate) c: &'c mut PgConnection,
+    pub(crate) c: &'c mut Connection,
     outlives: PhantomData<&'c &'a ()>,
 }
 
@@ -63,7 +60,7 @@ pub(crate) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Se
 /// What makes the work atomic.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Form {
-    /// It is a single statement.
+    /// It is a single statement. Behind a pooler it gets BEGIN and COMMIT too.
     Statement,
     /// BEGIN and COMMIT around it.
     Transaction,
@@ -85,18 +82,14 @@ struct Server {
 }
 
 impl managed::Manager for Server {
-    type Type = PgConnection;
+    type Type = Connection;
     type Error = sqlx::Error;
 
     /// Tries until the caller gives up, so that calls wait for a server that is restarting.
-    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+    async fn create(&self) -> Result<Connection, sqlx::Error> {
         let mut told = false;
         loop {
-            match self.address.options().connect().await {
-                Ok(mut connection) => {
-                    connection::prepare_and_judge(&mut connection).await?;
-                    return Ok(connection);
-                }
+            match self.address.connect_for_pool().await {
                 Err(error) if connection::will_pass(&error) => {
                     if !told {
                         tracing::warn!(%error, "no connection to the database, trying again");
@@ -104,12 +97,12 @@ impl managed::Manager for Server {
                     }
                     tokio::time::sleep(RETRY).await;
                 }
-                Err(error) => return Err(error),
+                reached => return reached,
             }
         }
     }
 
-    async fn recycle(&self, connection: &mut PgConnection, lent: &Metrics) -> RecycleResult<sqlx::Error> {
+    async fn recycle(&self, connection: &mut Connection, lent: &Metrics) -> RecycleResult<sqlx::Error> {
         let passed = lent.last_used();
         if lent.age() > LIFETIME || self.gone.happened_within(passed) {
             return Err(RecycleError::message("too old to be trusted"));
@@ -185,20 +178,19 @@ impl Pool {
 
 async fn perform<'a, T>(
     form: Form,
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>,
 ) -> Result<T, Fault> {
-    if form == Form::Statement {
+    if form == Form::Statement && !connection.is_pooled() {
         return work(Tx { c: connection, outlives: PhantomData }).await;
     }
-    connection.execute(BEGIN).await?;
+    connection.begin().await?;
     let outcome = work(Tx { c: connection, outlives: PhantomData }).await;
-    let end = match &outcome {
-        Ok(_) => "COMMIT",
-        Err(fault) if fault.spares_the_connection() => "ROLLBACK",
-        Err(_) => return outcome,
-    };
-    connection.execute(end).await?;
+    match &outcome {
+        Ok(_) => connection.commit().await?,
+        Err(fault) if fault.spares_the_connection() => connection.rollback().await?,
+        Err(_) => {}
+    }
     outcome
 }
 
@@ -213,7 +205,7 @@ fn pause(tries: u32) -> Duration {
 struct Lent(Option<Object<Server>>);
 
 impl Lent {
-    fn connection(&mut self) -> &mut PgConnection {
+    fn connection(&mut self) -> &mut Connection {
         self.0.as_mut().expect("it is there until it is given back")
     }
 

@@ -17,11 +17,11 @@ use alter_rows::{
     storable::{counter, json, text},
 };
 use async_trait::async_trait;
-use sqlx::PgConnection;
 
 use crate::{
     PostgresStore,
     audit::append,
+    connection::Connection,
     data_key::refuse_retired,
     fault::Fault,
     grant, revocation,
@@ -136,12 +136,7 @@ struct Locked {
 
 impl Locked {
     /// Locks a grant for a caller whose clock shows `at`.
-    async fn find(
-        c: &mut PgConnection,
-        app: AppId,
-        grant: GrantId,
-        at: Micros,
-    ) -> Result<Option<Self>, Fault> {
+    async fn find(c: &mut Connection, app: AppId, grant: GrantId, at: Micros) -> Result<Option<Self>, Fault> {
         // The clock is outside the query that waits for the lock: inside, it would be read before the wait.
         let sql = sql!(
             "SELECT {}, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT AS now
@@ -160,7 +155,7 @@ impl Locked {
     }
 
     /// Writes what is known about refreshing.
-    async fn save_state(&self, c: &mut PgConnection) -> Result<(), Fault> {
+    async fn save_state(&self, c: &mut Connection) -> Result<(), Fault> {
         let Grant { id, refresh, refresh_at, .. } = &self.grant;
         let sql = "UPDATE grants SET refresh = $2, refresh_at = $3, reconnect = $4 WHERE id = $1";
         let reason = refresh.verdict.as_ref().map(|verdict| verdict.reason.as_str());
@@ -170,7 +165,7 @@ impl Locked {
     }
 }
 
-async fn begin_in(c: &mut PgConnection, begin: &BeginRefresh) -> Result<Begun, Fault> {
+async fn begin_in(c: &mut Connection, begin: &BeginRefresh) -> Result<Begun, Fault> {
     let found = Locked::find(c, begin.app_id, begin.grant_id, begin.at).await?;
     let Some(mut found) = found.filter(|found| begin.fits(&found.grant)) else { return Ok(Begun::Moved) };
     if !found.grant.refresh.is_leased(begin.at)
@@ -207,7 +202,7 @@ async fn begin_in(c: &mut PgConnection, begin: &BeginRefresh) -> Result<Begun, F
 
 /// Finds an answer in the journal that nobody has applied yet, of whichever attempt of the generation: the newest one,
 /// since a provider may take its last answer alone. The attempts are locked, so that no answer comes in between.
-async fn answered(c: &mut PgConnection, grant: &Grant) -> Result<Option<RefreshAttempt>, Fault> {
+async fn answered(c: &mut Connection, grant: &Grant) -> Result<Option<RefreshAttempt>, Fault> {
     let sql = sql!(
         "SELECT {} FROM refreshes WHERE grant_id = $1 AND generation = $2 ORDER BY attempt DESC FOR UPDATE",
         Names(RefreshAttempt::COLUMNS),
@@ -218,7 +213,7 @@ async fn answered(c: &mut PgConnection, grant: &Grant) -> Result<Option<RefreshA
 }
 
 /// Ends the newest attempt, whose lease has run out.
-async fn break_off(c: &mut PgConnection, grant: &Grant, at: Micros) -> Result<(), Fault> {
+async fn break_off(c: &mut Connection, grant: &Grant, at: Micros) -> Result<(), Fault> {
     let sql = "UPDATE refreshes SET outcome = 'unknown', ended_at = $4
                WHERE grant_id = $1 AND generation = $2 AND attempt = $3 AND outcome IS NULL";
     let (generation, attempt) = (counter(grant.credential.generation)?, i64::from(grant.refresh.attempt));
@@ -226,7 +221,7 @@ async fn break_off(c: &mut PgConnection, grant: &Grant, at: Micros) -> Result<()
     Ok(())
 }
 
-async fn insert(c: &mut PgConnection, attempt: &RefreshAttempt) -> Result<(), Fault> {
+async fn insert(c: &mut Connection, attempt: &RefreshAttempt) -> Result<(), Fault> {
     let sql = sql!(
         "INSERT INTO refreshes ({}) VALUES ({})",
         Names(RefreshAttempt::WRITTEN),
@@ -236,7 +231,7 @@ async fn insert(c: &mut PgConnection, attempt: &RefreshAttempt) -> Result<(), Fa
     Ok(())
 }
 
-async fn end_in(c: &mut PgConnection, end: &EndRefresh) -> Result<RefreshEnded, Fault> {
+async fn end_in(c: &mut Connection, end: &EndRefresh) -> Result<RefreshEnded, Fault> {
     let found = Locked::find(c, end.attempt.app_id, end.attempt.grant_id, end.at).await?;
     let found = found.ok_or(Fault::corrupt("grant_id"))?;
     match &end.result {
@@ -247,7 +242,7 @@ async fn end_in(c: &mut PgConnection, end: &EndRefresh) -> Result<RefreshEnded, 
     }
 }
 
-async fn succeed(c: &mut PgConnection, end: &EndRefresh, mut found: Locked) -> Result<RefreshEnded, Fault> {
+async fn succeed(c: &mut Connection, end: &EndRefresh, mut found: Locked) -> Result<RefreshEnded, Fault> {
     let sql = "UPDATE refreshes SET outcome = 'refreshed', ended_at = $2, body = NULL
                WHERE id = $1 AND (outcome IS NULL OR outcome = 'unknown')";
     if run(c, sql, values![end.attempt.id.to_string(), end.at.0]).await? == 0 {
@@ -261,7 +256,7 @@ async fn succeed(c: &mut PgConnection, end: &EndRefresh, mut found: Locked) -> R
     Ok(RefreshEnded::Refreshed)
 }
 
-async fn replace_credential(c: &mut PgConnection, grant: &Grant) -> Result<(), Fault> {
+async fn replace_credential(c: &mut Connection, grant: &Grant) -> Result<(), Fault> {
     let credential = &grant.credential;
     let sealed = [
         Some(&*credential.access_token),
@@ -290,7 +285,7 @@ async fn replace_credential(c: &mut PgConnection, grant: &Grant) -> Result<(), F
 }
 
 /// Deletes ended attempts beyond the newest [`KEPT`].
-async fn forget_old(c: &mut PgConnection, grant: &Grant) -> Result<(), Fault> {
+async fn forget_old(c: &mut Connection, grant: &Grant) -> Result<(), Fault> {
     let sql = "DELETE FROM refreshes WHERE grant_id = $1 AND outcome IS NOT NULL AND body IS NULL AND id NOT IN
                (SELECT id FROM refreshes WHERE grant_id = $1 ORDER BY generation DESC, attempt DESC LIMIT $2)";
     run(c, sql, values![grant.id.to_string(), KEPT]).await?;
@@ -298,7 +293,7 @@ async fn forget_old(c: &mut PgConnection, grant: &Grant) -> Result<(), Fault> {
 }
 
 async fn fail(
-    c: &mut PgConnection,
+    c: &mut Connection,
     end: &EndRefresh,
     mut found: Locked,
     outcome: &Outcome,
@@ -331,14 +326,14 @@ async fn fail(
 }
 
 /// Whether another attempt of the same generation has its answer in the journal.
-async fn another_answered(c: &mut PgConnection, attempt: &RefreshAttempt) -> Result<bool, Fault> {
+async fn another_answered(c: &mut Connection, attempt: &RefreshAttempt) -> Result<bool, Fault> {
     let sql = "SELECT id FROM refreshes
                WHERE grant_id = $1 AND generation = $2 AND body IS NOT NULL AND id <> $3 LIMIT 1";
     let key = values![attempt.grant_id.to_string(), counter(attempt.generation)?, attempt.id.to_string()];
     Ok(one(c, sql, key, |_| Ok(())).await?.is_some())
 }
 
-async fn discard_in(c: &mut PgConnection, discard: &DiscardRefresh) -> Result<Saved, Fault> {
+async fn discard_in(c: &mut Connection, discard: &DiscardRefresh) -> Result<Saved, Fault> {
     grant::lock(c, discard.attempt.grant_id).await?;
     let sql =
         "UPDATE refreshes SET outcome = $2, ended_at = $3, body = NULL WHERE id = $1 AND body IS NOT NULL";

@@ -14,11 +14,11 @@ use alter_core::{
     AgentId, AppId, GrantId, Micros, ReleaseCredential, Saved, StoreError, grant::LAST_USED_STEP,
 };
 use alter_rows::audit::row;
-use sqlx::PgConnection;
 use tokio::sync::oneshot;
 
 use crate::{
     audit::append_all,
+    connection::Connection,
     fault::Fault,
     pool::{Form, LIMIT, Pool},
     statement::{all, run, values},
@@ -119,7 +119,7 @@ impl Drop for Serving {
 /// reads again and tries again with the same nonce. Grants, agents and delegations stay locked as they were found until
 /// the commit, so nothing is released after its revocation was acknowledged.
 async fn release_all(
-    c: &mut PgConnection,
+    c: &mut Connection,
     app: AppId,
     releases: &[ReleaseCredential],
 ) -> Result<Vec<Result<Saved, StoreError>>, Fault> {
@@ -184,7 +184,7 @@ struct Locked {
 
 /// Locks the app's active grants, in the order of their ids, so that two processes never wait for each other.
 async fn lock_grants(
-    c: &mut PgConnection,
+    c: &mut Connection,
     app: AppId,
     releases: &[ReleaseCredential],
 ) -> Result<HashMap<GrantId, Locked>, Fault> {
@@ -203,7 +203,7 @@ async fn lock_grants(
 /// Agents are not locked FOR SHARE: a share lock does not queue behind a waiting UPDATE, so an agent whose calls overlap
 /// could delay its own suspension for ever (T98).
 async fn lock_delegations(
-    c: &mut PgConnection,
+    c: &mut Connection,
     app: AppId,
     releases: impl Iterator<Item = &ReleaseCredential>,
 ) -> Result<HashSet<(AgentId, u64, GrantId)>, Fault> {

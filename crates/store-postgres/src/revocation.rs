@@ -10,11 +10,11 @@ use alter_rows::{
     storable::{counter, optional_text},
 };
 use async_trait::async_trait;
-use sqlx::PgConnection;
 
 use crate::{
     PostgresStore,
     audit::append,
+    connection::Connection,
     data_key::refuse_retired,
     delegation::revoke_all_of,
     fault::Fault,
@@ -63,7 +63,7 @@ impl RevocationStore for PostgresStore {
 
 /// The grant is locked first: of two requests that end at once, the second one sees that none is left.
 async fn end_in(
-    c: &mut PgConnection,
+    c: &mut Connection,
     request: RevocationId,
     outcome: RevocationOutcome,
     audit: &AuditEntry,
@@ -81,7 +81,7 @@ async fn end_in(
     Ok(Saved::Done)
 }
 
-async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<Saved, Fault> {
+async fn revoke_in(c: &mut Connection, revoke: &RevokeGrant) -> Result<Saved, Fault> {
     // The row's old version, with the sealed values, stays in the table's file until vacuum, and in the log until that is
     // recycled. The values are sealed, and the key that opens them is not in the database.
     let sql = r"UPDATE grants SET status = 'revoked', revoked_at = $4, revoked_reason = $5, revocation = $6,
@@ -113,7 +113,7 @@ async fn revoke_in(c: &mut PgConnection, revoke: &RevokeGrant) -> Result<Saved, 
 }
 
 /// Queues a request.
-pub(crate) async fn insert(c: &mut PgConnection, revocation: &Revocation) -> Result<(), Fault> {
+pub(crate) async fn insert(c: &mut Connection, revocation: &Revocation) -> Result<(), Fault> {
     refuse_retired(c, revocation.app_id, &[Some(&revocation.token)]).await?;
     let sql = sql!(
         "INSERT INTO revocations ({}) VALUES ({})",

@@ -7,10 +7,11 @@ use alter_rows::{
     sql::Piece::{After, Names, Places},
 };
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgArguments};
+use sqlx::postgres::PgArguments;
 
 use crate::{
     PostgresStore,
+    connection::Connection,
     fault::Fault,
     row::{bound, sql},
     statement::{one, run, values},
@@ -89,7 +90,7 @@ const SAVE: &str = "UPDATE sessions SET state = $3, data = $4, version = version
                     WHERE sid = $1 AND version = $2";
 
 /// The compare-and-set.
-pub(crate) async fn save(c: &mut PgConnection, saved: &Save) -> Result<Saved, Fault> {
+pub(crate) async fn save(c: &mut Connection, saved: &Save) -> Result<Saved, Fault> {
     Ok(Saved::when(run(c, SAVE, saved_values(saved)).await? == 1))
 }
 
@@ -100,7 +101,7 @@ fn saved_values(saved: &Save) -> PgArguments {
 /// Loads a session that must exist, applies `rule`, and saves it; its row is locked, so no other write can come in between.
 /// Returns how `rule` ended the session, if it did.
 pub(crate) async fn change(
-    c: &mut PgConnection,
+    c: &mut Connection,
     sid: &SessionId,
     rule: impl FnOnce(&mut Session),
 ) -> Result<Option<EndKind>, Fault> {

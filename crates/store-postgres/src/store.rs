@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use alter_core::{CallNonce, KeyId, Micros, Store, StoreError};
 use async_trait::async_trait;
-use sqlx::{PgConnection, postgres::PgArguments};
+use sqlx::postgres::PgArguments;
 
 use crate::{
     PostgresStore,
+    connection::Connection,
     fault::Fault,
     statement::{all, one, run, values},
 };
@@ -60,7 +61,7 @@ fn replayed_unless(new: bool) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError::NonceReplayed`].
-pub(crate) async fn record_nonce(c: &mut PgConnection, call: Option<CallNonce>) -> Result<(), Fault> {
+pub(crate) async fn record_nonce(c: &mut Connection, call: Option<CallNonce>) -> Result<(), Fault> {
     let Some(call) = call else { return Ok(()) };
     Ok(replayed_unless(run(c, RECORD, nonce_values(call)).await? == 1)?)
 }
@@ -68,14 +69,14 @@ pub(crate) async fn record_nonce(c: &mut PgConnection, call: Option<CallNonce>) 
 /// Records the nonce if the command stored something; otherwise only refuses a replay, and the nonce stays unused.
 pub(crate) async fn record_nonce_if(
     done: bool,
-    c: &mut PgConnection,
+    c: &mut Connection,
     call: Option<CallNonce>,
 ) -> Result<(), Fault> {
     if done { record_nonce(c, call).await } else { refuse_known_nonce(c, call).await }
 }
 
 /// Refuses a replay without recording anything.
-pub(crate) async fn refuse_known_nonce(c: &mut PgConnection, call: Option<CallNonce>) -> Result<(), Fault> {
+pub(crate) async fn refuse_known_nonce(c: &mut Connection, call: Option<CallNonce>) -> Result<(), Fault> {
     let Some(call) = call else { return Ok(()) };
     let sql = "SELECT second FROM call_nonces WHERE second = $3 AND key_id = $1 AND nonce = $2";
     Ok(replayed_unless(one(c, sql, nonce_values(call), |_| Ok(())).await?.is_none())?)
@@ -91,7 +92,7 @@ pub(crate) fn nonce_of(call: CallNonce) -> Nonce {
 /// Records several nonces and returns those that were new. They are recorded in sorted order, so that two processes never
 /// wait for each other.
 pub(crate) async fn record_nonces(
-    c: &mut PgConnection,
+    c: &mut Connection,
     nonces: BTreeSet<Nonce>,
 ) -> Result<HashSet<Nonce>, Fault> {
     let sql = "INSERT INTO call_nonces (key_id, second, nonce)
@@ -102,7 +103,7 @@ pub(crate) async fn record_nonces(
 
 /// Returns the nonces that are recorded already.
 pub(crate) async fn known_nonces(
-    c: &mut PgConnection,
+    c: &mut Connection,
     nonces: BTreeSet<Nonce>,
 ) -> Result<HashSet<Nonce>, Fault> {
     let sql = "SELECT n.key_id, n.second, n.nonce FROM call_nonces n
@@ -112,7 +113,7 @@ pub(crate) async fn known_nonces(
 }
 
 async fn nonces_by(
-    c: &mut PgConnection,
+    c: &mut Connection,
     sql: &'static str,
     nonces: BTreeSet<Nonce>,
 ) -> Result<HashSet<Nonce>, Fault> {

@@ -57,3 +57,38 @@ async fn settings_of_the_database_do_not_change_what_statements_mean() {
     store.probe(T0).await.unwrap();
     assert!(store.list_apps().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn the_first_of_several_hosts_that_can_be_written_to_is_used() {
+    let database = database();
+    let directory = url::Url::parse(&database.url).unwrap();
+    let directory = directory.query_pairs().find(|(name, _)| name == "host").unwrap().1.into_owned();
+    let hosts = format!("host=/no/such/directory,{directory}");
+    let url = format!(
+        "postgres://postgres@localhost/{}?{hosts}&connect_timeout=20&channel_binding=require",
+        database.name()
+    );
+    let store = PostgresStore::open(&url, Open::Create).await.unwrap();
+    insert_app(&store, app()).await.unwrap();
+
+    database.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name()));
+    for url in [url, format!("{}&target_session_attrs=read-write", database.url)] {
+        let refused = PostgresStore::open(&url, Open::Existing).await;
+        assert!(
+            matches!(&refused, Err(OpenError::Server(why)) if why.contains("does not write")),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_respond_is_waited_for_as_long_as_the_url_says() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let url = format!("postgres://u:s3cret@{address}/db?connect_timeout=1");
+    let refused = PostgresStore::open(&url, Open::Create).await;
+    assert!(
+        matches!(&refused, Err(OpenError::Engine(why)) if why.contains("no answer in 1s")),
+        "{refused:?}"
+    );
+}

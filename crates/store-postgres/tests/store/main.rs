@@ -8,6 +8,7 @@ mod durability;
 mod held;
 mod locks;
 mod outage;
+mod pooled;
 mod refreshes;
 mod releases;
 mod repetition;
