@@ -12,6 +12,8 @@ pub(crate) enum Fault {
     Refused(StoreError),
     /// An error from the server or the connection to it.
     Engine(sqlx::Error),
+    /// The connection had died while it was idle, and nothing was begun on it.
+    Unbegun(sqlx::Error),
     /// No answer in time.
     Late,
     /// No connection in time.
@@ -35,6 +37,15 @@ impl Fault {
     pub(crate) fn spares_the_connection(&self) -> bool {
         let about_the_request = |code: String| ["22", "23", "40"].iter().any(|class| code.starts_with(class));
         matches!(self, Self::Refused(_)) || !self.is_fatal() && self.code().is_some_and(about_the_request)
+    }
+
+    /// The failure of something that may be done twice: if the connection was lost, nothing was begun.
+    pub(crate) fn unbegun_if_lost(self) -> Self {
+        let lost = self.is_fatal() || matches!(&self, Self::Engine(sqlx::Error::Io(_)));
+        match self {
+            Self::Engine(error) if lost => Self::Unbegun(error),
+            other => other,
+        }
     }
 
     /// Whether the server ended the connection with this error.
@@ -82,7 +93,7 @@ impl From<Fault> for StoreError {
             (Fault::Engine(_), Some("23505")) => Self::Exists,
             // foreign_key_violation: the row that is referred to does not exist
             (Fault::Engine(_), Some("23503")) => Self::Moved,
-            (Fault::Engine(error), _) => Self::Unavailable(explained(&error)),
+            (Fault::Engine(error) | Fault::Unbegun(error), _) => Self::Unavailable(explained(&error)),
             (Fault::NoConnection, _) => {
                 Self::Unavailable("no connection to the database could be had in time".into())
             }

@@ -159,7 +159,7 @@ impl PostgresStore {
         values: PgArguments,
         read: Read<T>,
     ) -> Result<Option<T>, StoreError> {
-        self.pool.run(Form::Statement, |tx| Box::pin(statement::one(tx.c, sql, values.clone(), read))).await
+        self.pool.run(Form::of(sql), |tx| Box::pin(statement::one(tx.c, sql, values.clone(), read))).await
     }
 
     /// Returns all rows of one statement.
@@ -169,12 +169,12 @@ impl PostgresStore {
         values: PgArguments,
         read: Read<T>,
     ) -> Result<Vec<T>, StoreError> {
-        self.pool.run(Form::Statement, |tx| Box::pin(statement::all(tx.c, sql, values.clone(), read))).await
+        self.pool.run(Form::of(sql), |tx| Box::pin(statement::all(tx.c, sql, values.clone(), read))).await
     }
 
     /// Returns how many rows one statement changed.
     async fn run(&self, sql: &'static str, values: PgArguments) -> Result<u64, StoreError> {
-        self.pool.run(Form::Statement, |tx| Box::pin(statement::run(tx.c, sql, values.clone()))).await
+        self.pool.run(Form::Write, |tx| Box::pin(statement::run(tx.c, sql, values.clone()))).await
     }
 
     /// Changes one row with one statement, and records that in the same commit. An absent row is not recorded.

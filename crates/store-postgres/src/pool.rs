@@ -6,10 +6,15 @@
 //!
 //! A connection whose work was cut off, by a time limit or because nobody waits any more, is closed: that undoes its
 //! transaction. (A single statement that had reached the server may still be done; nobody was told that it was.)
+//! A connection that died while it was idle is replaced, and the work is tried once more: a read at any rate, a transaction
+//! if its BEGIN failed. A single statement that writes might have been done, so its connection is tested first, which costs
+//! little beside its commit.
+//!
 //! After a failure of the server, every connection that was idle at that time is tested before it is lent again. If one
 //! does not respond, all the others are closed too, so that a server that came back is used without restarting us.
 
 use std::{
+    io::ErrorKind,
     marker::PhantomData,
     pin::Pin,
     sync::{Mutex, PoisonError},
@@ -60,10 +65,19 @@ pub(crate) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Se
 /// What makes the work atomic.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Form {
-    /// It is a single statement. Behind a pooler it gets BEGIN and COMMIT too.
-    Statement,
-    /// BEGIN and COMMIT around it.
+    /// It is a single statement that only reads.
+    Read,
+    /// It is a single statement that writes.
+    Write,
+    /// BEGIN and COMMIT around it. Behind a pooler, a single statement has them too.
     Transaction,
+}
+
+impl Form {
+    /// The form of a single statement.
+    pub(crate) fn of(sql: &str) -> Self {
+        if sql.trim_start().starts_with("SELECT") { Self::Read } else { Self::Write }
+    }
 }
 
 pub(crate) struct Pool {
@@ -107,12 +121,10 @@ impl managed::Manager for Server {
         if lent.age() > LIFETIME || self.gone.happened_within(passed) {
             return Err(RecycleError::message("too old to be trusted"));
         }
-        if passed > FRESH || self.fault.happened_within(passed) {
-            let tried = tokio::time::timeout(TRIAL, connection.ping()).await;
-            if !matches!(tried, Ok(Ok(()))) {
-                self.gone.now();
-                return Err(RecycleError::message("it is gone"));
-            }
+        let doubtful = passed > FRESH || self.fault.happened_within(passed);
+        if doubtful && test(connection).await.is_err() {
+            self.gone.now();
+            return Err(RecycleError::message("it is gone"));
         }
         Ok(())
     }
@@ -138,9 +150,13 @@ impl Pool {
         form: Form,
         work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>,
     ) -> Result<T, StoreError> {
-        let (mut tries, started) = (1, Instant::now());
+        let (mut tries, mut replaced, started) = (1, false, Instant::now());
         loop {
             match self.once(form, &work).await {
+                Err(Fault::Unbegun(error)) if !replaced => {
+                    tracing::info!(%error, "a connection to the database was lost while idle, trying on another");
+                    replaced = true;
+                }
                 Err(fault) if fault.asks_for_repetition() && tries < TRIES && started.elapsed() < LIMIT => {
                     metrics::repeated();
                     tokio::time::sleep(pause(tries)).await;
@@ -161,9 +177,12 @@ impl Pool {
         work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>,
     ) -> Result<T, Fault> {
         let mut lent = self.lend().await?;
-        let done = tokio::time::timeout(LIMIT, perform(form, lent.connection(), work)).await;
+        let was_idle = lent.was_idle();
+        let done = tokio::time::timeout(LIMIT, perform(form, lent.connection(), was_idle, work)).await;
         let outcome = done.unwrap_or(Err(Fault::Late));
         match &outcome {
+            // The others that were idle are closed before they are lent: the next is a fresh one.
+            Err(Fault::Unbegun(_)) => self.pool.manager().gone.now(),
             Err(fault) if !fault.spares_the_connection() => self.pool.manager().fault.now(),
             _ => lent.give_back(),
         }
@@ -179,19 +198,33 @@ impl Pool {
 async fn perform<'a, T>(
     form: Form,
     connection: &mut Connection,
+    was_idle: bool,
     work: impl for<'c> Fn(Tx<'c, 'a>) -> Step<'c, T>,
 ) -> Result<T, Fault> {
-    if form == Form::Statement && !connection.is_pooled() {
-        return work(Tx { c: connection, outlives: PhantomData }).await;
+    // A pooler's connection to the server was idle, however fresh ours is.
+    let was_idle = was_idle || connection.is_pooled();
+    let unbegun = |fault: Fault| if was_idle { fault.unbegun_if_lost() } else { fault };
+    if form == Form::Transaction || connection.is_pooled() {
+        connection.begin().await.map_err(|error| unbegun(error.into()))?;
+        let outcome = work(Tx { c: connection, outlives: PhantomData }).await;
+        match &outcome {
+            Ok(_) => connection.commit().await?,
+            Err(fault) if fault.spares_the_connection() => connection.rollback().await?,
+            Err(_) => {}
+        }
+        return outcome;
     }
-    connection.begin().await?;
+    if form == Form::Write && was_idle {
+        test(connection).await.map_err(Fault::Unbegun)?;
+    }
     let outcome = work(Tx { c: connection, outlives: PhantomData }).await;
-    match &outcome {
-        Ok(_) => connection.commit().await?,
-        Err(fault) if fault.spares_the_connection() => connection.rollback().await?,
-        Err(_) => {}
-    }
-    outcome
+    if form == Form::Read { outcome.map_err(unbegun) } else { outcome }
+}
+
+/// Whether the server responds.
+async fn test(connection: &mut Connection) -> Result<(), sqlx::Error> {
+    let tried = tokio::time::timeout(TRIAL, connection.ping()).await;
+    tried.map_err(|_| sqlx::Error::Io(ErrorKind::TimedOut.into()))?
 }
 
 /// The pause before the next try: random, so that transactions that collided do not collide again; longer each time.
@@ -207,6 +240,11 @@ struct Lent(Option<Object<Server>>);
 impl Lent {
     fn connection(&mut self) -> &mut Connection {
         self.0.as_mut().expect("it is there until it is given back")
+    }
+
+    /// Whether it was used before.
+    fn was_idle(&self) -> bool {
+        self.0.as_ref().is_some_and(|lent| Object::metrics(lent).recycle_count > 0)
     }
 
     fn give_back(mut self) {

@@ -10,11 +10,12 @@ use std::{
 };
 
 use alter_core::{AppId, AppSettings, Store, StoreError};
-use alter_store_contract::sample::{T0, app, stored_app};
+use alter_store_contract::sample::{T0, app, call, stored_app};
 use alter_store_postgres::{Open, PostgresStore};
 use alter_test_postgres::{Cluster, Database, database};
 use tokio::{
     net::{TcpListener, UnixStream},
+    sync::watch,
     task::JoinSet,
 };
 
@@ -81,22 +82,69 @@ async fn f28_a_killed_server_is_unavailable_and_used_again_when_it_is_back() {
     }
 }
 
+/// Ends the server's idle processes, as an operator or a fail-over does, and waits until they are gone.
+pub(crate) fn end_connections(database: &Database<'_>) {
+    let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    assert_ne!(database.sql(&format!("SELECT count(pg_terminate_backend(pid)) {others}")), "0");
+    while database.sql(&format!("SELECT count(*) {others}")) != "0" {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A read, a statement that writes, and a transaction. Each meets a connection that was lost while idle.
+pub(crate) async fn each_survives(store: &dyn Store, lose: impl AsyncFn()) {
+    lose().await;
+    store.list_apps().await.unwrap();
+    lose().await;
+    let call = call();
+    store.record_call(call).await.unwrap();
+    assert!(matches!(store.record_call(call).await, Err(StoreError::NonceReplayed)), "it was done once");
+    lose().await;
+    insert_app(store, app()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f28_connections_that_the_server_ended_are_replaced() {
+async fn f28_what_meets_a_connection_that_was_ended_while_idle_is_done_on_a_fresh_one() {
     let (database, store) = make().await;
     store.probe(T0).await.unwrap();
-    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-               WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    let ended = database.sql(end);
-    assert_ne!(ended, "0");
-    // Together they fail at most one call.
-    let _ = store.probe(T0).await;
+    each_survives(&*store, async || end_connections(&database)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f28_when_every_idle_connection_was_ended_no_call_fails() {
+    let (database, store) = make().await;
+    let id = stored_app(&*store).await.unwrap();
+    let held = Held::by(&database, "SELECT id FROM apps FOR UPDATE").await;
+    let all = sixteen_waiting(&database, &store, id).await;
+    held.let_go().await;
+    assert!(all.join_all().await.into_iter().all(|saved| saved.unwrap()), "sixteen connections are idle");
+    end_connections(&database);
+    let mut calls = JoinSet::new();
+    for _ in 0..32 {
+        let store = store.clone();
+        calls.spawn(async move { store.probe(T0).await });
+    }
+    for probed in calls.join_all().await {
+        probed.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f28_what_meets_a_connection_that_the_network_cut_while_idle_is_done_on_a_fresh_one() {
+    let (database, network) = (database(), Network::default());
+    let url = network.to(&database).await;
+    let store = PostgresStore::open(&url, Open::Create).await.unwrap();
     store.probe(T0).await.unwrap();
+    each_survives(&store, async || network.cut_every_connection().await).await;
 }
 
 /// A network that can forget its connections: they stay open, but nothing comes through any more.
 #[derive(Clone, Default)]
-struct Network(Arc<AtomicBool>);
+struct Network {
+    silent: Arc<AtomicBool>,
+    /// How many times all connections were cut.
+    cuts: watch::Sender<u32>,
+}
 
 impl Network {
     /// Carries connections to the server. Returns the URL of this side.
@@ -114,15 +162,17 @@ impl Network {
                 let mut far = UnixStream::connect(format!("{directory}/.s.PGSQL.5432")).await.unwrap();
                 let network = network.clone();
                 // A connection that is there when the network goes silent stays silent; new ones come through.
-                let silent_before = network.0.load(Ordering::Relaxed);
+                let mut cut = network.cuts.subscribe();
+                let silent_before = network.silent.load(Ordering::Relaxed);
                 tokio::spawn(async move {
                     let goes_silent = async {
-                        while network.0.load(Ordering::Relaxed) == silent_before {
+                        while network.silent.load(Ordering::Relaxed) == silent_before {
                             tokio::time::sleep(Duration::from_millis(5)).await;
                         }
                     };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cut.changed() => {}
                         () = goes_silent => std::future::pending().await,
                     }
                 });
@@ -131,8 +181,16 @@ impl Network {
         url.into()
     }
 
+    /// Closes what is open, and waits until both ends know.
+    async fn cut_every_connection(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+        while self.cuts.receiver_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     async fn forget_every_connection(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.silent.store(true, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -148,3 +148,9 @@ async fn the_capacity_for_statements_of_none_says_that_there_is_a_pooler() {
     assert!(PostgresStore::key_check_of(&url).await.unwrap().is_none());
     PostgresStore::clock_of(&url).await.unwrap();
 }
+
+#[tokio::test]
+async fn f28_behind_a_pooler_too_what_meets_an_ended_connection_is_done_on_a_fresh_one() {
+    let (database, store) = make().await;
+    crate::outage::each_survives(&*store, async || crate::outage::end_connections(&database)).await;
+}
