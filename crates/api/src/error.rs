@@ -103,7 +103,7 @@ codes! {
     IdempotencyKeyAgentRevoked = "idempotency_key_agent_revoked", 409, "The agent made with this `Idempotency-Key` was deleted. Use a new key.";
     AppUnreachable = "app_unreachable", 409, "The app page cannot reach this server: its CSP `connect-src` needs our origin.";
     StepMoved = "step_moved", 409, "The step no longer applies: reload the page.";
-    TokenRefreshInProgress = "token_refresh_in_progress", 409, "The access token has run out and its refresh takes longer than a call waits (20 s). Try again.";
+    TokenRefreshInProgress = "token_refresh_in_progress", 409, "The access token is being replaced: it has run out and its refresh takes longer than a call waits (20 s), or the grant changed at every try, because its user connects again. Try again after `Retry-After`.";
     ProviderNotConfigured = "provider_not_configured", 409, "The operator removed the provider.";
     SessionExpired = "session_expired", 410, "The session expired, was used, or is open in another browser: `details.reason`. Mint a fresh session.";
     BodyTooLarge = "body_too_large", 413, "The request body is larger than 256 KiB.";

@@ -7,7 +7,7 @@
 //! 5. Open the token.
 //! 6. Commit nonce, generation, delegation and audit entry together, durably; only then does the token leave (T97, T98).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use alter_core::{
     AgentId, AgentStop, ApiAuth, AuditEntry, AuditKind, CallNonce, FoundKey, Grant, GrantId, GrantSecret,
@@ -23,11 +23,11 @@ use crate::{
     fault::FlowFault,
     metrics,
     refresh::{NotUsable, usable},
-    rounds::Rounds,
 };
 
-/// How many times a release is tried: a refresh of its grant takes one of them.
-const ROUNDS: usize = 5;
+/// The pauses before a release is tried again, milliseconds. A refresh of its grant takes the first. A user who connects
+/// again, or an app that changes an agent, is done within the others.
+const PAUSES: [u64; 9] = [0, 10, 20, 40, 80, 160, 320, 640, 1280];
 
 /// What the backend asks for.
 pub struct ReleaseRequest<'a> {
@@ -145,24 +145,49 @@ async fn try_release(
     let mut caller = Cow::Borrowed(caller);
     // If the grant or the agent changed between reading and releasing (the user reconnected, the app removed scopes), or the
     // call waited for a refresh, all is read again.
-    let mut rounds = Rounds::of(ROUNDS);
+    let mut pauses = PAUSES.into_iter();
     loop {
-        rounds.begin()?;
-        if let Some(released) = release_once(flows, &caller, nonce, &named, request).await? {
-            return Ok(Spent::InCommit(released));
-        }
+        let overtaken = match release_once(flows, &caller, nonce, &named, request).await? {
+            Try::Released(released) => return Ok(Spent::InCommit(*released)),
+            Try::Overtaken(overtaken) => overtaken,
+        };
+        let Some(pause) = pauses.next() else { return Err(overtaken.into()) };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
         read_again(flows, &mut caller).await?;
     }
 }
 
-/// Returns `None` when the grant or the agent changed in the meantime.
+/// What came of one try.
+enum Try {
+    Released(Box<Released>),
+    Overtaken(Overtaken),
+}
+
+/// Why one try did not count.
+enum Overtaken {
+    /// The grant, or the agent, changed in the meantime.
+    Moved(GrantId),
+    /// The token could not be opened: it was put under another data key in the meantime.
+    Sealed(FlowFault),
+}
+
+/// After the last try. What changes each time is being replaced; a data key that is gone each time is our own failure.
+impl From<Overtaken> for ReleaseError {
+    fn from(overtaken: Overtaken) -> Self {
+        match overtaken {
+            Overtaken::Moved(grant) => Self::NotUsable(NotUsable::InProgress(grant)),
+            Overtaken::Sealed(fault) => Self::Fault(fault),
+        }
+    }
+}
+
 async fn release_once(
     flows: &Flows,
     caller: &Caller,
     nonce: Option<CallNonce>,
     named: &NamedUser,
     request: &ReleaseRequest<'_>,
-) -> Result<Option<Released>, ReleaseError> {
+) -> Result<Try, ReleaseError> {
     let chosen = choose(flows, caller, named, &request.choice).await?;
     may_carry(caller, &chosen)?;
     let grant = chosen.grant;
@@ -175,12 +200,12 @@ async fn release_once(
     let grant = usable(flows, grant, &config).await?;
     if (grant.credential.generation, grant.revoked.is_some()) != before {
         // Its scopes, and who may use it, may have changed with the token.
-        return Ok(None);
+        return Ok(Try::Overtaken(Overtaken::Moved(grant.id)));
     }
     let now = flows.now();
     let expires_in = grant.credential.expires_at.map(|at| at.since(now) / 1_000_000);
     let access_token = match open_access_token(flows, caller, &grant).await {
-        Err(fault) if fault.is_overtaken() => return Ok(None),
+        Err(fault) if fault.is_overtaken() => return Ok(Try::Overtaken(Overtaken::Sealed(fault))),
         opened => opened?,
     };
     let release = ReleaseCredential {
@@ -193,9 +218,10 @@ async fn release_once(
         audit: entry(caller, &grant, request, &url, now),
     };
     match flows.store().release_credential(release).await.inspect_err(metrics::not_committed)? {
-        Saved::Moved => Ok(None),
+        Saved::Moved => Ok(Try::Overtaken(Overtaken::Moved(grant.id))),
         Saved::Done => {
-            Ok(Some(Released { access_token, grant, expires_in, api_auth: api_auth(&config.recipe) }))
+            let api_auth = api_auth(&config.recipe);
+            Ok(Try::Released(Box::new(Released { access_token, grant, expires_in, api_auth })))
         }
     }
 }

@@ -27,8 +27,8 @@ pub enum NotUsable {
     /// Only the user can help, by connecting again.
     #[error("the user must connect again: {}", .reason.as_str())]
     Reconnect { grant: GrantId, provider: String, reason: ReconnectReason, since: Micros },
-    /// A refresh is under way and took longer than a call waits.
-    #[error("the token is being refreshed")]
+    /// The token is being replaced, by a refresh or by its user, and that took longer than a call waits.
+    #[error("the token is being replaced")]
     InProgress(GrantId),
     /// The last attempt failed, and the next one begins later.
     #[error("the token could not be refreshed yet")]

@@ -2,6 +2,7 @@
 
 use alter_core::{GrantId, StoreError};
 use alter_flows::{FlowFault, NotUsable, ReleaseError};
+use rusqlite::types::Value;
 
 use super::support::{World, api_answer};
 
@@ -76,4 +77,46 @@ async fn t61_a_call_releases_once_and_a_refused_one_is_spent_too() {
     assert!(replayed(world.release(&refused, grant, &url).await));
     assert_eq!(world.audited("token_released").await, 1);
     world.release(&world.caller().await, grant, &url).await.unwrap();
+}
+
+/// Lets the user connect five times, and then brings one of these generations after the other back into the grant's row:
+/// each time a story looks at the clock, `looks` times.
+async fn reconnect_at_each_look(world: &World, grant: GrantId, looks: usize) {
+    let file = rusqlite::Connection::open(world.file()).unwrap();
+    let columns = "generation, access_token, refresh_token, id_token";
+    let mut generations = Vec::new();
+    for _ in 0..5 {
+        assert_eq!(world.connect().await, grant);
+        let read = |row: &rusqlite::Row<'_>| (0..4).map(|i| row.get(i)).collect::<Result<Vec<Value>, _>>();
+        generations.push(file.query_row(&format!("SELECT {columns} FROM grants"), [], read).unwrap());
+    }
+    let mut next = generations.into_iter().cycle().take(looks);
+    world.clock.at_each_look(move || {
+        if let Some(values) = next.next() {
+            let sql = format!("UPDATE grants SET ({columns}) = (?1, ?2, ?3, ?4)");
+            file.execute(&sql, rusqlite::params_from_iter(values)).unwrap();
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_token_is_released_after_its_user_has_connected_again_and_again() {
+    let (world, grant, url) = connected().await;
+    let caller = world.caller().await;
+    reconnect_at_each_look(&world, grant, 19).await;
+    world.release(&caller, grant, &url).await.unwrap();
+    assert_eq!(world.audited("token_released").await, 1);
+}
+
+#[tokio::test]
+async fn a_grant_that_changes_at_every_try_is_a_conflict_and_no_failure_of_ours() {
+    let (world, grant, url) = connected().await;
+    let caller = world.caller().await;
+    reconnect_at_each_look(&world, grant, usize::MAX).await;
+    let refused = world.release(&caller, grant, &url).await;
+    assert!(
+        matches!(refused, Err(ReleaseError::NotUsable(NotUsable::InProgress(id))) if id == grant),
+        "{refused:?}"
+    );
+    assert_eq!(world.audited("token_released").await, 0);
 }

@@ -1,7 +1,7 @@
 //! A clock that stands still.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicI64, Ordering},
 };
 
@@ -9,25 +9,38 @@ use alter_core::{Clock, Micros, SystemClock};
 
 /// Starts at a whole second of the machine's time, so that the tokens that the provider signs are valid. Moves only
 /// when a test moves it.
-#[derive(Debug, Clone)]
-pub(crate) struct StoppedClock(Arc<AtomicI64>);
+#[derive(Clone)]
+pub(crate) struct StoppedClock {
+    now: Arc<AtomicI64>,
+    meddler: Arc<Mutex<Meddler>>,
+}
+
+/// What happens whenever somebody looks at the clock.
+type Meddler = Box<dyn FnMut() + Send>;
 
 impl StoppedClock {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(SystemClock.now().as_seconds() * 1_000_000)))
+        let now = Arc::new(AtomicI64::new(SystemClock.now().as_seconds() * 1_000_000));
+        Self { now, meddler: Arc::new(Mutex::new(Box::new(|| {}))) }
+    }
+
+    /// Lets something happen whenever a story looks at the clock: between its steps.
+    pub(crate) fn at_each_look(&self, meddler: impl FnMut() + Send + 'static) {
+        *self.meddler.lock().unwrap() = Box::new(meddler);
     }
 
     pub(crate) fn advance_seconds(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+        self.now.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
     pub(crate) fn set(&self, moment: Micros) {
-        self.0.store(moment.0, Ordering::SeqCst);
+        self.now.store(moment.0, Ordering::SeqCst);
     }
 }
 
 impl Clock for StoppedClock {
     fn now(&self) -> Micros {
-        Micros(self.0.load(Ordering::SeqCst))
+        (self.meddler.lock().unwrap())();
+        Micros(self.now.load(Ordering::SeqCst))
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct World {
     pub(crate) app: AppId,
     pub(crate) random: Arc<SeededRandom>,
     key: SecretString,
-    _directory: Directory,
+    directory: Directory,
 }
 
 impl World {
@@ -63,16 +63,8 @@ impl World {
         let mut settings = AppSettings::named("Test App");
         settings.website_url = Some(ORIGIN.to_owned());
         let made = operate::create_app(&flows, &Operator::named("test"), settings).await.unwrap();
-        let world = Self {
-            flows,
-            store,
-            clock,
-            mock,
-            app: made.app.id,
-            random,
-            key: made.key.secret,
-            _directory: directory,
-        };
+        let world =
+            Self { flows, store, clock, mock, app: made.app.id, random, key: made.key.secret, directory };
         world.add_provider("mock").await;
         world
     }
@@ -145,6 +137,11 @@ impl World {
     pub(crate) async fn grants(&self) -> Vec<Grant> {
         let listed = self.store.list_grants(self.app, &GrantFilter::default(), 100, 0).await.unwrap();
         listed.into_iter().map(|listed| listed.grant).collect()
+    }
+
+    /// The database's file.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.directory.file()
     }
 
     /// How many audit entries have this name.
