@@ -20,6 +20,7 @@ pub mod noun;
 mod provider;
 mod refresh;
 mod revocation;
+pub mod schema;
 pub mod session;
 pub mod sql;
 pub mod storable;

@@ -22,6 +22,7 @@ mod connection;
 mod data_key;
 mod delegation;
 mod fault;
+mod foreign;
 mod grant;
 mod key;
 mod line;
@@ -74,6 +75,9 @@ impl PostgresStore {
         let place = address.place();
         within(&mut connection, async |c| migrate::refuse_unknown(c, place, mode).await).await?;
         migrate::forward(&mut connection).await?;
+        for what in foreign::beside(&mut connection).await? {
+            tracing::warn!(what, "the database has something that this program did not make");
+        }
         connection.close().await?;
         Ok(Self {
             place: address.place().to_owned(),
@@ -114,6 +118,17 @@ impl PostgresStore {
             Ok(statement::one(c, store::KEY_CHECK, PgArguments::default(), |row| row.get("value")).await?)
         });
         let found = found.await?;
+        connection.close().await?;
+        Ok(found)
+    }
+
+    /// Lists what the schema has beside our tables that acts on nothing: views, indexes, tables. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], as for [`Open::Existing`].
+    pub async fn foreign_of(url: &str) -> Result<Vec<String>, OpenError> {
+        let mut connection = Address::parse(url)?.connect().await?;
+        let found = foreign::beside(&mut connection).await?;
         connection.close().await?;
         Ok(found)
     }

@@ -6,7 +6,7 @@
 //! number that every new holder raises. A migration locks the row and checks that its own number is still there, so a
 //! holder that slept while its lease ran out changes nothing. The times are the database's: one clock for all.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use alter_core::{AppId, SystemRandom};
 use sqlx::Executor as _;
@@ -14,6 +14,7 @@ use sqlx::Executor as _;
 use crate::{
     connection::Connection,
     fault::Fault,
+    foreign,
     opening::{Open, OpenError},
     statement::{all, one, run, values},
 };
@@ -54,13 +55,21 @@ pub(crate) fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).expect("there are fewer migrations than that")
 }
 
-/// Refuses a database that must not be written to: a newer schema, another program's tables, or no tables where
-/// [`Open::Existing`] needs some.
+/// The tables and indexes that our migrations make.
+pub(crate) fn names() -> BTreeSet<&'static str> {
+    alter_rows::schema::names(MIGRATIONS.iter().copied().chain([BOOKKEEPING]))
+}
+
+/// Refuses a database that must not be written to: a newer schema, another program's tables, ours with a trigger that is
+/// not, or no tables where [`Open::Existing`] needs some.
 pub(crate) async fn refuse_unknown(c: &mut Connection, place: &str, mode: Open) -> Result<(), OpenError> {
     let tables = tables(c).await?;
     let has = |name: &str| tables.iter().any(|table| table == name);
     match (has("schema_version") && has("migration_lease"), tables.is_empty(), mode) {
-        (true, ..) => refuse_newer(version(c).await?, known()),
+        (true, ..) => {
+            refuse_newer(version(c).await?, known())?;
+            foreign::refuse(c).await
+        }
         (false, true, Open::Create) => Ok(()),
         (false, true, Open::Existing) => Err(OpenError::Missing(place.to_owned())),
         (false, false, _) => Err(OpenError::NotOurs(place.to_owned())),

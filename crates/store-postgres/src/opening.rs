@@ -22,6 +22,12 @@ pub enum OpenError {
     /// The database has another program's tables. Nothing was changed.
     #[error("{0} is a database of another program")]
     NotOurs(String),
+    /// Something acts on our rows that this program never made. Nothing was changed. Content: what it is.
+    #[error(
+        "the database has what this program never makes, and it can change or undo what is stored: {0}. Find out who made \
+         it. Then stop every server, drop it with psql, and compare what it could reach with a backup"
+    )]
+    Foreign(String),
     /// The server does not meet this program's requirements. Nothing was changed.
     #[error("the database server cannot be used: {0}")]
     Server(String),

@@ -20,6 +20,7 @@ mod connection;
 mod data_key;
 mod delegation;
 mod fault;
+mod foreign;
 mod grant;
 mod key;
 pub mod metrics;
@@ -78,6 +79,9 @@ impl SqliteStore {
         migrate::refuse_unknown(&connection, path)?;
         connection::prepare_writer(&connection)?;
         migrate::forward(&mut connection)?;
+        for what in foreign::beside(&connection)? {
+            tracing::warn!(what, "the database has something that this program did not make");
+        }
         Ok(Self {
             path: path.to_owned(),
             readers: Readers::new(path.to_owned()),
@@ -109,6 +113,15 @@ impl SqliteStore {
             return Ok(None);
         }
         store::key_check(&connection).map_err(|fault| OpenError::Engine(StoreError::from(fault).to_string()))
+    }
+
+    /// Lists what a file has beside our tables that acts on nothing: views, indexes, tables. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`], as opening would have it.
+    pub fn foreign_of(path: &Path) -> Result<Vec<String>, OpenError> {
+        connection::ensure_file(path, Open::Existing)?;
+        foreign::beside(&connection::open_reader(path)?)
     }
 
     /// The schema that [`SqliteStore::open`] brings a file to.

@@ -2,11 +2,11 @@
 //! raises that number in its own transaction, so after a crash between two migrations the next start goes on from there.
 //! There is no way back: a newer file is refused.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::opening::OpenError;
+use crate::{foreign, opening::OpenError};
 
 /// In order; the first is number 1. A migration that has been released never changes.
 const MIGRATIONS: &[&str] = &[
@@ -24,7 +24,13 @@ pub(crate) fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).expect("there are fewer migrations than that")
 }
 
-/// Refuses a file that must not be written to: a newer schema, or another program's tables.
+/// The tables and indexes that our migrations make.
+pub(crate) fn names() -> BTreeSet<&'static str> {
+    alter_rows::schema::names(MIGRATIONS.iter().copied())
+}
+
+/// Refuses a file that must not be written to: a newer schema, another program's tables, or ours with a trigger that is
+/// not.
 pub(crate) fn refuse_unknown(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let found = version(connection)?;
     if found > known() {
@@ -35,7 +41,7 @@ pub(crate) fn refuse_unknown(connection: &Connection, path: &Path) -> Result<(),
     if found < 0 || (found == 0 && tables > 0 && version(connection)? == 0) {
         return Err(OpenError::NotOurs(path.to_owned()));
     }
-    Ok(())
+    foreign::refuse(connection)
 }
 
 /// Runs the migrations that have not run yet. Two processes may do so at once: the write lock lets one go first, and the

@@ -19,6 +19,12 @@ pub enum OpenError {
     /// The file has another program's tables. Nothing was changed.
     #[error("{} is a database of another program", .0.display())]
     NotOurs(PathBuf),
+    /// Something acts on our rows that this program never made (T94). Nothing was changed. Content: what it is.
+    #[error(
+        "the database has what this program never makes, and it can change or undo what is stored: {0}. Find out who made \
+         it. Then stop every server, drop it with SQLite's own tool, and compare what it could reach with a backup"
+    )]
+    Foreign(String),
     /// Another process has it open.
     #[error("{} is in use: stop the server and every command that works on it", .0.display())]
     InUse(PathBuf),

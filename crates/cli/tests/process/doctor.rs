@@ -154,8 +154,11 @@ fn a_database_that_is_missing_older_newer_or_broken_is_told_apart_and_not_touche
     offline(&place).has("database", "ok");
 
     sql(&place, "CREATE TRIGGER broken BEFORE INSERT ON probes BEGIN SELECT RAISE(ABORT, 'no'); END");
-    offline(&place).has("database-unusable", "mend");
-    sql(&place, "DROP TRIGGER broken");
+    offline(&place).has("schema-foreign", "mend");
+    sql(&place, "DROP TRIGGER broken; CREATE VIEW beside AS SELECT id FROM apps");
+    offline(&place).has("schema-beside", "warn");
+    sql(&place, "DROP VIEW beside");
+    offline(&place).has_not("schema-beside");
     std::fs::remove_file(place.data().join("alter.db")).unwrap();
     for rest in ["alter.db-wal", "alter.db-shm"] {
         let _may_be_gone = std::fs::remove_file(place.data().join(rest));

@@ -259,3 +259,49 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
     assert_eq!((read.data.attempts, read.data.events.len()), (2, 0));
     assert_eq!(read.data.user, session.data.user, "the rest stays");
 }
+
+#[tokio::test]
+async fn t94_a_database_with_a_trigger_a_rule_or_the_like_is_refused_by_its_name() {
+    let acts = "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;";
+    let calls = "CREATE FUNCTION calls(BIGINT) RETURNS BIGINT IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN $1; END $$;";
+    for (what, name) in [
+        (
+            format!("{acts} CREATE TRIGGER undone BEFORE UPDATE ON api_keys EXECUTE FUNCTION undo()"),
+            "trigger undone on api_keys",
+        ),
+        ("CREATE RULE kept AS ON UPDATE TO api_keys DO INSTEAD NOTHING".into(), "rule kept on api_keys"),
+        ("ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY".into(), "row security on api_keys"),
+        ("CREATE TABLE more () INHERITS (api_keys)".into(), "inherits from api_keys"),
+        (format!("{calls} CREATE INDEX called ON apps (calls(created_at))"), "in the index called"),
+        (format!("{calls} ALTER TABLE apps ADD CHECK (calls(created_at) > 0)"), "in a constraint of apps"),
+        (format!("{calls} ALTER TABLE apps ALTER created_at SET DEFAULT calls(1)"), "in a default of apps"),
+        (
+            "ALTER TABLE probes RENAME TO hidden; CREATE VIEW probes AS SELECT * FROM hidden".into(),
+            "probes, which is not a table",
+        ),
+    ] {
+        let database = database();
+        drop(create(&database).await.unwrap());
+        database.sql(&what);
+        let refused = PostgresStore::open(&database.url, Open::Existing).await;
+        assert!(
+            matches!(&refused, Err(OpenError::Foreign(found)) if found.contains(name)),
+            "{what}: {refused:?}"
+        );
+        assert!(matches!(PostgresStore::key_check_of(&database.url).await, Err(OpenError::Foreign(_))));
+    }
+}
+
+#[tokio::test]
+async fn what_lies_beside_our_tables_is_named_and_not_refused() {
+    let database = database();
+    drop(create(&database).await.unwrap());
+    assert_eq!(PostgresStore::foreign_of(&database.url).await.unwrap(), [""; 0]);
+    database.sql(
+        "CREATE VIEW seen AS SELECT id FROM apps; CREATE INDEX quick ON apps (created_at);
+         CREATE TABLE notes (id TEXT)",
+    );
+    PostgresStore::open(&database.url, Open::Existing).await.unwrap();
+    let found = PostgresStore::foreign_of(&database.url).await.unwrap();
+    assert_eq!(found, ["index quick", "table notes", "view seen"]);
+}

@@ -148,3 +148,53 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
     assert_eq!((read.data.attempts, read.data.events.len()), (2, 0));
     assert_eq!(read.data.user, session.data.user, "the rest stays");
 }
+
+/// Opens a new file to which somebody else has done `what`.
+fn opened_after(what: &str) -> Result<SqliteStore, OpenError> {
+    let directory = Directory::new();
+    drop(SqliteStore::open(&directory.file(), Open::Create).unwrap());
+    Connection::open(directory.file()).unwrap().execute_batch(what).unwrap();
+    let read = SqliteStore::key_check_of(&directory.file());
+    let opened = SqliteStore::open(&directory.file(), Open::Existing);
+    assert_eq!(read.is_ok(), opened.is_ok(), "{what}: reading refuses the same");
+    opened
+}
+
+#[test]
+fn t94_a_file_with_a_trigger_that_is_not_ours_is_refused_by_its_name() {
+    for (what, name) in [
+        (
+            "CREATE TRIGGER undo AFTER UPDATE OF revoked_at ON api_keys
+             BEGIN UPDATE api_keys SET revoked_at = NULL WHERE id = NEW.id; END",
+            "trigger \"undo\" on api_keys",
+        ),
+        (
+            "ALTER TABLE users RENAME TO hidden; CREATE VIEW users AS SELECT * FROM hidden WHERE 0",
+            "view \"users\"",
+        ),
+        ("ALTER TABLE apps ADD COLUMN made TEXT AS (settings)", "table \"apps\""),
+        (
+            "DROP TABLE probes; CREATE TABLE probes (id INTEGER PRIMARY KEY ON CONFLICT IGNORE, at INTEGER) STRICT",
+            "table \"probes\"",
+        ),
+    ] {
+        let refused = opened_after(what);
+        assert!(
+            matches!(&refused, Err(OpenError::Foreign(found)) if found.contains(name)),
+            "{what}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn what_lies_beside_our_tables_is_named_and_not_refused() {
+    let directory = Directory::new();
+    drop(SqliteStore::open(&directory.file(), Open::Create).unwrap());
+    assert_eq!(SqliteStore::foreign_of(&directory.file()).unwrap(), [""; 0]);
+    let beside = "CREATE VIEW seen AS SELECT id FROM apps; CREATE INDEX quick ON apps (created_at);
+                  CREATE TABLE notes (id TEXT PRIMARY KEY)";
+    Connection::open(directory.file()).unwrap().execute_batch(beside).unwrap();
+    SqliteStore::open(&directory.file(), Open::Existing).unwrap();
+    let found = SqliteStore::foreign_of(&directory.file()).unwrap();
+    assert_eq!(found, ["table \"notes\"", "index \"quick\"", "view \"seen\""]);
+}

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 
 use super::problem::{
     CLOCK_DATABASE, DATABASE_MISSING, DATABASE_NO_WAL, DATABASE_UNUSABLE, Finding, ROOT_KEY_OTHER,
-    SCHEMA_NEWER, SCHEMA_OLDER,
+    SCHEMA_BESIDE, SCHEMA_FOREIGN, SCHEMA_NEWER, SCHEMA_OLDER,
 };
 use crate::{
     config::Config,
@@ -33,7 +33,8 @@ pub(super) async fn look(config: &Config) -> (Vec<Finding>, Option<Seen>) {
         Ok(seen) => {
             let sound = Finding::ok("database", "opens, writes and reads, and the root key fits it");
             let clock = clock_of(&config.database).await;
-            ([Some(sound), clock].into_iter().flatten().collect(), Some(seen))
+            let beside = beside(&config.database).await;
+            ([Some(sound), clock, beside].into_iter().flatten().collect(), Some(seen))
         }
         Err(finding) => (finding.into_iter().collect(), None),
     }
@@ -73,9 +74,24 @@ async fn schema_of(database: &Database) -> Result<(i64, i64), Finding> {
             found.map_err(|error| match error {
                 postgres::OpenError::Missing(_) => DATABASE_MISSING.found(error.to_string()),
                 postgres::OpenError::NewerSchema { .. } => SCHEMA_NEWER.found(error.to_string()),
+                postgres::OpenError::Foreign(_) => SCHEMA_FOREIGN.found(error.to_string()),
                 _ => DATABASE_UNUSABLE.found(error.to_string()),
             })
         }
+    }
+}
+
+/// Looks for what lies in the schema beside our tables.
+async fn beside(database: &Database) -> Option<Finding> {
+    let found = match database {
+        Database::Sqlite(path) => SqliteStore::foreign_of(path).map_err(|error| unopened(&error)),
+        Database::Postgres(url) => PostgresStore::foreign_of(url.expose_secret())
+            .await
+            .map_err(|error| DATABASE_UNUSABLE.found(error.to_string())),
+    };
+    match found {
+        Ok(found) => (!found.is_empty()).then(|| SCHEMA_BESIDE.found(found.join(", "))),
+        Err(finding) => Some(finding),
     }
 }
 
@@ -101,6 +117,7 @@ fn unopened(error: &OpenError) -> Finding {
     let problem = match error {
         OpenError::Missing(_) => DATABASE_MISSING,
         OpenError::NewerSchema { .. } => SCHEMA_NEWER,
+        OpenError::Foreign(_) => SCHEMA_FOREIGN,
         OpenError::NoLog(_) => DATABASE_NO_WAL,
         OpenError::NotOurs(_)
         | OpenError::InUse(_)

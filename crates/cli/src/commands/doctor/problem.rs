@@ -153,6 +153,12 @@ problems! {
     SCHEMA_NEWER "schema-newer" Mend
         "the database was migrated by a newer program"
         "Use the newer program, or restore a backup from before the upgrade"
+    SCHEMA_FOREIGN "schema-foreign" Mend
+        "the database has a trigger, a rule or the like that this program never makes: it can change or undo what is stored"
+        "Find out who made it; stop every server, drop it with the database's own tool, and compare what it could reach with a backup"
+    SCHEMA_BESIDE "schema-beside" Warn
+        "the database has a view, an index or a table that this program did not make; nothing that is stored depends on it"
+        "If nobody here made it, somebody else can write this database; drop it with the database's own tool"
     CLOCK_DATABASE "clock-database" Mend
         "this machine's clock and the database server's differ by more than five seconds: processes disagree about what has expired"
         "Run NTP on both (timedatectl set-ntp true)"
