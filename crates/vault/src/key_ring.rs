@@ -1,4 +1,5 @@
-//! The two uses of the root key: proving that it is the right one, and wrapping the data keys.
+//! The three uses of the root key: proving that it is the right one, wrapping the data keys, and proving who wrote a
+//! record that lies outside the database.
 
 use std::{
     fmt,
@@ -7,7 +8,7 @@ use std::{
 
 use crate::envelope::{ALGORITHMS, KEY_ID, KeyCheck, VERSION, WrappedDataKey};
 use crate::place::Fields;
-use crate::primitives::{KEY, Key, derive, same, unwrap, wrap};
+use crate::primitives::{KEY, Key, derive, hmac, same, unwrap, wrap};
 use crate::{DataKey, Fill, RootKey, VaultError, labels};
 
 /// The key ring: holds the root key while the program runs, and wraps and opens the data keys.
@@ -99,6 +100,27 @@ impl Vault {
         new.wrap_data_key(app, record.key_id, &salt, &key)
     }
 
+    /// Proves that who wrote `content` had the root key. `purpose` keeps a proof from being taken for another kind's.
+    ///
+    /// # Errors
+    /// [`VaultError::TooLong`].
+    pub fn prove(&self, purpose: &str, content: &[u8]) -> Result<[u8; 32], VaultError> {
+        proof(self.root(), purpose, content)
+    }
+
+    /// Checks what [`Vault::prove`] made with this root key or with one that is accepted.
+    ///
+    /// # Errors
+    /// [`VaultError::Refused`]: the content was altered, or proved with another root key.
+    pub fn verify_proof(&self, purpose: &str, content: &[u8], stored: &[u8]) -> Result<(), VaultError> {
+        for root in &self.roots {
+            if same(&proof(root, purpose, content)?, stored) {
+                return Ok(());
+            }
+        }
+        Err(VaultError::Refused)
+    }
+
     fn wrap_data_key(
         &self,
         app: &str,
@@ -128,6 +150,11 @@ fn check_value(root: &RootKey, salt: &[u8; KEY]) -> Key {
 
 fn wrap_key(root: &RootKey, salt: &[u8; KEY]) -> Key {
     derive(&root.0, salt, labels::WRAP_DATA_KEY)
+}
+
+fn proof(root: &RootKey, purpose: &str, content: &[u8]) -> Result<[u8; KEY], VaultError> {
+    let fields = Fields::new(labels::PROOF, VERSION, ALGORITHMS)?.add(purpose.as_bytes())?.add(content)?;
+    Ok(hmac(&derive(&root.0, &[], labels::PROOF), fields.bytes()))
 }
 
 impl fmt::Debug for Vault {

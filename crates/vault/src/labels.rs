@@ -12,3 +12,5 @@ pub(crate) const WRAP_CONTENT_KEY: &[u8] = b"alter-vault/1/wrap-data-key";
 pub(crate) const VALUE: &[u8] = b"alter-vault/1/value";
 /// From a content key to its public commitment.
 pub(crate) const COMMIT: &[u8] = b"alter-vault/1/commit";
+/// From the root key to the key that proves who wrote a record outside the database.
+pub(crate) const PROOF: &[u8] = b"alter-vault/1/proof";

@@ -62,6 +62,12 @@
 //! The vault asks for randomness in a fixed order, on which the test vectors depend. For a data key: id, salt, key. For
 //! a value: salt, content key, nonce.
 //!
+//! # A proof
+//!
+//! [`Vault::prove`] proves who wrote a record outside the database, such as a backup's description: HMAC-SHA256 under
+//! HKDF(no salt, root key, `alter-vault/1/proof`), over label, version, algorithm, purpose and content, each after its
+//! length as above. Its 32 bytes are stored in the record.
+//!
 //! # Replacing keys
 //!
 //! - A data key: [`DataKey::rewrap`] for each value; bytes 6 to 101 change, the rest stays. Both data keys are needed

@@ -39,6 +39,13 @@ pub(crate) fn derive(key: &[u8; KEY], salt: &[u8], label: &[u8]) -> Key {
     out
 }
 
+/// HMAC-SHA256 (RFC 2104).
+pub(crate) fn hmac(key: &Key, message: &[u8]) -> [u8; KEY] {
+    use aws_lc_rs::hmac;
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()), message);
+    tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
 /// Encrypts `buffer` in place and returns the tag.
 ///
 /// # Errors

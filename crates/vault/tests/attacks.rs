@@ -197,6 +197,28 @@ fn t93_a_wrong_root_key_is_told_from_the_right_one() {
 }
 
 #[test]
+fn t94_a_proof_holds_for_its_own_content_purpose_and_root_key_alone() {
+    let vault = vault();
+    let proof = vault.prove("manifest", b"content").expect("short");
+    assert_eq!(vault.verify_proof("manifest", b"content", &proof), Ok(()));
+    for (purpose, content) in
+        [("manifest", &b"contents"[..]), ("manifes", b"tcontent"), ("other", b"content")]
+    {
+        assert_eq!(vault.verify_proof(purpose, content, &proof), Err(VaultError::Refused), "{purpose}");
+    }
+    for wrong in [&proof[..31], &[0; 32], b""] {
+        assert_eq!(vault.verify_proof("manifest", b"content", wrong), Err(VaultError::Refused));
+    }
+    let (old, text) = RootKey::generate(&random);
+    let made = Vault::new(old).prove("manifest", b"content").expect("short");
+    assert_eq!(vault.verify_proof("manifest", b"content", &made), Err(VaultError::Refused));
+    let accepting = vault.accepting(RootKey::from_base64(text.expose_secret()).expect("its own text"));
+    for known in [&proof, &made] {
+        assert_eq!(accepting.verify_proof("manifest", b"content", known), Ok(()));
+    }
+}
+
+#[test]
 fn t93_a_damaged_key_check_never_passes() {
     let vault = vault();
     let stored = vault.key_check(&random);

@@ -1,5 +1,6 @@
 //! `alter backup FILE`: a snapshot of the database in one file, made while the server runs. `FILE.json` describes it.
-//! The command needs no root key: a backup is ciphertext, and the operator who makes it need not be able to open it.
+//! A backup is ciphertext, but whoever can write it could plant an API key in it: so its description carries a proof made
+//! with the root key, and `alter restore` asks for that proof.
 
 use std::{
     collections::BTreeMap,
@@ -7,14 +8,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use alter_core::{Anchor, AppId, Clock, SystemClock, secret::hex};
+use alter_core::{
+    Anchor, AppId, Clock, SystemClock,
+    secret::{from_hex, hex},
+};
 use alter_store_sqlite::backup;
+use alter_vault::Vault;
 use anyhow::{Context, bail};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::private_file;
 use crate::{config::Config, output::Output, wiring};
+
+/// What the proof in a description is about.
+const PURPOSE: &str = "backup";
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// A new file; FILE.json beside it describes the backup.
+    file: PathBuf,
+    /// Make the backup without the root key: nothing proves later that it is ours, and it is restored only with
+    /// --accept-unsealed.
+    #[arg(long)]
+    unsealed: bool,
+}
 
 /// Describes a backup; stored beside it in `FILE.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +49,9 @@ pub(super) struct Manifest {
     sha256: String,
     /// The newest audit entry of each app.
     heads: BTreeMap<AppId, Anchor>,
+    /// The root key's proof over everything above, lower-case hexadecimal. Backups from before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seal: Option<String>,
 }
 
 impl Manifest {
@@ -51,18 +73,50 @@ impl Manifest {
         if manifest.format != 1 {
             bail!("{} is from a newer program (format {})", path.display(), manifest.format);
         }
-        if sha256_of(backup)? != manifest.sha256 {
-            bail!(
-                "{} is not the file that {} describes: it was damaged or changed",
-                backup.display(),
-                path.display()
-            );
-        }
+        manifest.describes(backup)?;
         Ok(manifest)
+    }
+
+    /// Refuses a file that is not the described one.
+    pub(super) fn describes(&self, file: &Path) -> anyhow::Result<()> {
+        if sha256_of(file)? == self.sha256 {
+            return Ok(());
+        }
+        bail!("{} is not the file that its description is about: it was damaged or changed", file.display())
+    }
+
+    /// Refuses a description that nobody with the root key wrote (T94). One without a proof passes when the operator
+    /// says so: backups from before have none. A wrong proof never does.
+    pub(super) fn check_seal(&self, vault: &Vault, accept_unsealed: bool) -> anyhow::Result<()> {
+        match &self.seal {
+            None if accept_unsealed => Ok(()),
+            None => bail!(
+                "the backup has no seal: whoever could write it may have put an API key or a provider's URL into it. If you \
+                 know that nobody could (a backup from before seals, or one made with --unsealed): --accept-unsealed"
+            ),
+            Some(seal) => vault.verify_proof(PURPOSE, &self.sealed_part()?, &from_hex::<32>(seal).unwrap_or_default()).context(
+                "the backup's seal is wrong: somebody changed the backup or its description, or it was made under another \
+                 root key (for a while after a change, ALTER_ROOT_KEY_FILE_OLD names the old one)",
+            ),
+        }
+    }
+
+    fn sealed(mut self, vault: &Vault) -> anyhow::Result<Self> {
+        self.seal = Some(hex(&vault.prove(PURPOSE, &self.sealed_part()?)?));
+        Ok(self)
+    }
+
+    /// Everything but the proof, as it is written. Fields that a later version adds must be left out where they are empty.
+    fn sealed_part(&self) -> anyhow::Result<Vec<u8>> {
+        let Self { format, made_at, schema, sha256, heads, seal: _ } = self;
+        let (made_at, sha256, heads) = (made_at.clone(), sha256.clone(), heads.clone());
+        let part = Self { format: *format, made_at, schema: *schema, sha256, heads, seal: None };
+        Ok(serde_json::to_vec(&part)?)
     }
 }
 
-pub(crate) fn run(file: &Path, config: &Config, output: Output) -> anyhow::Result<()> {
+pub(crate) fn run(args: &BackupArgs, config: &Config, output: Output) -> anyhow::Result<()> {
+    let file = args.file.as_path();
     wiring::check_owner(&config.data_dir)?;
     let Some(database) = config.database.file() else {
         bail!(
@@ -74,10 +128,13 @@ pub(crate) fn run(file: &Path, config: &Config, output: Output) -> anyhow::Resul
     if let Some(there) = [file, &manifest_path].into_iter().find(|path| path.exists()) {
         bail!("{} exists already: nothing was changed", there.display());
     }
+    // Where there is no database, that is what is wrong.
+    let seals = !args.unsealed && database.exists();
+    let vault = seals.then(|| sealing(config)).transpose()?;
     let copied = backup::copy(database, file).map_err(|error| config.database.of_file(error));
     copied.with_context(|| format!("{} was not backed up", database.display()))?;
     // Read back what is now on the disk: a backup that nobody has checked may be no backup.
-    let checked = describe(file).and_then(|manifest| {
+    let checked = describe(file, vault.as_ref()).and_then(|manifest| {
         let mut out = private_file(&manifest_path)?;
         out.write_all(serde_json::to_string_pretty(&manifest)?.as_bytes())?;
         out.sync_all()?;
@@ -95,13 +152,14 @@ pub(crate) fn run(file: &Path, config: &Config, output: Output) -> anyhow::Resul
     let heads: Vec<_> = manifest.heads.iter().map(|(app, head)| format!("  {app}  {head}")).collect();
     let (path, beside) = (file.display().to_string(), manifest_path.display().to_string());
     let text = format!(
-        "{path} and {beside}: checked, schema {}.\nIt opens only with the root key of today: keep that key apart from the backup.\n\
+        "{path} and {beside}: checked, schema {}{}.\nIt opens only with the root key of today: keep that key apart from the backup.\n\
          Audit heads (worth keeping elsewhere):\n{}",
         manifest.schema,
+        if manifest.seal.is_some() { ", sealed" } else { "; NOT sealed (restore it with --accept-unsealed)" },
         heads.join("\n")
     );
     let value = json!({ "file": path, "manifest": beside, "made_at": manifest.made_at, "schema": manifest.schema,
-        "sha256": manifest.sha256, "heads": manifest.heads });
+        "sha256": manifest.sha256, "heads": manifest.heads, "sealed": manifest.seal.is_some() });
     output.answer(&text, &value);
     Ok(())
 }
@@ -114,15 +172,28 @@ pub(super) fn on_postgres(tool: &str) -> String {
     )
 }
 
-fn describe(file: &Path) -> anyhow::Result<Manifest> {
+/// The root key, for the proof.
+fn sealing(config: &Config) -> anyhow::Result<Vault> {
+    wiring::vault(config).context("a backup is sealed with the root key (--unsealed makes one without)")
+}
+
+fn describe(file: &Path, vault: Option<&Vault>) -> anyhow::Result<Manifest> {
     let facts = backup::inspect(file)?;
-    Ok(Manifest {
+    if let Some(vault) = vault {
+        vault.verify_key_check(&facts.key_check)?;
+    }
+    let manifest = Manifest {
         format: 1,
         made_at: SystemClock.now().to_rfc3339(),
         schema: facts.schema,
         sha256: sha256_of(file)?,
         heads: facts.heads.into_iter().collect(),
-    })
+        seal: None,
+    };
+    match vault {
+        Some(vault) => manifest.sealed(vault),
+        None => Ok(manifest),
+    }
 }
 
 fn sha256_of(path: &Path) -> anyhow::Result<String> {

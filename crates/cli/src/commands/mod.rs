@@ -64,10 +64,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     KeyRing(key_ring::KeyRingCommand),
     /// Copy the database into FILE and check the copy; the server may run.
-    Backup {
-        /// A new file; its description goes into FILE.json.
-        file: std::path::PathBuf,
-    },
+    Backup(backup::BackupArgs),
     /// Replace the database by a backup. No server may run.
     Restore(restore::RestoreArgs),
     /// Bring the database to this version's schema.
@@ -111,7 +108,7 @@ async fn configured(command: Command, config: Config, output: &Output) -> anyhow
         Command::Idp(command) => idp::run(command, &config, *output).await,
         Command::Grant(command) => grant::run(command, &config, *output).await,
         Command::Audit(command) => audit::run(command, &config, *output).await,
-        Command::Backup { file } => backup::run(&file, &config, *output),
+        Command::Backup(args) => backup::run(&args, &config, *output),
         Command::Restore(args) => restore::run(&args, &config, *output),
         Command::KeyRing(command) => key_ring::run(command, &config, *output).await,
         Command::Demo(_) | Command::Serve { .. } | Command::Config => Ok(()),

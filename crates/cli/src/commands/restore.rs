@@ -34,6 +34,9 @@ pub(crate) struct RestoreArgs {
     /// Replace it although something that was tightened since the backup becomes loose again.
     #[arg(long, requires = "replace")]
     accept_loosening: bool,
+    /// Restore a backup that carries no seal of the root key: one from before there were seals.
+    #[arg(long)]
+    accept_unsealed: bool,
 }
 
 pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow::Result<()> {
@@ -51,16 +54,19 @@ pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow
     let manifest = Manifest::check(&args.file)?;
     let facts =
         backup::inspect(&args.file).with_context(|| format!("{} cannot be restored", args.file.display()))?;
-    wiring::vault(config)?.verify_key_check(&facts.key_check).context(
+    let vault = wiring::vault(config)?;
+    vault.verify_key_check(&facts.key_check).context(
         "the root key does not fit this backup; a backup opens with the root key of the day on which it was made",
     )?;
+    manifest.check_seal(&vault, args.accept_unsealed)?;
     let replaced = replaced_database(database, args.replace)?;
 
     let now = SystemClock.now();
     let fresh = beside(database, "restoring");
     let copy = private_file(&fresh)?;
     let compared = replaced.comparable.then_some(database);
-    let moved = prepare(&args.file, copy, &fresh, compared, now)
+    let moved = copied(&args.file, copy, &fresh, &manifest)
+        .and_then(|()| prepare(&fresh, compared, now))
         .and_then(|prepared| refuse_loosening(prepared, args.accept_loosening))
         .and_then(|prepared| Ok((prepared, put_in_place(&fresh, database, now)?)));
     let (prepared, kept) = match moved {
@@ -76,16 +82,15 @@ pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow
     Ok(())
 }
 
-/// Copies the backup under another name beside the database, and does to the copy all that has to be done.
-fn prepare(
-    file: &Path,
-    mut copy: std::fs::File,
-    fresh: &Path,
-    replaced: Option<&Path>,
-    now: Micros,
-) -> anyhow::Result<Prepared> {
+/// Copies the backup under another name beside the database. The file may have been exchanged since it was checked.
+fn copied(file: &Path, mut copy: std::fs::File, fresh: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     std::io::copy(&mut std::fs::File::open(file)?, &mut copy)?;
     drop(copy);
+    manifest.describes(fresh)
+}
+
+/// Does to the copy all that has to be done.
+fn prepare(fresh: &Path, replaced: Option<&Path>, now: Micros) -> anyhow::Result<Prepared> {
     Ok(backup::carry_over(fresh, replaced, operator().name(), now)?)
 }
 
@@ -141,7 +146,7 @@ fn replaced_database(database: &Path, replace: bool) -> anyhow::Result<Replaced>
     }
     match backup::inspect(database) {
         Ok(_) => Ok(Replaced { comparable: true, why: None, _lock: lock }),
-        Err(error @ OpenError::NewerSchema { .. }) => Err(error.into()),
+        Err(error @ (OpenError::NewerSchema { .. } | OpenError::Foreign(_))) => Err(error.into()),
         Err(error) => {
             let why = format!("the database that was here could not be read ({error})");
             Ok(Replaced { comparable: false, why: Some(why), _lock: lock })

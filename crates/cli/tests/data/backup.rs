@@ -237,15 +237,106 @@ async fn a_restore_that_fails_a_check_changes_nothing() {
 
     // T26: whoever may write the description writes no line of ours and commands no terminal.
     let described = elsewhere.place.path("good.db.json");
-    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&described).unwrap()).unwrap();
+    let good = std::fs::read(&described).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&good).unwrap();
     manifest["made_at"] = json!("x\u{1b}[2J\u{9b}2J\nThe replaced database is gone");
+    manifest.as_object_mut().unwrap().remove("seal");
     std::fs::write(&described, manifest.to_string()).unwrap();
-    let restored = said(&elsewhere.run(&restore));
+    let unsealed = [&restore[..], &["--accept-unsealed"]].concat();
+    let restored = said(&elsewhere.run(&unsealed));
     assert!(restored.contains(r"x\u{1b}[2J\u{9b}2J\u{a}The replaced database is gone."), "{restored:?}");
+
+    std::fs::write(&described, good).unwrap();
 
     // Even a database that cannot be opened is replaced, and kept.
     std::fs::write(&database, "no database at all".repeat(1000)).unwrap();
     let restored = elsewhere.json(&restore);
     assert!(restored["not_compared"].is_string() && restored["kept"].is_string(), "{restored}");
     assert_eq!(count(&database, "grants"), 1);
+}
+
+/// A copy of a backup to which somebody who can write it did `sql`; the description has the new file's hash, and `edit`
+/// may change more of it.
+fn edited(backup: &Path, name: &str, sql: &str, edit: impl Fn(&mut Value)) -> PathBuf {
+    let file = backup.with_file_name(name);
+    std::fs::copy(backup, &file).unwrap();
+    Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+    let described = |file: &Path| format!("{}.json", text(file));
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(described(backup)).unwrap()).unwrap();
+    manifest["sha256"] = json!(hex(&alter_core::secret::sha256(&std::fs::read(&file).unwrap())));
+    edit(&mut manifest);
+    std::fs::write(described(&file), manifest.to_string()).unwrap();
+    file
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t94_a_backup_that_somebody_without_the_root_key_changed_is_refused() {
+    let (server, _) = with_grants(1).await;
+    let elsewhere = Elsewhere::new(&server, "planted");
+    let (backup, made) = tokio::task::block_in_place(|| elsewhere.backup("good.db"));
+    assert_eq!(made["sealed"], true);
+    let plant = "INSERT INTO api_keys (id, app_id, hash, prefix, name, created_at)
+                 SELECT 'abcd' || substr(id, 5), app_id, zeroblob(32), prefix, 'planted', created_at
+                 FROM api_keys LIMIT 1";
+    let refused = |file: &Path, more: &[&str], words: &str| {
+        elsewhere.refused(&[&["restore", text(file)], more].concat(), words);
+        assert!(!elsewhere.place.database().exists(), "nothing was put in place");
+    };
+    let planted = edited(&backup, "planted.db", plant, |_| {});
+    refused(&planted, &[], "the backup's seal is wrong");
+    refused(&planted, &["--accept-unsealed"], "the backup's seal is wrong");
+    let redated =
+        edited(&backup, "redated.db", "", |manifest| manifest["made_at"] = json!("2020-01-01T00:00:00Z"));
+    refused(&redated, &[], "the backup's seal is wrong");
+
+    // Whoever tears the seal off has what a backup from before seals looks like.
+    let torn = edited(&backup, "torn.db", plant, |manifest| {
+        manifest.as_object_mut().unwrap().remove("seal");
+    });
+    refused(&torn, &[], "--accept-unsealed");
+    let undo = "CREATE TRIGGER undo AFTER UPDATE OF revoked_at ON api_keys
+                BEGIN UPDATE api_keys SET revoked_at = NULL WHERE id = NEW.id; END";
+    let triggered = edited(&backup, "triggered.db", undo, |manifest| {
+        manifest.as_object_mut().unwrap().remove("seal");
+    });
+    refused(&triggered, &["--accept-unsealed"], "trigger \"undo\" on api_keys");
+    assert!(elsewhere.run(&["restore", text(&backup)]).status.success(), "positive control");
+
+    // A replaced database with a trigger is not compared, and so not replaced.
+    Connection::open(elsewhere.place.database()).unwrap().execute_batch(undo).unwrap();
+    elsewhere.refused(&["restore", text(&backup), "--replace"], "trigger \"undo\" on api_keys");
+    elsewhere.refused(&["app", "list"], "trigger \"undo\" on api_keys");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_made_without_the_root_key_says_so_and_is_restored_only_when_that_is_accepted() {
+    let (server, _) = with_grants(1).await;
+    let elsewhere = Elsewhere::new(&server, "unsealed");
+    let file = elsewhere.place.path("unsealed.db");
+    let without_key = |args: &[&str]| {
+        let mut command = beside(&server, args);
+        command.env_remove("ALTER_ROOT_KEY").env("ALTER_ROOT_KEY_FILE", "/nowhere/root.key");
+        command.output().unwrap()
+    };
+    let refused = without_key(&["backup", text(&file)]);
+    assert!(!refused.status.success() && said(&refused).contains("--unsealed"), "{}", said(&refused));
+    assert!(!file.exists(), "and nothing is left behind");
+    let made = without_key(&["backup", text(&file), "--unsealed"]);
+    assert!(made.status.success() && said(&made).contains("NOT sealed"), "{}", said(&made));
+    elsewhere.refused(&["restore", text(&file)], "--accept-unsealed");
+    assert!(elsewhere.run(&["restore", text(&file), "--accept-unsealed"]).status.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_from_before_the_root_key_was_replaced_is_restored_with_the_old_one_beside_the_new() {
+    let (server, _) = with_grants(1).await;
+    let elsewhere = Elsewhere::new(&server, "old-root");
+    let (backup, _) = tokio::task::block_in_place(|| elsewhere.backup("old.db"));
+    let (old, new) = (elsewhere.place.path("old.key"), elsewhere.place.path("new.key"));
+    std::fs::write(&old, server.root_key().expose_secret()).unwrap();
+    std::fs::write(&new, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+    let mut command = elsewhere.place.command(&["restore", text(&backup)]);
+    command.env("ALTER_ROOT_KEY_FILE", &new).env("ALTER_ROOT_KEY_FILE_OLD", &old);
+    let restored = command.output().unwrap();
+    assert!(restored.status.success(), "{}", said(&restored));
 }
