@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AppId, AuditEntry, Changed, ConfigId, Micros, Recipe, StoreError};
+use crate::{AppId, AuditEntry, Changed, ConfigId, Hash, Micros, Recipe, StoreError, secret::sha256};
 
 /// One provider as one app uses it, with its own callback path `/oauth/callback/{config_id}` (T09).
 #[derive(Debug, Clone)]
@@ -26,6 +26,23 @@ pub struct ProviderConfig {
     pub created_at: Micros,
     /// When the operator last configured it.
     pub updated_at: Micros,
+    /// Sealed: the row's digest, which proves that the row is as somebody with the root key wrote it. `None` in a row from
+    /// before there were seals.
+    pub seal: Option<Vec<u8>>,
+}
+
+impl ProviderConfig {
+    /// The digest of what decides where secrets go: the recipe and the client. Not part of it: the sealed client secret,
+    /// which changes with the data key and has its own place; the scopes, which a restore may narrow; the two times.
+    ///
+    /// A digest outlives versions: a new field of [`Recipe`] must not be written where it has its default value
+    /// (`skip_serializing_if`), or every row that exists loses its seal.
+    pub fn digest(&self) -> Hash {
+        let Self { app_id, config_id, recipe, client_id, client_secret, generation, .. } = self;
+        let (app, config, public) = (app_id.to_string(), config_id.as_str(), client_secret.is_none());
+        let parts = (app, config, generation, client_id, public, recipe);
+        sha256(&serde_json::to_vec(&parts).expect("texts, numbers and lists are always JSON"))
+    }
 }
 
 /// What storage must be able to do for provider configurations.
@@ -52,4 +69,56 @@ pub trait ProviderStore: Send + Sync {
         provider: &str,
         audit: AuditEntry,
     ) -> Result<Changed, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> ProviderConfig {
+        let recipe = serde_json::json!({
+            "id": "p", "name": "P", "authorize_url": "https://p.example/a", "token_url": "https://p.example/t",
+            "revoke_url": "https://p.example/r", "api_hosts": ["api.p.example"],
+        });
+        ProviderConfig {
+            config_id: ConfigId::parse("pc_aaaaaaaaaaaaaaaaaaaaaaaaaa").expect("the right form"),
+            app_id: AppId::parse("a1000000-0000-4000-8000-000000000000").expect("the right form"),
+            recipe: serde_json::from_value(recipe).expect("enough for a recipe"),
+            client_id: "client".into(),
+            client_secret: Some(vec![1]),
+            generation: 1,
+            scopes: vec!["read".into()],
+            created_at: Micros(1),
+            updated_at: Micros(1),
+            seal: None,
+        }
+    }
+
+    #[test]
+    fn a_digest_stays_the_same_from_version_to_version() {
+        // If a field of the recipe is new: `skip_serializing_if`, so that rows which exist keep their seals.
+        assert_eq!(
+            crate::secret::hex(&config().digest()),
+            "e1fccbed14242f99032c4c5bc05ed019056989aa0c56dd527cfca611d35ea494"
+        );
+    }
+
+    #[test]
+    fn what_steers_a_secret_changes_the_digest_and_a_new_data_key_does_not() {
+        let digest = config().digest();
+        let changed = |change: &dyn Fn(&mut ProviderConfig)| {
+            let mut config = config();
+            change(&mut config);
+            config.digest() != digest
+        };
+        assert!(changed(&|c| c.recipe.revoke_url = Some("https://evil.example/r".into())));
+        assert!(changed(&|c| c.recipe.refresh.url = Some("https://evil.example/t".into())));
+        assert!(changed(&|c| c.recipe.api_hosts.push("evil.example".into())));
+        assert!(changed(&|c| c.recipe.pkce = false));
+        assert!(changed(&|c| c.client_id = "other".into()));
+        assert!(changed(&|c| c.client_secret = None));
+        assert!(changed(&|c| c.generation = 2));
+        assert!(!changed(&|c| c.client_secret = Some(vec![2])));
+        assert!(!changed(&|c| c.scopes.clear()));
+    }
 }

@@ -59,6 +59,8 @@ columns! {
     RevocationToken = "revocations"."token" by "id", "0";
     /// A journalled answer to a refresh request.
     RefreshBody = "refreshes"."body" by "id", "0";
+    /// The seal over a provider configuration: it contains the row's digest.
+    ProviderSeal = "providers"."seal" by "config_id", "generation";
 }
 
 impl SealedColumn {
@@ -184,6 +186,11 @@ impl ProviderConfig {
     /// Where the client secret lies.
     pub fn place(&self) -> SealedPlace {
         Self::place_of(self.app_id, &self.config_id, self.generation)
+    }
+
+    /// Where the seal over the row lies.
+    pub fn place_of_seal(&self) -> SealedPlace {
+        SealedPlace { column: SealedColumn::ProviderSeal, ..self.place() }
     }
 
     /// Like [`ProviderConfig::place`], for a configuration that is still being made.

@@ -12,11 +12,22 @@ use alter_core::{
 };
 use alter_providers::Catalog;
 
-use crate::Flows;
+use crate::{Flows, fault::FlowFault};
 
 impl Flows {
-    /// A configuration, with what is known about its provider today.
-    pub(crate) async fn provider(&self, id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError> {
+    /// A configuration that a secret may be sent with, with what is known about its provider today.
+    ///
+    /// # Errors
+    /// As [`Flows::proven_provider`].
+    pub(crate) async fn provider(&self, id: &ConfigId) -> Result<Option<ProviderConfig>, FlowFault> {
+        Ok(self.proven_provider(id).await?.map(today))
+    }
+
+    /// The same for what sends nothing: what changed it, is not asked.
+    pub(crate) async fn unproven_provider(
+        &self,
+        id: &ConfigId,
+    ) -> Result<Option<ProviderConfig>, StoreError> {
         Ok(self.store().get_provider(id).await?.map(today))
     }
 

@@ -11,6 +11,9 @@ pub enum FlowFault {
     /// The vault refused: the key is wrong, or the row was tampered with.
     #[error("the vault refused a stored value: {0}")]
     Vault(#[from] VaultError),
+    /// A row that steers secrets is not as somebody with the root key wrote it.
+    #[error(transparent)]
+    Unproven(#[from] Unproven),
     /// A sealed value that should be text is not.
     #[error("a sealed value is not text")]
     NotText,
@@ -19,7 +22,36 @@ pub enum FlowFault {
     Broken(&'static str),
 }
 
+/// Why a row that steers secrets is not used. The texts are for the operator: they name the row, and what mends it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unproven {
+    /// The row has changed since it was sealed.
+    #[error(
+        "the row {row} does not match its seal, so somebody without the root key changed it: nothing is sent with it until \
+         an operator writes it anew ({mend})"
+    )]
+    Changed {
+        /// Table, column and id.
+        row: String,
+        /// The command.
+        mend: String,
+    },
+    /// The row has no seal: it is from before there were seals, or somebody took it off.
+    #[error("the row {row} has no seal: nothing is sent with it until an operator has looked at it ({mend})")]
+    Missing {
+        /// Table, column and id.
+        row: String,
+        /// The command.
+        mend: String,
+    },
+}
+
 impl FlowFault {
+    /// A row is not as somebody with the root key wrote it.
+    pub(crate) fn is_unproven(&self) -> bool {
+        matches!(self, Self::Unproven(_))
+    }
+
     /// Another write came between our read and our write: read again.
     pub(crate) fn is_overtaken(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_overtaken())

@@ -21,6 +21,7 @@ pub mod ready;
 pub mod reap;
 pub mod refresh;
 mod rounds;
+mod seal;
 mod sealed;
 
 pub use actor::Operator;
@@ -45,7 +46,7 @@ pub use connect::poll::{Poll, PollError};
 pub use connect::status::{Status, StatusError, StatusReport, StatusRequest};
 pub use connect::steps::StepError;
 pub use context::{Flows, FlowsConfig, REFRESH_PAUSE};
-pub use fault::FlowFault;
+pub use fault::{FlowFault, Unproven};
 pub use grants::delegations::RevokeDelegationError;
 pub use grants::list::{GrantPage, ListError, ListRequest};
 pub use grants::list::{needs_reconnect, visible_scopes};

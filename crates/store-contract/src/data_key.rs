@@ -105,6 +105,7 @@ pub async fn of_many_new_keys_at_once_exactly_one_counts(store: Arc<dyn Store>) 
 async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> Result<(), StoreError> {
     let mut config = config(app, "google");
     (config.client_secret, config.generation) = (Some(sealed(key, 1)), 7);
+    config.seal = Some(sealed(key, 9));
     save_provider(store, config).await?;
 
     let mut session = session(app);
@@ -126,7 +127,7 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> R
     assert!(store.journal_refresh(&refreshed, sealed(key, 8)).await?.is_done());
 
     let mut gone = grant(app);
-    gone.credential.access_token = sealed(key, 9);
+    gone.credential.access_token = sealed(key, 99);
     store_grant(store, &gone).await?;
     assert!(store.revoke_grant(revoke(app, gone.id, sealed(key, 7))).await?.is_done());
     Ok(())
@@ -185,15 +186,15 @@ pub async fn t92_a_value_in_any_column_is_counted_listed_and_put_under_another_k
         };
         assert_eq!(value.generation, generation, "{column:?}");
     }
-    assert_eq!(store.count_sealed(app.id, old).await?, 8);
-    for left in (0..8).rev() {
+    assert_eq!(store.count_sealed(app.id, old).await?, 9);
+    for left in (0..9).rev() {
         assert!(!retire(&*store, app.id, old).await?, "a key with a value under it is not retired");
         let value = values[left].clone();
         let mark = value.sealed[40];
         assert_eq!(store.replace_sealed(app.id, vec![(value, sealed(new, mark))]).await?, 1);
         assert_eq!(store.count_sealed(app.id, old).await?, left as u64);
     }
-    assert_eq!((all_under(&*store, app.id, new).await?.len(), store.count_sealed(other, old).await?), (8, 8));
+    assert_eq!((all_under(&*store, app.id, new).await?.len(), store.count_sealed(other, old).await?), (9, 9));
     assert!(retire(&*store, app.id, old).await?);
     let retired = found(store.get_data_key(app.id, old).await?);
     assert_eq!((retired.wrapped, retired.retired_at), (None, Some(T0.plus_seconds(9))));

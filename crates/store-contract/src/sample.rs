@@ -173,6 +173,7 @@ pub fn config(app: AppId, provider: &str) -> ProviderConfig {
         scopes: vec!["mail".into(), "a b".into()],
         created_at: T0,
         updated_at: T0,
+        seal: Some(vec![0, 7]),
     }
 }
 

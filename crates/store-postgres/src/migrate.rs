@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_words.sql"),
     include_str!("../migrations/0006_refresh.sql"),
     include_str!("../migrations/0007_attempts_counted.sql"),
+    include_str!("../migrations/0008_seals.sql"),
 ];
 
 /// The schema's number, and who may migrate it.

@@ -39,7 +39,8 @@ impl ProviderStore for PostgresStore {
         self.write(|tx| {
             let values = values.clone();
             Box::pin(async move {
-                refuse_retired(tx.c, config.app_id, &[config.client_secret.as_deref()]).await?;
+                let sealed = [config.client_secret.as_deref(), config.seal.as_deref()];
+                refuse_retired(tx.c, config.app_id, &sealed).await?;
                 let saved = one(tx.c, SAVE, values, ProviderConfig::read).await?;
                 append(tx.c, audit).await?;
                 saved.ok_or(Fault::corrupt("config_id"))

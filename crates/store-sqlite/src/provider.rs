@@ -70,7 +70,7 @@ impl ProviderStore for SqliteStore {
 
 /// A provider that is configured again keeps its `config_id` and `created_at`.
 fn save(c: &Connection, config: &ProviderConfig, values: Vec<Value<'_>>) -> Result<ProviderConfig, Fault> {
-    refuse_retired(c, config.app_id, [config.client_secret.as_ref()])?;
+    refuse_retired(c, config.app_id, [config.client_secret.as_ref(), config.seal.as_ref()])?;
     let sql = sql!(
         "INSERT INTO providers ({}) VALUES ({}) ON CONFLICT (app_id, provider) DO UPDATE SET {} RETURNING {}",
         Names(ProviderConfig::WRITTEN),

@@ -187,12 +187,16 @@ fn was_removed(c: &Connection, app: AppId, provider: &str) -> Result<bool, Fault
     Ok(one(c, sql, values, |_| Ok(()))?.is_some())
 }
 
-/// Whether the copy has the data key under which the client secret of today is sealed.
+/// Whether the copy has the data keys under which the client secret and the seal of today are.
 fn opens(c: &Connection, config: &ProviderConfig) -> Result<bool, Fault> {
-    let Some(secret) = &config.client_secret else { return Ok(true) };
     let sql = "SELECT 1 AS found FROM main.data_keys
                WHERE app_id = ?1 AND key_id = substr(?2, 7, 16) AND retired_at IS NULL";
-    Ok(one(c, sql, params![config.app_id.to_string(), secret], |_| Ok(()))?.is_some())
+    for sealed in [&config.client_secret, &config.seal].into_iter().flatten() {
+        if one(c, sql, params![config.app_id.to_string(), sealed], |_| Ok(()))?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 const END_EARLIER: &str = "UPDATE main.grants SET ends_at = r.ends_at FROM replaced.grants r

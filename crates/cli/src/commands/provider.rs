@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use alter_core::{ClientAuth, IdentitySource, ProviderConfig, Recipe};
-use alter_flows::{ProviderSetting, operate};
+use alter_flows::{OperateError, ProviderSetting, operate};
 use alter_providers::Catalog;
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{find_app, operator};
 use crate::{
     config::Config,
-    output::{Output, Usage, secret_from_stdin},
+    output::{Output, Usage, in_a_line, secret_from_stdin},
     wiring,
 };
 
@@ -31,6 +31,17 @@ pub(crate) enum ProviderCommand {
     },
     /// Configure a provider for an app; prints the callback URL to register at the provider.
     Set(Box<SetArgs>),
+    /// Seal a provider's row that has no seal, because it is from before there were seals. Prints where secrets would go;
+    /// look at that first.
+    Seal {
+        /// App id, or its name.
+        app: String,
+        /// Provider id.
+        id: String,
+        /// The row is right as printed: seal it.
+        #[arg(long)]
+        accept: bool,
+    },
     /// Remove a provider from an app. Grants made with it can no longer be used.
     Remove {
         /// App id, or its name.
@@ -120,6 +131,7 @@ pub(crate) async fn run(command: ProviderCommand, config: &Config, output: Outpu
         }
         ProviderCommand::List { app, .. } => list(&app.unwrap_or_default(), config, output).await,
         ProviderCommand::Set(args) => set(*args, config, output).await,
+        ProviderCommand::Seal { app, id, accept } => seal(&app, &id, accept, config, output).await,
         ProviderCommand::Remove { app, id } => {
             let flows = wiring::open(config).await?;
             let app = find_app(&flows, &app).await?;
@@ -204,6 +216,24 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
     let mut value = described(&stored, config);
     value["blocked"] = json!(blocked);
     output.answer(&text, &value);
+    Ok(())
+}
+
+async fn seal(app: &str, id: &str, accept: bool, config: &Config, output: Output) -> anyhow::Result<()> {
+    let flows = wiring::open(config).await?;
+    let app = find_app(&flows, app).await?;
+    let configured = operate::list_providers(&flows, app.id).await?;
+    let Some(known) = configured.iter().find(|c| c.recipe.id == id) else {
+        return Err(OperateError::NoSuchProvider(id.to_owned()).into());
+    };
+    if accept {
+        operate::seal_provider(&flows, &operator(), app.id, id).await?;
+    }
+    let value = described(known, config);
+    let fields = value.as_object().into_iter().flatten();
+    let lines: Vec<_> = fields.map(|(name, value)| in_a_line(&format!("{name:<16}{value}"))).collect();
+    let end = if accept { "Sealed." } else { "Nothing was changed. If all of that is right: --accept" };
+    output.answer(&format!("{}\n\n{end}", lines.join("\n")), &value);
     Ok(())
 }
 
@@ -355,5 +385,8 @@ fn described(provider: &ProviderConfig, config: &Config) -> Value {
         "callback_url": callback_url(provider, config), "client_id": provider.client_id, "scopes": provider.scopes,
         "issuer": provider.recipe.issuer, "authorize_url": provider.recipe.authorize_url,
         "token_url": provider.recipe.token_url, "api_hosts": provider.recipe.api_hosts,
+        "refresh_url": provider.recipe.refresh.url, "userinfo_url": provider.recipe.userinfo_url,
+        "revoke_url": provider.recipe.revocation().map(|how| how.url), "jwks_url": provider.recipe.jwks_url,
+        "sealed": provider.seal.is_some(),
     })
 }

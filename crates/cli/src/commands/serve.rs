@@ -32,6 +32,9 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
             tracing::warn!("ALTER_ROOT_KEY_FILE_OLD is no longer needed; remove it");
         }
     }
+    for row in operate::unproven_providers(&flows).await? {
+        tracing::error!(app_id = %row.app, provider = row.provider, error = %row.why, "nothing is sent to a provider");
+    }
     let shared = Shared::new(flows.clone()).map_err(Usage)?;
     warn_of_oddities(config, &shared);
     // Before the first request: from then on a signal must not meet its default action, which kills the process at

@@ -195,6 +195,10 @@ async fn release_once(
         return Err(ReleaseError::GrantExpired(grant.id));
     }
     let config = flows.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
+    match flows.check_provider(&caller.app, &config).await {
+        Err(fault) if fault.is_overtaken() => return Ok(None),
+        checked => checked?,
+    }
     let url = destination(&config, request.url)?;
     let before = (grant.credential.generation, grant.revoked.is_some());
     let grant = usable(flows, grant, &config).await?;

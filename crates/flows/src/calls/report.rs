@@ -2,9 +2,9 @@
 //! who holds the key can forge or omit a report. So a report decides one thing only: that the provider's API refuses the
 //! current token makes us ask the provider for a new one, once for each token and not in its first minute.
 
-use alter_core::{AuditEntry, AuditKind, Grant, GrantId, GrantState, StoreError};
+use alter_core::{AuditEntry, AuditKind, Grant, GrantId, GrantState};
 
-use crate::{Caller, ChoiceError, Flows, refresh};
+use crate::{Caller, ChoiceError, Flows, fault::FlowFault, refresh};
 
 /// A reported call.
 #[derive(Debug)]
@@ -53,13 +53,19 @@ async fn store_report(flows: &Flows, caller: &Caller, report: &CallReport<'_>) -
 }
 
 /// Asks for a new token in a task of its own, if the API rejected the current one.
-async fn refresh_rejected(flows: &Flows, grant: &Grant, report: &CallReport<'_>) -> Result<(), StoreError> {
+async fn refresh_rejected(flows: &Flows, grant: &Grant, report: &CallReport<'_>) -> Result<(), FlowFault> {
     let current = report.token_generation == Some(grant.token_generation().to_string().as_str());
     if report.status != 401 || !current || grant.state(flows.now()) != GrantState::Active {
         return Ok(());
     }
-    if let Some(config) = flows.store().get_provider(&grant.config_id).await? {
-        refresh::rejected(flows, grant, &config);
+    match flows.proven_provider(&grant.config_id).await {
+        Ok(Some(config)) => refresh::rejected(flows, grant, &config),
+        Ok(None) => {}
+        // The report is taken all the same.
+        Err(fault) if fault.is_unproven() => {
+            tracing::error!(grant_id = %grant.id, error = %fault, "a rejected token is not refreshed");
+        }
+        Err(fault) => return Err(fault),
     }
     Ok(())
 }

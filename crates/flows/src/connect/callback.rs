@@ -79,7 +79,14 @@ pub async fn callback(
         }
         (_, true, true) => {}
     }
-    let config = flows.provider(&attempt.config_id).await?;
+    let config = match flows.provider(&attempt.config_id).await {
+        Err(fault) if fault.is_unproven() => {
+            tracing::error!(sid = %session.sid, error = %fault, "a callback is refused");
+            refuse(Cause::ServerFault).await?;
+            return Ok(CallbackEnd::ToSession(session.sid));
+        }
+        found => found?,
+    };
     let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
     match callback.outcome {
         _ if config.is_none() => refuse(Cause::ProviderNotConfigured).await?,

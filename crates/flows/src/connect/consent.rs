@@ -95,6 +95,9 @@ async fn try_approve(
     if !is_as_shown(&session, &offer, provider, shown) {
         return Err(StepError::Moved.into());
     }
+    if !is_proven(flows, config).await? {
+        return Ok(None);
+    }
     if let Some((endpoint, error)) = why_not_askable(flows, config).await {
         tracing::warn!(sid = %session.sid, provider, endpoint, %error, "a user is not sent to a provider that cannot be asked");
         let provider = Some(provider.to_owned());
@@ -146,6 +149,15 @@ async fn end(
 fn is_as_shown(session: &Session, offer: &Offer, provider: &str, shown: Option<&str>) -> bool {
     let shown = shown.or(session.data.shown.as_deref());
     shown.is_none_or(|shown| offer.shown(session, provider).as_deref() == Some(shown))
+}
+
+/// Whether the row is still the one that was read, and as somebody with the root key wrote it: no user is sent to an address
+/// that somebody else put there.
+async fn is_proven(flows: &Flows, config: &ProviderConfig) -> Result<bool, FlowFault> {
+    match flows.provider(&config.config_id).await {
+        Err(fault) if fault.is_overtaken() => Ok(false),
+        found => Ok(found?.is_some_and(|found| found.digest() == config.digest())),
+    }
 }
 
 fn may_approve(session: &Session, browser: &Hash, provider: &str, now: Micros) -> Result<(), ApproveError> {

@@ -77,10 +77,15 @@ async fn try_to_revoke(flows: &Flows, request: &Revocation) -> Result<Revocation
     if !claimed.is_done() {
         return Ok(RevocationOutcome::Pending);
     }
-    let outcome = match flows.provider(&request.config_id).await? {
-        None => RevocationOutcome::NotOffered,
-        Some(config) if is_shared(flows, request, &config).await? => RevocationOutcome::Shared,
-        Some(config) => match request_revocation(flows, request, &config).await {
+    let outcome = match flows.provider(&request.config_id).await {
+        // The operator has a day to mend the row.
+        Err(fault) if fault.is_unproven() && now >= request.created_at.plus_seconds(ASKED_FOR) => {
+            RevocationOutcome::GivenUp
+        }
+        Err(fault) => return Err(fault),
+        Ok(None) => RevocationOutcome::NotOffered,
+        Ok(Some(config)) if is_shared(flows, request, &config).await? => RevocationOutcome::Shared,
+        Ok(Some(config)) => match request_revocation(flows, request, &config).await {
             Ok(Ok(())) => RevocationOutcome::Confirmed,
             Ok(Err(RevokeError::NotOffered)) => RevocationOutcome::NotOffered,
             Ok(Err(error)) => {

@@ -121,7 +121,8 @@ async fn revocation_of(
     flows: &Flows,
     grant: &Grant,
 ) -> Result<Result<Revocation, RevocationOutcome>, FlowFault> {
-    let config = flows.provider(&grant.config_id).await?;
+    // Nothing is sent yet, and the grant must end here whoever changed the row: the queue asks for the seal.
+    let config = flows.unproven_provider(&grant.config_id).await?;
     let Some(how) = config.and_then(|config| config.recipe.revocation()) else {
         return Ok(Err(RevocationOutcome::NotOffered));
     };

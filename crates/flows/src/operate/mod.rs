@@ -14,4 +14,6 @@ pub use audit::{export_audit, list_audit, verify_audit};
 pub use catalog::provider_catalog;
 pub use key_ring::{is_under_old_root_key, list_key_ring, replace_root_key, rotate_data_key};
 pub use keys::{create_key, list_keys, revoke_key};
-pub use providers::{list_providers, remove_provider, set_provider};
+pub use providers::{
+    UnprovenProvider, list_providers, remove_provider, seal_provider, set_provider, unproven_providers,
+};

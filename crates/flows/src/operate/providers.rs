@@ -1,6 +1,8 @@
 //! An app's providers: the operator configures and removes them.
 
-use alter_core::{AppId, AuditEntry, AuditKind, Changed, ConfigId, ProviderConfig, Recipe, text::is_hidden};
+use alter_core::{
+    App, AppId, AuditEntry, AuditKind, Changed, ConfigId, ProviderConfig, Recipe, text::is_hidden,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -8,7 +10,11 @@ use super::{
     apps::{differences, get_app},
     error::OperateError,
 };
-use crate::{Flows, Operator, actor::Actor, fault::FlowFault};
+use crate::{
+    Flows, Operator,
+    actor::Actor,
+    fault::{FlowFault, Unproven},
+};
 
 /// One provider as the operator wants it configured.
 #[derive(Debug)]
@@ -43,7 +49,15 @@ pub async fn set_provider(
     }
     let configured = flows.store().list_providers(app.id).await?;
     let known = configured.into_iter().find(|c| c.recipe.id == setting.recipe.id);
-    if let Some(known) = known.as_ref().filter(|k| !same_authority(&k.recipe, &setting.recipe)) {
+    let changed = match &known {
+        Some(known) => {
+            matches!(why_unproven(flows, &app, known).await?, Some(Unproven::Changed { .. }))
+        }
+        None => false,
+    };
+    // What somebody else wrote into the row says nothing about where its grants were made.
+    let authority = known.as_ref().filter(|_| !changed);
+    if let Some(known) = authority.filter(|k| !same_authority(&k.recipe, &setting.recipe)) {
         return Err(OperateError::Invalid(format!(
             "{} is configured with another issuer or token endpoint, and grants made there must not open accounts \
              elsewhere. Use another provider id, or remove this one first.",
@@ -59,7 +73,7 @@ pub async fn set_provider(
     let place = ProviderConfig::place_of(app.id, &config_id, generation);
     let seal = |secret| flows.sealer().seal_text(&key, &place, secret);
     let client_secret = setting.client_secret.as_ref().map(seal).transpose().map_err(FlowFault::from)?;
-    let config = ProviderConfig {
+    let mut config = ProviderConfig {
         config_id,
         app_id: app.id,
         recipe: setting.recipe,
@@ -69,7 +83,9 @@ pub async fn set_provider(
         scopes,
         created_at,
         updated_at: now,
+        seal: None,
     };
+    config.seal = Some(flows.sealer().seal_provider(&key, &config).map_err(FlowFault::from)?);
     let entry = set_entry(&Actor::operator(by, app), known.as_ref(), &config);
     Ok(flows.store().save_provider(config, entry).await?)
 }
@@ -99,6 +115,72 @@ fn described(config: &ProviderConfig) -> Value {
 /// Our own failure.
 pub async fn list_providers(flows: &Flows, app: AppId) -> Result<Vec<ProviderConfig>, OperateError> {
     Ok(flows.store().list_providers(app).await?)
+}
+
+/// Seals a configuration that has no seal, as it is stored: for rows from before there were seals. The operator has looked
+/// at it and vouches for it.
+///
+/// # Errors
+/// [`OperateError::NoSuchApp`], [`OperateError::NoSuchProvider`]; [`OperateError::Invalid`] when it has been changed since
+/// it was sealed.
+pub async fn seal_provider(
+    flows: &Flows,
+    by: &Operator,
+    app: AppId,
+    id: &str,
+) -> Result<ProviderConfig, OperateError> {
+    let app = get_app(flows, app).await?;
+    let configured = flows.store().list_providers(app.id).await?;
+    let known = configured.into_iter().find(|c| c.recipe.id == id);
+    let mut config = known.ok_or_else(|| OperateError::NoSuchProvider(id.to_owned()))?;
+    match why_unproven(flows, &app, &config).await? {
+        None => return Ok(config),
+        Some(Unproven::Missing { .. }) => {}
+        Some(changed) => return Err(OperateError::Invalid(changed.to_string())),
+    }
+    let key = flows.sealer().data_key(&app).map_err(FlowFault::from)?;
+    config.seal = Some(flows.sealer().seal_provider(&key, &config).map_err(FlowFault::from)?);
+    let details =
+        json!({ "provider": id, "config_id": config.config_id.as_str(), "sealed": described(&config) });
+    let entry = Actor::operator(by, app).entry(flows.now(), AuditKind::ProviderSet, details);
+    Ok(flows.store().save_provider(config, entry).await?)
+}
+
+/// A configuration that nothing is sent with.
+#[derive(Debug)]
+pub struct UnprovenProvider {
+    pub app: AppId,
+    /// Provider id.
+    pub provider: String,
+    pub why: Unproven,
+}
+
+/// Lists the configurations of all apps that nothing is sent with.
+///
+/// # Errors
+/// Our own failure.
+pub async fn unproven_providers(flows: &Flows) -> Result<Vec<UnprovenProvider>, OperateError> {
+    let mut found = Vec::new();
+    for app in flows.store().list_apps().await? {
+        for config in flows.store().list_providers(app.id).await? {
+            if let Some(why) = why_unproven(flows, &app, &config).await? {
+                found.push(UnprovenProvider { app: app.id, provider: config.recipe.id, why });
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn why_unproven(
+    flows: &Flows,
+    app: &App,
+    config: &ProviderConfig,
+) -> Result<Option<Unproven>, FlowFault> {
+    match flows.check_provider(app, config).await {
+        Ok(()) => Ok(None),
+        Err(FlowFault::Unproven(why)) => Ok(Some(why)),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Removes a provider's configuration. Grants made with it stay.

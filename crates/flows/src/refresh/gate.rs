@@ -19,6 +19,9 @@ const FAILURES: u32 = 5;
 /// How long a closed gate stays closed, seconds, before one refresh is let through to try.
 const CLOSED: i64 = 10;
 
+/// How long the clock leaves a configuration alone that nothing may be sent with, seconds.
+const SHUNNED: i64 = 60;
+
 /// With so many at a gate, the clock brings no more.
 const QUEUE: usize = 4 * AT_ONCE;
 
@@ -118,6 +121,14 @@ impl Gates {
             }
         };
         Ok(Pass { gate, trying, _place: place })
+    }
+
+    /// Closes the gate of a configuration that nothing may be sent with, for a while: an operator may mend it.
+    pub(super) fn shun(&self, config: &ConfigId, now: Micros) {
+        let gate = self.of(config);
+        let mut state = gate.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.trouble = Some(Trouble::Us);
+        state.paused_until = Some(now.plus_seconds(SHUNNED));
     }
 
     /// How many configurations have a closed gate now.

@@ -15,7 +15,7 @@ use super::{
     attempt::{Asking, replay},
     flight::{Landing, join, landed},
 };
-use crate::{Flows, metrics};
+use crate::{Flows, fault::FlowFault, metrics};
 
 /// An answer that could not be applied for this long never will be (its sealed value is damaged), seconds.
 const REPLAYED_FOR: i64 = 24 * 3600;
@@ -48,14 +48,32 @@ pub(crate) async fn begin_sweep(flows: &Flows) -> (Vec<Landing>, Result<(), Stor
 
 /// The provider configurations of one round, each read once.
 #[derive(Default)]
-struct Configs(HashMap<ConfigId, Option<ProviderConfig>>);
+struct Configs(HashMap<ConfigId, Known>);
+
+#[derive(Clone)]
+enum Known {
+    There(Box<ProviderConfig>),
+    /// The operator removed it.
+    Removed,
+    /// Somebody without the root key changed it.
+    Unproven,
+}
 
 impl Configs {
-    async fn get(&mut self, flows: &Flows, id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError> {
+    async fn get(&mut self, flows: &Flows, id: &ConfigId) -> Result<Known, StoreError> {
         if let Some(known) = self.0.get(id) {
             return Ok(known.clone());
         }
-        let found = flows.provider(id).await?;
+        let found = match flows.provider(id).await {
+            Ok(Some(config)) => Known::There(Box::new(config)),
+            Ok(None) => Known::Removed,
+            Err(FlowFault::Store(error)) => return Err(error),
+            // One such row must not keep the others' grants from being refreshed.
+            Err(error) => {
+                tracing::error!(%error, "grants of a provider are not refreshed");
+                Known::Unproven
+            }
+        };
         self.0.insert(id.clone(), found.clone());
         Ok(found)
     }
@@ -66,10 +84,14 @@ async fn finish_answers(flows: &Flows, configs: &mut Configs) -> Result<(), Stor
     let before = flows.now().plus_seconds(-i64::from(after));
     for attempt in flows.store().list_journalled_refreshes(before, BATCH).await? {
         let Some(grant) = flows.store().get_grant(attempt.app_id, attempt.grant_id).await? else { continue };
-        let Some(config) = configs.get(flows, &grant.config_id).await? else {
-            // The grant cannot be used any more, and its tokens are not to lie here for ever.
-            give_up_answer(flows, &grant, attempt, "provider_removed").await?;
-            continue;
+        let config = match configs.get(flows, &grant.config_id).await? {
+            Known::There(config) => config,
+            Known::Removed => {
+                // The grant cannot be used any more, and its tokens are not to lie here for ever.
+                give_up_answer(flows, &grant, attempt, "provider_removed").await?;
+                continue;
+            }
+            Known::Unproven => continue,
         };
         let mut asking = Asking::of(&grant, &config, Asked::Clock);
         asking.generation = attempt.generation;
@@ -114,8 +136,9 @@ async fn refresh_due(flows: &Flows, configs: &mut Configs) -> Result<Vec<Landing
     let mut begun = Vec::new();
     for grant in due {
         match configs.get(flows, &grant.config_id).await? {
-            Some(config) => begun.push(join(flows, Asking::of(&grant, &config, Asked::Clock))),
-            None => flows.inner.gone.add(grant.config_id),
+            Known::There(config) => begun.push(join(flows, Asking::of(&grant, &config, Asked::Clock))),
+            Known::Removed => flows.inner.gone.add(grant.config_id),
+            Known::Unproven => flows.inner.gates.shun(&grant.config_id, now),
         }
     }
     Ok(begun)

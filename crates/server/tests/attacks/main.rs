@@ -19,6 +19,7 @@ mod pages;
 mod provider_faults;
 mod refreshes;
 mod replicas;
+mod seals;
 mod session;
 mod slow_clients;
 #[path = "../support/mod.rs"]

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use alter_core::recipe::ClientAuth;
 use alter_core::{App, Level, ProviderConfig};
+use alter_flows::{Unproven, operate};
 use alter_providers::Catalog;
 
 use super::{
     database::Seen,
     problem::{
         APP_ALLOW_BEARER, APP_LEGACY_CLIENTS, APP_MINTS_NOTHING, APP_NAME_TWICE, APP_NO_PROVIDER,
-        APP_NO_WEBSITE, APP_WEBSITE_HTTP, Finding, PROVIDER_NO_API_HOST, PROVIDER_NO_SECRET,
+        APP_NO_WEBSITE, APP_WEBSITE_HTTP, DATABASE_UNUSABLE, Finding, PROVIDER_CHANGED, PROVIDER_NO_API_HOST,
+        PROVIDER_NO_SECRET, PROVIDER_UNSEALED,
     },
 };
 use crate::config::Config;
@@ -25,6 +27,22 @@ pub(super) fn look(seen: &Seen, config: &Config) -> Vec<Finding> {
         findings.extend(providers.iter().map(|provider| of_provider(app, provider, config)));
     }
     findings
+}
+
+/// Looks for rows that nothing is sent with, because somebody without the root key wrote them.
+pub(super) async fn seals(seen: &Seen) -> Vec<Finding> {
+    let found = match operate::unproven_providers(&seen.flows).await {
+        Ok(found) => found,
+        Err(error) => return vec![DATABASE_UNUSABLE.found(error.to_string())],
+    };
+    let finding = |row: operate::UnprovenProvider| {
+        let problem = match row.why {
+            Unproven::Changed { .. } => PROVIDER_CHANGED,
+            Unproven::Missing { .. } => PROVIDER_UNSEALED,
+        };
+        problem.on_provider(&row.app.to_string(), &row.provider, row.why.to_string())
+    };
+    found.into_iter().map(finding).collect()
 }
 
 fn same_names(seen: &Seen) -> Vec<Finding> {

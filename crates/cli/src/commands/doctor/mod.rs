@@ -34,6 +34,7 @@ pub(crate) async fn run(doctor: &Doctor, config: &Config, output: Output) -> any
     findings.extend(seen);
     if let Some(database) = &database {
         findings.extend(apps::look(database, config));
+        findings.extend(apps::seals(database).await);
         findings.extend(grants::look(database).await);
     }
     if !doctor.offline {

@@ -189,6 +189,12 @@ problems! {
     PROVIDER_NO_SECRET "provider-no-secret" Mend
         "a provider requires a client secret, and none is configured"
         "alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
+    PROVIDER_CHANGED "provider-changed" Mend
+        "a provider's row does not match its seal: somebody who has no root key changed it, and nothing is sent with it"
+        "Find out who can write the database; then write the row anew: alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
+    PROVIDER_UNSEALED "provider-unsealed" Mend
+        "a provider's row has no seal, because it is from before there were seals or somebody took it off; nothing is sent with it"
+        "Look where it sends secrets, and seal it: alter provider seal APP PROVIDER --accept"
     GRANTS_RECONNECT "grants-reconnect" Warn
         "grants of an app at a provider have no usable refresh token any more: only their users can help"
         "Let the app ask these users to connect again (alter grant list APP; alter grant show APP GRANT_ID says why)"

@@ -1,0 +1,90 @@
+//! The seal over a row that steers secrets: the row's digest, sealed into its own column. Whoever can write the database
+//! but has no root key can make no seal, so what such a person changed is refused before anything is sent with it.
+//!
+//! Sealed is what is stored. What the catalog has learnt since ([`crate::facts`]) comes on top of a row that was checked.
+//!
+//! Not covered: an older version of the same row, put back whole with its seal. Only a new data key ends that.
+
+use alter_core::{App, ConfigId, Hash, ProviderConfig, SealedPlace};
+use alter_vault::{DataKey, VaultError};
+use secrecy::ExposeSecret;
+
+use crate::{
+    Flows,
+    fault::{FlowFault, Unproven},
+    sealed::Sealer,
+};
+
+impl Flows {
+    /// A configuration that a secret may be sent with: as it is stored, and as somebody with the root key wrote it.
+    ///
+    /// # Errors
+    /// [`FlowFault::Unproven`].
+    pub(crate) async fn proven_provider(&self, id: &ConfigId) -> Result<Option<ProviderConfig>, FlowFault> {
+        // The row may be put under a new data key between the two reads.
+        match self.read_proven(id).await {
+            Err(fault) if fault.is_overtaken() => self.read_proven(id).await,
+            read => read,
+        }
+    }
+
+    async fn read_proven(&self, id: &ConfigId) -> Result<Option<ProviderConfig>, FlowFault> {
+        let Some(config) = self.store().get_provider(id).await? else { return Ok(None) };
+        let app = self.app_of(config.app_id).await?;
+        self.check_provider(&app, &config).await?;
+        Ok(Some(config))
+    }
+
+    /// Checks the seal of a configuration that was just read.
+    ///
+    /// # Errors
+    /// [`FlowFault::Unproven`]; overtaken as [`Sealer::open`] has it.
+    pub(crate) async fn check_provider(&self, app: &App, config: &ProviderConfig) -> Result<(), FlowFault> {
+        let key = self.sealer().data_key(app)?;
+        self.sealer().check_provider(&key, config).await
+    }
+}
+
+impl Sealer {
+    /// Puts the seal over a configuration that an operator has just written or looked at.
+    pub(crate) fn seal_provider(
+        &self,
+        key: &DataKey,
+        config: &ProviderConfig,
+    ) -> Result<Vec<u8>, VaultError> {
+        self.seal(key, &config.place_of_seal(), &config.digest())
+    }
+
+    pub(crate) async fn check_provider(
+        &self,
+        key: &DataKey,
+        config: &ProviderConfig,
+    ) -> Result<(), FlowFault> {
+        let (place, id) = (config.place_of_seal(), &config.recipe.id);
+        let row = || format!("providers {} ({id})", config.config_id);
+        let Some(seal) = &config.seal else {
+            let mend = format!("alter provider seal {} {id}", config.app_id);
+            return Err(Unproven::Missing { row: row(), mend }.into());
+        };
+        if self.proves(key, &place, seal, &config.digest()).await? {
+            return Ok(());
+        }
+        let mend = format!("alter provider set {} {id} --client-id ... --client-secret-stdin", config.app_id);
+        Err(Unproven::Changed { row: row(), mend }.into())
+    }
+
+    /// Whether the seal opens in its place and contains this digest.
+    async fn proves(
+        &self,
+        key: &DataKey,
+        place: &SealedPlace,
+        seal: &[u8],
+        digest: &Hash,
+    ) -> Result<bool, FlowFault> {
+        match self.open(key, place, seal).await {
+            Ok(sealed) => Ok(sealed.expose_secret() == digest.as_slice()),
+            Err(FlowFault::Vault(_)) => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+}

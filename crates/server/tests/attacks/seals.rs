@@ -1,0 +1,123 @@
+//! The database in the hands of somebody without the root key, who edits a row that steers secrets: what was edited is
+//! refused before anything is sent with it (T90).
+
+use alter_flows::{OperateError, operate, reap, refresh};
+use alter_testkit::{TestBrowser, TestServer, operator};
+use serde_json::{Value, json};
+
+use crate::sql;
+
+/// Changes the stored recipe of `mock` behind the program's back.
+fn edit(server: &TestServer, change: impl Fn(&mut Value)) {
+    let mut recipe: Value =
+        serde_json::from_str(&sql::text(server, "SELECT recipe FROM providers WHERE provider = 'mock'"))
+            .unwrap();
+    change(&mut recipe);
+    let text = recipe.to_string().replace('\'', "''");
+    let statement = format!("UPDATE providers SET recipe = '{text}' WHERE provider = 'mock'");
+    assert_eq!(sql::run(server, &statement, []), 1);
+}
+
+async fn connected(server: &TestServer) -> String {
+    TestBrowser::new().connect(server).await["grant_id"].as_str().unwrap().to_owned()
+}
+
+/// What arrived at an address that the provider does not have.
+fn stolen(server: &TestServer) -> usize {
+    server.mock.seen().other.len()
+}
+
+#[tokio::test]
+async fn t90_an_edited_revocation_url_gets_neither_token_nor_client_secret() {
+    let server = TestServer::start().await;
+    let grant = connected(&server).await;
+    let evil = server.mock.url("/evil");
+    edit(&server, |recipe| recipe["revoke_url"] = json!(evil));
+    let target = format!("/sdk/oauth/grants/{grant}/revoke");
+    assert_eq!(server.call(&target, &json!({})).await.status, 200, "here the grant ends all the same");
+    assert_eq!((stolen(&server), server.mock.seen().revoke.len()), (0, 0));
+
+    // The operator writes the row anew: now the provider is asked.
+    server.add_provider(&server.app, "mock", |_| ()).await;
+    server.clock.advance_seconds(3600);
+    reap::retry_revocations(&server.flows).await.unwrap();
+    assert_eq!((stolen(&server), server.mock.seen().revoke.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn t90_a_request_for_an_edited_provider_ends_after_a_day() {
+    let server = TestServer::start().await;
+    let grant = connected(&server).await;
+    server.clock.freeze();
+    let evil = server.mock.url("/evil");
+    edit(&server, |recipe| recipe["revoke_url"] = json!(evil));
+    server.call(&format!("/sdk/oauth/grants/{grant}/revoke"), &json!({})).await;
+    for _ in 0..30 {
+        server.clock.advance_seconds(3600);
+        reap::retry_revocations(&server.flows).await.unwrap();
+    }
+    assert_eq!((sql::count(&server, "revocations"), stolen(&server)), (0, 0));
+}
+
+#[tokio::test]
+async fn t90_an_edited_token_url_gets_neither_code_nor_refresh_token() {
+    let server = TestServer::start().await;
+    let grant = connected(&server).await;
+    let (mut browser, app) = (TestBrowser::new(), &server.app);
+    let mut attempt = browser.leave_for(&server, app, "mock").await;
+    attempt.callback = browser.at_provider(&attempt.authorize).await;
+    let evil = server.mock.url("/evil");
+    edit(&server, |recipe| recipe["token_url"] = json!(evil));
+
+    browser.come_back(&server, app, &mut attempt).await;
+    assert_eq!(attempt.reason(), "server_fault", "{}", attempt.status);
+    server.clock.advance_seconds(3700);
+    assert_eq!(server.token(&grant).await.status, 500);
+    refresh::sweep(&server.flows).await.unwrap();
+    assert_eq!((stolen(&server), server.mock.seen().token.len()), (0, 1), "the first exchange alone");
+
+    server.add_provider(&server.app, "mock", |_| ()).await;
+    server.clock.advance_seconds(60);
+    assert_eq!(server.token(&grant).await.status, 200, "the row was written anew");
+}
+
+#[tokio::test]
+async fn t90_an_edited_api_host_gets_no_token_and_an_edited_authorization_url_no_user() {
+    let server = TestServer::start().await;
+    let grant = connected(&server).await;
+    edit(&server, |recipe| recipe["api_hosts"].as_array_mut().unwrap().push(json!("evil.example")));
+    for url in ["https://evil.example/".to_owned(), server.mock.url("/api/me")] {
+        let body = json!({ "grant_id": grant, "request": { "method": "GET", "url": url } });
+        let reply = server.call("/sdk/token", &body).await;
+        assert_eq!((reply.status, &reply.json()["error"]), (500, &json!("server_error")), "{url}");
+    }
+    let mut browser = TestBrowser::new();
+    let token = server.mint(&json!({ "allowed_providers": ["mock"] })).await;
+    let sid = browser.claim(&server, &server.app, &token).await;
+    let approve = json!({ "provider": "mock" });
+    let reply = browser.post(&server, &format!("/connect/api/s/{sid}/approve"), &approve).await;
+    assert_eq!(reply.status, 500, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn t90_a_seal_that_is_taken_off_or_comes_from_another_row_does_not_help() {
+    let server = TestServer::start().await;
+    let grant = connected(&server).await;
+    server.add_provider(&server.app, "other", |_| ()).await;
+    let seal = "UPDATE providers SET seal = (SELECT seal FROM providers WHERE provider = 'other')
+                WHERE provider = 'mock'";
+    sql::run(&server, seal, []);
+    assert_eq!(server.token(&grant).await.status, 500);
+    let sealed = operate::seal_provider(&server.flows, &operator(), server.app.id, "mock").await;
+    let Err(OperateError::Invalid(text)) = sealed else { panic!("{sealed:?}") };
+    assert!(text.contains("does not match its seal") && text.contains("alter provider set"), "{text}");
+
+    // A row from before there were seals: an operator looks at it and seals it.
+    sql::run(&server, "UPDATE providers SET seal = NULL WHERE provider = 'mock'", []);
+    assert_eq!(server.token(&grant).await.status, 500);
+    let found = operate::unproven_providers(&server.flows).await.unwrap();
+    let text = found[0].why.to_string();
+    assert!(found.len() == 1 && text.contains("alter provider seal"), "{text}");
+    operate::seal_provider(&server.flows, &operator(), server.app.id, "mock").await.unwrap();
+    assert_eq!(server.token(&grant).await.status, 200);
+}

@@ -1,0 +1,4 @@
+-- A seal over each row that steers a secret: its digest, sealed. Rows from before have none: they are refused until an
+-- operator seals them (alter provider seal).
+
+ALTER TABLE providers ADD COLUMN seal BLOB;
