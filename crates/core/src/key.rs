@@ -3,7 +3,12 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{AgentId, AppId, Hash, KeyId, Micros, id::base32_text, secret::sha256, time::Random};
+use crate::{
+    AgentId, AppId, Hash, KeyId, Micros,
+    id::base32_text,
+    secret::{hex, sha256},
+    time::Random,
+};
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -97,12 +102,24 @@ pub struct ApiKey {
     pub deprecated_at: Option<Micros>,
     /// From when on calls with the key are refused.
     pub revoked_at: Option<Micros>,
+    /// Sealed: the row's digest, which proves that somebody with the root key made the key. `None` in a row from before
+    /// there were seals, and once the key is revoked: so nobody can undo that by emptying a column.
+    pub seal: Option<Vec<u8>>,
+}
+
+impl ApiKey {
+    /// The digest of whose key it is, and of the key itself. A name or a mark decides nothing.
+    pub fn digest(&self) -> Hash {
+        let agent = self.agent_id.map(|id| id.to_string()).unwrap_or_default();
+        let parts = [self.id.to_string(), self.app_id.to_string(), agent, hex(&self.hash)];
+        sha256(parts.join("\n").as_bytes())
+    }
 }
 
 /// A key just made. The key itself is shown once; only its hash is stored.
 #[derive(Debug)]
 pub struct NewKey {
-    /// As stored.
+    /// As stored, but for its seal: `flows` puts that on.
     pub key: ApiKey,
     /// The key itself.
     pub secret: SecretString,
@@ -128,6 +145,7 @@ impl NewKey {
             created_at: now,
             deprecated_at: None,
             revoked_at: None,
+            seal: None,
         };
         Self { key, secret }
     }

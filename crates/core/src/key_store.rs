@@ -26,7 +26,9 @@ pub trait KeyStore: Send + Sync {
     async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError>;
     /// Lists the keys of an app and of its agents, newest first.
     async fn list_keys(&self, app: AppId) -> Result<Vec<ApiKey>, StoreError>;
-    /// Revokes a key. Revoking it again changes nothing.
+    /// Stores the seal of a key that has none and is not revoked.
+    async fn seal_key(&self, key: ApiKey, audit: AuditEntry) -> Result<Changed, StoreError>;
+    /// Revokes a key, and takes off its seal. Revoking it again changes nothing.
     async fn revoke_key(
         &self,
         app: AppId,

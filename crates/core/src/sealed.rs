@@ -2,12 +2,14 @@
 //! other module names a table or column that holds sealed values (T90).
 //!
 //! To seal something new, add a line to the list of columns, and a method `place` on the noun that it belongs to. A seal
-//! over a whole row, which would prove that the row is as it was written, needs no second format: it is a sealed value
-//! that contains only the row's digest, in its own column.
+//! over a whole row, which proves that the row is as it was written, needs no second format: it is a sealed value that
+//! contains only the row's digest, in its own column.
 
 use std::fmt;
 
-use crate::{AppId, Attempt, AttemptId, ConfigId, Grant, GrantId, ProviderConfig, Revocation, RevocationId};
+use crate::{
+    ApiKey, AppId, Attempt, AttemptId, ConfigId, Grant, GrantId, ProviderConfig, Revocation, RevocationId,
+};
 
 macro_rules! columns {
     ($($(#[$doc:meta])* $name:ident = $table:literal . $column:literal by $key:literal, $generation:literal;)*) => {
@@ -61,6 +63,8 @@ columns! {
     RefreshBody = "refreshes"."body" by "id", "0";
     /// The seal over a provider configuration: it contains the row's digest.
     ProviderSeal = "providers"."seal" by "config_id", "generation";
+    /// The seal over an API key's row.
+    KeySeal = "api_keys"."seal" by "id", "0";
 }
 
 impl SealedColumn {
@@ -196,6 +200,14 @@ impl ProviderConfig {
     /// Like [`ProviderConfig::place`], for a configuration that is still being made.
     pub fn place_of(app: AppId, id: &ConfigId, generation: u64) -> SealedPlace {
         SealedPlace { app, column: SealedColumn::ClientSecret, row: id.as_str().to_owned(), generation }
+    }
+}
+
+impl ApiKey {
+    /// Where the seal over the row lies.
+    pub fn place_of_seal(&self) -> SealedPlace {
+        let (app, row) = (self.app_id, self.id.to_string());
+        SealedPlace { app, column: SealedColumn::KeySeal, row, generation: 0 }
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Not covered: an older version of the same row, put back whole with its seal. Only a new data key ends that.
 
-use alter_core::{App, ConfigId, Hash, ProviderConfig, SealedPlace};
+use alter_core::{AgentId, ApiKey, App, ConfigId, Hash, KeyType, NewKey, ProviderConfig, SealedPlace};
 use alter_vault::{DataKey, VaultError};
 use secrecy::ExposeSecret;
 
@@ -42,6 +42,44 @@ impl Flows {
     pub(crate) async fn check_provider(&self, app: &App, config: &ProviderConfig) -> Result<(), FlowFault> {
         let key = self.sealer().data_key(app)?;
         self.sealer().check_provider(&key, config).await
+    }
+}
+
+impl Flows {
+    /// Makes a key of an app or of one of its agents, with its seal.
+    pub(crate) fn new_key(
+        &self,
+        kind: KeyType,
+        app: &App,
+        agent: Option<AgentId>,
+        name: &str,
+    ) -> Result<NewKey, FlowFault> {
+        let mut new = NewKey::mint(kind, (app.id, agent), name, self.now(), self.random());
+        new.key.seal = Some(self.seal_of_key(app, &new.key)?);
+        Ok(new)
+    }
+
+    /// The seal over a key that an operator has just made or looked at.
+    pub(crate) fn seal_of_key(&self, app: &App, key: &ApiKey) -> Result<Vec<u8>, FlowFault> {
+        let data_key = self.sealer().data_key(app)?;
+        Ok(self.sealer().seal(&data_key, &key.place_of_seal(), &key.digest())?)
+    }
+
+    /// Checks the seal of a key that was just read.
+    ///
+    /// # Errors
+    /// As [`Self::check_provider`].
+    pub(crate) async fn check_key(&self, app: &App, key: &ApiKey) -> Result<(), FlowFault> {
+        let (row, id) = (format!("api_keys {}", key.id), app.id);
+        let Some(seal) = &key.seal else {
+            return Err(Unproven::Missing { row, mend: format!("alter key seal {id} {}", key.id) }.into());
+        };
+        let data_key = self.sealer().data_key(app)?;
+        if self.sealer().proves(&data_key, &key.place_of_seal(), seal, &key.digest()).await? {
+            return Ok(());
+        }
+        Err(Unproven::Changed { row, mend: format!("alter key revoke {id} {}, and make another", key.id) }
+            .into())
     }
 }
 

@@ -4,7 +4,7 @@ use alter_core::{Agent, ApiKey, App, FoundKey, StoreError};
 
 use crate::{Columns, Noun, noun::columns};
 
-columns! { ApiKey { id, app_id, agent_id, hash, prefix, name, created_at, deprecated_at, revoked_at } }
+columns! { ApiKey { id, app_id, agent_id, hash, prefix, name, created_at, deprecated_at, revoked_at, seal } }
 
 /// Reads a key with its app and its agent, both under their joined names.
 ///

@@ -257,7 +257,7 @@ pub async fn the_last_key_of_an_agent_is_revoked_only_by_force(
     assert_eq!(revoke(&*store, &first, false).await?, KeyRevoked::LastActive);
     let second = agent_key(&agent);
     assert!(store.insert_agent_key(None, second.clone(), audit(app, AuditKind::KeyCreated)).await?.is_done());
-    let revoked = ApiKey { revoked_at: Some(T0.plus_seconds(4)), ..first.clone() };
+    let revoked = ApiKey { revoked_at: Some(T0.plus_seconds(4)), seal: None, ..first.clone() };
     assert_eq!(revoke(&*store, &first, false).await?, KeyRevoked::Done(Box::new(revoked.clone())));
     assert_eq!(revoke(&*store, &first, true).await?, KeyRevoked::Already(Box::new(revoked)));
     assert_eq!(revoke(&*store, &second, false).await?, KeyRevoked::LastActive);

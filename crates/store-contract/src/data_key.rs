@@ -1,19 +1,19 @@
 //! Cases for the keys of apps and the values under them.
 #![expect(missing_docs, reason = "the name of a case is its sentence")]
 
-use super::operator::{insert_app, save_provider};
+use super::operator::{insert_app, insert_key, save_provider};
 use super::refresh::begun;
 use std::sync::Arc;
 
 use alter_core::{
-    AddDataKey, App, AppId, AuditKind, ConfigId, DataKeyId, GrantId, ReplaceRootKey, Revocation,
+    AddDataKey, ApiKey, App, AppId, AuditKind, ConfigId, DataKeyId, GrantId, ReplaceRootKey, Revocation,
     RevocationId, RevokeGrant, SealedColumn, SealedValue, Store, StoreError, StoredDataKey, SystemRandom,
     data_key::KEY_ID_AT, time::random_bytes,
 };
 
 use super::sample::{
-    T0, app, attempt, audit, claim, complete, config, count_true, found, grant, sent, session, store_grant,
-    stored_app, underway, unwritable_audit, wrapped_key,
+    T0, app, attempt, audit, claim, complete, config, count_true, found, grant, key as sample_key, sent,
+    session, store_grant, stored_app, underway, unwritable_audit, wrapped_key,
 };
 
 fn id_of(bytes: &[u8]) -> DataKeyId {
@@ -107,6 +107,7 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> R
     (config.client_secret, config.generation) = (Some(sealed(key, 1)), 7);
     config.seal = Some(sealed(key, 9));
     save_provider(store, config).await?;
+    insert_key(store, ApiKey { seal: Some(sealed(key, 10)), ..sample_key(app) }).await?;
 
     let mut session = session(app);
     session.claim_by(claim()).expect("a claim at this level is let in");
@@ -186,15 +187,18 @@ pub async fn t92_a_value_in_any_column_is_counted_listed_and_put_under_another_k
         };
         assert_eq!(value.generation, generation, "{column:?}");
     }
-    assert_eq!(store.count_sealed(app.id, old).await?, 9);
-    for left in (0..9).rev() {
+    assert_eq!(store.count_sealed(app.id, old).await?, 10);
+    for left in (0..10).rev() {
         assert!(!retire(&*store, app.id, old).await?, "a key with a value under it is not retired");
         let value = values[left].clone();
         let mark = value.sealed[40];
         assert_eq!(store.replace_sealed(app.id, vec![(value, sealed(new, mark))]).await?, 1);
         assert_eq!(store.count_sealed(app.id, old).await?, left as u64);
     }
-    assert_eq!((all_under(&*store, app.id, new).await?.len(), store.count_sealed(other, old).await?), (9, 9));
+    assert_eq!(
+        (all_under(&*store, app.id, new).await?.len(), store.count_sealed(other, old).await?),
+        (10, 10)
+    );
     assert!(retire(&*store, app.id, old).await?);
     let retired = found(store.get_data_key(app.id, old).await?);
     assert_eq!((retired.wrapped, retired.retired_at), (None, Some(T0.plus_seconds(9))));
@@ -272,6 +276,14 @@ pub async fn t92_nothing_is_stored_under_a_retired_key(store: Arc<dyn Store>) ->
     let mut provider = config(app.id, "google");
     provider.client_secret = Some(sealed(old, 1));
     conflict(save_provider(&*store, provider.clone()).await.err());
+    (provider.client_secret, provider.seal) = (None, Some(sealed(old, 1)));
+    conflict(save_provider(&*store, provider.clone()).await.err());
+    let mut bare = ApiKey { seal: None, ..sample_key(app.id) };
+    insert_key(&*store, bare.clone()).await?;
+    bare.seal = Some(sealed(old, 1));
+    conflict(store.seal_key(bare, audit(app.id, AuditKind::KeyCreated)).await.err());
+    let new_key = ApiKey { seal: Some(sealed(old, 1)), ..sample_key(app.id) };
+    conflict(insert_key(&*store, new_key).await.err());
     conflict(store.save_body(first.id, sealed(old, 1)).await.err());
     conflict(store.revoke_grant(revoke(app.id, to_revoke.id, sealed(old, 1))).await.err());
     for column in 0..3 {
@@ -296,7 +308,7 @@ pub async fn t92_nothing_is_stored_under_a_retired_key(store: Arc<dyn Store>) ->
     // Positive control: sealed again under the current key, everything is stored.
     t.verifier = sealed(new, 1);
     assert!(store.start_attempt(&session, t).await?.is_done());
-    provider.client_secret = Some(sealed(new, 1));
+    (provider.client_secret, provider.seal) = (Some(sealed(new, 1)), Some(sealed(new, 1)));
     save_provider(&*store, provider).await?;
     assert!(store.save_body(first.id, sealed(new, 1)).await?.is_done());
     assert!(store.revoke_grant(revoke(app.id, to_revoke.id, sealed(new, 1))).await?.is_done());

@@ -4,9 +4,9 @@
 use super::operator::{insert_app, insert_key, revoke_key};
 use std::sync::Arc;
 
-use alter_core::{AppId, FoundKey, KeyId, Store, StoreError, SystemRandom};
+use alter_core::{ApiKey, AppId, AuditKind, FoundKey, KeyId, Store, StoreError, SystemRandom};
 
-use super::sample::{T0, app, assert_same, found, hash, key, stored_app};
+use super::sample::{T0, app, assert_same, audit, found, hash, key, stored_app};
 
 pub async fn a_key_is_found_by_its_hash_with_its_app(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = app();
@@ -29,9 +29,28 @@ pub async fn a_revoked_key_is_found_and_stays_revoked_since_the_first_time(
     assert!(revoke_key(&*store, app, revoked.id, T0.plus_seconds(1)).await?.is_done());
     assert!(revoke_key(&*store, app, revoked.id, T0.plus_seconds(2)).await?.is_done());
     let revoked = found(store.find_key(&revoked.hash).await?);
-    assert_eq!(revoked.key.revoked_at, Some(T0.plus_seconds(1)));
+    assert_eq!((revoked.key.revoked_at, revoked.key.seal), (Some(T0.plus_seconds(1)), None));
     let kept = found(store.find_key(&kept.hash).await?);
-    assert_eq!(kept.key.revoked_at, None);
+    assert_eq!((kept.key.revoked_at, kept.key.seal), (None, Some(vec![0, 7])));
+    Ok(())
+}
+
+pub async fn a_seal_is_put_on_a_key_that_has_none_and_is_not_revoked(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (bare, sealed, revoked) = (ApiKey { seal: None, ..key(app) }, key(app), key(app));
+    for key in [&bare, &sealed, &revoked] {
+        insert_key(&*store, key.clone()).await?;
+    }
+    assert!(revoke_key(&*store, app, revoked.id, T0).await?.is_done());
+    for (key, done) in [(&bare, true), (&sealed, false), (&revoked, false), (&bare, false)] {
+        let with = ApiKey { seal: Some(vec![1, 2]), ..key.clone() };
+        assert_eq!(store.seal_key(with, audit(app, AuditKind::KeyCreated)).await?.is_done(), done);
+    }
+    assert_eq!(found(store.find_key(&bare.hash).await?).key.seal, Some(vec![1, 2]));
+    assert_eq!(found(store.find_key(&sealed.hash).await?).key.seal, sealed.seal);
+    assert_eq!(found(store.find_key(&revoked.hash).await?).key.seal, None);
     Ok(())
 }
 

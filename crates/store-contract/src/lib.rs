@@ -52,6 +52,7 @@ macro_rules! store_contract_tests {
             key: [
                 a_key_is_found_by_its_hash_with_its_app,
                 a_revoked_key_is_found_and_stays_revoked_since_the_first_time,
+                a_seal_is_put_on_a_key_that_has_none_and_is_not_revoked,
                 t72_the_key_of_another_app_cannot_be_revoked,
                 the_same_hash_or_id_twice_is_a_conflict,
                 keys_are_listed_newest_first_and_of_one_app,

@@ -60,6 +60,7 @@ pub fn key(app: AppId) -> ApiKey {
         created_at: T0,
         deprecated_at: None,
         revoked_at: None,
+        seal: Some(vec![0, 7]),
     }
 }
 

@@ -110,14 +110,14 @@ impl AgentStore for PostgresStore {
     ) -> Result<KeyAdded, StoreError> {
         let app = key.app_id;
         let agent = key.agent_id.ok_or(StoreError::Unavailable("the key is no agent's".into()))?;
-        let (key, audit) = (&bound(key.values()?), &audit);
+        let (key, audit) = (&key, &audit);
         self.write(|tx| {
             Box::pin(async move {
                 let room = lock(tx.c, app, agent).await?
                     && live_keys(tx.c, agent).await? < u64::from(AGENT_KEYS_MAX);
                 record_nonce_if(room, tx.c, call).await?;
                 if room {
-                    run(tx.c, key::INSERT, key.clone()).await?;
+                    key::insert(tx.c, key).await?;
                     append(tx.c, audit).await?;
                 }
                 Ok(if room { KeyAdded::Done } else { KeyAdded::NoRoom })
@@ -202,7 +202,7 @@ async fn create(
     if run(c, sql, values).await? == 0 {
         return in_the_way(c, agent, idempotency).await;
     }
-    run(c, key::INSERT, bound(key.values()?)).await?;
+    key::insert(c, key).await?;
     append(c, audit).await?;
     Ok(AgentCreated::Stored)
 }
@@ -254,7 +254,7 @@ async fn save(c: &mut Connection, agent: &Agent, audit: &AuditEntry) -> Result<S
     }
     if agent.status == AgentStatus::Revoked {
         for cascade in [
-            "UPDATE api_keys SET revoked_at = $2 WHERE agent_id = $1 AND revoked_at IS NULL",
+            "UPDATE api_keys SET revoked_at = $2, seal = NULL WHERE agent_id = $1 AND revoked_at IS NULL",
             "UPDATE delegations SET revoked_at = $2 WHERE agent_id = $1 AND revoked_at IS NULL",
         ] {
             run(c, cascade, values![&*id, agent.updated_at.0]).await?;
@@ -298,9 +298,10 @@ async fn revoke_key(
     if !force && live_keys(c, agent).await? == 1 {
         return Ok(KeyRevoked::LastActive);
     }
-    run(c, "UPDATE api_keys SET revoked_at = $2 WHERE id = $1", values![key.to_string(), at.0]).await?;
+    let sql = "UPDATE api_keys SET revoked_at = $2, seal = NULL WHERE id = $1";
+    run(c, sql, values![key.to_string(), at.0]).await?;
     append(c, audit).await?;
-    found.revoked_at = Some(at);
+    (found.revoked_at, found.seal) = (Some(at), None);
     Ok(KeyRevoked::Done(Box::new(found)))
 }
 

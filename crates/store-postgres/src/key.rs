@@ -10,13 +10,18 @@ use alter_rows::{
 };
 use async_trait::async_trait;
 
+use sqlx::PgConnection;
+
 use crate::{
     PostgresStore,
+    audit::append,
+    data_key::refuse_retired,
+    fault::Fault,
     row::{bound, sql},
-    statement::values,
+    statement::{run, values},
 };
 
-pub(crate) const INSERT: &str =
+const INSERT: &str =
     sql!("INSERT INTO api_keys ({}) VALUES ({})", Names(ApiKey::WRITTEN), Places(ApiKey::WRITTEN));
 
 const FIND: &str = sql!(
@@ -30,7 +35,14 @@ const FIND: &str = sql!(
 #[async_trait]
 impl KeyStore for PostgresStore {
     async fn insert_key(&self, key: ApiKey, audit: AuditEntry) -> Result<(), StoreError> {
-        self.change(INSERT, bound(key.values()?), audit).await.map(|_| ())
+        let (key, audit) = (&key, &audit);
+        self.write(|tx| {
+            Box::pin(async move {
+                insert(tx.c, key).await?;
+                append(tx.c, audit).await
+            })
+        })
+        .await
     }
 
     async fn find_key(&self, hash: &Hash) -> Result<Option<FoundKey>, StoreError> {
@@ -45,6 +57,20 @@ impl KeyStore for PostgresStore {
         self.all(sql, values![app.to_string()], ApiKey::read).await
     }
 
+    async fn seal_key(&self, key: ApiKey, audit: AuditEntry) -> Result<Changed, StoreError> {
+        let (key, audit) = (&key, &audit);
+        self.write(|tx| {
+            Box::pin(async move {
+                let changed = seal(tx.c, key).await?;
+                if changed.is_done() {
+                    append(tx.c, audit).await?;
+                }
+                Ok(changed)
+            })
+        })
+        .await
+    }
+
     async fn revoke_key(
         &self,
         app: AppId,
@@ -52,7 +78,24 @@ impl KeyStore for PostgresStore {
         at: Micros,
         audit: AuditEntry,
     ) -> Result<Changed, StoreError> {
-        let sql = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $3) WHERE id = $2 AND app_id = $1";
+        let sql = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $3), seal = NULL
+                   WHERE id = $2 AND app_id = $1";
         self.change(sql, values![app.to_string(), key.to_string(), at.0], audit).await
     }
+}
+
+/// Stores a new key.
+pub(crate) async fn insert(c: &mut PgConnection, key: &ApiKey) -> Result<(), Fault> {
+    refuse_retired(c, key.app_id, &[key.seal.as_deref()]).await?;
+    run(c, INSERT, bound(key.values()?)).await?;
+    Ok(())
+}
+
+/// Puts a seal on a key that has none and is not revoked.
+async fn seal(c: &mut PgConnection, key: &ApiKey) -> Result<Changed, Fault> {
+    refuse_retired(c, key.app_id, &[key.seal.as_deref()]).await?;
+    let sql = "UPDATE api_keys SET seal = $3
+               WHERE id = $2 AND app_id = $1 AND seal IS NULL AND revoked_at IS NULL";
+    let values = values![key.app_id.to_string(), key.id.to_string(), key.seal.as_deref()];
+    Ok(Changed::when(run(c, sql, values).await? == 1))
 }

@@ -219,7 +219,7 @@ fn save(c: &Connection, agent: &Agent, audit: &AuditEntry) -> Result<Saved, Faul
     }
     if agent.status == AgentStatus::Revoked {
         for cascade in [
-            "UPDATE api_keys SET revoked_at = ?2 WHERE agent_id = ?1 AND revoked_at IS NULL",
+            "UPDATE api_keys SET revoked_at = ?2, seal = NULL WHERE agent_id = ?1 AND revoked_at IS NULL",
             "UPDATE delegations SET revoked_at = ?2 WHERE agent_id = ?1 AND revoked_at IS NULL",
         ] {
             run(c, cascade, params![id, agent.updated_at.0])?;
@@ -253,9 +253,9 @@ fn revoke_key(
     if !force && live_keys(c, agent)? == 1 {
         return Ok(KeyRevoked::LastActive);
     }
-    run(c, "UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1", params![key.to_string(), at.0])?;
+    run(c, "UPDATE api_keys SET revoked_at = ?2, seal = NULL WHERE id = ?1", params![key.to_string(), at.0])?;
     append(c, audit)?;
-    found.revoked_at = Some(at);
+    (found.revoked_at, found.seal) = (Some(at), None);
     Ok(KeyRevoked::Done(Box::new(found)))
 }
 

@@ -245,7 +245,7 @@ const REVOKE_DELEGATIONS: &str =
     WHERE r.agent_id = delegations.agent_id AND r.grant_id = delegations.grant_id AND r.revoked_at IS NOT NULL
       AND delegations.revoked_at IS NULL
       AND delegations.grant_id IN (SELECT id FROM main.grants WHERE app_id = ?1)";
-const REVOKE_KEYS: &str = "UPDATE main.api_keys SET revoked_at = r.revoked_at FROM replaced.api_keys r
+const REVOKE_KEYS: &str = "UPDATE main.api_keys SET revoked_at = r.revoked_at, seal = NULL FROM replaced.api_keys r
     WHERE r.id = api_keys.id AND api_keys.app_id = ?1 AND r.revoked_at IS NOT NULL AND api_keys.revoked_at IS NULL";
 
 fn grants(c: &Connection, sql: &str, app: &str) -> Result<Vec<GrantId>, Fault> {

@@ -14,6 +14,7 @@ use rusqlite::{Connection, params};
 use crate::{
     SqliteStore,
     audit::{append, append_if},
+    data_key::refuse_retired,
     fault::Fault,
     row::{bound, sql},
     statement::{all, one, run},
@@ -49,6 +50,15 @@ impl KeyStore for SqliteStore {
         self.read(|c| all(c, sql, [app.to_string()], ApiKey::read)).await
     }
 
+    async fn seal_key(&self, key: ApiKey, audit: AuditEntry) -> Result<Changed, StoreError> {
+        self.write(move |c| {
+            let changed = seal(c, &key)?;
+            append_if(changed.is_done(), c, &audit)?;
+            Ok(changed)
+        })
+        .await
+    }
+
     async fn revoke_key(
         &self,
         app: AppId,
@@ -56,7 +66,8 @@ impl KeyStore for SqliteStore {
         at: Micros,
         audit: AuditEntry,
     ) -> Result<Changed, StoreError> {
-        let sql = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?3) WHERE id = ?2 AND app_id = ?1";
+        let sql = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?3), seal = NULL
+                   WHERE id = ?2 AND app_id = ?1";
         self.write(move |c| {
             let changed = Changed::when(run(c, sql, params![app.to_string(), key.to_string(), at.0])? == 1);
             append_if(changed.is_done(), c, &audit)?;
@@ -66,8 +77,18 @@ impl KeyStore for SqliteStore {
     }
 }
 
+/// Puts a seal on a key that has none and is not revoked.
+fn seal(c: &Connection, key: &ApiKey) -> Result<Changed, Fault> {
+    refuse_retired(c, key.app_id, [key.seal.as_ref()])?;
+    let sql = "UPDATE api_keys SET seal = ?3
+               WHERE id = ?2 AND app_id = ?1 AND seal IS NULL AND revoked_at IS NULL";
+    let values = params![key.app_id.to_string(), key.id.to_string(), key.seal];
+    Ok(Changed::when(run(c, sql, values)? == 1))
+}
+
 /// Stores a new key.
 pub(crate) fn insert(c: &Connection, key: &ApiKey) -> Result<(), Fault> {
+    refuse_retired(c, key.app_id, [key.seal.as_ref()])?;
     let sql = sql!("INSERT INTO api_keys ({}) VALUES ({})", Names(ApiKey::WRITTEN), Places(ApiKey::WRITTEN));
     run(c, sql, bound(key.values()?))?;
     Ok(())

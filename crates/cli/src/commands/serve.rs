@@ -35,6 +35,9 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     for row in operate::unproven_providers(&flows).await? {
         tracing::error!(app_id = %row.app, provider = row.provider, error = %row.why, "nothing is sent to a provider");
     }
+    for row in operate::unproven_keys(&flows).await? {
+        tracing::error!(app_id = %row.app, key_id = %row.key, error = %row.why, "calls with a key are refused");
+    }
     let shared = Shared::new(flows.clone()).map_err(Usage)?;
     warn_of_oddities(config, &shared);
     // Before the first request: from then on a signal must not meet its default action, which kills the process at

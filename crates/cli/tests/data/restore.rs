@@ -175,8 +175,19 @@ async fn t94_everything_that_was_tightened_since_the_backup_stays_tight_and_is_n
     // The audit has it too, and the values that were carried over open.
     let audit = said(&elsewhere.run(&["audit", "list", &scene.server.app.id.to_string(), "--limit", "1"]));
     assert!(audit.contains("agent_suspended") && audit.contains("mailbot"), "{audit}");
+    every_seal_holds(&elsewhere);
     let rotated = &elsewhere.json(&["key-ring", "rotate"])["apps"][0];
     assert_eq!(rotated["unreadable"], json!([]), "{rotated}");
+    every_seal_holds(&elsewhere);
+}
+
+/// What a restore carries over, it takes with its seal.
+fn every_seal_holds(elsewhere: &Elsewhere<'_>) {
+    let found = said(&elsewhere.run(&["doctor", "--offline"]));
+    assert!(found.contains("root-key"), "it ran: {found}");
+    for id in ["provider-changed", "provider-unsealed", "key-refused"] {
+        assert!(!found.contains(id), "{found}");
+    }
 }
 
 /// A call to a server that runs on the restored database.
@@ -272,6 +283,7 @@ async fn t94_what_cannot_be_carried_over_is_named_and_refused_until_it_is_accept
         ["delegation_scopes", "provider_scopes"].map(str::to_owned).into()
     );
     assert_eq!(count(&database, "grants WHERE generation = 1"), 1);
+    every_seal_holds(&elsewhere);
     let audit = said(&elsewhere.run(&["audit", "list", &scene.server.app.id.to_string(), "--limit", "1"]));
     assert!(audit.contains("loosened") && audit.contains("grant_scopes"), "{audit}");
 }

@@ -232,6 +232,34 @@ fn providers_that_release_nothing_or_have_no_secret_are_found() {
     offline(&place).has_not("provider-no-secret");
 }
 
+#[test]
+fn rows_that_somebody_else_wrote_are_found_and_rows_from_before_are_sealed_by_command() {
+    let place = sound("doctor-seals");
+    let moved = "json_set(recipe, '$.revoke_url', 'https://evil.example/r')";
+    sql(&place, &format!("UPDATE providers SET recipe = {moved}"));
+    offline(&place).has("provider-changed", "mend");
+    let refused = place.command(&["provider", "seal", "A", "acme", "--accept"]).output().unwrap();
+    assert!(said(&refused).contains("does not match its seal"), "{}", said(&refused));
+    set_provider(&place, "A", "acme", "https://acme.example");
+    offline(&place).has_not("provider-changed");
+
+    // As an upgrade leaves them.
+    sql(&place, "UPDATE providers SET seal = NULL; UPDATE api_keys SET seal = NULL");
+    let visit = offline(&place);
+    visit.has("provider-unsealed", "mend");
+    visit.has("key-refused", "mend");
+    let key = place.json(&["key", "list", "A"])["keys"][0]["key_id"].as_str().unwrap().to_owned();
+    let shown = place.json(&["provider", "seal", "A", "acme"]);
+    assert_eq!(shown["token_url"], "https://acme.example/token", "looking seals nothing");
+    place.json(&["key", "seal", "A", &key]);
+    offline(&place).has("provider-unsealed", "mend");
+    place.json(&["provider", "seal", "A", "acme", "--accept"]);
+    place.json(&["key", "seal", "A", &key, "--accept"]);
+    let visit = offline(&place);
+    visit.has_not("provider-unsealed");
+    visit.has_not("key-refused");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn providers_that_cannot_be_reached_are_found_by_what_is_in_the_way() {
     let mut place = Place::new("doctor-egress").with("ALTER_PUBLIC_URL", "http://localhost:8700");

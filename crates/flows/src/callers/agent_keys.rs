@@ -19,13 +19,7 @@ pub async fn create_agent_key(flows: &Flows, caller: &Caller, id: AgentId) -> Re
             if agent.status == AgentStatus::Revoked {
                 return Err(AgentError::Revoked);
             }
-            let new = NewKey::mint(
-                KeyType::Agent,
-                (agent.app_id, Some(agent.id)),
-                "further",
-                flows.now(),
-                flows.random(),
-            );
+            let new = flows.new_key(KeyType::Agent, &caller.app, Some(agent.id), "further")?;
             let entry =
                 key_entry(flows, &Actor::of(caller, nonce), &agent, new.key.id, AuditKind::KeyCreated);
             match flows.store().insert_agent_key(nonce, new.key.clone(), entry).await? {

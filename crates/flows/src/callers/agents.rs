@@ -71,7 +71,7 @@ async fn make_agent(flows: &Flows, actor: &Actor, new: NewAgent) -> Result<Spent
         created_at: now,
         updated_at: now,
     };
-    let first = NewKey::mint(KeyType::Agent, (agent.app_id, Some(agent.id)), "first", now, flows.random());
+    let first = flows.new_key(KeyType::Agent, &actor.app, Some(agent.id), "first")?;
     let same = new.idempotency.map(|(key, body_hash)| Idempotency { key, body_hash });
     let hash = same.as_ref().map(|i| i.body_hash);
     let entry = about(

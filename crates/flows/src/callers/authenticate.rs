@@ -6,7 +6,7 @@
 //! 4. The signature is right. The nonce is passed on, to be recorded in the same commit as what the call does (T61).
 //! 5. A suspended agent is refused by [`only_active`], a step of its own: such an agent may still read itself.
 
-use alter_core::{AgentStatus, AgentStop, CallNonce, FoundKey, KeyType, Micros, key, secret};
+use alter_core::{AgentStatus, AgentStop, ApiKey, App, CallNonce, FoundKey, KeyType, Micros, key, secret};
 use alter_signing::{Signature, SignedParts};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -94,6 +94,7 @@ pub async fn recognize(flows: &Flows, call: &PresentedCall<'_>) -> Result<Recogn
     if key.revoked_at.is_some() {
         return Err(AuthError::KeyRevoked);
     }
+    proven(flows, app, key).await?;
     let at = flows.now();
     if call.signature.is_some() {
         check_freshness(&call.parts, at.as_seconds())?;
@@ -126,6 +127,17 @@ pub async fn authenticate(
     }
     let nonce = CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) };
     Ok(Caller::new(found, Some(nonce), call.request_id))
+}
+
+/// Refuses a key that nobody with the root key made: its row was planted, or its revocation undone (T60).
+async fn proven(flows: &Flows, app: &App, key: &ApiKey) -> Result<(), AuthError> {
+    match flows.check_key(app, key).await {
+        Err(FlowFault::Unproven(error)) => {
+            tracing::error!(app_id = %app.id, key_id = %key.id, %error, "a call is refused");
+            Err(AuthError::InvalidKey)
+        }
+        checked => Ok(checked?),
+    }
 }
 
 /// Refuses a suspended agent. The refused call's nonce is recorded, so that the same bytes do not succeed once the agent

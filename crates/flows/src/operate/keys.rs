@@ -7,7 +7,11 @@ use alter_core::{
 use serde_json::json;
 
 use super::{apps::get_app, error::OperateError};
-use crate::{Flows, Operator, actor::Actor};
+use crate::{
+    Flows, Operator,
+    actor::Actor,
+    fault::{FlowFault, Unproven},
+};
 
 /// Creates a key for an app.
 ///
@@ -21,7 +25,7 @@ pub async fn create_key(
 ) -> Result<NewKey, OperateError> {
     check_name(name, NAME_MAX).map_err(|bad| OperateError::Invalid(format!("--name {bad}.")))?;
     let actor = Actor::operator(by, get_app(flows, app).await?);
-    let new = NewKey::mint(KeyType::App, (app, None), name, flows.now(), flows.random());
+    let new = flows.new_key(KeyType::App, &actor.app, None, name)?;
     let details = json!({ "key": new.key.id.to_string(), "prefix": new.key.prefix, "name": name });
     let entry = actor.entry(new.key.created_at, AuditKind::KeyCreated, details);
     flows.store().insert_key(new.key.clone(), entry).await?;
@@ -34,6 +38,58 @@ pub async fn create_key(
 /// Our own failure.
 pub async fn list_keys(flows: &Flows, app: AppId) -> Result<Vec<ApiKey>, OperateError> {
     Ok(flows.store().list_keys(app).await?)
+}
+
+/// Seals a key that has no seal: for keys from before there were seals. The operator knows the key and vouches for it.
+///
+/// # Errors
+/// [`OperateError::NoSuchApp`]; [`OperateError::NoSuchKey`], also for a key that was revoked; [`OperateError::Invalid`]
+/// when it has been changed since it was sealed.
+pub async fn seal_key(flows: &Flows, by: &Operator, app: AppId, id: KeyId) -> Result<ApiKey, OperateError> {
+    let app = get_app(flows, app).await?;
+    let keys = flows.store().list_keys(app.id).await?;
+    let mut key = keys.into_iter().find(|key| key.id == id).ok_or(OperateError::NoSuchKey(id))?;
+    match flows.check_key(&app, &key).await {
+        Ok(()) => return Ok(key),
+        Err(FlowFault::Unproven(Unproven::Missing { .. })) => {}
+        Err(FlowFault::Unproven(changed)) => return Err(OperateError::Invalid(changed.to_string())),
+        Err(fault) => return Err(fault.into()),
+    }
+    key.seal = Some(flows.seal_of_key(&app, &key)?);
+    let details = json!({ "key": id.to_string(), "prefix": key.prefix, "sealed": true });
+    let entry = Actor::operator(by, app).entry(flows.now(), AuditKind::KeyCreated, details);
+    match flows.store().seal_key(key.clone(), entry).await? {
+        Changed::Done => Ok(key),
+        Changed::Absent => Err(OperateError::NoSuchKey(id)),
+    }
+}
+
+/// A key that is refused, although nobody revoked it.
+#[derive(Debug)]
+pub struct UnprovenKey {
+    pub app: AppId,
+    pub key: KeyId,
+    pub why: Unproven,
+}
+
+/// Lists the keys of all apps that are refused because of their seal.
+///
+/// # Errors
+/// Our own failure.
+pub async fn unproven_keys(flows: &Flows) -> Result<Vec<UnprovenKey>, OperateError> {
+    let mut found = Vec::new();
+    for app in flows.store().list_apps().await? {
+        for key in flows.store().list_keys(app.id).await? {
+            match flows.check_key(&app, &key).await {
+                Err(FlowFault::Unproven(why)) if key.revoked_at.is_none() => {
+                    found.push(UnprovenKey { app: app.id, key: key.id, why });
+                }
+                Ok(()) | Err(FlowFault::Unproven(_)) => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Revokes a key: from now on its calls are refused. Revoking it again changes nothing.

@@ -1,6 +1,7 @@
 //! The database in the hands of somebody without the root key, who edits a row that steers secrets: what was edited is
 //! refused before anything is sent with it (T90).
 
+use alter_core::AppSettings;
 use alter_flows::{OperateError, operate, reap, refresh};
 use alter_testkit::{TestBrowser, TestServer, operator};
 use serde_json::{Value, json};
@@ -120,4 +121,29 @@ async fn t90_a_seal_that_is_taken_off_or_comes_from_another_row_does_not_help() 
     assert!(found.len() == 1 && text.contains("alter provider seal"), "{text}");
     operate::seal_provider(&server.flows, &operator(), server.app.id, "mock").await.unwrap();
     assert_eq!(server.token(&grant).await.status, 200);
+}
+
+#[tokio::test]
+async fn t90_a_planted_key_and_a_revocation_that_was_undone_open_nothing() {
+    let server = TestServer::start().await;
+    let grant = connected(&server).await;
+    assert_eq!(server.token(&grant).await.status, 200, "positive control");
+
+    // Somebody plants a key of their own: the row of the app's key, with another hash, in another app.
+    let other = server.add_app(AppSettings::named("Other")).await;
+    let planted = format!("UPDATE api_keys SET app_id = '{}' WHERE app_id = '{}'", server.app.id, other.id);
+    assert_eq!(sql::run(&server, &planted, []), 1);
+    let body =
+        json!({ "grant_id": grant, "request": { "method": "GET", "url": server.mock.url("/api/me") } });
+    let reply = server.send(server.signed(&other.key, "/sdk/token", &body)).await;
+    assert_eq!((reply.status, &reply.json()["error"]), (401, &json!("invalid_key")));
+
+    let keys = operate::list_keys(&server.flows, server.app.id).await.unwrap();
+    for key in keys {
+        operate::revoke_key(&server.flows, &operator(), server.app.id, key.id).await.unwrap();
+    }
+    sql::run(&server, "UPDATE api_keys SET revoked_at = NULL", []);
+    assert_eq!(server.token(&grant).await.status, 401, "the seal went with the revocation");
+    let found = operate::unproven_keys(&server.flows).await.unwrap();
+    assert!(found.iter().all(|key| key.why.to_string().contains("alter key seal")), "{found:?}");
 }

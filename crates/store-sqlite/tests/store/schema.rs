@@ -140,7 +140,8 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
     let older =
         "UPDATE sessions SET data = json_set(json_remove(data, '$.attempts'), '$.events', json('[]'))";
     assert_eq!(raw.execute(older, []).unwrap(), 1);
-    raw.execute_batch("ALTER TABLE providers DROP COLUMN seal; PRAGMA user_version = 6").unwrap();
+    let back = "ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;";
+    raw.execute_batch(&format!("{back} PRAGMA user_version = 6")).unwrap();
     drop(raw);
 
     let store = SqliteStore::open(&directory.file(), Open::Existing).unwrap();

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use alter_core::recipe::ClientAuth;
 use alter_core::{App, Level, ProviderConfig};
-use alter_flows::{Unproven, operate};
+use alter_flows::{OperateError, Unproven, operate};
 use alter_providers::Catalog;
 
 use super::{
     database::Seen,
     problem::{
         APP_ALLOW_BEARER, APP_LEGACY_CLIENTS, APP_MINTS_NOTHING, APP_NAME_TWICE, APP_NO_PROVIDER,
-        APP_NO_WEBSITE, APP_WEBSITE_HTTP, DATABASE_UNUSABLE, Finding, PROVIDER_CHANGED, PROVIDER_NO_API_HOST,
-        PROVIDER_NO_SECRET, PROVIDER_UNSEALED,
+        APP_NO_WEBSITE, APP_WEBSITE_HTTP, DATABASE_UNUSABLE, Finding, KEY_REFUSED, PROVIDER_CHANGED,
+        PROVIDER_NO_API_HOST, PROVIDER_NO_SECRET, PROVIDER_UNSEALED,
     },
 };
 use crate::config::Config;
@@ -31,7 +31,11 @@ pub(super) fn look(seen: &Seen, config: &Config) -> Vec<Finding> {
 
 /// Looks for rows that nothing is sent with, because somebody without the root key wrote them.
 pub(super) async fn seals(seen: &Seen) -> Vec<Finding> {
-    let found = match operate::unproven_providers(&seen.flows).await {
+    let found = async {
+        let providers = operate::unproven_providers(&seen.flows).await?;
+        Ok::<_, OperateError>((providers, operate::unproven_keys(&seen.flows).await?))
+    };
+    let (providers, keys) = match found.await {
         Ok(found) => found,
         Err(error) => return vec![DATABASE_UNUSABLE.found(error.to_string())],
     };
@@ -42,7 +46,8 @@ pub(super) async fn seals(seen: &Seen) -> Vec<Finding> {
         };
         problem.on_provider(&row.app.to_string(), &row.provider, row.why.to_string())
     };
-    found.into_iter().map(finding).collect()
+    let of_key = |row: operate::UnprovenKey| KEY_REFUSED.on_app(&row.app.to_string(), row.why.to_string());
+    providers.into_iter().map(finding).chain(keys.into_iter().map(of_key)).collect()
 }
 
 fn same_names(seen: &Seen) -> Vec<Finding> {

@@ -2,8 +2,9 @@
 //! through the whole router if there is a route for them (wire 2, T62, T63).
 
 use alter_core::{ApiKey, AuditEntry, AuditKind, KeyId, SystemRandom, key};
+use alter_flows::operate;
 use alter_server::{Limits, Shared, extract::Signed};
-use alter_testkit::{Sent, TestServer, http::send};
+use alter_testkit::{Sent, TestServer, http::send, operator};
 use axum::{Router, http::StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -52,9 +53,12 @@ async fn scene() -> (TestServer, String, String) {
         created_at: alter_core::Micros(0),
         deprecated_at: None,
         revoked_at: None,
+        seal: None,
     };
     let entry = AuditEntry::new(server.app.id, row.created_at, AuditKind::KeyCreated, json!({}));
+    let id = row.id;
     server.store.insert_key(row, entry).await.expect("the key is new");
+    operate::seal_key(&server.flows, &operator(), server.app.id, id).await.expect("it has no seal yet");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = format!("localhost:{}", listener.local_addr().expect("it is bound").port());
     let router = Router::new()
