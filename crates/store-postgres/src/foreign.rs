@@ -4,9 +4,8 @@
 //!
 //! Event triggers are not looked for: they belong to the whole database, and only a superuser makes them.
 
-use sqlx::PgConnection;
-
 use crate::{
+    connection::Connection,
     migrate,
     opening::OpenError,
     statement::{all, values},
@@ -52,17 +51,17 @@ const BESIDE: &str = "
 ///
 /// # Errors
 /// [`OpenError::Foreign`].
-pub(crate) async fn refuse(c: &mut PgConnection) -> Result<(), OpenError> {
+pub(crate) async fn refuse(c: &mut Connection) -> Result<(), OpenError> {
     let acting = listed(c, ACTING).await?;
     if acting.is_empty() { Ok(()) } else { Err(OpenError::Foreign(acting.join(", "))) }
 }
 
 /// Lists what is not ours and acts on nothing.
-pub(crate) async fn beside(c: &mut PgConnection) -> Result<Vec<String>, OpenError> {
+pub(crate) async fn beside(c: &mut Connection) -> Result<Vec<String>, OpenError> {
     listed(c, BESIDE).await
 }
 
-async fn listed(c: &mut PgConnection, sql: &'static str) -> Result<Vec<String>, OpenError> {
+async fn listed(c: &mut Connection, sql: &'static str) -> Result<Vec<String>, OpenError> {
     let ours: Vec<String> = migrate::names().into_iter().map(str::to_owned).collect();
     Ok(all(c, sql, values![ours], |row| row.get("what")).await?)
 }

@@ -10,11 +10,10 @@ use alter_rows::{
 };
 use async_trait::async_trait;
 
-use sqlx::PgConnection;
-
 use crate::{
     PostgresStore,
     audit::append,
+    connection::Connection,
     data_key::refuse_retired,
     fault::Fault,
     row::{bound, sql},
@@ -85,14 +84,14 @@ impl KeyStore for PostgresStore {
 }
 
 /// Stores a new key.
-pub(crate) async fn insert(c: &mut PgConnection, key: &ApiKey) -> Result<(), Fault> {
+pub(crate) async fn insert(c: &mut Connection, key: &ApiKey) -> Result<(), Fault> {
     refuse_retired(c, key.app_id, &[key.seal.as_deref()]).await?;
     run(c, INSERT, bound(key.values()?)).await?;
     Ok(())
 }
 
 /// Puts a seal on a key that has none and is not revoked.
-async fn seal(c: &mut PgConnection, key: &ApiKey) -> Result<Changed, Fault> {
+async fn seal(c: &mut Connection, key: &ApiKey) -> Result<Changed, Fault> {
     refuse_retired(c, key.app_id, &[key.seal.as_deref()]).await?;
     let sql = "UPDATE api_keys SET seal = $3
                WHERE id = $2 AND app_id = $1 AND seal IS NULL AND revoked_at IS NULL";

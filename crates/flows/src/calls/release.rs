@@ -167,7 +167,7 @@ enum Try {
 enum Overtaken {
     /// The grant, or the agent, changed in the meantime.
     Moved(GrantId),
-    /// The token could not be opened: it was put under another data key in the meantime.
+    /// The token, or a seal, could not be opened: it was put under another data key in the meantime.
     Sealed(FlowFault),
 }
 
@@ -196,7 +196,7 @@ async fn release_once(
     }
     let config = flows.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
     match flows.check_provider(&caller.app, &config).await {
-        Err(fault) if fault.is_overtaken() => return Ok(None),
+        Err(fault) if fault.is_overtaken() => return Ok(Try::Overtaken(Overtaken::Sealed(fault))),
         checked => checked?,
     }
     let url = destination(&config, request.url)?;
