@@ -75,7 +75,7 @@ impl PostgresStore {
         let place = address.place();
         within(&mut connection, async |c| migrate::refuse_unknown(c, place, mode).await).await?;
         migrate::forward(&mut connection).await?;
-        for what in foreign::beside(&mut connection).await? {
+        for what in within(&mut connection, async |c| foreign::beside(c).await).await? {
             tracing::warn!(what, "the database has something that this program did not make");
         }
         connection.close().await?;
@@ -128,7 +128,7 @@ impl PostgresStore {
     /// [`OpenError`], as for [`Open::Existing`].
     pub async fn foreign_of(url: &str) -> Result<Vec<String>, OpenError> {
         let mut connection = Address::parse(url)?.connect().await?;
-        let found = foreign::beside(&mut connection).await?;
+        let found = within(&mut connection, async |c| foreign::beside(c).await).await?;
         connection.close().await?;
         Ok(found)
     }
