@@ -11,13 +11,14 @@ before(async () => {
 });
 after(() => world?.stop());
 
+// Characters that nobody sees never come here: a name with one is refused when it is given.
 const CORPUS = [
   '<script>pwned=1</script>',
   '"><img src=x onerror=pwned=1>',
   '\'"--></style></script><svg onload=pwned=1>',
   '<base href=//127.0.0.2/><form action=//127.0.0.2/><button>Go</button></form>',
   '{{7*7}}{% include "x" %}${pwned=1}',
-  'javascript:pwned=1//\u202Egnp.exe',
+  'javascript:pwned=1//gnp.exe',
 ];
 
 // Each text is once the app's name, once a provider's, once a scope's words. Two providers make the picker appear too.
@@ -33,7 +34,7 @@ for (const turn of [0, 2, 4]) {
       assert.equal(await popup.evaluate(() => window.pwned), undefined);
       assert.equal(await popup.locator('img, base, form, svg[onload]').count(), 0);
       const text = await popup.textContent('body');
-      for (const hostile of shown) assert.ok(text.includes(hostile.replace('\u202E', '').slice(0, 20)), `shown as text: ${hostile}`);
+      for (const hostile of shown) assert.ok(text.includes(hostile.slice(0, 20)), `shown as text: ${hostile}`);
     };
     const page = await visit(context, app.site);
     const popup = await at(await clickConnect(page), 'picker');
