@@ -23,7 +23,7 @@ impl Flows {
         Ok(self.proven_provider(id).await?.map(today))
     }
 
-    /// The same for what sends nothing: what changed it, is not asked.
+    /// The same for what sends nothing: the seal is not looked at.
     pub(crate) async fn unproven_provider(
         &self,
         id: &ConfigId,
@@ -42,7 +42,9 @@ impl Flows {
 pub(crate) fn refresh_facts(recipe: &Recipe) -> Cow<'_, Refresh> {
     let own = &recipe.refresh;
     match known(recipe) {
-        Some(known) if own.url.is_none() || own.url == known.refresh.url => Cow::Borrowed(&known.refresh),
+        Some(known) if own.url == known.refresh.url => Cow::Borrowed(&known.refresh),
+        // A URL of the catalog with a placeholder is filled by `provider set` alone.
+        Some(known) if own.url.is_none() && known.parameters.is_empty() => Cow::Borrowed(&known.refresh),
         Some(known) => Cow::Owned(Refresh { url: own.url.clone(), ..known.refresh.clone() }),
         None => Cow::Borrowed(own),
     }
@@ -86,10 +88,12 @@ fn learnt(own: Recipe) -> Recipe {
     }
 }
 
-/// Where the operator named no other place, revocation is as the catalog has it: a provider may have learnt it since.
+/// Where the operator named no other place, revocation is as the catalog has it: a provider may have learnt it since. A
+/// URL with a placeholder (`{shop}`) is filled by `provider set` alone.
 fn revocation(own: &Recipe, known: &Recipe) -> (Option<String>, Option<Revoke>) {
     let place = |recipe: &Recipe| recipe.revocation().map(|how| how.url);
-    let chosen = if place(own).is_none() || place(own) == place(known) { known } else { own };
+    let learnt = place(own).is_none() && known.parameters.is_empty();
+    let chosen = if learnt || place(own) == place(known) { known } else { own };
     (chosen.revoke_url.clone(), chosen.revoke.clone())
 }
 
@@ -153,6 +157,18 @@ mod tests {
         assert_eq!((&now.userinfo_url, &now.api_hosts), (&old.userinfo_url, &old.api_hosts));
         assert_eq!(now.authorize_params["hd"], "example.com");
         assert!(now.authorize_params.contains_key("access_type"), "and what the catalog adds");
+    }
+
+    #[test]
+    fn a_place_with_a_placeholder_is_learnt_by_provider_set_alone() {
+        for known in Catalog::builtin().iter().filter(|known| !known.parameters.is_empty()) {
+            let mut old = Recipe { parameters: [].into(), refresh: Refresh::default(), ..known.clone() };
+            old.token_url = old.token_url.replace('{', "").replace('}', "");
+            (old.revoke, old.revoke_url) = (None, None);
+            let now = learnt(old);
+            assert_eq!((now.revocation(), &now.refresh.url), (None, &None), "{}", known.id);
+            assert_eq!(now.refresh.supported, known.refresh.supported, "{}", known.id);
+        }
     }
 
     #[test]

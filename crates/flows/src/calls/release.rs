@@ -239,6 +239,10 @@ async fn read_again(flows: &Flows, caller: &mut Cow<'_, Caller>) -> Result<(), R
         None if found.key.revoked_at.is_some() => return Err(ReleaseError::KeyRevoked),
         None => {}
     }
+    match flows.check_key(&found.app, &found.key).await {
+        Err(fault) if fault.is_unproven() => return Err(ReleaseError::KeyRevoked),
+        checked => checked?,
+    }
     let FoundKey { key, app, agent } = found;
     let caller = caller.to_mut();
     (caller.key, caller.app, caller.agent) = (key, app, agent);

@@ -1,9 +1,9 @@
 //! The provider sends the browser back (protocol 4).
 //!
 //! Order: parse; find the attempt by the hash of `state`; check the cookie, the id in the path and `iss`; check that the
-//! session's agent may act; consume the attempt by a conditional update; then run the exchange in its own task. The browser waits at most ten seconds for it.
-//! A repeated callback gets the same response and has no effect. A `code` without the cookie ends the attempt; an
-//! `error` without the cookie is ignored.
+//! session's agent may act; consume the attempt by a conditional update; then run the exchange in its own task. The
+//! browser waits at most ten seconds for it. A repeated callback gets the same response and has no effect. A `code`
+//! without the cookie ends the attempt; an `error` without the cookie is ignored.
 
 use std::time::Duration;
 
