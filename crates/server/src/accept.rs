@@ -37,8 +37,9 @@ pub struct Limits {
     /// From a response to the next request's first byte. While more than half of `connections` are open, it is
     /// `header_timeout`.
     pub idle_timeout: Duration,
-    /// The response after so many requests, or this long after its beginning, is a connection's last.
+    /// A connection's response of this number is its last.
     pub requests: u32,
+    /// A response this long after its connection's beginning is the last.
     pub age: Duration,
     /// A write that makes no progress for this long ends the connection.
     pub write_stall: Duration,
@@ -88,6 +89,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let places = Arc::new(Semaphore::new(limits.connections));
     let seats = Seats::new(limits.connections_per_address, limits.exempt.clone());
     let mut refused = Refused::default();
+    let limits = Arc::new(limits);
     tokio::pin!(stop);
     loop {
         let place = tokio::select! {
@@ -105,7 +107,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         let counted = limits.counted.then(Connected::now);
         // Small answers to small requests: waiting to fill a packet only adds latency.
         let _only_slower_without = stream.set_nodelay(true);
-        let pace = Pace::new(&limits, places.clone());
+        let pace = Pace::new(limits.clone(), places.clone());
         let connection = graceful.watch(connection(stream, router.clone(), &limits, pace));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -106,6 +106,11 @@ impl From<FlowFault> for ApiError {
     fn from(fault: FlowFault) -> Self {
         match fault {
             FlowFault::Store(error) => error.into(),
+            FlowFault::Unproven(why) => {
+                tracing::error!(error = %why, "a row is refused");
+                let message = "A stored configuration is refused until the operator has looked at it: alter doctor names it.";
+                Self::new(ErrorCode::ProviderConfigurationUnavailable, message)
+            }
             other => {
                 tracing::error!(error = %other, "a flow failed");
                 Self::plain(ErrorCode::ServerError)

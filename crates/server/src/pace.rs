@@ -28,7 +28,7 @@ use crate::accept::Limits;
 /// One connection: its limits, and whether a request is under way.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    limits: Limits,
+    limits: Arc<Limits>,
     /// The places of all connections; `limits.connections` of them in all.
     places: Arc<Semaphore>,
     opened: Instant,
@@ -39,9 +39,9 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// For a connection that begins now.
-    pub(crate) fn new(limits: &Limits, places: Arc<Semaphore>) -> Arc<Self> {
+    pub(crate) fn new(limits: Arc<Limits>, places: Arc<Semaphore>) -> Arc<Self> {
         Arc::new(Self {
-            limits: limits.clone(),
+            limits,
             places,
             opened: Instant::now(),
             under_way: AtomicBool::new(false),
@@ -254,7 +254,7 @@ mod tests {
 
     /// A client's end of a connection with these limits, of which one place of ten, or all but one, are taken.
     fn connect(limits: &Limits, crowded: bool) -> DuplexStream {
-        let limits = Limits { connections: 10, ..limits.clone() };
+        let limits = Arc::new(Limits { connections: 10, ..limits.clone() });
         let places = Arc::new(Semaphore::new(if crowded { 1 } else { 9 }));
         let (ours, theirs) = duplex(64 * 1024);
         let slow = get(|| async {
@@ -262,7 +262,7 @@ mod tests {
             "here"
         });
         let router = Router::new().route("/", get(|| async { "here" })).route("/slow", slow);
-        let pace = Pace::new(&limits, places);
+        let pace = Pace::new(limits.clone(), places);
         tokio::spawn(connection(ours, router, &limits, pace));
         theirs
     }

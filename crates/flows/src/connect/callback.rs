@@ -82,7 +82,7 @@ pub async fn callback(
     let config = match flows.provider(&attempt.config_id).await {
         Err(fault) if fault.is_unproven() => {
             tracing::error!(sid = %session.sid, error = %fault, "a callback is refused");
-            refuse(Cause::ServerFault).await?;
+            refuse(Cause::ProviderMisconfigured).await?;
             return Ok(CallbackEnd::ToSession(session.sid));
         }
         found => found?,

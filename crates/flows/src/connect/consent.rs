@@ -95,14 +95,22 @@ async fn try_approve(
     if !is_as_shown(&session, &offer, provider, shown) {
         return Err(StepError::Moved.into());
     }
-    if !is_proven(flows, config).await? {
-        return Ok(None);
+    let misconfigured = || {
+        let provider = Some(provider.to_owned());
+        Failure { cause: Cause::ProviderMisconfigured, provider, request_id: None }
+    };
+    match is_proven(flows, config).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(fault) if fault.is_unproven() => {
+            tracing::error!(sid = %session.sid, provider, error = %fault, "a user is not sent to a provider");
+            return Err(end(flows, session, misconfigured(), now).await?);
+        }
+        Err(fault) => return Err(fault.into()),
     }
     if let Some((endpoint, error)) = why_not_askable(flows, config).await {
         tracing::warn!(sid = %session.sid, provider, endpoint, %error, "a user is not sent to a provider that cannot be asked");
-        let provider = Some(provider.to_owned());
-        let failure = Failure { cause: Cause::ProviderMisconfigured, provider, request_id: None };
-        return Err(end(flows, session, failure, now).await?);
+        return Err(end(flows, session, misconfigured(), now).await?);
     }
     let (attempt, location) = new_attempt(flows, &session, &offer.app, config, now)?;
     session.start(Underway {

@@ -71,9 +71,9 @@ async fn t90_an_edited_token_url_gets_neither_code_nor_refresh_token() {
     edit(&server, |recipe| recipe["token_url"] = json!(evil));
 
     browser.come_back(&server, app, &mut attempt).await;
-    assert_eq!(attempt.reason(), "server_fault", "{}", attempt.status);
+    assert_eq!(attempt.reason(), "provider_misconfigured", "{}", attempt.status);
     server.clock.advance_seconds(3700);
-    assert_eq!(server.token(&grant).await.status, 500);
+    assert_eq!(server.token(&grant).await.error(), "provider_configuration_unavailable");
     refresh::sweep(&server.flows).await.unwrap();
     assert_eq!((stolen(&server), server.mock.seen().token.len()), (0, 1), "the first exchange alone");
 
@@ -90,14 +90,24 @@ async fn t90_an_edited_api_host_gets_no_token_and_an_edited_authorization_url_no
     for url in ["https://evil.example/".to_owned(), server.mock.url("/api/me")] {
         let body = json!({ "grant_id": grant, "request": { "method": "GET", "url": url } });
         let reply = server.call("/sdk/token", &body).await;
-        assert_eq!((reply.status, &reply.json()["error"]), (500, &json!("server_error")), "{url}");
+        assert_eq!(
+            (reply.status, reply.error().as_str()),
+            (503, "provider_configuration_unavailable"),
+            "{url}"
+        );
     }
     let mut browser = TestBrowser::new();
     let token = server.mint(&json!({ "allowed_providers": ["mock"] })).await;
     let sid = browser.claim(&server, &server.app, &token).await;
     let approve = json!({ "provider": "mock" });
     let reply = browser.post(&server, &format!("/connect/api/s/{sid}/approve"), &approve).await;
-    assert_eq!(reply.status, 500, "{}", reply.text());
+    assert_eq!((reply.status, reply.error().as_str()), (409, "step_moved"), "the page is shown again");
+    let poll = server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await;
+    assert_eq!(
+        poll.json()["error"]["error_code"],
+        "provider_configuration_unavailable",
+        "and the app hears why"
+    );
 }
 
 #[tokio::test]
@@ -108,14 +118,14 @@ async fn t90_a_seal_that_is_taken_off_or_comes_from_another_row_does_not_help() 
     let seal = "UPDATE providers SET seal = (SELECT seal FROM providers WHERE provider = 'other')
                 WHERE provider = 'mock'";
     sql::run(&server, seal, []);
-    assert_eq!(server.token(&grant).await.status, 500);
+    assert_eq!(server.token(&grant).await.error(), "provider_configuration_unavailable");
     let sealed = operate::seal_provider(&server.flows, &operator(), server.app.id, "mock").await;
     let Err(OperateError::Invalid(text)) = sealed else { panic!("{sealed:?}") };
     assert!(text.contains("does not match its seal") && text.contains("alter provider set"), "{text}");
 
     // A row from before there were seals: an operator looks at it and seals it.
     sql::run(&server, "UPDATE providers SET seal = NULL WHERE provider = 'mock'", []);
-    assert_eq!(server.token(&grant).await.status, 500);
+    assert_eq!(server.token(&grant).await.error(), "provider_configuration_unavailable");
     let found = operate::unproven_providers(&server.flows).await.unwrap();
     let text = found[0].why.to_string();
     assert!(found.len() == 1 && text.contains("alter provider seal"), "{text}");
