@@ -19,16 +19,21 @@ impl Flows {
     ///
     /// # Errors
     /// As [`Flows::proven_provider`].
-    pub(crate) async fn provider(&self, id: &ConfigId) -> Result<Option<ProviderConfig>, FlowFault> {
-        Ok(self.proven_provider(id).await?.map(today))
+    pub(crate) async fn provider(
+        &self,
+        app: AppId,
+        id: &ConfigId,
+    ) -> Result<Option<ProviderConfig>, FlowFault> {
+        Ok(self.proven_provider(app, id).await?.map(today))
     }
 
     /// The same for what sends nothing: the seal is not looked at.
     pub(crate) async fn unproven_provider(
         &self,
+        app: AppId,
         id: &ConfigId,
     ) -> Result<Option<ProviderConfig>, StoreError> {
-        Ok(self.store().get_provider(id).await?.map(today))
+        Ok(self.stored_provider(app, id).await?.map(today))
     }
 
     /// An app's configurations, by provider id, with what is known about their providers today.

@@ -3,9 +3,12 @@
 //!
 //! Sealed is what is stored. What the catalog has learnt since ([`crate::facts`]) comes on top of a row that was checked.
 //!
-//! Not covered: an older version of the same row, put back whole with its seal. Only a new data key ends that.
+//! Not covered: an older version of the same row, put back whole with its seal (and with the row of its data key, if that
+//! was replaced since). Only a new root key ends that.
 
-use alter_core::{AgentId, ApiKey, App, ConfigId, Hash, KeyType, NewKey, ProviderConfig, SealedPlace};
+use alter_core::{
+    AgentId, ApiKey, App, AppId, ConfigId, Hash, KeyType, NewKey, ProviderConfig, SealedPlace, StoreError,
+};
 use alter_vault::{DataKey, VaultError};
 use secrecy::ExposeSecret;
 
@@ -20,19 +23,33 @@ impl Flows {
     ///
     /// # Errors
     /// [`FlowFault::Unproven`].
-    pub(crate) async fn proven_provider(&self, id: &ConfigId) -> Result<Option<ProviderConfig>, FlowFault> {
+    pub(crate) async fn proven_provider(
+        &self,
+        app: AppId,
+        id: &ConfigId,
+    ) -> Result<Option<ProviderConfig>, FlowFault> {
         // The row may be put under a new data key between the two reads.
-        match self.read_proven(id).await {
-            Err(fault) if fault.is_overtaken() => self.read_proven(id).await,
+        match self.read_proven(app, id).await {
+            Err(fault) if fault.is_overtaken() => self.read_proven(app, id).await,
             read => read,
         }
     }
 
-    async fn read_proven(&self, id: &ConfigId) -> Result<Option<ProviderConfig>, FlowFault> {
-        let Some(config) = self.store().get_provider(id).await? else { return Ok(None) };
+    async fn read_proven(&self, app: AppId, id: &ConfigId) -> Result<Option<ProviderConfig>, FlowFault> {
+        let Some(config) = self.stored_provider(app, id).await? else { return Ok(None) };
         let app = self.app_of(config.app_id).await?;
         self.check_provider(&app, &config).await?;
         Ok(Some(config))
+    }
+
+    /// A configuration of this app as it is stored. A grant, an attempt or a request that names another app's was changed
+    /// by somebody: to them it is not there, although its own seal is right.
+    pub(crate) async fn stored_provider(
+        &self,
+        app: AppId,
+        id: &ConfigId,
+    ) -> Result<Option<ProviderConfig>, StoreError> {
+        Ok(self.store().get_provider(id).await?.filter(|config| config.app_id == app))
     }
 
     /// Checks the seal of a configuration that was just read.

@@ -1,6 +1,6 @@
 //! `alter serve`: runs the server until SIGTERM or Ctrl-C. Then requests and exchanges under way finish.
 
-use alter_flows::{operate, reap};
+use alter_flows::{Flows, operate, reap};
 use std::time::Duration;
 
 use alter_server::{Limits, Shared};
@@ -32,12 +32,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
             tracing::warn!("ALTER_ROOT_KEY_FILE_OLD is no longer needed; remove it");
         }
     }
-    for row in operate::unproven_providers(&flows).await? {
-        tracing::error!(app_id = %row.app, provider = row.provider, error = %row.why, "nothing is sent to a provider");
-    }
-    for row in operate::unproven_keys(&flows).await? {
-        tracing::error!(app_id = %row.app, key_id = %row.key, error = %row.why, "calls with a key are refused");
-    }
+    tell_of_refused_rows(&flows).await;
     let shared = Shared::new(flows.clone()).map_err(Usage)?;
     warn_of_oddities(config, &shared);
     // Before the first request: from then on a signal must not meet its default action, which kills the process at
@@ -76,6 +71,22 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     finish(|| flows.in_flight(), finished, signals.next()).await
+}
+
+/// A row that is refused, or cannot be read, keeps nobody else from being served.
+async fn tell_of_refused_rows(flows: &Flows) {
+    match operate::unproven_providers(flows).await {
+        Ok(rows) => rows.iter().for_each(|row| {
+            tracing::error!(app_id = %row.app, provider = row.provider, error = %row.why, "nothing is sent to a provider");
+        }),
+        Err(error) => tracing::error!(%error, "the providers' seals could not be looked at: run alter doctor"),
+    }
+    match operate::unproven_keys(flows).await {
+        Ok(rows) => rows.iter().for_each(|row| {
+            tracing::error!(app_id = %row.app, key_id = %row.key, error = %row.why, "calls with a key are refused");
+        }),
+        Err(error) => tracing::error!(%error, "the keys' seals could not be looked at: run alter doctor"),
+    }
 }
 
 /// Waits until everything under way has finished, at most for [`DRAIN`] and not beyond a second signal.

@@ -194,7 +194,8 @@ async fn release_once(
     if grant.state(flows.now()) == GrantState::Expired {
         return Err(ReleaseError::GrantExpired(grant.id));
     }
-    let config = flows.store().get_provider(&grant.config_id).await?.ok_or(ReleaseError::ProviderGone)?;
+    let config = flows.stored_provider(grant.app_id, &grant.config_id).await?;
+    let config = config.ok_or(ReleaseError::ProviderGone)?;
     match flows.check_provider(&caller.app, &config).await {
         Err(fault) if fault.is_overtaken() => return Ok(Try::Overtaken(Overtaken::Sealed(fault))),
         checked => checked?,

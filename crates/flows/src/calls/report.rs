@@ -58,7 +58,7 @@ async fn refresh_rejected(flows: &Flows, grant: &Grant, report: &CallReport<'_>)
     if report.status != 401 || !current || grant.state(flows.now()) != GrantState::Active {
         return Ok(());
     }
-    match flows.proven_provider(&grant.config_id).await {
+    match flows.proven_provider(grant.app_id, &grant.config_id).await {
         Ok(Some(config)) => refresh::rejected(flows, grant, &config),
         Ok(None) => {}
         // The report is taken all the same.

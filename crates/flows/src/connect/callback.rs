@@ -79,7 +79,7 @@ pub async fn callback(
         }
         (_, true, true) => {}
     }
-    let config = match flows.provider(&attempt.config_id).await {
+    let config = match flows.provider(attempt.app_id, &attempt.config_id).await {
         Err(fault) if fault.is_unproven() => {
             tracing::error!(sid = %session.sid, error = %fault, "a callback is refused");
             refuse(Cause::ProviderMisconfigured).await?;

@@ -162,7 +162,7 @@ fn is_as_shown(session: &Session, offer: &Offer, provider: &str, shown: Option<&
 /// Whether the row is still the one that was read, and as somebody with the root key wrote it: no user is sent to an address
 /// that somebody else put there.
 async fn is_proven(flows: &Flows, config: &ProviderConfig) -> Result<bool, FlowFault> {
-    match flows.provider(&config.config_id).await {
+    match flows.provider(config.app_id, &config.config_id).await {
         Err(fault) if fault.is_overtaken() => Ok(false),
         found => Ok(found?.is_some_and(|found| found.digest() == config.digest())),
     }

@@ -190,7 +190,7 @@ async fn finish_exchange(
 }
 
 async fn config_of(flows: &Flows, attempt: &Attempt) -> Result<ProviderConfig, Stop> {
-    let config = flows.provider(&attempt.config_id).await?;
+    let config = flows.provider(attempt.app_id, &attempt.config_id).await?;
     config.ok_or_else(|| refused(Cause::ProviderNotConfigured, "the operator removed the provider"))
 }
 

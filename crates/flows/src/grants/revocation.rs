@@ -77,7 +77,7 @@ async fn try_to_revoke(flows: &Flows, request: &Revocation) -> Result<Revocation
     if !claimed.is_done() {
         return Ok(RevocationOutcome::Pending);
     }
-    let outcome = match flows.provider(&request.config_id).await {
+    let outcome = match flows.provider(request.app_id, &request.config_id).await {
         // The operator has a day to mend the row.
         Err(fault) if fault.is_unproven() && now >= request.created_at.plus_seconds(ASKED_FOR) => {
             RevocationOutcome::GivenUp

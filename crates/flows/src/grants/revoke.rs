@@ -122,7 +122,7 @@ async fn revocation_of(
     grant: &Grant,
 ) -> Result<Result<Revocation, RevocationOutcome>, FlowFault> {
     // Nothing is sent yet, and the grant must end here whoever changed the row: the queue asks for the seal.
-    let config = flows.unproven_provider(&grant.config_id).await?;
+    let config = flows.unproven_provider(grant.app_id, &grant.config_id).await?;
     let Some(how) = config.and_then(|config| config.recipe.revocation()) else {
         return Ok(Err(RevocationOutcome::NotOffered));
     };

@@ -44,7 +44,7 @@ pub async fn refresh_as_operator(
     id: GrantId,
 ) -> Result<Grant, RefreshError> {
     let before = active(flows, app, id).await?;
-    let config = flows.provider(&before.config_id).await.map_err(NotUsable::from)?;
+    let config = flows.provider(before.app_id, &before.config_id).await.map_err(NotUsable::from)?;
     let config = config.ok_or_else(|| RefreshError::NoProvider(before.provider.clone()))?;
     let asking = Asking { operator: Some(by.clone()), ..Asking::of(&before, &config, Asked::Operator) };
     let flown = landed(join(flows, asking)).await;

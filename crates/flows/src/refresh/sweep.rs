@@ -7,8 +7,8 @@ use std::{
 };
 
 use alter_core::{
-    Asked, AuditEntry, AuditKind, ConfigId, DiscardRefresh, Grant, ProviderConfig, RefreshAttempt, Saved,
-    StoreError,
+    AppId, Asked, AuditEntry, AuditKind, ConfigId, DiscardRefresh, Grant, ProviderConfig, RefreshAttempt,
+    Saved, StoreError,
 };
 
 use super::{
@@ -48,7 +48,7 @@ pub(crate) async fn begin_sweep(flows: &Flows) -> (Vec<Landing>, Result<(), Stor
 
 /// The provider configurations of one round, each read once.
 #[derive(Default)]
-struct Configs(HashMap<ConfigId, Known>);
+struct Configs(HashMap<(AppId, ConfigId), Known>);
 
 #[derive(Clone)]
 enum Known {
@@ -60,11 +60,12 @@ enum Known {
 }
 
 impl Configs {
-    async fn get(&mut self, flows: &Flows, id: &ConfigId) -> Result<Known, StoreError> {
-        if let Some(known) = self.0.get(id) {
+    async fn get(&mut self, flows: &Flows, grant: &Grant) -> Result<Known, StoreError> {
+        let id = (grant.app_id, grant.config_id.clone());
+        if let Some(known) = self.0.get(&id) {
             return Ok(known.clone());
         }
-        let found = match flows.provider(id).await {
+        let found = match flows.provider(id.0, &id.1).await {
             Ok(Some(config)) => Known::There(Box::new(config)),
             Ok(None) => Known::Removed,
             Err(FlowFault::Store(error)) => return Err(error),
@@ -74,7 +75,7 @@ impl Configs {
                 Known::Unproven
             }
         };
-        self.0.insert(id.clone(), found.clone());
+        self.0.insert(id, found.clone());
         Ok(found)
     }
 }
@@ -84,7 +85,7 @@ async fn finish_answers(flows: &Flows, configs: &mut Configs) -> Result<(), Stor
     let before = flows.now().plus_seconds(-i64::from(after));
     for attempt in flows.store().list_journalled_refreshes(before, BATCH).await? {
         let Some(grant) = flows.store().get_grant(attempt.app_id, attempt.grant_id).await? else { continue };
-        let config = match configs.get(flows, &grant.config_id).await? {
+        let config = match configs.get(flows, &grant).await? {
             Known::There(config) => config,
             Known::Removed => {
                 // The grant cannot be used any more, and its tokens are not to lie here for ever.
@@ -135,7 +136,7 @@ async fn refresh_due(flows: &Flows, configs: &mut Configs) -> Result<Vec<Landing
     metrics::refreshes_late(latest / 1_000_000, flows.inner.gates.closed(now));
     let mut begun = Vec::new();
     for grant in due {
-        match configs.get(flows, &grant.config_id).await? {
+        match configs.get(flows, &grant).await? {
             Known::There(config) => begun.push(join(flows, Asking::of(&grant, &config, Asked::Clock))),
             Known::Removed => flows.inner.gone.add(grant.config_id),
             Known::Unproven => flows.inner.gates.shun(&grant.config_id, now),

@@ -157,3 +157,26 @@ async fn t90_a_planted_key_and_a_revocation_that_was_undone_open_nothing() {
     let found = operate::unproven_keys(&server.flows).await.unwrap();
     assert!(found.iter().all(|key| key.why.to_string().contains("alter key seal")), "{found:?}");
 }
+
+#[tokio::test]
+async fn t90_a_grant_that_is_pointed_at_another_apps_provider_sends_it_nothing() {
+    let server = TestServer::start().await;
+    let grant = connected(&server).await;
+    let other = server.add_app(AppSettings::named("Other")).await;
+    server.add_provider(&other, "mock", |_| ()).await;
+    let theirs = format!(
+        "UPDATE grants SET config_id = (SELECT config_id FROM providers WHERE app_id = '{}')",
+        other.id
+    );
+    assert_eq!(sql::run(&server, &theirs, []), 1);
+    assert_eq!(server.token(&grant).await.error(), "provider_not_configured");
+    server.clock.advance_seconds(3700);
+    refresh::sweep(&server.flows).await.unwrap();
+    let target = format!("/sdk/oauth/grants/{grant}/revoke");
+    assert_eq!(server.call(&target, &json!({})).await.status, 200, "here the grant ends all the same");
+    assert_eq!(
+        (server.mock.seen().token.len(), server.mock.seen().revoke.len()),
+        (1, 0),
+        "the first exchange alone"
+    );
+}
