@@ -106,7 +106,7 @@ codes! {
     TokenRefreshInProgress = "token_refresh_in_progress", 409, "The access token is being replaced: it has run out and its refresh takes longer than a call waits (20 s), or the grant changed at every try, because its user connects again. Try again after `Retry-After`.";
     ProviderNotConfigured = "provider_not_configured", 409, "The operator removed the provider.";
     SessionExpired = "session_expired", 410, "The session expired, was used, or is open in another browser: `details.reason`. Mint a fresh session.";
-    BodyTooLarge = "body_too_large", 413, "The request body is larger than 256 KiB.";
+    BodyTooLarge = "body_too_large", 413, "The request body is larger than the endpoint takes: 256 KiB, or 4 KiB from a page.";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be `application/json`.";
     WrongHost = "wrong_host", 421, "The Host header is not that of ALTER_PUBLIC_URL.";
     BlockedDestination = "blocked_destination", 422, "`request.url` is not one of the provider's API hosts. The operator adds hosts with `--api-host`.";

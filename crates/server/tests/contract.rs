@@ -104,7 +104,7 @@ data directory. A command that was not given the first two takes them from there
 is refused when the server's is another one. Where no server has run, and nobody has named the public URL, callback URLs
 are not known, and none is printed.
 
-Every command refuses a variable `ALTER_...` that is no setting, and names the nearest one (exit status 2). Let through are
+Every command that reads settings refuses a variable `ALTER_...` that is no setting, and names the nearest one (exit status 2). Let through are
 `ALTER_API_KEY` and `ALTER_BASE_URL`, which clients of the server read, and what Kubernetes tells a container of a service
 `alter` or `alter-...` (`ALTER_PORT=tcp://...`, `ALTER_SERVICE_HOST`, `ALTER_PORT_8700_TCP_ADDR`).
 

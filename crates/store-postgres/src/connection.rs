@@ -5,14 +5,20 @@
 //! and its execution. So everything runs between BEGIN and COMMIT, each BEGIN sets the settings anew, and statements have no
 //! names.
 
-use std::io::{self, ErrorKind};
+use std::{
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _,
     postgres::{PgConnectOptions, PgRow},
 };
 
-use crate::{address::Address, opening::OpenError};
+use crate::{
+    address::{Address, CONNECT},
+    opening::OpenError,
+};
 
 /// The oldest PostgreSQL release that this program was tested with.
 const OLDEST: i64 = 15;
@@ -120,7 +126,7 @@ impl Connection {
 impl Address {
     /// Opens one connection outside any pool, with its settings set.
     pub(crate) async fn connect(&self) -> Result<Connection, OpenError> {
-        let (connection, facts) = self.reach().await?;
+        let (connection, facts) = self.reach(self.ours.patience).await?;
         facts.judge().map_err(OpenError::Server)?;
         if facts.fsync.as_deref() == Some("off") {
             tracing::warn!("the database server runs with fsync=off: what it acknowledges may be lost");
@@ -136,16 +142,19 @@ impl Address {
 
     /// Opens one of the pool's connections.
     pub(crate) async fn connect_for_pool(&self) -> Result<Connection, sqlx::Error> {
-        let (connection, facts) = self.reach().await?;
+        // A call gives up after CONNECT: by then the last host must have had its share.
+        let (connection, facts) = self.reach(self.ours.patience.min(CONNECT * 9 / 10)).await?;
         facts.judge().map_err(|why| sqlx::Error::Configuration(why.into()))?;
         Ok(connection)
     }
 
     /// Connects to the first host that fits. If none fits, returns an error that will pass, if there was one.
-    async fn reach(&self) -> Result<(Connection, Facts), sqlx::Error> {
+    async fn reach(&self, patience: Duration) -> Result<(Connection, Facts), sqlx::Error> {
+        // Each host has its share of the time, so one that does not respond leaves the others theirs.
+        let share = patience / u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
         let mut best = None;
         for host in &self.hosts {
-            let reached = self.connect_to(host).await;
+            let reached = self.connect_to(host, share).await;
             if reached.as_ref().is_ok_and(|(_, facts)| facts.is_writable()) {
                 return reached;
             }
@@ -156,9 +165,11 @@ impl Address {
         best.expect("an address has a host")
     }
 
-    /// Each host has its share of the time, so one that does not respond leaves the others theirs.
-    async fn connect_to(&self, host: &PgConnectOptions) -> Result<(Connection, Facts), sqlx::Error> {
-        let share = self.ours.patience / u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
+    async fn connect_to(
+        &self,
+        host: &PgConnectOptions,
+        share: Duration,
+    ) -> Result<(Connection, Facts), sqlx::Error> {
         let connecting = async {
             let mut connection = Connection { raw: host.connect().await?, pooled: self.ours.pooled };
             let facts = connection.prepare().await?;

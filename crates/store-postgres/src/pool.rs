@@ -205,7 +205,14 @@ async fn perform<'a, T>(
     let was_idle = was_idle || connection.is_pooled();
     let unbegun = |fault: Fault| if was_idle { fault.unbegun_if_lost() } else { fault };
     if form == Form::Transaction || connection.is_pooled() {
-        connection.begin().await.map_err(|error| unbegun(error.into()))?;
+        if let Err(error) = connection.begin().await {
+            let fault = unbegun(error.into());
+            // Behind a pooler the settings may fail after BEGIN itself.
+            if fault.spares_the_connection() {
+                connection.rollback().await?;
+            }
+            return Err(fault);
+        }
         let outcome = work(Tx { c: connection, outlives: PhantomData }).await;
         match &outcome {
             Ok(_) => connection.commit().await?,

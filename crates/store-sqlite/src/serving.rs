@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{Read, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +24,14 @@ pub fn lock_for_serving(database: &Path) -> Result<ServingLock, OpenError> {
     crate::connection::ensure_file(database, crate::Open::Existing)?;
     // Two paths may lead to one file.
     let path = lock_of(&fs::canonicalize(database)?);
-    let mut file = open(&path)?;
+    let named = |error: io::Error| {
+        let what = format!(
+            "the lock file {}, which needs a local disk that this user can write: {error}",
+            path.display()
+        );
+        OpenError::File(io::Error::new(error.kind(), what))
+    };
+    let mut file = open(&path).map_err(named)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -34,10 +41,10 @@ pub fn lock_for_serving(database: &Path) -> Result<ServingLock, OpenError> {
                 by: holder(&mut file),
             });
         }
-        Err(TryLockError::Error(error)) => return Err(error.into()),
+        Err(TryLockError::Error(error)) => return Err(named(error)),
     }
-    file.set_len(0)?;
-    file.write_all(std::process::id().to_string().as_bytes())?;
+    file.set_len(0).map_err(named)?;
+    file.write_all(std::process::id().to_string().as_bytes()).map_err(named)?;
     Ok(ServingLock(file))
 }
 

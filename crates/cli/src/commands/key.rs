@@ -94,7 +94,12 @@ async fn seal(flows: &Flows, app: &App, id: KeyId, accept: bool, output: Output)
     let owner = agent.as_deref().map_or("the app".to_owned(), |agent| format!("agent {agent}"));
     let made = key.created_at.to_rfc3339();
     let line = in_a_line(&format!("{id}  {}…  of {owner}, made {made}: {}", key.prefix, key.name));
-    let end = if accept { "Sealed." } else { "Nothing was changed. If that key is one of yours: --accept" };
+    let end = if accept {
+        "Sealed."
+    } else {
+        "Nothing was changed. If no one else could write the database, and you made that key: --accept. Prefix and name prove \
+         nothing; if in doubt, alter key create makes another, and alter key revoke ends this one."
+    };
     let value = json!({ "key_id": id.to_string(), "prefix": key.prefix, "name": key.name, "agent_id": agent,
         "created_at": made, "sealed": accept });
     output.answer(&format!("{line}\n\n{end}"), &value);

@@ -31,7 +31,7 @@ pub(crate) struct Served {
 pub(crate) fn record(config: &Config) -> anyhow::Result<()> {
     let served = Served {
         public_url: config.public_url.clone(),
-        database: place(&config.database),
+        database: place(&config.database, &config.data_dir),
         egress_allow: config.egress_allow.iter().map(ToString::to_string).collect(),
     };
     let (file, fresh) = (config.data_dir.join(FILE), config.data_dir.join(format!("{FILE}.new")));
@@ -52,7 +52,7 @@ impl Config {
     /// The server has another database than this command, which was not told of any.
     pub(crate) fn beside_the_server(mut self) -> anyhow::Result<Self> {
         let Some(served) = recorded(&self.data_dir) else { return Ok(self) };
-        let here = place(&self.database);
+        let here = place(&self.database, &self.data_dir);
         if !self.given.database_url && served.database != here {
             bail!(
                 "the server with this data directory uses the database {}, and this command would use {here}: give it the \
@@ -77,10 +77,14 @@ impl Config {
     }
 }
 
-/// Which database it is, without a password, and wherever the command is called.
-fn place(database: &Database) -> String {
-    match database.file() {
-        Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string(),
-        None => database.to_string(),
-    }
+/// Which database it is, without a password, and wherever the command is called. A file in the data directory is named
+/// from there, so that the directory may be moved, mounted elsewhere or reached by a link.
+fn place(database: &Database, data_dir: &Path) -> String {
+    let Some(path) = database.file() else { return database.to_string() };
+    let found = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+    let (path, data_dir) = (
+        found(path).unwrap_or_else(|_| path.to_owned()),
+        found(data_dir).unwrap_or_else(|_| data_dir.to_owned()),
+    );
+    path.strip_prefix(&data_dir).unwrap_or(&path).display().to_string()
 }

@@ -1,7 +1,7 @@
 //! Whether this server may ask a provider, as the provider and `ALTER_EGRESS_ALLOW` are configured. It is looked at before the
 //! user is sent away: after the consent at the provider, the user would come back for nothing.
 
-use alter_core::ProviderConfig;
+use alter_core::{ProviderConfig, recipe::IdentitySource};
 use alter_egress::EgressError;
 use url::Url;
 
@@ -15,14 +15,15 @@ pub(super) async fn why_not_askable(
 ) -> Option<(&'static str, EgressError)> {
     let recipe = &config.recipe;
     let by_id_token = recipe.jwks_url.is_some() && config.scopes.iter().any(|scope| scope == "openid");
-    let identity = match by_id_token {
-        true => ("jwks_url", recipe.jwks_url.as_ref()),
-        false => {
-            let needed = alter_oauth::needs_userinfo(recipe, None);
-            ("userinfo_url", recipe.userinfo_url.as_ref().filter(|_| needed))
-        }
+    let by_userinfo = match recipe.identity.from {
+        IdentitySource::Userinfo => true,
+        _ => !by_id_token && alter_oauth::needs_userinfo(recipe, None),
     };
-    for (endpoint, url) in [("token_url", Some(&recipe.token_url)), identity] {
+    for (endpoint, url) in [
+        ("token_url", Some(&recipe.token_url)),
+        ("jwks_url", recipe.jwks_url.as_ref().filter(|_| by_id_token)),
+        ("userinfo_url", recipe.userinfo_url.as_ref().filter(|_| by_userinfo)),
+    ] {
         // What is no URL at all is told when it is asked.
         let Some(url) = url.and_then(|url| Url::parse(url).ok()) else { continue };
         match flows.inner.egress.may_ask(&url).await {

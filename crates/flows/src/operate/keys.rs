@@ -55,12 +55,36 @@ pub async fn seal_key(flows: &Flows, by: &Operator, app: AppId, id: KeyId) -> Re
         Err(FlowFault::Unproven(changed)) => return Err(OperateError::Invalid(changed.to_string())),
         Err(fault) => return Err(fault.into()),
     }
+    if was_revoked(flows, app.id, id).await? {
+        return Err(OperateError::Invalid(format!(
+            "the audit says that the key {id} was revoked, so somebody undid that in the database: make another (alter \
+             key create), and find out who can write there"
+        )));
+    }
     key.seal = Some(flows.seal_of_key(&app, &key)?);
     let details = json!({ "key": id.to_string(), "prefix": key.prefix, "sealed": true });
     let entry = Actor::operator(by, app).entry(flows.now(), AuditKind::KeyCreated, details);
     match flows.store().seal_key(key.clone(), entry).await? {
         Changed::Done => Ok(key),
         Changed::Absent => Err(OperateError::NoSuchKey(id)),
+    }
+}
+
+/// Whether the audit knows of the key's revocation. A key whose `revoked_at` was emptied looks like one from before there
+/// were seals.
+async fn was_revoked(flows: &Flows, app: AppId, id: KeyId) -> Result<bool, OperateError> {
+    let (kind, id, mut after) = (AuditKind::KeyRevoked.as_str(), id.to_string(), 0);
+    loop {
+        let page = flows.store().read_audit(app, after, 1000).await?;
+        let Some(last) = page.last() else { return Ok(false) };
+        after = last.seq;
+        let of_it = |details: &str| {
+            let details: serde_json::Value = serde_json::from_str(details).unwrap_or_default();
+            details["key"] == id.as_str()
+        };
+        if page.iter().any(|row| row.kind == kind && of_it(&row.details)) {
+            return Ok(true);
+        }
     }
 }
 

@@ -88,7 +88,11 @@ impl Reading<'_> {
             let frame = match there {
                 Some(frame) => frame,
                 None => {
-                    self.make_room()?;
+                    if let Err(full) = self.make_room() {
+                        drop(self.held);
+                        self.bodies.discard(body).await;
+                        return Err(full);
+                    }
                     let late = "The request body took longer than 15 seconds.";
                     let waited = timeout_at(end, body.frame()).await;
                     waited.map_err(|_| ApiError::new(ErrorCode::InvalidRequest, late))?

@@ -6,11 +6,17 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
+use super::RequestId;
 use crate::pages::{self, Frame, Page, content_security_policy};
 
 /// A page outside of any session.
 pub(crate) fn page(status: u16, page: &Page<'_>) -> Response {
     html(status, page, &Frame::default())
+}
+
+/// What a person is told who came at a moment when too many others had not finished (503): to try again.
+pub(crate) fn busy(request_id: &RequestId) -> Response {
+    page(503, &Page::ServerError { request_id: &request_id.0 })
 }
 
 /// A page with its headers.

@@ -20,7 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-pub(crate) use headers::{html, page};
+pub(crate) use headers::{busy, html, page};
 use tracing::Instrument;
 
 use crate::{

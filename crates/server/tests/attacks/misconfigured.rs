@@ -15,7 +15,7 @@ type Fault = (&'static str, fn(&mut Recipe), &'static [&'static str], bool);
 const INSIDE: &str = "10.1.2.3";
 const ALLOW: &str = "ALTER_EGRESS_ALLOW";
 
-const FAULTS: [Fault; 10] = [
+const FAULTS: [Fault; 11] = [
     ("the token endpoint is inside", |r| r.token_url = inside("token"), &[INSIDE, ALLOW], false),
     (
         "the token endpoint is plain http",
@@ -31,6 +31,15 @@ const FAULTS: [Fault; 10] = [
     ),
     ("the token endpoint is no URL", |r| r.token_url = "nowhere".into(), &["token_url"], true),
     ("userinfo is inside", |r| asked_for_the_account(r, Some(inside("me"))), &[INSIDE, ALLOW], false),
+    (
+        "userinfo is inside, and an id_token comes too",
+        |r| {
+            r.identity.from = IdentitySource::Userinfo;
+            r.userinfo_url = Some(inside("me"));
+        },
+        &[INSIDE, ALLOW],
+        false,
+    ),
     ("there is no userinfo", |r| asked_for_the_account(r, None), &["userinfo_url"], true),
     ("the keys are inside", |r| r.jwks_url = Some(inside("jwks")), &[INSIDE, ALLOW], false),
     (

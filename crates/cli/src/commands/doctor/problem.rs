@@ -197,7 +197,7 @@ problems! {
         "Look where it sends secrets, and seal it: alter provider seal APP PROVIDER --accept"
     KEY_REFUSED "key-refused" Mend
         "an API key's seal is wrong or missing: the key is from before there were seals, or somebody who has no root key planted or changed it"
-        "If the key is one of yours: alter key seal APP KEY_ID --accept; if not: alter key revoke APP KEY_ID, and find out who can write the database"
+        "After an upgrade, if no one else could write the database: alter key seal APP KEY_ID, then with --accept; otherwise make another, alter key revoke APP KEY_ID, and find out who can write the database"
     GRANTS_RECONNECT "grants-reconnect" Warn
         "grants of an app at a provider have no usable refresh token any more: only their users can help"
         "Let the app ask these users to connect again (alter grant list APP; alter grant show APP GRANT_ID says why)"

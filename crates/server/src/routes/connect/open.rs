@@ -1,5 +1,6 @@
 //! `POST /connect/open`: door A. The browser's own `Origin` header is the proof.
 
+use alter_api::ErrorCode;
 use alter_core::ClaimRefused;
 use alter_flows::{ClaimError, Claimed, Proof, connect};
 use axum::{
@@ -15,7 +16,7 @@ use crate::{
     Shared,
     error::ApiError,
     extract::{Browser, PAGE_BODY_MAX, clear_cookie, only, set_cookie},
-    middleware::{RequestId, page},
+    middleware::{RequestId, busy, page},
     pages::{CancelledView, ExpiryReason, Page},
 };
 
@@ -26,8 +27,11 @@ pub(crate) async fn open(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let read = shared.bodies.read(&headers, body, PAGE_BODY_MAX).await;
-    let Ok(bytes) = read else { return page(400, &Page::InvalidToken) };
+    let bytes = match shared.bodies.read(&headers, body, PAGE_BODY_MAX).await {
+        Ok(bytes) => bytes,
+        Err(refused) if refused.code == ErrorCode::ServiceUnavailable => return busy(&request_id),
+        Err(_) => return page(400, &Page::InvalidToken),
+    };
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&bytes).into_owned().collect();
     let field = |name: &str| {
         let mut values = form.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());

@@ -1,6 +1,7 @@
 //! `GET /oauth/callback/{config_id}`. A cross-site `form_post` is redirected to the same request as GET, with which the
 //! browser sends the Lax cookie again (T29).
 
+use alter_api::ErrorCode;
 use alter_flows::{CallbackEnd, CallbackRequest, connect};
 use axum::{
     Extension,
@@ -13,7 +14,7 @@ use axum::{
 use crate::{
     Shared,
     extract::Browser,
-    middleware::{RequestId, page},
+    middleware::{RequestId, busy, page},
     pages::{ExpiryReason, Page},
 };
 
@@ -45,6 +46,7 @@ pub(crate) async fn take(
 
 pub(crate) async fn form_post(
     State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
     Path(config_id): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -52,7 +54,12 @@ pub(crate) async fn form_post(
     if alter_core::ConfigId::parse(&config_id).is_none() {
         return not_ours();
     }
-    let Ok(bytes) = shared.bodies.read(&headers, body, QUERY_MAX).await else { return not_ours() };
+    let bytes = match shared.bodies.read(&headers, body, QUERY_MAX).await {
+        Ok(bytes) => bytes,
+        // The session lives, and the code is not used: the browser's reload tries again.
+        Err(refused) if refused.code == ErrorCode::ServiceUnavailable => return busy(&request_id),
+        Err(_) => return not_ours(),
+    };
     // Encoded again, so that only parameters can get into the location.
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(url::form_urlencoded::parse(&bytes))
