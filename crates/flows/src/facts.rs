@@ -168,7 +168,7 @@ mod tests {
     fn a_place_with_a_placeholder_is_learnt_by_provider_set_alone() {
         for known in Catalog::builtin().iter().filter(|known| !known.parameters.is_empty()) {
             let mut old = Recipe { parameters: [].into(), refresh: Refresh::default(), ..known.clone() };
-            old.token_url = old.token_url.replace('{', "").replace('}', "");
+            old.token_url = old.token_url.replace(['{', '}'], "");
             (old.revoke, old.revoke_url) = (None, None);
             let now = learnt(old);
             assert_eq!((now.revocation(), &now.refresh.url), (None, &None), "{}", known.id);
