@@ -60,6 +60,12 @@ pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow
     )?;
     manifest.check_seal(&vault, args.accept_unsealed)?;
     let replaced = replaced_database(database, args.replace)?;
+    if let (Some(why), true, false) = (&replaced.why, replaced.lock.is_some(), args.accept_loosening) {
+        bail!(
+            "{why}, so nobody knows what was tightened since the backup, and it would be loose again: the database was not \
+             changed (--accept-loosening restores the backup all the same)"
+        );
+    }
 
     let now = SystemClock.now();
     let fresh = beside(database, "restoring");
@@ -68,7 +74,7 @@ pub(crate) fn run(args: &RestoreArgs, config: &Config, output: Output) -> anyhow
     let moved = copied(&args.file, copy, &fresh, &manifest)
         .and_then(|()| prepare(&fresh, compared, now))
         .and_then(|prepared| refuse_loosening(prepared, args.accept_loosening))
-        .and_then(|prepared| Ok((prepared, put_in_place(&fresh, database, now)?)));
+        .and_then(|prepared| Ok((prepared, put_in_place(&fresh, database, now, output)?)));
     let (prepared, kept) = match moved {
         Ok(moved) => moved,
         Err(error) => {
@@ -116,7 +122,7 @@ struct Replaced {
     /// Why it is not comparable; `None` if it is.
     why: Option<String>,
     /// Keeps servers away; `None` if there was no database.
-    _lock: Option<ServingLock>,
+    lock: Option<ServingLock>,
 }
 
 fn replaced_database(database: &Path, replace: bool) -> anyhow::Result<Replaced> {
@@ -129,7 +135,7 @@ fn replaced_database(database: &Path, replace: bool) -> anyhow::Result<Replaced>
             );
         }
         let why = Some("there was no database here".into());
-        return Ok(Replaced { comparable: false, why, _lock: None });
+        return Ok(Replaced { comparable: false, why, lock: None });
     }
     if !replace {
         bail!("{} exists: nothing was changed (--replace puts the backup in its place)", file.display());
@@ -141,36 +147,46 @@ fn replaced_database(database: &Path, replace: bool) -> anyhow::Result<Replaced>
         Err(error @ OpenError::InUse(_)) => return Err(error.into()),
         Err(error) => {
             let why = format!("the database that was here could not be opened ({error})");
-            return Ok(Replaced { comparable: false, why: Some(why), _lock: lock });
+            return Ok(Replaced { comparable: false, why: Some(why), lock });
         }
     }
     match backup::inspect(database) {
-        Ok(_) => Ok(Replaced { comparable: true, why: None, _lock: lock }),
+        Ok(_) => Ok(Replaced { comparable: true, why: None, lock }),
         Err(error @ (OpenError::NewerSchema { .. } | OpenError::Foreign(_))) => Err(error.into()),
         Err(error) => {
             let why = format!("the database that was here could not be read ({error})");
-            Ok(Replaced { comparable: false, why: Some(why), _lock: lock })
+            Ok(Replaced { comparable: false, why: Some(why), lock })
         }
     }
 }
 
 /// Puts the backup in place by two renames. Between them there is no database; a crash there leaves both files, under
 /// names that say what they are.
-fn put_in_place(fresh: &Path, database: &Path, now: Micros) -> anyhow::Result<Option<PathBuf>> {
+fn put_in_place(
+    fresh: &Path,
+    database: &Path,
+    now: Micros,
+    output: Output,
+) -> anyhow::Result<Option<PathBuf>> {
     let kept = beside(database, &format!("replaced-{}", now.to_rfc3339().replace([':', '-'], "")));
     let there = database.exists();
-    for (from, to) in backup::files_of(database).iter().zip(backup::files_of(&kept)) {
-        if from.exists() {
-            std::fs::rename(from, &to).with_context(|| format!("{} cannot be moved", from.display()))?;
+    let files = backup::files_of(database).into_iter().zip(backup::files_of(&kept));
+    let moves: Vec<_> = files.filter(|(from, _)| from.exists()).collect();
+    let into_place = (fresh.to_owned(), database.to_owned());
+    for (done, (from, to)) in moves.iter().chain([&into_place]).enumerate() {
+        if let Err(error) = std::fs::rename(from, to) {
+            for (from, to) in &moves[..done.min(moves.len())] {
+                let _as_it_was = std::fs::rename(to, from);
+            }
+            return Err(error).with_context(|| format!("{} cannot be moved", from.display()));
         }
     }
-    if let Err(error) = std::fs::rename(fresh, database) {
-        for (to, from) in backup::files_of(database).iter().zip(backup::files_of(&kept)) {
-            let _as_it_was = std::fs::rename(from, to);
-        }
-        return Err(error).with_context(|| format!("{} cannot be moved", fresh.display()));
+    // From here on the backup is in place.
+    if let Err(error) = backup::sync_directory(database) {
+        output.note(&format!(
+            "The directory could not be synced ({error}): a power failure now may undo the restore."
+        ));
     }
-    backup::sync_directory(database)?;
     Ok(there.then_some(kept))
 }
 

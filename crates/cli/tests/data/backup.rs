@@ -248,9 +248,10 @@ async fn a_restore_that_fails_a_check_changes_nothing() {
 
     std::fs::write(&described, good).unwrap();
 
-    // Even a database that cannot be opened is replaced, and kept.
+    // A database that cannot be opened is kept, and replaced when the operator knows what that may loosen.
     std::fs::write(&database, "no database at all".repeat(1000)).unwrap();
-    let restored = elsewhere.json(&restore);
+    elsewhere.refused(&restore, "--accept-loosening");
+    let restored = elsewhere.json(&[&restore[..], &["--accept-loosening"]].concat());
     assert!(restored["not_compared"].is_string() && restored["kept"].is_string(), "{restored}");
     assert_eq!(count(&database, "grants"), 1);
 }
