@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use alter_core::{ClientAuth, IdentitySource, ProviderConfig, Recipe};
+use alter_core::{
+    ClientAuth, IdentitySource, ProviderConfig, Recipe,
+    secret::{from_hex, hex},
+};
 use alter_flows::{OperateError, ProviderSetting, operate};
 use alter_providers::Catalog;
 use anyhow::Context;
@@ -31,16 +34,16 @@ pub(crate) enum ProviderCommand {
     },
     /// Configure a provider for an app; prints the callback URL to register at the provider.
     Set(Box<SetArgs>),
-    /// Seal a provider's row that has no seal, because it is from before there were seals. Prints where secrets would go;
-    /// look at that first.
+    /// Seal a provider's row that has no seal, because it is from before there were seals. Prints the row; look at all of it
+    /// first.
     Seal {
         /// App id, or its name.
         app: String,
         /// Provider id.
         id: String,
-        /// The row is right as printed: seal it.
-        #[arg(long)]
-        accept: bool,
+        /// The row with this digest is right as it was printed: seal it.
+        #[arg(long, value_name = "DIGEST")]
+        accept: Option<String>,
     },
     /// Remove a provider from an app. Grants made with it can no longer be used.
     Remove {
@@ -131,7 +134,7 @@ pub(crate) async fn run(command: ProviderCommand, config: &Config, output: Outpu
         }
         ProviderCommand::List { app, .. } => list(&app.unwrap_or_default(), config, output).await,
         ProviderCommand::Set(args) => set(*args, config, output).await,
-        ProviderCommand::Seal { app, id, accept } => seal(&app, &id, accept, config, output).await,
+        ProviderCommand::Seal { app, id, accept } => seal(&app, &id, accept.as_deref(), config, output).await,
         ProviderCommand::Remove { app, id } => {
             let flows = wiring::open(config).await?;
             let app = find_app(&flows, &app).await?;
@@ -219,20 +222,39 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
     Ok(())
 }
 
-async fn seal(app: &str, id: &str, accept: bool, config: &Config, output: Output) -> anyhow::Result<()> {
+async fn seal(
+    app: &str,
+    id: &str,
+    accept: Option<&str>,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<()> {
     let flows = wiring::open(config).await?;
     let app = find_app(&flows, app).await?;
     let configured = operate::list_providers(&flows, app.id).await?;
     let Some(known) = configured.iter().find(|c| c.recipe.id == id) else {
         return Err(OperateError::NoSuchProvider(id.to_owned()).into());
     };
-    if accept {
-        operate::seal_provider(&flows, &operator(), app.id, id).await?;
+    if let Some(digest) = accept {
+        let looked_at = from_hex(digest).ok_or_else(|| {
+            Usage(
+                "--accept takes the digest that `alter provider seal APP ID` prints at the end of the row"
+                    .into(),
+            )
+        })?;
+        operate::seal_provider(&flows, &operator(), app.id, id, &looked_at).await?;
     }
-    let value = described(known, config);
+    let digest = hex(&known.digest());
+    // All of the row steers what is sent, and where: also which field is the account, and how the client proves itself.
+    let mut value = described(known, config);
+    value["recipe"] = serde_json::to_value(&known.recipe)?;
+    value["digest"] = json!(digest);
     let fields = value.as_object().into_iter().flatten();
     let lines: Vec<_> = fields.map(|(name, value)| in_a_line(&format!("{name:<16}{value}"))).collect();
-    let end = if accept { "Sealed." } else { "Nothing was changed. If all of that is right: --accept" };
+    let end = match accept {
+        Some(_) => "Sealed.".to_owned(),
+        None => format!("Nothing was changed. If all of that is right: --accept {digest}"),
+    };
     output.answer(&format!("{}\n\n{end}", lines.join("\n")), &value);
     Ok(())
 }

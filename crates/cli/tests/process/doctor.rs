@@ -238,7 +238,9 @@ fn rows_that_somebody_else_wrote_are_found_and_rows_from_before_are_sealed_by_co
     let moved = "json_set(recipe, '$.revoke_url', 'https://evil.example/r')";
     sql(&place, &format!("UPDATE providers SET recipe = {moved}"));
     offline(&place).has("provider-changed", "mend");
-    let refused = place.command(&["provider", "seal", "A", "acme", "--accept"]).output().unwrap();
+    let looked = place.json(&["provider", "seal", "A", "acme"]);
+    let digest = looked["digest"].as_str().unwrap();
+    let refused = place.command(&["provider", "seal", "A", "acme", "--accept", digest]).output().unwrap();
     assert!(said(&refused).contains("does not match its seal"), "{}", said(&refused));
     set_provider(&place, "A", "acme", "https://acme.example");
     offline(&place).has_not("provider-changed");
@@ -253,7 +255,8 @@ fn rows_that_somebody_else_wrote_are_found_and_rows_from_before_are_sealed_by_co
     assert_eq!(shown["token_url"], "https://acme.example/token", "looking seals nothing");
     place.json(&["key", "seal", "A", &key]);
     offline(&place).has("provider-unsealed", "mend");
-    place.json(&["provider", "seal", "A", "acme", "--accept"]);
+    let digest = shown["digest"].as_str().unwrap();
+    place.json(&["provider", "seal", "A", "acme", "--accept", digest]);
     place.json(&["key", "seal", "A", &key, "--accept"]);
     let visit = offline(&place);
     visit.has_not("provider-unsealed");

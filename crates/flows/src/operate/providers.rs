@@ -1,7 +1,7 @@
 //! An app's providers: the operator configures and removes them.
 
 use alter_core::{
-    App, AppId, AuditEntry, AuditKind, Changed, ConfigId, ProviderConfig, Recipe, text::is_hidden,
+    App, AppId, AuditEntry, AuditKind, Changed, ConfigId, Hash, ProviderConfig, Recipe, text::is_hidden,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -118,21 +118,27 @@ pub async fn list_providers(flows: &Flows, app: AppId) -> Result<Vec<ProviderCon
 }
 
 /// Seals a configuration that has no seal, as it is stored: for rows from before there were seals. The operator has looked
-/// at it and vouches for it.
+/// at the row with the digest `looked_at` and vouches for it.
 ///
 /// # Errors
 /// [`OperateError::NoSuchApp`], [`OperateError::NoSuchProvider`]; [`OperateError::Invalid`] when it has been changed since
-/// it was sealed.
+/// it was sealed, or since the operator looked.
 pub async fn seal_provider(
     flows: &Flows,
     by: &Operator,
     app: AppId,
     id: &str,
+    looked_at: &Hash,
 ) -> Result<ProviderConfig, OperateError> {
     let app = get_app(flows, app).await?;
     let configured = flows.store().list_providers(app.id).await?;
     let known = configured.into_iter().find(|c| c.recipe.id == id);
     let mut config = known.ok_or_else(|| OperateError::NoSuchProvider(id.to_owned()))?;
+    if config.digest() != *looked_at {
+        return Err(OperateError::Invalid(format!(
+            "the row of {id} is not the one that you looked at: look again (alter provider seal APP {id})"
+        )));
+    }
     match why_unproven(flows, &app, &config).await? {
         None => return Ok(config),
         Some(Unproven::Missing { .. }) => {}

@@ -115,11 +115,16 @@ async fn t90_a_seal_that_is_taken_off_or_comes_from_another_row_does_not_help() 
     let server = TestServer::start().await;
     let grant = connected(&server).await;
     server.add_provider(&server.app, "other", |_| ()).await;
-    let seal = "UPDATE providers SET seal = (SELECT seal FROM providers WHERE provider = 'other')
+    let moved = "UPDATE providers SET seal = (SELECT seal FROM providers WHERE provider = 'other')
                 WHERE provider = 'mock'";
-    sql::run(&server, seal, []);
+    sql::run(&server, moved, []);
     assert_eq!(server.token(&grant).await.error(), "provider_configuration_unavailable");
-    let sealed = operate::seal_provider(&server.flows, &operator(), server.app.id, "mock").await;
+    let seal = async || {
+        let configured = operate::list_providers(&server.flows, server.app.id).await.unwrap();
+        let digest = configured.iter().find(|c| c.recipe.id == "mock").unwrap().digest();
+        operate::seal_provider(&server.flows, &operator(), server.app.id, "mock", &digest).await
+    };
+    let sealed = seal().await;
     let Err(OperateError::Invalid(text)) = sealed else { panic!("{sealed:?}") };
     assert!(text.contains("does not match its seal") && text.contains("alter provider set"), "{text}");
 
@@ -129,7 +134,9 @@ async fn t90_a_seal_that_is_taken_off_or_comes_from_another_row_does_not_help() 
     let found = operate::unproven_providers(&server.flows).await.unwrap();
     let text = found[0].why.to_string();
     assert!(found.len() == 1 && text.contains("alter provider seal"), "{text}");
-    operate::seal_provider(&server.flows, &operator(), server.app.id, "mock").await.unwrap();
+    let other = operate::seal_provider(&server.flows, &operator(), server.app.id, "mock", &[7; 32]).await;
+    assert!(other.unwrap_err().to_string().contains("not the one that you looked at"));
+    seal().await.unwrap();
     assert_eq!(server.token(&grant).await.status, 200);
 }
 

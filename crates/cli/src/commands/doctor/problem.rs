@@ -194,7 +194,7 @@ problems! {
         "Find out who can write the database; then write the row anew: alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
     PROVIDER_UNSEALED "provider-unsealed" Mend
         "a provider's row has no seal, because it is from before there were seals or somebody took it off; nothing is sent with it"
-        "Look where it sends secrets, and seal it: alter provider seal APP PROVIDER --accept"
+        "Look at the row, and seal it: alter provider seal APP PROVIDER, then with --accept DIGEST"
     KEY_REFUSED "key-refused" Mend
         "an API key's seal is wrong or missing: the key is from before there were seals, or somebody who has no root key planted or changed it"
         "After an upgrade, if no one else could write the database: alter key seal APP KEY_ID, then with --accept; otherwise make another, alter key revoke APP KEY_ID, and find out who can write the database"
