@@ -24,6 +24,23 @@ pub(crate) struct Machine {
     pub(crate) durable_write_us: f64,
 }
 
+impl Machine {
+    /// The machine and what else ran there, for a report's heading.
+    pub(crate) fn sentence(&self, before: &Load, after: &Load) -> String {
+        format!(
+            "{} x {}, {} MiB, Linux {}, data on {}; one durable 4 KiB write takes {:.0} us. Load average {} before and {} after.",
+            self.processors,
+            self.processor,
+            self.memory_mib,
+            self.kernel,
+            self.file_system,
+            self.durable_write_us,
+            before.0,
+            after.0,
+        )
+    }
+}
+
 /// The load averages over 1, 5 and 15 minutes.
 #[derive(Debug, Serialize)]
 pub(crate) struct Load(pub(crate) String);

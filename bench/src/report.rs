@@ -61,23 +61,10 @@ impl Report {
     }
 
     fn heading(&self) -> String {
-        let m = &self.machine;
+        let machine = self.machine.sentence(&self.load_before, &self.load_after);
         format!(
-            "# {}, {}\n\nBuild {}. {} x {}, {} MiB, Linux {}, data on {}; one durable 4 KiB write takes {:.0} us. Load \
-             average {} before and {} after. {} repetitions of {} s, medians; client and server share the machine.\n",
-            self.at,
-            self.engine,
-            self.commit,
-            m.processors,
-            m.processor,
-            m.memory_mib,
-            m.kernel,
-            m.file_system,
-            m.durable_write_us,
-            self.load_before.0,
-            self.load_after.0,
-            self.repetitions,
-            self.seconds,
+            "# {}, {}\n\nBuild {}. {machine} {} repetitions of {} s, medians; client and server share the machine.\n",
+            self.at, self.engine, self.commit, self.repetitions, self.seconds,
         )
     }
 

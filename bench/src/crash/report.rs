@@ -49,21 +49,10 @@ impl Report {
     }
 
     fn heading(&self) -> String {
-        let m = &self.machine;
+        let machine = self.machine.sentence(&self.load_before, &self.load_after);
         format!(
-            "# {}: killed in the middle of callbacks\n\nBuild {}, seed {}. {} x {}, {} MiB, Linux {}, data on {}; one \
-             durable 4 KiB write takes {:.0} us. Load average {} before and {} after.\n",
-            self.at,
-            self.commit,
-            self.seed,
-            m.processors,
-            m.processor,
-            m.memory_mib,
-            m.kernel,
-            m.file_system,
-            m.durable_write_us,
-            self.load_before.0,
-            self.load_after.0,
+            "# {}: killed in the middle of callbacks\n\nBuild {}, seed {}. {machine}\n",
+            self.at, self.commit, self.seed,
         )
     }
 

@@ -33,20 +33,10 @@ impl Report {
     }
 
     fn heading(&self) -> String {
-        let m = &self.machine;
+        let machine = self.machine.sentence(&self.load_before, &self.load_after);
         format!(
-            "# {}: refreshing, SQLite\n\nBuild {}. {} x {}, {} MiB, Linux {}, data on {}; one durable 4 KiB write takes \
-             {:.0} us. Load average {} before and {} after. Provider, client and server share the machine.\n",
-            self.at,
-            self.commit,
-            m.processors,
-            m.processor,
-            m.memory_mib,
-            m.kernel,
-            m.file_system,
-            m.durable_write_us,
-            self.load_before.0,
-            self.load_after.0,
+            "# {}: refreshing, SQLite\n\nBuild {}. {machine} Provider, client and server share the machine.\n",
+            self.at, self.commit,
         )
     }
 
