@@ -7,6 +7,7 @@ The browser is twenty lines of HTTP: what our own browser SDK and pages would se
 import base64
 import hashlib
 import http.server
+import itertools
 import json
 import os
 import pathlib
@@ -153,14 +154,27 @@ def _send(request, status, body, headers):
     request.wfile.write(body)
 
 
+_tried = itertools.count()
+
+
+def free_port():
+    """Returns a port that is free now, from below 32768, where Linux starts to hand out ports for outgoing connections."""
+    while True:
+        port = 20000 + (os.getpid() * 97 + next(_tried)) % 12000
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
 class Server:
     """`alter serve`, and the operator's command line beside it; on SQLite unless a database is named."""
 
     def __init__(self, database_url=None):
         self.dir = tempfile.mkdtemp(prefix="alter-conformance-")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.origin = f"http://localhost:{port}"
         self.env = {
             "PATH": os.environ["PATH"],

@@ -9,12 +9,25 @@ export const listen = (server, host = '127.0.0.1', port = 0) =>
     server.listen(port, host, () => resolve(server.address().port));
   });
 
-/** A port that was free a moment ago. */
+let tried = 0;
+
+/**
+ * Resolves to a port that is free now. All ports tried lie below 32768, where Linux starts to hand out ports for
+ * outgoing connections and for "any"; processes that run side by side start far from one another.
+ */
 export async function freePort() {
-  const server = http.createServer();
-  const port = await listen(server);
-  await new Promise((done) => server.close(done));
-  return port;
+  for (;;) {
+    const port = 20000 + ((process.pid * 97 + tried++) % 12000);
+    const server = http.createServer();
+    try {
+      await listen(server, '127.0.0.1', port);
+    } catch (taken) {
+      if (taken.code === 'EADDRINUSE') continue;
+      throw taken;
+    }
+    await new Promise((done) => server.close(done));
+    return port;
+  }
 }
 
 /** Ends a server at once, open connections included. */

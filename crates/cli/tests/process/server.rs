@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead, BufReader},
-    net::TcpListener,
     process::{Child, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -15,7 +14,7 @@ use alter_core::{
 };
 use alter_mock_provider::MockProvider;
 use alter_signing::{SignedParts, sign};
-use alter_testkit::{Reply, Sent, TestBrowser, browser::sid_of, http::send};
+use alter_testkit::{Reply, Sent, TestBrowser, browser::sid_of, free_port, http::send};
 use serde_json::{Value, json};
 
 use crate::place::Place;
@@ -35,11 +34,6 @@ pub(crate) struct Server {
     pub(crate) app_id: String,
     child: Option<Child>,
     log: Arc<Mutex<String>>,
-}
-
-/// Returns a free port. Another process could take it before the server does, and the test would fail at once.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Server {

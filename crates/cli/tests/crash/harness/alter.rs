@@ -4,7 +4,6 @@
 use std::{
     fs::OpenOptions,
     io::Write,
-    net::TcpListener,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -15,7 +14,7 @@ use std::{
 use alter_core::{AppId, Clock, Store, SystemClock, SystemRandom, secret::hex, time::random_bytes};
 use alter_mock_provider::{MockProvider, Raw};
 use alter_testkit::{
-    Reply, Sent, TestBrowser,
+    Reply, Sent, TestBrowser, free_port,
     http::{send, send_raw},
     server::{CLIENT_SECRET, signed},
 };
@@ -302,9 +301,4 @@ impl Drop for Peer {
         let _it_may_be_dead = self.child.kill();
         let _reaped = self.child.wait();
     }
-}
-
-/// Returns a port that is free now. Nothing else in this test process takes it before the server does.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
