@@ -42,9 +42,15 @@ pub(crate) async fn look(alter: &Alter, signer: &Signer) -> anyhow::Result<Vec<T
         for (kind, (status, taken)) in kinds.iter().zip(&mut times) {
             let request = (kind.make)();
             let begun = Instant::now();
-            *status = connection.exchange(&request).await?.status;
+            let reply = connection.exchange(&request).await?;
+            let elapsed = begun.elapsed();
+            let last = reply.is_last();
+            *status = reply.status;
             if round >= WARM_UP {
-                taken.push(begun.elapsed().as_secs_f64() * 1_000_000.0);
+                taken.push(elapsed.as_secs_f64() * 1_000_000.0);
+            }
+            if last {
+                connection = Connection::open(alter.port).await?;
             }
         }
     }
