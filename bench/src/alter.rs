@@ -159,10 +159,10 @@ impl Alter {
         self.running.as_ref().map(Child::id).context("the server does not run")
     }
 
-    /// Stops the server with SIGTERM, as a service manager does.
+    /// Stops the server as Ctrl-C does: a SIGTERM would wait for what clients may still send over open connections.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         if let Some(mut child) = self.running.take() {
-            let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+            let told = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
             ensure!(told.success(), "could not tell the server to stop");
             child.wait()?;
         }

@@ -13,6 +13,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -237,7 +238,8 @@ class Server:
         return made
 
     def stop(self):
-        self.process.terminate()
+        # As Ctrl-C: a SIGTERM would wait for what clients here may still send over open connections.
+        self.process.send_signal(signal.SIGINT)
         self.process.wait(10)
         self.log.close()
         shutil.rmtree(self.dir)

@@ -1,7 +1,7 @@
 //! The HTTP server. A route reads the request, calls one flow, and turns the result into a response.
 //!
-//! Modules: `accept` (the listening loop and its limits), `seats`, `pace` and `stall` (connections per
-//! address, waiting for a request, stalled writes),
+//! Modules: `accept` (the listening loop and its limits), `closing`, `seats`, `pace` and `stall` (a listener's end,
+//! connections per address, waiting for a request, stalled writes),
 //! `middleware` (what every request passes through), `extract` (the caller, the browser, the body), `routes` (files mirror
 //! URL paths), `pages` (what people see), `error` and `failure` (what is told about a refused request, and about a flow
 //! that made no grant), `openapi`, `metrics`.
@@ -9,6 +9,7 @@
 //! `alter-api`, a line in `routes::all`.
 
 mod accept;
+mod closing;
 mod error;
 pub mod extract;
 pub mod failure;

@@ -25,12 +25,41 @@ use tokio::{
 
 use crate::accept::Limits;
 
-/// One connection: its limits, and whether a request is under way.
+/// What all connections of a listener have in common.
+#[derive(Debug)]
+pub(crate) struct Hall {
+    pub(crate) limits: Limits,
+    /// The places of all connections; `limits.connections` of them in all.
+    pub(crate) places: Arc<Semaphore>,
+    stopping: AtomicBool,
+}
+
+impl Hall {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        let places = Arc::new(Semaphore::new(limits.connections));
+        Arc::new(Self { limits, places, stopping: AtomicBool::new(false) })
+    }
+
+    /// From now on, each connection ends with its next answer.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// While more than half of the places are taken, a connection without a request is closed like one whose headers do
+    /// not come. Not during a stop: such a connection is what the stop waits for.
+    fn is_crowded(&self) -> bool {
+        !self.is_stopping() && self.places.available_permits() < self.limits.connections / 2
+    }
+}
+
+/// One connection: since when it is there, and whether a request is under way.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    limits: Arc<Limits>,
-    /// The places of all connections; `limits.connections` of them in all.
-    places: Arc<Semaphore>,
+    pub(crate) hall: Arc<Hall>,
     opened: Instant,
     under_way: AtomicBool,
     /// Requests that were answered.
@@ -39,14 +68,9 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// For a connection that begins now.
-    pub(crate) fn new(limits: Arc<Limits>, places: Arc<Semaphore>) -> Arc<Self> {
-        Arc::new(Self {
-            limits,
-            places,
-            opened: Instant::now(),
-            under_way: AtomicBool::new(false),
-            answered: AtomicU32::new(0),
-        })
+    pub(crate) fn new(hall: Arc<Hall>) -> Arc<Self> {
+        let (under_way, answered) = (AtomicBool::new(false), AtomicU32::new(0));
+        Arc::new(Self { hall, opened: Instant::now(), under_way, answered })
     }
 
     /// A request has come whole to the end of its headers.
@@ -55,15 +79,9 @@ impl Pace {
         Turn(self.clone())
     }
 
-    /// While more than half of the places are taken, a connection without a request is closed like one whose headers do
-    /// not come.
-    fn is_crowded(&self) -> bool {
-        self.places.available_permits() < self.limits.connections / 2
-    }
-
     fn is_over(&self) -> bool {
-        let answered = self.answered.load(Ordering::Relaxed) + 1;
-        answered >= self.limits.requests || self.opened.elapsed() >= self.limits.age
+        let (answered, limits) = (self.answered.load(Ordering::Relaxed) + 1, &self.hall.limits);
+        self.hall.is_stopping() || answered >= limits.requests || self.opened.elapsed() >= limits.age
     }
 }
 
@@ -164,8 +182,8 @@ impl<S> Paced<S> {
     }
 
     fn due(&self) -> Instant {
-        let hurried = self.wait.begun || self.pace.is_crowded();
-        let limits = &self.pace.limits;
+        let Hall { limits, .. } = &*self.pace.hall;
+        let hurried = self.wait.begun || self.pace.hall.is_crowded();
         self.wait.since + if hurried { limits.header_timeout } else { limits.idle_timeout }
     }
 
@@ -176,7 +194,7 @@ impl<S> Paced<S> {
             return Poll::Pending;
         }
         loop {
-            let (due, look) = (self.due(), Instant::now() + self.pace.limits.header_timeout);
+            let (due, look) = (self.due(), Instant::now() + self.pace.hall.limits.header_timeout);
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due.min(look))));
             if timer.deadline() > due {
                 timer.as_mut().reset(due);
@@ -254,16 +272,24 @@ mod tests {
 
     /// A client's end of a connection with these limits, of which one place of ten, or all but one, are taken.
     fn connect(limits: &Limits, crowded: bool) -> DuplexStream {
-        let limits = Arc::new(Limits { connections: 10, ..limits.clone() });
-        let places = Arc::new(Semaphore::new(if crowded { 1 } else { 9 }));
+        connect_in(&hall(limits, crowded))
+    }
+
+    fn hall(limits: &Limits, crowded: bool) -> Arc<Hall> {
+        let hall = Hall::new(Limits { connections: 10, ..limits.clone() });
+        let taken = hall.places.try_acquire_many(if crowded { 9 } else { 1 }).unwrap();
+        taken.forget();
+        hall
+    }
+
+    fn connect_in(hall: &Arc<Hall>) -> DuplexStream {
         let (ours, theirs) = duplex(64 * 1024);
         let slow = get(|| async {
             tokio::time::sleep(Duration::from_secs(40)).await;
             "here"
         });
         let router = Router::new().route("/", get(|| async { "here" })).route("/slow", slow);
-        let pace = Pace::new(limits.clone(), places);
-        tokio::spawn(connection(ours, router, &limits, pace));
+        tokio::spawn(connection(ours, router, Pace::new(hall.clone())));
         theirs
     }
 
@@ -336,5 +362,18 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(50)).await;
         ask(&mut client, b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert_eq!(closes_after(&mut client).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f27_during_a_stop_an_idle_connection_has_one_more_answer_which_says_so_and_is_not_hurried() {
+        let hall = hall(&Limits::default(), true);
+        let (mut one, mut silent) = (connect_in(&hall), connect_in(&hall));
+        ask(&mut one, REQUEST).await;
+        ask(&mut silent, REQUEST).await;
+        hall.stop();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(ask(&mut one, REQUEST).await.contains("connection: close"));
+        assert_eq!(closes_after(&mut one).await, 0);
+        assert_eq!(closes_after(&mut silent).await, 75 - 20);
     }
 }

@@ -132,6 +132,7 @@ impl TestServer {
         let task = tokio::spawn(async move {
             alter_server::serve(listener, router, limits, async {
                 let _sender_gone_is_a_stop_too = stopped.await;
+                std::time::Duration::ZERO
             })
             .await;
         });

@@ -38,7 +38,8 @@ export function startAlter(env, args, log, onLine = () => {}) {
   }
   return {
     child,
-    stop: (signal = 'SIGTERM') =>
+    // As Ctrl-C: a SIGTERM would wait for what the browser may still send over open connections.
+    stop: (signal = 'SIGINT') =>
       new Promise((done) => {
         if (child.exitCode !== null || child.signalCode !== null) return done();
         child.once('exit', done);

@@ -1,4 +1,5 @@
-//! `alter serve`: runs the server until SIGTERM or Ctrl-C. Then requests and exchanges under way finish.
+//! `alter serve`: runs the server until SIGTERM or Ctrl-C. Then requests and exchanges under way finish; after a SIGTERM,
+//! those too that a proxy still sends over connections that are open.
 
 use alter_flows::{Flows, operate, reap};
 use std::time::Duration;
@@ -16,6 +17,10 @@ use crate::{
 
 /// How long a shutdown waits for requests and exchanges under way: as long as one token request may take.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// How long a shutdown by SIGTERM waits for what clients and proxies still send over open connections: longer than our recipes
+/// for proxies keep an idle one (eight seconds).
+const LINGER: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
@@ -50,27 +55,28 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     }
     tracing::info!(listen = %listener.local_addr()?, public_url = config.public_url, version = env!("CARGO_PKG_VERSION"), "serving");
     let reaper = tokio::spawn(reap::reap_forever(flows.clone()));
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (stop, stopped) = oneshot::channel();
     let serving = tokio::spawn(alter_server::serve(
         listener,
         alter_server::router(shared),
         connection_limits(config),
-        // A dropped sender means stop too.
-        async { drop(stopped.await) },
+        async { stopped.await.unwrap_or_default() },
     ));
-    signals.next().await;
+    let kept = signals.next().await.lingers();
     tracing::info!(
         exchanges = flows.in_flight(),
-        "stopping: the listener closes, requests and exchanges under way finish"
+        "stopping: each open connection gets one more answer for {} s, then the listener closes; requests and exchanges \
+         under way finish",
+        kept.as_secs()
     );
-    drop(stop);
+    let _its_end_shows_below = stop.send(kept);
     reaper.abort();
     let finished = async {
         serving.await.context("the listening loop broke off")?;
         flows.drain().await;
         anyhow::Ok(())
     };
-    finish(|| flows.in_flight(), finished, signals.next()).await
+    finish(kept + DRAIN, || flows.in_flight(), finished, signals.next()).await
 }
 
 /// A row that is refused, or cannot be read, keeps nobody else from being served.
@@ -89,19 +95,20 @@ async fn tell_of_refused_rows(flows: &Flows) {
     }
 }
 
-/// Waits until everything under way has finished, at most for [`DRAIN`] and not beyond a second signal.
+/// Waits until everything under way has finished, `at_most` so long and not beyond a second signal.
 async fn finish(
+    at_most: Duration,
     in_flight: impl Fn() -> usize,
     finished: impl Future<Output = anyhow::Result<()>>,
-    second_signal: impl Future<Output = ()>,
+    second_signal: impl Future<Output = Signal>,
 ) -> anyhow::Result<()> {
     let why = tokio::select! {
         result = finished => {
             tracing::info!("stopped");
             return result;
         }
-        () = second_signal => "a second signal came".to_owned(),
-        () = sleep(DRAIN) => format!("{} s are over", DRAIN.as_secs()),
+        _ = second_signal => "a second signal came".to_owned(),
+        () = sleep(at_most) => format!("{} s are over", at_most.as_secs()),
     };
     // The journal holds how far each exchange came; the next start goes on from there.
     let exchanges = in_flight();
@@ -156,6 +163,25 @@ fn warn_of_oddities(config: &Config, shared: &Shared) {
     }
 }
 
+/// Who wants the process to end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Signal {
+    /// A service manager, by SIGTERM.
+    Terminate,
+    /// A person, by Ctrl-C.
+    Interrupt,
+}
+
+impl Signal {
+    /// How long open connections are kept: a person does not wait for a proxy.
+    fn lingers(self) -> Duration {
+        match self {
+            Self::Terminate => LINGER,
+            Self::Interrupt => Duration::ZERO,
+        }
+    }
+}
+
 /// SIGTERM and Ctrl-C, every time one of them arrives.
 pub(crate) struct Signals {
     #[cfg(unix)]
@@ -179,15 +205,16 @@ impl Signals {
         Ok(Self {})
     }
 
-    pub(crate) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) -> Signal {
         #[cfg(unix)]
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
         }
         #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Signal::Interrupt,
+            Err(_) => std::future::pending().await,
         }
     }
 }
@@ -201,19 +228,21 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_shutdown_waits_thirty_seconds_and_not_longer() {
+    async fn a_shutdown_waits_as_long_as_it_may_and_not_longer() {
         let from = Instant::now();
         let slow = async {
             sleep(DRAIN - Duration::from_secs(1)).await;
             Ok(())
         };
-        finish(|| 0, slow, pending()).await.unwrap();
+        finish(DRAIN, || 0, slow, pending()).await.unwrap();
         assert_eq!(from.elapsed().as_secs(), 29);
 
-        let error = finish(|| 7, pending(), pending()).await.unwrap_err().to_string();
-        assert_eq!(from.elapsed().as_secs(), 29 + 30);
-        assert!(error.contains("30 s are over") && error.contains("7 exchanges"), "{error}");
-        let error = finish(|| 7, pending(), ready(())).await.unwrap_err().to_string();
+        let longest = Signal::Terminate.lingers() + DRAIN;
+        let error = finish(longest, || 7, pending(), pending()).await.unwrap_err().to_string();
+        assert_eq!(from.elapsed().as_secs(), 29 + 40);
+        assert!(error.contains("40 s are over") && error.contains("7 exchanges"), "{error}");
+        let again = ready(Signal::Interrupt);
+        let error = finish(longest, || 7, pending(), again).await.unwrap_err().to_string();
         assert!(error.contains("a second signal came"), "{error}");
     }
 }

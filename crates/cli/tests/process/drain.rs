@@ -1,7 +1,12 @@
 //! F27: the server is told to stop while exchanges are under way.
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
 use alter_mock_provider::{Gate, User};
-use alter_testkit::http::send;
+use alter_testkit::{Sent, http::send};
 use tokio::task::JoinSet;
 
 use crate::server::{Server, Walk};
@@ -42,7 +47,7 @@ async fn f27_a_stop_lets_every_exchange_finish_and_takes_no_new_connection() {
     server.terminate();
     server
         .until("the listener closes", |s| {
-            std::net::TcpStream::connect(s.host.replace("localhost", "127.0.0.1")).is_err()
+            TcpStream::connect(s.host.replace("localhost", "127.0.0.1")).is_err()
         })
         .await;
     server.until("the log says so", |s| s.log().contains("\"stopping")).await;
@@ -77,6 +82,38 @@ async fn f27_a_second_signal_ends_it_at_once_and_the_log_says_what_was_cut_off()
     server.serve().await;
     let grants = server.place.json(&["grant", "list", &server.app_id]);
     assert_eq!(grants["grants"], serde_json::json!([]));
+}
+
+/// Asks over a connection that was used before, and returns the whole answer.
+fn ask(connection: &mut TcpStream, host: &str) -> String {
+    write!(connection, "GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        let mut bytes = [0; 1024];
+        let read = connection.read(&mut bytes).unwrap();
+        assert_ne!(read, 0, "closed after {:?}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&bytes[..read]);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f27_a_proxys_open_connection_has_one_more_answer_and_readyz_says_that_the_server_stops() {
+    let mut server = Server::start("linger").await;
+    let mut kept = TcpStream::connect(server.host.replace("localhost", "127.0.0.1")).unwrap();
+    assert!(!ask(&mut kept, &server.host).contains("connection: close"));
+    assert_eq!(server.send(Sent::new("GET", "/readyz")).await.status, 200);
+
+    server.terminate();
+    server.until("it stops", |s| s.log().contains("\"stopping")).await;
+    let ready = server.send(Sent::new("GET", "/readyz")).await;
+    assert_eq!(ready.status, 503, "a proxy that asks sends nothing more");
+    assert!(ready.text().contains("stopping"), "{}", ready.text());
+    assert_eq!(ready.header("connection"), "close");
+    let answer = ask(&mut kept, &server.host);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    assert_eq!(kept.read(&mut [0; 64]).unwrap(), 0, "it was the last");
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,11 +89,11 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until `is_so` holds, for ten seconds at most.
+    /// Waits until `is_so` holds, for twenty seconds at most.
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let from = Instant::now();
         while !is_so(self) {
-            assert!(from.elapsed() < Duration::from_secs(10), "not in time: {what}\n{}", self.log());
+            assert!(from.elapsed() < Duration::from_secs(20), "not in time: {what}\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -5,9 +5,9 @@ use alter_api::{
     health::{Alive, Ready},
 };
 use alter_flows::ready;
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 
-use crate::{Shared, error::ApiError};
+use crate::{Shared, accept::Stopping, error::ApiError};
 
 /// Ask whether the process lives.
 #[utoipa::path(
@@ -25,7 +25,13 @@ pub(crate) async fn alive(State(shared): State<Shared>) -> Json<Alive> {
         (status = 200, description = "A write, a read and the root key are in order.", body = Ready),
     ),
 )]
-pub(crate) async fn ready(State(shared): State<Shared>) -> Result<Json<Ready>, ApiError> {
+pub(crate) async fn ready(
+    State(shared): State<Shared>,
+    stopping: Option<Extension<Stopping>>,
+) -> Result<Json<Ready>, ApiError> {
+    if stopping.is_some() {
+        return Err(ApiError::new(ErrorCode::ServiceUnavailable, "This server is stopping."));
+    }
     ready::ready(&shared.flows).await.map_err(|error| {
         tracing::error!(%error, "not ready");
         ApiError::new(ErrorCode::ServiceUnavailable, "Not ready: the log of this request id says why.")
