@@ -17,7 +17,8 @@ pub fn free_port() -> u16 {
     let start = std::process::id().wrapping_mul(97);
     loop {
         let step = u32::from(TRIED.fetch_add(1, Ordering::Relaxed));
-        let port = FIRST + u16::try_from(start.wrapping_add(step) % u32::from(COUNT)).expect("COUNT is a u16");
+        let port =
+            FIRST + u16::try_from(start.wrapping_add(step) % u32::from(COUNT)).expect("COUNT is a u16");
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
