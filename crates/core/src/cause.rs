@@ -144,6 +144,10 @@ causes! {
     IdTokenMissing = "id_token_missing", Provider, is_final: false;
     /// The id_token failed a check.
     IdTokenInvalid = "id_token_invalid", Provider, is_final: false;
+    /// The provider's keys, which sign its id_tokens, cannot be read: another try will find the same.
+    KeysUnreadable = "keys_unreadable", Operator, is_final: true;
+    /// The provider's keys could not be fetched, however often they were asked for.
+    KeysUnreachable = "keys_unreachable", Provider, is_final: false;
     /// The userinfo endpoint did not say whose account it is, however often it was asked.
     UserinfoFailed = "userinfo_failed", Provider, is_final: false;
     /// What the provider says of the account names nobody.

@@ -14,8 +14,9 @@ use crate::{
 
 /// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
 pub const ATTEMPT_TTL: i64 = 600;
-/// After this time the reaper has given up any exchange, seconds.
-pub const EXCHANGE_MAX: i64 = 90;
+/// How long the app's page waits for an exchange, seconds: the token request, keys and userinfo at their slowest, and
+/// once more by the reaper after a crash.
+pub const EXCHANGE_MAX: i64 = 300;
 /// How many attempts one session may have; each is a row.
 const ATTEMPTS_MAX: u32 = 50;
 /// How many choices of a provider are told to the app page. A user who goes back and forth for an hour must not grow the
@@ -421,9 +422,10 @@ impl Session {
         self.finish_with(EndKind::Cancelled, None, at);
     }
 
-    /// Ends the session if its time has run out, and returns whether it did.
+    /// Ends the session if its time has run out, and returns whether it did. While a code is exchanged it has not: the
+    /// exchange, or the reaper after a crash, ends the attempt, and an end that was told never changes.
     pub fn expire(&mut self, now: Micros) -> bool {
-        let due = self.end().is_none() && now >= self.deadline();
+        let due = self.end().is_none() && now >= self.deadline() && !self.is_exchanging();
         if due {
             self.finish_with(EndKind::Expired, None, now);
         }

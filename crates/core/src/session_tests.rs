@@ -383,14 +383,15 @@ fn a_session_takes_fifty_attempts_and_no_more() {
 }
 
 #[test]
-fn while_a_code_is_exchanged_nothing_new_starts_and_the_deadline_waits() {
+fn while_a_code_is_exchanged_nothing_new_starts_and_the_session_does_not_expire() {
     let mut s = claimed(&["a"]);
     let under_way = attempt(Coop::Unknown, T0);
     s.start(under_way.clone());
     s.exchanging(under_way.attempt, T0.plus_seconds(599));
     assert!(!s.can_start(T0.plus_seconds(599)));
-    assert!(!s.expire(T0.plus_seconds(688)));
-    assert!(s.expire(T0.plus_seconds(689)));
+    assert!(!s.expire(T0.plus_seconds(86_400)), "what is told as the end would change");
+    s.attempt_ended(under_way.attempt, Failure { cause: Cause::KeysUnreachable, ..denied() }, T0.plus_seconds(700));
+    assert_eq!(s.state_name(), "failed");
 }
 
 #[test]

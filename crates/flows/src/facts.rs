@@ -78,6 +78,7 @@ fn learnt(own: Recipe) -> Recipe {
         issuer_template: own.issuer_template,
         jwks_url: own.jwks_url,
         id_token_algs: own.id_token_algs,
+        trusted_audiences: own.trusted_audiences,
         iss_parameter: own.iss_parameter,
         client_auth: own.client_auth,
         // Destinations, and what flags add to them.

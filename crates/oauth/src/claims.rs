@@ -22,8 +22,10 @@ pub enum BadClaim {
     /// There is no subject, or it is longer than 255 characters.
     #[error("sub is missing or unusable")]
     Sub,
-    /// The token is not for our client only.
-    #[error("aud is missing, another client's, or names others besides us")]
+    /// The token is not for our client, or also for others that are not trusted.
+    #[error(
+        "aud is missing, another client's, or names others besides us, which neither azp nor trusted_audiences allows"
+    )]
     Aud,
     /// The token was issued to another client.
     #[error("azp is another client's")]
@@ -59,7 +61,7 @@ pub(crate) fn check(claims: &Value, expected: &Expected<'_>) -> Result<(), BadCl
     ensure(is_issuer(claims, expected.recipe), BadClaim::Iss)?;
     let subject = text(claims, "sub").is_some_and(|sub| (1..=SUBJECT_MAX).contains(&sub.chars().count()));
     ensure(subject, BadClaim::Sub)?;
-    ensure(is_audience(claims, expected.client_id), BadClaim::Aud)?;
+    ensure(is_audience(claims, expected), BadClaim::Aud)?;
     ensure(claims.get("azp").is_none_or(|azp| azp == expected.client_id), BadClaim::Azp)?;
     check_time(claims, expected.now)?;
     let nonce = text(claims, "nonce").unwrap_or_default();
@@ -101,12 +103,19 @@ pub(crate) fn fits_template(template: &str, issuer: &str) -> bool {
     tenant.is_some_and(is_tenant)
 }
 
-/// Whether the audience is our client and no other: another audience could replay the token here, or we there.
-fn is_audience(claims: &Value, client_id: &str) -> bool {
+/// Whether the token is for our client. It may be for others too (ZITADEL, Oracle) if they are trusted, or if `azp` says
+/// that our client is the one that asked for it (OpenID Connect Core section 3.1.3.7).
+fn is_audience(claims: &Value, expected: &Expected<'_>) -> bool {
+    let ours = |one: &Value| one == expected.client_id;
+    let trusted = |one: &Value| expected.recipe.trusted_audiences.iter().any(|known| one == known);
     match claims.get("aud") {
-        Some(Value::String(one)) => one == client_id,
-        Some(Value::Array(all)) => !all.is_empty() && all.iter().all(|one| one == client_id),
-        _ => false,
+        Some(Value::Array(all)) => {
+            let asked = claims.get("azp").is_some_and(ours);
+            all.iter().any(ours)
+                && all.iter().all(|one| ours(one) || trusted(one) || (asked && one.is_string()))
+        }
+        Some(one) => ours(one),
+        None => false,
     }
 }
 
@@ -127,6 +136,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::strict_json;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -149,6 +159,8 @@ mod tests {
         for (name, value) in changes.as_object().expect("an object") {
             claims[name] = value.clone();
         }
+        // As a token's claims are read.
+        let claims = strict_json::parse(claims.to_string().as_bytes()).expect("claims");
         judge(&recipe(json!("https://a.example"), Value::Null), &claims)
     }
 
@@ -158,6 +170,8 @@ mod tests {
             json!({}),
             json!({"aud":["c"]}),
             json!({"azp":"c"}),
+            json!({"azp":null,"nbf":null}),
+            json!({"aud":["c","246813579@project"],"azp":"c"}),
             json!({"exp":NOW - 59}),
             json!({"iat":NOW + 60, "nbf":NOW + 60}),
             json!({"iat":1.5e9, "exp":1.9e9}),
@@ -179,10 +193,12 @@ mod tests {
             (json!({"aud":"C"}), BadClaim::Aud),
             (json!({"aud":[]}), BadClaim::Aud),
             (json!({"aud":["c","d"]}), BadClaim::Aud),
-            (json!({"aud":["c","d"],"azp":"c"}), BadClaim::Aud),
+            (json!({"aud":["c","d"],"azp":"d"}), BadClaim::Aud),
+            (json!({"aud":["d"],"azp":"c"}), BadClaim::Aud),
+            (json!({"aud":["c",7],"azp":"c"}), BadClaim::Aud),
+            (json!({"aud":null}), BadClaim::Aud),
             (json!({"aud":["c",7]}), BadClaim::Aud),
             (json!({"azp":"d"}), BadClaim::Azp),
-            (json!({"azp":null}), BadClaim::Azp),
             (json!({"exp":NOW - 60}), BadClaim::Exp),
             (json!({"exp":(NOW + 300).to_string()}), BadClaim::Exp),
             (json!({"iat":NOW + 61}), BadClaim::Iat),
@@ -195,6 +211,21 @@ mod tests {
         ] {
             assert_eq!(with(changes.clone()), Err(why), "{changes}");
         }
+    }
+
+    #[test]
+    fn t24_other_audiences_are_those_that_the_operator_trusts() {
+        let mut recipe = recipe(json!("https://a.example"), Value::Null);
+        recipe.trusted_audiences = vec!["https://id.example".into()];
+        let ask = |aud: Value| {
+            let mut claims = good();
+            claims["aud"] = aud;
+            judge(&recipe, &claims)
+        };
+        assert_eq!(ask(json!(["https://id.example", "c"])), Ok(()));
+        assert_eq!(ask(json!(["https://id.example"])), Err(BadClaim::Aud));
+        assert_eq!(ask(json!("https://id.example")), Err(BadClaim::Aud));
+        assert_eq!(ask(json!(["https://id.example", "c", "d"])), Err(BadClaim::Aud));
     }
 
     #[test]

@@ -4,18 +4,18 @@
 
 use std::time::Duration;
 
-use alter_core::ClientAuth;
+use alter_core::{ClientAuth, recipe::SIGNATURE_ALGS, text::one_line};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use http::header::{ACCEPT, HeaderValue};
 use http::{HeaderMap, Method};
 use serde_json::Value;
 use url::Url;
 
-use crate::algorithms::ALGORITHMS;
+use crate::algorithms::algorithm;
 use crate::strict_json;
 
-/// Time for one whole document.
-const TOTAL: Duration = Duration::from_secs(5);
+/// Time for one whole document when an operator waits for it.
+pub(crate) const TOTAL: Duration = Duration::from_secs(30);
 
 /// Maximum size of a document, in bytes.
 const BODY_MAX: usize = 256 * 1024;
@@ -42,8 +42,10 @@ pub struct Discovered {
     pub pkce_s256: bool,
     /// How our client authenticates: with Basic if the provider accepts it, else in the body, else not at all.
     pub client_auth: ClientAuth,
-    /// The algorithms of the provider's id_tokens that this crate verifies; empty when the provider names none of them.
-    pub id_token_algs: Vec<String>,
+    /// The algorithms of the provider's id_tokens that this crate verifies; `None` when the provider names none at all.
+    pub id_token_algs: Option<Vec<String>>,
+    /// The scopes that the provider names; `None` when it names none. It may have others too.
+    pub scopes: Option<Vec<String>>,
 }
 
 impl Discovered {
@@ -75,10 +77,18 @@ pub enum DiscoveryError {
         "{0:?} is not an issuer: it must be https (http only at an address that the operator allowed), without query or fragment"
     )]
     BadIssuer(String),
+    /// The issuer is the address of its metadata.
+    #[error("{asked:?} is the address of the metadata; the issuer is {issuer:?}")]
+    WellKnown {
+        /// The issuer as configured, at most 200 characters.
+        asked: String,
+        /// What comes before `/.well-known/`.
+        issuer: String,
+    },
     /// No whole answer arrived.
     #[error("the provider's metadata could not be fetched: {0}")]
     Egress(#[from] EgressError),
-    /// The status was not 200: at the first well-known URL or, if that one answered 404, at the second.
+    /// The status was not 200 at either well-known URL; this is the first one's.
     #[error("the provider has no metadata for this issuer (status {0})")]
     Status(u16),
     /// The document is not a JSON object, or has duplicate members.
@@ -103,15 +113,21 @@ pub enum DiscoveryError {
     /// The provider accepts none of the ways in which our client can authenticate.
     #[error("the provider accepts neither client_secret_basic nor client_secret_post nor public clients")]
     ClientAuth,
+    /// The provider signs id_tokens only with algorithms that are not verified here.
+    #[error("the provider signs with {0}: not supported; choose one of {list} for this client at the provider", list = SIGNATURE_ALGS.join(", "))]
+    Algorithms(String),
+    /// The provider takes authorization requests only by the back channel (RFC 9126).
+    #[error("the provider requires pushed authorization requests, which are not built")]
+    PushedRequests,
 }
 
-/// Reads and checks the document of an issuer at `/.well-known/openid-configuration`, and if that answers 404, at the
-/// URL of RFC 8414.
+/// Reads and checks the document of an issuer at `/.well-known/openid-configuration`, and if there is none, at the URL of
+/// RFC 8414.
 ///
 /// # Errors
 /// [`DiscoveryError`].
 pub async fn discover(egress: &Egress, issuer: &str) -> Result<Discovered, DiscoveryError> {
-    let (document, base) = document(egress, issuer).await?;
+    let (document, base) = document(egress, issuer, TOTAL).await?;
     read(&document, issuer, &base)
 }
 
@@ -120,31 +136,47 @@ pub async fn discover(egress: &Egress, issuer: &str) -> Result<Discovered, Disco
 ///
 /// # Errors
 /// [`DiscoveryError`].
-pub(crate) async fn jwks_url(egress: &Egress, issuer: &str) -> Result<String, DiscoveryError> {
-    let (document, base) = document(egress, issuer).await?;
+pub(crate) async fn jwks_url(
+    egress: &Egress,
+    issuer: &str,
+    total: Duration,
+) -> Result<String, DiscoveryError> {
+    let (document, base) = document(egress, issuer, total).await?;
     is_of(&document, issuer)?;
     endpoint(&document, "jwks_uri", &base)?.ok_or(DiscoveryError::Endpoint("jwks_uri"))
 }
 
-async fn document(egress: &Egress, issuer: &str) -> Result<(Value, Url), DiscoveryError> {
-    let base =
-        issuer_url(issuer).ok_or_else(|| DiscoveryError::BadIssuer(issuer.chars().take(200).collect()))?;
-    let body = match fetch(egress, openid_location(&base)).await {
-        Err(DiscoveryError::Status(404)) => fetch(egress, oauth_location(&base)).await?,
+async fn document(egress: &Egress, issuer: &str, total: Duration) -> Result<(Value, Url), DiscoveryError> {
+    let base = base_of(issuer)?;
+    let document = match fetch(egress, openid_location(&base), total).await {
+        // Some servers answer an unknown path with 400, 401 or a page. What the first place said is the better reason.
+        Err(none @ (DiscoveryError::Status(_) | DiscoveryError::NotUnderstood)) => {
+            fetch(egress, oauth_location(&base), total).await.map_err(|_| none)?
+        }
         other => other?,
     };
-    let document = strict_json::parse(&body).filter(Value::is_object).ok_or(DiscoveryError::NotUnderstood)?;
     Ok((document, base))
 }
 
-async fn fetch(egress: &Egress, url: Url) -> Result<Vec<u8>, DiscoveryError> {
+/// Parses the issuer.
+fn base_of(issuer: &str) -> Result<Url, DiscoveryError> {
+    let shown = || issuer.chars().take(200).collect();
+    if let Some((before, _)) = issuer.split_once("/.well-known/") {
+        return Err(DiscoveryError::WellKnown { asked: shown(), issuer: before.chars().take(200).collect() });
+    }
+    issuer_url(issuer).ok_or_else(|| DiscoveryError::BadIssuer(shown()))
+}
+
+async fn fetch(egress: &Egress, url: Url, total: Duration) -> Result<Value, DiscoveryError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let limits = Limits { total: TOTAL, body_max: BODY_MAX };
+    let limits = Limits { total, body_max: BODY_MAX };
     let request = Request { method: Method::GET, url, headers, body: Default::default(), limits };
     let response = egress.send(request).await?;
     match response.status.as_u16() {
-        200 => Ok(response.body.to_vec()),
+        200 => {
+            strict_json::parse(&response.body).filter(Value::is_object).ok_or(DiscoveryError::NotUnderstood)
+        }
         status => Err(DiscoveryError::Status(status)),
     }
 }
@@ -189,6 +221,9 @@ fn read(document: &Value, issuer: &str, base: &Url) -> Result<Discovered, Discov
     if list(document, "response_types_supported").is_some_and(|types| !types.contains(&"code")) {
         return Err(DiscoveryError::NoCodeFlow);
     }
+    if document.get("require_pushed_authorization_requests") == Some(&Value::Bool(true)) {
+        return Err(DiscoveryError::PushedRequests);
+    }
     let required = |name| endpoint(document, name, base)?.ok_or(DiscoveryError::Endpoint(name));
     let challenges = list(document, "code_challenge_methods_supported").unwrap_or_default();
     Ok(Discovered {
@@ -202,7 +237,8 @@ fn read(document: &Value, issuer: &str, base: &Url) -> Result<Discovered, Discov
             == Some(&Value::Bool(true)),
         pkce_s256: challenges.contains(&"S256"),
         client_auth: client_auth(document)?,
-        id_token_algs: id_token_algs(document),
+        id_token_algs: id_token_algs(document)?,
+        scopes: list(document, "scopes_supported").map(|names| names.into_iter().map(String::from).collect()),
     })
 }
 
@@ -214,7 +250,7 @@ fn list<'a>(document: &'a Value, name: &str) -> Option<Vec<&'a str>> {
 /// Reads an endpoint. It must be https, or http at the issuer's own origin (the same host and port).
 fn endpoint(document: &Value, name: &'static str, base: &Url) -> Result<Option<String>, DiscoveryError> {
     let text = match document.get(name) {
-        None | Some(Value::Null) => return Ok(None),
+        None => return Ok(None),
         Some(value) => value.as_str().ok_or(DiscoveryError::Endpoint(name))?,
     };
     let url = Url::parse(text).map_err(|_| DiscoveryError::Endpoint(name))?;
@@ -237,10 +273,17 @@ fn client_auth(document: &Value) -> Result<ClientAuth, DiscoveryError> {
     first.map(|(_, way)| way).ok_or(DiscoveryError::ClientAuth)
 }
 
-fn id_token_algs(document: &Value) -> Vec<String> {
-    let named = list(document, "id_token_signing_alg_values_supported").unwrap_or_default();
-    let ours = ALGORITHMS.iter().map(|(name, _)| *name).filter(|name| named.contains(name));
-    ours.map(String::from).collect()
+/// The algorithms that the provider names and that are verified here. OpenID Connect Discovery wants some to be named;
+/// providers leave the list out, and RFC 8414 does not have it.
+fn id_token_algs(document: &Value) -> Result<Option<Vec<String>>, DiscoveryError> {
+    let Some(named) = list(document, "id_token_signing_alg_values_supported") else { return Ok(None) };
+    let ours: Vec<String> =
+        named.iter().filter(|name| algorithm(name).is_some()).map(|name| String::from(*name)).collect();
+    if ours.is_empty() {
+        let named: String = one_line(named.join(", ").chars()).chars().take(200).collect();
+        return Err(DiscoveryError::Algorithms(if named.is_empty() { "no algorithm".into() } else { named }));
+    }
+    Ok(Some(ours))
 }
 
 #[cfg(test)]

@@ -58,11 +58,39 @@ fn methods_and_algorithms_are_those_that_we_can_do() {
         "code_challenge_methods_supported":["plain","S256"],"authorization_response_iss_parameter_supported":true}))
     .unwrap();
     assert_eq!((found.client_auth, found.iss_parameter, found.pkce_s256), (ClientAuth::Post, true, true));
-    assert_eq!(found.id_token_algs, ["RS256", "ES256"]);
+    assert_eq!(found.id_token_algs, Some(vec!["ES256".to_owned(), "RS256".to_owned()]));
     let refused = discovered(json!({"token_endpoint_auth_methods_supported":["private_key_jwt"]}));
     assert!(matches!(refused, Err(DiscoveryError::ClientAuth)));
     let refused = discovered(json!({"response_types_supported":["token"]}));
     assert!(matches!(refused, Err(DiscoveryError::NoCodeFlow)));
+    let refused = discovered(json!({"require_pushed_authorization_requests":true}));
+    assert!(matches!(refused, Err(DiscoveryError::PushedRequests)));
+    assert!(discovered(json!({"require_pushed_authorization_requests":false})).is_ok());
+}
+
+#[test]
+fn algorithms_that_are_not_named_are_the_default_and_ones_that_are_not_supported_are_named() {
+    assert_eq!(discovered(json!({})).unwrap().id_token_algs, None);
+    let named = |names| discovered(json!({ "id_token_signing_alg_values_supported": names }));
+    assert_eq!(named(json!(["Ed25519"])).unwrap().id_token_algs, Some(vec!["Ed25519".to_owned()]));
+    for (names, said) in [
+        (json!(["HS256"]), "signs with HS256: not supported"),
+        (json!(["ES512", "none"]), "signs with ES512, none: not supported"),
+        (json!(["\u{1b}[31mHS256"]), "signs with [31mHS256: not supported"),
+        (json!([]), "signs with no algorithm: not supported"),
+    ] {
+        let refused = named(names).unwrap_err().to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+}
+
+#[test]
+fn the_address_of_the_metadata_is_no_issuer_and_the_error_says_what_is() {
+    for suffix in ["openid-configuration", "oauth-authorization-server", "oauth-authorization-server/x"] {
+        let refused = base_of(&format!("https://a.example/t1/.well-known/{suffix}")).unwrap_err().to_string();
+        assert!(refused.ends_with("the issuer is \"https://a.example/t1\""), "{refused}");
+    }
+    assert!(base_of("https://a.example/well-known/t1").is_ok());
 }
 
 #[test]

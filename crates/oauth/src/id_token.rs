@@ -9,6 +9,7 @@ use jsonwebtoken::Algorithm;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::algorithms::algorithm;
 use crate::claims::{self, Expected};
 use crate::jws::{self, JwsRefused, Rules};
 use crate::{AppKeySets, BadClaim, JwksError};
@@ -43,16 +44,15 @@ pub enum IdTokenRefused {
 }
 
 impl IdTokenRefused {
-    /// Why the flow ends here; `None` when the keys could not be had at the moment, and the token may still be good.
-    pub fn cause(&self) -> Option<Cause> {
+    /// Why the flow ends here, if it does.
+    pub fn cause(&self) -> Cause {
         match self {
-            Self::NotConfigured(_) | Self::Keys(JwksError::BadUrl) => Some(Cause::ProviderMisconfigured),
-            Self::Keys(JwksError::Egress(error)) if error.is_configuration() => {
-                Some(Cause::ProviderMisconfigured)
-            }
-            Self::Keys(_) => None,
+            Self::NotConfigured(_) | Self::Keys(JwksError::BadUrl) => Cause::ProviderMisconfigured,
+            Self::Keys(JwksError::Egress(error)) if error.is_configuration() => Cause::ProviderMisconfigured,
+            Self::Keys(error) if error.is_passing() => Cause::KeysUnreachable,
+            Self::Keys(_) => Cause::KeysUnreadable,
             Self::Malformed(_) | Self::Algorithm | Self::Key | Self::Signature | Self::Claim(_) => {
-                Some(Cause::IdTokenInvalid)
+                Cause::IdTokenInvalid
             }
         }
     }
@@ -99,10 +99,10 @@ impl AppKeySets<'_> {
         if recipe.issuer.is_none() && recipe.issuer_template.is_none() {
             return Err(IdTokenRefused::NotConfigured("issuer"));
         }
-        let allows = |name: &str| recipe.id_token_algs.iter().any(|allowed| allowed == name);
+        let allows = |alg| recipe.id_token_algs.iter().any(|allowed| algorithm(allowed) == Some(alg));
         let rules = Rules { max: TOKEN_MAX, allows: &allows, kinds: &[] };
         let parts = jws::take_apart(id_token.expose_secret(), &rules)?;
-        let claims = jws::verified_claims(&parts, self, egress, url, now).await?;
+        let claims = jws::verified_claims(&parts, self.patiently(), egress, url, now).await?;
         claims::check(&claims, &Expected { recipe, client_id, nonce, now: received_at })?;
         check_at_hash(&claims, parts.alg, access_token)?;
         Ok(claims)
@@ -172,18 +172,22 @@ mod tests {
     }
 
     #[test]
-    fn what_a_flow_ends_by_is_the_token_or_the_configuration_and_never_keys_that_cannot_be_had_now() {
+    fn keys_that_cannot_be_had_now_are_told_apart_from_keys_that_nobody_will_ever_read() {
         use alter_egress::EgressError;
         let keys = |error: EgressError| IdTokenRefused::Keys(error.into());
         let timeout = EgressError::Timeout { host: "a.example".into(), maybe_sent: true };
         for (refused, cause) in [
-            (IdTokenRefused::NotConfigured("issuer"), Some(Cause::ProviderMisconfigured)),
-            (JwksError::BadUrl.into(), Some(Cause::ProviderMisconfigured)),
-            (keys(EgressError::BadUrl { reason: "it has no host" }), Some(Cause::ProviderMisconfigured)),
-            (keys(timeout), None),
-            (JwksError::Status(503).into(), None),
-            (IdTokenRefused::Signature, Some(Cause::IdTokenInvalid)),
-            (BadClaim::Nonce.into(), Some(Cause::IdTokenInvalid)),
+            (IdTokenRefused::NotConfigured("issuer"), Cause::ProviderMisconfigured),
+            (JwksError::BadUrl.into(), Cause::ProviderMisconfigured),
+            (keys(EgressError::BadUrl { reason: "it has no host" }), Cause::ProviderMisconfigured),
+            (keys(timeout), Cause::KeysUnreachable),
+            (JwksError::Status(503).into(), Cause::KeysUnreachable),
+            (JwksError::Status(429).into(), Cause::KeysUnreachable),
+            (JwksError::Status(404).into(), Cause::KeysUnreadable),
+            (JwksError::Status(301).into(), Cause::KeysUnreadable),
+            (JwksError::NotUnderstood("they are not JSON").into(), Cause::KeysUnreadable),
+            (IdTokenRefused::Signature, Cause::IdTokenInvalid),
+            (BadClaim::Nonce.into(), Cause::IdTokenInvalid),
         ] {
             assert_eq!(refused.cause(), cause, "{refused}");
         }

@@ -38,24 +38,43 @@ pub enum IdentityUnreadable {
     OtherSubject,
 }
 
-/// Whether userinfo must be asked. It must if the recipe finds the account there. Where the recipe finds the account in
-/// the id_token, it must if there is an endpoint to ask and the id_token is missing, has no subject, or has no better
-/// name for the account than the subject.
-pub fn needs_userinfo(recipe: &Recipe, claims: Option<&Value>) -> bool {
-    let asked = recipe.userinfo_url.is_some();
+/// What userinfo is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// For nothing, or there is nowhere to ask.
+    Nothing,
+    /// For a better name of the account than its subject. Whose account it is, the id_token has proven.
+    Name,
+    /// To know whose account it is.
+    Account,
+}
+
+/// What userinfo is needed for. Without an id_token, or where the recipe says so, the account is known from there alone.
+pub fn needs_userinfo(recipe: &Recipe, claims: Option<&Value>) -> Need {
     match (recipe.identity.from, claims) {
-        (IdentitySource::Userinfo, _) => true,
-        (IdentitySource::TokenResponse, _) => false,
-        (IdentitySource::IdToken, None) => asked,
-        (IdentitySource::IdToken, Some(claims)) => asked && !is_enough(recipe, claims),
+        (IdentitySource::Userinfo, _) => Need::Account,
+        (IdentitySource::TokenResponse, _) => Need::Nothing,
+        (IdentitySource::IdToken, _) if recipe.userinfo_url.is_none() => Need::Nothing,
+        (IdentitySource::IdToken, Some(claims)) if is_proven(recipe, claims) => {
+            if is_named(recipe, claims) {
+                Need::Nothing
+            } else {
+                Need::Name
+            }
+        }
+        (IdentitySource::IdToken, _) => Need::Account,
     }
 }
 
-fn is_enough(recipe: &Recipe, claims: &Value) -> bool {
+fn is_proven(recipe: &Recipe, claims: &Value) -> bool {
     let paths = &recipe.identity;
-    let named = paths.account.iter().filter(|path| **path != paths.subject);
-    let is_named = named.clone().any(|path| find_label(&[claims], path).is_some());
-    find_subject(&[claims], &paths.subject).is_some() && (is_named || named.count() == 0)
+    whole_subject(&[claims], &paths.subject_within, &paths.subject).is_some()
+}
+
+fn is_named(recipe: &Recipe, claims: &Value) -> bool {
+    let paths = &recipe.identity;
+    let mut names = paths.account.iter().filter(|path| **path != paths.subject).peekable();
+    names.peek().is_none() || names.any(|path| find_label(&[claims], path).is_some())
 }
 
 /// Builds the identity. `claims` must be verified, and `userinfo` must have been asked with the token of this answer.

@@ -134,16 +134,24 @@ fn a_label_may_be_a_number() {
 #[test]
 fn userinfo_is_asked_when_it_is_the_source_or_the_id_token_says_too_little() {
     let oidc = recipe(json!({}));
-    assert!(needs_userinfo(&oidc, None));
-    assert!(needs_userinfo(&oidc, Some(&json!({"sub":"1"}))));
-    assert!(needs_userinfo(&oidc, Some(&json!({"sub":"1","email":""}))));
-    assert!(!needs_userinfo(&oidc, Some(&json!({"sub":"1","email":"a@x.example"}))));
-    assert!(!needs_userinfo(&recipe(json!({"account":["/sub"]})), Some(&json!({"sub":"1"}))));
-    assert!(needs_userinfo(&recipe(json!({"from":"userinfo"})), Some(&json!({"sub":"1","email":"a@x"}))));
-    assert!(!needs_userinfo(&recipe(json!({"from":"token_response"})), None));
-    let mut without = oidc;
+    let mut without = oidc.clone();
     without.userinfo_url = None;
-    assert!(!needs_userinfo(&without, Some(&json!({"sub":"1"}))));
+    let proven = json!({"sub":"1"});
+    let named = json!({"sub":"1","email":"a@x.example"});
+    for (recipe, claims, need) in [
+        (&oidc, None, Need::Account),
+        (&oidc, Some(&json!({"email":"a@x.example"})), Need::Account),
+        (&oidc, Some(&proven), Need::Name),
+        (&oidc, Some(&json!({"sub":"1","email":""})), Need::Name),
+        (&oidc, Some(&named), Need::Nothing),
+        (&recipe(json!({"account":["/sub"]})), Some(&proven), Need::Nothing),
+        (&recipe(json!({"subject_within":["/tid"]})), Some(&named), Need::Account),
+        (&recipe(json!({"from":"userinfo"})), Some(&named), Need::Account),
+        (&recipe(json!({"from":"token_response"})), None, Need::Nothing),
+        (&without, Some(&proven), Need::Nothing),
+    ] {
+        assert_eq!(needs_userinfo(recipe, claims), need, "{claims:?}");
+    }
 }
 
 proptest! {

@@ -11,10 +11,9 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 use url::Url;
 
+use crate::LATER;
+use crate::algorithms::algorithm;
 use crate::strict_json;
-
-/// Time for one whole key set.
-const TOTAL: Duration = Duration::from_secs(5);
 
 /// Maximum size of a key set, in bytes.
 const BODY_MAX: usize = 256 * 1024;
@@ -41,6 +40,17 @@ pub enum JwksError {
     /// The answer is not a key set, or has more than 100 keys.
     #[error("the provider's keys were not understood: {0}")]
     NotUnderstood(&'static str),
+}
+
+impl JwksError {
+    /// Whether asking again in a moment can help.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::BadUrl | Self::NotUnderstood(_) => false,
+            Self::Egress(error) => !error.is_configuration(),
+            Self::Status(status) => *status >= 500 || LATER.contains(status),
+        }
+    }
 }
 
 /// The type of a key, which decides what it can verify.
@@ -73,7 +83,7 @@ impl Kind {
 struct Key {
     kid: Option<String>,
     /// The only algorithm for which the key is meant, if the key set says so.
-    alg: Option<String>,
+    alg: Option<Algorithm>,
     kind: Kind,
     key: DecodingKey,
 }
@@ -93,12 +103,12 @@ pub(crate) enum Candidates<'a> {
 }
 
 impl KeySet {
-    /// Reads the key set from the provider.
-    pub(crate) async fn fetch(egress: &Egress, url: &str) -> Result<Self, JwksError> {
+    /// Reads the key set from the provider, within `total`.
+    pub(crate) async fn fetch(egress: &Egress, url: &str, total: Duration) -> Result<Self, JwksError> {
         let url = Url::parse(url).map_err(|_| JwksError::BadUrl)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
-        let limits = Limits { total: TOTAL, body_max: BODY_MAX };
+        let limits = Limits { total, body_max: BODY_MAX };
         let request = Request { method: Method::GET, url, headers, body: Default::default(), limits };
         let response = egress.send(request).await?;
         match response.status.as_u16() {
@@ -125,10 +135,10 @@ impl KeySet {
     }
 
     /// Returns the keys for a token with this algorithm and `kid`. The `kid` only chooses among keys.
-    pub(crate) fn candidates(&self, alg: Algorithm, alg_name: &str, kid: Option<&str>) -> Candidates<'_> {
+    pub(crate) fn candidates(&self, alg: Algorithm, kid: Option<&str>) -> Candidates<'_> {
         let fits = |key: &&Key| {
             key.kind.verifies(alg)
-                && key.alg.as_deref().is_none_or(|only| only == alg_name)
+                && key.alg.is_none_or(|only| only == alg)
                 && (kid.is_none() || key.kid.as_deref() == kid)
         };
         let found: Vec<&DecodingKey> = self.0.iter().filter(fits).map(|key| &key.key).collect();
@@ -152,7 +162,12 @@ fn key(jwk: &Value) -> Option<Key> {
         ("OKP", Some("Ed25519")) => (Kind::Ed25519, ed(text("x")?)?),
         _ => return None,
     };
-    Some(Key { kid: text("kid").map(String::from), alg: text("alg").map(String::from), kind, key })
+    // A key for an algorithm that is not verified is of no use.
+    let alg = match text("alg") {
+        Some(name) => Some(algorithm(name)?),
+        None => None,
+    };
+    Some(Key { kid: text("kid").map(String::from), alg, kind, key })
 }
 
 /// Whether a key is for signatures. `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3) may each say that it is not.

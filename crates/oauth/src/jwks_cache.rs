@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use alter_core::{AppId, Micros};
 use alter_egress::Egress;
@@ -16,6 +17,19 @@ const URLS_PER_APP: usize = 32;
 
 /// How many URLs are kept for all apps together.
 const URLS_MAX: usize = 2048;
+
+/// How long one read may take, and for how many seconds its failure is the answer.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    total: Duration,
+    pause: i64,
+}
+
+/// For a user token: anybody can send one, as often as they like.
+const OF_A_CALL: Patience = Patience { total: Duration::from_secs(5), pause: 60 };
+
+/// For an id_token: a user waits, the code is spent, and the token endpoint had as much time.
+const OF_A_FLOW: Patience = Patience { total: Duration::from_secs(30), pause: 0 };
 
 /// Shared by all flows of one process. Time is an argument throughout.
 #[derive(Default)]
@@ -42,7 +56,7 @@ impl JwksCache {
 
     /// Returns the part of the cache that belongs to one app.
     pub fn of(&self, app: AppId) -> AppKeySets<'_> {
-        AppKeySets { cache: self, app }
+        AppKeySets { cache: self, app, patience: OF_A_CALL }
     }
 }
 
@@ -51,9 +65,15 @@ impl JwksCache {
 pub struct AppKeySets<'a> {
     cache: &'a JwksCache,
     app: AppId,
+    patience: Patience,
 }
 
 impl AppKeySets<'_> {
+    /// The same, for an id_token.
+    pub(crate) fn patiently(self) -> Self {
+        Self { patience: OF_A_FLOW, ..self }
+    }
+
     /// Returns the key set at this URL, from memory if it is fresh.
     pub(crate) async fn get(
         &self,
@@ -61,7 +81,7 @@ impl AppKeySets<'_> {
         url: &str,
         now: Micros,
     ) -> Result<Arc<KeySet>, JwksError> {
-        self.cache.keys.entry(self.app, url).get(now, || keys(egress, url)).await
+        self.cache.keys.entry(self.app, url).get(now, self.patience.pause, || self.keys(egress, url)).await
     }
 
     /// Returns a key set other than `seen`, for a token that `seen` does not verify; `None` when there is none at the
@@ -73,7 +93,7 @@ impl AppKeySets<'_> {
         seen: &Arc<KeySet>,
         now: Micros,
     ) -> Option<Arc<KeySet>> {
-        self.cache.keys.entry(self.app, url).newer(seen, now, || keys(egress, url)).await
+        self.cache.keys.entry(self.app, url).newer(seen, now, || self.keys(egress, url)).await
     }
 
     /// Returns the URL of this issuer's keys, from memory if it is fresh.
@@ -85,16 +105,21 @@ impl AppKeySets<'_> {
     ) -> Result<Arc<String>, DiscoveryError> {
         let read = || {
             let (egress, issuer) = (egress.clone(), issuer.to_owned());
-            async move { discovery::jwks_url(&egress, &issuer).await }
+            let total = self.patience.total;
+            async move { discovery::jwks_url(&egress, &issuer, total).await }
         };
-        self.cache.metadata.entry(self.app, issuer).get(now, read).await
+        self.cache.metadata.entry(self.app, issuer).get(now, self.patience.pause, read).await
     }
-}
 
-/// Reads a key set. The read goes on when its caller is gone, so it owns everything that it needs.
-fn keys(egress: &Egress, url: &str) -> impl Future<Output = Result<KeySet, JwksError>> + Send + 'static {
-    let (egress, url) = (egress.clone(), url.to_owned());
-    async move { KeySet::fetch(&egress, &url).await }
+    /// Reads a key set. The read goes on when its caller is gone, so it owns everything that it needs.
+    fn keys(
+        &self,
+        egress: &Egress,
+        url: &str,
+    ) -> impl Future<Output = Result<KeySet, JwksError>> + Send + use<> {
+        let (egress, url, total) = (egress.clone(), url.to_owned(), self.patience.total);
+        async move { KeySet::fetch(&egress, &url, total).await }
+    }
 }
 
 /// The kept values, by app and URL.

@@ -11,7 +11,7 @@ use alter_egress::Egress;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
-use crate::algorithms::ALGORITHMS;
+use crate::algorithms::algorithm;
 use crate::jwks::{Candidates, JwksError, KeySet};
 use crate::jwks_cache::AppKeySets;
 use crate::strict_json;
@@ -44,8 +44,8 @@ pub(crate) enum JwsRefused {
 pub(crate) struct Rules<'a> {
     /// Maximum length of the whole token, in bytes.
     pub(crate) max: usize,
-    /// Whether an algorithm of [`ALGORITHMS`] is accepted, by its name.
-    pub(crate) allows: &'a (dyn Fn(&str) -> bool + Sync),
+    /// Whether a token may be signed with this algorithm.
+    pub(crate) allows: &'a (dyn Fn(Algorithm) -> bool + Sync),
     /// Accepted kinds of JWT (`typ`, in lower case) besides the plain `JWT`.
     pub(crate) kinds: &'a [&'a str],
 }
@@ -53,7 +53,6 @@ pub(crate) struct Rules<'a> {
 /// The parts of a token, not verified. Without `Debug`: anyone who holds the token can act as the user.
 pub(crate) struct Parts<'a> {
     pub(crate) alg: Algorithm,
-    alg_name: String,
     kid: Option<String>,
     message: &'a str,
     payload: &'a str,
@@ -71,10 +70,9 @@ pub(crate) fn take_apart<'a>(token: &'a str, rules: &Rules<'_>) -> Result<Parts<
     }
     let header = object(header).ok_or(JwsRefused::Malformed("its header"))?;
     refuse_extensions(&header, rules)?;
-    let alg_name = header.get("alg").and_then(Value::as_str).unwrap_or_default();
-    let alg = ALGORITHMS.iter().find(|(name, _)| *name == alg_name && (rules.allows)(name));
-    let (_, alg) = alg.ok_or(JwsRefused::Algorithm)?;
-    Ok(Parts { alg_name: alg_name.to_owned(), alg: *alg, kid: kid(&header)?, message, payload, signature })
+    let alg = header.get("alg").and_then(Value::as_str).and_then(algorithm);
+    let alg = alg.filter(|alg| (rules.allows)(*alg)).ok_or(JwsRefused::Algorithm)?;
+    Ok(Parts { alg, kid: kid(&header)?, message, payload, signature })
 }
 
 /// Verifies the signature and returns the claims. At this point the only thing known about the claims is that the
@@ -127,7 +125,7 @@ fn refuse_extensions(header: &Value, rules: &Rules<'_>) -> Result<(), JwsRefused
 /// (RFC 7515 section 4.1.9).
 fn media(header: &Value, name: &str) -> Result<Option<String>, JwsRefused> {
     let text = match header.get(name) {
-        None | Some(Value::Null) => return Ok(None),
+        None => return Ok(None),
         Some(Value::String(text)) => text.to_ascii_lowercase(),
         Some(_) => return Err(JwsRefused::Malformed("its typ or cty")),
     };
@@ -144,7 +142,7 @@ fn kid(header: &Value) -> Result<Option<String>, JwsRefused> {
 }
 
 fn verify(parts: &Parts<'_>, keys: &KeySet) -> Result<(), JwsRefused> {
-    match keys.candidates(parts.alg, &parts.alg_name, parts.kid.as_deref()) {
+    match keys.candidates(parts.alg, parts.kid.as_deref()) {
         Candidates::None | Candidates::Ambiguous => Err(JwsRefused::Key),
         Candidates::These(keys) if keys.iter().any(|key| is_signed(parts, key)) => Ok(()),
         Candidates::These(_) => Err(JwsRefused::Signature),

@@ -2,7 +2,7 @@
 //! call does not cost a request for it.
 //!
 //! The value is fresh for an hour. A token may be a reason to read it again at once, but at most once a minute, because
-//! anybody can send a token. If the value cannot be read again, the old one stays good for a day. A read runs to its
+//! anybody can send a token. How soon after a failure it is read again, the caller says. If the value cannot be read again, the old one stays good for a day. A read runs to its
 //! end even if its caller hangs up: otherwise the next caller would wait for a minute, or every caller would ask again.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ const FRESH_S: i64 = 3600;
 /// Seconds for which a value is used while asking fails.
 const STALE_S: i64 = 24 * 3600;
 
-/// Minimum number of seconds between two reads that a token provokes, and between a failure and the next read.
+/// Minimum number of seconds between two reads that a token provokes.
 const PAUSE_S: i64 = 60;
 
 /// The value read at one URL. The gate is held during a read, so that many waiters cost one request; a caller that
@@ -32,13 +32,15 @@ struct Known<T, E> {
     value: Option<(Arc<T>, Micros)>,
     /// The last failure and its time; forgotten when a read succeeds.
     failed: Option<(E, Micros)>,
+    /// How many reads have ended.
+    reads: u64,
     /// When a token last provoked a read.
     provoked_at: Option<Micros>,
 }
 
 impl<T, E> Kept<T, E> {
     pub(crate) fn new(url: &str) -> Self {
-        let known = Known { value: None, failed: None, provoked_at: None };
+        let known = Known { value: None, failed: None, reads: 0, provoked_at: None };
         Self { url: url.to_owned(), known: Mutex::new(known), gate: Arc::default() }
     }
 
@@ -57,16 +59,28 @@ where
     T: Send + Sync + 'static,
     E: Clone + std::fmt::Display + Send + 'static,
 {
-    /// Returns the value from memory if it is fresh, and reads it otherwise.
-    pub(crate) async fn get<R>(self: &Arc<Self>, now: Micros, read: impl FnOnce() -> R) -> Result<Arc<T>, E>
+    /// Returns the value from memory if it is fresh, and reads it otherwise. A failure is the answer for `pause` seconds,
+    /// and for all who waited while it happened. Whoever can have the old value has no reason to ask within a minute.
+    pub(crate) async fn get<R>(
+        self: &Arc<Self>,
+        now: Micros,
+        pause: i64,
+        read: impl FnOnce() -> R,
+    ) -> Result<Arc<T>, E>
     where
         R: Future<Output = Result<T, E>> + Send + 'static,
     {
-        if let Some(value) = self.look(|known| known.fresh(now)) {
+        let (fresh, reads) = self.look(|known| (known.fresh(now), known.reads));
+        if let Some(value) = fresh {
             return Ok(value);
         }
         let gate = self.gate.clone().lock_owned().await;
-        if let Some(answer) = self.look(|known| known.fresh(now).map(Ok).or_else(|| known.in_pause(now))) {
+        let known = self.look(|known| {
+            let shared = known.reads != reads || known.fallback(now).is_some();
+            let pause = if shared { PAUSE_S } else { pause };
+            known.fresh(now).map(Ok).or_else(|| known.in_pause(now, pause))
+        });
+        if let Some(answer) = known {
             return answer;
         }
         self.read(gate, now, read()).await
@@ -122,12 +136,14 @@ where
                 self.look(|known| {
                     known.value = Some((value.clone(), now));
                     known.failed = None;
+                    known.reads += 1;
                 });
                 Ok(value)
             }
             Err(error) => {
                 let stale = self.look(|known| {
                     known.failed = Some((error.clone(), now));
+                    known.reads += 1;
                     known.fallback(now)
                 });
                 // Without a fallback the caller gets the error, and logs it.
@@ -154,8 +170,8 @@ impl<T, E: Clone> Known<T, E> {
 
     /// Returns the result during the pause after a failure: the old value if it is still good, else the failure again.
     /// `None` when the pause is over.
-    fn in_pause(&self, now: Micros) -> Option<Result<Arc<T>, E>> {
-        let (error, _) = self.failed.as_ref().filter(|(_, at)| within(*at, now, PAUSE_S))?;
+    fn in_pause(&self, now: Micros, pause: i64) -> Option<Result<Arc<T>, E>> {
+        let (error, _) = self.failed.as_ref().filter(|(_, at)| within(*at, now, pause))?;
         Some(self.fallback(now).ok_or_else(|| error.clone()))
     }
 }
@@ -175,8 +191,12 @@ mod tests {
     #[test]
     fn a_value_is_fresh_for_an_hour_and_a_fallback_for_a_day() {
         let start = Micros(1_000_000_000_000_000);
-        let known =
-            Known { value: Some((Arc::new(1), start)), failed: Some(("error", start)), provoked_at: None };
+        let known = Known {
+            value: Some((Arc::new(1), start)),
+            failed: Some(("error", start)),
+            reads: 2,
+            provoked_at: None,
+        };
         for (after, fresh, fallback) in [
             (0, true, true),
             (3599, true, true),
@@ -194,7 +214,7 @@ mod tests {
     async fn a_caller_who_hangs_up_stops_no_read_and_takes_nobodys_turn() {
         let kept: Arc<Kept<u8, String>> = Arc::new(Kept::new("https://a.example/jwks"));
         let now = Micros(1_000_000_000_000_000);
-        let old = kept.get(now, || async { Ok(1) }).await.unwrap();
+        let old = kept.get(now, 60, || async { Ok(1) }).await.unwrap();
         let (answer, answered) = tokio::sync::oneshot::channel();
         let read = async { Ok(answered.await.unwrap()) };
         let hung_up = tokio::time::timeout(Duration::from_millis(20), kept.newer(&old, now, || read)).await;
@@ -202,14 +222,35 @@ mod tests {
         answer.send(2).unwrap();
         let again = || async { panic!("it was read already") };
         assert_eq!(*kept.newer(&old, now, again).await.expect("what the other provoked"), 2);
-        assert_eq!(*kept.get(now, again).await.unwrap(), 2);
+        assert_eq!(*kept.get(now, 60, again).await.unwrap(), 2);
     }
 
     #[test]
     fn a_failure_is_answered_from_memory_for_a_minute() {
         let start = Micros(1_000_000_000_000_000);
-        let known: Known<u8, &str> = Known { value: None, failed: Some(("error", start)), provoked_at: None };
-        assert_eq!(known.in_pause(start.plus_seconds(59)), Some(Err("error")));
-        assert_eq!(known.in_pause(start.plus_seconds(60)), None);
+        let failed = Some(("error", start));
+        let known: Known<u8, &str> = Known { value: None, failed, reads: 1, provoked_at: None };
+        assert_eq!(known.in_pause(start.plus_seconds(59), 60), Some(Err("error")));
+        assert_eq!(known.in_pause(start.plus_seconds(60), 60), None);
+        assert_eq!(known.in_pause(start, 0), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_waited_during_a_failure_shares_it_and_whoever_comes_later_asks_again() {
+        let kept: Arc<Kept<u8, String>> = Arc::new(Kept::new("https://a.example/jwks"));
+        let now = Micros(1_000_000_000_000_000);
+        let (fail, failed) = tokio::sync::oneshot::channel::<()>();
+        let first = kept.get(now, 0, || async {
+            failed.await.unwrap();
+            Err("down".to_owned())
+        });
+        let waiting = kept.get(now, 0, || async { panic!("it was asked a moment ago") });
+        let then = async {
+            tokio::task::yield_now().await;
+            fail.send(()).unwrap();
+        };
+        let (first, waiting, ()) = tokio::join!(first, waiting, then);
+        assert_eq!((first, waiting), (Err("down".into()), Err("down".into())));
+        assert_eq!(*kept.get(now, 0, || async { Ok(2) }).await.unwrap(), 2);
     }
 }

@@ -17,7 +17,7 @@
 //! | `expiry.rs` | when an access token ends, as far as anybody says |
 //! | `provider_error.rs` | what a provider's error codes mean, at the callback and in the token answer |
 //! | `jwks.rs`, `jwks_cache.rs`, `kept.rs` | the keys that sign JWTs (RFC 7517), and caching them for each app separately |
-//! | `algorithms.rs` | the signature algorithms that are verified (RFC 7518, RFC 8037) |
+//! | `algorithms.rs` | the signature algorithms that are verified (RFC 7518, RFC 8037, RFC 9864) |
 //! | `jws.rs` | a signed JWT: its header and its signature (RFC 7515, RFC 8725) |
 //! | `id_token.rs`, `claims.rs` | the id_token: a signed JWT, then its claims (OpenID Connect Core section 3.1.3.7) |
 //! | `user_token.rs`, `user_claims.rs` | the token of an app's user, signed by the app's identity provider |
@@ -31,6 +31,9 @@
 //! between.
 
 #![warn(missing_docs)] // others build on it
+
+/// Statuses that mean "not now" rather than "no" (RFC 9110, RFC 8470, RFC 6585).
+pub(crate) const LATER: [u16; 3] = [408, 425, 429];
 
 mod algorithms;
 mod authorize;
@@ -63,7 +66,7 @@ pub use claims::BadClaim;
 pub use discovery::{Discovered, DiscoveryError, discover};
 pub use expiry::Expiry;
 pub use id_token::IdTokenRefused;
-pub use identity::{Identity, IdentityUnreadable, identity, needs_userinfo};
+pub use identity::{Identity, IdentityUnreadable, Need, identity, needs_userinfo};
 pub use jwks::JwksError;
 pub use jwks_cache::{AppKeySets, JwksCache};
 pub use pkce::Pkce;

@@ -10,14 +10,11 @@ use alter_core::{Cause, Recipe};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use crate::{Expiry, RawAnswer, clean, expiry, provider_error, strict_json};
+use crate::{Expiry, LATER, RawAnswer, clean, expiry, provider_error, strict_json};
 
 /// How many scopes of one answer are kept, and the maximum length of each, in characters.
 const SCOPES_MAX: usize = 200;
 const SCOPE_LEN_MAX: usize = 512;
-
-/// Statuses that mean "not now" rather than "no" (RFC 9110, RFC 8470, RFC 6585).
-const LATER: [u16; 3] = [408, 425, 429];
 
 /// The tokens that the provider issued, and what it says about them.
 pub struct TokenSet {
@@ -202,7 +199,7 @@ fn tokens(recipe: &Recipe, document: Value) -> Result<TokenSet, TokenRefused> {
 /// header. Null and an empty string count as absent.
 fn secret(value: Option<&Value>) -> Result<Option<SecretString>, TokenRefused> {
     let text = match value {
-        None | Some(Value::Null) => return Ok(None),
+        None => return Ok(None),
         Some(Value::String(text)) if text.is_empty() => return Ok(None),
         Some(Value::String(text)) => text,
         Some(_) => return Err(not_understood("a token in it is not a string")),

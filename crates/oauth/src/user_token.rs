@@ -127,8 +127,8 @@ pub struct IdpFound {
 pub async fn look_at_idp(egress: &Egress, idp: &IdentityProvider) -> Result<IdpFound, IdpUnreachable> {
     let jwks_url = match &idp.jwks_url {
         Some(url) => url.clone(),
-        None => discovery::jwks_url(egress, &idp.issuer).await?,
+        None => discovery::jwks_url(egress, &idp.issuer, discovery::TOTAL).await?,
     };
-    let keys = KeySet::fetch(egress, &jwks_url).await?.len();
+    let keys = KeySet::fetch(egress, &jwks_url, discovery::TOTAL).await?.len();
     Ok(IdpFound { jwks_url, keys })
 }

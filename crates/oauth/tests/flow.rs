@@ -5,7 +5,7 @@ mod support;
 use alter_core::{Cause, ProviderCode};
 use alter_mock_provider::{ClientAuth, MockProvider, Raw, ResponseParam, TokenFault};
 use alter_oauth::{
-    BadCallback, CallbackOutcome, Client, DiscoveryError, Expiry, MixUp, RawAnswer, RevokeError,
+    BadCallback, CallbackOutcome, Client, DiscoveryError, Expiry, MixUp, Need, RawAnswer, RevokeError,
     RevokedToken, TokenRefused, TokenSet, UserinfoError, check_iss, discover, identity, needs_userinfo,
     parse_callback, revoke, userinfo,
 };
@@ -30,7 +30,7 @@ async fn a_whole_flow_ends_with_tokens_claims_and_an_identity() {
     assert_eq!(tokens.scopes.as_ref().unwrap(), &flow.scopes);
 
     let claims = world.verify(&tokens, &flow.nonce, now()).await.unwrap();
-    assert!(!needs_userinfo(&world.recipe, Some(&claims)));
+    assert_eq!(needs_userinfo(&world.recipe, Some(&claims)), Need::Nothing);
     let asked =
         userinfo(&world.egress, &world.recipe, &tokens.access_token, &tokens.token_type).await.unwrap();
     let found = identity(&world.recipe, Some(&claims), Some(&asked), &tokens).unwrap();

@@ -285,12 +285,9 @@ async fn keys_that_cannot_be_read_again_stay_good_for_a_day() {
     }
     let late = start.plus_seconds(25 * 3600);
     assert!(matches!(world.verify(&tokens, &flow.nonce, late).await, Err(IdTokenRefused::Keys(_))));
-    // A failure is not repeated for every caller.
-    let reads = world.provider.seen().jwks.len();
-    assert!(world.verify(&tokens, &flow.nonce, late.plus_seconds(30)).await.is_err());
-    assert_eq!(world.provider.seen().jwks.len(), reads);
     world.provider.set(|s| s.jwks = None);
-    assert!(world.verify(&tokens, &flow.nonce, late.plus_seconds(61)).await.is_ok());
+    let again = world.verify(&tokens, &flow.nonce, late.plus_seconds(1)).await;
+    assert!(again.is_ok(), "a user waits: the failure of a moment ago is no answer");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use alter_core::{
     name::check_name,
-    recipe::{IdentitySource, Recipe},
+    recipe::{IdentitySource, Recipe, SIGNATURE_ALGS},
     text::is_one_line,
 };
 
@@ -16,10 +16,6 @@ use crate::urls::{endpoint, issuer_in_path, issuer_url};
 
 /// Longest name of a provider, characters.
 const NAME_MAX: usize = 100;
-
-/// Signature algorithms only: never `none`, and never a MAC, whose key the provider's clients know too.
-const SIGNATURES: [&str; 10] =
-    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 
 /// Checks a recipe's values, whether it comes from the catalog or from an operator.
 ///
@@ -115,8 +111,8 @@ fn issuers(recipe: &Recipe, found: &mut Findings) {
         "must name at least one algorithm, like \"RS256\"",
     );
     for (index, alg) in recipe.id_token_algs.iter().enumerate() {
-        let known = SIGNATURES.contains(&alg.as_str());
-        let message = format!("`{alg}` is not accepted; choose among {}", SIGNATURES.join(", "));
+        let known = SIGNATURE_ALGS.contains(&alg.as_str());
+        let message = format!("`{alg}` is not accepted; choose among {}", SIGNATURE_ALGS.join(", "));
         found.need(&format!("id_token_algs[{index}]"), known, &message);
     }
 }

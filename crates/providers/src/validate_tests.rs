@@ -125,7 +125,7 @@ fn an_issuer_has_no_query_and_a_template_holds_the_tenant_in_its_path() {
 
 #[test]
 fn an_id_token_is_never_trusted_unsigned_or_by_a_shared_secret() {
-    for bad in ["none", "HS256", "rs256", ""] {
+    for bad in ["none", "HS256", "rs256", "ES512", ""] {
         assert_eq!(changed("\"ES256\"", &format!("\"{bad}\"")), ["id_token_algs[0]"], "{bad}");
     }
     assert_eq!(changed("[\"ES256\"]", "[]"), ["id_token_algs"]);

@@ -86,6 +86,10 @@ failures! {
         "{provider} was asked for an id_token and sent none.", "The operator compares the configured scopes with the provider's documentation.";
     IdTokenInvalid = "oauth_provider_error", "connect_flow_error", Error(BadAnswer),
         "{provider} sent an id_token that fails a check.", "The operator's log names the check.";
+    KeysUnreadable = "oauth_provider_error", "provider_configuration_unavailable", Error(Misconfigured),
+        "The keys of {provider} cannot be read.", "The operator's log says why: `alter doctor` asks for them, `alter provider set` corrects where they are.";
+    KeysUnreachable = "oauth_provider_error", "connect_flow_error", Error(Unavailable),
+        "The keys of {provider} could not be fetched.", "The user tries again later; the operator's log says why.";
     UserinfoFailed = "oauth_provider_error", "connect_flow_error", Error(Unavailable),
         "{provider} did not say whose account it is.", "The user tries again later; the operator's log says why.";
     IdentityUnreadable = "oauth_provider_error", "connect_flow_error", Error(BadAnswer),

@@ -323,7 +323,9 @@ async fn discover_into(
     recipe.revoke = None;
     recipe.iss_parameter = found.iss_parameter;
     recipe.client_auth = found.client_auth;
-    recipe.id_token_algs = found.id_token_algs;
+    if let Some(algs) = found.id_token_algs {
+        recipe.id_token_algs = algs;
+    }
     if recipe.default_scopes.is_empty() {
         recipe.default_scopes = vec!["openid".into(), "email".into()];
     }

@@ -82,9 +82,12 @@ pub struct Recipe {
     /// Keys that sign id_tokens (RFC 7517).
     #[serde(default)]
     pub jwks_url: Option<String>,
-    /// Algorithms an id_token may be signed with. Never taken from the token.
+    /// Algorithms an id_token may be signed with, of [`SIGNATURE_ALGS`]. Never taken from the token.
     #[serde(default = "default_id_token_algs")]
     pub id_token_algs: Vec<String>,
+    /// Audiences that an id_token may name besides our client. Others are accepted only if `azp` is our client.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_audiences: Vec<String>,
 
     /// PKCE S256 (RFC 7636). False only where the provider breaks on it.
     #[serde(default = "yes")]
@@ -142,6 +145,11 @@ pub struct Recipe {
     #[serde(default)]
     pub coop: Coop,
 }
+
+/// The signature algorithms that are verified: RFC 7518 and, for Ed25519, its names in RFC 8037 and RFC 9864. None uses a
+/// shared secret. ES512 (P-521) is missing because the library that verifies does not know it.
+pub const SIGNATURE_ALGS: [&str; 10] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"];
 
 /// How a recipe's facts were obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

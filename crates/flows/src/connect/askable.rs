@@ -3,6 +3,7 @@
 
 use alter_core::{ProviderConfig, recipe::IdentitySource};
 use alter_egress::EgressError;
+use alter_oauth::Need;
 use url::Url;
 
 use crate::Flows;
@@ -17,7 +18,7 @@ pub(super) async fn why_not_askable(
     let by_id_token = recipe.jwks_url.is_some() && config.scopes.iter().any(|scope| scope == "openid");
     let by_userinfo = match recipe.identity.from {
         IdentitySource::Userinfo => true,
-        _ => !by_id_token && alter_oauth::needs_userinfo(recipe, None),
+        _ => !by_id_token && alter_oauth::needs_userinfo(recipe, None) == Need::Account,
     };
     for (endpoint, url) in [
         ("token_url", Some(&recipe.token_url)),

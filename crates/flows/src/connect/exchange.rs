@@ -70,10 +70,6 @@ async fn write_end(
             tracing::warn!(sid = %attempt.sid, request_id, %cause, why, "exchange refused");
             (AttemptStatus::Failed, cause)
         }
-        Err(Stop::Later(why)) => {
-            tracing::warn!(sid = %attempt.sid, request_id, why, "the answer cannot be judged yet");
-            return;
-        }
         Err(Stop::Fault(fault)) => {
             tracing::error!(sid = %attempt.sid, request_id, error = %fault, journalled, "exchange failed");
             if journalled {

@@ -4,14 +4,26 @@
 use std::time::Duration;
 
 use alter_core::{Attempt, Cause, Micros, ProviderConfig};
-use alter_oauth::{IdTokenRefused, Identity, TokenSet};
+use alter_oauth::{IdTokenRefused, Identity, Need, TokenSet};
+use secrecy::SecretString;
 use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::stop::{Stop, refused};
 use crate::Flows;
 
 /// Pauses before asking userinfo again: the code is spent, so after a hiccup here the user would have to consent anew.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
+
+/// How long a user waits for a better name of an account that is already proven.
+const NAME_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pauses before fetching the provider's keys again, for the same reason.
+const KEYS_PAUSES: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_millis(1000), Duration::from_millis(3000)];
+
+/// Until when the keys are asked for once more. One fetch may take 30 s: whoever waits is told within a minute.
+const KEYS_PATIENCE: Duration = Duration::from_secs(25);
 
 pub(super) async fn read_identity(
     flows: &Flows,
@@ -24,30 +36,81 @@ pub(super) async fn read_identity(
     let asked_openid = attempt.scopes.iter().any(|s| s == "openid");
     let claims = match &tokens.id_token {
         Some(id_token) if asked_openid && recipe.jwks_url.is_some() => {
-            let verified = flows.inner.jwks.of(config.app_id).verify_id_token(
-                &flows.inner.egress,
-                recipe,
-                id_token,
-                &config.client_id,
-                &attempt.nonce,
-                Some(&tokens.access_token),
-                received_at,
-                flows.now(),
-            );
-            Some(verified.await.map_err(id_token_stop)?)
+            let verified = IdToken { flows, attempt, config, tokens, id_token, received_at }.verify().await;
+            Some(verified.map_err(|error| refused(error.cause(), error))?)
         }
         _ if asked_openid && recipe.jwks_url.is_some() => {
             return Err(refused(Cause::IdTokenMissing, "openid was asked for and no id_token came"));
         }
         _ => None,
     };
-    let userinfo = if alter_oauth::needs_userinfo(recipe, claims.as_ref()) {
-        Some(ask_userinfo(flows, config, tokens).await?)
-    } else {
-        None
+    let userinfo = match alter_oauth::needs_userinfo(recipe, claims.as_ref()) {
+        Need::Nothing => None,
+        Need::Name => ask_for_name(flows, config, tokens).await,
+        Need::Account => Some(ask_userinfo(flows, config, tokens).await?),
     };
     alter_oauth::identity(recipe, claims.as_ref(), userinfo.as_ref(), tokens)
         .map_err(|e| refused(Cause::IdentityUnreadable, e))
+}
+
+/// An id_token that came with the tokens.
+struct IdToken<'a> {
+    flows: &'a Flows,
+    attempt: &'a Attempt,
+    config: &'a ProviderConfig,
+    tokens: &'a TokenSet,
+    id_token: &'a SecretString,
+    received_at: Micros,
+}
+
+impl IdToken<'_> {
+    /// Verifies it. When the keys cannot be fetched, the id_token may still be good: they are asked for again.
+    async fn verify(&self) -> Result<Value, IdTokenRefused> {
+        let from = Instant::now();
+        for pause in KEYS_PAUSES {
+            match self.try_verify().await {
+                Err(error) if error.cause() == Cause::KeysUnreachable && from.elapsed() < KEYS_PATIENCE => {
+                    tracing::warn!(provider = self.config.recipe.id, %error, "asking for the keys again");
+                }
+                verdict => return verdict,
+            }
+            sleep(pause).await;
+        }
+        self.try_verify().await
+    }
+
+    async fn try_verify(&self) -> Result<Value, IdTokenRefused> {
+        let Self { flows, attempt, config, tokens, id_token, received_at } = *self;
+        let verifying = flows.inner.jwks.of(config.app_id).verify_id_token(
+            &flows.inner.egress,
+            &config.recipe,
+            id_token,
+            &config.client_id,
+            &attempt.nonce,
+            Some(&tokens.access_token),
+            received_at,
+            flows.now(),
+        );
+        verifying.await
+    }
+}
+
+/// Asks userinfo for what the account is called. An account that is proven needs no name: some endpoints refuse the
+/// token, sign their answer, or hang.
+async fn ask_for_name(flows: &Flows, config: &ProviderConfig, tokens: &TokenSet) -> Option<Value> {
+    let asking =
+        alter_oauth::userinfo(&flows.inner.egress, &config.recipe, &tokens.access_token, &tokens.token_type);
+    let why = match timeout(NAME_PATIENCE, asking).await {
+        Ok(Ok(value)) => return Some(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", NAME_PATIENCE.as_secs()),
+    };
+    tracing::warn!(
+        provider = config.recipe.id,
+        why,
+        "userinfo failed; the account is the id_token's subject"
+    );
+    None
 }
 
 async fn ask_userinfo(flows: &Flows, config: &ProviderConfig, tokens: &TokenSet) -> Result<Value, Stop> {
@@ -62,16 +125,7 @@ async fn ask_userinfo(flows: &Flows, config: &ProviderConfig, tokens: &TokenSet)
                 tracing::warn!(provider = config.recipe.id, %error, "userinfo failed, asking again")
             }
         }
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
     }
     ask().await.map_err(|error| refused(error.cause(), error))
-}
-
-/// When the provider's keys could not be fetched, the id_token may still be good: the answer stays in the journal and
-/// is tried again.
-fn id_token_stop(error: IdTokenRefused) -> Stop {
-    match error.cause() {
-        Some(cause) => refused(cause, error),
-        None => Stop::Later(error.to_string()),
-    }
 }

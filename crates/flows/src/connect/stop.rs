@@ -13,10 +13,6 @@ pub(super) enum Stop {
     /// Our own failure. If the answer is in the journal, the attempt stays and the reaper tries again.
     #[error(transparent)]
     Fault(#[from] FlowFault),
-    /// The provider's keys, needed to judge the answer, cannot be fetched: the answer stays in the journal and the reaper
-    /// tries again.
-    #[error("{0}")]
-    Later(String),
     /// The attempt has ended, or another task has it.
     #[error("the attempt has moved on")]
     Moved,
@@ -44,7 +40,6 @@ pub(super) fn label(outcome: &Result<(), Stop>) -> &'static str {
         Ok(()) => "connected",
         Err(Stop::Refused { .. }) => "refused",
         Err(Stop::Fault(_)) => "fault",
-        Err(Stop::Later(_)) => "later",
         Err(Stop::Moved) => "moved",
     }
 }

@@ -1,10 +1,11 @@
 //! What the reaper ends, and when: at the documented moment, not a microsecond earlier.
 
+use std::{sync::Arc, time::Duration};
+
 use alter_core::{AttemptStatus, Cause, Micros};
 use alter_flows::{Poll, Status};
-use alter_mock_provider::Raw;
 
-use super::support::{Back, ORIGIN, World};
+use super::support::{Back, ORIGIN, Visit, World};
 
 /// Seconds. An attempt that has been `consumed` or `sent` for this long is not lost yet; a microsecond later it is.
 const LOST_AFTER: i64 = 60;
@@ -66,17 +67,30 @@ async fn f02_an_attempt_that_was_taken_and_not_sent_is_lost_after_a_minute() {
     world.connect().await;
 }
 
+/// Exchanges the code in a process of its own, which dies when the answer is in the journal and the provider's keys have
+/// not come yet.
+async fn crash_while_it_waits_for_the_keys(world: &Arc<World>, visit: &Visit, authorize: &url::Url) {
+    world.mock.set(|switches| switches.delays = vec![("/jwks".into(), Duration::from_secs(60))]);
+    let process = tokio::runtime::Runtime::new().unwrap();
+    let (back, of, visit) = (Back::from(authorize).await, world.clone(), visit.clone());
+    process.spawn(async move { of.callback(&visit, &back).await });
+    world.mock.wait_for(|seen| !seen.jwks.is_empty()).await;
+    process.shutdown_background();
+    world.mock.set(|switches| switches.delays.clear());
+}
+
 #[tokio::test]
 async fn f06_an_answer_in_the_journal_is_read_again_after_a_minute_and_makes_the_grant() {
     let world = World::new().await;
     let (visit, authorize) = world.leave().await;
     let sent_at = world.flows.now();
-    // If the keys cannot be fetched, the id_token is neither right nor wrong: the answer stays in the journal.
-    world.mock.set(|switches| switches.jwks = Some(Raw::new(500, "text/plain", "ill")));
-    world.callback(&visit, &Back::from(&authorize).await).await.unwrap();
+    let world = Arc::new(world);
+    crash_while_it_waits_for_the_keys(&world, &visit, &authorize).await;
     let attempt = world.attempt(&authorize).await;
     assert_eq!((attempt.status, attempt.body.is_some()), (AttemptStatus::Sent, true));
-    world.mock.set(|switches| switches.jwks = None);
+    // The session's time is over, and it is not: an exchange is under way, and its end is the session's.
+    world.clock.set(sent_at.plus_seconds(3600));
+    assert!(matches!(world.status(&visit).await.status, Status::Open));
 
     world.clock.set(sent_at.plus_seconds(LOST_AFTER));
     world.reap().await.unwrap();

@@ -172,6 +172,91 @@ async fn a_userinfo_endpoint_that_is_down_for_a_moment_does_not_cost_the_consent
     assert_eq!(server.token(attempt.grant_id()).await.status, 200);
 }
 
+/// Adds the provider `terse`, whose id_token names nobody, so that userinfo would give the account a better name.
+async fn terse(server: &TestServer) {
+    server
+        .add_provider(&server.app, "terse", |recipe| {
+            recipe.default_scopes = vec!["openid".into()];
+            recipe.identity.account = vec!["/nickname".into(), "/email".into()];
+        })
+        .await;
+    server.mock.set(|s| s.id_token_claims = json!({ "email": null, "name": null }));
+}
+
+#[tokio::test]
+async fn an_account_that_the_id_token_proves_is_connected_whatever_userinfo_does() {
+    let server = TestServer::start().await;
+    terse(&server).await;
+    for answer in [
+        Raw::new(401, "application/json", "{}"),
+        Raw::new(503, "text/plain", "later"),
+        Raw::new(200, "application/jwt", "e30.e30.c2ln"),
+    ] {
+        server.mock.set(|s| s.userinfo = Some(answer));
+        let attempt = TestBrowser::new().attempt(&server, "terse").await;
+        let account = attempt.connection()["account_identifier"].clone();
+        assert_eq!(account, server.grants(server.app.id).await[0].subject, "nothing better is known");
+    }
+    let asked = server.mock.seen().userinfo.len();
+    assert_eq!(asked, 3, "nobody waits for a second answer");
+    server.mock.set(|s| {
+        s.userinfo = None;
+        s.delays = vec![("/userinfo".into(), std::time::Duration::from_secs(60))];
+    });
+    TestBrowser::new().attempt(&server, "terse").await.connection();
+    // What is about another account is still no reason to go on (OpenID Connect Core section 5.3.2).
+    server.mock.set(|s| {
+        s.delays.clear();
+        s.userinfo = Some(Raw::json(200, &json!({ "sub": "another" })));
+    });
+    let attempt = TestBrowser::new().attempt(&server, "terse").await;
+    assert_eq!(attempt.reason(), "identity_unreadable", "{}", attempt.status);
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_read_end_the_flow_at_once() {
+    let server = TestServer::start().await;
+    for answer in [
+        Raw::new(404, "text/plain", "gone"),
+        Raw::new(301, "text/plain", ""),
+        Raw::new(200, "text/html", "<html>"),
+    ] {
+        server.mock.set(|s| s.jwks = Some(answer));
+        let attempt = TestBrowser::new().attempt(&server, "mock").await;
+        assert_eq!(attempt.reason(), "keys_unreadable", "{}", attempt.status);
+    }
+    assert_eq!(server.mock.seen().jwks.len(), 3, "asking again cannot help");
+    server.mock.set(|s| s.jwks = None);
+    TestBrowser::new().attempt(&server, "mock").await.connection();
+}
+
+#[tokio::test]
+async fn keys_that_are_away_for_a_moment_do_not_cost_the_consent() {
+    let server = TestServer::start().await;
+    server.mock.set(|s| s.jwks = Some(Raw::new(503, "text/plain", "later")));
+    let recover = async {
+        server.mock.wait_for(|seen| seen.jwks.len() >= 2).await;
+        server.mock.set(|s| s.jwks = None);
+    };
+    let mut browser = TestBrowser::new();
+    let (attempt, ()) = tokio::join!(browser.attempt(&server, "mock"), recover);
+    attempt.connection();
+    assert_eq!(server.mock.seen().token.len(), 1, "the code was sent once");
+}
+
+#[tokio::test]
+async fn keys_that_stay_away_end_the_flow_and_the_end_is_final() {
+    let server = TestServer::start().await;
+    server.mock.set(|s| s.jwks = Some(Raw::new(503, "text/plain", "later")));
+    let attempt = TestBrowser::new().attempt(&server, "mock").await;
+    assert_eq!(attempt.reason(), "keys_unreachable", "{}", attempt.status);
+    server.mock.set(|s| s.jwks = None);
+    server.clock.advance_seconds(3600);
+    alter_flows::reap::reap(&server.flows).await.unwrap();
+    assert_eq!(sql::count(&server, "grants"), 0, "what was told stays so");
+    TestBrowser::new().attempt(&server, "mock").await.connection();
+}
+
 #[tokio::test]
 async fn a_userinfo_endpoint_that_stays_down_or_lies_makes_no_grant() {
     let server = TestServer::start().await;

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use super::world::get;
 
 /// What the browser and the app's page know about a session.
+#[derive(Clone)]
 pub(crate) struct Visit {
     pub(crate) token: SecretString,
     pub(crate) sid: SessionId,
