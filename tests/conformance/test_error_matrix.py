@@ -320,16 +320,30 @@ class AgentRows(Rows):
 
 
 class NotBuilt(Rows):
-    async def test_an_endpoint_that_is_not_built_says_that_there_is_nothing(self):
-        nothing = {"says": "not_found"}
+    @contextlib.contextmanager
+    def not_built(self, path):
+        """A missing grant would make an app send its user through consent again."""
+        with self.assertRaises(Exception) as caught:
+            yield
+        error = caught.exception
+        self.assertEqual(type(error).__name__, "BackendError", repr(error))
+        self.assertEqual((error.status_code, error.details["error"]), (501, "not_built"))
+        self.assertIn(path, str(error))
+
+    async def test_a_call_that_is_not_built_says_so_and_is_no_missing_grant(self):
         async with self.client() as app:
-            with self.met(404, "zzz", "proxy", "proxy_request", **nothing):
+            with self.not_built("/sdk/proxy"):
                 await app.proxy_request("GET", self.api, grant_id=UNKNOWN)
-            with self.met(404, "zzz", "mssess", "create_managed_secret_connect_session", **nothing):
+            with self.not_built("/sdk/managed-secrets/connect/session"):
                 await app.create_managed_secret_connect_session(provider="acme", user_token="a.b.c")
-            with self.met(404, "zzz", "keys", "keys.revoke", **nothing):
+            with self.not_built("/sdk/keys/{id}"):
                 await app.keys.revoke(key_id=UNKNOWN)
-            with self.met(404, "zzz", "apprst", "get_approval_status", **nothing):
+            with self.not_built("/sdk/keys/derive"):
+                await app.keys.derive(scopes=["grants:read"], expires_in=60)
+            with self.not_built("/sdk/scopes"):
+                await app.scopes.list()
+            with self.not_built("/sdk/approvals"):
                 await app.get_approval_status(UNKNOWN)
-            with self.met(404, "zzz", "authpoll", "poll_auth_session", **nothing):
-                await app.poll_auth_session("a-session", timeout=2, poll_interval=0.2)
+            with self.not_built("/sdk/auth/session"):
+                await app.create_auth_session()
+

@@ -113,6 +113,7 @@ codes! {
     HeadersTooLarge = "headers_too_large", 431, "The request headers are larger than 16 KiB. Clear this site's cookies.";
     RateLimitExceeded = "rate_limit_exceeded", 429, "Too many sessions in this minute: wait `retry_after` seconds. The operator sets the share: `alter app set --sessions-per-minute`.";
     ServerError = "server_error", 500, "We failed. Quote the request id to the operator.";
+    NotBuilt = "not_built", 501, "This version does not have the call: the message names it. Asking again, or connecting anew, changes nothing.";
     BindingNotBuilt = "binding_not_built", 501, "Sessions with binding level L0 (links) and L3 (backend confirms) are not built yet. Set `--website-url`, or `--min-binding L2`.";
     IdpUnreachable = "idp_unreachable", 503, "The app's identity provider cannot be reached, so the user token could not be checked. Try again; `alter doctor` says more.";
     ProviderUnavailable = "provider_unavailable", 503, "The access token has run out, and the provider does not give a new one at the moment. Try again after `retry_after_seconds`.";

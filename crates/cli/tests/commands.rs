@@ -207,6 +207,28 @@ fn an_identity_provider_that_cannot_be_asked_is_a_warning_and_one_of_another_nam
 }
 
 #[test]
+fn the_doctor_asks_a_provider_for_its_keys_and_its_metadata() {
+    let place = Place::new("provider-keys");
+    let (_runtime, mock) = mock();
+    place.json(&["init"]);
+    place.json(&["app", "create", "P", "--website-url", "https://p.example"]);
+    let set = ["provider", "set", "P", "mock", "--issuer", &mock.issuer(), "--client-id", "c"];
+    place.json(&[&set[..], &["--public-client", "--api-host", "api.example"]].concat());
+    let sound = said(&place.run(&["doctor"]));
+    assert!(sound.contains("keys at") && !sound.contains("provider-keys"), "control: {sound}");
+    assert!(!sound.contains("provider-metadata"), "control: {sound}");
+
+    for broken in [Raw::new(404, "text/plain", ""), Raw::new(200, "application/json", r#"{"keys":[]}"#)] {
+        mock.set(|s| s.jwks = Some(broken));
+        let doctor = said(&place.run(&["doctor"]));
+        assert!(doctor.contains("MEND  provider-keys") && doctor.contains("/jwks"), "{doctor}");
+    }
+    mock.set(|s| s.discovery_fields = serde_json::json!({ "token_endpoint": "https://moved.example/token" }));
+    let doctor = said(&place.run(&["doctor"]));
+    assert!(doctor.contains("warn  provider-metadata") && doctor.contains("token_endpoint"), "{doctor}");
+}
+
+#[test]
 fn wrong_usage_is_exit_status_2_and_names_what_to_do() {
     let place = Place::new("usage");
     place.json(&["init"]);

@@ -390,7 +390,11 @@ fn while_a_code_is_exchanged_nothing_new_starts_and_the_session_does_not_expire(
     s.exchanging(under_way.attempt, T0.plus_seconds(599));
     assert!(!s.can_start(T0.plus_seconds(599)));
     assert!(!s.expire(T0.plus_seconds(86_400)), "what is told as the end would change");
-    s.attempt_ended(under_way.attempt, Failure { cause: Cause::KeysUnreachable, ..denied() }, T0.plus_seconds(700));
+    s.attempt_ended(
+        under_way.attempt,
+        Failure { cause: Cause::KeysUnreachable, ..denied() },
+        T0.plus_seconds(700),
+    );
     assert_eq!(s.state_name(), "failed");
 }
 

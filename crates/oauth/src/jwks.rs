@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::LATER;
 use crate::algorithms::algorithm;
-use crate::strict_json;
+use crate::{discovery, strict_json};
 
 /// Maximum size of a key set, in bytes.
 const BODY_MAX: usize = 256 * 1024;
@@ -51,6 +51,15 @@ impl JwksError {
             Self::Status(status) => *status >= 500 || LATER.contains(status),
         }
     }
+}
+
+/// Asks for a key set now, for operators who configure or check it. Returns how many of its keys can verify a signature;
+/// with 0 no token can be believed.
+///
+/// # Errors
+/// [`JwksError`].
+pub async fn look_at_keys(egress: &Egress, url: &str) -> Result<usize, JwksError> {
+    KeySet::fetch(egress, url, discovery::TOTAL).await.map(|keys| keys.len())
 }
 
 /// The type of a key, which decides what it can verify.

@@ -67,7 +67,7 @@ pub use discovery::{Discovered, DiscoveryError, discover};
 pub use expiry::Expiry;
 pub use id_token::IdTokenRefused;
 pub use identity::{Identity, IdentityUnreadable, Need, identity, needs_userinfo};
-pub use jwks::JwksError;
+pub use jwks::{JwksError, look_at_keys};
 pub use jwks_cache::{AppKeySets, JwksCache};
 pub use pkce::Pkce;
 pub use raw_answer::{BadRawAnswer, RawAnswer};

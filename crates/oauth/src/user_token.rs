@@ -12,7 +12,7 @@ use alter_egress::Egress;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::discovery::{self, DiscoveryError};
-use crate::jwks::{JwksError, KeySet};
+use crate::jwks::{JwksError, look_at_keys};
 use crate::jws::{self, JwsRefused, Rules};
 use crate::user_claims::{self, BadUserClaim, UserClaims};
 use crate::{AppKeySets, JwksCache};
@@ -129,6 +129,6 @@ pub async fn look_at_idp(egress: &Egress, idp: &IdentityProvider) -> Result<IdpF
         Some(url) => url.clone(),
         None => discovery::jwks_url(egress, &idp.issuer, discovery::TOTAL).await?,
     };
-    let keys = KeySet::fetch(egress, &jwks_url, discovery::TOTAL).await?.len();
+    let keys = look_at_keys(egress, &jwks_url).await?;
     Ok(IdpFound { jwks_url, keys })
 }

@@ -46,8 +46,9 @@ pub(crate) fn all() -> Router<Shared> {
         .route("/sdk/agents/{id}/keys/{key_id}", delete(sdk::agent_keys::revoke))
         .route("/sdk/agents/{id}/keys/{key_id}/deprecate", patch(sdk::agent_keys::deprecate))
         .route("/sdk/agents/{id}/keys/{key_id}/undeprecate", patch(sdk::agent_keys::undeprecate))
+        .merge(sdk::not_built::routes())
         // the browser SDK's files
-        // a call of an endpoint that is not built meets this pattern too, and must not be told that it exists
+        // a call of another method meets this pattern too, and must not be told that it exists
         .route("/sdk/{file}", get(sdk::files::latest).fallback(nothing_here))
         .route("/sdk/v/{version}/{file}", get(sdk::files::versioned))
         // getting in, and the pages

@@ -2,11 +2,17 @@
 //! Requests to providers go through the same egress as the server's, so both refuse the same hosts.
 
 use alter_flows::ready;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use alter_core::{Clock, SystemClock, recipe::Recipe};
+use alter_core::{
+    Clock, ProviderConfig, SystemClock,
+    recipe::{Recipe, Status},
+};
 use alter_egress::{Egress, EgressConfig, EgressError, Limits, Request, Response};
-use alter_oauth::look_at_idp;
+use alter_oauth::{Discovered, discover, look_at_idp, look_at_keys};
 use http::{HeaderMap, Method, StatusCode, header};
 use tokio::task::JoinSet;
 use url::Url;
@@ -14,8 +20,9 @@ use url::Url;
 use super::{
     database::Seen,
     problem::{
-        CLOCK_SKEW, CLOCK_WRONG, Finding, IDP_UNUSABLE, PROVIDER_NOT_RESOLVED, PROVIDER_PRIVATE,
-        PROVIDER_TLS, PROVIDER_UNREACHABLE, PUBLIC_URL_ELSEWHERE, PUBLIC_URL_HOST, PUBLIC_URL_SILENT,
+        CLOCK_SKEW, CLOCK_WRONG, Finding, IDP_UNUSABLE, PROVIDER_KEYS, PROVIDER_METADATA,
+        PROVIDER_NOT_RESOLVED, PROVIDER_PRIVATE, PROVIDER_TLS, PROVIDER_UNREACHABLE, PUBLIC_URL_ELSEWHERE,
+        PUBLIC_URL_HOST, PUBLIC_URL_SILENT,
     },
 };
 use crate::{commands::idp::no_key, config::Config, wiring};
@@ -31,6 +38,7 @@ pub(super) async fn look(seen: Option<&Seen>, config: &Config) -> Vec<Finding> {
     }
     if let (Some(seen), Ok(egress)) = (seen, wiring::egress(config)) {
         findings.extend(providers(seen, &egress).await);
+        findings.extend(descriptions(seen, &egress).await);
         findings.extend(identity_providers(seen, &egress).await);
     }
     findings
@@ -113,6 +121,57 @@ async fn provider(egress: &Egress, id: &str, endpoint: &str) -> Vec<Finding> {
             vec![problem.found(format!("{id}: {error}"))]
         }
     }
+}
+
+/// Asks each provider for its keys, and for its metadata where they were pinned, all at the same time.
+async fn descriptions(seen: &Seen, egress: &Egress) -> Vec<Finding> {
+    let (mut asked, mut known) = (JoinSet::new(), BTreeSet::new());
+    for provider in seen.apps.iter().flat_map(|(_, providers)| providers) {
+        let recipe = &provider.recipe;
+        if recipe.jwks_url.is_none() || !known.insert((&recipe.jwks_url, &recipe.issuer, &recipe.token_url)) {
+            continue;
+        }
+        let (egress, provider) = (egress.clone(), provider.clone());
+        asked.spawn(async move {
+            let (keys, metadata) = tokio::join!(keys(&egress, &provider), metadata(&egress, &provider));
+            [keys, metadata].into_iter().flatten().collect::<Vec<_>>()
+        });
+    }
+    let mut findings: Vec<_> = asked.join_all().await.into_iter().flatten().collect();
+    findings.sort_by(|a, b| a.text.cmp(&b.text));
+    findings
+}
+
+async fn keys(egress: &Egress, provider: &ProviderConfig) -> Option<Finding> {
+    let (recipe, app) = (&provider.recipe, provider.app_id.to_string());
+    let url = recipe.jwks_url.as_deref()?;
+    let mend = |why: String| PROVIDER_KEYS.on_provider(&app, &recipe.id, format!("{}: {why}", recipe.id));
+    Some(match look_at_keys(egress, url).await {
+        Ok(0) => mend(format!("no key at {url} can verify a signature")),
+        Ok(keys) => Finding::ok("reach", format!("{}: {keys} keys at {url}", recipe.id)),
+        Err(error) => mend(format!("{url}: {error}")),
+    })
+}
+
+/// A catalog entry was written from the documentation; only what discovery found can have moved since.
+async fn metadata(egress: &Egress, provider: &ProviderConfig) -> Option<Finding> {
+    let (recipe, app) = (&provider.recipe, provider.app_id.to_string());
+    let issuer = recipe.issuer.as_deref().filter(|_| recipe.status == Status::Operator)?;
+    let why = match discover(egress, issuer).await {
+        Ok(found) => format!("its metadata name another {}", moved(&found, recipe)?),
+        Err(error) => error.to_string(),
+    };
+    Some(PROVIDER_METADATA.on_provider(&app, &recipe.id, format!("{}: {why}", recipe.id)))
+}
+
+/// Returns an endpoint that is another one than the pinned, where discovery gave the pinned one.
+fn moved(found: &Discovered, recipe: &Recipe) -> Option<&'static str> {
+    let pinned = [
+        ("authorization_endpoint", Some(&found.authorization_endpoint), Some(&recipe.authorize_url)),
+        ("token_endpoint", Some(&found.token_endpoint), Some(&recipe.token_url)),
+        ("jwks_uri", found.jwks_uri.as_ref(), recipe.jwks_url.as_ref()),
+    ];
+    pinned.into_iter().find(|(_, found, pinned)| found != pinned).map(|(name, ..)| name)
 }
 
 /// Asks each identity provider for its keys, as the next user token would.

@@ -228,6 +228,12 @@ problems! {
     PROVIDER_UNREACHABLE "provider-unreachable" Mend
         "a provider's token endpoint does not answer"
         "Let the firewall pass outgoing TCP to it, port 443; HTTP_PROXY is not read"
+    PROVIDER_KEYS "provider-keys" Mend
+        "a provider's keys cannot be read, or none of them can verify a signature: every flow that needs its id_token fails"
+        "Compare jwks_url with the provider's metadata, and set the provider again: alter provider set APP PROVIDER --issuer URL"
+    PROVIDER_METADATA "provider-metadata" Warn
+        "a provider's metadata cannot be read, or name other endpoints than those that were pinned"
+        "If the provider moved, pin its endpoints anew: alter provider set APP PROVIDER --issuer URL"
     IDP_UNUSABLE "idp-unusable" Mend
         "an app's identity provider cannot be reached, or has no usable key: every user token is refused"
         "Mend the identity provider, or the app's setting: alter idp set APP --issuer URL --audience A"

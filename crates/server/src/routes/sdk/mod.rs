@@ -6,6 +6,7 @@ pub(crate) mod auth;
 pub(crate) mod catalog;
 pub(crate) mod files;
 pub(crate) mod grants;
+pub(crate) mod not_built;
 pub(crate) mod report;
 pub(crate) mod session;
 pub(crate) mod token;

@@ -103,8 +103,8 @@ async fn a_wrong_method_is_405_and_an_unknown_path_404() {
         ("GET", "/nothing", true),
         ("GET", "/connect/", true),
         ("POST", "/nothing", false),
-        // Not built. A GET of such an address would be looked up among the SDK's files.
-        ("POST", "/sdk/proxy", false),
+        // A GET of such an address would be looked up among the SDK's files.
+        ("POST", "/sdk/nothing", false),
         ("GET", "/sdk/x/y", false),
         ("GET", "/connect/api/x", false),
         ("GET", "/sdk/v/9.9.9/alter-connect.umd.js", false),
