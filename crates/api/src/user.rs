@@ -8,14 +8,14 @@ use utoipa::ToSchema;
 // Hence a secret type, as `Secret`: Debug hides it, and it is wiped when dropped.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = String, max_length = 8192)]
+#[schema(value_type = String, max_length = 32768)]
 pub struct UserToken(#[serde(with = "crate::secret::text")] pub SecretString);
 
 /// `POST /sdk/auth/verify-token`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyToken {
-    /// A JWT of the app's identity provider, at most 8192 bytes.
+    /// A JWT of the app's identity provider, at most 32 KiB.
     pub token: UserToken,
 }
 

@@ -11,7 +11,7 @@ fn app(change: impl FnOnce(&mut AppSettings)) -> App {
 }
 
 fn idp(issuer: &str) -> Option<IdentityProvider> {
-    Some(IdentityProvider { issuer: issuer.into(), audience: Some("a".into()), jwks_url: None })
+    Some(IdentityProvider { issuer: issuer.into(), audience: Some("a".into()), ..Default::default() })
 }
 
 /// As loose as settings can be.

@@ -102,7 +102,7 @@ impl AppKeySets<'_> {
         let allows = |alg| recipe.id_token_algs.iter().any(|allowed| algorithm(allowed) == Some(alg));
         let rules = Rules { max: TOKEN_MAX, allows: &allows, kinds: &[] };
         let parts = jws::take_apart(id_token.expose_secret(), &rules)?;
-        let claims = jws::verified_claims(&parts, self.patiently(), egress, url, now).await?;
+        let claims = jws::verified_claims(&parts, self.patiently(), egress, url, now).await?.claims;
         claims::check(&claims, &Expected { recipe, client_id, nonce, now: received_at })?;
         check_at_hash(&claims, parts.alg, access_token)?;
         Ok(claims)

@@ -89,12 +89,20 @@ impl Kind {
 }
 
 /// One public key.
-struct Key {
+pub(crate) struct Key {
     kid: Option<String>,
     /// The only algorithm for which the key is meant, if the key set says so.
     alg: Option<Algorithm>,
     kind: Kind,
-    key: DecodingKey,
+    /// Whose tokens it signs, if the key set says so (Microsoft Entra).
+    pub(crate) issuer: Option<String>,
+    pub(crate) key: DecodingKey,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("kid", &self.kid).field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 /// The keys that can verify signatures, as one URL gave them at one time.
@@ -108,7 +116,7 @@ pub(crate) enum Candidates<'a> {
     /// The token names no key, and several fit (OpenID Connect Core section 10.1).
     Ambiguous,
     /// One key, or several under one `kid`.
-    These(Vec<&'a DecodingKey>),
+    These(Vec<&'a Key>),
 }
 
 impl KeySet {
@@ -150,7 +158,7 @@ impl KeySet {
                 && key.alg.is_none_or(|only| only == alg)
                 && (kid.is_none() || key.kid.as_deref() == kid)
         };
-        let found: Vec<&DecodingKey> = self.0.iter().filter(fits).map(|key| &key.key).collect();
+        let found: Vec<&Key> = self.0.iter().filter(fits).collect();
         match (found.len(), kid) {
             (0, _) => Candidates::None,
             (2.., None) => Candidates::Ambiguous,
@@ -176,7 +184,8 @@ fn key(jwk: &Value) -> Option<Key> {
         Some(name) => Some(algorithm(name)?),
         None => None,
     };
-    Some(Key { kid: text("kid").map(String::from), alg, kind, key })
+    let owned = |name| text(name).map(String::from);
+    Some(Key { kid: owned("kid"), alg, kind, issuer: owned("issuer"), key })
 }
 
 /// Whether a key is for signatures. `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3) may each say that it is not.

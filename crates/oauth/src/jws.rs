@@ -75,6 +75,13 @@ pub(crate) fn take_apart<'a>(token: &'a str, rules: &Rules<'_>) -> Result<Parts<
     Ok(Parts { alg, kid: kid(&header)?, message, payload, signature })
 }
 
+/// The claims of a token whose signature holds.
+pub(crate) struct Verified {
+    pub(crate) claims: Value,
+    /// Whose key it was, where the key set says so.
+    pub(crate) key_issuer: Option<String>,
+}
+
 /// Verifies the signature and returns the claims. At this point the only thing known about the claims is that the
 /// issuer wrote them. An unknown key, or one that does not verify the token, makes the key set be read again, at most once a
 /// minute.
@@ -84,7 +91,7 @@ pub(crate) async fn verified_claims(
     egress: &Egress,
     jwks_url: &str,
     now: Micros,
-) -> Result<Value, JwsRefused> {
+) -> Result<Verified, JwsRefused> {
     let keys = keys_of.get(egress, jwks_url, now).await?;
     let verdict = match verify(parts, &keys) {
         Err(refused) if may_be_rotation(&refused) => {
@@ -95,8 +102,9 @@ pub(crate) async fn verified_claims(
         }
         verdict => verdict,
     };
-    verdict?;
-    object(parts.payload).ok_or(JwsRefused::Malformed("its claims"))
+    let key_issuer = verdict?;
+    let claims = object(parts.payload).ok_or(JwsRefused::Malformed("its claims"))?;
+    Ok(Verified { claims, key_issuer })
 }
 
 fn object(encoded: &str) -> Option<Value> {
@@ -141,11 +149,14 @@ fn kid(header: &Value) -> Result<Option<String>, JwsRefused> {
     }
 }
 
-fn verify(parts: &Parts<'_>, keys: &KeySet) -> Result<(), JwsRefused> {
+/// Returns the issuer of the key that verifies the token, if the key set names one.
+fn verify(parts: &Parts<'_>, keys: &KeySet) -> Result<Option<String>, JwsRefused> {
     match keys.candidates(parts.alg, parts.kid.as_deref()) {
         Candidates::None | Candidates::Ambiguous => Err(JwsRefused::Key),
-        Candidates::These(keys) if keys.iter().any(|key| is_signed(parts, key)) => Ok(()),
-        Candidates::These(_) => Err(JwsRefused::Signature),
+        Candidates::These(keys) => {
+            let signed = keys.into_iter().find(|key| is_signed(parts, &key.key));
+            signed.map(|key| key.issuer.clone()).ok_or(JwsRefused::Signature)
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use alter_core::{IdentityProvider, Micros};
 use serde_json::Value;
 
-use crate::clean;
+use crate::{clean, jws::Verified};
 
 /// Seconds by which the issuer's clock and ours may differ.
 const SKEW_S: f64 = 60.0;
@@ -24,7 +24,7 @@ const LABELS: [&str; 3] = ["name", "email", "preferred_username"];
 /// Who the user is, and how long the token says so. The user is `(app, issuer, subject)` (T15), never the label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserClaims {
-    /// The configured issuer, byte for byte.
+    /// The token's issuer, byte for byte; with a template, that of the user's tenant.
     pub issuer: String,
     /// The issuer's id of the user, byte for byte; 1 to 255 characters, none of them hidden.
     pub subject: String,
@@ -40,8 +40,14 @@ pub struct UserClaims {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadUserClaim {
     /// `iss` is missing or is not the configured issuer.
-    #[error("its iss is missing or is not the app's identity provider")]
+    #[error("its iss is missing, is not the app's identity provider, or is a tenant that is not accepted")]
     Iss,
+    /// The key that signed the token belongs to another tenant.
+    #[error("its key belongs to another issuer")]
+    KeyIssuer,
+    /// The token was issued to another client, or does not say to which.
+    #[error("its azp, or without one its client_id, is missing or not the configured authorized party")]
+    AuthorizedParty,
     /// There is no subject, or one that cannot be kept as it is.
     #[error("its sub is missing, longer than 255 characters, or has characters that cannot be shown")]
     Sub,
@@ -69,15 +75,24 @@ pub enum BadUserClaim {
 }
 
 /// Checks every claim and returns who the user is.
-pub(crate) fn read(claims: &Value, idp: &IdentityProvider, now: Micros) -> Result<UserClaims, BadUserClaim> {
-    ensure(text(claims, "iss") == Some(&idp.issuer), BadUserClaim::Iss)?;
+pub(crate) fn read(
+    verified: &Verified,
+    idp: &IdentityProvider,
+    now: Micros,
+) -> Result<UserClaims, BadUserClaim> {
+    let claims = &verified.claims;
+    let issuer = text(claims, "iss").filter(|iss| idp.is_issuer(iss, text(claims, "tid")));
+    let issuer = issuer.ok_or(BadUserClaim::Iss)?;
+    let key_issuer = verified.key_issuer.as_deref().filter(|_| idp.is_template());
+    ensure(is_key_of(key_issuer, issuer, claims), BadUserClaim::KeyIssuer)?;
     ensure(is_audience(claims.get("aud"), idp.audience.as_deref()), BadUserClaim::Aud)?;
+    ensure(is_authorized(claims, idp.authorized_party.as_deref()), BadUserClaim::AuthorizedParty)?;
     ensure(claims.get("events").is_none(), BadUserClaim::Event)?;
     let subject = text(claims, "sub").filter(|sub| is_subject(sub)).ok_or(BadUserClaim::Sub)?;
     let (expires_at, issued_at) = times(claims, now)?;
     let label = LABELS.iter().find_map(|name| clean::label(text(claims, name)?, LABEL_MAX));
     Ok(UserClaims {
-        issuer: idp.issuer.clone(),
+        issuer: issuer.to_owned(),
         subject: subject.to_owned(),
         label: label.or_else(|| clean::label(subject, LABEL_MAX)).ok_or(BadUserClaim::Sub)?,
         expires_at,
@@ -96,6 +111,19 @@ fn text<'a>(claims: &'a Value, name: &str) -> Option<&'a str> {
 /// Whether a subject can be kept as it is. It is never cleaned: cleaning could turn two users into one.
 fn is_subject(sub: &str) -> bool {
     !sub.trim().is_empty() && sub.chars().count() <= SUBJECT_MAX && clean::is_plain(sub)
+}
+
+/// Whether a key may sign for this issuer. A key set that many tenants share (Microsoft Entra) says of each key whose it is:
+/// one issuer, or `{tenantid}` in it for each tenant's.
+fn is_key_of(key_issuer: Option<&str>, issuer: &str, claims: &Value) -> bool {
+    let Some(template) = key_issuer else { return true };
+    template.replace("{tenantid}", text(claims, "tid").unwrap_or_default()) == issuer
+}
+
+/// Whether the token was issued to this client. `azp` names the client in OpenID Connect, `client_id` in RFC 9068.
+fn is_authorized(claims: &Value, party: Option<&str>) -> bool {
+    let named = claims.get("azp").or_else(|| claims.get("client_id"));
+    party.is_none_or(|party| named.and_then(Value::as_str) == Some(party))
 }
 
 /// Whether `aud`, one audience or a list (RFC 7519 section 4.1.3), contains ours. It may contain others too: an access

@@ -17,8 +17,8 @@ use crate::jws::{self, JwsRefused, Rules};
 use crate::user_claims::{self, BadUserClaim, UserClaims};
 use crate::{AppKeySets, JwksCache};
 
-/// Maximum length of a token, in bytes.
-const TOKEN_MAX: usize = 8192;
+/// Maximum length of a token, in bytes. One that lists 150 groups of its user has some 10,000.
+const TOKEN_MAX: usize = 32 * 1024;
 
 /// Accepted kinds of JWT besides the plain one: an access token that is a JWT (RFC 9068) is a user token too if its
 /// audience is the app's.
@@ -83,8 +83,8 @@ pub async fn verify_user_token(
     let parts = jws::take_apart(token.expose_secret(), &rules)?;
     let keys = cache.of(app);
     let url = jwks_url(keys, egress, idp, now).await?;
-    let claims = jws::verified_claims(&parts, keys, egress, &url, now).await?;
-    Ok(user_claims::read(&claims, idp, now).map_err(BadUserToken::from)?)
+    let verified = jws::verified_claims(&parts, keys, egress, &url, now).await?;
+    Ok(user_claims::read(&verified, idp, now).map_err(BadUserToken::from)?)
 }
 
 async fn jwks_url(

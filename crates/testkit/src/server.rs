@@ -229,7 +229,7 @@ impl TestServer {
         let idp = IdentityProvider {
             issuer: self.mock.issuer(),
             audience: audience.map(Into::into),
-            jwks_url: None,
+            ..IdentityProvider::default()
         };
         let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
         let settings = AppSettings { identity_provider: Some(idp), ..stored.settings };

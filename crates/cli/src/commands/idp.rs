@@ -33,14 +33,21 @@ pub(crate) enum IdpCommand {
 pub(crate) struct SetArgs {
     /// App id, or its name.
     app: String,
-    /// `iss` of your users' tokens, exactly as it stands there.
-    #[arg(long, value_name = "URL")]
+    /// `iss` of your users' tokens, exactly as it stands there; with --jwks-url any text, and {tenant} in it stands for the
+    /// token's `tid`.
+    #[arg(long, value_name = "ISSUER")]
     issuer: String,
     #[command(flatten)]
     audience: Audience,
     /// Where the issuer's keys are; default: where its metadata says.
     #[arg(long, value_name = "URL")]
     jwks_url: Option<String>,
+    /// A tenant whose users are accepted, where the issuer has {tenant} (repeatable).
+    #[arg(long = "tenant", value_name = "ID", conflicts_with = "any_tenant")]
+    tenants: Vec<String>,
+    /// Accept users of any tenant: anybody can open one.
+    #[arg(long)]
+    any_tenant: bool,
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +56,9 @@ struct Audience {
     /// A value that `aud` of your users' tokens is or contains.
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
+    /// What `azp`, or without one `client_id`, of your users' tokens is: where they have no `aud` (Amazon Cognito, Clerk).
+    #[arg(long, value_name = "CLIENT")]
+    authorized_party: Option<String>,
     /// Accept tokens that the issuer made for any audience.
     #[arg(long)]
     any_audience: bool,
@@ -82,8 +92,14 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
 async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<()> {
     let flows = wiring::open(config).await?;
     let app = find_app(&flows, &args.app).await?;
-    let idp =
-        IdentityProvider { issuer: args.issuer, audience: args.audience.audience, jwks_url: args.jwks_url };
+    let idp = IdentityProvider {
+        issuer: args.issuer,
+        audience: args.audience.audience,
+        authorized_party: args.audience.authorized_party,
+        jwks_url: args.jwks_url,
+        tenants: args.tenants,
+        any_tenant: args.any_tenant,
+    };
     idp.check().map_err(Usage)?;
     let found = look_at_idp(&wiring::egress(config)?, &idp).await;
     if let Err(IdpUnreachable::Metadata(error @ DiscoveryError::IssuerMismatch { .. })) = found {
@@ -120,17 +136,29 @@ pub(crate) fn no_key(usable: usize) -> Option<String> {
 }
 
 fn lines(idp: &IdentityProvider) -> String {
-    format!(
-        "issuer    {}\naudience  {}\nkeys      {}",
+    let for_whom = match (&idp.audience, &idp.authorized_party) {
+        (Some(audience), _) => format!("audience  {audience}"),
+        (None, Some(party)) => format!("azp       {party}"),
+        (None, None) => "audience  any".to_owned(),
+    };
+    let mut text = format!(
+        "issuer    {}\n{for_whom}\nkeys      {}",
         idp.issuer,
-        idp.audience.as_deref().unwrap_or("any"),
         idp.jwks_url.as_deref().unwrap_or("where the issuer's metadata says")
-    )
+    );
+    if idp.any_tenant {
+        text.push_str("\ntenants   any");
+    } else if !idp.tenants.is_empty() {
+        text.push_str(&format!("\ntenants   {}", idp.tenants.join(", ")));
+    }
+    text
 }
 
 fn described(app: &App, idp: &IdentityProvider) -> Value {
     json!({
         "app_id": app.id.to_string(), "issuer": idp.issuer, "audience": idp.audience,
-        "any_audience": idp.audience.is_none(), "jwks_url": idp.jwks_url,
+        "any_audience": idp.audience.is_none() && idp.authorized_party.is_none(),
+        "authorized_party": idp.authorized_party, "jwks_url": idp.jwks_url, "tenants": idp.tenants,
+        "any_tenant": idp.any_tenant,
     })
 }

@@ -154,8 +154,12 @@ async fn set_up(
     settings.website_url = Some(app_origin.to_owned());
     settings.min_binding = Some(Level::L2);
     let jwks_url = Some(format!("{}/jwks", provider.issuer()));
-    settings.identity_provider =
-        Some(IdentityProvider { issuer: provider.issuer(), audience: Some(APP.to_owned()), jwks_url });
+    settings.identity_provider = Some(IdentityProvider {
+        issuer: provider.issuer(),
+        audience: Some(APP.to_owned()),
+        jwks_url,
+        ..IdentityProvider::default()
+    });
     let made = operate::create_app(flows, &Operator::named("demo"), settings).await?;
     let secret = SecretString::from(alter_core::id::base32_text(&SystemRandom, 32));
     let config = operate::set_provider(

@@ -226,7 +226,7 @@ async fn t94_another_identity_provider_and_a_deleted_agent_are_carried_over() {
     let scene = Scene::new().await;
     let elsewhere = Elsewhere::new(&scene.server, "idp");
     let before = scene.backup(&elsewhere, "before.db");
-    let idp = IdentityProvider { issuer: "https://new.example".into(), audience: None, jwks_url: None };
+    let idp = IdentityProvider { issuer: "https://new.example".into(), ..Default::default() };
     scene.set_app(|s| s.identity_provider = Some(idp.clone())).await;
     let target = format!("/sdk/agents/{}", scene.agent);
     assert_eq!(scene.server.call_empty(&scene.server.app.key, "DELETE", &target).await.status, 200);

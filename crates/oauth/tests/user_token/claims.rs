@@ -129,13 +129,13 @@ async fn t68_payloads_that_two_parsers_read_differently_are_read_by_none() {
 }
 
 #[tokio::test]
-async fn t68_a_token_of_more_than_8192_bytes_is_not_looked_at() {
+async fn t68_a_token_of_more_than_32_kib_is_not_looked_at() {
     let place = Place::new().await;
     let padded = |bytes: usize| place.token(Value::Null, json!({ "pad": "x".repeat(bytes) }));
     let least = padded(0).len();
-    let most = (8192 - least) / 4 * 3;
+    let most = (32_768 - least) / 4 * 3;
     let fits = padded(most);
-    assert!((8180..=8192).contains(&fits.len()), "{}", fits.len());
+    assert!((32_756..=32_768).contains(&fits.len()), "{}", fits.len());
     place.verify(&fits).await.expect("control: it just fits");
     let bad = place.refuse(&padded(most + 12), "too long").await;
     assert_eq!(bad, BadUserToken::Malformed("it is too long"));
@@ -144,6 +144,90 @@ async fn t68_a_token_of_more_than_8192_bytes_is_not_looked_at() {
     }
     place.refuse(&format!("{} ", place.sound()), "a space").await;
     place.refuse(&format!("Bearer {}", place.sound()), "a scheme").await;
+}
+
+#[tokio::test]
+async fn t68_an_authorized_party_is_demanded_where_tokens_have_no_audience() {
+    let place = Place::new().await;
+    let idp =
+        IdentityProvider { audience: None, authorized_party: Some("client-1".into()), ..place.idp.clone() };
+    let ask = async |changes: Value| {
+        place.verify_as(place.app, &idp, &place.token(Value::Null, changes), now()).await
+    };
+    for changes in [
+        json!({ "aud": null, "client_id": "client-1" }),
+        json!({ "aud": null, "azp": "client-1" }),
+        json!({ "aud": "https://api.example", "azp": "client-1", "client_id": "another" }),
+    ] {
+        ask(changes.clone()).await.unwrap_or_else(|e| panic!("control: {changes}: {e}"));
+    }
+    for changes in [
+        json!({ "aud": null }),
+        json!({ "aud": "client-1" }),
+        json!({ "aud": null, "client_id": "Client-1" }),
+        json!({ "aud": null, "client_id": ["client-1"] }),
+        json!({ "aud": null, "azp": "another", "client_id": "client-1" }),
+        json!({ "aud": 7, "azp": "client-1" }),
+    ] {
+        assert!(matches!(ask(changes.clone()).await, Err(UserTokenRefused::Token(_))), "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn t15_an_issuer_template_is_the_tokens_tenant_and_the_keys_own_issuer() {
+    let place = Place::new().await;
+    let idp = IdentityProvider {
+        issuer: "https://login.example/{tenant}/v2.0".into(),
+        jwks_url: Some(place.mock.url("/jwks")),
+        tenants: vec!["t-1".into(), "t-2".into()],
+        ..place.idp.clone()
+    };
+    let of = |iss: &str, tid: &str| json!({ "iss": format!("https://login.example/{iss}/v2.0"), "tid": tid });
+    let ask = async |claims: Value| {
+        // Another app each time, so that the keys are read anew.
+        let app = alter_core::AppId::new(&alter_core::SystemRandom);
+        place.verify_as(app, &idp, &place.token(Value::Null, claims), now()).await
+    };
+    let refused = async |claims: Value| match ask(claims).await {
+        Err(UserTokenRefused::Token(BadUserToken::Claim(why))) => why,
+        other => panic!("{other:?}"),
+    };
+    let user = ask(of("t-1", "t-1")).await.expect("control");
+    assert_eq!(user.issuer, "https://login.example/t-1/v2.0", "users of two tenants are two users");
+    assert_eq!(refused(of("t-1", "t-2")).await, BadUserClaim::Iss);
+    assert_eq!(refused(of("t-3", "t-3")).await, BadUserClaim::Iss, "not on the list");
+
+    for (key_issuer, believed) in [
+        ("https://login.example/{tenantid}/v2.0", true),
+        ("https://login.example/t-1/v2.0", true),
+        ("https://login.example/t-2/v2.0", false),
+        ("https://other.example/{tenantid}/v2.0", false),
+    ] {
+        place.mock.set(|s| s.jwks = None);
+        let mut keys = super::keys_of(&place.mock).await;
+        for key in keys["keys"].as_array_mut().expect("keys") {
+            key["issuer"] = key_issuer.into();
+        }
+        place.mock.set(|s| s.jwks = Some(alter_mock_provider::Raw::json(200, &keys)));
+        match believed {
+            true => drop(ask(of("t-1", "t-1")).await.unwrap_or_else(|e| panic!("{key_issuer}: {e}"))),
+            false => assert_eq!(refused(of("t-1", "t-1")).await, BadUserClaim::KeyIssuer, "{key_issuer}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_no_url_is_believed_with_the_keys_that_the_operator_named() {
+    let place = Place::new().await;
+    let idp = IdentityProvider {
+        issuer: "project-live-1234".into(),
+        jwks_url: Some(place.mock.url("/jwks")),
+        ..place.idp.clone()
+    };
+    let token = place.token(Value::Null, json!({ "iss": "project-live-1234" }));
+    let user = place.verify_as(place.app, &idp, &token, now()).await.expect("believed");
+    assert_eq!((user.issuer.as_str(), user.subject.as_str()), ("project-live-1234", USER));
+    assert!(place.verify_as(place.app, &idp, &place.sound(), now()).await.is_err(), "another issuer's");
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ impl Place {
 }
 
 fn idp_at(mock: &MockProvider) -> IdentityProvider {
-    IdentityProvider { issuer: mock.issuer(), audience: Some(AUDIENCE.into()), jwks_url: None }
+    IdentityProvider { issuer: mock.issuer(), audience: Some(AUDIENCE.into()), ..Default::default() }
 }
 
 fn egress() -> Egress {

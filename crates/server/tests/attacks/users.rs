@@ -188,6 +188,7 @@ async fn t73_one_apps_storm_and_broken_identity_provider_are_nothing_to_another(
         issuer: server.mock.issuer(),
         audience: Some(AUDIENCE.into()),
         jwks_url: Some(evil.url("/jwks")),
+        ..IdentityProvider::default()
     };
     let app = server.store.get_app(server.app.id).await.unwrap().unwrap();
     let settings = AppSettings { identity_provider: Some(own), ..app.settings };
