@@ -63,6 +63,10 @@ impl SignedParts<'_> {
     fn has_identity(&self) -> bool {
         [self.caller, self.caller_type, self.actor_id, self.context].iter().any(|v| !v.is_empty())
     }
+
+    fn without_identity(&self) -> Self {
+        Self { caller: "", caller_type: "", actor_id: "", context: "", ..*self }
+    }
 }
 
 /// Returns the exact text that is signed: with an identity header the V2 text, otherwise the V1 text.
@@ -94,17 +98,29 @@ pub fn sign(api_key: &str, parts: &SignedParts<'_>) -> String {
     hex(hmac::sign(&signing_key(api_key), string_to_sign(parts).as_bytes()).as_ref())
 }
 
-/// Whether the headers are exactly those that the holder of `api_key` sends with this request: the content hash, the
-/// signature, and the second signature if and only if there is an identity header. Constant time (T60).
-pub fn verify(api_key: &str, parts: &SignedParts<'_>, given: &Signature<'_>) -> bool {
+/// What a right signature covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covers {
+    /// All of [`SignedParts`].
+    Everything,
+    /// All but the four identity headers: clients up to alter-sdk 0.20 send them, and do not know the second signature.
+    AllButIdentity,
+}
+
+/// Returns what the signature covers if the headers are exactly those that the holder of `api_key` sends with this request:
+/// the content hash, the signature, and a second signature only where there is an identity header. Constant time (T60).
+pub fn verify(api_key: &str, parts: &SignedParts<'_>, given: &Signature<'_>) -> Option<Covers> {
     let content = hex(sha256(parts.body).as_ref());
-    let expected = sign(api_key, parts);
-    let equal = |value: &str| same(expected.as_bytes(), value.as_bytes());
-    let second = match given.signature_v2 {
-        Some(value) => parts.has_identity() && equal(value),
-        None => !parts.has_identity(),
+    // A newer client puts the second signature into both headers, so that taking one away leaves no right signature.
+    let (signed, covers) = match given.signature_v2 {
+        None if parts.has_identity() => (parts.without_identity(), Covers::AllButIdentity),
+        _ => (*parts, Covers::Everything),
     };
-    same(content.as_bytes(), given.content_sha256.as_bytes()) & equal(given.signature) & second
+    let expected = sign(api_key, &signed);
+    let equal = |value: &str| same(expected.as_bytes(), value.as_bytes());
+    let second = given.signature_v2.is_none_or(|value| parts.has_identity() && equal(value));
+    let right = same(content.as_bytes(), given.content_sha256.as_bytes()) & equal(given.signature) & second;
+    right.then_some(covers)
 }
 
 fn signing_key(api_key: &str) -> hmac::Key {

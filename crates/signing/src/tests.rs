@@ -40,12 +40,34 @@ fn all_twenty_published_vectors_come_out_equal() {
             signature_v2: headers["X-Alter-Signature-V2"].as_str(),
         };
         let key = file["api_key"].as_str().unwrap();
-        assert!(verify(key, &parts, &given), "{}", v["name"]);
+        assert_eq!(verify(key, &parts, &given), Some(Covers::Everything), "{}", v["name"]);
         let stripped = Signature { signature_v2: None, ..given };
         let added = Signature { signature_v2: Some(given.signature), ..given };
-        assert_eq!(verify(key, &parts, &stripped), given.signature_v2.is_none(), "{}", v["name"]);
-        assert_eq!(verify(key, &parts, &added), given.signature_v2.is_some(), "{}", v["name"]);
+        assert_eq!(verify(key, &parts, &stripped).is_some(), given.signature_v2.is_none(), "{}", v["name"]);
+        assert_eq!(verify(key, &parts, &added).is_some(), given.signature_v2.is_some(), "{}", v["name"]);
     }
+}
+
+#[test]
+fn an_old_clients_signature_covers_all_but_the_identity_headers() {
+    let named = SignedParts { scope_constraints: "", request_rule: "", ..full() };
+    let first = sign("key", &named.without_identity());
+    let content = hex(sha256(named.body).as_ref());
+    let old = Signature { content_sha256: &content, signature: &first, signature_v2: None };
+    assert_eq!(verify("key", &named, &old), Some(Covers::AllButIdentity));
+    // Whoever can change these headers on the way can change them; everything else stays covered.
+    assert_eq!(
+        verify("key", &SignedParts { caller: "another", ..named }, &old),
+        Some(Covers::AllButIdentity)
+    );
+    assert_eq!(verify("key", &SignedParts { body: b"{} ", ..named }, &old), None);
+    assert_eq!(verify("key", &SignedParts { target: "/sdk/token", ..named }, &old), None);
+    // A new client's call does not become an old one when its second signature is taken away.
+    let both = sign("key", &named);
+    let new = Signature { content_sha256: &content, signature: &both, signature_v2: Some(&both) };
+    assert_eq!(verify("key", &named, &new), Some(Covers::Everything));
+    assert_eq!(verify("key", &named, &Signature { signature_v2: None, ..new }), None);
+    assert_eq!(verify("key", &named, &Signature { signature_v2: Some(&first), ..old }), None);
 }
 
 /// A request that uses every part.
@@ -76,7 +98,7 @@ fn t62_every_part_of_a_request_is_signed() {
         let content_sha256 = content_hash(&parts);
         let given =
             Signature { content_sha256: &content_sha256, signature: &signed, signature_v2: Some(&signed) };
-        verify(key, &parts, &given)
+        verify(key, &parts, &given).is_some()
     };
     assert!(verified("key", full()), "positive control");
     assert!(!verified("kez", full()), "another key");
@@ -103,7 +125,7 @@ fn t63_each_of_the_three_headers_must_fit() {
     let (content, signed) = (content_hash(&parts), sign("key", &parts));
     let verified = |content_sha256: &str, signature: &str, second: &str| {
         let given = Signature { content_sha256, signature, signature_v2: Some(second) };
-        verify("key", &parts, &given)
+        verify("key", &parts, &given).is_some()
     };
     assert!(verified(&content, &signed, &signed), "positive control");
     for wrong in ["", &signed[1..], &format!("g{}", &signed[1..])] {

@@ -7,7 +7,7 @@
 //! 5. A suspended agent is refused by [`only_active`], a step of its own: such an agent may still read itself.
 
 use alter_core::{AgentStatus, AgentStop, ApiKey, App, CallNonce, FoundKey, KeyType, Micros, key, secret};
-use alter_signing::{Signature, SignedParts};
+use alter_signing::{Covers, Signature, SignedParts};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Caller, Flows, callers::caller::ours, fault::FlowFault};
@@ -56,6 +56,9 @@ pub enum AuthError {
     /// The signature is incomplete, malformed or wrong.
     #[error("the signature is not valid")]
     InvalidSignature,
+    /// The call is made for an agent, and the headers that name the agent are not signed.
+    #[error("the headers that name the agent are not signed")]
+    AgentUnsigned,
     #[error("the signature's timestamp is {skew} seconds away from the server's clock")]
     Stale {
         /// Seconds, the caller's clock minus ours.
@@ -126,15 +129,18 @@ pub async fn authenticate(
     let slow = flows.now().since(known.at) > SLOW;
     let found = if slow { recognize(flows, call).await?.found } else { known.found };
     let (Some(presented), Some(signature)) = (&call.api_key, &call.signature) else {
-        return Ok(Caller::new(found, None, call.request_id));
+        return Ok(Caller::new(found, None, false, call.request_id));
     };
     let key = &found.key;
     let (nonce, timestamp) = check_freshness(&call.parts, flows.now().as_seconds())?;
-    if !alter_signing::verify(presented.expose_secret(), &call.parts, signature) {
-        return Err(AuthError::InvalidSignature);
+    let covers = alter_signing::verify(presented.expose_secret(), &call.parts, signature);
+    let covers = covers.ok_or(AuthError::InvalidSignature)?;
+    let names_are_signed = covers == Covers::Everything;
+    if !names_are_signed && call.parts.caller_type == "agent" {
+        return Err(AuthError::AgentUnsigned);
     }
     let nonce = CallNonce { key_id: key.id, nonce, at: Micros(0).plus_seconds(timestamp) };
-    Ok(Caller::new(found, Some(nonce), call.request_id))
+    Ok(Caller::new(found, Some(nonce), names_are_signed, call.request_id))
 }
 
 /// Refuses a key that nobody with the root key made: its row was planted, or its revocation undone (T60).

@@ -17,6 +17,8 @@ pub struct Caller {
     pub key: ApiKey,
     /// The agent that owns the key; `None` = the app's own key.
     pub agent: Option<Agent>,
+    /// Whether the call's signature covers the headers that say whom the call is made for.
+    pub names_are_signed: bool,
     /// The request's id, for the log and the audit.
     pub request_id: String,
     /// `None` for a bearer call.
@@ -82,9 +84,14 @@ macro_rules! ours {
 pub(crate) use ours;
 
 impl Caller {
-    pub(crate) fn new(found: alter_core::FoundKey, nonce: Option<CallNonce>, request_id: &str) -> Self {
+    pub(crate) fn new(
+        found: alter_core::FoundKey,
+        nonce: Option<CallNonce>,
+        names_are_signed: bool,
+        request_id: &str,
+    ) -> Self {
         let alter_core::FoundKey { key, app, agent } = found;
-        Self { app, key, agent, request_id: request_id.to_owned(), nonce }
+        Self { app, key, agent, names_are_signed, request_id: request_id.to_owned(), nonce }
     }
 
     /// Only the app's own key may do this (T70).

@@ -306,6 +306,7 @@ fn entry(
 ) -> AuditEntry {
     let details = serde_json::json!({
         "method": request.method, "host": url.host_str(), "reason": request.reason, "caller": request.acting_for,
+        "caller_signed": request.acting_for.map(|_| caller.names_are_signed),
     });
     AuditEntry {
         grant_id: Some(grant.id),

@@ -205,6 +205,11 @@ impl From<AuthError> for ApiError {
                     "The signature's timestamp is {skew} s away from the server's clock; 300 s are allowed. Set your clock."
                 ),
             ),
+            AuthError::AgentUnsigned => Self::new(
+                ErrorCode::InvalidSignature,
+                "alter-sdk before 0.21 does not sign the headers that name the agent of get_agent(). Update it: pip install -U \
+                 alter-sdk.",
+            ),
             AuthError::Fault(error) => error.into(),
         }
     }

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::{MINT, POLL, grant, wanted};
+use crate::sql;
 
 const SIGNATURE_HEADERS: [&str; 4] =
     ["x-alter-timestamp", "x-alter-nonce", "x-alter-content-sha256", "x-alter-signature"];
@@ -60,6 +61,25 @@ async fn t63_where_bearer_calls_are_allowed_a_broken_signature_is_still_refused(
     assert_eq!(server.send(right().body("{ }")).await.status, 401, "another body");
     assert_eq!(server.send(right()).await.status, 201, "control: signed");
     assert_eq!(server.send(only_v2).await.status, 201, "control: bearer");
+}
+
+#[tokio::test]
+async fn t62_headers_that_an_old_client_does_not_sign_are_believed_of_nobody() {
+    let server = TestServer::start().await;
+    let wanted = wanted(&server, &grant(&server).await);
+    let call = || server.signed(&server.app.key, "/sdk/token", &wanted).header("x-alter-caller", "cron");
+    let reply = server.send(call().header("x-alter-caller-type", "service")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let counted = |signed: bool| {
+        let details = format!(r#"%"caller":"cron","caller_signed":{signed}%"#);
+        sql::count(&server, &format!("audit WHERE details LIKE '{details}'"))
+    };
+    assert_eq!((counted(false), counted(true)), (1, 0));
+    let refused = server.send(call().header("x-alter-caller-type", "agent")).await;
+    assert_eq!((refused.status, refused.error().as_str()), (401, "invalid_signature"));
+    assert!(refused.text().contains("alter-sdk before 0.21"), "{}", refused.text());
+    let newer = server.send(server.signed_by(&server.app.key, "/sdk/token", &wanted, "cron")).await;
+    assert_eq!((newer.status, counted(true)), (200, 1), "control: {}", newer.text());
 }
 
 #[tokio::test]
