@@ -74,6 +74,12 @@ fn learnt(own: Recipe) -> Recipe {
         name: own.name,
         parameters: own.parameters,
         // What discovery found.
+        // A spelling that the catalog learnt is of its own issuer.
+        issuer_aliases: if own.issuer == known.issuer {
+            known.issuer_aliases.clone()
+        } else {
+            own.issuer_aliases
+        },
         issuer: own.issuer,
         issuer_template: own.issuer_template,
         jwks_url: own.jwks_url,

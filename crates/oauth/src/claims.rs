@@ -87,7 +87,7 @@ fn is_issuer(claims: &Value, recipe: &Recipe) -> bool {
             let tenant = text(claims, "tid").filter(|tenant| is_tenant(tenant));
             tenant.is_some_and(|tenant| template.contains(TENANT) && template.replace(TENANT, tenant) == iss)
         }
-        (None, Some(issuer)) => issuer == iss,
+        (None, Some(issuer)) => issuer == iss || recipe.issuer_aliases.iter().any(|alias| alias == iss),
         (None, None) => false,
     }
 }
@@ -260,6 +260,19 @@ mod tests {
         ] {
             assert_eq!(ask(iss, tid.clone()), Err(BadClaim::Iss), "{iss} {tid}");
         }
+    }
+
+    #[test]
+    fn t24_another_spelling_of_the_issuer_is_one_that_the_recipe_names() {
+        let mut recipe = recipe(json!("https://a.example"), Value::Null);
+        let ask = |recipe: &Recipe| {
+            let mut claims = good();
+            claims["iss"] = "a.example".into();
+            judge(recipe, &claims)
+        };
+        assert_eq!(ask(&recipe), Err(BadClaim::Iss));
+        recipe.issuer_aliases = vec!["a.example".into()];
+        assert_eq!(ask(&recipe), Ok(()));
     }
 
     #[test]

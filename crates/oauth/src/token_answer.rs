@@ -28,7 +28,7 @@ pub struct TokenSet {
     pub token_type: String,
     /// When the access token ends. `None`: nobody says.
     pub expiry: Option<Expiry>,
-    /// The scopes that the provider says it granted, in its order, without repetitions. `None` when it names none,
+    /// The scopes that the provider says it granted, in its order, without repetitions. `None` when it does not say,
     /// which means that it granted what was asked for (RFC 6749 section 5.1).
     pub scopes: Option<Vec<String>>,
     raw: Value,
@@ -190,7 +190,9 @@ fn tokens(recipe: &Recipe, document: Value) -> Result<TokenSet, TokenRefused> {
         id_token: secret(at(&paths.id_token))?,
         token_type: token_type(at(&paths.token_type)),
         expiry,
-        scopes: at(&paths.scope).and_then(|value| scopes(value, &recipe.granted_scope_delimiters)),
+        scopes: at(&paths.scope)
+            .and_then(|value| scopes(value, &recipe.granted_scope_delimiters))
+            .filter(|granted| paths.empty_scope_is_none || !granted.is_empty()),
         raw: document,
     })
 }
@@ -231,7 +233,7 @@ fn scopes(value: &Value, delimiters: &str) -> Option<Vec<String>> {
             kept.push(word.to_owned());
         }
     }
-    (!kept.is_empty()).then_some(kept)
+    Some(kept)
 }
 
 #[cfg(test)]

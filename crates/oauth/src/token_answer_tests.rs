@@ -252,6 +252,17 @@ fn t27_granted_scopes_are_what_the_provider_says_in_any_of_its_forms() {
 }
 
 #[test]
+fn t27_an_empty_list_means_none_where_the_recipe_says_so() {
+    let body = json!({"access_token":"ghu_1","scope":"","expires_in":28800,"refresh_token":"ghr_1"});
+    let answer = RawAnswer::new(200, JSON, body.to_string().as_bytes());
+    let plain = parse_token_answer(&recipe(json!({})), &answer).unwrap();
+    assert_eq!(plain.scopes, None, "what was asked for");
+    let apps = recipe(json!({"empty_scope_is_none":true}));
+    let set = parse_token_answer(&apps, &answer).unwrap();
+    assert_eq!((set.scopes, set.refresh_token.is_some()), (Some(vec![]), true));
+}
+
+#[test]
 fn t27_no_more_than_200_scopes_are_kept() {
     let scopes: Vec<String> = (0..300).map(|n| format!("s{n}")).collect();
     let kept = read(&json!({"access_token":"t","scope":scopes})).unwrap().scopes.unwrap();

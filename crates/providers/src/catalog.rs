@@ -126,6 +126,43 @@ mod tests {
         }
     }
 
+    /// What each provider's subject is unique within, where that is not the whole provider.
+    const WITHIN: [(&str, &[&str]); 2] = [("salesforce", &["/organization_id"]), ("slack", &["/team_id"])];
+
+    /// The providers whose subject names one account at the whole provider, as their documentation has it: an OpenID `sub`, an
+    /// id of a person, or of the account itself (a HubSpot portal, a Shopify shop, a Stripe account).
+    const GLOBAL: [&str; 18] = [
+        "airtable",
+        "asana",
+        "atlassian",
+        "discord",
+        "dropbox",
+        "figma",
+        "github",
+        "gitlab",
+        "google",
+        "hubspot",
+        "linear",
+        "microsoft",
+        "notion",
+        "quickbooks",
+        "shopify",
+        "stripe",
+        "twitter",
+        "zoom",
+    ];
+
+    #[test]
+    fn of_every_subject_it_is_known_what_it_is_unique_within() {
+        for recipe in Catalog::builtin().iter() {
+            let within = WITHIN.iter().find(|(id, _)| *id == recipe.id);
+            let global = GLOBAL.contains(&recipe.id.as_str());
+            assert_ne!(within.is_some(), global, "{}: one of the two lists", recipe.id);
+            let wanted = within.map_or(&[][..], |(_, within)| within);
+            assert_eq!(recipe.identity.subject_within, wanted, "{}", recipe.id);
+        }
+    }
+
     #[test]
     fn the_quirks_are_data() {
         let get = |id| Catalog::builtin().get(id).expect("built in");

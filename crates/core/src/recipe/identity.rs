@@ -17,6 +17,10 @@ pub struct TokenPaths {
     pub expires_at: String,
     /// String or array. Default `/scope`.
     pub scope: String,
+    /// An empty `scope` means that the token has none. Otherwise it is as if it were absent: then the scopes that were asked
+    /// for are granted (RFC 6749 section 5.1).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub empty_scope_is_none: bool,
     /// Default `/token_type`.
     pub token_type: String,
     /// Default `/id_token`.
@@ -38,6 +42,7 @@ impl Default for TokenPaths {
             expires_in: path("expires_in"),
             expires_at: path("expires_at"),
             scope: path("scope"),
+            empty_scope_is_none: false,
             token_type: path("token_type"),
             id_token: path("id_token"),
             error: path("error"),

@@ -59,6 +59,9 @@ pub struct Recipe {
     /// The `iss` of its id_tokens and, where it sends one, of its authorization responses (RFC 9207).
     #[serde(default)]
     pub issuer: Option<String>,
+    /// Other spellings of `iss` that mean the same issuer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuer_aliases: Vec<String>,
     /// An issuer that differs per tenant: `{tenant}` stands for the id_token's `tid` claim (Microsoft Entra).
     /// Used instead of `issuer` when checking id_tokens.
     #[serde(default)]
