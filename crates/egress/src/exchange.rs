@@ -8,6 +8,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use hyper_util::client::legacy::{self, Client};
 
 use crate::connect::Connector;
+use crate::decoded::{Undecodable, decoded};
 use crate::slots::Slots;
 use crate::target::Target;
 use crate::{EgressError, RESPONSE_HEAD_MAX, Request, Response};
@@ -48,6 +49,7 @@ pub(crate) async fn run(
     *outgoing.uri_mut() = uri.clone();
     *outgoing.headers_mut() = without_ours(request.headers);
     outgoing.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(NAME));
+    outgoing.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let connection = capture_connection(&mut outgoing);
 
     let exchange = async {
@@ -113,12 +115,22 @@ async fn read(
     host: &str,
     body_max: usize,
 ) -> Result<Response, EgressError> {
-    let (head, body) = answer.into_parts();
+    let (mut head, body) = answer.into_parts();
     if fields_size(&head.headers) > RESPONSE_HEAD_MAX {
         return Err(EgressError::HeadersTooLarge { host: host.to_owned() });
     }
     let body = collect(body, host, body_max).await?;
+    let body = decoded(&mut head.headers, body, body_max).map_err(|why| undecodable(&why, host, body_max))?;
     Ok(Response { status: head.status, headers: head.headers, body })
+}
+
+fn undecodable(why: &Undecodable, host: &str, max: usize) -> EgressError {
+    let detail = match why {
+        Undecodable::TooLarge => return EgressError::BodyTooLarge { host: host.to_owned(), max },
+        Undecodable::Coding => "its answer has a Content-Encoding other than gzip, and none was asked for",
+        Undecodable::Damaged => "its answer is no whole gzip, although its Content-Encoding says so",
+    };
+    EgressError::Protocol { host: host.to_owned(), detail: detail.to_owned(), maybe_sent: true }
 }
 
 /// Returns the size of the fields as they stood on the wire. hyper's buffer cap stops a head that keeps coming, but it

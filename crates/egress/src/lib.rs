@@ -13,11 +13,12 @@
 //! | `dial.rs` | resolve, guard, connect, check which peer accepted |
 //! | `connect.rs` | TLS on top, the connect timeout |
 //! | `slots.rs` | how many requests one host may have at once |
+//! | `decoded.rs` | gzip that nobody asked for |
 //! | `exchange.rs` | one request and its answer under the limits |
 //! | `metrics.rs` | what is counted |
 //! | `tls.rs` | trusted roots and the cryptography provider |
 //!
-//! This crate deliberately does not follow redirects (a 3xx is returned as it came), decompress, keep cookies, read
+//! This crate deliberately does not follow redirects (a 3xx is returned as it came), ask for compression, keep cookies, read
 //! `HTTP_PROXY` or its relatives, or speak HTTP/2. It leaves to its callers which hosts and ports belong to which OAuth
 //! provider, and which request headers may be set.
 //!
@@ -33,6 +34,7 @@
 
 mod addresses;
 mod connect;
+mod decoded;
 mod dial;
 mod error;
 mod exchange;

@@ -14,7 +14,7 @@ pub struct Limits {
     /// Time from the call of `send` to the last byte of the body: waiting for a connection, connecting, both messages.
     /// 30 s by default.
     pub total: Duration,
-    /// How many bytes of body are accepted, as they arrive on the wire (nothing is decompressed). 1 MiB by default.
+    /// How many bytes of body are accepted, on the wire and decompressed alike. 1 MiB by default.
     pub body_max: usize,
 }
 
@@ -31,7 +31,7 @@ pub struct Request {
     pub method: Method,
     /// `https`, or `http` to a range the operator allowed. No userinfo; a fragment is not sent.
     pub url: Url,
-    /// Sent as given, except `User-Agent` and the fields that frame or route the message: this crate writes those.
+    /// Sent as given, except `User-Agent`, `Accept-Encoding` and the fields that frame or route the message: this crate writes those.
     pub headers: HeaderMap,
     /// Sent with a `Content-Length`; may be empty.
     pub body: Bytes,
@@ -46,7 +46,7 @@ pub struct Response {
     pub status: StatusCode,
     /// The header fields as received: at most 64 KiB and 100 fields.
     pub headers: HeaderMap,
-    /// The body as received: a compressed body is still compressed.
+    /// The body; one that came as gzip is decompressed.
     pub body: Bytes,
 }
 

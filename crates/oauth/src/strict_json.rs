@@ -5,10 +5,11 @@
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Parses a whole document: UTF-8 without a byte order mark, no duplicate member, at most 128 levels deep, with nothing
+/// Parses a whole document: UTF-8, with or without a byte order mark (RFC 8259 section 8.1 lets a parser ignore one), no duplicate member, at most 128 levels deep, with nothing
 /// but white space after it. Returns `None` for anything else. Members that are `null` are not in the result.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Value> {
-    serde_json::from_slice::<Strict>(bytes).ok().map(|strict| strict.0)
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    serde_json::from_slice::<Strict>(text).ok().map(|strict| strict.0)
 }
 
 struct Strict(Value);
@@ -81,6 +82,7 @@ mod tests {
 
     #[test]
     fn a_document_is_read_as_any_parser_reads_it() {
+        assert_eq!(parse("\u{feff}{}".as_bytes()), Some(json!({})));
         let text = r#" {"a":[1,-2,1.5,"x\u00e9",true,null,{"b":{}}]} "#;
         assert_eq!(parse(text.as_bytes()), Some(json!({"a":[1,-2,1.5,"xé",true,null,{"b":{}}]})));
     }
@@ -97,7 +99,7 @@ mod tests {
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,
             r#"{"x":[{"y":{"a":1,"a":2}}]}"#,
-            "\u{feff}{}",
+            "\u{feff}\u{feff}{}",
             "{}{}",
             r#"{"a":"#,
             "<html>",

@@ -128,6 +128,7 @@ fn refusal(sent: &str) -> TokenRefused {
 fn document(answer: &RawAnswer) -> Result<Value, TokenRefused> {
     let body = answer.body.expose_secret();
     let text = std::str::from_utf8(body).map_err(|_| not_understood("it is not UTF-8"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match text.trim_start().as_bytes().first() {
         None => Err(not_understood("it is empty")),
         Some(b'{') => {
