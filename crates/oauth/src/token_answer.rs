@@ -165,6 +165,9 @@ fn error_of(recipe: &Recipe, document: &Value) -> Option<String> {
     let paths = &recipe.token;
     let failed = paths.ok.as_ref().and_then(|ok| document.pointer(ok)) == Some(&Value::Bool(false));
     let code = match document.pointer(&paths.error) {
+        // Where the recipe looks at a code that every answer has, 0 is success.
+        Some(Value::Number(code)) if code.as_i64() == Some(0) => None,
+        Some(Value::String(code)) if code == "0" => None,
         Some(Value::String(code)) if !code.is_empty() => Some(code.clone()),
         Some(Value::Object(object)) => {
             let named = ["code", "type"].iter().filter_map(|name| object.get(*name)).find_map(Value::as_str);

@@ -253,6 +253,21 @@ fn t27_granted_scopes_are_what_the_provider_says_in_any_of_its_forms() {
 }
 
 #[test]
+fn a_code_that_every_answer_has_is_success_when_it_is_zero() {
+    let coded = recipe(json!({"error":"/code","error_description":"/message","access_token":"/data/token"}));
+    let answered = |code: Value| {
+        let body = json!({"code":code,"message":"ok","data":{"token":"t"}}).to_string();
+        parse_token_answer(&coded, &RawAnswer::new(200, JSON, body.as_bytes()))
+    };
+    for good in [json!(0), json!("0"), Value::Null] {
+        assert!(answered(good.clone()).is_ok(), "{good}");
+    }
+    for bad in [json!(20_014), json!("invalid_grant"), json!(-1), json!(0.5)] {
+        assert!(matches!(answered(bad.clone()), Err(TokenRefused::Provider(_))), "{bad}");
+    }
+}
+
+#[test]
 fn t27_an_empty_list_means_none_where_the_recipe_says_so() {
     let body = json!({"access_token":"ghu_1","scope":"","expires_in":28800,"refresh_token":"ghr_1"});
     let answer = RawAnswer::new(200, JSON, body.to_string().as_bytes());
