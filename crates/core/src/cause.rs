@@ -126,6 +126,8 @@ causes! {
     ProviderRefused(ProviderCode) = "provider_refused", Provider, is_final: false;
     /// The provider says by its code that it cannot answer now.
     ProviderUnavailable(ProviderCode) = "provider_unavailable", Provider, is_final: false;
+    /// The provider sent the user back with something that cannot be read.
+    CallbackNotUnderstood = "callback_not_understood", Provider, is_final: false;
     /// The provider does not take the code: it has run out, was used, or belongs to another request.
     CodeRefused(ProviderCode) = "code_refused", Provider, is_final: true;
     /// The provider does not accept our client.

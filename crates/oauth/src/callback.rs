@@ -12,8 +12,8 @@ use crate::{claims, provider_error};
 /// Maximum length of a query, in bytes.
 const QUERY_MAX: usize = 16 * 1024;
 
-/// Maximum length of one decoded value, in bytes.
-const VALUE_MAX: usize = 4 * 1024;
+/// Maximum length of one decoded value, in bytes. Azure AD B2C sends codes of more than 4 KiB.
+const VALUE_MAX: usize = 8 * 1024;
 
 /// Length of the states that this server makes, in characters: 32 bytes as base64url.
 const STATE_LEN: usize = 43;
@@ -44,12 +44,14 @@ pub enum CallbackOutcome {
     Code(SecretString),
     /// An error: [`Cause::Denied`] when the user refused. `error_description` is not read.
     Error(Cause),
+    /// Neither can be read. Nothing is exchanged.
+    Unreadable(BadCallback),
 }
 
 /// Why a query is not an authorization response (T16). No text contains anything from the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadCallback {
-    /// The query is longer than 16 KiB, or a value that is read is longer than 4 KiB.
+    /// The query is longer than 16 KiB, or a value that is read is longer than 8 KiB.
     #[error("the callback's parameters are too long")]
     TooLong,
     /// This parameter appears more than once (RFC 6749 section 3.1).
@@ -83,58 +85,47 @@ pub enum MixUp {
     NotConfigured,
 }
 
-/// The parameters that are read.
-#[derive(Default)]
-struct Known {
-    state: Option<String>,
-    code: Option<String>,
-    error: Option<String>,
-    iss: Option<String>,
-}
-
 /// Reads a query (without its `?`). An empty value counts as none (RFC 6749 section 3.1). Other parameters, `state[]`
-/// among them, are ignored.
+/// among them, are ignored. A response whose `state` is read and whose rest is not still belongs to an attempt.
 ///
 /// # Errors
-/// [`BadCallback`]; the caller answers 400 and exchanges nothing.
+/// [`BadCallback`]: there is no telling to which attempt the response belongs.
 pub fn parse_callback(query: &str) -> Result<Callback, BadCallback> {
     if query.len() > QUERY_MAX {
         return Err(BadCallback::TooLong);
     }
-    let known = collect(query)?;
-    let state = known.state.filter(|state| is_state(state)).ok_or(BadCallback::State)?;
-    let outcome = match (known.code, known.error) {
-        (Some(_), Some(_)) => return Err(BadCallback::CodeAndError),
-        (None, None) => return Err(BadCallback::Empty),
-        (Some(code), None) if is_code(&code) => CallbackOutcome::Code(code.into()),
-        (Some(_), None) => return Err(BadCallback::Code),
-        (None, Some(error)) => CallbackOutcome::Error(provider_error::of_callback(&error)),
-    };
-    Ok(Callback { state, outcome, iss: known.iss })
+    let state = one(query, "state")?.filter(|state| is_state(state)).ok_or(BadCallback::State)?;
+    let iss = one(query, "iss");
+    let outcome = iss.clone().and_then(|_| outcome(query));
+    let outcome = outcome.unwrap_or_else(CallbackOutcome::Unreadable);
+    Ok(Callback { state, outcome, iss: iss.ok().flatten() })
 }
 
-fn collect(query: &str) -> Result<Known, BadCallback> {
-    let mut known = Known::default();
-    let mut seen = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let (name, slot) = match name.as_ref() {
-            "state" => ("state", &mut known.state),
-            "code" => ("code", &mut known.code),
-            "error" => ("error", &mut known.error),
-            "iss" => ("iss", &mut known.iss),
-            _ => continue,
-        };
-        // A parameter that is not read may be longer: an error with a long description is still an error.
-        if value.len() > VALUE_MAX {
-            return Err(BadCallback::TooLong);
-        }
-        if seen.contains(&name) {
-            return Err(BadCallback::Duplicate(name));
-        }
-        seen.push(name);
-        *slot = (!value.is_empty()).then(|| value.into_owned());
+fn outcome(query: &str) -> Result<CallbackOutcome, BadCallback> {
+    let (code, error) = (one(query, "code")?, one(query, "error")?);
+    // Meta's name for it.
+    let error = error.or(one(query, "error_code")?);
+    match (code, error) {
+        (Some(_), Some(_)) => Err(BadCallback::CodeAndError),
+        (None, None) => Err(BadCallback::Empty),
+        (Some(code), None) if is_code(&code) => Ok(CallbackOutcome::Code(code.into())),
+        (Some(_), None) => Err(BadCallback::Code),
+        (None, Some(error)) => Ok(CallbackOutcome::Error(provider_error::of_callback(&error))),
     }
-    Ok(known)
+}
+
+/// Returns the value of a parameter that must not appear twice. One that is not read may be longer: an error with a long
+/// description is still an error.
+fn one(query: &str, name: &'static str) -> Result<Option<String>, BadCallback> {
+    let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(given, _)| given == name);
+    let Some((_, value)) = found.next() else { return Ok(None) };
+    if found.next().is_some() {
+        return Err(BadCallback::Duplicate(name));
+    }
+    if value.len() > VALUE_MAX {
+        return Err(BadCallback::TooLong);
+    }
+    Ok((!value.is_empty()).then(|| value.into_owned()))
 }
 
 fn is_state(text: &str) -> bool {

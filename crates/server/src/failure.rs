@@ -57,7 +57,9 @@ macro_rules! failures {
 }
 
 use FailurePage::{Denied, Error};
-use ProviderFault::{AgentGone, AgentSuspended, BadAnswer, Interrupted, Misconfigured, Refused, Unavailable};
+use ProviderFault::{
+    AgentGone, AgentSuspended, BadAnswer, Interrupted, Misconfigured, Refused, Unavailable, Unreadable,
+};
 
 failures! {
     Denied = "oauth_denied", "connect_denied", Denied,
@@ -68,6 +70,8 @@ failures! {
         "{provider} answered with an error{code}.", "The provider's documentation says what its code means.";
     ProviderUnavailable = "oauth_provider_error", "connect_flow_error", Error(Unavailable),
         "{provider} cannot answer at the moment{code}.", "The user tries again later.";
+    CallbackNotUnderstood = "oauth_provider_error", "connect_flow_error", Error(Unreadable),
+        "{provider} sent the user back with something that cannot be read.", "The operator's log says what is wrong with it.";
     CodeRefused = "oauth_provider_error", "connect_flow_error", Error(Refused),
         "{provider} did not take the code that it had sent{code}.", "The user starts again.";
     ClientRefused = "oauth_provider_error", "invalid_client", Error(Misconfigured),
@@ -170,7 +174,7 @@ mod tests {
                 of_provider,
                 "{cause}"
             );
-            let blames = matches!(page, Error(Unavailable | Refused | BadAnswer));
+            let blames = matches!(page, Error(Unavailable | Refused | BadAnswer | Unreadable));
             assert_eq!(blames, of_provider, "{cause}: {page:?}");
         }
     }

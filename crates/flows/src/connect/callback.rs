@@ -3,11 +3,12 @@
 //! Order: parse; find the attempt by the hash of `state`; check the cookie, the id in the path and `iss`; check that the
 //! session's agent may act; consume the attempt by a conditional update; then run the exchange in its own task. The
 //! browser waits at most ten seconds for it. A repeated callback gets the same response and has no effect. A `code`
-//! without the cookie ends the attempt; an `error` without the cookie is ignored.
+//! without the cookie ends the attempt; an `error` without the cookie is ignored. Without a `state` that can be read
+//! nothing is ended, because any website can send a browser here; the user is told and can go on.
 
 use std::time::Duration;
 
-use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Ended, SessionId, secret};
+use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, ConfigId, Ended, SessionId, secret};
 use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
 use secrecy::SecretString;
 use tracing::Instrument;
@@ -22,12 +23,17 @@ use crate::{Flows, context::hash_secret, fault::FlowFault};
 /// How long the browser's request waits for the exchange; after that the browser gets the waiting page.
 const WAIT: Duration = Duration::from_secs(10);
 
+/// How many of a browser's sessions are looked at.
+const SESSIONS_MAX: usize = 20;
+
 /// A request to `/oauth/callback/{config_id}`.
 pub struct CallbackRequest<'a> {
     /// The last path segment, as received.
     pub config_id: &'a str,
     /// The raw query string.
     pub query: &'a str,
+    /// The sessions that the browser holds a key for.
+    pub sessions: &'a [SessionId],
     /// For the log and the audit.
     pub request_id: &'a str,
 }
@@ -37,8 +43,10 @@ pub struct CallbackRequest<'a> {
 pub enum CallbackEnd {
     /// 303 to the session's page.
     ToSession(SessionId),
-    /// 400: no attempt of ours matches.
+    /// 400: no attempt of ours matches, or none any more.
     NotOurs,
+    /// What came cannot be read. With the session, if the browser has one that is at this provider.
+    NotUnderstood(Option<SessionId>),
     /// 400: another browser started this.
     OtherBrowser,
 }
@@ -53,7 +61,14 @@ pub async fn callback(
     cookie: impl Fn(&SessionId) -> Option<SecretString>,
 ) -> Result<CallbackEnd, FlowFault> {
     alter_failpoint::pass("read");
-    let Ok(callback) = parse_callback(request.query) else { return Ok(CallbackEnd::NotOurs) };
+    let callback = match parse_callback(request.query) {
+        Ok(callback) => callback,
+        Err(why) => {
+            let session = session_there(flows, request, &cookie).await?;
+            tracing::warn!(sid = session.as_ref().map(SessionId::as_str), request_id = request.request_id, config_id = request.config_id, %why, "a callback is not understood");
+            return Ok(CallbackEnd::NotUnderstood(session));
+        }
+    };
     let state = secret::sha256(callback.state.as_bytes());
     let Some(attempt) = flows.store().find_attempt(&state).await? else {
         return Ok(CallbackEnd::NotOurs);
@@ -67,7 +82,9 @@ pub async fn callback(
     let refuse = |cause| refuse(flows, &attempt, ending(cause), request.request_id);
     match (&callback.outcome, same_browser, same_path) {
         (_, false, false) => return Ok(CallbackEnd::NotOurs),
-        (CallbackOutcome::Error(_), false, true) => return Ok(CallbackEnd::OtherBrowser),
+        (CallbackOutcome::Error(_) | CallbackOutcome::Unreadable(_), false, true) => {
+            return Ok(CallbackEnd::OtherBrowser);
+        }
         (CallbackOutcome::Code(_), false, true) => {
             refuse(Cause::OtherBrowser).await?;
             return Ok(CallbackEnd::OtherBrowser);
@@ -90,6 +107,10 @@ pub async fn callback(
     let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
     match callback.outcome {
         _ if config.is_none() => refuse(Cause::ProviderNotConfigured).await?,
+        CallbackOutcome::Unreadable(why) => {
+            tracing::warn!(sid = %session.sid, request_id = request.request_id, %why, "a callback is not understood");
+            refuse(Cause::CallbackNotUnderstood).await?;
+        }
         _ if !iss_ok => refuse(Cause::IssMismatch).await?,
         CallbackOutcome::Error(cause) => refuse(cause).await?,
         CallbackOutcome::Code(code) => match agent_of(flows, &session).await? {
@@ -99,6 +120,28 @@ pub async fn callback(
         },
     }
     Ok(CallbackEnd::ToSession(session.sid))
+}
+
+/// The one session of this browser that is at the provider of this callback URL; `None` if there are several.
+async fn session_there(
+    flows: &Flows,
+    request: &CallbackRequest<'_>,
+    cookie: impl Fn(&SessionId) -> Option<SecretString>,
+) -> Result<Option<SessionId>, FlowFault> {
+    let mut there = Vec::new();
+    for sid in request.sessions.iter().take(SESSIONS_MAX) {
+        let (Some(key), Some(session)) = (cookie(sid), flows.store().get_session(sid).await?) else {
+            continue;
+        };
+        let away = session.data.underway.as_ref().filter(|a| !a.exchanging && session.end().is_none());
+        let (Some(away), true) = (away, session.is_browser(&hash_secret(&key))) else { continue };
+        let Some(config_id) = ConfigId::parse(request.config_id) else { return Ok(None) };
+        let config = flows.unproven_provider(session.app_id, &config_id).await?;
+        if config.is_some_and(|config| config.recipe.id == away.provider) {
+            there.push(session.sid);
+        }
+    }
+    Ok(if there.len() == 1 { there.pop() } else { None })
 }
 
 /// Ends the attempt, unless it has ended already or an exchange has consumed it.

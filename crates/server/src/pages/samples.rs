@@ -282,6 +282,7 @@ fn ending() -> Vec<Sample> {
             FLOW,
         ),
         sample("provider-error-bad-answer", failed(ProviderFault::BadAnswer, AGAIN), FLOW),
+        sample("provider-error-unreadable", failed(ProviderFault::Unreadable, AGAIN), FLOW),
         sample("provider-error-interrupted", failed(ProviderFault::Interrupted, AGAIN), FLOW),
         sample("cancelled", Page::Cancelled(CancelledView { any_connected: false, legacy: None }), FLOW),
         sample(
@@ -298,6 +299,7 @@ fn notices() -> Vec<Sample> {
         sample("expired", expired(ExpiryReason::Expired), BARE),
         sample("expired-known", expired(ExpiryReason::Expired), KNOWN),
         sample("used", expired(ExpiryReason::Used), BARE),
+        sample("not-understood", expired(ExpiryReason::NotUnderstood), BARE),
         sample("ended", expired(ExpiryReason::Ended), KNOWN),
         sample("wrong-browser", Page::WrongBrowser, BARE),
         sample("cookies-blocked", Page::CookiesBlocked, BARE),

@@ -229,6 +229,8 @@ pub enum ProviderFault {
     Refused,
     /// Its answer failed a check (issuer, id_token, token response, identity).
     BadAnswer,
+    /// What the user came back with cannot be read.
+    Unreadable,
     /// The exchange was cut off; the outcome at the provider is unknown.
     Interrupted,
 }
@@ -240,6 +242,8 @@ pub enum ExpiryReason {
     Expired,
     /// The link was used for a flow before.
     Used,
+    /// Nobody can tell what came back, or to which flow it belongs.
+    NotUnderstood,
     /// The flow is complete, failed or cancelled, and nothing more is to be shown about it.
     Ended,
 }

@@ -136,5 +136,5 @@ impl World {
 }
 
 fn request(back: &Back) -> CallbackRequest<'_> {
-    CallbackRequest { config_id: &back.config_id, query: &back.query, request_id: REQUEST }
+    CallbackRequest { config_id: &back.config_id, query: &back.query, sessions: &[], request_id: REQUEST }
 }

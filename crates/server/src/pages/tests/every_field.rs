@@ -53,7 +53,9 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
         ("headers too large", Page::HeadersTooLarge),
         ("wrong host", Page::WrongHost { expected: text }),
     ];
-    for reason in [ExpiryReason::Expired, ExpiryReason::Used, ExpiryReason::Ended] {
+    for reason in
+        [ExpiryReason::Expired, ExpiryReason::Used, ExpiryReason::NotUnderstood, ExpiryReason::Ended]
+    {
         pages.push(("expired", Page::Expired { reason }));
     }
     for fault in [
@@ -63,6 +65,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
         ProviderFault::AgentSuspended,
         ProviderFault::Refused,
         ProviderFault::BadAnswer,
+        ProviderFault::Unreadable,
         ProviderFault::Interrupted,
     ] {
         let some = Some(text);

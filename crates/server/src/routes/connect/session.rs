@@ -1,6 +1,6 @@
 //! `GET /connect/s/{sid}`: the page that the session is at, for the browser that claimed it.
 
-use alter_core::{Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId};
+use alter_core::{Cause, Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId};
 use alter_flows::{PageError, PageView, Screen, connect};
 use axum::{
     Extension,
@@ -23,11 +23,14 @@ use crate::{
     },
 };
 
-/// `?c=`: the one-time marker of a claim.
-#[derive(Deserialize)]
-pub(crate) struct Marker {
+#[derive(Default, Deserialize)]
+pub(crate) struct Arrival {
+    /// The one-time marker of a claim.
     #[serde(default)]
     c: Option<String>,
+    /// `unreadable`: the provider sent the user back with something that cannot be read.
+    #[serde(default)]
+    back: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -35,14 +38,16 @@ pub(crate) async fn show(
     Extension(request_id): Extension<RequestId>,
     Path(sid): Path<String>,
     browser: Browser,
-    query: Result<Query<Marker>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<Arrival>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     // Unknown and foreign look alike (T50).
     let Some(sid) = SessionId::parse(&sid) else { return page(410, &Page::WrongBrowser) };
     let key = browser.key(&sid).and_then(|key| connect::browser_hash(&key));
-    let marker = query.ok().and_then(|Query(marker)| marker.c).map(SecretString::from);
+    let Query(arrival) = query.unwrap_or_default();
+    let marker = arrival.c.map(SecretString::from);
+    let unreadable = arrival.back.as_deref() == Some("unreadable");
     match connect::open_page(&shared.flows, &sid, key.as_ref(), marker.as_ref()).await {
-        Ok(view) => render(&view, &shared),
+        Ok(view) => render(&view, &shared, unreadable),
         Err(PageError::CookiesBlocked) => page(400, &Page::CookiesBlocked),
         Err(PageError::NotFound | PageError::WrongBrowser) => page(410, &Page::WrongBrowser),
         Err(PageError::Fault(error)) => {
@@ -66,7 +71,7 @@ pub(super) fn page_word(screen: &Screen) -> &'static str {
     }
 }
 
-fn render(view: &PageView, shared: &Shared) -> Response {
+fn render(view: &PageView, shared: &Shared, unreadable: bool) -> Response {
     let sid = view.session.sid.as_str();
     let frame = Frame {
         sid: Some(sid),
@@ -83,6 +88,12 @@ fn render(view: &PageView, shared: &Shared) -> Response {
     let any_connected = !view.session.data.connections.is_empty();
     match &view.screen {
         Screen::Picker => picker(view, &frame),
+        // Only while the user is away: an old address of this kind shows nothing old.
+        Screen::Consent(_) if unreadable && view.session.data.underway.is_some() => {
+            let provider = view.session.data.underway.as_ref().map(|away| away.provider.clone());
+            let cause = Cause::CallbackNotUnderstood;
+            failed(view, &Failure { cause, provider, request_id: None }, false, None, &frame)
+        }
         Screen::Consent(provider) => consent(view, provider, &frame),
         Screen::Waiting(provider) => {
             let (provider_id, provider_name) = name_of(view, provider.as_deref());

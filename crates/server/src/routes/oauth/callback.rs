@@ -29,13 +29,20 @@ pub(crate) async fn take(
     browser: Browser,
 ) -> Response {
     let query = query.unwrap_or_default();
-    if query.len() > QUERY_MAX {
-        return not_ours();
-    }
-    let request = CallbackRequest { config_id: &config_id, query: &query, request_id: &request_id.0 };
+    let sessions = browser.sessions();
+    let request = CallbackRequest {
+        config_id: &config_id,
+        query: &query,
+        sessions: &sessions,
+        request_id: &request_id.0,
+    };
     match connect::callback(&shared.flows, &request, |sid| browser.key(sid)).await {
         Ok(CallbackEnd::ToSession(sid)) => see_other(&format!("/connect/s/{sid}")),
         Ok(CallbackEnd::NotOurs) => not_ours(),
+        Ok(CallbackEnd::NotUnderstood(Some(sid))) => see_other(&format!("/connect/s/{sid}?back=unreadable")),
+        Ok(CallbackEnd::NotUnderstood(None)) => {
+            page(400, &Page::Expired { reason: ExpiryReason::NotUnderstood })
+        }
         Ok(CallbackEnd::OtherBrowser) => page(400, &Page::WrongBrowser),
         Err(fault) => {
             tracing::error!(request_id = request_id.0, error = %fault, "a callback failed");

@@ -17,6 +17,11 @@ fn other_case(text: &str) -> String {
         .collect()
 }
 
+/// Whether no attempt was found: the browser is told so, or sent to the page of the session that it has at this provider.
+fn is_lost(reply: &Reply) -> bool {
+    reply.status == 400 || reply.header("location").ends_with("?back=unreadable")
+}
+
 #[tokio::test]
 async fn t16_a_state_that_is_missing_doubled_an_array_long_or_in_the_wrong_case_is_refused() {
     let server = TestServer::start().await;
@@ -59,32 +64,87 @@ async fn t16_a_state_that_is_missing_doubled_an_array_long_or_in_the_wrong_case_
     for bad in states {
         let target = format!("{}?code={code}&{bad}&{iss}", away.path());
         let reply = away.browser.get(&server, &target).await;
-        assert_eq!(reply.status, 400, "{}", &bad[..bad.len().min(120)]);
-        assert_eq!(token_requests(&server), 0);
-    }
-    // The other parameters, too, are read in one way or not at all.
-    for bad in [
-        format!("state={state}"),
-        format!("state={state}&code="),
-        format!("state={state}&code={code}&code={code}"),
-        format!("state={state}&code={code}&code=other"),
-        format!("state={state}&code[]={code}"),
-        format!("state={state}&CODE={code}"),
-        format!("state={state}&code={code}%00"),
-        format!("state={state}&code={code}%0d%0a"),
-        format!("state={state}&code=%F0%9F%98%80"),
-        format!("state={state}&code={code}&error=access_denied"),
-        format!("state={state}&error=a&error=b"),
-        format!("state={state}&code={code}&{iss}"),
-    ] {
-        let reply = away.browser.get(&server, &format!("{}?{bad}&{iss}", away.path())).await;
-        assert_eq!(reply.status, 400, "{bad}");
+        assert!(is_lost(&reply), "{} {}", reply.status, &bad[..bad.len().min(120)]);
         assert_eq!(token_requests(&server), 0);
     }
     let bare = away.path().to_owned();
-    assert_eq!(away.browser.get(&server, &bare).await.status, 400, "no query at all");
+    assert!(is_lost(&away.browser.get(&server, &bare).await), "no query at all");
     assert_eq!(away.status(&server).await, before);
     away.completes(&server).await;
+}
+
+#[tokio::test]
+async fn t16_what_a_known_state_brings_is_read_in_one_way_or_ends_the_attempt_unread() {
+    let server = TestServer::start().await;
+    for bad in [
+        "",
+        "code=",
+        "code=CODE&code=CODE",
+        "code=CODE&code=other",
+        "code[]=CODE",
+        "CODE=CODE",
+        "auth_code=CODE",
+        "code=CODE%00",
+        "code=CODE%0d%0a",
+        "code=%F0%9F%98%80",
+        "code=CODE&error=access_denied",
+        "error=a&error=b",
+        "code=CODE&iss=https://a.example",
+    ] {
+        let mut away = Away::start(&server).await;
+        let (code, state) = (away.param("code"), away.param("state"));
+        let iss = super::query(&[("iss", &away.param("iss"))]);
+        let target = format!("{}?state={state}&{}&{iss}", away.path(), bad.replace("CODE", &code));
+        // Without the cookie nothing is ended: whoever holds the address is not the user.
+        let elsewhere = TestBrowser::new().get(&server, &target).await;
+        assert_eq!((elsewhere.status, &away.status(&server).await["status"]), (400, &json!("open")), "{bad}");
+        let reply = away.browser.get(&server, &target).await;
+        assert_eq!(
+            (reply.status, reply.header("location")),
+            (303, super::page_of(&away.sid).as_str()),
+            "{bad}"
+        );
+        let told = away.status(&server).await;
+        assert_eq!(
+            (&told["status"], &told["error"]),
+            (&json!("failed"), &json!("oauth_provider_error")),
+            "{bad}"
+        );
+        assert_eq!(told["details"]["reason"], "callback_not_understood", "{bad}");
+        let page = away.browser.get(&server, &super::page_of(&away.sid)).await.text();
+        assert!(page.contains("sent something that we cannot read"), "{bad}");
+        assert_eq!(token_requests(&server), 0, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_matched_ends_nothing_and_the_user_can_go_on() {
+    for lost in ["error=access_denied", "", "code=CODE", "code=CODE&state=x"] {
+        let server = TestServer::start().await;
+        let mut away = Away::start(&server).await;
+        let target = format!("{}?{}", away.path(), lost.replace("CODE", &away.param("code")));
+        let elsewhere = TestBrowser::new().get(&server, &target).await;
+        assert_eq!(elsewhere.status, 400);
+        assert!(elsewhere.text().contains("This address cannot be read"), "not \"already finished\": {lost}");
+        let reply = away.browser.get(&server, &target).await;
+        assert_eq!(reply.status, 303, "{lost}");
+        let page = away.browser.get(&server, &reply.header("location").to_owned()).await.text();
+        assert!(page.contains("sent something that we cannot read"), "{lost}");
+        assert!(page.contains("Try again") && page.contains("Cancel"), "{lost}");
+        assert_eq!(away.status(&server).await["status"], "open", "{lost}");
+        away.completes(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn a_code_of_eight_kib_is_exchanged() {
+    let server = TestServer::start().await;
+    let mut away = Away::start(&server).await;
+    let long = "c".repeat(5000);
+    let pairs = [("code", long.as_str()), ("state", &away.param("state")), ("iss", &away.param("iss"))];
+    let target = format!("{}?{}", away.path(), super::query(&pairs));
+    assert_eq!(away.browser.get(&server, &target).await.status, 303);
+    assert_eq!(server.mock.seen().token[0].field("code"), Some(long.as_str()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
