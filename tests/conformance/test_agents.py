@@ -120,6 +120,23 @@ class Delegated(Agents):
                     answer = await agent.request("GET", self.api, provider="acme", user_token=token)
                     self.assertEqual(answer.json()["sub"], person)
 
+    async def test_an_agent_gets_no_account_by_a_name_that_nobody_has_verified(self):
+        from alter_sdk.exceptions import AmbiguousGrantError
+
+        async with self.client() as app:
+            made, grant = await self.delegated(app, "namer", "d-20")
+            [listed] = (await app.list_grants(end_user_token=self.user("d-20"))).grants
+            async with self.agent(made.api_key) as agent:
+                with self.assertRaises(AmbiguousGrantError) as caught:
+                    await agent.request("GET", self.api, provider="acme", account=listed.account_identifier)
+                refused = caught.exception
+                self.assertTrue(refused.account_was_provided)
+                self.assertEqual([c.grant_id for c in refused.candidates], [grant.grant_id])
+                [candidate] = refused.details["candidates"]
+                for choice in ({"account": candidate["account_id"]}, {"account": "pat@provider.test", "user_token": self.user("d-20")}):
+                    answer = await agent.request("GET", self.api, provider="acme", **choice)
+                    self.assertEqual(answer.json()["sub"], "pat")
+
     async def test_an_agent_lists_what_was_delegated_to_it_with_every_filter(self):
         async with self.client() as app:
             made, grant = await self.delegated(app, "lister", "d-4")

@@ -21,7 +21,8 @@ pub struct ListGrants {
     /// `active` or `revoked`; any other value finds nothing.
     #[serde(default)]
     pub status: Option<String>,
-    /// `account_identifier`, compared byte by byte.
+    /// `account_id` or, if no grant has it, `account_identifier`; compared byte by byte. `account_verified` of a grant says
+    /// whether its name can be believed.
     #[serde(default)]
     pub account: Option<String>,
     /// `label`, compared byte by byte.
@@ -147,8 +148,12 @@ pub struct GrantItem {
     pub scope_mismatch: bool,
     /// Tokens can no longer be refreshed: the user has to connect again.
     pub needs_reconnect: bool,
+    /// The provider's stable id of the account.
+    pub account_id: String,
     /// What the user knows the account by.
     pub account_identifier: String,
+    /// Whether the provider vouches for `account_identifier`. If not, anybody may have given it to the account.
+    pub account_verified: bool,
     /// A name to show.
     pub account_display_name: Option<String>,
     /// `https://HOST` of the provider's first API host.

@@ -150,6 +150,9 @@ pub struct PolledGrant {
     pub provider_id: String,
     /// What the user knows the account by.
     pub account_identifier: String,
+    /// Whether the provider vouches for `account_identifier`. If not, anybody may have given it to the account.
+    #[serde(default)]
+    pub account_verified: bool,
     /// The scopes the provider granted.
     pub scopes: Vec<String>,
     /// `creation`, or `reauth`: the same account again, and the grant id is kept.

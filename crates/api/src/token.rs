@@ -23,7 +23,8 @@ pub struct RetrieveToken {
     /// The grant's owner, as a JWT from the app's identity provider.
     #[serde(default)]
     pub user_token: Option<UserToken>,
-    /// With `provider_id`: `account_identifier`, compared byte by byte.
+    /// With `provider_id`: `account_id` or, if no grant has it, `account_identifier`; compared byte by byte. Among the grants
+    /// of more than one user (no `user_token`), an identifier counts only where it is verified.
     #[serde(default)]
     pub account: Option<String>,
     /// With `provider_id`: `label`, compared byte by byte.

@@ -34,6 +34,9 @@ pub struct Grant {
     pub subject: String,
     /// What the user knows the account by.
     pub account_identifier: String,
+    /// The provider vouches for `account_identifier`. If not, its owner may have written somebody else's address there, and
+    /// nothing is chosen by it among the grants of several users. False in grants from before this was read.
+    pub account_verified: bool,
     /// A name to show.
     pub account_display_name: Option<String>,
     /// The app's label, to choose among several grants (`requested_grant.label`).
@@ -172,10 +175,21 @@ pub struct GrantFilter {
     pub provider: Option<String>,
     /// Active or revoked.
     pub status: Option<GrantStatus>,
-    /// `account_identifier`, compared byte by byte.
-    pub account: Option<String>,
+    /// Which account.
+    pub account: Option<AccountFilter>,
     /// `label`, compared byte by byte.
     pub label: Option<String>,
+}
+
+/// Selects grants by their account, compared byte by byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountFilter {
+    /// By `subject`.
+    Subject(String),
+    /// By `account_identifier`, whoever wrote it there.
+    Identifier(String),
+    /// By `account_identifier`, where the provider vouches for it.
+    Verified(String),
 }
 
 /// A grant in a list.

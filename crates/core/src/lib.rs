@@ -54,8 +54,8 @@ pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, Retired,
 pub use delegation::{Delegation, DelegationStore};
 pub use failure::Failure;
 pub use grant::{
-    Credential, Grant, GrantFilter, GrantState, GrantStatus, GrantStore, ListedGrant, ReleaseCredential,
-    RevokedGrant,
+    AccountFilter, Credential, Grant, GrantFilter, GrantState, GrantStatus, GrantStore, ListedGrant,
+    ReleaseCredential, RevokedGrant,
 };
 pub use id::{
     AgentId, AppId, AttemptId, ConfigId, GrantId, KeyId, RefreshId, RevocationId, SessionId, UserId,

@@ -16,6 +16,9 @@ pub struct Connection {
     pub provider_name: String,
     /// What the user knows the account by.
     pub account_identifier: String,
+    /// Whether the provider vouches for it.
+    #[serde(default)]
+    pub account_verified: bool,
     /// When it was made.
     pub at: Micros,
     /// Whether the grant is new.

@@ -48,6 +48,7 @@ fn connection(at: Micros) -> Connection {
         provider: "a".into(),
         provider_name: "A".into(),
         account_identifier: "me".into(),
+        account_verified: true,
         at,
         operation: Operation::Creation,
         scopes: vec![],

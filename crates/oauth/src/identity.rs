@@ -1,7 +1,7 @@
 //! Whose account it is. The subject identifies the account of a grant, so it is taken exactly or not at all; the labels
 //! are for people and are cleaned.
 
-use alter_core::{IdentitySource, Recipe};
+use alter_core::{IdentitySource, Recipe, recipe::Verified};
 use serde_json::Value;
 
 use crate::{TokenSet, clean};
@@ -20,6 +20,9 @@ pub struct Identity {
     /// The name by which the owner knows the account; the subject if nothing better is known. Cleaned, 1 to 320
     /// characters.
     pub account: String,
+    /// The provider vouches that `account` is this account's own name ([`alter_core::IdentityPaths::verified`]), or it is
+    /// the subject. Otherwise its owner may have chosen somebody else's.
+    pub account_verified: bool,
     /// The owner's name; `None` when the provider gives none. Cleaned, 1 to 320 characters.
     pub display_name: Option<String>,
 }
@@ -105,14 +108,41 @@ pub fn identity(
     let paths = &recipe.identity;
     let subject = whole_subject(&documents, &paths.subject_within, &paths.subject)
         .ok_or(IdentityUnreadable::Subject)?;
-    let first = |list: &[String]| list.iter().find_map(|path| find_label(&documents, path));
-    Ok(Identity {
-        account: first(&paths.account)
-            .or_else(|| clean::label(&subject, LABEL_MAX))
-            .ok_or(IdentityUnreadable::Subject)?,
-        display_name: first(&paths.display_name),
-        subject,
-    })
+    let named = |path: &String| Some((path.clone(), find_label(&documents, path)?));
+    let (account, account_verified) = match paths.account.iter().find_map(named) {
+        Some((path, name)) => {
+            let by = paths.verified.get(&path);
+            let verified = name == subject || is_verified(&documents, by, &path, &name);
+            (name, verified)
+        }
+        None => (clean::label(&subject, LABEL_MAX).ok_or(IdentityUnreadable::Subject)?, true),
+    };
+    let display_name = paths.display_name.iter().find_map(|path| find_label(&documents, path));
+    Ok(Identity { subject, account, account_verified, display_name })
+}
+
+/// Whether the provider vouches for a name. What vouches stands in a document that has this very name, and no document
+/// that has it says the contrary.
+fn is_verified(documents: &[&Value], by: Option<&Verified>, path: &str, name: &str) -> bool {
+    match by {
+        None => false,
+        Some(Verified::Always) => true,
+        Some(Verified::By(flag)) => {
+            let with_name = documents.iter().filter(|one| find_label(&[one], path).as_deref() == Some(name));
+            let said: Vec<bool> = with_name.filter_map(|one| one.pointer(flag).map(is_true)).collect();
+            !said.is_empty() && said.into_iter().all(|yes| yes)
+        }
+    }
+}
+
+/// `true`, as some providers write it too: the text `"true"`, or the number 1.
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(yes) => *yes,
+        Value::String(text) => text == "true",
+        Value::Number(number) => number.as_u64() == Some(1),
+        _ => false,
+    }
 }
 
 /// Checks that userinfo and id_token have the same `sub`. An OpenID Connect userinfo always has one. An endpoint of

@@ -30,8 +30,12 @@ fn the_id_token_comes_first_and_userinfo_fills_what_it_lacks() {
     };
     let found =
         both(json!({"sub":"1","name":"Alex"}), json!({"sub":"1","email":"a@x.example","name":"Other"}));
-    let expected =
-        Identity { subject: "1".into(), account: "a@x.example".into(), display_name: Some("Alex".into()) };
+    let expected = Identity {
+        subject: "1".into(),
+        account: "a@x.example".into(),
+        account_verified: false,
+        display_name: Some("Alex".into()),
+    };
     assert_eq!(found, Ok(expected));
 }
 
@@ -65,12 +69,86 @@ fn userinfo_alone_and_the_token_answer_alone_can_name_the_account() {
     );
     assert_eq!(
         found,
-        Ok(Identity { subject: "583231".into(), account: "octocat".into(), display_name: None })
+        Ok(Identity {
+            subject: "583231".into(),
+            account: "octocat".into(),
+            account_verified: false,
+            display_name: None
+        })
     );
     let slack = recipe(json!({"from":"token_response","subject":"/authed_user/id","account":["/team/name"]}));
     let found =
         identity(&slack, None, None, &tokens(json!({"authed_user":{"id":"U1"},"team":{"name":"Acme"}})));
     assert_eq!(found.map(|i| (i.subject, i.account)), Ok(("U1".into(), "Acme".into())));
+}
+
+#[test]
+fn a_name_is_verified_only_where_the_provider_says_so_of_that_very_name() {
+    let address = "boss@corp.example";
+    let claims = |flag: Value| json!({"sub":"1","email":address,"email_verified":flag});
+    let verified = |claims: &Value| from_claims(claims).map(|i| (i.account == address, i.account_verified));
+    for flag in [json!(true), json!("true"), json!(1)] {
+        assert_eq!(verified(&claims(flag.clone())), Ok((true, true)), "{flag}");
+    }
+    for flag in [
+        json!(false),
+        json!("false"),
+        json!("True"),
+        json!("1"),
+        json!(0),
+        json!(1.0),
+        json!(null),
+        json!([true]),
+        json!({}),
+    ] {
+        assert_eq!(verified(&claims(flag.clone())), Ok((true, false)), "{flag}");
+    }
+    assert_eq!(verified(&json!({"sub":"1","email":address})), Ok((true, false)));
+    // The claim is about the address, not about another name.
+    let name = json!({"sub":"1","preferred_username":address,"email_verified":true});
+    assert_eq!(verified(&name), Ok((true, false)));
+    // A subject needs nobody's word.
+    assert_eq!(from_claims(&json!({"sub":"1"})).map(|i| i.account_verified), Ok(true));
+}
+
+#[test]
+fn what_verifies_a_name_stands_in_a_document_with_that_name_and_none_says_the_contrary() {
+    let verified = |claims: Value, userinfo: Value| {
+        identity(&recipe(json!({})), Some(&claims), Some(&userinfo), &tokens(json!({})))
+            .map(|i| i.account_verified)
+    };
+    let (boss, own) = ("boss@corp.example", "me@evil.example");
+    let named = json!({"sub":"1","email":boss});
+    for (userinfo, is) in [
+        (json!({"sub":"1","email":boss,"email_verified":true}), true),
+        (json!({"sub":"1","email":own,"email_verified":true}), false),
+        (json!({"sub":"1","email_verified":true}), false),
+    ] {
+        assert_eq!(verified(named.clone(), userinfo.clone()), Ok(is), "{userinfo}");
+    }
+    let no = json!({"sub":"1","email":boss,"email_verified":false});
+    let yes = json!({"sub":"1","email":boss,"email_verified":true});
+    assert_eq!((verified(no.clone(), yes.clone()), verified(yes, no)), (Ok(false), Ok(false)));
+}
+
+#[test]
+fn a_recipe_says_what_verifies_a_name_or_that_every_name_is_its_accounts_own() {
+    let me = json!({"id":7,"login":"octocat","mail":"a@x.example","checked":1,"email_verified":true});
+    let with = |account: &str, verified: Value| {
+        let paths = json!({"from":"userinfo","subject":"/id","account":[account],"verified":verified});
+        identity(&recipe(paths), None, Some(&me), &tokens(json!({}))).map(|i| i.account_verified)
+    };
+    for (account, verified, is) in [
+        ("/login", json!({}), false),
+        ("/login", json!({"/login":"always"}), true),
+        ("/login", json!({"/mail":"always"}), false),
+        ("/mail", json!({"/mail":"/checked"}), true),
+        ("/mail", json!({"/mail":"/elsewhere"}), false),
+        ("/mail", json!({"/email":"/email_verified"}), false),
+        ("/id", json!({}), true),
+    ] {
+        assert_eq!(with(account, verified.clone()), Ok(is), "{account} {verified}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use alter_core::{
     name::check_name,
-    recipe::{IdentitySource, Recipe, SIGNATURE_ALGS},
+    recipe::{IdentityPaths, IdentitySource, Recipe, SIGNATURE_ALGS, Verified},
     text::is_one_line,
 };
 
@@ -212,6 +212,7 @@ fn identity(recipe: &Recipe, found: &mut Findings) {
             found.check(&format!("{field}[{index}]"), pointer(path));
         }
     }
+    verified(identity, found);
     match identity.from {
         IdentitySource::IdToken => {
             let verifiable =
@@ -223,6 +224,22 @@ fn identity(recipe: &Recipe, found: &mut Findings) {
             found.need("identity.from", recipe.userinfo_url.is_some(), "`userinfo` needs `userinfo_url`");
         }
         IdentitySource::TokenResponse => {}
+    }
+}
+
+fn verified(identity: &IdentityPaths, found: &mut Findings) {
+    let is_default = identity.verified == IdentityPaths::default().verified;
+    for (name, by) in &identity.verified {
+        let field = format!("identity.verified.{name}");
+        found.need(
+            &field,
+            is_default || identity.account.contains(name),
+            "is not a path of `identity.account`",
+        );
+        if let Verified::By(path) = by {
+            let help = |_| format!("`{path}` is neither `always` nor a JSON pointer like `/email_verified`");
+            found.check(&field, pointer(path).map_err(help));
+        }
     }
 }
 

@@ -156,6 +156,20 @@ fn a_path_is_a_json_pointer() {
 }
 
 #[test]
+fn what_verifies_a_name_is_always_or_a_path_and_the_name_is_an_account() {
+    let verified = |table: &str| {
+        changed("account = [\"/email\"]", &format!("account = [\"/email\"]\nverified = {table}"))
+    };
+    for good in ["{}", "{ \"/email\" = \"always\" }", "{ \"/email\" = \"/user/checked\" }"] {
+        assert!(verified(good).is_empty(), "{good}");
+    }
+    for bad in ["{ \"/email\" = \"never\" }", "{ \"/email\" = \"\" }", "{ \"/email\" = \"/\" }"] {
+        assert_eq!(verified(bad), ["identity.verified./email"], "{bad}");
+    }
+    assert_eq!(verified("{ \"/name\" = \"always\" }"), ["identity.verified./name"]);
+}
+
+#[test]
 fn a_scope_is_one_scope() {
     for bad in ["", "a b", "a\\\"b", "é"] {
         assert_eq!(changed("\"openid\"", &format!("\"{bad}\"")), ["default_scopes[0]"], "{bad}");

@@ -76,6 +76,7 @@ impl Stored {
             config_id: ConfigId::parse("pc_aaaaaaaaaaaaaaaaaaaaaaaaaa").expect("its form is right"),
             subject: String::new(),
             account_identifier: String::new(),
+            account_verified: false,
             account_display_name: None,
             label: None,
             scopes: vec![],

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use alter_core::{
-    AgentId, AuditKind, Grant, GrantFilter, GrantId, GrantStatus, Principal, ReleaseCredential, Store,
-    StoreError, SystemRandom,
+    AccountFilter, AgentId, AuditKind, Grant, GrantFilter, GrantId, GrantStatus, Principal,
+    ReleaseCredential, Store, StoreError, SystemRandom,
 };
 
 use super::sample::{
@@ -208,7 +208,9 @@ pub async fn a_filter_finds_what_fits_in_every_part(store: Arc<dyn Store>) -> Re
     let other = Grant {
         principal: user,
         provider: "slack".into(),
+        subject: "108".into(),
         account_identifier: "zoë".into(),
+        account_verified: false,
         label: Some("home".into()),
         created_at: T0.plus_seconds(9),
         ..grant(app)
@@ -218,7 +220,6 @@ pub async fn a_filter_finds_what_fits_in_every_part(store: Arc<dyn Store>) -> Re
     let some = |text: &str| Some(text.to_owned());
     for (filter, expected) in [
         (GrantFilter { provider: some("slack"), ..any.clone() }, vec![other.id]),
-        (GrantFilter { account: some("zoë"), ..any.clone() }, vec![other.id]),
         (GrantFilter { label: some("home"), ..any.clone() }, vec![other.id]),
         (GrantFilter { label: some("Home"), ..any.clone() }, vec![]),
         (GrantFilter { principal: Some(user), provider: some("google"), ..any.clone() }, vec![]),
@@ -229,6 +230,36 @@ pub async fn a_filter_finds_what_fits_in_every_part(store: Arc<dyn Store>) -> Re
         (GrantFilter { status: Some(GrantStatus::Revoked), ..any.clone() }, vec![]),
     ] {
         assert_eq!(listed(&*store, app, &filter).await?, expected, "{filter:?}");
+    }
+    let account = |by: fn(String) -> AccountFilter, text: &str| GrantFilter {
+        account: Some(by(text.to_owned())),
+        ..any.clone()
+    };
+    for (filter, expected) in [
+        (account(AccountFilter::Identifier, "zoë"), vec![other.id]),
+        (account(AccountFilter::Identifier, "Zoë"), vec![]),
+        (account(AccountFilter::Identifier, "108"), vec![]),
+        (account(AccountFilter::Identifier, "zoë\0"), vec![]),
+        (account(AccountFilter::Verified, "zoë"), vec![]),
+        (account(AccountFilter::Verified, "zoë@example.com"), vec![delegated, plain]),
+        (
+            GrantFilter { agent: Some(agent), ..account(AccountFilter::Verified, "zoë@example.com") },
+            vec![delegated],
+        ),
+        (
+            GrantFilter { principal: Some(user), ..account(AccountFilter::Verified, "zoë@example.com") },
+            vec![],
+        ),
+        (account(AccountFilter::Subject, "108"), vec![other.id]),
+        (GrantFilter { principal: Some(user), ..account(AccountFilter::Subject, "108") }, vec![other.id]),
+        (account(AccountFilter::Subject, "zoë"), vec![]),
+    ] {
+        let mut found = listed(&*store, app, &filter).await?;
+        assert_eq!(store.count_grants(app, &filter).await?, found.len() as u64, "{filter:?}");
+        found.sort_by_key(ToString::to_string);
+        let mut expected = expected;
+        expected.sort_by_key(ToString::to_string);
+        assert_eq!(found, expected, "{filter:?}");
     }
     assert_eq!(listed(&*store, app, &any).await?[0], other.id);
     let all = store.list_grants(app, &any, 9, 0).await?;

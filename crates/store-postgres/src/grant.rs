@@ -1,8 +1,8 @@
 //! Grants and their sealed credentials. Every statement names the app (T72).
 
 use alter_core::{
-    AgentId, AppId, Delegation, Grant, GrantFilter, GrantId, GrantStore, ListedGrant, Principal,
-    ReleaseCredential, Saved, StoreError, stored::storable,
+    AccountFilter, AgentId, AppId, Delegation, Grant, GrantFilter, GrantId, GrantStore, ListedGrant,
+    Principal, ReleaseCredential, Saved, StoreError, stored::storable,
 };
 use alter_rows::{
     Noun,
@@ -35,11 +35,12 @@ const REPLACE: &str = sql!(
     Place(Grant::WRITTEN, "generation"),
 );
 
-/// The conditions that every list has; `NULL` = any. $6 is the principal, $7 the agent.
+/// The conditions that every list has; `NULL` = any. $6 is the principal, $7 the agent, $8 and $9 the page.
 macro_rules! filtered {
     () => {
         "g.app_id = $1 AND ($2 IS NULL OR g.provider = $2) AND ($3 IS NULL OR g.status = $3)
-         AND ($4 IS NULL OR g.account_identifier = $4) AND ($5 IS NULL OR g.label = $5)"
+         AND ($4 IS NULL OR g.account_identifier = $4) AND ($5 IS NULL OR g.label = $5)
+         AND ($10 IS NULL OR g.subject = $10) AND ($11 IS NULL OR g.account_verified = $11)"
     };
 }
 
@@ -149,20 +150,28 @@ fn along(lookup: &[&'static str; 3], filter: &GrantFilter) -> &'static str {
 /// The values for any of the three lists, including those that a list does not use; `None` when nothing can be found.
 fn filter_values(app: AppId, filter: &GrantFilter, limit: u32, offset: u32) -> Option<PgArguments> {
     let GrantFilter { principal, agent, provider, status, account, label } = filter;
-    let texts = [provider, account, label];
-    if !texts.iter().all(|text| text.as_deref().is_none_or(storable)) {
+    let (subject, name, verified) = match account {
+        None => (None, None, None),
+        Some(AccountFilter::Subject(subject)) => (Some(subject.as_str()), None, None),
+        Some(AccountFilter::Identifier(name)) => (None, Some(name.as_str()), None),
+        Some(AccountFilter::Verified(name)) => (None, Some(name.as_str()), Some(true)),
+    };
+    let texts = [provider.as_deref(), subject, name, label.as_deref()];
+    if !texts.into_iter().flatten().all(storable) {
         return None;
     }
     Some(values![
         app.to_string(),
         provider.as_deref(),
         status.map(|status| status.as_str()),
-        account.as_deref(),
+        name,
         label.as_deref(),
         principal.map(Principal::to_text),
         agent.map(|id| id.to_string()),
         i64::from(limit),
         i64::from(offset),
+        subject,
+        verified,
     ])
 }
 
@@ -212,8 +221,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_list_goes_along_its_index_without_sorting_where_there_may_be_many() {
-        let any =
-            ["'app'", "NULL::text", "NULL::text", "NULL::text", "NULL::text", "'app'", "'agent'", "9", "0"];
+        let none = "NULL::text";
+        let any = ["'app'", none, none, none, none, "'app'", "'agent'", "9", "0", none, "NULL::boolean"];
         for (sql, index) in LIST.iter().zip(["grants_by_app", "grants_by_principal"]) {
             let plan = crate::migrate::plan(FILL, sql, &any).await;
             let along = plan.contains(&format!("Index Scan Backward using {index}"));
@@ -230,6 +239,9 @@ mod tests {
         (account[1], account[3]) = ("'google'", "'17@example.com'");
         let plan = crate::migrate::plan(FILL, COUNT[1], &account).await;
         assert!(plan.contains("grants_by_identifier"), "{plan}");
+        (account[3], account[9]) = (none, "'17'");
+        let plan = crate::migrate::plan(FILL, COUNT[0], &account).await;
+        assert!(plan.contains("grants_by_subject"), "{plan}");
         let plan = crate::migrate::plan("", LIST[2], &any).await;
         assert!(plan.contains("using delegations_pkey"), "{plan}");
     }

@@ -1,7 +1,7 @@
 //! Grants and their sealed credentials. Every statement names the app (T72).
 
 use alter_core::{
-    AgentId, AppId, Grant, GrantFilter, GrantId, GrantStore, ListedGrant, Micros, Principal,
+    AccountFilter, AgentId, AppId, Grant, GrantFilter, GrantId, GrantStore, ListedGrant, Micros, Principal,
     ReleaseCredential, Saved, StoreError, grant::LAST_USED_STEP,
 };
 use alter_rows::{
@@ -127,10 +127,22 @@ fn lookup(filter: &GrantFilter) -> String {
         (filter.principal.is_some(), " AND g.principal = :principal"),
         (filter.provider.is_some(), " AND g.provider = :provider"),
         (filter.status.is_some(), " AND g.status = :status"),
-        (filter.account.is_some(), " AND g.account_identifier = :account"),
         (filter.label.is_some(), " AND g.label = :label"),
     ];
-    std::iter::once(from).chain(asked.into_iter().filter_map(|(is, sql)| is.then_some(sql))).collect()
+    let account = filter.account.as_ref().map(|account| account_sql(account).0);
+    let asked = asked.into_iter().filter_map(|(is, sql)| is.then_some(sql));
+    std::iter::once(from).chain(asked).chain(account).collect()
+}
+
+/// The condition, and the value of its `:account`.
+fn account_sql(account: &AccountFilter) -> (&'static str, &String) {
+    match account {
+        AccountFilter::Subject(subject) => (" AND g.subject = :account", subject),
+        AccountFilter::Identifier(name) => (" AND g.account_identifier = :account", name),
+        AccountFilter::Verified(name) => {
+            (" AND g.account_identifier = :account AND g.account_verified", name)
+        }
+    }
 }
 
 fn looked_up<T>(
@@ -144,13 +156,14 @@ fn looked_up<T>(
     let GrantFilter { principal, agent, provider, status, account, label } = filter;
     let (app, principal) = (app.to_string(), principal.map(Principal::to_text));
     let (agent, status) = (agent.map(|id| id.to_string()), status.map(|s| s.as_str()));
+    let account = account.as_ref().map(|account| account_sql(account).1);
     let mut values: Vec<(&str, &dyn ToSql)> = vec![(":app", &app)];
     let asked: [(&str, Option<&dyn ToSql>); 6] = [
         (":agent", agent.as_ref().map(|v| v as &dyn ToSql)),
         (":principal", principal.as_ref().map(|v| v as &dyn ToSql)),
         (":provider", provider.as_ref().map(|v| v as &dyn ToSql)),
         (":status", status.as_ref().map(|v| v as &dyn ToSql)),
-        (":account", account.as_ref().map(|v| v as &dyn ToSql)),
+        (":account", account.map(|v| v as &dyn ToSql)),
         (":label", label.as_ref().map(|v| v as &dyn ToSql)),
     ];
     values.extend(asked.into_iter().filter_map(|(name, value)| Some((name, value?))));
@@ -242,7 +255,7 @@ mod tests {
         }
         let filter = GrantFilter {
             provider: Some("google".to_owned()),
-            account: Some("ada@example.com".to_owned()),
+            account: Some(AccountFilter::Verified("ada@example.com".to_owned())),
             ..of_app
         };
         let plan = crate::migrate::plan(&list_sql(&filter));
@@ -250,6 +263,10 @@ mod tests {
             plan.contains("grants_by_identifier (app_id=? AND account_identifier=? AND provider=?)"),
             "{plan}"
         );
+        let filter =
+            GrantFilter { account: Some(AccountFilter::Subject("108".to_owned())), agent: None, ..filter };
+        let plan = crate::migrate::plan(&list_sql(&GrantFilter { principal: None, ..filter }));
+        assert!(plan.contains("grants_by_subject (app_id=? AND subject=? AND provider=?)"), "{plan}");
         let plan = crate::migrate::plan(OF_ACCOUNT);
         assert!(plan.contains("grants_by_account (app_id=? AND provider=? AND subject=?)"), "{plan}");
         let filter = GrantFilter { agent: Some(AgentId::new(&SystemRandom)), ..GrantFilter::default() };

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_refresh.sql"),
     include_str!("../migrations/0007_attempts_counted.sql"),
     include_str!("../migrations/0008_seals.sql"),
+    include_str!("../migrations/0009_account_verified.sql"),
 ];
 
 /// The newest schema this program knows.

@@ -1,5 +1,7 @@
 //! Where a provider's answers hold their fields.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// JSON pointers (RFC 6901) into the token response.
@@ -79,8 +81,47 @@ pub struct IdentityPaths {
     /// What the user knows the account by; the first that is a non-empty string. Default `/email`,
     /// `/preferred_username`, `/sub`.
     pub account: Vec<String>,
+    /// For paths of `account`: what shows that the name is the account's own. A name that no entry covers is one that its
+    /// owner may have made up. Default: `/email`, shown by `/email_verified` (OpenID Connect Core section 5.1).
+    #[serde(skip_serializing_if = "is_openid")]
+    pub verified: BTreeMap<String, Verified>,
     /// A display name; the first that is there. Default `/name`.
     pub display_name: Vec<String>,
+}
+
+/// What shows that the name of an account is its own: that its owner has proven an address, or that the provider gives a
+/// name to one account at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Verified {
+    /// The provider shows no other names (`always`).
+    Always,
+    /// A JSON pointer into the document that has the name: `true`, the text `"true"`, or 1.
+    By(String),
+}
+
+impl From<String> for Verified {
+    fn from(text: String) -> Self {
+        if text == "always" { Self::Always } else { Self::By(text) }
+    }
+}
+
+impl From<Verified> for String {
+    fn from(verified: Verified) -> Self {
+        match verified {
+            Verified::Always => "always".into(),
+            Verified::By(path) => path,
+        }
+    }
+}
+
+fn openid() -> BTreeMap<String, Verified> {
+    BTreeMap::from([("/email".into(), Verified::By("/email_verified".into()))])
+}
+
+/// The default is not written: seals of configurations from before this fact cover a recipe without it.
+fn is_openid(verified: &BTreeMap<String, Verified>) -> bool {
+    *verified == openid()
 }
 
 impl Default for IdentityPaths {
@@ -90,6 +131,7 @@ impl Default for IdentityPaths {
             subject: "/sub".into(),
             subject_within: Vec::new(),
             account: vec!["/email".into(), "/preferred_username".into(), "/sub".into()],
+            verified: openid(),
             display_name: vec!["/name".into()],
         }
     }

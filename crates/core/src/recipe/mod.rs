@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use identity::{IdentityPaths, IdentitySource, TokenPaths};
+pub use identity::{IdentityPaths, IdentitySource, TokenPaths, Verified};
 pub use parameter::{BadParameter, Parameter};
 pub use refresh::Refresh;
 pub use request::{ApiAuth, BodyFormat, ClientAuth, UserinfoMethod, UserinfoRequest};

@@ -2,12 +2,17 @@
 //! it.
 //!
 //! 1. Find the user, if the call has a user token.
-//! 2. Find the grant by id, or the only active one that fits; `account` and `label` tell several apart.
+//! 2. Find the grant by id, or the only active one that fits; `account` and `label` tell several apart. An account is
+//!    known by its id. Its name counts among one user's own grants; among the grants of several people, only where the
+//!    provider vouches for it.
 //! 3. An agent needs a live delegation.
 //!
 //! The caller cannot tell an unknown grant from another app's or another user's (T72).
 
-use alter_core::{AgentId, Delegation, Grant, GrantFilter, GrantId, GrantStatus, Principal, User, UserId};
+use alter_core::{
+    AccountFilter, AgentId, Delegation, Grant, GrantFilter, GrantId, GrantStatus, ListedGrant, Principal,
+    User, UserId,
+};
 use secrecy::SecretString;
 
 use crate::{
@@ -25,7 +30,7 @@ pub enum GrantChoice<'a> {
     Provider {
         /// Provider id.
         provider: &'a str,
-        /// `account_identifier`, compared byte by byte.
+        /// The account's id (the subject) or its `account_identifier`, compared byte by byte.
         account: Option<&'a str>,
         /// `label`, compared byte by byte.
         label: Option<&'a str>,
@@ -59,7 +64,7 @@ pub(crate) struct Chosen {
     pub(crate) delegation: Option<Delegation>,
 }
 
-/// Several grants fit.
+/// Several grants fit, or it is not sure that those that fit are the account's that was meant.
 #[derive(Debug)]
 pub struct Ambiguous {
     /// Provider id.
@@ -79,8 +84,12 @@ pub struct Candidate {
     pub grant_id: GrantId,
     /// The label the app gave it.
     pub label: Option<String>,
+    /// The provider's stable id of the account.
+    pub subject: String,
     /// What the user knows the account by.
     pub account_identifier: String,
+    /// Whether the provider vouches for `account_identifier`.
+    pub account_verified: bool,
     pub account_display_name: Option<String>,
 }
 
@@ -103,6 +112,10 @@ pub enum ChoiceError {
     Revoked(GrantId),
     #[error("several grants fit")]
     Ambiguous(Box<Ambiguous>),
+    /// Grants of more than one user were searched, and the provider has not verified the account's name in any that fits:
+    /// anybody may have written it there.
+    #[error("the account's name is not verified")]
+    Unverified(Box<Ambiguous>),
     /// The app's settings require the user's token for a user's grant (S12).
     #[error("the app requires a user token for this grant")]
     UserTokenRequired,
@@ -143,10 +156,42 @@ pub(crate) async fn choose(
         (NamedUser::Unknown, GrantChoice::Provider { .. }) => Err(nothing()),
         (_, GrantChoice::Id(id)) => by_id(flows, caller, named, *id).await?.ok_or_else(nothing),
         (_, GrantChoice::Provider { provider, account, label }) => {
-            let filter = filter(caller, named, provider, *account, *label);
-            only_one(flows, caller, &filter).await?.ok_or_else(nothing)
+            let filter = filter(caller, named, provider, *label);
+            let chosen = match account {
+                Some(account) => by_account(flows, caller, &filter, account).await?,
+                None => only_one(flows, caller, &filter).await?,
+            };
+            chosen.ok_or_else(nothing)
         }
     }
+}
+
+/// The account with this id, else the one with this name. An agent without a user token searches the grants of all its
+/// users, and the app's own grants were connected by anybody: there, only a verified name counts.
+async fn by_account(
+    flows: &Flows,
+    caller: &Caller,
+    filter: &GrantFilter,
+    account: &str,
+) -> Result<Option<Chosen>, ChoiceError> {
+    let with = |by: fn(String) -> AccountFilter| GrantFilter {
+        account: Some(by(account.to_owned())),
+        ..filter.clone()
+    };
+    let by_subject = only_one(flows, caller, &with(AccountFilter::Subject)).await?;
+    if by_subject.is_some() {
+        return Ok(by_subject);
+    }
+    if let Some(Principal::User(_)) = filter.principal {
+        return only_one(flows, caller, &with(AccountFilter::Identifier)).await;
+    }
+    let verified = only_one(flows, caller, &with(AccountFilter::Verified)).await?;
+    if verified.is_some() {
+        return Ok(verified);
+    }
+    let named = with(AccountFilter::Identifier);
+    let found = fitting(flows, caller, &named).await?;
+    if found.is_empty() { Ok(None) } else { Err(ChoiceError::Unverified(Box::new(ambiguous(&named, found)))) }
 }
 
 async fn by_id(
@@ -183,13 +228,7 @@ async fn by_id(
 }
 
 /// Without a user, an app means its own grants, and an agent means any grant delegated to it.
-fn filter(
-    caller: &Caller,
-    named: &NamedUser,
-    provider: &str,
-    account: Option<&str>,
-    label: Option<&str>,
-) -> GrantFilter {
+fn filter(caller: &Caller, named: &NamedUser, provider: &str, label: Option<&str>) -> GrantFilter {
     let principal = match (named, &caller.agent) {
         (NamedUser::Known(user), _) => Some(Principal::User(user.id)),
         (_, None) => Some(Principal::App),
@@ -200,7 +239,7 @@ fn filter(
         agent: caller.agent.as_ref().map(|agent| agent.id),
         provider: Some(provider.to_owned()),
         status: Some(GrantStatus::Active),
-        account: account.map(str::to_owned),
+        account: None,
         label: label.map(str::to_owned),
     }
 }
@@ -210,12 +249,24 @@ async fn only_one(
     caller: &Caller,
     filter: &GrantFilter,
 ) -> Result<Option<Chosen>, ChoiceError> {
-    let limit = CANDIDATES as u32 + 1;
-    let mut found = flows.store().list_grants(caller.app.id, filter, limit, 0).await?;
+    let mut found = fitting(flows, caller, filter).await?;
     if found.len() < 2 {
         let only = found.pop();
         return Ok(only.map(|only| Chosen { grant: only.grant, delegation: only.delegation }));
     }
+    Err(ChoiceError::Ambiguous(Box::new(ambiguous(filter, found))))
+}
+
+/// The grants that fit, and one more than an error names.
+async fn fitting(
+    flows: &Flows,
+    caller: &Caller,
+    filter: &GrantFilter,
+) -> Result<Vec<ListedGrant>, ChoiceError> {
+    Ok(flows.store().list_grants(caller.app.id, filter, CANDIDATES as u32 + 1, 0).await?)
+}
+
+fn ambiguous(filter: &GrantFilter, mut found: Vec<ListedGrant>) -> Ambiguous {
     let truncated = found.len() > CANDIDATES;
     found.truncate(CANDIDATES);
     let mut users: Vec<UserId> = found.iter().filter_map(|f| f.grant.principal.user()).collect();
@@ -224,14 +275,16 @@ async fn only_one(
     let candidates = found.into_iter().map(|f| Candidate {
         grant_id: f.grant.id,
         label: f.grant.label,
+        subject: f.grant.subject,
         account_identifier: f.grant.account_identifier,
+        account_verified: f.grant.account_verified,
         account_display_name: f.grant.account_display_name,
     });
-    Err(ChoiceError::Ambiguous(Box::new(Ambiguous {
+    Ambiguous {
         provider: filter.provider.clone().unwrap_or_default(),
         candidates: candidates.collect(),
         truncated,
         account_was_provided: filter.account.is_some(),
         users,
-    })))
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use alter_core::{
-    AgentId, AppId, Grant, GrantFilter, GrantStatus, ListedGrant, Micros, Principal, ProviderConfig,
-    StoreError, User,
+    AccountFilter, AgentId, AppId, Grant, GrantFilter, GrantStatus, ListedGrant, Micros, Principal,
+    ProviderConfig, StoreError, User,
 };
 use secrecy::SecretString;
 
@@ -22,7 +22,7 @@ pub struct ListRequest<'a> {
     pub provider: Option<&'a str>,
     /// A status; an unknown one finds nothing.
     pub status: Option<&'a str>,
-    /// `account_identifier`, compared byte by byte.
+    /// The account's id (the subject) or, if no grant has it, `account_identifier`; compared byte by byte.
     pub account: Option<&'a str>,
     /// `label`, compared byte by byte.
     pub label: Option<&'a str>,
@@ -86,7 +86,7 @@ async fn try_list_grants(
         return Ok(page);
     };
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    let filter = GrantFilter {
+    let mut filter = GrantFilter {
         principal: match &named {
             NamedUser::Known(user) => Some(Principal::User(user.id)),
             _ => None,
@@ -94,10 +94,16 @@ async fn try_list_grants(
         agent,
         provider: owned(request.provider),
         status: status.flatten(),
-        account: owned(request.account),
+        account: None,
         label: owned(request.label),
     };
     let app = caller.app.id;
+    if let Some(account) = request.account {
+        filter.account = Some(AccountFilter::Subject(account.to_owned()));
+        if flows.store().count_grants(app, &filter).await? == 0 {
+            filter.account = Some(AccountFilter::Identifier(account.to_owned()));
+        }
+    }
     page.grants = flows.store().list_grants(app, &filter, request.limit, request.offset).await?;
     // A short page tells the total; skip COUNT, which reads one index entry per grant.
     let seen = page.grants.len() as u64;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
+mod accounts;
 mod agents;
 mod backend;
 mod binding;

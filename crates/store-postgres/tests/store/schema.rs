@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use alter_core::{
-    AppStore as _, AttemptStore as _, AuditKind, AuditStore as _, Clock as _, SessionStore as _, Store as _,
-    SystemClock,
+    AppStore as _, AttemptStore as _, AuditKind, AuditStore as _, Clock as _, GrantStore as _,
+    SessionStore as _, Store as _, SystemClock,
     audit::{chain, chain_start},
 };
 use alter_store_contract::{
     operator::insert_app,
-    sample::{T0, app, attempt, audit, started, underway},
+    sample::{T0, app, attempt, audit, started, stored_app, stored_grant, underway},
 };
 use alter_store_postgres::{Open, OpenError, PostgresStore};
 use alter_test_postgres::{Cluster, Database, database};
@@ -252,6 +252,7 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
     database.sql(
         "UPDATE sessions SET data = jsonb_set(data::JSONB - 'attempts', '{events}', '[]')::TEXT;
          ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;
+         DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;
          UPDATE schema_version SET version = 6",
     );
 
@@ -259,6 +260,21 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
     let read = store.get_session(&first.sid).await.unwrap().unwrap();
     assert_eq!((read.data.attempts, read.data.events.len()), (2, 0));
     assert_eq!(read.data.user, session.data.user, "the rest stays");
+}
+
+#[tokio::test]
+async fn a_grant_from_before_the_ninth_schema_counts_as_not_verified() {
+    let database = database();
+    let store = create(&database).await.unwrap();
+    let grant = stored_grant(&store, stored_app(&store).await.unwrap()).await.unwrap();
+    database.sql(
+        "DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;
+         UPDATE schema_version SET version = 8",
+    );
+
+    let store = PostgresStore::open(&database.url, Open::Existing).await.unwrap();
+    let read = store.get_grant(grant.app_id, grant.id).await.unwrap().unwrap();
+    assert_eq!((read.account_identifier, read.account_verified), (grant.account_identifier, false));
 }
 
 #[tokio::test]

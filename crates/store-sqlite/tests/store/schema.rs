@@ -1,15 +1,19 @@
 //! Opening a database: what is created, what is migrated, what is refused.
 
 use alter_core::{
-    AppStore as _, AttemptStore as _, AuditKind, AuditStore as _, SessionStore as _, Store as _,
+    AppStore as _, AttemptStore as _, AuditKind, AuditStore as _, GrantStore as _, SessionStore as _,
+    Store as _,
     audit::{chain, chain_start},
 };
 use alter_store_contract::operator::insert_app;
-use alter_store_contract::sample::{T0, app, attempt, audit, started, underway};
+use alter_store_contract::sample::{T0, app, attempt, audit, started, stored_app, stored_grant, underway};
 use alter_store_sqlite::{Open, OpenError, SqliteStore};
 use rusqlite::Connection;
 
 use crate::directory::Directory;
+
+const BEFORE_THE_NINTH: &str =
+    "DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;";
 
 fn user_version(directory: &Directory) -> i64 {
     let raw = Connection::open(directory.file()).unwrap();
@@ -141,13 +145,28 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
         "UPDATE sessions SET data = json_set(json_remove(data, '$.attempts'), '$.events', json('[]'))";
     assert_eq!(raw.execute(older, []).unwrap(), 1);
     let back = "ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;";
-    raw.execute_batch(&format!("{back} PRAGMA user_version = 6")).unwrap();
+    raw.execute_batch(&format!("{BEFORE_THE_NINTH} {back} PRAGMA user_version = 6")).unwrap();
     drop(raw);
 
     let store = SqliteStore::open(&directory.file(), Open::Existing).unwrap();
     let read = store.get_session(&first.sid).await.unwrap().unwrap();
     assert_eq!((read.data.attempts, read.data.events.len()), (2, 0));
     assert_eq!(read.data.user, session.data.user, "the rest stays");
+}
+
+#[tokio::test]
+async fn a_grant_from_before_the_ninth_schema_counts_as_not_verified() {
+    let directory = Directory::new();
+    let store = SqliteStore::open(&directory.file(), Open::Create).unwrap();
+    let grant = stored_grant(&store, stored_app(&store).await.unwrap()).await.unwrap();
+    drop(store);
+    let raw = Connection::open(directory.file()).unwrap();
+    raw.execute_batch(&format!("{BEFORE_THE_NINTH} PRAGMA user_version = 8")).unwrap();
+    drop(raw);
+
+    let store = SqliteStore::open(&directory.file(), Open::Existing).unwrap();
+    let read = store.get_grant(grant.app_id, grant.id).await.unwrap().unwrap();
+    assert_eq!((read.account_identifier, read.account_verified), (grant.account_identifier, false));
 }
 
 /// Opens a new file to which somebody else has done `what`.

@@ -30,9 +30,15 @@ fn line(grant: &Grant, user: Option<&User>, now: Micros) -> String {
         grant.provider,
         if needs_reconnect(grant, now) { "reconnect" } else { grant.state(now).as_str() },
         grant.level.as_str(),
-        grant.account_identifier,
+        account(grant),
         whose(user),
     )
+}
+
+/// The account's name, and that its owner may have made it up.
+pub(super) fn account(grant: &Grant) -> String {
+    let unverified = if grant.account_verified { "" } else { " (not verified)" };
+    format!("{}{unverified}", grant.account_identifier)
 }
 
 /// The owner in words.
@@ -46,7 +52,8 @@ pub(super) fn row(grant: &Grant, user: Option<&User>, now: Micros) -> Value {
     json!({
         "grant_id": grant.id.to_string(), "provider_id": grant.provider, "status": grant.state(now).as_str(),
         "principal": user.map(|u| json!({ "app_user_id": u.id.to_string(), "iss": u.issuer, "sub": u.subject, "label": u.label })),
-        "account_identifier": grant.account_identifier, "account_display_name": grant.account_display_name,
+        "account_id": grant.subject, "account_identifier": grant.account_identifier,
+        "account_verified": grant.account_verified, "account_display_name": grant.account_display_name,
         "label": grant.label, "scopes": grant.scopes, "missing_scopes": grant.missing_scopes,
         "binding": grant.level.as_str(), "created_at": grant.created_at.to_rfc3339(),
         "updated_at": grant.updated_at.to_rfc3339(), "last_used_at": grant.last_used_at.map(Micros::to_rfc3339),

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::{
-    list::{row, whose},
+    list::{account, row, whose},
     words,
 };
 use crate::output::Output;
@@ -37,7 +37,8 @@ fn facts(shown: &ShownGrant, now: Micros) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("grant", grant.id.to_string()),
         ("provider", grant.provider.clone()),
-        ("account", format!("{} of {}", grant.account_identifier, whose(user.as_ref()))),
+        ("account", format!("{} of {}", account(grant), whose(user.as_ref()))),
+        ("account id", grant.subject.clone()),
         ("state", state(grant, now)),
         ("connected", grant.updated_at.to_rfc3339()),
         ("last used", grant.last_used_at.map_or("never".to_owned(), Micros::to_rfc3339)),

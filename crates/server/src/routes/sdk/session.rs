@@ -117,6 +117,7 @@ fn grant(connected: &Connected, agent: Option<AgentId>) -> PolledGrant {
         grant_id: connection.grant_id.to_string(),
         provider_id: connection.provider.clone(),
         account_identifier: connection.account_identifier.clone(),
+        account_verified: connection.account_verified,
         scopes: connection.scopes.clone(),
         operation: operation(connection.operation),
         needs_reconnect: *needs_reconnect,

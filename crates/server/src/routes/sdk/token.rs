@@ -209,7 +209,8 @@ impl From<ChoiceError> for ApiError {
                 .fact("agent_id", agent.to_string())
                 .fact("provider_id", provider),
             ChoiceError::Revoked(id) => Self::plain(ErrorCode::GrantRevoked).fact("grant_id", id.to_string()),
-            ChoiceError::Ambiguous(several) => ambiguous(&several),
+            ChoiceError::Ambiguous(several) => ambiguous(&several, ErrorCode::AmbiguousGrant.meaning()),
+            ChoiceError::Unverified(several) => ambiguous(&several, UNVERIFIED),
             ChoiceError::UserTokenRequired => Self::plain(ErrorCode::UserTokenRequired),
             ChoiceError::NotAUsers(id) => {
                 Self::plain(ErrorCode::SystemGrantUserTokenMismatch).fact("grant_id", id.to_string())
@@ -220,7 +221,12 @@ impl From<ChoiceError> for ApiError {
     }
 }
 
-fn ambiguous(several: &Ambiguous) -> ApiError {
+/// An `ambiguous_grant` like any other, so that clients show the candidates.
+const UNVERIFIED: &str = "The provider has not verified whose name `account` is: anybody may have given it to an account. \
+                          Choose by `grant_id` or by the account's id (`account_id` of a candidate), or name the user by \
+                          `user_token`.";
+
+fn ambiguous(several: &Ambiguous, message: &str) -> ApiError {
     let list = |texts: Vec<String>| json!(texts);
     let each = |text: fn(&Candidate) -> String| list(several.candidates.iter().map(text).collect());
     let candidates: Vec<_> = several
@@ -228,12 +234,13 @@ fn ambiguous(several: &Ambiguous) -> ApiError {
         .iter()
         .map(|c| {
             json!({
-                "grant_id": c.grant_id.to_string(), "label": c.label, "account_identifier": c.account_identifier,
+                "grant_id": c.grant_id.to_string(), "label": c.label, "account_id": c.subject,
+                "account_identifier": c.account_identifier, "account_verified": c.account_verified,
                 "account_display_name": c.account_display_name,
             })
         })
         .collect();
-    ApiError::plain(ErrorCode::AmbiguousGrant)
+    ApiError::new(ErrorCode::AmbiguousGrant, message)
         .fact("provider_id", several.provider.as_str())
         .fact("candidates", candidates)
         .fact("candidates_truncated", several.truncated)
