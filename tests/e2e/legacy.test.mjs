@@ -2,15 +2,20 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { clickConnect, ended, look, person } from './harness/browser.mjs';
+import { startEvil } from './harness/evil.mjs';
 import { abortAtOidc, allowAs, answerWith, approve, consentAtOidc, logIn, toConsent, toRaw, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
 
-let world, app;
+let world, app, evil;
 before(async () => {
   world = await startWorld({ log: 'legacy' });
   app = await world.rawApp('Reader', ['--legacy-clients']);
+  evil = await startEvil();
 });
-after(() => world?.stop());
+after(async () => {
+  await evil?.stop();
+  await world?.stop();
+});
 
 const PUBLISHED = '?sdk=published';
 
@@ -92,6 +97,70 @@ test('t07_t08_on an app with published clients a link still opens nothing', asyn
     await popup.locator('h1:has-text("Open this page from")').waitFor();
     assert.equal(app.raw.authorizations(), before, way);
   }
+  await context.close();
+});
+
+/** A hostile site leads a window, named as the client's, over a redirect of the app to the attacker's own session. */
+async function lured(context, way) {
+  const { connect_url: link, session_token: token } = await app.backend.mint({ allowed_origin: app.site.origin });
+  const page = await context.newPage();
+  const script = `open(${JSON.stringify(way(link))}, 'alter_oauth_popup', 'width=500,height=700')`;
+  await page.goto(evil.page(`<button id="go">free money</button><script>go.onclick = () => { ${script} }</script>`));
+  const [popup] = await Promise.all([context.waitForEvent('page'), page.click('#go')]);
+  return { page, popup, token };
+}
+const leave = (link, now = '') => `${app.site.origin}/leave?now=${now}&to=${encodeURIComponent(link)}`;
+
+test('t07_a redirect of the app opens nothing in a window that has shown other pages', async () => {
+  const ways = {
+    'a redirect after the page has loaded': (link) => leave(link),
+    'a redirect at once, from a page of theirs': (link) =>
+      evil.page(`<script>addEventListener('load', () => setTimeout(() => { location.href = ${JSON.stringify(leave(link, 1))} }, 100))</script>`),
+  };
+  for (const [way, led] of Object.entries(ways)) {
+    const context = await person(world.browser);
+    const before = app.raw.authorizations();
+    const { page, popup, token } = await lured(context, led);
+    await popup.locator('p:has-text("This window was already in use. Close it")').waitFor();
+    await look(popup, 'used-window');
+    assert.equal(app.raw.authorizations(), before, way);
+    assert.deepEqual((await context.cookies()).filter((cookie) => cookie.name.includes('cs_')), [], way);
+    assert.deepEqual(await page.evaluate(() => heard), [], `${way}: the opener heard nothing`);
+    await context.close();
+
+    app.site.nextToken = token;
+    const user = await person(world.browser);
+    const own = await visit(user, app.site, PUBLISHED);
+    await allowAs(await toRaw(own));
+    assert.deepEqual((await ended(own)).ends.map((end) => end.kind), ['success'], `${way}: the app's own button works`);
+    await user.close();
+  }
+});
+
+// What remains at L1, as SECURITY.md says: a redirect at once leaves no trace in a new window. Then only the user's click on
+// the consent page stands between the hostile site and the provider.
+test('t07_a redirect at once in a new window gets as far as the consent page and no further', async () => {
+  const context = await person(world.browser);
+  const before = app.raw.authorizations();
+  const { popup } = await lured(context, (link) => leave(link, 1));
+  await popup.locator('[data-do="approve"]').waitFor();
+  await popup.waitForTimeout(1000);
+  assert.equal(app.raw.authorizations(), before);
+  await context.close();
+});
+
+test('a window that was left open is refused with its reason and closed, and the next click works', async () => {
+  const context = await person(world.browser);
+  const page = await visit(context, app.site, PUBLISHED);
+  const left = await toConsent(page);
+  await page.reload();
+  await page.locator('#connect:enabled').click();
+  const flow = await ended(page);
+  assert.deepEqual(flow.ends.map((end) => [end.kind, end.value.code]), [['error', 'binding_failed']]);
+  assert.match(flow.ends[0].value.message, /Close it, and start again from Reader/);
+  if (!left.isClosed()) await left.waitForEvent('close');
+  await allowAs(await toRaw(page));
+  await page.locator('#end:text("error success")').waitFor();
   await context.close();
 });
 

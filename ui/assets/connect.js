@@ -96,9 +96,9 @@
   // Which notice the page shows for which refusal. Nothing about the session goes into the URL.
   const noticeFor = ({ body: b }) => {
     if (b.error === 'invalid_token') return 'invalid';
-    if (b.error === 'binding_failed') return 'open';
-    if (b.error !== 'session_expired') return null;
     const reason = b.details && b.details.reason;
+    if (b.error === 'binding_failed') return reason === 'used_window' ? reason : 'open';
+    if (b.error !== 'session_expired') return null;
     return reason === 'used' || reason === 'other_browser' ? reason : 'expired';
   };
 
@@ -123,11 +123,23 @@
       opener_.postMessage({ alter: 'hello', id: cb }, origin);
     });
 
+  // Client 0.8.0 learns how a flow ended only from a message to its opener. The message goes to exactly the session's
+  // origin, never to '*'; without a proper origin it is not sent at all.
+  const tellOpener = (message, origin) => {
+    try {
+      if (window.opener && new URL(origin).origin === origin) window.opener.postMessage(message, origin);
+    } catch (_) {
+      // the app's window is gone: the page's own words remain
+    }
+  };
+
   const marks = () => ({
     opener: !!window.opener,
     name: window.name,
     referrer: document.referrer,
     site: data.site || '',
+    // More than 1: the window had shown other pages before it was led here.
+    history: history.length,
   });
 
   const claim = async ({ token, cb, mode }) => {
@@ -144,7 +156,13 @@
       }
     }
     if (!payload.v) payload.marks = marks();
-    return post('/connect/api/claim', payload);
+    const answer = await post('/connect/api/claim', payload);
+    // Client 0.8.0 then closes the window, and the next click opens a new one.
+    if (noticeFor(answer) === 'used_window') {
+      const { error, message } = answer.body;
+      tellOpener({ type: 'alter_connect_error', error, error_description: message }, peek.body.allowed_origin);
+    }
+    return answer;
   };
 
   const shell = () => {
@@ -312,17 +330,9 @@
   };
 
   // ---- 5. the end: tell a published client, then close ---------------------------------------------------
-  // Client 0.8.0 learns the result only from a message to its opener. The message goes to exactly the session's
-  // origin, never to '*'; without a proper origin it is not sent at all.
   const tellLegacyClient = () => {
     const { legacyMessage, legacyOrigin } = data;
-    if (!legacyMessage || !legacyOrigin || !window.opener) return;
-    try {
-      if (new URL(legacyOrigin).origin !== legacyOrigin) return;
-      window.opener.postMessage(JSON.parse(legacyMessage), legacyOrigin);
-    } catch (_) {
-      // the app's window is gone: the page's own words remain
-    }
+    if (legacyMessage && legacyOrigin) tellOpener(JSON.parse(legacyMessage), legacyOrigin);
   };
 
   const end = async (closes) => {

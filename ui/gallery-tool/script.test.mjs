@@ -48,7 +48,7 @@ test('t43_the_token_is_gone_from_the_url_and_history_before_any_request', on('sh
   if (verb === 'claim') {
     seen.name = 'consent';
     assert.equal(body.cb, undefined);
-    assert.deepEqual(Object.keys(body.marks).sort(), ['name', 'opener', 'referrer', 'site']);
+    assert.deepEqual(Object.keys(body.marks).sort(), ['history', 'name', 'opener', 'referrer', 'site']);
     return [200, { location: '/connect/s/abc' }];
   }
 }));
@@ -139,6 +139,38 @@ test('a_redirect_claims_with_its_challenge_and_without_a_handshake', on('shell',
   const { body } = seen.calls.find((c) => c.verb === 'claim');
   assert.deepEqual([body.cb, body.m, body.v, typeof body.marks], ['CB', 'r', undefined, 'object']);
 }, doorB));
+
+const usedWindow = (verb) => {
+  if (verb === 'peek') return [200, { allowed_origin: APP, app_name: 'Acme' }];
+  if (verb === 'claim') return [403, { error: 'binding_failed', message: 'Close it.', details: { reason: 'used_window' } }];
+};
+
+test('t07_a_new_window_has_a_history_of_one_and_one_that_was_led_here_has_more', on('shell', async ({ page, seen, context }) => {
+  await openFromApp(page, context, '', '#session=T');
+  await until(() => seen.calls.some((c) => c.verb === 'claim'));
+  assert.equal(seen.calls.find((c) => c.verb === 'claim').body.marks.history, 1);
+  const popup = context.pages()[1];
+  await popup.goto(`${APP}/elsewhere`);
+  seen.calls.length = 0;
+  await page.evaluate((url) => { window.popup.location = url; }, `${ORIGIN}/sdk/oauth/connect#session=T`);
+  await until(() => seen.calls.some((c) => c.verb === 'claim'));
+  assert.ok(seen.calls.find((c) => c.verb === 'claim').body.marks.history > 1);
+}, usedWindow));
+
+test('t07_a_window_that_was_in_use_says_so_and_tells_the_opener_of_the_sessions_origin', on('shell', async ({ page, seen, context }) => {
+  await openFromApp(page, context, '', '#session=T');
+  await until(() => seen.visited.includes('/connect/notice/used_window'));
+  const told = { type: 'alter_connect_error', error: 'binding_failed', error_description: 'Close it.' };
+  assert.deepEqual(await page.evaluate(() => window.heard), [{ origin: ORIGIN, data: told }]);
+}, usedWindow));
+
+test('t07_an_opener_of_another_origin_is_not_told', on('shell', async ({ page, seen, context }) => {
+  await openFromApp(page, context, '', '#session=T');
+  await until(() => seen.visited.includes('/connect/notice/used_window'));
+  assert.deepEqual(await page.evaluate(() => window.heard), []);
+  // the browser reports the refused postMessage on the console: this error is expected
+  seen.errors = seen.errors.filter((e) => !/target origin provided/.test(e));
+}, (verb) => (verb === 'peek' ? [200, { allowed_origin: 'https://other.example', app_name: 'Acme' }] : usedWindow(verb))));
 
 // ---- presence ------------------------------------------------------------------------------------------
 

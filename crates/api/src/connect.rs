@@ -206,6 +206,9 @@ pub struct ClaimMarks {
     pub referrer: String,
     /// `Sec-Fetch-Site` of the page's own request, as it was rendered into the page.
     pub site: String,
+    /// `history.length`; absent = a page of an older version.
+    #[serde(default)]
+    pub history: Option<u32>,
 }
 
 /// `POST /connect/api/s/{sid}/approve`.

@@ -36,7 +36,7 @@ pub use calls::choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
 pub use calls::release::{ReleaseError, ReleaseRequest, Released};
 pub use calls::report::CallReport;
 pub use connect::callback::{CallbackEnd, CallbackRequest};
-pub use connect::claim::{ClaimError, Claimed, Marks, Peek, Proof};
+pub use connect::claim::{BindingFault, ClaimError, Claimed, Marks, Peek, Proof};
 pub use connect::connected::Connected;
 pub use connect::consent::ApproveError;
 pub use connect::mint::{MintError, MintRequest, Minted};

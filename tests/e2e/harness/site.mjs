@@ -37,6 +37,13 @@ export async function startSite(host = '127.0.0.1') {
 <h1>An app</h1><button id="connect" disabled>Connect</button><output id="end"></output>
 <script src="${published ? '/published.js' : `${server}/sdk/alter-connect.umd.js`}"></script><script src="/page.js"></script>`);
     },
+    // An open redirect of the app: `now` while the page loads, else by its script once it has loaded.
+    '/leave': (query, answer) => {
+      const to = JSON.stringify(query.get('to'));
+      const go = `location.href = ${to}`;
+      const script = query.get('now') ? go : `addEventListener('load', () => setTimeout(() => { ${go} }, 100))`;
+      answer.writeHead(200, { 'Content-Type': 'text/html' }).end(`<!doctype html><title>Leaving</title><script>${script}</script>`);
+    },
     '/published.js': (_, answer) => answer.writeHead(200, { 'Content-Type': 'text/javascript' }).end(PUBLISHED),
     '/page.js': (_, answer) => answer.writeHead(200, { 'Content-Type': 'text/javascript' }).end(SCRIPT),
     '/session': async (_, answer) => {

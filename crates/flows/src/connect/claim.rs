@@ -55,6 +55,19 @@ pub struct Marks {
     pub referrer: String,
     /// `Sec-Fetch-Site` of the page's own request, as the server saw it.
     pub site: String,
+    /// `history.length`. It is 1 in a window that was opened on our page and has shown nothing else; a redirect by a server
+    /// and one by a page that is still loading add nothing. `None` = the page did not say.
+    pub history: Option<u32>,
+}
+
+/// Why a proof does not suffice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindingFault {
+    /// There is no proof, a wrong one, or one below the session's level.
+    Page,
+    /// Every other mark of client 0.8.0 is there, but the window has shown other pages before ours. That client opens a
+    /// new window; a hostile page leads an old one over a redirect of the app.
+    UsedWindow,
 }
 
 /// The browser may use the session.
@@ -84,6 +97,7 @@ pub enum ClaimError {
     Binding {
         /// The app that must open the page.
         app_name: String,
+        why: BindingFault,
     },
     /// Our own failure.
     #[error(transparent)]
@@ -127,8 +141,8 @@ pub async fn claim(
     }
     still_open(flows, &session)?;
     let app = flows.app_of(session.app_id).await?;
-    let refused = || ClaimError::Binding { app_name: app.settings.name.clone() };
-    let (level, cb) = judge(&session, &app, proof).ok_or_else(refused)?;
+    let refused = |why| ClaimError::Binding { app_name: app.settings.name.clone(), why };
+    let (level, cb) = judge(&session, &app, proof).map_err(refused)?;
 
     let (browser_key, marker) = (flows.fresh_secret(), flows.fresh_secret());
     let claim = Claim {
@@ -140,7 +154,7 @@ pub async fn claim(
     };
     let claimed = flows.update_session(session, |session| match session.claim_by(claim.clone()) {
         Ok(()) => Ok((true, ())),
-        Err(ClaimRefused::Binding) => Err(refused()),
+        Err(ClaimRefused::Binding) => Err(refused(BindingFault::Page)),
         Err(reason) => Err(ClaimError::Refused(reason)),
     });
     let (session, ()) = claimed.await?.ok_or(ClaimError::InvalidToken)?;
@@ -174,28 +188,40 @@ fn why_taken(flows: &Flows, session: &Session) -> ClaimRefused {
     }
 }
 
-/// Returns the level that a proof reaches and the flow id it carries; `None` when it proves nothing.
-fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Option<(Level, Option<String>)> {
+/// Returns the level that a proof reaches and the flow id it carries.
+fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<(Level, Option<String>), BindingFault> {
     match proof {
         Proof::FormOrigin { origin, cb } => {
             let same = session.data.allowed_origin.is_named_by(*origin);
-            (same && is_flow_id(cb)).then(|| (Level::L2, Some((*cb).to_owned())))
+            (same && is_flow_id(cb)).then(|| (Level::L2, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
         }
         Proof::Opener { cb, v } => {
-            let bytes = secret::from_base64url(v).filter(|bytes| bytes.len() == size_of::<Hash>())?;
-            let matches = secret::base64url(&secret::sha256(&bytes)) == **cb;
-            matches.then(|| (Level::L2, Some((*cb).to_owned())))
+            let bytes = secret::from_base64url(v).filter(|bytes| bytes.len() == size_of::<Hash>());
+            let matches = bytes.is_some_and(|bytes| secret::base64url(&secret::sha256(&bytes)) == **cb);
+            matches.then(|| (Level::L2, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
         }
-        Proof::Marks(marks) => {
-            let referrer = url::Url::parse(&marks.referrer).ok().and_then(|url| Origin::of(&url).ok());
-            let proven = app.settings.legacy_clients
-                && marks.opener
-                && marks.name == "alter_oauth_popup"
-                && marks.site != "none"
-                && referrer.as_ref() == Some(&session.data.allowed_origin);
-            proven.then_some((Level::L1, None))
+        Proof::Marks(marks) => judge_marks(session, app, marks).map(|()| (Level::L1, None)),
+        Proof::None => Err(BindingFault::Page),
+    }
+}
+
+fn judge_marks(session: &Session, app: &App, marks: &Marks) -> Result<(), BindingFault> {
+    let referrer = url::Url::parse(&marks.referrer).ok().and_then(|url| Origin::of(&url).ok());
+    let opened = app.settings.legacy_clients
+        && marks.opener
+        && marks.name == "alter_oauth_popup"
+        && marks.site != "none"
+        && referrer.as_ref() == Some(&session.data.allowed_origin);
+    match (opened, marks.history) {
+        (false, _) => Err(BindingFault::Page),
+        (true, Some(1)) => Ok(()),
+        (true, history) => {
+            tracing::info!(
+                sid = %session.sid, history,
+                "a window that had shown other pages was refused: client 0.8.0 opens a new one, with a history of 1"
+            );
+            Err(BindingFault::UsedWindow)
         }
-        Proof::None => None,
     }
 }
 

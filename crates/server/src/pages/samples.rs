@@ -303,8 +303,13 @@ fn notices() -> Vec<Sample> {
         sample("ended", expired(ExpiryReason::Ended), KNOWN),
         sample("wrong-browser", Page::WrongBrowser, BARE),
         sample("cookies-blocked", Page::CookiesBlocked, BARE),
-        sample("open-from-app", Page::OpenFromApp { app: None }, BARE),
-        sample("open-from-app-known", Page::OpenFromApp { app: Some("Acme Notes") }, BARE),
+        sample("open-from-app", Page::OpenFromApp { app: None, used_window: false }, BARE),
+        sample("used-window", Page::OpenFromApp { app: None, used_window: true }, BARE),
+        sample(
+            "open-from-app-known",
+            Page::OpenFromApp { app: Some("Acme Notes"), used_window: false },
+            BARE,
+        ),
         sample(
             "app-unreachable",
             Page::AppUnreachable { app: "Acme Notes", server_origin: "https://connect.acme.example" },

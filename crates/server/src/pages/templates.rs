@@ -96,7 +96,7 @@ template!(CancelledPage, "cancelled.html", view: &'a CancelledView<'a>);
 template!(ExpiredPage, "expired.html", reason: ExpiryReason);
 template!(WrongBrowserPage, "wrong_browser.html",);
 template!(CookiesBlockedPage, "cookies_blocked.html",);
-template!(OpenFromAppPage, "open_from_app.html", app: String);
+template!(OpenFromAppPage, "open_from_app.html", app: String, used_window: bool);
 template!(AppUnreachablePage, "app_unreachable.html", app: String, server_origin: String);
 template!(InvalidTokenPage, "invalid_token.html",);
 template!(ServerErrorPage, "server_error.html", request_id: &'a str);
@@ -121,9 +121,9 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
         Page::Expired { reason } => ExpiredPage { frame, reason: *reason }.render(),
         Page::WrongBrowser => WrongBrowserPage { frame }.render(),
         Page::CookiesBlocked => CookiesBlockedPage { frame }.render(),
-        Page::OpenFromApp { app } => {
+        Page::OpenFromApp { app, used_window } => {
             let app = app.map(clean).filter(|name| !name.is_empty()).unwrap_or_else(|| "your app".to_owned());
-            OpenFromAppPage { frame, app }.render()
+            OpenFromAppPage { frame, app, used_window: *used_window }.render()
         }
         Page::AppUnreachable { app, server_origin } => {
             AppUnreachablePage { frame, app: clean(app), server_origin: clean_origin(server_origin) }.render()

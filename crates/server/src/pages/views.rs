@@ -48,6 +48,8 @@ pub enum Page<'a> {
     OpenFromApp {
         /// The app's name, only where the browser knows the session's token.
         app: Option<&'a str>,
+        /// The window has shown other pages before (binding level L1).
+        used_window: bool,
     },
     /// The user (or the app) cancelled.
     Cancelled(CancelledView<'a>),

@@ -16,7 +16,7 @@ async fn legacy_app(server: &TestServer, change: impl FnOnce(&mut AppSettings)) 
 
 /// The marks of the published client, all right for `origin`.
 fn marks(origin: &str) -> Value {
-    json!({ "opener": true, "name": "alter_oauth_popup", "referrer": format!("{origin}/settings?tab=2"), "site": "cross-site" })
+    json!({ "opener": true, "name": "alter_oauth_popup", "referrer": format!("{origin}/settings?tab=2"), "site": "cross-site", "history": 1 })
 }
 
 /// What our connect page sends for doors B, C and D.
@@ -96,9 +96,14 @@ async fn t01_every_incomplete_set_of_legacy_marks_is_refused() {
     let server = TestServer::start().await;
     let app = legacy_app(&server, |_| {}).await;
     let token = server.mint_for(&app, &json!({})).await;
-    let absent =
-        [("opener", json!(false)), ("name", json!("")), ("referrer", json!("")), ("site", json!("none"))];
-    for missing in 1_u32..16 {
+    let absent = [
+        ("opener", json!(false)),
+        ("name", json!("")),
+        ("referrer", json!("")),
+        ("site", json!("none")),
+        ("history", json!(2)),
+    ];
+    for missing in 1_u32..32 {
         let mut given = marks(&app.origin);
         for (bit, (mark, nothing)) in absent.iter().enumerate() {
             if missing & (1 << bit) != 0 {
@@ -129,6 +134,38 @@ async fn t07_a_link_inside_the_app_lacks_the_window_name_and_is_refused() {
         assert_eq!(reply.error(), "binding_failed", "{name:?}");
     }
     let reply = claim(&server, &mut TestBrowser::new(), &token, json!({ "marks": marks(&app.origin) })).await;
+    location_sid(&reply);
+}
+
+/// T07: over a redirect of the app, another web site has every mark but a window that shows nothing but our page.
+#[tokio::test]
+async fn t07_a_window_that_has_shown_other_pages_is_refused_and_told_to_be_closed() {
+    let server = TestServer::start().await;
+    let app = legacy_app(&server, |_| {}).await;
+    let token = server.mint_for(&app, &json!({})).await;
+    let mut victim = TestBrowser::new();
+    for history in [json!(0), json!(2), json!(3), json!(50), Value::Null] {
+        let mut given = marks(&app.origin);
+        given["history"] = history;
+        let reply = claim(&server, &mut victim, &token, json!({ "marks": given })).await;
+        let said = reply.json();
+        assert_eq!(
+            (reply.status, &said["error"], &said["details"]["reason"]),
+            (403, &json!("binding_failed"), &json!("used_window")),
+            "{given}"
+        );
+        assert!(said["message"].as_str().unwrap().contains("Close it"), "{said}");
+        assert_outside(&server, &mut victim, &token, &reply).await;
+    }
+    let page = server.get("/connect/notice/used_window").await;
+    assert_eq!(page.status, 403);
+    assert!(page.text().contains("This window was already in use. Close it"), "{}", page.text());
+    // Where another mark is missing too, there is nothing to say about the window.
+    let mut given = marks(&app.origin);
+    (given["history"], given["name"]) = (json!(2), json!(""));
+    let reply = claim(&server, &mut victim, &token, json!({ "marks": given })).await;
+    assert_eq!(reply.json()["details"]["reason"], Value::Null, "{}", reply.text());
+    let reply = claim(&server, &mut victim, &token, json!({ "marks": marks(&app.origin) })).await;
     location_sid(&reply);
 }
 

@@ -5,7 +5,7 @@ use alter_api::{
     connect::{ClaimRequest, Location, PeekAnswer, PeekRequest},
 };
 use alter_core::ClaimRefused;
-use alter_flows::{ClaimError, Marks, Proof, connect};
+use alter_flows::{BindingFault, ClaimError, Marks, Proof, connect};
 use axum::{
     Json,
     extract::State,
@@ -55,6 +55,7 @@ fn proof(request: &ClaimRequest) -> Result<Proof<'_>, ApiError> {
             name: marks.name.clone(),
             referrer: marks.referrer.clone(),
             site: marks.site.clone(),
+            history: marks.history,
         })),
         // Redirect mode has no start proof; its transport is not built yet.
         (Some(_), None, _) | (None, None, None) => Ok(Proof::None),
@@ -66,9 +67,14 @@ impl From<ClaimError> for ApiError {
     fn from(error: ClaimError) -> Self {
         match error {
             ClaimError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
-            ClaimError::Binding { app_name } => {
+            ClaimError::Binding { app_name, why: BindingFault::Page } => {
                 let message = format!("This page was not opened by {app_name}. Start again from there.");
                 Self::new(ErrorCode::BindingFailed, message)
+            }
+            ClaimError::Binding { app_name, why: BindingFault::UsedWindow } => {
+                let message =
+                    format!("The window was already in use. Close it, and start again from {app_name}.");
+                Self::new(ErrorCode::BindingFailed, message).with(json!({ "reason": "used_window" }))
             }
             ClaimError::Refused(reason) => {
                 Self::plain(ErrorCode::SessionExpired).with(json!({ "reason": reason_word(reason) }))

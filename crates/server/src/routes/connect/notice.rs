@@ -9,7 +9,8 @@ use crate::{
 
 pub(crate) async fn show(Path(name): Path<String>) -> Response {
     match name.as_str() {
-        "open" => page(403, &Page::OpenFromApp { app: None }),
+        "open" => page(403, &Page::OpenFromApp { app: None, used_window: false }),
+        "used_window" => page(403, &Page::OpenFromApp { app: None, used_window: true }),
         "invalid" => page(404, &Page::InvalidToken),
         "expired" => page(410, &Page::Expired { reason: ExpiryReason::Expired }),
         "used" => page(410, &Page::Expired { reason: ExpiryReason::Used }),

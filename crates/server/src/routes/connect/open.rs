@@ -87,7 +87,9 @@ pub(super) async fn cookies(
 fn refused(error: ClaimError, request_id: &RequestId) -> Response {
     match error {
         ClaimError::InvalidToken => page(404, &Page::InvalidToken),
-        ClaimError::Binding { app_name } => page(403, &Page::OpenFromApp { app: Some(&app_name) }),
+        ClaimError::Binding { app_name, .. } => {
+            page(403, &Page::OpenFromApp { app: Some(&app_name), used_window: false })
+        }
         ClaimError::Refused(ClaimRefused::OtherBrowser) => page(410, &Page::WrongBrowser),
         ClaimError::Refused(ClaimRefused::Cancelled) => {
             page(410, &Page::Cancelled(CancelledView { any_connected: false, legacy: None }))

@@ -200,7 +200,7 @@ async fn t58_a_mailed_link_gives_its_sender_no_grant_however_often_he_asks() {
     let mut victim = TestBrowser::new();
     assert_eq!(victim.get(&server, "/sdk/oauth/connect").await.status, 200);
     spy(&server, &token).await;
-    let marks = json!({ "opener": true, "name": "alter_oauth_popup", "referrer": "https://app.example/", "site": "cross-site" });
+    let marks = json!({ "opener": true, "name": "alter_oauth_popup", "referrer": "https://app.example/", "site": "cross-site", "history": 1 });
     for proof in [json!({}), json!({ "cb": TestBrowser::flow_id().1 }), json!({ "marks": marks })] {
         let mut body = json!({ "token": token });
         body.as_object_mut().unwrap().extend(proof.as_object().unwrap().clone());
