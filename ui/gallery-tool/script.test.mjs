@@ -147,10 +147,10 @@ const usedWindow = (verb) => {
 
 test('t07_a_new_window_has_a_history_of_one_and_one_that_was_led_here_has_more', on('shell', async ({ page, seen, context }) => {
   await openFromApp(page, context, '', '#session=T');
-  await until(() => seen.calls.some((c) => c.verb === 'claim'));
+  await until(() => seen.visited.includes('/connect/notice/used_window'));
   assert.equal(seen.calls.find((c) => c.verb === 'claim').body.marks.history, 1);
-  const popup = context.pages()[1];
-  await popup.goto(`${APP}/elsewhere`);
+  const popup = context.pages().find((other) => other !== page);
+  await popup.waitForURL(/notice/);
   seen.calls.length = 0;
   await page.evaluate((url) => { window.popup.location = url; }, `${ORIGIN}/sdk/oauth/connect#session=T`);
   await until(() => seen.calls.some((c) => c.verb === 'claim'));
