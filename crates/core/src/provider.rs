@@ -38,10 +38,19 @@ impl ProviderConfig {
     /// A digest outlives versions: a new field of [`Recipe`] must not be written where it has its default value
     /// (`skip_serializing_if`), or every row that exists loses its seal.
     pub fn digest(&self) -> Hash {
-        let Self { app_id, config_id, recipe, client_id, client_secret, generation, .. } = self;
-        let (app, config, public) = (app_id.to_string(), config_id.as_str(), client_secret.is_none());
-        let parts = (app, config, generation, client_id, public, recipe);
+        let (app, config, generation, client_id, public, recipe) = self.digested();
+        let parts = (app.to_string(), config.as_str(), generation, client_id, public, recipe);
         sha256(&serde_json::to_vec(&parts).expect("texts, numbers and lists are always JSON"))
+    }
+
+    /// Whether everything that is digested is equal. Much quicker than two digests.
+    pub fn is_digested_like(&self, other: &Self) -> bool {
+        self.digested() == other.digested()
+    }
+
+    fn digested(&self) -> (AppId, &ConfigId, u64, &str, bool, &Recipe) {
+        let Self { app_id, config_id, recipe, client_id, client_secret, generation, .. } = self;
+        (*app_id, config_id, *generation, client_id, client_secret.is_none(), recipe)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod callers;
 pub mod calls;
 pub mod connect;
 mod context;
+mod digests;
 mod facts;
 mod fault;
 pub mod grants;

@@ -121,7 +121,7 @@ impl Sealer {
             let mend = format!("alter provider seal {} {id}", config.app_id);
             return Err(Unproven::Missing { row: row(), mend }.into());
         };
-        if self.proves(key, &place, seal, &config.digest()).await? {
+        if self.proves(key, &place, seal, &self.digests.of(config)).await? {
             return Ok(());
         }
         let mend = format!("alter provider set {} {id} --client-id ... --client-secret-stdin", config.app_id);

@@ -13,18 +13,19 @@ use alter_oauth::TokenSet;
 use alter_vault::{DataKey, Place, Vault, VaultError};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use crate::fault::FlowFault;
+use crate::{digests::Digests, fault::FlowFault};
 
-/// The vault with what it needs: storage for data keys, and randomness.
+/// The vault with what it needs: storage for data keys, and randomness. And the digests that seals contain, remembered.
 pub(crate) struct Sealer {
     vault: Vault,
     store: Arc<dyn Store>,
     random: Arc<dyn Random>,
+    pub(crate) digests: Digests,
 }
 
 impl Sealer {
     pub(crate) fn new(vault: Vault, store: Arc<dyn Store>, random: Arc<dyn Random>) -> Self {
-        Self { vault, store, random }
+        Self { vault, store, random, digests: Digests::default() }
     }
 
     /// The vault itself, for work on the root key.
