@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AppId, AuditEntry, Changed, ConfigId, Hash, Micros, Recipe, StoreError, secret::sha256};
+use crate::{AppId, AuditEntry, Changed, ConfigId, Hash, Micros, Recipe, Saved, StoreError, secret::sha256};
 
 /// One provider as one app uses it, with its own callback path `/oauth/callback/{config_id}` (T09).
 #[derive(Debug, Clone)]
@@ -66,6 +66,10 @@ pub trait ProviderStore: Send + Sync {
     ) -> Result<ProviderConfig, StoreError>;
     /// Finds a configuration of any app by its id: the callback knows nothing else.
     async fn get_provider(&self, config_id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError>;
+    /// Puts the seal over a row that has none, if it still has the digest of `config`.
+    async fn seal_provider(&self, config: ProviderConfig, audit: AuditEntry) -> Result<Saved, StoreError>;
+    /// Finds an app's configuration by its provider id.
+    async fn find_provider(&self, app: AppId, provider: &str) -> Result<Option<ProviderConfig>, StoreError>;
     /// Lists an app's provider ids, in order. Minting needs no more, and loading all recipes made it about two thirds
     /// slower (17 providers).
     async fn list_provider_ids(&self, app: AppId) -> Result<Vec<String>, StoreError>;

@@ -67,6 +67,7 @@ macro_rules! store_contract_tests {
                 t72_a_configuration_of_another_app_is_neither_listed_nor_deleted,
                 deleting_a_provider_leaves_its_grants_and_attempts,
                 nul_in_a_configuration_is_refused,
+                t90_a_seal_is_put_over_the_row_that_was_looked_at_alone,
             ],
             session: [
                 a_session_is_found_by_sid_and_by_token_hash,

@@ -4,9 +4,9 @@
 use super::operator::{delete_provider, save_provider};
 use std::sync::Arc;
 
-use alter_core::{ConfigId, Store, StoreError, SystemRandom};
+use alter_core::{AuditKind, ConfigId, ProviderConfig, Store, StoreError, SystemRandom};
 
-use super::sample::{T0, assert_same, config, found, started, stored_app, stored_grant};
+use super::sample::{T0, assert_same, audit, config, found, recorded, started, stored_app, stored_grant};
 
 pub async fn a_configuration_is_read_back_as_it_was_stored(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
@@ -76,6 +76,10 @@ pub async fn t72_a_configuration_of_another_app_is_neither_listed_nor_deleted(
     let mine = save_provider(&*store, config(app, "google")).await?;
     assert!(store.list_providers(other).await?.is_empty());
     assert!(store.list_provider_ids(other).await?.is_empty());
+    assert_same(&found(store.find_provider(app, "google").await?), &mine);
+    for (app, id) in [(other, "google"), (app, "GOOGLE"), (app, "google\0")] {
+        assert!(store.find_provider(app, id).await?.is_none());
+    }
     assert!(!delete_provider(&*store, other, "google").await?.is_done());
     assert!(!delete_provider(&*store, app, "GOOGLE").await?.is_done());
     assert!(!delete_provider(&*store, app, "google\0").await?.is_done());
@@ -110,5 +114,34 @@ pub async fn nul_in_a_configuration_is_refused(store: Arc<dyn Store>) -> Result<
         assert!(matches!(save_provider(&*store, bad).await, Err(StoreError::Unstorable)));
     }
     assert!(store.list_providers(app).await?.is_empty());
+    Ok(())
+}
+
+pub async fn t90_a_seal_is_put_over_the_row_that_was_looked_at_alone(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let seal = async |seen: &ProviderConfig| {
+        let sealed = ProviderConfig { seal: Some(vec![9; 9]), ..seen.clone() };
+        store.seal_provider(sealed, audit(app, AuditKind::ProviderSet)).await
+    };
+    let unsealed = ProviderConfig { seal: None, ..config(app, "google") };
+    let looked_at = save_provider(&*store, unsealed).await?;
+    let mut changed = looked_at.clone();
+    changed.recipe.token_url = "https://evil.example/t".into();
+    save_provider(&*store, changed.clone()).await?;
+    let entries = recorded(&*store, app).await?.len();
+    assert!(!seal(&looked_at).await?.is_done(), "somebody changed it since");
+    assert!(
+        !seal(&ProviderConfig { recipe: config(app, "github").recipe, ..changed.clone() }).await?.is_done()
+    );
+    assert_eq!(recorded(&*store, app).await?.len(), entries);
+    assert!(found(store.find_provider(app, "google").await?).seal.is_none());
+
+    assert!(seal(&changed).await?.is_done());
+    let expected = ProviderConfig { seal: Some(vec![9; 9]), ..changed.clone() };
+    assert_same(&found(store.find_provider(app, "google").await?), &expected);
+    assert_eq!(recorded(&*store, app).await?.len(), entries + 1);
+    assert!(!seal(&changed).await?.is_done(), "it has one");
     Ok(())
 }

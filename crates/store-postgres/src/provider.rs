@@ -1,7 +1,7 @@
 //! Provider configurations: one per app and provider id.
 
 use alter_core::{
-    AppId, AuditEntry, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError, stored::storable,
+    AppId, AuditEntry, Changed, ConfigId, ProviderConfig, ProviderStore, Saved, StoreError, stored::storable,
 };
 use alter_rows::{
     Noun,
@@ -12,10 +12,11 @@ use async_trait::async_trait;
 use crate::{
     PostgresStore,
     audit::append,
+    connection::Connection,
     data_key::refuse_retired,
     fault::Fault,
     row::{bound, sql},
-    statement::{one, values},
+    statement::{one, run, values},
 };
 
 /// A provider that is configured again keeps its `config_id` and `created_at`.
@@ -25,6 +26,14 @@ const SAVE: &str = sql!(
     Places(ProviderConfig::WRITTEN),
     Excluded(ProviderConfig::WRITTEN, &["config_id", "app_id", "provider", "created_at"]),
     Names(ProviderConfig::COLUMNS),
+);
+
+const FIND: &str =
+    sql!("SELECT {} FROM providers WHERE app_id = $1 AND provider = $2", Names(ProviderConfig::COLUMNS));
+
+const LOCK: &str = sql!(
+    "SELECT {} FROM providers WHERE app_id = $1 AND provider = $2 FOR UPDATE",
+    Names(ProviderConfig::COLUMNS)
 );
 
 #[async_trait]
@@ -54,6 +63,27 @@ impl ProviderStore for PostgresStore {
         self.one(sql, values![config_id.as_str()], ProviderConfig::read).await
     }
 
+    async fn seal_provider(&self, config: ProviderConfig, audit: AuditEntry) -> Result<Saved, StoreError> {
+        let (config, audit) = (&config, &audit);
+        self.write(|tx| {
+            Box::pin(async move {
+                let saved = seal(tx.c, config).await?;
+                if saved.is_done() {
+                    append(tx.c, audit).await?;
+                }
+                Ok(saved)
+            })
+        })
+        .await
+    }
+
+    async fn find_provider(&self, app: AppId, provider: &str) -> Result<Option<ProviderConfig>, StoreError> {
+        if !storable(provider) {
+            return Ok(None);
+        }
+        self.one(FIND, values![app.to_string(), provider], ProviderConfig::read).await
+    }
+
     async fn list_provider_ids(&self, app: AppId) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT provider FROM providers WHERE app_id = $1 ORDER BY provider";
         self.all(sql, values![app.to_string()], |row| row.get("provider")).await
@@ -79,4 +109,15 @@ impl ProviderStore for PostgresStore {
         let sql = "DELETE FROM providers WHERE app_id = $1 AND provider = $2";
         self.change(sql, values![app.to_string(), provider], audit).await
     }
+}
+
+async fn seal(c: &mut Connection, config: &ProviderConfig) -> Result<Saved, Fault> {
+    refuse_retired(c, config.app_id, &[config.seal.as_deref()]).await?;
+    let (app, provider) = (config.app_id.to_string(), config.recipe.id.as_str());
+    let stored = one(c, LOCK, values![app.clone(), provider], ProviderConfig::read).await?;
+    if !stored.is_some_and(|stored| stored.seal.is_none() && stored.digest() == config.digest()) {
+        return Ok(Saved::Moved);
+    }
+    let sql = "UPDATE providers SET seal = $3 WHERE app_id = $1 AND provider = $2";
+    Ok(Saved::when(run(c, sql, values![app, provider, config.seal.as_deref()]).await? == 1))
 }

@@ -1,6 +1,6 @@
 //! Provider configurations: one per app and provider id.
 
-use alter_core::{AppId, AuditEntry, Changed, ConfigId, ProviderConfig, ProviderStore, StoreError};
+use alter_core::{AppId, AuditEntry, Changed, ConfigId, ProviderConfig, ProviderStore, Saved, StoreError};
 use alter_rows::{
     Noun, Value,
     sql::Piece::{Excluded, Names, Places},
@@ -16,6 +16,9 @@ use crate::{
     row::{bound, owned, sql},
     statement::{all, one, run},
 };
+
+const FIND: &str =
+    sql!("SELECT {} FROM providers WHERE app_id = ?1 AND provider = ?2", Names(ProviderConfig::COLUMNS));
 
 #[async_trait]
 impl ProviderStore for SqliteStore {
@@ -36,6 +39,19 @@ impl ProviderStore for SqliteStore {
     async fn get_provider(&self, config_id: &ConfigId) -> Result<Option<ProviderConfig>, StoreError> {
         let sql = sql!("SELECT {} FROM providers WHERE config_id = ?1", Names(ProviderConfig::COLUMNS));
         self.read(|c| one(c, sql, [config_id.as_str()], ProviderConfig::read)).await
+    }
+
+    async fn seal_provider(&self, config: ProviderConfig, audit: AuditEntry) -> Result<Saved, StoreError> {
+        self.write(move |c| {
+            let saved = seal(c, &config)?;
+            append_if(saved.is_done(), c, &audit)?;
+            Ok(saved)
+        })
+        .await
+    }
+
+    async fn find_provider(&self, app: AppId, provider: &str) -> Result<Option<ProviderConfig>, StoreError> {
+        self.read(|c| one(c, FIND, params![app.to_string(), provider], ProviderConfig::read)).await
     }
 
     async fn list_provider_ids(&self, app: AppId) -> Result<Vec<String>, StoreError> {
@@ -66,6 +82,17 @@ impl ProviderStore for SqliteStore {
         })
         .await
     }
+}
+
+fn seal(c: &Connection, config: &ProviderConfig) -> Result<Saved, Fault> {
+    refuse_retired(c, config.app_id, [config.seal.as_ref()])?;
+    let (app, provider) = (config.app_id.to_string(), &config.recipe.id);
+    let stored = one(c, FIND, params![app, provider], ProviderConfig::read)?;
+    if !stored.is_some_and(|stored| stored.seal.is_none() && stored.digest() == config.digest()) {
+        return Ok(Saved::Moved);
+    }
+    let sql = "UPDATE providers SET seal = ?3 WHERE app_id = ?1 AND provider = ?2";
+    Ok(Saved::when(run(c, sql, params![app, provider, config.seal])? == 1))
 }
 
 /// A provider that is configured again keeps its `config_id` and `created_at`.

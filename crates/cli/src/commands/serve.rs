@@ -89,7 +89,8 @@ async fn tell_of_refused_rows(flows: &Flows) {
     }
     match operate::unproven_keys(flows).await {
         Ok(rows) => rows.iter().for_each(|row| {
-            tracing::error!(app_id = %row.app, key_id = %row.key, error = %row.why, "calls with a key are refused");
+            let key = row.key.map(|key| key.to_string());
+            tracing::error!(app_id = %row.app, key_id = key, error = %row.why, "calls with a key are refused");
         }),
         Err(error) => tracing::error!(%error, "the keys' seals could not be looked at: run alter doctor"),
     }

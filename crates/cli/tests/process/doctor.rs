@@ -263,6 +263,18 @@ fn rows_that_somebody_else_wrote_are_found_and_rows_from_before_are_sealed_by_co
     visit.has_not("key-refused");
 }
 
+#[test]
+fn a_row_that_cannot_be_read_is_named_and_hides_no_other() {
+    let place = sound("doctor-unreadable");
+    set_provider(&place, "A", "zeta", "https://zeta.example");
+    sql(&place, "UPDATE providers SET recipe = 'no recipe' WHERE provider = 'acme'");
+    sql(&place, "UPDATE providers SET seal = NULL WHERE provider = 'zeta'");
+    let visit = offline(&place);
+    visit.has("database-unusable", "mend");
+    assert!(visit.text.contains("the row of provider acme of app"), "{}", visit.text);
+    visit.has("provider-unsealed", "mend");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn providers_that_cannot_be_reached_are_found_by_what_is_in_the_way() {
     let mut place = Place::new("doctor-egress").with("ALTER_PUBLIC_URL", "http://localhost:8700");

@@ -1,7 +1,7 @@
 //! An app's own API keys: the operator creates and revokes them.
 
 use alter_core::{
-    ApiKey, AppId, AuditKind, Changed, KeyId, KeyType, NewKey,
+    ApiKey, AppId, AuditKind, Changed, KeyId, KeyType, NewKey, StoreError,
     name::{NAME_MAX, check_name},
 };
 use serde_json::json;
@@ -92,24 +92,29 @@ async fn was_revoked(flows: &Flows, app: AppId, id: KeyId) -> Result<bool, Opera
 #[derive(Debug)]
 pub struct UnprovenKey {
     pub app: AppId,
-    pub key: KeyId,
-    pub why: Unproven,
+    /// `None`: one of the app's rows cannot be read, so none of them was looked at.
+    pub key: Option<KeyId>,
+    /// [`FlowFault::Unproven`]; anything else: the row, or its seal, cannot be read.
+    pub why: FlowFault,
 }
 
-/// Lists the keys of all apps that are refused because of their seal.
+/// Lists the keys of all apps that are refused because of their seal. What cannot be read does not hide the others.
 ///
 /// # Errors
 /// Our own failure.
 pub async fn unproven_keys(flows: &Flows) -> Result<Vec<UnprovenKey>, OperateError> {
     let mut found = Vec::new();
     for app in flows.store().list_apps().await? {
-        for key in flows.store().list_keys(app.id).await? {
-            match flows.check_key(&app, &key).await {
-                Err(FlowFault::Unproven(why)) if key.revoked_at.is_none() => {
-                    found.push(UnprovenKey { app: app.id, key: key.id, why });
-                }
-                Ok(()) | Err(FlowFault::Unproven(_)) => {}
-                Err(fault) => return Err(fault.into()),
+        let keys = match flows.store().list_keys(app.id).await {
+            Err(error @ StoreError::Corrupt(_)) => {
+                found.push(UnprovenKey { app: app.id, key: None, why: error.into() });
+                continue;
+            }
+            keys => keys?,
+        };
+        for key in keys.into_iter().filter(|key| key.revoked_at.is_none()) {
+            if let Err(why) = flows.check_key(&app, &key).await {
+                found.push(UnprovenKey { app: app.id, key: Some(key.id), why });
             }
         }
     }

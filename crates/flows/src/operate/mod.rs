@@ -15,5 +15,6 @@ pub use catalog::provider_catalog;
 pub use key_ring::{is_under_old_root_key, list_key_ring, replace_root_key, rotate_data_key};
 pub use keys::{UnprovenKey, create_key, list_keys, revoke_key, seal_key, unproven_keys};
 pub use providers::{
-    UnprovenProvider, list_providers, remove_provider, seal_provider, set_provider, unproven_providers,
+    UnprovenProvider, list_providers, list_readable_providers, remove_provider, seal_provider, set_provider,
+    unproven_providers,
 };

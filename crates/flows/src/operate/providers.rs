@@ -1,7 +1,8 @@
 //! An app's providers: the operator configures and removes them.
 
 use alter_core::{
-    App, AppId, AuditEntry, AuditKind, Changed, ConfigId, Hash, ProviderConfig, Recipe, text::is_hidden,
+    App, AppId, AuditEntry, AuditKind, Changed, ConfigId, Hash, ProviderConfig, Recipe, Saved, StoreError,
+    text::is_hidden,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -47,8 +48,7 @@ pub async fn set_provider(
             setting.recipe.id, parameter.description, parameter.example
         )));
     }
-    let configured = flows.store().list_providers(app.id).await?;
-    let known = configured.into_iter().find(|c| c.recipe.id == setting.recipe.id);
+    let known = flows.store().find_provider(app.id, &setting.recipe.id).await?;
     let changed = match &known {
         Some(known) => {
             matches!(why_unproven(flows, &app, known).await?, Some(Unproven::Changed { .. }))
@@ -117,6 +117,21 @@ pub async fn list_providers(flows: &Flows, app: AppId) -> Result<Vec<ProviderCon
     Ok(flows.store().list_providers(app).await?)
 }
 
+/// Like [`list_providers`], without the rows that cannot be read: [`unproven_providers`] names them.
+///
+/// # Errors
+/// Our own failure.
+pub async fn list_readable_providers(flows: &Flows, app: AppId) -> Result<Vec<ProviderConfig>, OperateError> {
+    let mut readable = Vec::new();
+    for provider in flows.store().list_provider_ids(app).await? {
+        match flows.store().find_provider(app, &provider).await {
+            Err(StoreError::Corrupt(_)) => {}
+            found => readable.extend(found?),
+        }
+    }
+    Ok(readable)
+}
+
 /// Seals a configuration that has no seal, as it is stored: for rows from before there were seals. The operator has looked
 /// at the row with the digest `looked_at` and vouches for it.
 ///
@@ -131,13 +146,10 @@ pub async fn seal_provider(
     looked_at: &Hash,
 ) -> Result<ProviderConfig, OperateError> {
     let app = get_app(flows, app).await?;
-    let configured = flows.store().list_providers(app.id).await?;
-    let known = configured.into_iter().find(|c| c.recipe.id == id);
+    let known = flows.store().find_provider(app.id, id).await?;
     let mut config = known.ok_or_else(|| OperateError::NoSuchProvider(id.to_owned()))?;
     if config.digest() != *looked_at {
-        return Err(OperateError::Invalid(format!(
-            "the row of {id} is not the one that you looked at: look again (alter provider seal APP {id})"
-        )));
+        return Err(not_looked_at(id));
     }
     match why_unproven(flows, &app, &config).await? {
         None => return Ok(config),
@@ -149,7 +161,16 @@ pub async fn seal_provider(
     let details =
         json!({ "provider": id, "config_id": config.config_id.as_str(), "sealed": described(&config) });
     let entry = Actor::operator(by, app).entry(flows.now(), AuditKind::ProviderSet, details);
-    Ok(flows.store().save_provider(config, entry).await?)
+    match flows.store().seal_provider(config.clone(), entry).await? {
+        Saved::Done => Ok(config),
+        Saved::Moved => Err(not_looked_at(id)),
+    }
+}
+
+fn not_looked_at(id: &str) -> OperateError {
+    OperateError::Invalid(format!(
+        "the row of {id} is not the one that you looked at: look again (alter provider seal APP {id})"
+    ))
 }
 
 /// A configuration that nothing is sent with.
@@ -158,23 +179,31 @@ pub struct UnprovenProvider {
     pub app: AppId,
     /// Provider id.
     pub provider: String,
-    pub why: Unproven,
+    /// [`FlowFault::Unproven`]; anything else: the row, or its seal, cannot be read.
+    pub why: FlowFault,
 }
 
-/// Lists the configurations of all apps that nothing is sent with.
+/// Lists the configurations of all apps that nothing is sent with. One that cannot be read does not hide the others.
 ///
 /// # Errors
 /// Our own failure.
 pub async fn unproven_providers(flows: &Flows) -> Result<Vec<UnprovenProvider>, OperateError> {
     let mut found = Vec::new();
     for app in flows.store().list_apps().await? {
-        for config in flows.store().list_providers(app.id).await? {
-            if let Some(why) = why_unproven(flows, &app, &config).await? {
-                found.push(UnprovenProvider { app: app.id, provider: config.recipe.id, why });
+        for provider in flows.store().list_provider_ids(app.id).await? {
+            if let Err(why) = look_at(flows, &app, &provider).await {
+                found.push(UnprovenProvider { app: app.id, provider, why });
             }
         }
     }
     Ok(found)
+}
+
+async fn look_at(flows: &Flows, app: &App, provider: &str) -> Result<(), FlowFault> {
+    match flows.store().find_provider(app.id, provider).await? {
+        Some(config) => flows.check_provider(app, &config).await,
+        None => Ok(()),
+    }
 }
 
 async fn why_unproven(

@@ -164,7 +164,7 @@ async fn t90_a_planted_key_and_a_revocation_that_was_undone_open_nothing() {
     let found = operate::unproven_keys(&server.flows).await.unwrap();
     assert!(!found.is_empty());
     for row in found.iter().filter(|row| row.app == server.app.id) {
-        let sealed = operate::seal_key(&server.flows, &operator(), row.app, row.key).await;
+        let sealed = operate::seal_key(&server.flows, &operator(), row.app, row.key.unwrap()).await;
         let Err(OperateError::Invalid(text)) = sealed else { panic!("{sealed:?}") };
         assert!(text.contains("was revoked"), "{text}");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use alter_core::recipe::ClientAuth;
 use alter_core::{App, Level, ProviderConfig};
-use alter_flows::{OperateError, Unproven, operate};
+use alter_flows::{FlowFault, OperateError, Unproven, operate};
 use alter_providers::Catalog;
 
 use super::{
@@ -33,21 +33,30 @@ pub(super) fn look(seen: &Seen, config: &Config) -> Vec<Finding> {
 pub(super) async fn seals(seen: &Seen) -> Vec<Finding> {
     let found = async {
         let providers = operate::unproven_providers(&seen.flows).await?;
-        Ok::<_, OperateError>((providers, operate::unproven_keys(&seen.flows).await?))
+        let keys = operate::unproven_keys(&seen.flows).await?;
+        Ok::<_, OperateError>(
+            providers.iter().map(of_provider_row).chain(keys.iter().map(of_key_row)).collect(),
+        )
     };
-    let (providers, keys) = match found.await {
-        Ok(found) => found,
-        Err(error) => return vec![DATABASE_UNUSABLE.found(error.to_string())],
-    };
-    let finding = |row: operate::UnprovenProvider| {
-        let problem = match row.why {
-            Unproven::Changed { .. } => PROVIDER_CHANGED,
-            Unproven::Missing { .. } => PROVIDER_UNSEALED,
-        };
-        problem.on_provider(&row.app.to_string(), &row.provider, row.why.to_string())
-    };
-    let of_key = |row: operate::UnprovenKey| KEY_REFUSED.on_app(&row.app.to_string(), row.why.to_string());
-    providers.into_iter().map(finding).chain(keys.into_iter().map(of_key)).collect()
+    found.await.unwrap_or_else(|error| vec![DATABASE_UNUSABLE.found(error.to_string())])
+}
+
+fn of_provider_row(row: &operate::UnprovenProvider) -> Finding {
+    let (app, id, text) = (row.app.to_string(), &row.provider, row.why.to_string());
+    match row.why {
+        FlowFault::Unproven(Unproven::Missing { .. }) => PROVIDER_UNSEALED.on_provider(&app, id, text),
+        FlowFault::Unproven(_) => PROVIDER_CHANGED.on_provider(&app, id, text),
+        _ => DATABASE_UNUSABLE.found(format!("the row of provider {id} of app {app}: {text}")),
+    }
+}
+
+fn of_key_row(row: &operate::UnprovenKey) -> Finding {
+    let (app, text) = (row.app.to_string(), row.why.to_string());
+    match (&row.why, row.key) {
+        (FlowFault::Unproven(_), _) => KEY_REFUSED.on_app(&app, text),
+        (_, Some(key)) => DATABASE_UNUSABLE.found(format!("the row of key {key} of app {app}: {text}")),
+        (_, None) => DATABASE_UNUSABLE.found(format!("the API keys of app {app}: {text}")),
+    }
 }
 
 fn same_names(seen: &Seen) -> Vec<Finding> {

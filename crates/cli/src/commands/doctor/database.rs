@@ -132,7 +132,7 @@ fn unopened(error: &OpenError) -> Finding {
 async fn list(flows: &Flows) -> Result<Vec<(App, Vec<ProviderConfig>)>, OperateError> {
     let mut seen = Vec::new();
     for app in operate::list_apps(flows).await? {
-        let providers = operate::list_providers(flows, app.id).await?;
+        let providers = operate::list_readable_providers(flows, app.id).await?;
         seen.push((app, providers));
     }
     Ok(seen)
