@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "crates/vault/tests/vectors/vectors.json"
-VERSION, ALGORITHMS = 1, 1
+VERSION, BOUND, ALGORITHMS = 1, 2, 1
 ZERO_NONCE = bytes(12)
 
 
@@ -39,8 +39,8 @@ def derive(key, salt, label):
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=b"alter-vault/1/" + label).derive(key)
 
 
-def fields(label, *rest):
-    parts = [b"alter-vault/1/" + label, bytes([VERSION]), bytes([ALGORITHMS]), *rest]
+def fields(label, *rest, version=VERSION):
+    parts = [b"alter-vault/1/" + label, bytes([version]), bytes([ALGORITHMS]), *rest]
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
@@ -49,8 +49,8 @@ def place_fields(place):
     return [*names, int(place["generation"]).to_bytes(8, "big")]
 
 
-def start(magic):
-    return magic + bytes([VERSION, ALGORITHMS])
+def start(magic, version=VERSION):
+    return magic + bytes([version, ALGORITHMS])
 
 
 def key_check(root, random):
@@ -69,16 +69,23 @@ def seal(data_key, place, plaintext, random, *, commit_to=None, value_place=None
     """Makes a value; the keyword arguments make it wrong in one respect."""
     key_id, key = data_key
     salt, content_key, nonce = random.take(32), random.take(32), random.take(12)
-    wrap_aad = fields(b"wrap-data-key", key_id, *place_fields(place))
+    value_place = value_place or place
+    version = BOUND if "bound_to" in place else VERSION
+    bound_to = [bytes.fromhex(value_place["bound_to"])] if version == BOUND else []
+    wrap_aad = fields(b"wrap-data-key", key_id, *place_fields(place), version=version)
     wrapped = AESGCM(derive(key, salt, b"wrap-data-key")).encrypt(ZERO_NONCE, content_key, wrap_aad)
     commitment = derive(commit_to or content_key, None, b"commit")
-    value_aad = fields(b"value", *place_fields(value_place or place))
+    value_aad = fields(b"value", *place_fields(value_place), *bound_to, version=version)
     ciphertext = AESGCM(derive(content_key, None, label)).encrypt(nonce, plaintext, value_aad)
-    return start(b"ALTV") + key_id + salt + wrapped + commitment + nonce + ciphertext
+    return start(b"ALTV", version) + key_id + salt + wrapped + commitment + nonce + ciphertext
 
 
 def at(app="app-one", table="grants", column="access_token", row="8d1c3f0e-row", generation=0):
     return {"app": app, "table": table, "column": column, "row": row, "generation": str(generation)}
+
+
+def bound(to, **place):
+    return {**at(**place), "bound_to": to.hex()}
 
 
 VALUES = [
@@ -88,6 +95,8 @@ VALUES = [
     (at(table="", column="", row=""), b"in a place without names"),
     (at(row="ζεῖ/行\u0000\n"), "ключ".encode()),
     (at(column="refresh_token"), b"x" * 5000),
+    (bound(hashlib.sha256(b"holder").digest()), b"gho_16C7e42F292c6912E7710c838347Ae178B4a"),
+    (bound(b"", generation=3), b"bound to nothing in particular"),
 ]
 
 
@@ -97,10 +106,13 @@ def refused(keys):
     good = seal(one, at(), b"token", Recorded("refused"))
     other = Recorded("refused: other data key").take(32)
 
-    def case(why, error, sealed):
-        return {**at(), "why": why, "error": error, "sealed": sealed.hex()}
+    def case(why, error, sealed, place=None):
+        return {**(place or at()), "why": why, "error": error, "sealed": sealed.hex()}
 
-    def patched(offset, value):
+    ours, theirs = bound(b"our holder"), bound(b"their holder")
+    of_ours = seal(one, ours, b"token", Recorded("refused"))
+
+    def patched(offset, value, good=good):
         return good[:offset] + value + good[offset + len(value):]
 
     return [
@@ -116,7 +128,13 @@ def refused(keys):
              seal(keys["app-two"], at(), b"token", Recorded("refused"))),
         case("another magic", "Corrupt", patched(0, b"ALTW")),
         case("version 0", "Corrupt", patched(4, b"\x00")),
-        case("version 2", "Corrupt", patched(4, b"\x02")),
+        case("version 3", "Corrupt", patched(4, b"\x03")),
+        case("version 1 that says it is bound", "Refused", patched(4, b"\x02"), ours),
+        case("a bound value that says it is not", "Refused", patched(4, b"\x01", of_ours), ours),
+        case("bound to another holder", "BoundElsewhere", of_ours, theirs),
+        case("bound, and opened as if it were not", "BoundElsewhere", of_ours),
+        case("bound, in another row", "Refused", of_ours, bound(b"our holder", row="other")),
+        case("bound, with a changed tag", "BoundElsewhere", of_ours[:-1] + bytes([of_ours[-1] ^ 1]), ours),
         case("algorithms 2", "Corrupt", patched(5, b"\x02")),
         case("no tag", "Corrupt", good[:146]),
         case("nothing", "Corrupt", b""),

@@ -117,7 +117,7 @@ codes! {
     BindingNotBuilt = "binding_not_built", 501, "Sessions with binding level L0 (links) and L3 (backend confirms) are not built yet. Set `--website-url`, or `--min-binding L2`.";
     IdpUnreachable = "idp_unreachable", 503, "The app's identity provider cannot be reached, so the user token could not be checked. Try again; `alter doctor` says more.";
     ProviderUnavailable = "provider_unavailable", 503, "The access token has run out, and the provider does not give a new one at the moment. Try again after `retry_after_seconds`.";
-    ProviderConfigurationUnavailable = "provider_configuration_unavailable", 503, "The provider cannot be used as it is configured: it does not accept our client and the access token has run out, or the stored configuration has no valid seal. The operator mends it: `alter doctor` says more.";
+    ProviderConfigurationUnavailable = "provider_configuration_unavailable", 503, "The provider cannot be used as it is configured: it does not accept our client and the access token has run out, or the stored configuration has no valid seal, or the grant's row was changed in the database. The operator mends it: `alter doctor` says more.";
     ServiceUnavailable = "service_unavailable", 503, "Storage does not answer. Nothing was released. Try again.";
 }
 

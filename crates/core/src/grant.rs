@@ -3,12 +3,15 @@
 //! A grant belongs to a user, or to the app itself if it was connected without a user token (`principal_type` `user` and
 //! `system` on the wire). It is `active` until it is revoked, for good: connecting the same account again then makes a
 //! new grant.
+//!
+//! A grant's tokens are sealed for its [`Holder`], too: in a row that was made another user's, or was pointed at another
+//! configuration, they do not open.
 
 use async_trait::async_trait;
 
 use crate::{
-    AgentId, AppId, AuditEntry, CallNonce, ConfigId, Delegation, GrantId, Level, Micros, Principal,
-    RevocationOutcome, Saved, StoreError,
+    AgentId, AppId, AuditEntry, CallNonce, ConfigId, Delegation, GrantId, Hash, Level, Micros, Principal,
+    RevocationOutcome, Saved, StoreError, User,
     recipe::Refresh,
     refresh::{ReconnectReason, RefreshState, Situation},
     secret::sha256,
@@ -76,7 +79,50 @@ pub struct RevokedGrant {
     pub outcome: RevocationOutcome,
 }
 
+/// Whose tokens a grant's are, and what for: everything by which a call finds a grant, besides its app and id.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// The owner; `None` = the app itself. The user as the identity provider names it, too: a call finds its user by that.
+    pub user: Option<&'a User>,
+    /// [`Grant::provider`].
+    pub provider: &'a str,
+    /// [`Grant::config_id`].
+    pub config_id: &'a ConfigId,
+    /// [`Grant::subject`].
+    pub subject: &'a str,
+    /// [`Grant::account_identifier`].
+    pub account_identifier: &'a str,
+    /// [`Grant::account_verified`]: whether a call may find the grant by that name alone.
+    pub account_verified: bool,
+    /// [`Grant::label`].
+    pub label: Option<&'a str>,
+}
+
+impl Holder<'_> {
+    /// What the tokens are bound to besides their place. A digest outlives versions: what is digested stays as it is.
+    pub fn digest(&self) -> Hash {
+        let Self { user, provider, config_id, subject, account_identifier, account_verified, label } = self;
+        let user = user.map(|user| (user.id.to_string(), &user.issuer, &user.subject));
+        let account = (subject, account_identifier, account_verified);
+        let parts = (user, provider, config_id.as_str(), account, label);
+        sha256(&serde_json::to_vec(&parts).expect("texts are always JSON"))
+    }
+}
+
 impl Grant {
+    /// Whose it is, and what for. `user` is [`Self::principal`]'s.
+    pub fn holder<'a>(&'a self, user: Option<&'a User>) -> Holder<'a> {
+        Holder {
+            user,
+            provider: &self.provider,
+            config_id: &self.config_id,
+            subject: &self.subject,
+            account_identifier: &self.account_identifier,
+            account_verified: self.account_verified,
+            label: self.label.as_deref(),
+        }
+    }
+
     /// `active` or `revoked`, as stored.
     pub fn status(&self) -> GrantStatus {
         if self.revoked.is_some() { GrantStatus::Revoked } else { GrantStatus::Active }
@@ -272,6 +318,16 @@ pub trait GrantStore: Send + Sync {
         provider: &str,
         subject: &str,
     ) -> Result<bool, StoreError>;
+    /// Lists a page of the app's active grants, by id and after this id (empty = from the first). With `only_unbound`, only
+    /// grants with a token that is not bound to the grant's [`Holder`]: one of version 1, by its fifth byte
+    /// (`crates/vault/src/lib.rs`).
+    async fn list_active_grants(
+        &self,
+        app: AppId,
+        only_unbound: bool,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError>;
     /// Records a release before the credential leaves (T97, T98): the nonce, the checks, `last_used_at` and the audit
     /// entry, in one durable commit. Returns [`Saved::Moved`] when the grant is gone, revoked or has another generation,
     /// or when the agent has changed or has no live delegation.

@@ -54,7 +54,7 @@ pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, Retired,
 pub use delegation::{Delegation, DelegationStore};
 pub use failure::Failure;
 pub use grant::{
-    AccountFilter, Credential, Grant, GrantFilter, GrantState, GrantStatus, GrantStore, ListedGrant,
+    AccountFilter, Credential, Grant, GrantFilter, GrantState, GrantStatus, GrantStore, Holder, ListedGrant,
     ReleaseCredential, RevokedGrant,
 };
 pub use id::{

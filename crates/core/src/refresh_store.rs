@@ -105,7 +105,7 @@ impl RefreshAttempt {
     /// Where the answer lies.
     pub fn place(&self) -> SealedPlace {
         let column = SealedColumn::RefreshBody;
-        SealedPlace { app: self.app_id, column, row: self.id.to_string(), generation: 0 }
+        SealedPlace { app: self.app_id, column, row: self.id.to_string(), generation: 0, bound_to: None }
     }
 }
 

@@ -8,7 +8,8 @@
 use std::fmt;
 
 use crate::{
-    ApiKey, AppId, Attempt, AttemptId, ConfigId, Grant, GrantId, ProviderConfig, Revocation, RevocationId,
+    ApiKey, AppId, Attempt, AttemptId, ConfigId, Grant, GrantId, Hash, ProviderConfig, Revocation,
+    RevocationId,
 };
 
 macro_rules! columns {
@@ -89,6 +90,8 @@ pub struct SealedPlace {
     pub row: String,
     /// The generation of the value; 0 where values of the column are never replaced.
     pub generation: u64,
+    /// What else of its row the value is bound to, as a digest.
+    pub bound_to: Option<Hash>,
 }
 
 /// For the operator: `grants.access_token of ID`.
@@ -112,9 +115,15 @@ pub struct SealedValue {
 }
 
 impl SealedValue {
-    /// Where the value lies in the rows of `app`.
+    /// The cell in the rows of `app`. That is enough to replace the value's data key, not to open a bound value.
     pub fn place(&self, app: AppId) -> SealedPlace {
-        SealedPlace { app, column: self.column, row: self.row.clone(), generation: self.generation }
+        SealedPlace {
+            app,
+            column: self.column,
+            row: self.row.clone(),
+            generation: self.generation,
+            bound_to: None,
+        }
     }
 }
 
@@ -139,6 +148,8 @@ pub struct CredentialPlace {
     pub grant: GrantId,
     /// [`crate::Credential::generation`].
     pub generation: u64,
+    /// [`crate::Holder::digest`].
+    pub holder: Hash,
 }
 
 impl CredentialPlace {
@@ -149,15 +160,25 @@ impl CredentialPlace {
             GrantSecret::RefreshToken => SealedColumn::RefreshToken,
             GrantSecret::IdToken => SealedColumn::IdToken,
         };
-        SealedPlace { app: self.app, column, row: self.grant.to_string(), generation: self.generation }
+        SealedPlace {
+            app: self.app,
+            column,
+            row: self.grant.to_string(),
+            generation: self.generation,
+            bound_to: Some(self.holder),
+        }
     }
 }
 
 impl Grant {
+    /// Where a generation of the grant's secrets lies. `holder` is the digest of its [`crate::Holder`].
+    pub fn place_of(&self, generation: u64, holder: Hash) -> CredentialPlace {
+        CredentialPlace { app: self.app_id, grant: self.id, generation, holder }
+    }
+
     /// Where one of the grant's secrets lies in its current generation.
-    pub fn place(&self, secret: GrantSecret) -> SealedPlace {
-        let generation = self.credential.generation;
-        CredentialPlace { app: self.app_id, grant: self.id, generation }.of(secret)
+    pub fn place(&self, secret: GrantSecret, holder: Hash) -> SealedPlace {
+        self.place_of(self.credential.generation, holder).of(secret)
     }
 }
 
@@ -182,7 +203,7 @@ impl Attempt {
             AttemptSecret::Verifier => SealedColumn::Verifier,
             AttemptSecret::Body => SealedColumn::Body,
         };
-        SealedPlace { app, column, row: id.to_string(), generation: 0 }
+        SealedPlace { app, column, row: id.to_string(), generation: 0, bound_to: None }
     }
 }
 
@@ -199,7 +220,13 @@ impl ProviderConfig {
 
     /// Like [`ProviderConfig::place`], for a configuration that is still being made.
     pub fn place_of(app: AppId, id: &ConfigId, generation: u64) -> SealedPlace {
-        SealedPlace { app, column: SealedColumn::ClientSecret, row: id.as_str().to_owned(), generation }
+        SealedPlace {
+            app,
+            column: SealedColumn::ClientSecret,
+            row: id.as_str().to_owned(),
+            generation,
+            bound_to: None,
+        }
     }
 }
 
@@ -207,7 +234,7 @@ impl ApiKey {
     /// Where the seal over the row lies.
     pub fn place_of_seal(&self) -> SealedPlace {
         let (app, row) = (self.app_id, self.id.to_string());
-        SealedPlace { app, column: SealedColumn::KeySeal, row, generation: 0 }
+        SealedPlace { app, column: SealedColumn::KeySeal, row, generation: 0, bound_to: None }
     }
 }
 
@@ -219,6 +246,12 @@ impl Revocation {
 
     /// Like [`Revocation::place`], for a revocation that is still being made.
     pub fn place_of(app: AppId, id: RevocationId) -> SealedPlace {
-        SealedPlace { app, column: SealedColumn::RevocationToken, row: id.to_string(), generation: 0 }
+        SealedPlace {
+            app,
+            column: SealedColumn::RevocationToken,
+            row: id.to_string(),
+            generation: 0,
+            bound_to: None,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong inside a story and is our own failure, not the caller's.
 
-use alter_core::StoreError;
+use alter_core::{AppId, StoreError};
 use alter_vault::VaultError;
 
 /// Our own failure inside a story: storage or vault. The client always sees `server_error`; the cause goes to the log.
@@ -43,6 +43,19 @@ pub enum Unproven {
         row: String,
         /// The command.
         mend: String,
+    },
+    /// A grant's tokens do not open in their row: its owner, its provider, its configuration or its account has changed
+    /// since they were sealed, or whom the owner's row names.
+    #[error(
+        "the tokens of grant {grant} were sealed for another owner, configuration or account than is stored, so \
+         somebody without the root key changed that: nothing is sent with it until an operator ends it (alter grant \
+         revoke {app} {grant}) and its user connects again"
+    )]
+    Grant {
+        /// Its app.
+        app: AppId,
+        /// Its id.
+        grant: String,
     },
 }
 

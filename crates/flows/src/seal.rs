@@ -7,7 +7,8 @@
 //! was replaced since). Only a new root key ends that.
 
 use alter_core::{
-    AgentId, ApiKey, App, AppId, ConfigId, Hash, KeyType, NewKey, ProviderConfig, SealedPlace, StoreError,
+    AgentId, ApiKey, App, AppId, ConfigId, Grant, Hash, KeyType, NewKey, ProviderConfig, SealedPlace,
+    StoreError,
 };
 use alter_vault::{DataKey, VaultError};
 use secrecy::ExposeSecret;
@@ -15,6 +16,7 @@ use secrecy::ExposeSecret;
 use crate::{
     Flows,
     fault::{FlowFault, Unproven},
+    grants::list::owner,
     sealed::Sealer,
 };
 
@@ -59,6 +61,21 @@ impl Flows {
     pub(crate) async fn check_provider(&self, app: &App, config: &ProviderConfig) -> Result<(), FlowFault> {
         let key = self.sealer().data_key(app)?;
         self.sealer().check_provider(&key, config).await
+    }
+}
+
+impl Flows {
+    /// What a grant's tokens are bound to, as the database has it now.
+    ///
+    /// # Errors
+    /// [`Unproven::Grant`]: its user is not there.
+    pub(crate) async fn holder(&self, grant: &Grant) -> Result<Hash, FlowFault> {
+        match owner(self, grant.app_id, grant.principal).await {
+            Err(StoreError::Corrupt(_)) => {
+                Err(Unproven::Grant { app: grant.app_id, grant: grant.id.to_string() }.into())
+            }
+            user => Ok(grant.holder(user?.as_ref()).digest()),
+        }
     }
 }
 

@@ -13,7 +13,10 @@ use alter_oauth::TokenSet;
 use alter_vault::{DataKey, Place, Vault, VaultError};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use crate::{digests::Digests, fault::FlowFault};
+use crate::{
+    digests::Digests,
+    fault::{FlowFault, Unproven},
+};
 
 /// The vault with what it needs: storage for data keys, and randomness. And the digests that seals contain, remembered.
 pub(crate) struct Sealer {
@@ -108,6 +111,24 @@ impl Sealer {
         Ok(SecretString::from(text.to_owned()))
     }
 
+    /// Opens one of a grant's tokens. Its seal is bound to the grant's holder, so a token that opens proves the row, too.
+    ///
+    /// # Errors
+    /// [`Unproven::Grant`]; as [`Self::open`].
+    pub(crate) async fn open_token(
+        &self,
+        key: &DataKey,
+        place: &SealedPlace,
+        sealed: &[u8],
+    ) -> Result<SecretString, FlowFault> {
+        match self.open_text(key, place, sealed).await {
+            Err(FlowFault::Vault(VaultError::BoundElsewhere)) => {
+                Err(Unproven::Grant { app: place.app, grant: place.row.clone() }.into())
+            }
+            opened => opened,
+        }
+    }
+
     /// Opens the provider configuration's client secret; returns `None` for a public client.
     pub(crate) async fn client_secret(
         &self,
@@ -172,5 +193,6 @@ fn vault_place<'a>(place: &'a SealedPlace, app: &'a str) -> Place<'a> {
         column: place.column.column(),
         row: &place.row,
         generation: place.generation,
+        bound_to: place.bound_to.as_ref().map(|digest| digest.as_slice()),
     }
 }

@@ -108,7 +108,8 @@ impl From<FlowFault> for ApiError {
             FlowFault::Store(error) => error.into(),
             FlowFault::Unproven(why) => {
                 tracing::error!(error = %why, "a row is refused");
-                let message = "A stored configuration is refused until the operator has looked at it: alter doctor names it.";
+                let message =
+                    "A stored row is refused until the operator has looked at it: alter doctor names it.";
                 Self::new(ErrorCode::ProviderConfigurationUnavailable, message)
             }
             other => {

@@ -8,6 +8,7 @@ use alter_core::{
     ReleaseCredential, Store, StoreError, SystemRandom,
 };
 
+use super::revocation::revoke;
 use super::sample::{
     T0, assert_same, audit, call, delegated_grant, found, grant, listed, recorded, release, store_grant,
     stored_agent, stored_app, stored_grant, stored_user, unwritable_audit,
@@ -268,5 +269,43 @@ pub async fn a_filter_finds_what_fits_in_every_part(store: Arc<dyn Store>) -> Re
         assert_eq!((listed.agents.as_slice(), &listed.delegation), (agents, &None));
     }
     assert!(all.iter().any(|listed| listed.grant.id == plain));
+    Ok(())
+}
+
+pub async fn active_grants_are_listed_by_id_and_those_with_an_unbound_token_alone(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    stored_grant(&*store, other).await?;
+    // The fifth byte is the version: 1 = unbound, 2 = bound.
+    let token = |version: u8| [b"ALTV".as_slice(), &[version, 1], &[7; 200]].concat();
+    let (mut ids, mut unbound) = (Vec::new(), Vec::new());
+    for [access, refresh, id] in [[2, 2, 2], [1, 2, 2], [2, 1, 2], [2, 2, 1], [1, 1, 1]] {
+        let mut grant = grant(app);
+        grant.credential.access_token = token(access);
+        grant.credential.refresh_token = Some(token(refresh));
+        grant.credential.id_token = Some(token(id));
+        store_grant(&*store, &grant).await?;
+        ids.push(grant.id.to_string());
+        unbound.extend((access * refresh * id < 8).then(|| grant.id.to_string()));
+    }
+    let mut bare = grant(app);
+    (bare.credential.access_token, bare.credential.refresh_token, bare.credential.id_token) =
+        (token(2), None, None);
+    store_grant(&*store, &bare).await?;
+    ids.push(bare.id.to_string());
+    ids.sort();
+    unbound.sort();
+    let list = async |only_unbound, after: &str, limit| -> Result<Vec<String>, StoreError> {
+        let page = store.list_active_grants(app, only_unbound, after, limit).await?;
+        Ok(page.into_iter().map(|grant| grant.id.to_string()).collect())
+    };
+    assert_eq!(list(false, "", 9).await?, ids);
+    assert_eq!(list(false, &ids[1], 2).await?, ids[2..4]);
+    assert_eq!(list(true, "", 9).await?, unbound);
+    assert_eq!(list(true, &unbound[0], 1).await?, unbound[1..2]);
+
+    assert!(store.revoke_grant(revoke(&bare)).await?.is_done());
+    assert!(!list(false, "", 9).await?.contains(&bare.id.to_string()));
     Ok(())
 }

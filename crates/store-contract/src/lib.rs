@@ -123,6 +123,7 @@ macro_rules! store_contract_tests {
                 t97_a_release_whose_audit_entry_cannot_be_written_fails,
                 t15_the_same_account_of_two_users_and_of_the_app_is_three_grants,
                 a_filter_finds_what_fits_in_every_part,
+                active_grants_are_listed_by_id_and_those_with_an_unbound_token_alone,
             ],
             user: [
                 a_user_is_found_by_what_a_token_says_and_by_id,

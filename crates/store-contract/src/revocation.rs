@@ -27,7 +27,8 @@ fn request(grant: &Grant) -> Revocation {
     }
 }
 
-fn revoke(grant: &Grant) -> RevokeGrant {
+/// The command that revokes a grant of generation 1.
+pub(crate) fn revoke(grant: &Grant) -> RevokeGrant {
     RevokeGrant {
         call: None,
         app_id: grant.app_id,

@@ -64,6 +64,20 @@ macro_rules! lookup {
     };
 }
 
+const ACTIVE: &str = sql!(
+    "SELECT {} FROM grants WHERE id > $2 AND app_id = $1 AND status = 'active' ORDER BY id LIMIT $3",
+    Names(Grant::COLUMNS),
+);
+
+/// The same condition as in the index.
+const UNBOUND: &str = sql!(
+    r"SELECT {} FROM grants
+     WHERE (substr(access_token, 5, 1) = '\x01' OR substr(refresh_token, 5, 1) = '\x01'
+            OR substr(id_token, 5, 1) = '\x01')
+           AND id > $2 AND app_id = $1 AND status = 'active' ORDER BY id LIMIT $3",
+    Names(Grant::COLUMNS),
+);
+
 const LIST: [&str; 3] =
     lookup!(Of("g.", Grant::COLUMNS), " ORDER BY g.created_at DESC, g.id DESC LIMIT $8 OFFSET $9");
 const COUNT: [&str; 3] = lookup!(Text("COUNT(*) AS n"), "");
@@ -132,6 +146,17 @@ impl GrantStore for PostgresStore {
                    WHERE app_id = $1 AND provider = $2 AND subject = $3 AND status = 'active' LIMIT 1";
         let values = values![app.to_string(), provider.to_owned(), subject.to_owned()];
         Ok(self.one(sql, values, |_| Ok(())).await?.is_some())
+    }
+
+    async fn list_active_grants(
+        &self,
+        app: AppId,
+        only_unbound: bool,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let sql = if only_unbound { UNBOUND } else { ACTIVE };
+        self.all(sql, values![app.to_string(), after, i64::from(limit)], Grant::read).await
     }
 
     async fn release_credential(&self, release: ReleaseCredential) -> Result<Saved, StoreError> {

@@ -37,6 +37,21 @@ const REPLACE: &str = sql!(
     Place(Grant::WRITTEN, "generation"),
 );
 
+/// Along the primary key, so that a page starts where the one before ended.
+const ACTIVE: &str = sql!(
+    "SELECT {} FROM grants WHERE id > ?2 AND +app_id = ?1 AND status = 'active' ORDER BY id LIMIT ?3",
+    Names(Grant::COLUMNS),
+);
+
+/// The same condition as in the index.
+const UNBOUND: &str = sql!(
+    "SELECT {} FROM grants
+     WHERE (substr(access_token, 5, 1) = X'01' OR substr(refresh_token, 5, 1) = X'01'
+            OR substr(id_token, 5, 1) = X'01')
+           AND id > ?2 AND +app_id = ?1 AND status = 'active' ORDER BY id LIMIT ?3",
+    Names(Grant::COLUMNS),
+);
+
 const OF_ACCOUNT: &str = "SELECT id FROM grants WHERE app_id = ?1 AND provider = ?2 AND subject = ?3 AND status = 'active' LIMIT 1";
 
 #[async_trait]
@@ -95,6 +110,17 @@ impl GrantStore for SqliteStore {
             Ok(one(c, OF_ACCOUNT, values, |_| Ok(()))?.is_some())
         })
         .await
+    }
+
+    async fn list_active_grants(
+        &self,
+        app: AppId,
+        only_unbound: bool,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let sql = if only_unbound { UNBOUND } else { ACTIVE };
+        self.read(|c| all(c, sql, params![app.to_string(), after, limit], Grant::read)).await
     }
 
     async fn release_credential(&self, release: ReleaseCredential) -> Result<Saved, StoreError> {
@@ -267,6 +293,10 @@ mod tests {
             GrantFilter { account: Some(AccountFilter::Subject("108".to_owned())), agent: None, ..filter };
         let plan = crate::migrate::plan(&list_sql(&GrantFilter { principal: None, ..filter }));
         assert!(plan.contains("grants_by_subject (app_id=? AND subject=? AND provider=?)"), "{plan}");
+        let plan = crate::migrate::plan(UNBOUND);
+        assert!(plan.contains("grants_unbound") && !plan.contains("TEMP B-TREE"), "{plan}");
+        let plan = crate::migrate::plan(ACTIVE);
+        assert!(plan.contains("sqlite_autoindex_grants") && !plan.contains("TEMP B-TREE"), "{plan}");
         let plan = crate::migrate::plan(OF_ACCOUNT);
         assert!(plan.contains("grants_by_account (app_id=? AND provider=? AND subject=?)"), "{plan}");
         let filter = GrantFilter { agent: Some(AgentId::new(&SystemRandom)), ..GrantFilter::default() };

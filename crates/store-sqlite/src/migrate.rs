@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_attempts_counted.sql"),
     include_str!("../migrations/0008_seals.sql"),
     include_str!("../migrations/0009_account_verified.sql"),
+    include_str!("../migrations/0010_holders.sql"),
 ];
 
 /// The newest schema this program knows.

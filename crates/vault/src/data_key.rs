@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
-use crate::envelope::{ALGORITHMS, DataKeyId, Header, KEY_ID, Sealed, VERSION};
+use crate::envelope::{ALGORITHMS, BOUND, DataKeyId, Header, KEY_ID, Sealed, VERSION};
 use crate::place::Fields;
 use crate::primitives::{KEY, Key, NONCE, decrypt, derive, encrypt, same, unwrap, wrap};
 use crate::{Fill, Place, VaultError, labels};
@@ -44,9 +44,11 @@ impl DataKey {
         fill(&mut salt);
         fill(content_key.as_mut_slice());
         fill(&mut nonce);
-        let wrapped = wrap(&self.wrap_key(&salt), self.wrap_place(place)?.bytes(), &content_key);
+        let version = if place.bound_to.is_some() { BOUND } else { VERSION };
+        let wrapped = wrap(&self.wrap_key(&salt), self.wrap_place(version, place)?.bytes(), &content_key);
         let commitment = commitment(&content_key);
         let header = Header {
+            version,
             key_id: &self.0.key_id,
             salt: &salt,
             wrapped: &wrapped,
@@ -56,17 +58,19 @@ impl DataKey {
         let mut out = header.write(plaintext.len());
         let header_length = out.len();
         out.extend_from_slice(plaintext);
-        let tag =
-            encrypt(&value_key(&content_key), nonce, value_place(place)?.bytes(), &mut out[header_length..])?;
+        let place = value_place(version, place)?;
+        let tag = encrypt(&value_key(&content_key), nonce, place.bytes(), &mut out[header_length..])?;
         out.extend_from_slice(&tag);
         Ok(out)
     }
 
-    /// Decrypts what [`DataKey::seal`] made for the same `place`.
+    /// Decrypts what [`DataKey::seal`] made for the same `place`. A value from before there was [`Place::bound_to`] opens
+    /// whatever that says ([`is_bound`](crate::is_bound) tells).
     ///
     /// # Errors
     /// [`VaultError::Corrupt`] when `sealed` is no sealed value; [`VaultError::WrongKeyId`] when another data key
-    /// sealed it; [`VaultError::Refused`] when it was altered or comes from another place.
+    /// sealed it; [`VaultError::Refused`] when it was altered or comes from another place;
+    /// [`VaultError::BoundElsewhere`].
     pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<SecretSlice<u8>, VaultError> {
         let sealed = Sealed::read(sealed)?;
         let content_key = self.content_key(place, &sealed)?;
@@ -75,16 +79,18 @@ impl DataKey {
         decrypt(
             &value_key(&content_key),
             *sealed.nonce,
-            value_place(place)?.bytes(),
+            value_place(sealed.version, place)?.bytes(),
             sealed.ciphertext,
             sealed.tag,
             &mut plaintext,
-        )?;
+        )
+        // The content key was wrapped for this very cell.
+        .map_err(|error| if sealed.version == BOUND { VaultError::BoundElsewhere } else { error })?;
         Ok(SecretSlice::from(std::mem::take(&mut *plaintext)))
     }
 
     /// Moves a value from this data key to `new`: wraps its content key again, leaves the ciphertext as it is, and
-    /// never sees the plaintext.
+    /// never sees the plaintext. What the value is bound to besides its cell is in the ciphertext, and not looked at.
     ///
     /// # Errors
     /// As [`DataKey::open`]; [`VaultError::WrongApp`] when the place or `new` is another app's.
@@ -102,8 +108,9 @@ impl DataKey {
         let content_key = self.content_key(place, &old)?;
         let mut salt = [0; KEY];
         fill(&mut salt);
-        let wrapped = wrap(&new.wrap_key(&salt), new.wrap_place(place)?.bytes(), &content_key);
+        let wrapped = wrap(&new.wrap_key(&salt), new.wrap_place(old.version, place)?.bytes(), &content_key);
         let header = Header {
+            version: old.version,
             key_id: &new.0.key_id,
             salt: &salt,
             wrapped: &wrapped,
@@ -121,8 +128,8 @@ impl DataKey {
         if *sealed.key_id != self.0.key_id {
             return Err(VaultError::WrongKeyId);
         }
-        let content_key =
-            unwrap(&self.wrap_key(sealed.salt), self.wrap_place(place)?.bytes(), sealed.wrapped)?;
+        let place = self.wrap_place(sealed.version, place)?;
+        let content_key = unwrap(&self.wrap_key(sealed.salt), place.bytes(), sealed.wrapped)?;
         if same(commitment(&content_key).as_slice(), sealed.commitment) {
             Ok(content_key)
         } else {
@@ -134,8 +141,8 @@ impl DataKey {
         derive(&self.0.key, salt, labels::WRAP_CONTENT_KEY)
     }
 
-    fn wrap_place(&self, place: &Place) -> Result<Fields, VaultError> {
-        Fields::new(labels::WRAP_CONTENT_KEY, VERSION, ALGORITHMS)?.add(&self.0.key_id)?.add_place(place)
+    fn wrap_place(&self, version: u8, place: &Place) -> Result<Fields, VaultError> {
+        Fields::new(labels::WRAP_CONTENT_KEY, version, ALGORITHMS)?.add(&self.0.key_id)?.add_place(place)
     }
 }
 
@@ -154,6 +161,11 @@ fn commitment(content_key: &Key) -> Key {
     derive(content_key, &[], labels::COMMIT)
 }
 
-fn value_place(place: &Place) -> Result<Fields, VaultError> {
-    Fields::new(labels::VALUE, VERSION, ALGORITHMS)?.add_place(place)
+fn value_place(version: u8, place: &Place) -> Result<Fields, VaultError> {
+    let cell = Fields::new(labels::VALUE, version, ALGORITHMS)?.add_place(place)?;
+    match (version, place.bound_to) {
+        (BOUND, Some(digest)) => cell.add(digest),
+        (BOUND, None) => Err(VaultError::BoundElsewhere),
+        _ => Ok(cell),
+    }
 }

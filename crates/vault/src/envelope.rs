@@ -4,8 +4,10 @@
 use crate::VaultError;
 use crate::primitives::{KEY, NONCE, TAG};
 
-/// The format that this program writes, and the only one it reads.
+/// The format of every record but a bound value.
 pub(crate) const VERSION: u8 = 1;
+/// The format of a value that is bound to more than its place ([`crate::Place::bound_to`]).
+pub(crate) const BOUND: u8 = 2;
 /// HKDF-SHA256 and AES-256-GCM.
 pub(crate) const ALGORITHMS: u8 = 1;
 /// Length of a data key's id, in bytes.
@@ -32,6 +34,14 @@ pub fn sealed_under(sealed: &[u8]) -> Result<DataKeyId, VaultError> {
     Sealed::read(sealed).map(|sealed| *sealed.key_id)
 }
 
+/// Whether a value is bound to more than its place ([`crate::Place::bound_to`]).
+///
+/// # Errors
+/// [`VaultError::Corrupt`] when `sealed` is no sealed value.
+pub fn is_bound(sealed: &[u8]) -> Result<bool, VaultError> {
+    Sealed::read(sealed).map(|sealed| sealed.version == BOUND)
+}
+
 /// Returns the id of a wrapped data key.
 ///
 /// # Errors
@@ -45,13 +55,21 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn start(bytes: &'a [u8], magic: [u8; 4]) -> Result<Self, VaultError> {
+        match Self::start_any(bytes, magic)? {
+            (reader, VERSION) => Ok(reader),
+            _ => Err(VaultError::Corrupt("unknown version")),
+        }
+    }
+
+    /// Returns the version, too.
+    fn start_any(bytes: &'a [u8], magic: [u8; 4]) -> Result<(Self, u8), VaultError> {
         let mut reader = Self(bytes);
         if *reader.take::<4>()? != magic {
             return Err(VaultError::Corrupt("not the expected record"));
         }
         match *reader.take::<2>()? {
-            [VERSION, ALGORITHMS] => Ok(reader),
-            [VERSION, _] => Err(VaultError::Corrupt("unknown algorithms")),
+            [version @ (VERSION | BOUND), ALGORITHMS] => Ok((reader, version)),
+            [VERSION | BOUND, _] => Err(VaultError::Corrupt("unknown algorithms")),
             _ => Err(VaultError::Corrupt("unknown version")),
         }
     }
@@ -67,15 +85,16 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn start(magic: [u8; 4], capacity: usize) -> Vec<u8> {
+fn start(magic: [u8; 4], version: u8, capacity: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(capacity);
     out.extend_from_slice(&magic);
-    out.extend_from_slice(&[VERSION, ALGORITHMS]);
+    out.extend_from_slice(&[version, ALGORITHMS]);
     out
 }
 
 /// A sealed value, taken apart.
 pub(crate) struct Sealed<'a> {
+    pub(crate) version: u8,
     pub(crate) key_id: &'a [u8; KEY_ID],
     pub(crate) salt: &'a [u8; KEY],
     pub(crate) wrapped: &'a [u8; WRAPPED],
@@ -89,16 +108,17 @@ impl<'a> Sealed<'a> {
     /// # Errors
     /// [`VaultError::Corrupt`].
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, VaultError> {
-        let mut reader = Reader::start(bytes, VALUE)?;
+        let (mut reader, version) = Reader::start_any(bytes, VALUE)?;
         let (key_id, salt) = (reader.take()?, reader.take()?);
         let (wrapped, commitment, nonce) = (reader.take()?, reader.take()?, reader.take()?);
         let (ciphertext, tag) = reader.0.split_last_chunk().ok_or(VaultError::Corrupt("too short"))?;
-        Ok(Self { key_id, salt, wrapped, commitment, nonce, ciphertext, tag })
+        Ok(Self { version, key_id, salt, wrapped, commitment, nonce, ciphertext, tag })
     }
 }
 
 /// The part of a sealed value before its ciphertext.
 pub(crate) struct Header<'a> {
+    pub(crate) version: u8,
     pub(crate) key_id: &'a [u8; KEY_ID],
     pub(crate) salt: &'a [u8; KEY],
     pub(crate) wrapped: &'a [u8; WRAPPED],
@@ -110,7 +130,7 @@ impl Header<'_> {
     /// Writes the header into a buffer with room for the whole value, so that appending never moves plaintext in
     /// memory.
     pub(crate) fn write(&self, plaintext_length: usize) -> Vec<u8> {
-        let mut out = start(VALUE, OVERHEAD + plaintext_length);
+        let mut out = start(VALUE, self.version, OVERHEAD + plaintext_length);
         out.extend_from_slice(self.key_id);
         out.extend_from_slice(self.salt);
         out.extend_from_slice(self.wrapped);
@@ -138,7 +158,7 @@ impl<'a> WrappedDataKey<'a> {
     }
 
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut out = start(DATA_KEY, 6 + KEY_ID + KEY + WRAPPED);
+        let mut out = start(DATA_KEY, VERSION, 6 + KEY_ID + KEY + WRAPPED);
         out.extend_from_slice(self.key_id);
         out.extend_from_slice(self.salt);
         out.extend_from_slice(self.wrapped);
@@ -163,7 +183,7 @@ impl<'a> KeyCheck<'a> {
     }
 
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut out = start(KEY_CHECK, 6 + KEY + KEY);
+        let mut out = start(KEY_CHECK, VERSION, 6 + KEY + KEY);
         out.extend_from_slice(self.salt);
         out.extend_from_slice(self.value);
         out

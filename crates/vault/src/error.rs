@@ -21,6 +21,10 @@ pub enum VaultError {
     /// alarm: this does not happen by accident.
     #[error("a sealed record failed authentication: it was altered or moved")]
     Refused,
+    /// The value is in its place, but was sealed for another [`Place::bound_to`](crate::Place::bound_to): somebody changed
+    /// what it is bound to, or the value itself.
+    #[error("a sealed record failed authentication: it was altered, or what it is bound to was changed")]
+    BoundElsewhere,
     /// The value was sealed under another data key (another app's, or a replaced one) than the one that should open it.
     #[error("a sealed record belongs to another data key")]
     WrongKeyId,

@@ -20,7 +20,7 @@
 //! | offset | length | what |
 //! |---|---|---|
 //! | 0 | 4 | magic `ALTV` |
-//! | 4 | 1 | format version, 1 |
+//! | 4 | 1 | format version: 1, or 2 for a value that is bound to more than its cell |
 //! | 5 | 1 | algorithms, 1 = HKDF-SHA256 and AES-256-GCM for wrapping and for the value |
 //! | 6 | 16 | id of the data key |
 //! | 22 | 32 | wrap salt, random |
@@ -44,7 +44,11 @@
 //!
 //! - wrapping the content key: label, version, algorithm, data key id, app, table, column, row, generation;
 //! - the value: the same with its own label, and without the data key id, so that a data key can be replaced by
-//!   wrapping the content keys again and leaving the ciphertexts untouched. The wrap still authenticates the id.
+//!   wrapping the content keys again and leaving the ciphertexts untouched. The wrap still authenticates the id;
+//! - a value of version 2: one more field at the end, the digest of what else it is bound to (such as whose row it is
+//!   in). The wrap has no such field, so keys are replaced without it.
+//!
+//! The version is authenticated by both: nobody can make a value of version 1 of one of version 2.
 //!
 //! # The two small records
 //!
@@ -94,7 +98,7 @@ mod place;
 mod primitives;
 
 pub use data_key::DataKey;
-pub use envelope::{DataKeyId, OVERHEAD, sealed_under, wrapped_key_id};
+pub use envelope::{DataKeyId, OVERHEAD, is_bound, sealed_under, wrapped_key_id};
 pub use error::VaultError;
 pub use key::RootKey;
 pub use key_ring::Vault;

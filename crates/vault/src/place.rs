@@ -15,6 +15,8 @@ pub struct Place<'a> {
     pub row: &'a str,
     /// Counts the values that this cell has held, so that an older value does not open under a newer generation.
     pub generation: u64,
+    /// A digest of whatever else the value belongs to, such as other columns of its row. `None` = nothing else.
+    pub bound_to: Option<&'a [u8]>,
 }
 
 /// Associated data under construction. Each field follows its length in four big-endian bytes, so that no two lists of
@@ -38,7 +40,7 @@ impl Fields {
         Ok(self)
     }
 
-    /// Appends the five fields of a place.
+    /// Appends the five fields that name the cell.
     ///
     /// # Errors
     /// [`VaultError::TooLong`] past 4 GiB.
@@ -63,7 +65,7 @@ mod tests {
     #[test]
     fn a_letter_that_moves_between_fields_changes_the_bytes() {
         let encode = |app, table| {
-            let place = Place { app, table, column: "c", row: "r", generation: 0 };
+            let place = Place { app, table, column: "c", row: "r", generation: 0, bound_to: None };
             Fields::new(b"label", 1, 1).and_then(|f| f.add_place(&place)).expect("short").bytes().to_vec()
         };
         assert_eq!(encode("ab", "c"), encode("ab", "c"));

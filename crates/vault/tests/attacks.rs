@@ -3,12 +3,18 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use alter_vault::{DataKey, Fill, OVERHEAD, Place, RootKey, Vault, VaultError};
+use alter_vault::{DataKey, Fill, OVERHEAD, Place, RootKey, Vault, VaultError, is_bound};
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
-const HOME: Place<'static> =
-    Place { app: "app-a", table: "grants", column: "access_token", row: "row-1", generation: 3 };
+const HOME: Place<'static> = Place {
+    app: "app-a",
+    table: "grants",
+    column: "access_token",
+    row: "row-1",
+    generation: 3,
+    bound_to: None,
+};
 
 // Offsets as the crate's documentation draws them, on purpose not taken from the code.
 const KEY_ID: std::ops::Range<usize> = 6..22;
@@ -98,7 +104,7 @@ fn places() -> Vec<Place<'static>> {
             for column in ["access_token", "refresh_token"] {
                 for row in ["row-1", "row-2"] {
                     for generation in [3, 4] {
-                        all.push(Place { app, table, column, row, generation });
+                        all.push(Place { app, table, column, row, generation, bound_to: None });
                     }
                 }
             }
@@ -109,6 +115,28 @@ fn places() -> Vec<Place<'static>> {
     all.push(Place { table: "", column: "grantsaccess_token", ..HOME });
     all.push(Place { column: "access_tokenrow", row: "-1", ..HOME });
     all
+}
+
+#[test]
+fn t90_a_bound_value_opens_for_what_it_is_bound_to_and_nothing_makes_it_an_unbound_one() {
+    let key = data_key(&vault(), "app-a");
+    let (ours, theirs) =
+        (Place { bound_to: Some(b"ours"), ..HOME }, Place { bound_to: Some(b"theirs"), ..HOME });
+    let sealed = key.seal(&ours, b"token", &random).expect("sealed");
+    assert_eq!(opened(&key, &ours, &sealed).as_deref(), Ok(&b"token"[..]));
+    for other in [theirs, HOME, Place { bound_to: Some(b""), ..HOME }] {
+        assert_eq!(opened(&key, &other, &sealed), Err(VaultError::BoundElsewhere), "{other:?}");
+    }
+    assert_eq!(opened(&key, &Place { row: "row-2", ..ours }, &sealed), Err(VaultError::Refused));
+    let mut unbound = sealed.clone();
+    unbound[4] = 1;
+    for place in [ours, HOME] {
+        assert_eq!(opened(&key, &place, &unbound), Err(VaultError::Refused), "the version is authenticated");
+    }
+    // A value from before opens, and says that it is from before.
+    let before = key.seal(&HOME, b"token", &random).expect("sealed");
+    assert_eq!(opened(&key, &ours, &before).as_deref(), Ok(&b"token"[..]));
+    assert_eq!((is_bound(&before), is_bound(&sealed)), (Ok(false), Ok(true)));
 }
 
 #[test]
@@ -296,7 +324,7 @@ proptest! {
         plain in prop::collection::vec(any::<u8>(), 0..300),
     ) {
         let key = data_key(&vault(), "app-a");
-        let place = Place { app: "app-a", table: &table, column: &column, row: &row, generation };
+        let place = Place { app: "app-a", table: &table, column: &column, row: &row, generation, bound_to: None };
         let sealed = key.seal(&place, &plain, &random).expect("sealed");
         prop_assert_eq!(opened(&key, &place, &sealed), Ok(plain));
     }

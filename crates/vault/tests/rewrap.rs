@@ -5,7 +5,8 @@ use std::cell::Cell;
 use alter_vault::{DataKey, Place, RootKey, Vault, VaultError, sealed_under, wrapped_key_id};
 use secrecy::ExposeSecret;
 
-const PLACE: Place = Place { app: "app", table: "grants", column: "access_token", row: "row", generation: 3 };
+const PLACE: Place =
+    Place { app: "app", table: "grants", column: "access_token", row: "row", generation: 3, bound_to: None };
 
 /// Different bytes every time.
 fn filler() -> impl Fn(&mut [u8]) {
@@ -41,6 +42,17 @@ fn t92_a_rewrapped_value_opens_under_the_new_key_alone_and_keeps_its_ciphertext(
         let back = new.rewrap(&old, &PLACE, &after, &fill).expect("and back");
         assert_eq!(old.open(&PLACE, &back).expect("it opens").expose_secret(), plaintext);
     }
+}
+
+#[test]
+fn t92_a_bound_value_is_rewrapped_by_its_cell_and_stays_bound() {
+    let fill = filler();
+    let (old, new) = keys(&Vault::new(root(7)), &fill);
+    let ours = Place { bound_to: Some(b"ours"), ..PLACE };
+    let before = old.seal(&ours, b"value", &fill).expect("short");
+    let after = old.rewrap(&new, &PLACE, &before, &fill).expect("its own value");
+    assert_eq!(new.open(&ours, &after).expect("it opens").expose_secret(), b"value");
+    assert_eq!(new.open(&PLACE, &after).err(), Some(VaultError::BoundElsewhere));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use alter_vault::{Place, RootKey, Vault, VaultError};
+use alter_vault::{Place, RootKey, Vault, VaultError, is_bound};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -27,14 +27,20 @@ fn bytes(case: &Value, field: &str) -> Vec<u8> {
     (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(&digits[i..i + 2], 16).expect("hex")).collect()
 }
 
-fn place(case: &Value) -> Place<'_> {
+/// A place that is bound to nothing else.
+fn cell(case: &Value) -> Place<'_> {
     Place {
         app: text(case, "app"),
         table: text(case, "table"),
         column: text(case, "column"),
         row: text(case, "row"),
         generation: text(case, "generation").parse().expect("a number"),
+        bound_to: None,
     }
+}
+
+fn bound_to(case: &Value) -> Option<Vec<u8>> {
+    case.get("bound_to").map(|_| bytes(case, "bound_to"))
 }
 
 fn vault(all: &Value) -> Vault {
@@ -84,7 +90,9 @@ fn the_other_implementations_values_open_and_ours_are_the_same() {
     let all = vectors();
     let vault = vault(&all);
     for case in cases(&all, "values") {
-        let (place, plain, sealed) = (place(case), bytes(case, "plaintext"), bytes(case, "sealed"));
+        let (plain, sealed, bound_to) = (bytes(case, "plaintext"), bytes(case, "sealed"), bound_to(case));
+        let place = Place { bound_to: bound_to.as_deref(), ..cell(case) };
+        assert_eq!(is_bound(&sealed), Ok(bound_to.is_some()));
         let key = vault.data_key(place.app, &wrapped_key_of(&all, place.app)).expect("its wrapped key");
         assert_eq!(key.open(&place, &sealed).expect("opens").expose_secret(), plain);
         assert_eq!(with_recorded(case, |fill| key.seal(&place, &plain, fill)), Ok(sealed));
@@ -98,12 +106,14 @@ fn values_that_the_other_implementation_made_wrong_are_refused() {
     let all = vectors();
     let vault = vault(&all);
     for case in cases(&all, "refused") {
-        let place = place(case);
+        let bound_to = bound_to(case);
+        let place = Place { bound_to: bound_to.as_deref(), ..cell(case) };
         let key = vault.data_key(place.app, &wrapped_key_of(&all, place.app)).expect("its wrapped key");
         let error = key.open(&place, &bytes(case, "sealed")).expect_err(text(case, "why"));
         let name = match error {
             VaultError::Corrupt(_) => "Corrupt",
             VaultError::Refused => "Refused",
+            VaultError::BoundElsewhere => "BoundElsewhere",
             VaultError::WrongKeyId => "WrongKeyId",
             _ => "another",
         };

@@ -1,7 +1,7 @@
 //! `alter serve`: runs the server until SIGTERM or Ctrl-C. Then requests and exchanges under way finish; after a SIGTERM,
 //! those too that a proxy still sends over connections that are open.
 
-use alter_flows::{Flows, operate, reap};
+use alter_flows::{Flows, grants, operate, reap};
 use std::time::Duration;
 
 use alter_server::{Limits, Shared};
@@ -55,6 +55,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     }
     tracing::info!(listen = %listener.local_addr()?, public_url = config.public_url, version = env!("CARGO_PKG_VERSION"), "serving");
     let reaper = tokio::spawn(reap::reap_forever(flows.clone()));
+    let binder = tokio::spawn(bind_tokens(flows.clone()));
     let (stop, stopped) = oneshot::channel();
     let serving = tokio::spawn(alter_server::serve(
         listener,
@@ -71,6 +72,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     );
     let _its_end_shows_below = stop.send(kept);
     reaper.abort();
+    binder.abort();
     let finished = async {
         serving.await.context("the listening loop broke off")?;
         flows.drain().await;
@@ -93,6 +95,19 @@ async fn tell_of_refused_rows(flows: &Flows) {
             tracing::error!(app_id = %row.app, key_id = key, error = %row.why, "calls with a key are refused");
         }),
         Err(error) => tracing::error!(%error, "the keys' seals could not be looked at: run alter doctor"),
+    }
+}
+
+/// After an upgrade from a version whose tokens were not bound to their grants' holders.
+async fn bind_tokens(flows: Flows) {
+    match grants::bind_tokens(&flows).await {
+        Ok(0) => {}
+        Ok(tokens) => {
+            tracing::info!(tokens, "tokens from before are bound to their grants' owners and configurations")
+        }
+        Err(error) => {
+            tracing::error!(%error, "tokens from before are not bound to their grants yet: the next start goes on")
+        }
     }
 }
 

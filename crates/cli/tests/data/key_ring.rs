@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alter_core::{DataKeyId, SealedColumn};
+use alter_core::{ConfigId, DataKeyId, Hash, Holder, SealedColumn};
 use alter_testkit::{Sent, TestBrowser, TestServer, http, operator};
 use alter_vault::{Place as Cell, RootKey, Vault, sealed_under};
 use rusqlite::{Connection, params};
@@ -53,7 +53,15 @@ fn readable(server: &TestServer, root: &SecretString) -> usize {
                 )
                 .unwrap();
             let generation = found.get::<_, i64>(2).unwrap().unsigned_abs();
-            let place = Cell { app: &app, table: column.sealed_table(), column: name, row: &id, generation };
+            let holder = (table == "grants").then(|| holder(&snapshot, &id));
+            let place = Cell {
+                app: &app,
+                table: column.sealed_table(),
+                column: name,
+                row: &id,
+                generation,
+                bound_to: holder.as_ref().map(|digest| digest.as_slice()),
+            };
             let key =
                 vault.data_key(&app, &wrapped).unwrap_or_else(|e| panic!("{table}.{name} of {id}: {e}"));
             key.open(&place, &sealed).unwrap_or_else(|e| panic!("{table}.{name} of {id}: {e}"));
@@ -61,6 +69,26 @@ fn readable(server: &TestServer, root: &SecretString) -> usize {
         }
     }
     opened
+}
+
+/// What the tokens of a grant are bound to. The grants of these tests are the app's own.
+fn holder(sql: &Connection, grant: &str) -> Hash {
+    let columns = "provider, config_id, subject, account_identifier, label";
+    let read = |row: &rusqlite::Row<'_>| {
+        let text = |at| row.get::<_, String>(at);
+        let (provider, config_id, subject, account) = (text(0)?, text(1)?, text(2)?, text(3)?);
+        let label: Option<String> = row.get(4)?;
+        let holder = Holder {
+            user: None,
+            provider: &provider,
+            config_id: &ConfigId::parse(&config_id).unwrap(),
+            subject: &subject,
+            account_identifier: &account,
+            label: label.as_deref(),
+        };
+        Ok(holder.digest())
+    };
+    sql.query_row(&format!("SELECT {columns} FROM grants WHERE id = ?1"), [grant], read).unwrap()
 }
 
 /// Counts the test app's data keys that are not wiped.

@@ -2,16 +2,16 @@
 //!
 //! 1. Find the grant that the call means ([`crate::calls::choose`]).
 //! 2. For an agent: its delegation covers every scope that the token carries (T13).
-//! 3. The request's URL is on one of the provider's API hosts.
-//! 4. The token has not expired, or is refreshed ([`crate::refresh`]).
-//! 5. Open the token.
+//! 3. Open the token: it opens only if the row is still its owner's, of its configuration and of its account (T90).
+//! 4. The request's URL is on one of the provider's API hosts.
+//! 5. The token has not expired, or is refreshed ([`crate::refresh`]).
 //! 6. Commit nonce, generation, delegation and audit entry together, durably; only then does the token leave (T97, T98).
 
 use std::{borrow::Cow, time::Duration};
 
 use alter_core::{
     AgentId, AgentStop, ApiAuth, AuditEntry, AuditKind, CallNonce, FoundKey, Grant, GrantId, GrantSecret,
-    GrantState, Micros, ProviderConfig, ReleaseCredential, Saved,
+    GrantState, Micros, Principal, ProviderConfig, ReleaseCredential, Saved, refresh::is_valid,
 };
 use secrecy::SecretString;
 
@@ -194,6 +194,14 @@ async fn release_once(
     if grant.state(flows.now()) == GrantState::Expired {
         return Err(ReleaseError::GrantExpired(grant.id));
     }
+    let opened = match open_access_token(flows, caller, named, &grant).await {
+        Err(fault) if fault.is_overtaken() => return Ok(Try::Overtaken(Overtaken::Sealed(fault))),
+        // A refresh may replace a damaged token that has run out, but not one of another holder.
+        Err(fault) if fault.is_unproven() || is_valid(&grant.credential, flows.now()) => {
+            return Err(fault.into());
+        }
+        opened => opened,
+    };
     let config = flows.stored_provider(grant.app_id, &grant.config_id).await?;
     let config = config.ok_or(ReleaseError::ProviderGone)?;
     match flows.check_provider(&caller.app, &config).await {
@@ -204,15 +212,11 @@ async fn release_once(
     let before = (grant.credential.generation, grant.revoked.is_some());
     let grant = usable(flows, grant, &config).await?;
     if (grant.credential.generation, grant.revoked.is_some()) != before {
-        // Its scopes, and who may use it, may have changed with the token.
+        // Its scopes, and who may use it, may have changed with the token; and the opened one is not the current one.
         return Ok(Try::Overtaken(Overtaken::Moved(grant.id)));
     }
-    let now = flows.now();
+    let (access_token, now) = (opened?, flows.now());
     let expires_in = grant.credential.expires_at.map(|at| at.since(now) / 1_000_000);
-    let access_token = match open_access_token(flows, caller, &grant).await {
-        Err(fault) if fault.is_overtaken() => return Ok(Try::Overtaken(Overtaken::Sealed(fault))),
-        opened => opened?,
-    };
     let release = ReleaseCredential {
         call: nonce,
         app_id: caller.app.id,
@@ -250,10 +254,21 @@ async fn read_again(flows: &Flows, caller: &mut Cow<'_, Caller>) -> Result<(), R
     Ok(())
 }
 
-async fn open_access_token(flows: &Flows, caller: &Caller, grant: &Grant) -> Result<SecretString, FlowFault> {
+async fn open_access_token(
+    flows: &Flows,
+    caller: &Caller,
+    named: &NamedUser,
+    grant: &Grant,
+) -> Result<SecretString, FlowFault> {
     let key = flows.sealer().data_key(&caller.app)?;
-    let place = grant.place(GrantSecret::AccessToken);
-    flows.sealer().open_text(&key, &place, &grant.credential.access_token).await
+    let holder = match named {
+        NamedUser::Known(user) if grant.principal == Principal::User(user.id) => {
+            grant.holder(Some(user)).digest()
+        }
+        _ => flows.holder(grant).await?,
+    };
+    let place = grant.place(GrantSecret::AccessToken, holder);
+    flows.sealer().open_token(&key, &place, &grant.credential.access_token).await
 }
 
 /// An agent that names another agent is mistaken or lies. An app may name anyone.

@@ -3,8 +3,8 @@
 
 use alter_core::{
     Attempt, AuditEntry, AuditKind, CompleteConnect, Connection, Credential, CredentialPlace, Delegation,
-    Grant, GrantId, GrantSecret, Level, Micros, Operation, ProviderConfig, RefreshState, Session,
-    refresh::look_at,
+    Grant, GrantId, GrantSecret, Holder, Level, Micros, Operation, ProviderConfig, RefreshState, Session,
+    User, refresh::look_at,
 };
 use alter_oauth::{Identity, TokenSet};
 use alter_vault::DataKey;
@@ -14,7 +14,7 @@ use super::{
     offer::agent_of,
     stop::{Stop, refused},
 };
-use crate::{Flows, facts::refresh_facts, fault::FlowFault};
+use crate::{Flows, facts::refresh_facts, fault::FlowFault, grants::list::owner};
 
 /// Reads the account's grant if there is one, seals the tokens for the next generation, and returns the command to store.
 ///
@@ -33,15 +33,18 @@ pub(super) async fn completion(
     let (provider, principal) = (&config.recipe.id, session.principal());
     let known = flows.store().find_grant(attempt.app_id, principal, provider, &identity.subject).await?;
     let refresh = keep_refresh_token(flows, known.as_ref(), tokens, key).await?;
+    let user = owner(flows, attempt.app_id, principal).await?;
+    let holder = holder(source, user.as_ref(), known.as_ref());
     let place = CredentialPlace {
         app: attempt.app_id,
         grant: known.as_ref().map_or_else(|| GrantId::new(flows.random()), |grant| grant.id),
         generation: known.as_ref().map_or(1, |grant| grant.credential.generation + 1),
+        holder: holder.digest(),
     };
     let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
     let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
     let connection = connection(source, place, &scopes, now);
-    let mut grant = grant(source, known, credential, place, scopes, now);
+    let mut grant = grant(source, holder, known.as_ref(), credential, place, scopes, now);
     grant.refresh_at = look_at(&grant.situation(&refresh_facts(&config.recipe)), now);
     let delegation = session.data.agent.as_ref().map(|agent| Delegation {
         grant_id: grant.id,
@@ -54,31 +57,47 @@ pub(super) async fn completion(
     Ok(CompleteConnect { attempt, sid, grant, delegation, connection, audit, at: now })
 }
 
+/// Whose grant it is from now on, and what for.
+fn holder<'a>(source: &Source<'a>, user: Option<&'a User>, known: Option<&'a Grant>) -> Holder<'a> {
+    let Source { session, config, identity, .. } = *source;
+    let label = session.data.label.as_deref();
+    Holder {
+        user,
+        provider: &config.recipe.id,
+        config_id: &config.config_id,
+        subject: &identity.subject,
+        account_identifier: &identity.account,
+        account_verified: identity.account_verified,
+        label: label.or_else(|| known?.label.as_deref()),
+    }
+}
+
 /// The account's grant as it is from now on: a new one, or the known one with another credential.
 fn grant(
     source: &Source<'_>,
-    known: Option<Grant>,
+    holder: Holder<'_>,
+    known: Option<&Grant>,
     credential: Credential,
     place: CredentialPlace,
     scopes: ScopeResult,
     now: Micros,
 ) -> Grant {
-    let Source { session, config, identity, .. } = *source;
-    let (created_at, last_used_at, label) = match known {
-        Some(grant) => (grant.created_at, grant.last_used_at, grant.label),
-        None => (now, None, None),
-    };
+    let Source { session, identity, .. } = *source;
+    let Holder { user: _, provider, config_id, subject, account_identifier, account_verified, label } =
+        holder;
+    let (created_at, last_used_at) =
+        known.map_or((now, None), |grant| (grant.created_at, grant.last_used_at));
     Grant {
         id: place.grant,
         app_id: place.app,
         principal: session.principal(),
-        provider: config.recipe.id.clone(),
-        config_id: config.config_id.clone(),
-        subject: identity.subject.clone(),
-        account_identifier: identity.account.clone(),
-        account_verified: identity.account_verified,
+        provider: provider.to_owned(),
+        config_id: config_id.clone(),
+        subject: subject.to_owned(),
+        account_identifier: account_identifier.to_owned(),
+        account_verified,
         account_display_name: identity.display_name.clone(),
-        label: session.data.label.clone().or(label),
+        label: label.map(str::to_owned),
         scopes: scopes.granted,
         missing_scopes: scopes.missing,
         level: session.claim().map_or(Level::L0, |claim| claim.level),
@@ -142,7 +161,8 @@ async fn keep_refresh_token(
         return Ok(tokens.refresh_token.clone());
     };
     let Some(sealed) = &grant.credential.refresh_token else { return Ok(None) };
-    flows.sealer().open_text(key, &grant.place(GrantSecret::RefreshToken), sealed).await.map(Some)
+    let place = grant.place(GrantSecret::RefreshToken, flows.holder(grant).await?);
+    flows.sealer().open_token(key, &place, sealed).await.map(Some)
 }
 
 /// What a grant is made from.

@@ -127,16 +127,20 @@ pub async fn list_grants_as_operator(
 ) -> Result<Vec<(ListedGrant, Option<User>)>, ListError> {
     let mut rows = Vec::new();
     for listed in flows.store().list_grants(app, &GrantFilter::default(), limit, offset).await? {
-        let user = owner(flows, &listed.grant).await?;
+        let user = owner(flows, listed.grant.app_id, listed.grant.principal).await?;
         rows.push((listed, user));
     }
     Ok(rows)
 }
 
-/// A grant's user, unless it is the app's own.
-pub(super) async fn owner(flows: &Flows, grant: &Grant) -> Result<Option<User>, StoreError> {
-    let Principal::User(id) = grant.principal else { return Ok(None) };
-    let user = flows.store().get_user(grant.app_id, id).await?;
+/// The user of a grant or session, unless it is the app's own.
+pub(crate) async fn owner(
+    flows: &Flows,
+    app: AppId,
+    principal: Principal,
+) -> Result<Option<User>, StoreError> {
+    let Principal::User(id) = principal else { return Ok(None) };
+    let user = flows.store().get_user(app, id).await?;
     Ok(Some(user.ok_or(StoreError::Corrupt("a grant names a user that is not there"))?))
 }
 

@@ -10,6 +10,7 @@ use alter_core::{
     AuditEntry, AuditKind, Grant, GrantId, GrantSecret, Micros, Principal, Revocation, RevocationOutcome,
     RevokeGrant, RevokedGrant, Saved, recipe::RevokeToken,
 };
+use alter_vault::DataKey;
 use secrecy::SecretString;
 
 use super::revocation::{ask_and_wait, request};
@@ -136,7 +137,7 @@ async fn revocation_of(
         (RevokeToken::Strongest | RevokeToken::Refresh, Some(sealed)) => (GrantSecret::RefreshToken, sealed),
         (RevokeToken::Refresh, None) => return Ok(Err(RevocationOutcome::NotOffered)),
     };
-    let opened = flows.sealer().open_text(&key, &grant.place(secret), sealed).await;
+    let opened = open(flows, &key, grant, secret, sealed).await;
     let token = match opened {
         Ok(token) => token,
         Err(fault) if fault.is_overtaken() => return Err(fault),
@@ -147,6 +148,17 @@ async fn revocation_of(
         }
     };
     Ok(Ok(request(flows, &key, grant, secret, &token)?))
+}
+
+async fn open(
+    flows: &Flows,
+    key: &DataKey,
+    grant: &Grant,
+    secret: GrantSecret,
+    sealed: &[u8],
+) -> Result<SecretString, FlowFault> {
+    let place = grant.place(secret, flows.holder(grant).await?);
+    flows.sealer().open_token(key, &place, sealed).await
 }
 
 /// The command of step 3.

@@ -28,7 +28,7 @@ pub async fn show_grant_as_operator(
     id: GrantId,
 ) -> Result<Option<ShownGrant>, FlowFault> {
     let Some(grant) = flows.store().get_grant(app, id).await? else { return Ok(None) };
-    let user = owner(flows, &grant).await?;
+    let user = owner(flows, app, grant.principal).await?;
     let attempts = flows.store().list_refresh_attempts(app, id, ATTEMPTS).await?;
     Ok(Some(ShownGrant { grant, user, attempts }))
 }

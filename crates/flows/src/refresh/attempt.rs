@@ -182,8 +182,12 @@ async fn opened(flows: &Flows, asking: &Asking, grant: &Grant) -> Result<Opened,
     let key = flows.sealer().current_key(grant.app_id).await?;
     let sealed = grant.credential.refresh_token.as_ref();
     let sealed = sealed.ok_or(FlowFault::Broken("a refresh began without a refresh token"))?;
-    let refresh_token =
-        flows.sealer().open_text(&key, &grant.place(GrantSecret::RefreshToken), sealed).await?;
+    let place = grant.place(GrantSecret::RefreshToken, flows.holder(grant).await?);
+    let refresh_token = flows.sealer().open_token(&key, &place, sealed).await?;
+    // The token is sent where the grant's own configuration says, not where a changed row said a moment ago.
+    if grant.config_id != asking.config.config_id {
+        return Err(FlowFault::Broken("the grant's configuration changed while its refresh began"));
+    }
     let secret = flows.sealer().client_secret(&key, &asking.config).await?;
     Ok(Opened { key, refresh_token, secret })
 }

@@ -2,13 +2,14 @@
 //! too late.
 
 use alter_core::{
-    AuditKind, CredentialPlace, DiscardRefresh, EndRefresh, Grant, GrantSecret, Micros, ReconnectReason,
-    RefreshAttempt, RefreshEnded, RefreshResult, Revocation, Saved,
+    AuditKind, DiscardRefresh, EndRefresh, Grant, GrantSecret, Hash, Micros, ReconnectReason, RefreshAttempt,
+    RefreshEnded, RefreshResult, Revocation, Saved,
     recipe::{RevokeEnds, RevokeToken},
     refresh::{Outcome, Trouble},
 };
 use alter_oauth::{RawAnswer, TokenSet, judge_answer};
-use secrecy::ExposeSecret;
+use alter_vault::DataKey;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{attempt::Asking, flight::Flown, gate::Pass};
 use crate::{Flows, fault::FlowFault, grants::revocation, metrics, rounds::Rounds};
@@ -156,16 +157,12 @@ async fn renewal(
         return Ok(None);
     }
     let key = flows.sealer().current_key(grant.app_id).await?;
-    let kept = match (&tokens.refresh_token, &grant.credential.refresh_token) {
-        (Some(new), _) => Some(new.clone()),
-        // T28: an answer without a refresh token keeps the old one.
-        (None, Some(sealed)) => {
-            Some(flows.sealer().open_text(&key, &grant.place(GrantSecret::RefreshToken), sealed).await?)
-        }
-        (None, None) => None,
-    };
+    let holder = flows.holder(grant).await?;
+    let before = proven(flows, &key, grant, holder).await?;
+    // T28: an answer without a refresh token keeps the old one.
+    let kept = tokens.refresh_token.clone().or(before);
     let generation = attempt.generation + 1;
-    let place = CredentialPlace { app: grant.app_id, grant: grant.id, generation };
+    let place = grant.place_of(generation, holder);
     let credential = flows.sealer().seal_tokens(&key, place, tokens, kept.as_ref(), received_at)?;
     let (scopes, missing_scopes) = scopes(grant, tokens);
     let at = flows.now();
@@ -179,6 +176,22 @@ async fn renewal(
         at,
         audit: asking.entry(AuditKind::CredentialRefreshed, at, details),
     }))
+}
+
+/// Returns the refresh token, if there is one. New tokens are sealed for the row as it is, so the row must still be what the
+/// tokens before were sealed for: one of them must open in it.
+async fn proven(
+    flows: &Flows,
+    key: &DataKey,
+    grant: &Grant,
+    holder: Hash,
+) -> Result<Option<SecretString>, FlowFault> {
+    let open =
+        async |secret, sealed| flows.sealer().open_token(key, &grant.place(secret, holder), sealed).await;
+    match &grant.credential.refresh_token {
+        Some(sealed) => open(GrantSecret::RefreshToken, sealed).await.map(Some),
+        None => open(GrantSecret::AccessToken, &grant.credential.access_token).await.map(|_| None),
+    }
 }
 
 /// The scopes from now on, and those that were granted or asked for before and are not among them. A provider that names
@@ -208,6 +221,11 @@ async fn discard(
         };
         let request = match late_revocation(flows, asking, &grant, tokens).await {
             Err(fault) if fault.is_overtaken() => continue,
+            // Whose tokens the late ones are cannot be told: they are wiped here, and no provider is asked.
+            Err(fault) if fault.is_unproven() => {
+                tracing::error!(grant_id = %grant.id, error = %fault, "late tokens are not revoked");
+                None
+            }
             request => request?,
         };
         let why = if grant.revoked.is_some() { "revoked" } else { "superseded" };
@@ -253,7 +271,8 @@ async fn late_revocation(
     ];
     for (secret, sealed, late) in stored {
         if let (None, Some(sealed), Some(late)) = (&grant.revoked, sealed, late) {
-            let current = flows.sealer().open_text(&key, &grant.place(secret), sealed).await?;
+            let place = grant.place(secret, flows.holder(grant).await?);
+            let current = flows.sealer().open_token(&key, &place, sealed).await?;
             if current.expose_secret() == late.expose_secret() {
                 return Ok(None);
             }

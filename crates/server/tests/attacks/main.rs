@@ -10,6 +10,7 @@ mod callback;
 mod consent;
 mod faults;
 mod grants;
+mod holders;
 mod leaks;
 mod logs;
 mod matrix;

@@ -181,7 +181,7 @@ async fn t90_a_grant_that_is_pointed_at_another_apps_provider_sends_it_nothing()
         other.id
     );
     assert_eq!(sql::run(&server, &theirs, []), 1);
-    assert_eq!(server.token(&grant).await.error(), "provider_not_configured");
+    assert_eq!(server.token(&grant).await.error(), "provider_configuration_unavailable");
     server.clock.advance_seconds(3700);
     refresh::sweep(&server.flows).await.unwrap();
     let target = format!("/sdk/oauth/grants/{grant}/revoke");

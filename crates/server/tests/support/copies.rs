@@ -1,6 +1,8 @@
 //! Many grants without many consents: copies of one, each with tokens of its own at the provider.
 
-use alter_core::{CredentialPlace, Grant, GrantId, GrantSecret, Random as _, SystemRandom};
+use alter_core::{
+    CredentialPlace, Grant, GrantId, GrantSecret, Holder, Principal, Random as _, SystemRandom,
+};
 use alter_testkit::{TestApp, TestServer};
 use alter_vault::{DataKey, Place, RootKey, Vault};
 use secrecy::ExposeSecret;
@@ -24,6 +26,39 @@ pub(crate) async fn copies(server: &TestServer, app: &TestApp, original: &str, c
     ids.iter().map(ToString::to_string).collect()
 }
 
+/// Puts a grant's tokens back as they were sealed before they were bound to their grant's holder.
+pub(crate) async fn unbind(server: &TestServer, app: &TestApp, grant: &str) {
+    let (key, id) = (data_key(server, app).await, GrantId::parse(grant).unwrap());
+    let grant = server.store.get_grant(app.id, id).await.unwrap().unwrap();
+    let user = match grant.principal {
+        Principal::App => None,
+        Principal::User(id) => server.store.get_user(app.id, id).await.unwrap(),
+    };
+    let (credential, holder) = (&grant.credential, grant.holder(user.as_ref()).digest());
+    for (secret, sealed) in [
+        (GrantSecret::AccessToken, Some(&credential.access_token)),
+        (GrantSecret::RefreshToken, credential.refresh_token.as_ref()),
+        (GrantSecret::IdToken, credential.id_token.as_ref()),
+    ] {
+        let (Some(sealed), place, app) = (sealed, grant.place(secret, holder), app.id.to_string()) else {
+            continue;
+        };
+        let bound = Place {
+            app: &app,
+            table: place.column.sealed_table(),
+            column: place.column.column(),
+            row: &place.row,
+            generation: place.generation,
+            bound_to: place.bound_to.as_ref().map(|digest| digest.as_slice()),
+        };
+        let token = key.open(&bound, sealed).unwrap();
+        let cell = Place { bound_to: None, ..bound };
+        let before = key.seal(&cell, token.expose_secret(), &|buffer| SystemRandom.fill(buffer)).unwrap();
+        let (column, value) = (place.column.column(), sql::bytes(server, &before));
+        sql::run(server, &format!("UPDATE grants SET {column} = {value} WHERE id = '{id}'"), []);
+    }
+}
+
 async fn data_key(server: &TestServer, app: &TestApp) -> DataKey {
     let vault = Vault::new(RootKey::from_base64(server.root_key().expose_secret()).unwrap());
     let stored = server.store.get_app(app.id).await.unwrap().unwrap();
@@ -33,7 +68,10 @@ async fn data_key(server: &TestServer, app: &TestApp) -> DataKey {
 fn copy(server: &TestServer, key: &DataKey, original: &Grant, id: GrantId, client: &str) -> String {
     let tokens = server.mock.make_grant(client, "acme-1001", &original.scopes.join(" "));
     let generation = original.credential.generation;
-    let place = CredentialPlace { app: original.app_id, grant: id, generation };
+    let subject = id.to_string();
+    assert_eq!(original.principal, Principal::App, "a user's grants would need the user here");
+    let holder = Holder { subject: &subject, ..original.holder(None) }.digest();
+    let place = CredentialPlace { app: original.app_id, grant: id, generation, holder };
     let seal = |secret, text: &str| {
         let (place, app) = (place.of(secret), original.app_id.to_string());
         let place = Place {
@@ -42,6 +80,7 @@ fn copy(server: &TestServer, key: &DataKey, original: &Grant, id: GrantId, clien
             column: place.column.column(),
             row: &place.row,
             generation,
+            bound_to: Some(&holder),
         };
         sql::bytes(server, &key.seal(&place, text.as_bytes(), &|buffer| SystemRandom.fill(buffer)).unwrap())
     };

@@ -144,7 +144,7 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
     let older =
         "UPDATE sessions SET data = json_set(json_remove(data, '$.attempts'), '$.events', json('[]'))";
     assert_eq!(raw.execute(older, []).unwrap(), 1);
-    let back = "ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;";
+    let back = "DROP INDEX grants_unbound; ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;";
     raw.execute_batch(&format!("{BEFORE_THE_NINTH} {back} PRAGMA user_version = 6")).unwrap();
     drop(raw);
 

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use alter_core::recipe::ClientAuth;
 use alter_core::{App, Level, ProviderConfig};
-use alter_flows::{FlowFault, OperateError, Unproven, operate};
+use alter_flows::{FlowFault, OperateError, Unproven, grants, operate};
 use alter_providers::Catalog;
 
 use super::{
     database::Seen,
     problem::{
         APP_ALLOW_BEARER, APP_LEGACY_CLIENTS, APP_MINTS_NOTHING, APP_NAME_TWICE, APP_NO_PROVIDER,
-        APP_NO_WEBSITE, APP_WEBSITE_HTTP, DATABASE_UNUSABLE, Finding, KEY_REFUSED, PROVIDER_CHANGED,
-        PROVIDER_NO_API_HOST, PROVIDER_NO_SECRET, PROVIDER_UNSEALED,
+        APP_NO_WEBSITE, APP_WEBSITE_HTTP, DATABASE_UNUSABLE, Finding, GRANT_CHANGED, KEY_REFUSED,
+        PROVIDER_CHANGED, PROVIDER_NO_API_HOST, PROVIDER_NO_SECRET, PROVIDER_UNSEALED,
     },
 };
 use crate::config::Config;
@@ -34,9 +34,9 @@ pub(super) async fn seals(seen: &Seen) -> Vec<Finding> {
     let found = async {
         let providers = operate::unproven_providers(&seen.flows).await?;
         let keys = operate::unproven_keys(&seen.flows).await?;
-        Ok::<_, OperateError>(
-            providers.iter().map(of_provider_row).chain(keys.iter().map(of_key_row)).collect(),
-        )
+        let grants = grants::unproven_grants(&seen.flows).await?;
+        let found = providers.iter().map(of_provider_row).chain(keys.iter().map(of_key_row));
+        Ok::<_, OperateError>(found.chain(grants.iter().map(of_grant_row)).collect())
     };
     found.await.unwrap_or_else(|error| vec![DATABASE_UNUSABLE.found(error.to_string())])
 }
@@ -57,6 +57,15 @@ fn of_key_row(row: &operate::UnprovenKey) -> Finding {
         (_, Some(key)) => DATABASE_UNUSABLE.found(format!("the row of key {key} of app {app}: {text}")),
         (_, None) => DATABASE_UNUSABLE.found(format!("the API keys of app {app}: {text}")),
     }
+}
+
+fn of_grant_row(row: &grants::UnprovenGrant) -> Finding {
+    let (app, grant) = (row.app.to_string(), row.grant.to_string());
+    let text = match &row.why {
+        FlowFault::Unproven(why) => why.to_string(),
+        why => format!("grant {grant} of app {app}: {why}"),
+    };
+    GRANT_CHANGED.on_grant(&app, &grant, text)
 }
 
 fn same_names(seen: &Seen) -> Vec<Finding> {

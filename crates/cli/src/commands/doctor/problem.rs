@@ -77,6 +77,12 @@ impl Problem {
         Finding { fix: Some(self.fix.replace("APP", app)), ..self.found(text) }
     }
 
+    /// A finding about a grant of an app: both ids go into the fix.
+    pub(super) fn on_grant(&self, app: &str, grant: &str, text: impl Into<String>) -> Finding {
+        let fix = self.fix.replace("APP", app).replace("GRANT", grant);
+        Finding { fix: Some(fix), ..self.found(text) }
+    }
+
     /// A finding about a provider of an app: both ids go into the fix.
     pub(super) fn on_provider(&self, app: &str, provider: &str, text: impl Into<String>) -> Finding {
         let fix = self.fix.replace("APP", app).replace("PROVIDER", provider);
@@ -198,6 +204,9 @@ problems! {
     KEY_REFUSED "key-refused" Mend
         "an API key's seal is wrong or missing: the key is from before there were seals, or somebody who has no root key planted or changed it"
         "After an upgrade, if no one else could write the database: alter key seal APP KEY_ID, then with --accept; otherwise make another, alter key revoke APP KEY_ID, and find out who can write the database"
+    GRANT_CHANGED "grant-changed" Mend
+        "a grant's tokens do not open in its row: somebody who has no root key changed whose grant it is or what it is for, or damaged them; none is released or sent"
+        "Find out who can write the database; then end the grant (alter grant revoke APP GRANT) and let its user connect again"
     GRANTS_RECONNECT "grants-reconnect" Warn
         "grants of an app at a provider have no usable refresh token any more: only their users can help"
         "Let the app ask these users to connect again (alter grant list APP; alter grant show APP GRANT_ID says why)"
