@@ -12,8 +12,9 @@ use crate::{
 };
 
 /// What acts on the rows of a table, or stands in for it: triggers (those of foreign keys are the server's own), rules,
-/// row security, tables that inherit, and a function of somebody's own in a default, a constraint or an index. The last
-/// part is any view, or other relation, in the place of a table of ours.
+/// row security, tables that inherit, a function of somebody's own in a default, a constraint or an index, and a foreign
+/// key with an action (ours has one: the attempts of a session, called transactions before, go with it). The last part is
+/// any view, or other relation, in the place of a table of ours.
 const ACTING: &str = "
     WITH here AS (SELECT oid, relname, relkind, relrowsecurity FROM pg_class
                   WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))
@@ -33,6 +34,10 @@ const ACTING: &str = "
     UNION SELECT format('function %s in the index %I', d.refobjid::regprocedure, h.relname)
         FROM pg_depend d JOIN here h ON h.oid = d.objid
         WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_proc'::regclass
+    UNION SELECT format('foreign key %I of %I, which changes rows', k.conname, h.relname)
+        FROM pg_constraint k JOIN here h ON h.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
+        WHERE k.contype = 'f' AND h.relname = ANY($1) AND (k.confupdtype <> 'a' OR (k.confdeltype <> 'a' AND NOT
+            (h.relname IN ('attempts', 'transactions') AND p.relname = 'sessions' AND k.confdeltype = 'c')))
     UNION SELECT format('%I, which is not a table', relname) FROM here
         WHERE relname = ANY($1) AND relkind NOT IN ('r', 'i')
     ORDER BY what";

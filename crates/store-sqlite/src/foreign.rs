@@ -39,8 +39,14 @@ pub(crate) fn beside(c: &Connection) -> Result<Vec<String>, OpenError> {
     Ok(foreign.map(|item| format!("{} {:?}", item.kind, item.name)).collect())
 }
 
-/// A trigger does; so does a view that stands where a table of ours should be, and a table of ours that computes a column
-/// or has a clause by which a write is ignored.
+/// Foreign keys that change rows when other rows go. Ours has one: the attempts of a session go with it (`transactions` is
+/// what the table was called before).
+const ACTIONS: &str = r#"SELECT COUNT(*) FROM pragma_foreign_key_list(?1)
+    WHERE on_update <> 'NO ACTION' OR (on_delete <> 'NO ACTION' AND NOT
+        (?1 IN ('attempts', 'transactions') AND "from" = 'sid' AND "table" = 'sessions' AND on_delete = 'CASCADE'))"#;
+
+/// A trigger does; so does a view that stands where a table of ours should be, and a table of ours that computes a column,
+/// has a clause by which a write is ignored, or a foreign key with an action.
 fn acts(c: &Connection, item: &Item, ours: &BTreeSet<&str>) -> rusqlite::Result<bool> {
     let is_ours = ours.iter().any(|name| name.eq_ignore_ascii_case(&item.name));
     match item.kind.as_str() {
@@ -49,8 +55,9 @@ fn acts(c: &Connection, item: &Item, ours: &BTreeSet<&str>) -> rusqlite::Result<
         "table" if is_ours => {
             let computed = "SELECT COUNT(*) FROM pragma_table_xinfo(?1) WHERE hidden <> 0";
             let computed: i64 = c.query_row(computed, [&item.name], |row| row.get(0))?;
+            let actions: i64 = c.query_row(ACTIONS, [&item.name], |row| row.get(0))?;
             let sql = item.sql.as_deref().unwrap_or_default();
-            Ok(computed > 0 || sql.to_lowercase().contains("conflict"))
+            Ok(computed > 0 || actions > 0 || sql.to_lowercase().contains("conflict"))
         }
         _ => Ok(false),
     }

@@ -293,6 +293,10 @@ async fn t94_a_database_with_a_trigger_a_rule_or_the_like_is_refused_by_its_name
         (format!("{calls} ALTER TABLE apps ADD CHECK (calls(created_at) > 0)"), "in a constraint of apps"),
         (format!("{calls} ALTER TABLE apps ALTER created_at SET DEFAULT calls(1)"), "in a default of apps"),
         (
+            "ALTER TABLE api_keys ADD FOREIGN KEY (app_id) REFERENCES apps (id) ON DELETE CASCADE".into(),
+            "of api_keys, which changes rows",
+        ),
+        (
             "ALTER TABLE probes RENAME TO hidden; CREATE VIEW probes AS SELECT * FROM hidden".into(),
             "probes, which is not a table",
         ),

@@ -180,6 +180,15 @@ fn opened_after(what: &str) -> Result<SqliteStore, OpenError> {
     opened
 }
 
+/// Writes an action into a foreign key as it is stored.
+fn planted(table: &str, after: &str, action: &str) -> String {
+    format!(
+        "PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = replace(sql, '{after}', '{after} {action}') WHERE name = '{table}';
+         PRAGMA writable_schema = RESET"
+    )
+}
+
 #[test]
 fn t94_a_file_with_a_trigger_that_is_not_ours_is_refused_by_its_name() {
     for (what, name) in [
@@ -197,6 +206,9 @@ fn t94_a_file_with_a_trigger_that_is_not_ours_is_refused_by_its_name() {
             "DROP TABLE probes; CREATE TABLE probes (id INTEGER PRIMARY KEY ON CONFLICT IGNORE, at INTEGER) STRICT",
             "table \"probes\"",
         ),
+        (planted("grants", "REFERENCES apps (id)", "ON DELETE CASCADE").as_str(), "table \"grants\""),
+        (planted("api_keys", "REFERENCES apps (id)", "ON UPDATE SET DEFAULT").as_str(), "table \"api_keys\""),
+        (planted("attempts", "ON DELETE CASCADE", "ON UPDATE CASCADE").as_str(), "table \"attempts\""),
     ] {
         let refused = opened_after(what);
         assert!(
