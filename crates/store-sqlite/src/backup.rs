@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::{
     OpenError,
     audit::append,
+    compared::of_todays_schema,
     connection,
     fault::Fault,
     migrate,
@@ -24,7 +25,10 @@ use crate::{
     tightened::{deleted_agents, end_sessions, join, join_nonces},
 };
 
-pub use crate::tightened::Tightened;
+pub use crate::{
+    tightened::Tightened,
+    written::{Written, copy},
+};
 
 /// A copy's contents, read without opening the file for writing.
 #[derive(Debug, Clone)]
@@ -71,32 +75,6 @@ pub struct Prepared {
     pub differences: Vec<Difference>,
     /// How many sessions were under way in the copy, and are now over.
     pub sessions: u64,
-}
-
-/// Writes a copy into a new file that only its owner can read.
-///
-/// # Errors
-/// [`OpenError`]; no file is left behind.
-pub fn copy(database: &Path, target: &Path) -> Result<(), OpenError> {
-    connection::ensure_file(database, crate::Open::Existing)?;
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    drop(options.open(target)?);
-    let written = copy_into(database, target);
-    if written.is_err() {
-        let _nothing_half_written_stays = fs::remove_file(target);
-    }
-    written
-}
-
-fn copy_into(database: &Path, target: &Path) -> Result<(), OpenError> {
-    let source = connection::open(database)?;
-    migrate::refuse_unknown(&source, database)?;
-    source.execute("VACUUM INTO ?1", [text_of(target)?])?;
-    fs::File::open(target)?.sync_all()?;
-    sync_directory(target)
 }
 
 /// Reads a copy and checks every page of it.
@@ -150,9 +128,9 @@ pub fn carry_over(
     let mut c = connection::open(copy)?;
     connection::prepare_writer(&c)?;
     migrate::forward(&mut c)?;
-    if let Some(replaced) = replaced {
-        migrate::forward(&mut connection::open(replaced)?)?;
-        c.execute("ATTACH ?1 AS replaced", [text_of(replaced)?])?;
+    let of_today = replaced.map(|file| of_todays_schema(file, copy)).transpose()?;
+    if let Some(file) = &of_today {
+        c.execute("ATTACH ?1 AS replaced", [text_of(file.path())?])?;
     }
     let transaction = c.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let differences = match replaced {
@@ -164,6 +142,7 @@ pub fn carry_over(
     transaction.commit()?;
     let _folded: i64 = c.query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     c.close().map_err(|(_, error)| error)?;
+    drop(of_today);
     fs::File::open(copy)?.sync_all()?;
     Ok(Prepared { differences, sessions })
 }
@@ -305,7 +284,7 @@ fn open_immutable(file: &Path) -> Result<Connection, OpenError> {
     Ok(c)
 }
 
-fn text_of(path: &Path) -> Result<&str, OpenError> {
+pub(crate) fn text_of(path: &Path) -> Result<&str, OpenError> {
     path.to_str().ok_or_else(|| OpenError::Engine(format!("{} is not UTF-8", path.display())))
 }
 

@@ -16,6 +16,7 @@ mod app;
 mod attempt;
 mod audit;
 pub mod backup;
+mod compared;
 mod connection;
 mod data_key;
 mod delegation;
@@ -38,6 +39,7 @@ mod store;
 mod tightened;
 mod user;
 mod writer;
+mod written;
 
 pub use opening::{Open, OpenError};
 pub use serving::{ServingLock, lock_for_serving};

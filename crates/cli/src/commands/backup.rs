@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
+    io::{Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,7 @@ use alter_core::{
     Anchor, AppId, Clock, SystemClock,
     secret::{from_hex, hex},
 };
-use alter_store_sqlite::backup;
+use alter_store_sqlite::backup::{self, Written};
 use alter_vault::Vault;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -132,9 +132,9 @@ pub(crate) fn run(args: &BackupArgs, config: &Config, output: Output) -> anyhow:
     let seals = !args.unsealed && database.exists();
     let vault = seals.then(|| sealing(config)).transpose()?;
     let copied = backup::copy(database, file).map_err(|error| config.database.of_file(error));
-    copied.with_context(|| format!("{} was not backed up", database.display()))?;
+    let written = copied.with_context(|| format!("{} was not backed up", database.display()))?;
     // Read back what is now on the disk: a backup that nobody has checked may be no backup.
-    let checked = describe(file, vault.as_ref()).and_then(|manifest| {
+    let checked = describe(&written, file, vault.as_ref()).and_then(|manifest| {
         let mut out = private_file(&manifest_path)?;
         out.write_all(serde_json::to_string_pretty(&manifest)?.as_bytes())?;
         out.sync_all()?;
@@ -177,7 +177,8 @@ fn sealing(config: &Config) -> anyhow::Result<Vault> {
     wiring::vault(config).context("a backup is sealed with the root key (--unsealed makes one without)")
 }
 
-fn describe(file: &Path, vault: Option<&Vault>) -> anyhow::Result<Manifest> {
+/// The digest is of the file that was written. If another one has its name by now, no proof is made for that one.
+fn describe(written: &Written, file: &Path, vault: Option<&Vault>) -> anyhow::Result<Manifest> {
     let facts = backup::inspect(file)?;
     if let Some(vault) = vault {
         vault.verify_key_check(&facts.key_check)?;
@@ -186,10 +187,11 @@ fn describe(file: &Path, vault: Option<&Vault>) -> anyhow::Result<Manifest> {
         format: 1,
         made_at: SystemClock.now().to_rfc3339(),
         schema: facts.schema,
-        sha256: sha256_of(file)?,
+        sha256: sha256(written.file())?,
         heads: facts.heads.into_iter().collect(),
         seal: None,
     };
+    written.is_at(file)?;
     match vault {
         Some(vault) => manifest.sealed(vault),
         None => Ok(manifest),
@@ -197,7 +199,11 @@ fn describe(file: &Path, vault: Option<&Vault>) -> anyhow::Result<Manifest> {
 }
 
 fn sha256_of(path: &Path) -> anyhow::Result<String> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    sha256(&std::fs::File::open(path).with_context(|| format!("{} cannot be read", path.display()))?)
+}
+
+fn sha256(mut file: &std::fs::File) -> anyhow::Result<String> {
+    file.rewind()?;
     let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -205,5 +211,35 @@ fn sha256_of(path: &Path) -> anyhow::Result<String> {
             0 => return Ok(hex(digest.finish().as_ref())),
             read => digest.update(&buffer[..read]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alter_core::{Random as _, Store as _, SystemRandom};
+    use alter_store_sqlite::{Open, SqliteStore};
+    use alter_vault::RootKey;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn t94_a_file_that_took_the_place_of_the_copy_gets_no_seal() {
+        let directory = std::env::temp_dir().join(format!("alter-backup-{}", AppId::new(&SystemRandom)));
+        std::fs::create_dir(&directory).unwrap();
+        let [database, copy, theirs] = ["alter.db", "copy.db", "theirs.db"].map(|name| directory.join(name));
+        let fill = |buffer: &mut [u8]| SystemRandom.fill(buffer);
+        let vault = Vault::new(RootKey::generate(&fill).0);
+        let store = SqliteStore::open(&database, Open::Create).unwrap();
+        store.insert_key_check(vault.key_check(&fill)).await.unwrap();
+
+        let written = backup::copy(&database, &copy).unwrap();
+        let manifest = describe(&written, &copy, Some(&vault)).unwrap();
+        manifest.describes(&copy).unwrap();
+        // Even with the same bytes: what is under the name now is not what was written.
+        std::fs::copy(&copy, &theirs).unwrap();
+        std::fs::rename(&theirs, &copy).unwrap();
+        let refused = describe(&written, &copy, Some(&vault)).unwrap_err().to_string();
+        assert!(refused.contains("was exchanged while"), "{refused}");
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -185,7 +185,7 @@ async fn t94_everything_that_was_tightened_since_the_backup_stays_tight_and_is_n
 fn every_seal_holds(elsewhere: &Elsewhere<'_>) {
     let found = said(&elsewhere.run(&["doctor", "--offline"]));
     assert!(found.contains("root-key"), "it ran: {found}");
-    for id in ["provider-changed", "provider-unsealed", "key-refused"] {
+    for id in ["provider-changed", "provider-unsealed", "key-refused", "grant-changed"] {
         assert!(!found.contains(id), "{found}");
     }
 }
@@ -195,6 +195,20 @@ async fn call(address: &str, key: &SecretString, method: &str, target: &str, bod
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let sent = signed(key, method, target, &body, SystemClock.now()).header("host", "localhost:7999");
     http::send(address, sent).await
+}
+
+/// Asks a server on the restored database for the scene's token.
+async fn token_of(scene: &Scene, elsewhere: &Elsewhere<'_>, key: &SecretString) -> Reply {
+    let mut serve = elsewhere.command(&["serve"]);
+    serve.env("ALTER_LISTEN", "127.0.0.1:0").env("ALTER_PUBLIC_URL", "http://localhost:7999");
+    let mut running = serve.spawn().unwrap();
+    let address = listening(&mut running);
+    let url = scene.server.mock.url("/api/me");
+    let body = json!({ "grant_id": scene.grant, "request": { "method": "GET", "url": url } });
+    let reply = call(&address, key, "POST", "/sdk/token", &body).await;
+    running.kill().unwrap();
+    running.wait().unwrap();
+    reply
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,15 +221,7 @@ async fn t94_an_agent_that_was_suspended_since_the_backup_is_refused_after_its_r
         scene.today(&elsewhere);
         elsewhere.json(&["restore", text(&before), "--replace"]);
 
-        let mut serve = elsewhere.command(&["serve"]);
-        serve.env("ALTER_LISTEN", "127.0.0.1:0").env("ALTER_PUBLIC_URL", "http://localhost:7999");
-        let mut running = serve.spawn().unwrap();
-        let address = listening(&mut running);
-        let url = scene.server.mock.url("/api/me");
-        let body = json!({ "grant_id": scene.grant, "request": { "method": "GET", "url": url } });
-        let reply = call(&address, &scene.key, "POST", "/sdk/token", &body).await;
-        running.kill().unwrap();
-        running.wait().unwrap();
+        let reply = token_of(&scene, &elsewhere, &scene.key).await;
         let got = if reply.status < 400 { String::new() } else { reply.error() };
         assert_eq!((reply.status, got.as_str()), (status, error), "{}", reply.text());
     }
@@ -286,6 +292,53 @@ async fn t94_what_cannot_be_carried_over_is_named_and_refused_until_it_is_accept
     every_seal_holds(&elsewhere);
     let audit = said(&elsewhere.run(&["audit", "list", &scene.server.app.id.to_string(), "--limit", "1"]));
     assert!(audit.contains("loosened") && audit.contains("grant_scopes"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f42_a_restore_that_is_refused_leaves_an_older_database_to_the_program_it_belongs_to() {
+    let scene = Scene::new().await;
+    let elsewhere = Elsewhere::new(&scene.server, "older-schema");
+    let before = scene.backup(&elsewhere, "before.db");
+    scene.set_provider("other", &["openid"], |recipe| recipe.api_hosts = vec!["one.example".into()]).await;
+    scene.server.mock.set(|s| s.granted_scopes = Some("openid email".into()));
+    let user = scene.server.mock.user_token("acme-1001", AUDIENCE);
+    let body = json!({ "user_token": user, "agent": "mailbot", "allowed_providers": ["mock"] });
+    TestBrowser::new().connect_for(&scene.server, &scene.server.app, &body).await;
+    scene.today(&elsewhere);
+    let database = elsewhere.place.database();
+    let older = "DROP INDEX grants_unbound; PRAGMA user_version = 8";
+    rusqlite::Connection::open(&database).unwrap().execute_batch(older).unwrap();
+    let schema = || {
+        let c = rusqlite::Connection::open(&database).unwrap();
+        c.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    elsewhere.refused(&["restore", text(&before), "--replace"], "make loose again");
+    assert_eq!(schema(), 8, "nothing was migrated");
+    let restored = elsewhere.json(&["restore", text(&before), "--replace", "--accept-loosening"]);
+    assert!(words(&restored, "loosened").contains("grant_scopes"), "it was compared: {restored}");
+    let beside = std::fs::read_dir(elsewhere.place.data()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = beside.filter(|name| name.to_string_lossy().contains("compared")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t90_a_grant_that_somebody_edited_in_a_backup_is_refused_after_its_restore() {
+    let scene = Scene::new().await;
+    let elsewhere = Elsewhere::new(&scene.server, "edited-grant");
+    let before = scene.backup(&elsewhere, "before.db");
+    rusqlite::Connection::open(&before).unwrap().execute("UPDATE grants SET principal = 'app'", []).unwrap();
+    // A backup whose seal was torn off, and which an operator restores all the same.
+    let path = PathBuf::from(format!("{}.json", text(&before)));
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    manifest.as_object_mut().unwrap().remove("seal");
+    let digest = alter_core::secret::sha256(&std::fs::read(&before).unwrap());
+    manifest["sha256"] = json!(alter_core::secret::hex(&digest));
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    elsewhere.json(&["restore", text(&before), "--accept-unsealed"]);
+    let found = said(&elsewhere.run(&["doctor", "--offline"]));
+    assert!(found.contains("grant-changed") && found.contains(&scene.grant), "{found}");
+    let reply = token_of(&scene, &elsewhere, &scene.server.app.key).await;
+    assert_eq!((reply.status, reply.error().as_str()), (503, "provider_configuration_unavailable"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
