@@ -228,7 +228,8 @@ pub trait RefreshStore: Send + Sync {
     async fn end_refresh(&self, end: EndRefresh) -> Result<RefreshEnded, StoreError>;
     /// Ends an attempt whose tokens came too late, wipes them, and queues their revocation if there is a request.
     async fn discard_refresh(&self, discard: DiscardRefresh) -> Result<Saved, StoreError>;
-    /// Lists the grants that have to be looked at, the longest overdue first, but none of the configurations in `except`.
+    /// Lists the grants that have to be looked at, the longest overdue first, but none of the configurations in `except`,
+    /// and none that has ended.
     async fn list_due_refreshes(
         &self,
         now: Micros,

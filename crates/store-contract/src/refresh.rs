@@ -461,9 +461,16 @@ pub async fn grants_are_due_at_their_time_the_longest_overdue_first(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
-    for (at, subject) in [(Some(20), "b"), (Some(10), "a"), (None, "c"), (Some(31), "d")] {
-        let mut grant = grant(app);
-        (grant.refresh_at, grant.subject) = (at.map(|s| T0.plus_seconds(s)), subject.into());
+    // "e" has ended, "a" ends later: a grant that nobody may use is not refreshed.
+    for (at, ends, subject) in [
+        (Some(20), None, "b"),
+        (Some(10), Some(31), "a"),
+        (None, None, "c"),
+        (Some(31), None, "d"),
+        (Some(5), Some(30), "e"),
+    ] {
+        let (mut grant, moment) = (grant(app), |at: Option<i64>| at.map(|s| T0.plus_seconds(s)));
+        (grant.refresh_at, grant.ends_at, grant.subject) = (moment(at), moment(ends), subject.into());
         super::sample::store_grant(&*store, &grant).await?;
     }
     let due = store.list_due_refreshes(T0.plus_seconds(30), &[], 9).await?;

@@ -31,7 +31,8 @@ use crate::{
 
 const DUE: &str = sql!(
     "SELECT {} FROM grants
-     WHERE refresh_at IS NOT NULL AND status = 'active' AND refresh_at <= $1 AND config_id <> ALL($2)
+     WHERE refresh_at IS NOT NULL AND status = 'active' AND refresh_at <= $1 AND (ends_at IS NULL OR ends_at > $1)
+           AND config_id <> ALL($2)
      ORDER BY refresh_at, id LIMIT $3",
     Names(Grant::COLUMNS),
 );

@@ -27,7 +27,7 @@ const GRANT: &str = sql!("SELECT {} FROM grants WHERE id = ?1 AND app_id = ?2", 
 
 const DUE: &str = sql!(
     "SELECT {} FROM grants
-     WHERE refresh_at IS NOT NULL AND status = 'active' AND refresh_at <= ?1
+     WHERE refresh_at IS NOT NULL AND status = 'active' AND refresh_at <= ?1 AND (ends_at IS NULL OR ends_at > ?1)
            AND config_id NOT IN (SELECT value FROM json_each(?2))
      ORDER BY refresh_at, id LIMIT ?3",
     Names(Grant::COLUMNS),
