@@ -92,3 +92,20 @@ async fn a_server_that_does_not_respond_is_waited_for_as_long_as_the_url_says() 
         "{refused:?}"
     );
 }
+
+#[tokio::test]
+async fn a_call_reaches_the_second_host_while_the_first_is_silent_however_long_the_url_waits() {
+    let database = database();
+    let url = url::Url::parse(&database.url).unwrap();
+    let named = |name: &str| url.query_pairs().find(|(n, _)| n == name).map(|(_, value)| value.into_owned());
+    let (directory, port) =
+        (named("host").unwrap(), named("port").or(url.port().map(|port| port.to_string())));
+    let port = port.unwrap_or("5432".into());
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hosts = format!("host=127.0.0.1,{directory}&port={},{port}", silent.local_addr().unwrap().port());
+    // Half of twelve seconds is longer than a call waits for a connection.
+    let url = format!("postgres://postgres@localhost/{}?{hosts}&connect_timeout=12", database.name());
+    let store = PostgresStore::open(&url, Open::Create).await.unwrap();
+    insert_app(&store, app()).await.unwrap();
+    assert_eq!(store.list_apps().await.unwrap().len(), 1);
+}
