@@ -24,7 +24,9 @@ LIFETIMES = "not built: keys that expire or are rotated"
 CEILING = "not built: scope ceilings of a session; they are refused, 400 `unsupported_field`"
 CALLER = "not ours: `X-Alter-Caller` is a note in the audit; no agent is looked up by it"
 RECONNECT_403 = "not ours: it is 400 `credential_revoked`"
-SLOW_REFRESH = "only when a refresh takes longer than 20 s; no call of this run brings it about"
+SLOW_REFRESH = (
+    "only when a refresh takes longer than 20 s, or the grant changes at every try; no call of this run brings it about"
+)
 QUOTA = "not built: quotas and billing"
 HTTP_403 = "not ours: a revoked grant is 403 `grant_revoked`"
 
