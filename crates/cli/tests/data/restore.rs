@@ -295,7 +295,7 @@ async fn t94_what_cannot_be_carried_over_is_named_and_refused_until_it_is_accept
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f42_a_restore_that_is_refused_leaves_an_older_database_to_the_program_it_belongs_to() {
+async fn t94_a_restore_that_is_refused_leaves_an_older_database_to_the_program_it_belongs_to() {
     let scene = Scene::new().await;
     let elsewhere = Elsewhere::new(&scene.server, "older-schema");
     let before = scene.backup(&elsewhere, "before.db");
