@@ -73,7 +73,7 @@ fn readable(server: &TestServer, root: &SecretString) -> usize {
 
 /// What the tokens of a grant are bound to. The grants of these tests are the app's own.
 fn holder(sql: &Connection, grant: &str) -> Hash {
-    let columns = "provider, config_id, subject, account_identifier, label";
+    let columns = "provider, config_id, subject, account_identifier, label, account_verified";
     let read = |row: &rusqlite::Row<'_>| {
         let text = |at| row.get::<_, String>(at);
         let (provider, config_id, subject, account) = (text(0)?, text(1)?, text(2)?, text(3)?);
@@ -84,6 +84,7 @@ fn holder(sql: &Connection, grant: &str) -> Hash {
             config_id: &ConfigId::parse(&config_id).unwrap(),
             subject: &subject,
             account_identifier: &account,
+            account_verified: row.get(5)?,
             label: label.as_deref(),
         };
         Ok(holder.digest())
