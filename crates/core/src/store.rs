@@ -33,6 +33,12 @@ pub trait Store:
     /// # Errors
     /// [`StoreError::NonceReplayed`].
     async fn record_call(&self, call: CallNonce) -> Result<(), StoreError>;
+    /// Refuses a call whose nonce is recorded. It only reads: of two calls at the same moment both may pass, and the commit
+    /// that records the nonce decides.
+    ///
+    /// # Errors
+    /// [`StoreError::NonceReplayed`].
+    async fn refuse_known_call(&self, call: CallNonce) -> Result<(), StoreError>;
     /// Deletes nonces whose signed second is before that of `before`.
     async fn delete_old_nonces(&self, before: Micros) -> Result<u64, StoreError>;
     /// The key-check value of the root key, if the database has one.

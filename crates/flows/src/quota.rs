@@ -23,6 +23,10 @@ pub enum Quota {
     User(UserId),
 }
 
+/// The shares that one call has taken.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(Vec<(Quota, u32)>);
+
 /// The shares in use: for each holder, the moment when its share is full again (the generic cell rate algorithm).
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {
@@ -32,7 +36,7 @@ pub(crate) struct Quotas {
 impl Quotas {
     /// Takes one out of `per_minute` (0 = no limit); a whole minute's share may be taken at once. Returns `None` on
     /// success, otherwise the seconds until one is free.
-    pub(crate) fn spend(&self, quota: Quota, per_minute: u32, now: Micros) -> Option<u32> {
+    pub(crate) fn spend(&self, taken: &mut Taken, quota: Quota, per_minute: u32, now: Micros) -> Option<u32> {
         if per_minute == 0 {
             return None;
         }
@@ -49,16 +53,17 @@ impl Quotas {
             return Some(u32::try_from(seconds).unwrap_or(60));
         }
         *whole_at = then;
+        taken.0.push((quota, per_minute));
         None
     }
 
-    /// Gives one back that was taken in vain.
-    pub(crate) fn give_back(&self, quota: Quota, per_minute: u32) {
+    /// Gives back what a call has taken in vain, and no more: a call that was refused before has taken nothing.
+    pub(crate) fn give_back(&self, taken: Taken) {
         let mut shares = self.whole_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(whole_at) = shares.get_mut(&quota)
-            && per_minute > 0
-        {
-            *whole_at -= MINUTE / i64::from(per_minute);
+        for (quota, per_minute) in taken.0 {
+            if let Some(whole_at) = shares.get_mut(&quota) {
+                *whole_at -= MINUTE / i64::from(per_minute);
+            }
         }
     }
 }
@@ -89,7 +94,8 @@ mod tests {
         let quotas = Quotas::default();
         let (app, other) = (Quota::App(AppId::new(&SystemRandom)), Quota::App(AppId::new(&SystemRandom)));
         let start = Micros(1_000_000_000_000_000);
-        let spend = |holder, second| quotas.spend(holder, 60, start.plus_seconds(second));
+        let spend =
+            |holder, second| quotas.spend(&mut Taken::default(), holder, 60, start.plus_seconds(second));
         assert!((0..60).all(|_| spend(app, 0).is_none()), "a minute's share at once");
         assert_eq!(spend(app, 0), Some(1));
         assert_eq!(spend(other, 0), None, "another's share");
@@ -99,22 +105,44 @@ mod tests {
             "whole, and no more"
         );
         assert_eq!(spend(app, 0), Some(1), "a clock that was set back");
-        assert!((0..1000).all(|_| quotas.spend(app, 0, start).is_none()), "0 = no limit");
+        assert!(
+            (0..1000).all(|_| quotas.spend(&mut Taken::default(), app, 0, start).is_none()),
+            "0 = no limit"
+        );
+    }
+
+    #[test]
+    fn t56_exactly_what_a_call_has_taken_is_given_back() {
+        let quotas = Quotas::default();
+        let (app, user) = (Quota::App(AppId::new(&SystemRandom)), Quota::User(UserId::new(&SystemRandom)));
+        let now = Micros(1_000_000_000_000_000);
+        let mut taken = Taken::default();
+        for (holder, limit) in [(app, 2), (user, 1)] {
+            assert_eq!(quotas.spend(&mut taken, holder, limit, now), None);
+        }
+        quotas.give_back(taken);
+        assert_eq!(quotas.spend(&mut Taken::default(), user, 1, now), None, "the user's share too");
+        let mut refused = Taken::default();
+        assert!(quotas.spend(&mut refused, user, 1, now).is_some());
+        quotas.give_back(refused);
+        assert!(quotas.spend(&mut Taken::default(), user, 1, now).is_some(), "nothing was taken");
+        let left = (0..3).filter(|_| quotas.spend(&mut Taken::default(), app, 2, now).is_none()).count();
+        assert_eq!(left, 2);
     }
 
     #[test]
     fn t56_a_crowd_of_other_users_gives_nobody_a_second_share() {
         let quotas = Quotas::default();
         let (app, user) = (Quota::App(AppId::new(&SystemRandom)), Quota::User(UserId::new(&SystemRandom)));
-        let now = Micros(1_000_000_000_000_000);
+        let spend = |holder| quotas.spend(&mut Taken::default(), holder, 30, Micros(1_000_000_000_000_000));
         for holder in [app, user] {
-            assert!((0..30).all(|_| quotas.spend(holder, 30, now).is_none()));
+            assert!((0..30).all(|_| spend(holder).is_none()));
         }
         for _ in 0..=HOLDERS_MAX {
-            assert_eq!(quotas.spend(Quota::User(UserId::new(&SystemRandom)), 30, now), None);
+            assert_eq!(spend(Quota::User(UserId::new(&SystemRandom))), None);
         }
         for holder in [app, user] {
-            assert!(quotas.spend(holder, 30, now).is_some(), "{holder:?}");
+            assert!(spend(holder).is_some(), "{holder:?}");
         }
         assert!(quotas.whole_at.lock().unwrap().len() < HOLDERS_MAX, "and there is room again");
     }

@@ -197,6 +197,7 @@ macro_rules! store_contract_tests {
             ],
             store: [
                 t61_a_nonce_counts_once_per_key_and_signed_second,
+                t61_a_call_is_known_once_its_nonce_is_recorded_and_asking_records_nothing,
                 t61_of_fifty_concurrent_replays_exactly_one_counts,
                 old_nonces_are_forgotten_and_young_ones_are_not,
                 the_key_check_is_stored_once,

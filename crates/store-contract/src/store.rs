@@ -22,6 +22,17 @@ pub async fn t61_a_nonce_counts_once_per_key_and_signed_second(
     store.record_call(other_nonce).await
 }
 
+pub async fn t61_a_call_is_known_once_its_nonce_is_recorded_and_asking_records_nothing(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (first, mut other) = (call(), call());
+    other.key_id = KeyId::new(&SystemRandom);
+    store.refuse_known_call(first).await?;
+    store.record_call(first).await?;
+    assert!(matches!(store.refuse_known_call(first).await, Err(StoreError::NonceReplayed)));
+    store.refuse_known_call(other).await
+}
+
 pub async fn t61_of_fifty_concurrent_replays_exactly_one_counts(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {

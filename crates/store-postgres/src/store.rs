@@ -22,6 +22,10 @@ impl Store for PostgresStore {
         replayed_unless(self.run(RECORD, nonce_values(call)).await? == 1)
     }
 
+    async fn refuse_known_call(&self, call: CallNonce) -> Result<(), StoreError> {
+        replayed_unless(self.one(KNOWN, nonce_values(call), |_| Ok(())).await?.is_none())
+    }
+
     async fn delete_old_nonces(&self, before: Micros) -> Result<u64, StoreError> {
         self.run("DELETE FROM call_nonces WHERE second < $1", values![before.as_seconds()]).await
     }
@@ -48,6 +52,8 @@ impl Store for PostgresStore {
 /// Waits if another transaction is recording the same nonce at this moment, and learns whether it did.
 const RECORD: &str = "INSERT INTO call_nonces (key_id, nonce, second) VALUES ($1, $2, $3)
                       ON CONFLICT (key_id, second, nonce) DO NOTHING";
+
+const KNOWN: &str = "SELECT second FROM call_nonces WHERE second = $3 AND key_id = $1 AND nonce = $2";
 
 fn nonce_values(call: CallNonce) -> PgArguments {
     values![call.key_id.to_string(), &call.nonce[..], call.at.as_seconds()]
@@ -78,8 +84,7 @@ pub(crate) async fn record_nonce_if(
 /// Refuses a replay without recording anything.
 pub(crate) async fn refuse_known_nonce(c: &mut Connection, call: Option<CallNonce>) -> Result<(), Fault> {
     let Some(call) = call else { return Ok(()) };
-    let sql = "SELECT second FROM call_nonces WHERE second = $3 AND key_id = $1 AND nonce = $2";
-    Ok(replayed_unless(one(c, sql, nonce_values(call), |_| Ok(())).await?.is_none())?)
+    Ok(replayed_unless(one(c, KNOWN, nonce_values(call), |_| Ok(())).await?.is_none())?)
 }
 
 /// A nonce as it is stored: key, second, nonce.

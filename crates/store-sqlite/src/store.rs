@@ -21,6 +21,10 @@ impl Store for SqliteStore {
         self.write(move |c| record_nonce(c, Some(call))).await
     }
 
+    async fn refuse_known_call(&self, call: CallNonce) -> Result<(), StoreError> {
+        self.read(|c| refuse_known_nonce(c, Some(call))).await
+    }
+
     async fn delete_old_nonces(&self, before: Micros) -> Result<u64, StoreError> {
         let sql = "DELETE FROM call_nonces WHERE second < ?1";
         self.write(move |c| Ok(run(c, sql, [before.as_seconds()])? as u64)).await

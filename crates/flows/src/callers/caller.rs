@@ -137,6 +137,14 @@ impl Flows {
         story.await
     }
 
+    /// Refuses a replay before the story spends anything that is not in its commit, such as a share of a limit.
+    pub(crate) async fn refuse_replay(&self, caller: &Caller) -> Result<(), StoreError> {
+        match caller.nonce {
+            Some(nonce) => self.store().refuse_known_call(nonce).await,
+            None => Ok(()),
+        }
+    }
+
     async fn spend(&self, caller: &Caller) -> Result<(), StoreError> {
         match caller.nonce {
             Some(nonce) => self.store().record_call(nonce).await,

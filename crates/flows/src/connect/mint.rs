@@ -1,6 +1,6 @@
 //! Minting a session (S1-S8): the app's backend asks, and gets a token to pass to the browser.
 //!
-//! 1. The key is the app's own, and the app's share of this minute is not used up (T56).
+//! 1. The key is the app's own, the call is no replay, and the app's share of this minute is not used up (T56).
 //! 2. The app's binding level is one that is built.
 //! 3. The origin is given, or is the app's website.
 //! 4. The return URL is registered.
@@ -19,7 +19,7 @@ use crate::{
     callers::caller::{Refusal, Spent, ours},
     callers::user_token::ensure_user,
     fault::FlowFault,
-    quota::Quota,
+    quota::{Quota, Taken},
 };
 
 /// What the backend asks for.
@@ -104,11 +104,12 @@ ours! { MintError: User; }
 /// # Errors
 /// [`MintError`]; nothing was stored.
 pub async fn mint(flows: &Flows, caller: &Caller, request: MintRequest) -> Result<Minted, MintError> {
-    let minted = flows.once(caller, |nonce| try_mint(flows, caller, nonce, request)).await;
+    let mut taken = Taken::default();
+    let shares = &mut taken;
+    let minted = flows.once(caller, move |nonce| try_mint(flows, caller, nonce, request, shares)).await;
     if minted.as_ref().is_err_and(Refusal::is_replay) {
-        // A replayed call must not use up the share of the app that made the call.
-        let settings = &caller.app.settings;
-        flows.inner.quotas.give_back(Quota::App(caller.app.id), settings.sessions_per_minute);
+        // Of two equal calls at the same moment, one is found a replay only by the commit.
+        flows.inner.quotas.give_back(taken);
     }
     minted
 }
@@ -118,10 +119,12 @@ async fn try_mint(
     caller: &Caller,
     nonce: Option<CallNonce>,
     request: MintRequest,
+    taken: &mut Taken,
 ) -> Result<Spent<Minted>, MintError> {
     let app = &caller.app;
     caller.app_only()?;
-    spend_quota(flows, Quota::App(app.id), app.settings.sessions_per_minute)?;
+    flows.refuse_replay(caller).await?;
+    spend_quota(flows, taken, Quota::App(app.id), app.settings.sessions_per_minute)?;
     let min_binding = match app.min_binding() {
         level @ (Level::L1 | Level::L2) => level,
         level => return Err(MintError::BindingNotBuilt(level)),
@@ -138,7 +141,7 @@ async fn try_mint(
     if request.agent.is_some() && request.user_token.is_none() {
         return Err(MintError::AgentRequiresUserToken);
     }
-    let user = session_user(flows, app, request.user_token.as_ref()).await?;
+    let user = session_user(flows, app, request.user_token.as_ref(), taken).await?;
     let agent = session_agent(flows, app, request.agent.as_deref()).await?;
 
     let now = flows.now();
@@ -168,10 +171,11 @@ async fn session_user(
     flows: &Flows,
     app: &App,
     token: Option<&SecretString>,
+    taken: &mut Taken,
 ) -> Result<Option<SessionUser>, MintError> {
     let Some(token) = token else { return Ok(None) };
     let user = ensure_user(flows, app, token).await?;
-    spend_quota(flows, Quota::User(user.id), app.settings.sessions_per_minute_and_user)?;
+    spend_quota(flows, taken, Quota::User(user.id), app.settings.sessions_per_minute_and_user)?;
     Ok(Some(SessionUser { id: user.id, label: user.label }))
 }
 
@@ -190,8 +194,8 @@ async fn session_agent(
 }
 
 /// `per_minute` = 0: no limit.
-fn spend_quota(flows: &Flows, quota: Quota, per_minute: u32) -> Result<(), MintError> {
-    match flows.inner.quotas.spend(quota, per_minute, flows.now()) {
+fn spend_quota(flows: &Flows, taken: &mut Taken, quota: Quota, per_minute: u32) -> Result<(), MintError> {
+    match flows.inner.quotas.spend(taken, quota, per_minute, flows.now()) {
         None => Ok(()),
         Some(retry_after) => Err(MintError::TooMany { quota, limit: per_minute, retry_after }),
     }

@@ -418,6 +418,48 @@ async fn t56_a_replayed_mint_takes_nothing_of_the_share() {
 }
 
 #[tokio::test]
+async fn t56_a_replayed_mint_takes_nothing_of_its_users_share() {
+    let server = server().await;
+    server.clock.freeze();
+    set(&server, |s| s.sessions_per_minute_and_user = 2).await;
+    let body = json!({ "user_token": token_of(&server, USER) });
+    let call = server.signed(&server.app.key, "/sdk/oauth/connect/session", &body);
+    is(&server.send(call.clone()).await, 201, "");
+    for _ in 0..5 {
+        is(&server.send(call.clone()).await, 401, "invalid_signature");
+    }
+    is(&server.call("/sdk/oauth/connect/session", &body).await, 201, "");
+    is(&server.call("/sdk/oauth/connect/session", &body).await, 429, "rate_limit_exceeded");
+}
+
+#[tokio::test]
+async fn t56_replays_under_way_hold_no_share_and_give_none_that_they_did_not_take() {
+    let server = std::sync::Arc::new(server().await);
+    server.clock.freeze();
+    set(&server, |s| (s.sessions_per_minute, s.sessions_per_minute_and_user) = (3, 3)).await;
+    let mint = "/sdk/oauth/connect/session";
+    let body = json!({ "user_token": token_of(&server, USER) });
+    let call = server.signed(&server.app.key, mint, &body);
+    is(&server.send(call.clone()).await, 201, "");
+    let (_, agent) = server.add_agent(&server.app, "helper").await;
+    let agents = server.signed(&agent, mint, &json!({}));
+    is(&server.send(agents.clone()).await, 403, "app_key_required");
+    // Many at once, an agent's among them, and with the share both free and used up.
+    for left in [2, 0] {
+        let mut replays = tokio::task::JoinSet::new();
+        for sent in [&call, &agents].into_iter().cycle().take(20).cloned() {
+            let server = server.clone();
+            replays.spawn(async move { server.send(sent).await });
+        }
+        for _ in 0..left {
+            is(&server.call(mint, &body).await, 201, "");
+        }
+        replays.join_all().await.iter().for_each(|reply| is(reply, 401, "invalid_signature"));
+    }
+    is(&server.call(mint, &json!({})).await, 429, "rate_limit_exceeded");
+}
+
+#[tokio::test]
 async fn t98_a_grant_whose_token_cannot_be_opened_is_revoked_all_the_same() {
     let server = server().await;
     let grant = id_of(&connect(&server, USER, "acme-1001", None).await);
