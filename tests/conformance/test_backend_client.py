@@ -249,3 +249,9 @@ class Catalog(Case):
         self.assertEqual(listed["acme"].status, "configured")
         self.assertEqual(listed["github"].status, "available")
         self.assertIn("openid", listed["google"].available_scopes)
+
+    async def test_an_agent_reads_the_catalog_too(self):
+        async with self.client() as app:
+            made = await app.agents.create(name="reader", scopes={})
+        async with self.agent(made.api_key) as agent:
+            self.assertEqual((await agent.oauth_providers.list()).providers["acme"].status, "configured")

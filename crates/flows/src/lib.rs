@@ -32,7 +32,7 @@ pub use callers::agent_checks::{AgentChange, AgentError, NewAgent};
 pub use callers::agents::MadeAgent;
 pub use callers::authenticate::{AuthError, PresentedCall};
 pub use callers::caller::{AppKeyRequired, Caller};
-pub use callers::user_token::UserTokenError;
+pub use callers::user_token::{UserTokenError, VerifyUserError};
 pub use calls::choose::{Ambiguous, Candidate, ChoiceError, GrantChoice};
 pub use calls::release::{ReleaseError, ReleaseRequest, Released};
 pub use calls::report::CallReport;

@@ -8,7 +8,7 @@ use alter_core::{App, User, UserId};
 use alter_oauth::{BadUserToken, IdpUnreachable, UserClaims, UserTokenRefused, verify_user_token};
 use secrecy::SecretString;
 
-use crate::{Caller, Flows, callers::caller::ours, fault::FlowFault};
+use crate::{AppKeyRequired, Caller, Flows, callers::caller::ours, fault::FlowFault};
 
 /// Why a user token does not tell who the user is.
 #[derive(Debug, thiserror::Error)]
@@ -28,16 +28,34 @@ pub enum UserTokenError {
 
 ours! { UserTokenError; }
 
-/// The call that tells the app who its user is (wire 3.8).
+/// Why the call that verifies a user token is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyUserError {
+    #[error(transparent)]
+    AppKeyRequired(#[from] AppKeyRequired),
+    #[error(transparent)]
+    User(#[from] UserTokenError),
+    /// Our own failure, or the nonce was seen before.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+}
+
+ours! { VerifyUserError: User; }
+
+/// The call that tells the app who its user is (wire 3.8). An agent has no users.
 ///
 /// # Errors
-/// [`UserTokenError`].
+/// [`VerifyUserError`].
 pub async fn verify_user_call(
     flows: &Flows,
     caller: &Caller,
     token: &SecretString,
-) -> Result<UserClaims, UserTokenError> {
-    flows.reading(caller, verify_user(flows, &caller.app, token)).await
+) -> Result<UserClaims, VerifyUserError> {
+    let story = async {
+        caller.app_only()?;
+        Ok::<_, VerifyUserError>(verify_user(flows, &caller.app, token).await?)
+    };
+    flows.reading(caller, story).await
 }
 
 /// Finds the token's user; returns `None` when no session was ever minted for that user.

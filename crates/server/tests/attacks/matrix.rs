@@ -192,7 +192,7 @@ const ROWS: &[Row] = &[
         path: "/sdk/auth/verify-token",
         body: |scene, _| Some(json!({ "token": scene.server.mock.user_token("acme-1001", AUDIENCE) })),
         app: OK,
-        agent: OK,
+        agent: APP_ONLY,
         app_elsewhere: None,
         agent_elsewhere: None,
     },
@@ -392,12 +392,67 @@ async fn t72_ids_of_another_app_answer_with_the_bytes_of_ids_that_are_not_there(
 #[tokio::test]
 async fn t70_the_right_credential_is_answered_on_every_route() {
     // The positive half. Some rows end something, so each row has a scene of its own.
+    let documented = documented();
     for row in ROWS {
         let scene = Scene::new().await;
-        row.judge("the agent", &row.call(&scene, &scene.own.agent_key, &scene.own.ids).await, row.agent);
+        let by_agent = row.call(&scene, &scene.own.agent_key, &scene.own.ids).await;
+        row.judge("the agent", &by_agent, row.agent);
         let scene = if row.agent == GONE { Scene::new().await } else { scene };
-        row.judge("the app", &row.call(&scene, &scene.own.app.key, &scene.own.ids).await, row.app);
+        let by_app = row.call(&scene, &scene.own.app.key, &scene.own.ids).await;
+        row.judge("the app", &by_app, row.app);
+        let taken = Callers { app: takes(&by_app, AGENT_WANTED), agent: takes(&by_agent, APP_WANTED) };
+        let what = format!("{} {}", row.method, row.path);
+        assert_eq!(documented.get(&what), Some(&taken), "docs/reference/endpoints.md: {what}");
+        assert_eq!(contracted(row), taken, "contract/openapi.json: {what}");
     }
+    assert_eq!(documented.len(), ROWS.len(), "docs/reference/endpoints.md has other routes: {documented:?}");
+}
+
+/// Which of the two keys a route takes.
+#[derive(Debug, PartialEq, Eq)]
+struct Callers {
+    app: bool,
+    agent: bool,
+}
+
+/// The errors that tell an agent's key from the app's, and not what a key may do.
+const APP_WANTED: &[&str] = &["app_key_required", "use_self_revoke_path", "agent_cannot_mint_subagents"];
+const AGENT_WANTED: &[&str] = &["agent_key_required", "me_requires_agent_key"];
+
+fn takes(reply: &Reply, wanted: &[&str]) -> bool {
+    reply.status != 403 || !wanted.contains(&reply.error().as_str())
+}
+
+/// What the contract says: an operation that does not take a key has the error that tells so.
+fn contracted(row: &Row) -> Callers {
+    let contract = serde_json::to_value(alter_server::openapi::document()).unwrap();
+    let refusals = &contract["paths"][row.path][row.method.to_lowercase()]["responses"]["403"];
+    let named = &refusals["content"]["application/json"]["examples"];
+    let refuses = |codes: &[&str]| codes.iter().any(|code| named[code].is_object());
+    Callers { app: !refuses(AGENT_WANTED), agent: !refuses(APP_WANTED) }
+}
+
+/// The signed routes of the table, as `METHOD PATH`. A cell has methods and paths in backticks: a method without a path
+/// belongs to the next path.
+fn documented() -> std::collections::BTreeMap<String, Callers> {
+    let table = include_str!("../../../../docs/reference/endpoints.md");
+    let mut routes = std::collections::BTreeMap::new();
+    for line in table.lines().filter(|line| line.starts_with("| `") && line.contains("signed |")) {
+        let cells: Vec<_> = line.split(" | ").collect();
+        let caller = |word| cells[1].contains(word);
+        let mut methods = Vec::new();
+        for word in cells[0].split('`').skip(1).step_by(2) {
+            let (method, path) = word.split_once(' ').unwrap_or((word, ""));
+            methods.push(method);
+            if !path.is_empty() {
+                for method in methods.drain(..) {
+                    let callers = Callers { app: caller("app backend"), agent: caller("agent") };
+                    routes.insert(format!("{method} {path}"), callers);
+                }
+            }
+        }
+    }
+    routes
 }
 
 #[tokio::test]

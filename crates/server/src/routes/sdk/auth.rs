@@ -4,7 +4,7 @@ use alter_api::{
     ErrorCode,
     user::{VerifiedUser, VerifyToken},
 };
-use alter_flows::{BadUserClaim, BadUserToken, UserTokenError, callers};
+use alter_flows::{BadUserClaim, BadUserToken, UserTokenError, VerifyUserError, callers};
 use axum::{
     Json,
     extract::State,
@@ -43,6 +43,16 @@ fn what_helps(why: BadUserToken) -> &'static str {
              provider's: alter idp show APP prints the one that the app has."
         }
         _ => "Another sign-in does not help: compare the token with what alter idp show APP prints.",
+    }
+}
+
+impl From<VerifyUserError> for ApiError {
+    fn from(error: VerifyUserError) -> Self {
+        match error {
+            VerifyUserError::AppKeyRequired(error) => error.into(),
+            VerifyUserError::User(error) => error.into(),
+            VerifyUserError::Fault(fault) => fault.into(),
+        }
     }
 }
 
