@@ -167,9 +167,12 @@ async fn t90_a_row_that_is_moved_renamed_or_renumbered_does_not_open() {
     let (own, other) = (server.app.id.to_string(), stage.other.id.to_string());
     let set = |statement: &str, value: &str, id: &str| sql::run(server, statement, params![value, id]);
 
-    assert_eq!(set("UPDATE grants SET app_id = ?1 WHERE id = ?2", &other, grant), 1);
+    // With a configuration of that tenant: another one's is not found.
+    let moved = "UPDATE grants SET app_id = ?1, config_id = (SELECT config_id FROM providers
+                 WHERE app_id = ?1 AND provider = 'mock') WHERE id = ?2";
+    assert_eq!(set(moved, &other, grant), 1);
     stage.closed(&stage.other, grant, "another tenant").await;
-    set("UPDATE grants SET app_id = ?1 WHERE id = ?2", &own, grant);
+    set(moved, &own, grant);
 
     let renamed = "00000000-0000-4000-8000-000000000000";
     assert_eq!(set("UPDATE grants SET id = ?1 WHERE id = ?2", renamed, grant), 1);
