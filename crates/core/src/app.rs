@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppId, AuditEntry, Changed, IdentityProvider, Micros, Origin, StoreError,
+    AppId, AuditEntry, IdentityProvider, Micros, Origin, StoreError,
     name::{NAME_MAX, check_name},
 };
 
@@ -161,22 +161,84 @@ impl App {
     }
 }
 
+/// The result of giving an app its name. Apps of one name that are there from before the rule stay.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// It is stored.
+    Done,
+    /// Another app has the name; nothing was stored.
+    Taken(AppId),
+    /// There is no such app; nothing was stored.
+    Absent,
+}
+
+impl Named {
+    /// Whether it is stored.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+}
+
+/// How much of an app is alive, and ends when the app is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct AppContents {
+    /// Everybody for whom a session was minted.
+    pub users: u64,
+    /// Active ones.
+    pub grants: u64,
+    /// Agents that are not deleted.
+    pub agents: u64,
+    /// Live ones.
+    pub delegations: u64,
+    /// The app's own and its agents', those that are not revoked.
+    pub keys: u64,
+    /// Configured ones.
+    pub providers: u64,
+    /// Sessions under way.
+    pub sessions: u64,
+    /// Requests to providers that are still to be made. Without the app nobody makes them.
+    pub revocations: u64,
+}
+
+impl AppContents {
+    /// Writes the counts into the entry about a deletion.
+    #[must_use]
+    pub fn recorded_in(&self, mut audit: AuditEntry) -> AuditEntry {
+        audit.details["deleted"] = serde_json::json!(self);
+        audit
+    }
+}
+
 /// What storage must be able to do for apps.
+///
+/// A deleted app is in no result. Its row stays, without its data keys, because its audit does; everything else of it is
+/// gone, and nothing can be sealed for it any more.
 #[async_trait]
 pub trait AppStore: Send + Sync {
-    /// Stores a new app.
-    async fn insert_app(&self, app: App, audit: AuditEntry) -> Result<(), StoreError>;
+    /// Stores a new app, unless another one has its name.
+    async fn insert_app(&self, app: App, audit: AuditEntry) -> Result<Named, StoreError>;
     /// Finds an app by id.
     async fn get_app(&self, id: AppId) -> Result<Option<App>, StoreError>;
     /// Lists all apps by creation.
     async fn list_apps(&self) -> Result<Vec<App>, StoreError>;
-    /// Replaces an app's settings.
+    /// Replaces an app's settings, unless they have a new name that is another app's.
     async fn save_app_settings(
         &self,
         id: AppId,
         settings: AppSettings,
         audit: AuditEntry,
-    ) -> Result<Changed, StoreError>;
+    ) -> Result<Named, StoreError>;
+    /// Counts what ends with an app; returns `None` when there is no such app.
+    async fn count_app(&self, id: AppId) -> Result<Option<AppContents>, StoreError>;
+    /// Deletes an app and everything that belongs to it, except its audit, in one commit. The entry gets the counts.
+    /// Returns what it has ended; `None` when there is no such app.
+    async fn delete_app(
+        &self,
+        id: AppId,
+        at: Micros,
+        audit: AuditEntry,
+    ) -> Result<Option<AppContents>, StoreError>;
 }
 
 #[cfg(test)]

@@ -78,6 +78,8 @@ kinds! {
     AppCreated = "app_created",
     /// The app's settings or its identity provider were changed.
     AppChanged = "app_changed",
+    /// The app was deleted, with everything that belonged to it. The last entry, but for a restore.
+    AppDeleted = "app_deleted",
     /// A provider was configured on the app, or its configuration was changed.
     ProviderSet = "provider_set",
     /// A provider's configuration was removed from the app.
@@ -283,6 +285,8 @@ pub trait AuditStore: Send + Sync {
     ) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
     /// Reads an app's entries with numbers above `after`, in order.
     async fn read_audit(&self, app: AppId, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
+    /// Lists the apps that have entries, by id. Deleted apps are among them.
+    async fn list_audited_apps(&self) -> Result<Vec<AppId>, StoreError>;
     /// Finds an app's newest entry; returns `None` when the log is empty.
     async fn audit_head(&self, app: AppId) -> Result<Option<AuditHead>, StoreError>;
 }

@@ -45,7 +45,7 @@ pub use agent::{
     Agent, AgentCreated, AgentData, AgentKind, AgentStatus, AgentStop, AgentStore, Idempotency, KeyAdded,
     KeyRevoked,
 };
-pub use app::{App, AppSettings, AppStore, Level};
+pub use app::{App, AppContents, AppSettings, AppStore, Level, Named};
 pub use attempt::{Attempt, AttemptStatus, AttemptStore, CompleteConnect, Consumed, Ended};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
 pub use audit_chain::{Anchor, AuditChecked, BadEntry, ChainWalk, Tampering};

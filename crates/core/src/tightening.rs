@@ -35,6 +35,8 @@ macro_rules! tightenings {
 }
 
 tightenings! {
+    /// Everything of the app is gone. A session under way ends where it next needs the app.
+    AppDeleted = "app_deleted", "the app was deleted";
     /// A release is refused. A session under way goes on: connecting again makes a new grant.
     GrantRevoked = "grant_revoked", "the grant was revoked";
     /// [`crate::Grant::ends_at`]. A release is refused from then on.

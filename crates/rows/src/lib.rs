@@ -8,7 +8,7 @@
 //! To add a column to a noun, add the field to its list here; no statement that reads or writes the whole noun changes.
 
 mod agent;
-mod app;
+pub mod app;
 mod attempt;
 pub mod audit;
 pub mod column;

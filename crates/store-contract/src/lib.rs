@@ -38,6 +38,12 @@ macro_rules! store_contract_tests {
                 apps_are_listed_by_creation,
                 settings_are_replaced_and_nothing_else,
                 nul_in_settings_is_refused_and_nothing_is_stored,
+                a_name_is_one_apps_and_another_spelling_is_another_name,
+                of_many_apps_made_at_once_with_one_name_exactly_one_is_stored,
+                t98_a_deleted_app_is_gone_with_all_that_belonged_to_it_and_others_stay,
+                t97_the_audit_of_a_deleted_app_stays_and_says_what_went_with_it,
+                t98_what_was_under_way_when_its_app_was_deleted_stores_nothing,
+                the_name_of_a_deleted_app_is_free,
             ],
             data_key: [
                 a_new_key_is_current_and_the_one_before_it_stays_for_reading,

@@ -1,7 +1,8 @@
 //! The operator's commands, each with a sample audit entry: most cases need the change and not the entry.
 
 use alter_core::{
-    ApiKey, App, AppId, AppSettings, AuditKind, Changed, KeyId, Micros, ProviderConfig, Store, StoreError,
+    ApiKey, App, AppContents, AppId, AppSettings, AuditKind, Changed, KeyId, Micros, Named, ProviderConfig,
+    Store, StoreError,
 };
 
 use crate::sample::audit;
@@ -9,7 +10,8 @@ use crate::sample::audit;
 /// Stores an app.
 pub async fn insert_app(store: &dyn Store, app: App) -> Result<(), StoreError> {
     let entry = audit(app.id, AuditKind::AppCreated);
-    store.insert_app(app, entry).await
+    assert_eq!(store.insert_app(app, entry).await?, Named::Done);
+    Ok(())
 }
 
 /// Replaces an app's settings.
@@ -17,8 +19,17 @@ pub async fn save_app_settings(
     store: &dyn Store,
     app: AppId,
     settings: AppSettings,
-) -> Result<Changed, StoreError> {
+) -> Result<Named, StoreError> {
     store.save_app_settings(app, settings, audit(app, AuditKind::AppChanged)).await
+}
+
+/// Deletes an app.
+pub async fn delete_app(
+    store: &dyn Store,
+    app: AppId,
+    at: Micros,
+) -> Result<Option<AppContents>, StoreError> {
+    store.delete_app(app, at, audit(app, AuditKind::AppDeleted)).await
 }
 
 /// Stores a key.

@@ -27,7 +27,7 @@ fn request(grant: &Grant) -> Revocation {
     }
 }
 
-/// The command that revokes a grant of generation 1.
+/// The command that revokes a grant of generation 1 and queues its request.
 pub(crate) fn revoke(grant: &Grant) -> RevokeGrant {
     RevokeGrant {
         call: None,

@@ -25,15 +25,16 @@ fn origin(text: &str) -> Origin {
     Origin::parse(text).expect("an origin")
 }
 
-/// An app with every setting given.
+/// An app with every setting given, and a name of its own.
 pub fn app() -> App {
-    let mut settings = AppSettings::named("Grüße, 世界 👋 'quoted\" \\u0000");
+    let id = AppId::new(&SystemRandom);
+    let mut settings = AppSettings::named(format!("Grüße, 世界 👋 'quoted\" \\u0000 {id}"));
     settings.website_url = Some("https://app.example".into());
     settings.return_origins = ["https://app.example", "http://localhost:3000"].map(origin).into();
     settings.allow_bearer = true;
     settings.session_ttl = 3600;
     settings.min_binding = Some(Level::L1);
-    App { id: AppId::new(&SystemRandom), settings, wrapped_key: wrapped_key(), created_at: T0 }
+    App { id, settings, wrapped_key: wrapped_key(), created_at: T0 }
 }
 
 /// Bytes as long as a wrapped data key, with a key id of their own.

@@ -44,6 +44,11 @@ impl AuditStore for PostgresStore {
         self.all(sql, values![app.to_string(), after, i64::from(limit)], AuditRow::read).await
     }
 
+    async fn list_audited_apps(&self) -> Result<Vec<AppId>, StoreError> {
+        let sql = "SELECT app_id FROM audit_heads ORDER BY app_id";
+        self.all(sql, values![], |row| row.get("app_id")).await
+    }
+
     async fn audit_head(&self, app: AppId) -> Result<Option<AuditHead>, StoreError> {
         self.one(HEAD, values![app.to_string()], AuditHead::read).await
     }

@@ -251,7 +251,10 @@ async fn replace_root(c: &mut Connection, replace: &ReplaceRootKey) -> Result<()
     }
     let keys = "SELECT COUNT(*) AS n FROM data_keys WHERE retired_at IS NULL";
     let keys = one(c, keys, values![], |row| row.get::<u64>("n")).await?;
-    let apps = one(c, "SELECT COUNT(*) AS n FROM apps", values![], |row| row.get::<u64>("n")).await?;
+    let apps = one(c, "SELECT COUNT(*) AS n FROM apps WHERE deleted_at IS NULL", values![], |row| {
+        row.get::<u64>("n")
+    })
+    .await?;
     if (keys, apps) != (Some(replace.keys.len() as u64), Some(current)) {
         return Err(StoreError::Moved.into());
     }

@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0008_seals.sql"),
     include_str!("../migrations/0009_account_verified.sql"),
     include_str!("../migrations/0010_holders.sql"),
+    include_str!("../migrations/0011_deleted_apps.sql"),
 ];
 
 /// The schema's number, and who may migrate it.

@@ -43,6 +43,11 @@ impl AuditStore for SqliteStore {
         self.read(|c| all(c, sql, params![app.to_string(), after, limit], AuditRow::read)).await
     }
 
+    async fn list_audited_apps(&self) -> Result<Vec<AppId>, StoreError> {
+        let sql = "SELECT app_id FROM audit_heads ORDER BY app_id";
+        self.read(|c| all(c, sql, [], |row| row.get("app_id"))).await
+    }
+
     async fn audit_head(&self, app: AppId) -> Result<Option<AuditHead>, StoreError> {
         self.read(|c| one(c, HEAD, [app.to_string()], AuditHead::read)).await
     }

@@ -175,7 +175,10 @@ fn differences(c: &Connection, at: Micros) -> Result<Vec<Difference>, Fault> {
         heads.iter().find(|(id, _)| *id == app).map_or(Anchor::START, |(_, head)| *head)
     };
     join_nonces(c)?;
-    let apps = all(c, "SELECT id FROM main.apps ORDER BY created_at, id", [], |row| row.get("id"))?;
+    let apps =
+        all(c, "SELECT id FROM main.apps WHERE deleted_at IS NULL ORDER BY created_at, id", [], |row| {
+            row.get("id")
+        })?;
     apps.into_iter()
         .map(|app: AppId| {
             let id = app.to_string();

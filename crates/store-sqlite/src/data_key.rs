@@ -208,7 +208,7 @@ fn replace_root(c: &Connection, replace: &ReplaceRootKey) -> Result<(), Fault> {
     }
     let how_many = |sql| one(c, sql, [], |row| row.get::<u64>("n")).map(Option::unwrap_or_default);
     let keys = how_many("SELECT COUNT(*) AS n FROM data_keys WHERE retired_at IS NULL")?;
-    let apps = how_many("SELECT COUNT(*) AS n FROM apps")?;
+    let apps = how_many("SELECT COUNT(*) AS n FROM apps WHERE deleted_at IS NULL")?;
     if (keys, apps) != (replace.keys.len() as u64, current as u64) {
         return Err(StoreError::Moved.into());
     }

@@ -14,6 +14,7 @@ use alter_rows::{
 use rusqlite::{Connection, params};
 
 use crate::{
+    app,
     fault::Fault,
     row::{bound, sql},
     session,
@@ -59,6 +60,12 @@ impl Joined {
 /// Joins what the copy (`main`) has of an app with what the replaced database has.
 pub(crate) fn join(c: &Connection, app: AppId, at: Micros) -> Result<Joined, Fault> {
     let mut joined = Joined::default();
+    let deleted = "SELECT id FROM replaced.apps WHERE id = ?1 AND deleted_at IS NOT NULL";
+    if one(c, deleted, [app.to_string()], |_| Ok(()))?.is_some() {
+        let _gone_with_it = app::delete(c, app, at)?;
+        joined.carry("", [Tightening::AppDeleted]);
+        return Ok(joined);
+    }
     join_settings(c, app, &mut joined)?;
     join_agents(c, app, at, &mut joined)?;
     join_delegations(c, app, &mut joined)?;

@@ -18,6 +18,12 @@ export async function startWorld({ tls = true, log, database }) {
     ends.unshift(() => thing.stop());
     return thing;
   };
+  // No two apps have one name: the second reader is "Reader 2".
+  const taken = new Map();
+  const free = (name) => {
+    taken.set(name, (taken.get(name) ?? 0) + 1);
+    return taken.get(name) === 1 ? name : `${name} ${taken.get(name)}`;
+  };
   const world = {
     origin: server.origin,
     seen: server.seen,
@@ -34,7 +40,7 @@ export async function startWorld({ tls = true, log, database }) {
     /** An app with a site of its own: `{id, key, site, backend}`. */
     async app(name, ...flags) {
       const site = await world.site();
-      const made = await server.cli('app', 'create', name, '--website-url', site.origin, ...flags);
+      const made = await server.cli('app', 'create', free(name), '--website-url', site.origin, ...flags);
       return { id: made.app_id, key: made.api_key, site, backend: site.attach(server.origin, made.api_key) };
     },
 

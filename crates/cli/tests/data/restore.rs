@@ -123,6 +123,8 @@ fn elsewhere_tested(what: Tightening) -> bool {
         T::GrantRevoked | T::DelegationRevoked | T::KeyRevoked => true,
         // `t94_what_cannot_be_carried_over_...`.
         T::GrantScopes => true,
+        // `t94_an_app_that_was_deleted_...`: nothing else of it is left to compare.
+        T::AppDeleted => true,
         // `t94_another_identity_provider_and_a_deleted_agent_...`.
         T::IdentityProviderChanged | T::AgentDeleted => true,
         _ => false,

@@ -198,7 +198,8 @@ fn apps_that_cannot_work_or_are_looser_than_they_should_be_are_found() {
     for id in problems.into_iter().chain(["app-allow-bearer", "app-website-http"]) {
         visit.has_not(id);
     }
-    place.json(&["app", "create", "A", "--website-url", "http://localhost:3000", "--allow-bearer"]);
+    place.json(&["app", "create", "Twin", "--website-url", "http://localhost:3000", "--allow-bearer"]);
+    sql(&place, "UPDATE apps SET settings = json_set(settings, '$.name', 'A')");
     place.json(&["app", "create", "B"]);
     place.json(&["app", "create", "C", "--return-origin", APP, "--legacy-clients"]);
     let visit = offline(&place);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use alter_core::{App, AppId, AppSettings, AuditKind, Changed, NewKey};
+use alter_core::{App, AppId, AppSettings, AuditKind, Named, NewKey};
 use serde_json::{Value, json};
 
 use super::{error::OperateError, keys::create_key};
@@ -31,7 +31,8 @@ pub async fn create_app(flows: &Flows, by: &Operator, settings: AppSettings) -> 
     let app = App { id, settings, wrapped_key, created_at: flows.now() };
     let actor = Actor::operator(by, app.clone());
     let entry = actor.entry(app.created_at, AuditKind::AppCreated, json!({ "settings": app.settings }));
-    flows.store().insert_app(app.clone(), entry).await?;
+    let named = flows.store().insert_app(app.clone(), entry).await?;
+    stored(named, id, &app.settings.name)?;
     root_key_stays(flows, &app).await?;
     let key = create_key(flows, by, id, "first").await?;
     Ok(NewApp { app, key })
@@ -72,10 +73,27 @@ pub async fn change_app(
     }
     let details = json!({ "changed": changed });
     let entry = Actor::operator(by, app).entry(flows.now(), AuditKind::AppChanged, details);
-    match flows.store().save_app_settings(id, settings, entry).await? {
-        Changed::Done => Ok(()),
-        Changed::Absent => Err(OperateError::NoSuchApp(id)),
+    let name = settings.name.clone();
+    stored(flows.store().save_app_settings(id, settings, entry).await?, id, &name)
+}
+
+fn stored(named: Named, id: AppId, name: &str) -> Result<(), OperateError> {
+    match named {
+        Named::Done => Ok(()),
+        Named::Taken(by) => Err(OperateError::NameTaken { name: name.to_owned(), by }),
+        Named::Absent => Err(OperateError::NoSuchApp(id)),
     }
+}
+
+/// Gives an app another name.
+///
+/// # Errors
+/// [`OperateError::NameTaken`] and others.
+pub async fn rename_app(flows: &Flows, by: &Operator, id: AppId, name: &str) -> Result<App, OperateError> {
+    let mut app = get_app(flows, id).await?;
+    name.clone_into(&mut app.settings.name);
+    change_app(flows, by, id, app.settings.clone()).await?;
+    Ok(app)
 }
 
 /// The members of two objects that differ, each as `{"before": .., "after": ..}`.

@@ -36,6 +36,14 @@ impl AuditFilter {
     }
 }
 
+/// Lists the apps that have an audit, by id: a deleted app has one too.
+///
+/// # Errors
+/// Storage failed.
+pub async fn list_audited_apps(flows: &Flows) -> Result<Vec<AppId>, StoreError> {
+    flows.store().list_audited_apps().await
+}
+
 /// Lists the newest entries that fit, newest first.
 ///
 /// # Errors

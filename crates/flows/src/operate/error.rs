@@ -15,6 +15,9 @@ pub enum OperateError {
     NoSuchProvider(String),
     #[error("there is no app {0}")]
     NoSuchApp(AppId),
+    /// A new name must be no other app's.
+    #[error("an app is called \"{name}\" already: {by}")]
+    NameTaken { name: String, by: AppId },
     #[error(transparent)]
     Fault(#[from] FlowFault),
 }

@@ -381,8 +381,8 @@ async fn t08_the_level_reached_is_stored_on_the_grant() {
 #[tokio::test]
 async fn levels_that_are_not_built_are_refused_at_mint() {
     let server = TestServer::start().await;
-    let level = |level| {
-        let mut settings = AppSettings::named("Some App");
+    let level = |level: Level| {
+        let mut settings = AppSettings::named(format!("App at {}", level.as_str()));
         settings.website_url = Some("https://some.example".into());
         settings.min_binding = Some(level);
         settings

@@ -253,6 +253,7 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
         "UPDATE sessions SET data = jsonb_set(data::JSONB - 'attempts', '{events}', '[]')::TEXT;
          DROP INDEX grants_unbound; ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;
          DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;
+         ALTER TABLE apps DROP COLUMN deleted_at;
          UPDATE schema_version SET version = 6",
     );
 

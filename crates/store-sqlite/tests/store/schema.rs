@@ -13,7 +13,8 @@ use rusqlite::Connection;
 use crate::directory::Directory;
 
 const BEFORE_THE_NINTH: &str =
-    "DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;";
+    "ALTER TABLE apps DROP COLUMN deleted_at; DROP INDEX grants_unbound; DROP INDEX grants_by_subject;
+     ALTER TABLE grants DROP COLUMN account_verified;";
 
 fn user_version(directory: &Directory) -> i64 {
     let raw = Connection::open(directory.file()).unwrap();
@@ -144,7 +145,7 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
     let older =
         "UPDATE sessions SET data = json_set(json_remove(data, '$.attempts'), '$.events', json('[]'))";
     assert_eq!(raw.execute(older, []).unwrap(), 1);
-    let back = "DROP INDEX grants_unbound; ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;";
+    let back = "ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;";
     raw.execute_batch(&format!("{BEFORE_THE_NINTH} {back} PRAGMA user_version = 6")).unwrap();
     drop(raw);
 

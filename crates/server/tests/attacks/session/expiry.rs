@@ -152,14 +152,16 @@ async fn t54_a_session_lives_for_a_minute_to_an_hour() {
     let server = TestServer::start().await;
     for (ttl, works) in [(0, false), (59, false), (60, true), (3600, true), (3601, false), (u32::MAX, false)]
     {
-        let settings = AppSettings { session_ttl: ttl, ..AppSettings::named("App") };
+        let settings = |name: String| AppSettings { session_ttl: ttl, ..AppSettings::named(name) };
         assert_eq!(
-            operate::create_app(&server.flows, &operator(), settings.clone()).await.is_ok(),
+            operate::create_app(&server.flows, &operator(), settings(format!("App {ttl}"))).await.is_ok(),
             works,
             "create: {ttl}"
         );
         assert_eq!(
-            operate::change_app(&server.flows, &operator(), server.app.id, settings).await.is_ok(),
+            operate::change_app(&server.flows, &operator(), server.app.id, settings("Set".into()))
+                .await
+                .is_ok(),
             works,
             "set: {ttl}"
         );
