@@ -1,14 +1,15 @@
 //! The binary `alter`: reads the settings, wires the parts, prints the results. No rule lives here.
 //!
 //! Rooms: `config` (settings), `database` (SQLite or PostgreSQL), `wiring` (store, vault, egress, flows), `commands`
-//! (one file per command), `demo` (`alter demo`), `limits` (open files), `logging`, `metrics` (`/metrics`), `output`
-//! (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage, 3 could not be
-//! judged (`audit verify`).
+//! (one file per command), `demo` (`alter demo`), `input` (secrets, consent), `limits` (open files), `logging`, `metrics`
+//! (`/metrics`), `output` (text or `--json`). Exit status: 0 ok, 1 failed, 2 wrong usage, 3 could not be judged (`audit
+//! verify`).
 
 mod commands;
 mod config;
 mod database;
 mod demo;
+mod input;
 mod limits;
 mod logging;
 mod metrics;

@@ -2,14 +2,9 @@
 //! and all that it writes goes through [`printable`] or [`json_line`]: names and reasons were written by others, and a
 //! terminal obeys what it is sent.
 
-use std::{
-    io::{IsTerminal, Read, Write},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use alter_core::text::escaped;
-use anyhow::Context;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 /// Prints text, or JSON with `--json`.
@@ -88,17 +83,9 @@ pub(crate) fn json_line(value: &Value) -> String {
     escaped(&value.to_string(), units)
 }
 
-/// Reads one secret from standard input, up to its end, without the final line break. Secrets are never arguments.
-pub(crate) fn secret_from_stdin(what: &str) -> anyhow::Result<SecretString> {
-    if std::io::stdin().is_terminal() {
-        let _reader_may_be_gone = writeln!(std::io::stderr(), "Paste the {what}, then Enter and Ctrl-D:");
-    }
-    let mut text = String::new();
-    std::io::stdin()
-        .take(64 * 1024)
-        .read_to_string(&mut text)
-        .with_context(|| format!("could not read the {what}"))?;
-    Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+/// Asks a person something, whatever the form of the output.
+pub(crate) fn ask(question: &str) {
+    let _reader_may_be_gone = writeln!(std::io::stderr(), "{}", printable(question));
 }
 
 #[cfg(test)]

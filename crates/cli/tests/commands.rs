@@ -268,6 +268,70 @@ fn wrong_usage_is_exit_status_2_and_names_what_to_do() {
 }
 
 #[test]
+fn what_came_from_a_flag_is_refused_by_the_flags_name_and_what_came_from_a_file_by_the_files() {
+    let place = Place::new("flags");
+    place.json(&["init"]);
+    place.json(&["app", "create", "F", "--website-url", "https://f.example"]);
+    let (file, empty) = (place.0.join("crm.toml"), place.0.join("empty"));
+    std::fs::write(&empty, "\n").unwrap();
+    let spec = "id = \"crm\"\nname = \"CRM\"\nauthorize_url = \"http://crm.example/a\"\ntoken_url = \"x\"\n";
+    std::fs::write(&file, spec).unwrap();
+    let (file, empty) = (file.to_str().unwrap(), empty.to_str().unwrap());
+    let urls = ["--authorize-url", "https://c.example/a", "--token-url", "https://c.example/t"];
+    let me = ["--userinfo-url", "https://c.example/me"];
+    let cases: [(&str, &[&str], &str); 11] = [
+        (
+            "crm",
+            &["--authorize-url", "http://c.example/a", urls[2], urls[3], me[0], me[1]],
+            "--authorize-url: `http",
+        ),
+        ("crm", &[urls[0], urls[1], "--token-url", "t", me[0], me[1]], "--token-url: `t` is not a URL"),
+        ("crm", &[&urls[..], &["--userinfo-url", "ftp://c.example/me"]].concat(), "--userinfo-url: "),
+        ("crm", &urls, "--userinfo-url is missing"),
+        ("crm", &[&urls[..], &me, &["--revoke-url", "x"]].concat(), "--revoke-url: "),
+        (
+            "crm",
+            &[&urls[..], &me, &["--api-host", "https://c.example"]].concat(),
+            "--api-host: `https://c.example`",
+        ),
+        ("crm", &[&urls[..], &me, &["--param", "state=x"]].concat(), "--param state: "),
+        ("crm", &[&urls[..], &me, &["--name", "a\u{202e}b"]].concat(), "--name: "),
+        ("My_Crm", &[&urls[..], &me].concat(), "ID: must be 1 to 50"),
+        ("shopify", &["--param", "shop=https://x"], "--param shop: "),
+        ("crm", &["--spec", file], &format!("--spec {file}: authorize_url: ")),
+    ];
+    for (id, args, words) in cases {
+        let set = ["provider", "set", "F", id, "--client-id", "x", "--public-client"];
+        let refused = place.run(&[&set[..], args].concat());
+        assert_eq!(refused.status.code(), Some(2), "{id} {args:?}: {}", said(&refused));
+        assert!(said(&refused).contains(&format!("alter: {words}")), "{id} {args:?}: {}", said(&refused));
+    }
+    let set = ["provider", "set", "F", "github", "--client-id", "x"];
+    for (from, words) in [
+        (&["--client-secret-stdin"][..], "--client-secret-stdin: it is empty"),
+        (&["--client-secret-file", empty], "--client-secret-file: it is empty"),
+        (&["--client-secret-file", "/nowhere"], "--client-secret-file /nowhere cannot be read"),
+        (&["--public-client", "--scopes", "a \"b"], "--scopes"),
+    ] {
+        let refused = place.run(&[&set[..], from].concat());
+        assert!(!refused.status.success() && said(&refused).contains(words), "{words}: {}", said(&refused));
+    }
+    for (args, words) in [
+        (&["agent", "create", "F", "a\u{202e}b"][..], "NAME"),
+        (&["agent", "create", "F", "a", "--display-name", "\u{202e}"], "--display-name"),
+        (&["key", "create", "F", "--name", "\u{202e}"], "--name"),
+        (&["app", "create", "\u{202e}"], "NAME"),
+    ] {
+        let refused = place.run(args);
+        let said = said(&refused);
+        assert!(
+            !refused.status.success() && said.starts_with(&format!("alter: {words} ")),
+            "{args:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
     let place = Place::new("rootkey");
     place.json(&["init"]);

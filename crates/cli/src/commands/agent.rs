@@ -8,7 +8,11 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::{find_app, operator};
-use crate::{config::Config, output::Output, wiring};
+use crate::{
+    config::Config,
+    output::{Output, Usage},
+    wiring,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
@@ -59,7 +63,8 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
         AgentCommand::Create { app, name, display_name } => {
             let app = find_app(&flows, &app).await?;
             let new = NewAgent { name, display_name, ..NewAgent::default() };
-            let made = callers::create_agent_as_operator(&flows, &operator(), app, new).await?;
+            let made = callers::create_agent_as_operator(&flows, &operator(), app, new).await;
+            let made = made.map_err(by_flag)?;
             let key = made.key.context("a new agent has a key")?;
             let (id, key_id, secret) = (made.agent.id, key.key.id, key.secret.expose_secret());
             let mut value = described(&made.agent);
@@ -94,6 +99,14 @@ pub(crate) async fn run(command: AgentCommand, config: &Config, output: Output) 
         }
     }
     Ok(())
+}
+
+/// A refused value has the name of its field on the wire; here it came from a flag or an argument.
+fn by_flag(error: AgentError) -> anyhow::Error {
+    let AgentError::Invalid(text) = &error else { return error.into() };
+    let flags = [("display_name", "--display-name"), ("name", "NAME")];
+    let named = flags.iter().find_map(|(field, flag)| Some(format!("{flag}{}", text.strip_prefix(field)?)));
+    Usage(named.unwrap_or_else(|| text.clone())).into()
 }
 
 /// Finds an app, and an agent of that app. Each is given by id or by name.

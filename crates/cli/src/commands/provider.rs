@@ -1,6 +1,8 @@
 //! `alter provider list|set|remove`. A provider's facts come from the catalog, from a `--spec` file, or from flags that
 //! name its endpoints. Flags override the catalog entry or the file.
 
+mod flags;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use alter_core::{
@@ -8,16 +10,17 @@ use alter_core::{
     secret::{from_hex, hex},
 };
 use alter_flows::{OperateError, ProviderSetting, operate};
-use alter_providers::Catalog;
+use alter_providers::{Catalog, RecipeError};
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::{find_app, operator};
 use crate::{
     config::Config,
-    output::{Output, Usage, in_a_line, secret_from_stdin},
+    input,
+    output::{Output, Usage, in_a_line},
     wiring,
 };
 
@@ -117,12 +120,20 @@ struct SecretFrom {
 
 impl SecretFrom {
     fn read(&self) -> anyhow::Result<Option<SecretString>> {
-        if let Some(path) = &self.client_secret_file {
+        let (secret, flag) = if let Some(path) = &self.client_secret_file {
             let text = std::fs::read_to_string(path)
-                .with_context(|| format!("{} cannot be read", path.display()))?;
-            return Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())));
+                .with_context(|| format!("--client-secret-file {} cannot be read", path.display()))?;
+            (SecretString::from(text.trim_end_matches(['\r', '\n'])), "--client-secret-file")
+        } else if self.client_secret_stdin {
+            (input::secret("client secret")?, "--client-secret-stdin")
+        } else {
+            return Ok(None);
+        };
+        if secret.expose_secret().is_empty() {
+            let text = format!("{flag}: it is empty. A client without a secret is a --public-client");
+            return Err(Usage(text).into());
         }
-        if self.client_secret_stdin { secret_from_stdin("client secret").map(Some) } else { Ok(None) }
+        Ok(Some(secret))
     }
 }
 
@@ -265,8 +276,11 @@ async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::R
     let mut recipe = match (&args.spec, known) {
         (Some(path), _) => {
             let text = std::fs::read_to_string(path)
-                .with_context(|| format!("{} cannot be read", path.display()))?;
-            alter_providers::parse(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
+                .with_context(|| format!("--spec {} cannot be read", path.display()))?;
+            alter_providers::parse(&text).map_err(|error| match &error {
+                RecipeError::Invalid(_) => flags::named(&error, args),
+                _ => flags::in_file(&error, args),
+            })?
         }
         (None, Some(known)) => Recipe { id: args.id.clone(), ..known.clone() },
         (None, None) if args.from.is_some() => {
@@ -277,13 +291,14 @@ async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::R
         (None, None) => blank(args)?,
     };
     if recipe.id != args.id {
-        return Err(Usage(format!("the file describes \"{}\", not \"{}\"", recipe.id, args.id)).into());
+        let what = "ID must be the `id` in the --spec file";
+        return Err(Usage(format!("{what}: it is \"{}\", not \"{}\"", recipe.id, args.id)).into());
     }
     if let Some(issuer) = &args.issuer {
         discover_into(&mut recipe, issuer, config, output).await?;
     }
     apply_flags(&mut recipe, args)?;
-    alter_providers::validate(&recipe).map_err(|e| Usage(e.to_string()))?;
+    alter_providers::validate(&recipe).map_err(|error| flags::named(&error, args))?;
     Ok(recipe)
 }
 
@@ -309,7 +324,7 @@ async fn discover_into(
 ) -> anyhow::Result<()> {
     let found = alter_oauth::discover(&wiring::egress(config)?, issuer)
         .await
-        .with_context(|| format!("the endpoints of {issuer} could not be discovered"))?;
+        .with_context(|| format!("--issuer: the endpoints of {issuer} could not be discovered"))?;
     for host in found.foreign_hosts() {
         output.note(&format!("Note: {issuer} sends codes or keys to another host, {host}. Is that right?"));
     }
@@ -354,7 +369,7 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
     recipe.api_hosts.extend(args.api_hosts.iter().map(|h| h.to_lowercase()));
     for (name, value) in parameters(&args.params)? {
         if recipe.parameters.contains_key(&name) {
-            recipe.fill(&name, &value).map_err(|e| Usage(e.to_string()))?;
+            recipe.fill(&name, &value).map_err(|e| Usage(format!("--param {name}: {e}")))?;
         } else {
             recipe.authorize_params.insert(name, value);
         }

@@ -1,6 +1,5 @@
-//! Tests of what an operator does to a database in use: the audit, the key ring, backups,
-//! names. They run the real binary, as
-//! an operator does.
+//! Tests of what an operator does to a database in use: the audit, the key ring, backups, names. They run the real
+//! binary, as an operator does.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod audit;
@@ -9,3 +8,5 @@ mod key_ring;
 mod names;
 mod place;
 mod restore;
+#[cfg(target_os = "linux")]
+mod terminal;

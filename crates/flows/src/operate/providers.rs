@@ -247,7 +247,7 @@ fn check_setting(
         return invalid("--client-id must have 1 to 512 characters, and none that people do not see.");
     }
     if secret.is_some_and(|s| s.expose_secret().is_empty()) {
-        return invalid("The client secret is empty. Give the secret, or pass --public-client.");
+        return invalid("The client secret is empty. A client without a secret is a --public-client.");
     }
     // RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
     let token = |s: &String| {
@@ -256,6 +256,6 @@ fn check_setting(
     if scopes.iter().all(token) {
         Ok(())
     } else {
-        invalid("A scope contains a character that RFC 6749 does not allow.")
+        invalid("--scopes has a scope with a character that RFC 6749 does not allow (section 3.3).")
     }
 }
