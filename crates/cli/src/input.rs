@@ -1,4 +1,4 @@
-//! What commands read from standard input: secrets.
+//! What commands read from standard input: secrets, and a person's consent.
 
 use std::io::{BufRead, IsTerminal, Read};
 
@@ -21,6 +21,17 @@ pub(crate) fn secret(what: &str) -> anyhow::Result<SecretString> {
     let mut text = String::new();
     std::io::stdin().take(LONGEST).read_to_string(&mut text).with_context(could_not)?;
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// Asks for a line from a person; `None` if nobody sits there.
+pub(crate) fn line(question: &str) -> anyhow::Result<Option<String>> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    ask(question);
+    let mut typed = String::new();
+    std::io::stdin().lock().read_line(&mut typed)?;
+    Ok(Some(typed.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 fn hidden_line(question: &str) -> anyhow::Result<SecretString> {

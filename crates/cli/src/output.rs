@@ -28,6 +28,10 @@ impl Output {
         Self { json }
     }
 
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints the result of a command: `value` with `--json`, otherwise `text`.
     pub(crate) fn answer(self, text: &str, value: &Value) {
         let line = if self.json { json_line(value) } else { printable(text.trim_end()) };

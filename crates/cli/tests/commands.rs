@@ -321,6 +321,7 @@ fn what_came_from_a_flag_is_refused_by_the_flags_name_and_what_came_from_a_file_
         (&["agent", "create", "F", "a", "--display-name", "\u{202e}"], "--display-name"),
         (&["key", "create", "F", "--name", "\u{202e}"], "--name"),
         (&["app", "create", "\u{202e}"], "NAME"),
+        (&["app", "rename", "F", "\u{202e}"], "NAME"),
     ] {
         let refused = place.run(args);
         let said = said(&refused);

@@ -1,4 +1,6 @@
-//! `alter app create|list|show|set`.
+//! `alter app create|list|show|set|rename|delete`.
+
+mod delete;
 
 use alter_core::{App, AppSettings, Level, Origin};
 use alter_flows::operate;
@@ -36,6 +38,15 @@ pub(crate) enum AppCommand {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Give an app another name. No two apps may get the same one.
+    Rename {
+        /// App id, or its name.
+        app: String,
+        /// The new name, shown to people on every page.
+        name: String,
+    },
+    /// Delete an app with everything that belongs to it, except its audit. Counts it first, and asks.
+    Delete(delete::DeleteArgs),
 }
 
 /// The flags of `app create` and `app set`; `None` = leave the setting as it is.
@@ -133,6 +144,13 @@ pub(crate) async fn run(command: AppCommand, config: &Config, output: Output) ->
             show(&app, output);
             Ok(())
         }
+        AppCommand::Rename { app, name } => {
+            let flows = wiring::open(config).await?;
+            let app = find_app(&flows, &app).await?;
+            show(&operate::rename_app(&flows, &operator(), app.id, &name).await?, output);
+            Ok(())
+        }
+        AppCommand::Delete(args) => delete::run(&args, &wiring::open(config).await?, output).await,
     }
 }
 

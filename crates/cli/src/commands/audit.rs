@@ -7,14 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use alter_core::{App, AuditKind, AuditRow, GrantId, Micros, audit_chain::ExportEnd};
+use alter_core::{AppId, AuditKind, AuditRow, GrantId, Micros, audit_chain::ExportEnd};
 use alter_flows::{AuditFilter, Flows, operate};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{find_app, private_file};
+use super::{find_audited_app, private_file};
 use crate::{
     config::Config,
     output::{Output, Usage, json_line},
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) enum AuditCommand {
     /// List an app's latest entries, newest first.
     List {
-        /// App id, or its name.
+        /// App id, or its name; a deleted app's id.
         app: String,
         /// At most this many.
         #[arg(long, default_value_t = 50)]
@@ -42,7 +42,7 @@ pub(crate) enum AuditCommand {
     Verify(VerifyArgs),
     /// Write the entries as JSON lines; the last line holds the head.
     Export {
-        /// App id, or its name.
+        /// App id, or its name; a deleted app's id.
         app: String,
         /// Only entries with a higher number than this.
         #[arg(long, value_name = "SEQ", default_value_t = 0)]
@@ -55,7 +55,7 @@ pub(crate) enum AuditCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// App id, or its name.
+    /// App id, or its name; a deleted app's id.
     #[arg(required_unless_present_any = ["all", "file"], conflicts_with_all = ["all", "file"])]
     app: Option<String>,
     /// Verify every app.
@@ -96,15 +96,15 @@ pub(crate) async fn run(command: AuditCommand, config: &Config, output: Output) 
     let flows = wiring::open(config).await?;
     match command {
         AuditCommand::List { app, limit, kind, grant } => {
-            let app = find_app(&flows, &app).await?;
+            let app = find_audited_app(&flows, &app).await?;
             let filter = filter(kind.as_deref(), grant.as_deref())?;
-            list(&operate::list_audit(&flows, app.id, filter, limit).await?, output);
+            list(&operate::list_audit(&flows, app, filter, limit).await?, output);
             Ok(())
         }
         AuditCommand::Verify(args) => verify::run(&args, &flows, output).await,
         AuditCommand::Export { app, after, out } => {
-            let app = find_app(&flows, &app).await?;
-            export(&app, after, out.as_deref(), &flows, output).await
+            let app = find_audited_app(&flows, &app).await?;
+            export(app, after, out.as_deref(), &flows, output).await
         }
     }
 }
@@ -130,7 +130,7 @@ fn list(rows: &[AuditRow], output: Output) {
 }
 
 async fn export(
-    app: &App,
+    app: AppId,
     after: i64,
     out: Option<&Path>,
     flows: &Flows,
@@ -156,14 +156,14 @@ async fn export(
 }
 
 async fn write_export(
-    app: &App,
+    app: AppId,
     after: i64,
     flows: &Flows,
     out: &mut impl Write,
 ) -> anyhow::Result<ExportEnd> {
     let line = |value: &Value| json_line(value) + "\n";
-    let end = operate::export_audit(flows, app.id, after, |row| out.write_all(line(&json!(row)).as_bytes()))
-        .await?;
+    let end =
+        operate::export_audit(flows, app, after, |row| out.write_all(line(&json!(row)).as_bytes())).await?;
     out.write_all(line(&json!({ "end": end })).as_bytes())?;
     Ok(end)
 }

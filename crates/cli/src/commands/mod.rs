@@ -129,14 +129,25 @@ pub(crate) async fn find_app(flows: &Flows, given: &str) -> anyhow::Result<alter
     if let Some(id) = AppId::parse(given) {
         return Ok(operate::get_app(flows, id).await?);
     }
-    let apps = operate::list_apps(flows).await?;
-    let mut named = apps.into_iter().filter(|app| app.settings.name == given);
-    match (named.next(), named.next()) {
-        (Some(app), None) => Ok(app),
-        (Some(_), Some(_)) => {
-            Err(Usage(format!("several apps are called \"{given}\": pass the app id")).into())
+    let mut named = operate::list_apps(flows).await?;
+    named.retain(|app| app.settings.name == given);
+    match (named.pop(), &*named) {
+        (Some(app), []) => Ok(app),
+        (Some(last), others) => {
+            let ids: Vec<_> = others.iter().chain([&last]).map(|app| app.id.to_string()).collect();
+            let ids = ids.join(", ");
+            Err(Usage(format!("several apps are called \"{given}\": pass the id of one of them: {ids}"))
+                .into())
         }
-        _ => anyhow::bail!("there is no app \"{given}\" (alter app list)"),
+        (None, _) => anyhow::bail!("there is no app \"{given}\" (alter app list)"),
+    }
+}
+
+/// Finds an app's id for its audit: a deleted app has one too, and is named by its id.
+pub(crate) async fn find_audited_app(flows: &Flows, given: &str) -> anyhow::Result<AppId> {
+    match AppId::parse(given) {
+        Some(id) if operate::list_audited_apps(flows).await?.contains(&id) => Ok(id),
+        _ => Ok(find_app(flows, given).await?.id),
     }
 }
 

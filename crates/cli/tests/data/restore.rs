@@ -252,6 +252,25 @@ async fn t94_another_identity_provider_and_a_deleted_agent_are_carried_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t94_an_app_that_was_deleted_since_the_backup_is_deleted_in_it() {
+    let scene = Scene::new().await;
+    let elsewhere = Elsewhere::new(&scene.server, "deleted");
+    let before = scene.backup(&elsewhere, "before.db");
+    let app = scene.server.app.id.to_string();
+    operate::delete_app(&scene.server.flows, &operator(), scene.server.app.id).await.unwrap();
+    scene.today(&elsewhere);
+    let restored = elsewhere.json(&["restore", text(&before), "--replace"]);
+    assert_eq!(words(&restored, "carried_over"), ["app_deleted".to_owned()].into(), "{restored}");
+    assert_eq!(elsewhere.json(&["app", "list"])["apps"], json!([]));
+    for table in ["grants", "api_keys", "providers", "users", "agents", "delegations"] {
+        assert_eq!(count(&elsewhere.place.database(), table), 0, "{table}");
+    }
+    let audit = said(&elsewhere.run(&["audit", "list", &app, "--limit", "1"]));
+    assert!(audit.contains("database_restored") && audit.contains("app_deleted"), "{audit}");
+    assert!(said(&elsewhere.run(&["audit", "verify", "--all"])).contains(&format!("good  {app}")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t94_what_cannot_be_carried_over_is_named_and_refused_until_it_is_accepted() {
     let scene = Scene::new().await;
     let elsewhere = Elsewhere::new(&scene.server, "loosened");

@@ -1,4 +1,4 @@
-//! Commands at a terminal: a secret is not shown as it is typed.
+//! Commands at a terminal: a secret is not shown as it is typed, and a person is asked before something ends.
 
 use std::{
     fs::File,
@@ -96,4 +96,15 @@ fn t95_ctrl_c_while_a_secret_is_typed_leaves_the_terminal_as_it_was_and_nothing_
         );
     }
     assert_eq!(place.json(&["provider", "list", &id])["providers"], serde_json::json!([]));
+}
+
+#[test]
+fn a_person_types_the_name_of_the_app_that_is_to_be_deleted() {
+    let (place, _) = Place::with_app("asked");
+    for (typed, status, words) in [("app\r", 2, "nothing was deleted"), ("App\r", 0, "Deleted the app")] {
+        let mut terminal = Terminal::run(&place, &["app", "delete", "App"]);
+        terminal.until("Type the app's name").press(typed);
+        let (code, as_before, shown) = terminal.ended();
+        assert!(code == Some(status) && as_before && shown.contains(words), "{code:?} {shown}");
+    }
 }

@@ -6,35 +6,35 @@ use std::{
     path::Path,
 };
 
-use alter_core::{Anchor, App, AuditChecked, AuditRow, BadEntry, audit_chain::ExportEnd};
+use alter_core::{Anchor, AppId, AuditChecked, AuditRow, BadEntry, audit_chain::ExportEnd};
 use alter_flows::{AuditError, Flows, operate};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use super::{EndLine, VerifyArgs};
 use crate::{
-    commands::find_app,
+    commands::find_audited_app,
     output::{Output, Unjudged, Usage},
 };
 
 /// Verifies the database's log of one app, or of all.
 pub(super) async fn run(args: &VerifyArgs, flows: &Flows, output: Output) -> anyhow::Result<()> {
     let apps = match &args.app {
-        Some(app) => vec![find_app(flows, app).await?],
-        None => operate::list_apps(flows).await?,
+        Some(app) => vec![find_audited_app(flows, app).await?],
+        None => all_apps(flows).await?,
     };
     let kept = kept_head(args.head.as_deref())?;
     let (mut lines, mut values) = (Vec::new(), Vec::new());
     let (mut bad, mut unjudged) = (0, 0);
-    for app in &apps {
-        let (line, value) = match operate::verify_audit(flows, app.id, kept).await {
+    for &app in &apps {
+        let (line, value) = match operate::verify_audit(flows, app, kept).await {
             Ok(checked) => {
                 unjudged += usize::from(!checked.is_whole());
                 (line(app, &checked), outcome(&checked))
             }
             Err(AuditError::Bad(entry)) => {
                 bad += 1;
-                (format!("BAD   {}  {entry}", app.id), bad_entry(entry))
+                (format!("BAD   {app}  {entry}"), bad_entry(entry))
             }
             Err(error) => return Err(error.into()),
         };
@@ -53,8 +53,17 @@ pub(super) async fn run(args: &VerifyArgs, flows: &Flows, output: Output) -> any
     }
 }
 
-fn line(app: &App, checked: &AuditChecked) -> String {
-    let (id, head) = (app.id, checked.head);
+/// The apps that there are, and those that were deleted.
+async fn all_apps(flows: &Flows) -> anyhow::Result<Vec<AppId>> {
+    let mut apps: Vec<_> = operate::list_apps(flows).await?.iter().map(|app| app.id).collect();
+    let deleted = operate::list_audited_apps(flows).await?.into_iter().filter(|app| !apps.contains(app));
+    let deleted: Vec<_> = deleted.collect();
+    apps.extend(deleted);
+    Ok(apps)
+}
+
+fn line(id: AppId, checked: &AuditChecked) -> String {
+    let head = checked.head;
     match unchecked(checked) {
         None => format!("good  {id}  {} entries\n      head  {head}", checked.checked),
         Some(why) => format!("?     {id}  {why}\n      head  {head}"),
@@ -84,8 +93,8 @@ fn bad_entry(entry: BadEntry) -> Value {
     json!({ "ok": false, "bad_entry": entry.seq, "why": entry.what.to_string() })
 }
 
-fn with_app(mut value: Value, app: &App) -> Value {
-    value["app_id"] = json!(app.id.to_string());
+fn with_app(mut value: Value, app: AppId) -> Value {
+    value["app_id"] = json!(app.to_string());
     value
 }
 
