@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 
 use crate::{
-    config::{Config, RootKeySource, is_private, record},
+    config::{Config, record},
     limits, logging, metrics,
     output::Usage,
     wiring,
@@ -172,10 +172,8 @@ fn warn_of_oddities(config: &Config, shared: &Shared) {
     if !shared.site.secure {
         tracing::warn!("plain http on loopback: cookies go without Secure and without the __Host- prefix");
     }
-    if let RootKeySource::File(path) = &config.root_key
-        && !is_private(path)
-    {
-        tracing::warn!(file = %path.display(), "the root key can be read by other users: chmod 600");
+    for exposed in config.exposed() {
+        tracing::warn!("open to other users of this machine: {}: {}", exposed.text(), exposed.mend());
     }
 }
 

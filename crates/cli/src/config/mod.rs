@@ -2,6 +2,7 @@
 //! default file is the manual: a setting that is missing from it does not exist. A command that was not given a setting of
 //! the server takes it from what the server left (`served`).
 
+mod exposed;
 mod flags;
 mod log;
 mod names;
@@ -16,9 +17,10 @@ use serde::Deserialize;
 
 use crate::database::Database;
 
+pub(crate) use exposed::{Exposed, Kind, is_private};
 pub(crate) use flags::Flags;
 pub(crate) use log::LogFilter;
-pub(crate) use root_key::{RootKeySource, is_private};
+pub(crate) use root_key::RootKeySource;
 pub(crate) use served::record;
 
 /// Every setting with its default and a comment; `alter config` prints it.

@@ -68,20 +68,3 @@ impl RootKeySource {
         file.sync_all().with_context(|| format!("{} cannot be written", path.display()))
     }
 }
-
-/// Whether only the owner can read a file. A systemd credential counts as private: it lies in a folder that only the
-/// service can enter, and an access list there may look like group bits.
-pub(crate) fn is_private(path: &Path) -> bool {
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    path.parent().is_some_and(|folder| Some(folder) == credentials.as_deref()) || has_private_mode(path)
-}
-
-fn has_private_mode(path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 == 0)
-    }
-    #[cfg(not(unix))]
-    path.exists()
-}

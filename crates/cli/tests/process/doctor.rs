@@ -118,6 +118,19 @@ fn keys_and_directories_of_others_are_found() {
     chmod(&data, 0o755);
     offline(&place).has("data-dir-open", "mend");
     chmod(&data, 0o700);
+    // A file that a restore, a backup or an old umask has left is found like the database itself.
+    std::fs::write(data.join("old.db"), "x").unwrap();
+    chmod(&data.join("old.db"), 0o600);
+    for file in ["alter.db", "old.db"] {
+        let path = data.join(file);
+        chmod(&path, 0o666);
+        let visit = offline(&place);
+        visit.has("database-open", "mend");
+        let named = format!("chmod 600 {}", path.display());
+        assert!(visit.text.contains(&named) && visit.text.contains("0666"), "{}", visit.text);
+        chmod(&path, 0o600);
+        offline(&place).has_not("database-open");
+    }
     if std::os::unix::fs::chown(&data, Some(65_534), None).is_ok() {
         offline(&place).has("data-dir-owner", "mend");
         let us = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&key).unwrap());

@@ -22,6 +22,15 @@ impl Place {
         serving
     }
 
+    /// What `alter serve` with these variables logs before it serves; then it is killed.
+    fn said_until_it_serves(&self, variables: &[(&str, &str)]) -> String {
+        let mut command = self.command(&["serve"]);
+        command.env("ALTER_LISTEN", "127.0.0.1:0").envs(variables.iter().copied()).stderr(Stdio::piped());
+        let mut serving = Serving(command.spawn().unwrap());
+        let lines = BufReader::new(serving.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+        lines.take_while(|line| !line.contains("\"serving\"")).collect::<Vec<_>>().join("\n")
+    }
+
     /// Makes an app; returns its id.
     fn app(&self) -> String {
         let app = self.json(&["app", "create", "My App", "--website-url", "https://app.example.com"]);
@@ -228,4 +237,41 @@ fn a_second_server_on_one_file_is_refused_and_commands_work_beside_the_first() {
     // SIGKILL leaves no lock.
     drop(first);
     drop(place.serve(&[]));
+}
+
+#[test]
+fn t91_what_other_users_can_reach_is_told_when_the_server_starts() {
+    use std::os::unix::fs::PermissionsExt;
+    let chmod = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let place = Place::new("reach");
+    place.json(&["init"]);
+    let (data, elsewhere) = (place.data(), place.dir.join("shared"));
+    std::fs::create_dir(&elsewhere).unwrap();
+    let url = format!("sqlite:{}", elsewhere.join("other.db").display());
+    let said_at_start = |variables: &[(&str, &str)]| place.said_until_it_serves(variables);
+    assert!(!said_at_start(&[]).contains("chmod"), "nothing is open");
+    let with_other = place.command(&["init"]).env("ALTER_DATABASE_URL", &url).output().unwrap();
+    assert!(with_other.status.success(), "{}", said(&with_other));
+
+    chmod(&data, 0o777);
+    for file in ["alter.db", "root.key"] {
+        chmod(&data.join(file), 0o666);
+    }
+    let told = said_at_start(&[]);
+    let shown = data.display();
+    for mend in [
+        format!("{shown} (mode 0777): chmod 700 {shown}"),
+        format!("{shown}/alter.db (mode 0666): chmod 600 {shown}/alter.db"),
+        format!("{shown}/root.key (mode 0666): chmod 600 {shown}/root.key"),
+    ] {
+        assert!(told.contains(&mend), "{mend}: {told}");
+    }
+    chmod(&elsewhere, 0o777);
+    chmod(&elsewhere.join("other.db"), 0o644);
+    let (told, shown) = (said_at_start(&[("ALTER_DATABASE_URL", &url)]), elsewhere.display());
+    for mend in [format!("chmod go-w {shown}"), format!("chmod 600 {shown}/other.db")] {
+        assert!(told.contains(&mend), "{mend}: {told}");
+    }
 }

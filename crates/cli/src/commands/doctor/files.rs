@@ -3,46 +3,54 @@
 use std::path::Path;
 
 use super::problem::{
-    DATA_DIR_OPEN, DATA_DIR_OWNER, DATABASE_ON_NETWORK, DISK_FULL, DISK_LOW, Finding, ROOT_KEY_MISSING,
-    ROOT_KEY_READABLE,
+    DATA_DIR_OPEN, DATA_DIR_OWNER, DATABASE_ON_NETWORK, DATABASE_OPEN, DISK_FULL, DISK_LOW, Finding,
+    ROOT_KEY_MISSING, ROOT_KEY_READABLE,
 };
-use crate::config::{Config, RootKeySource, is_private};
+use crate::config::{Config, Exposed, Kind, RootKeySource};
 
 const MIB: u64 = 1024 * 1024;
 
 pub(super) fn look(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![root_key(config)];
+    let open = config.exposed();
+    let is_open = |kind| open.iter().any(|exposed| exposed.kind == kind);
+    let mut findings: Vec<_> = root_key(config, is_open(Kind::RootKey)).into_iter().collect();
     if config.data_dir.is_dir() {
-        findings.push(data_dir(&config.data_dir));
+        findings.extend(data_dir(&config.data_dir, is_open(Kind::DataDir)));
     }
+    findings.extend(open.iter().map(exposed));
     let folder = config.database.file().and_then(Path::parent).filter(|folder| folder.is_dir());
     findings.extend(folder.into_iter().flat_map(disk));
     findings
 }
 
-fn root_key(config: &Config) -> Finding {
+/// `None` = it is readable by others, which is a finding of its own.
+fn root_key(config: &Config, is_open: bool) -> Option<Finding> {
     match (&config.root_key, config.root_key.load()) {
-        (_, Err(error)) => ROOT_KEY_MISSING.found(format!("{error:#}")),
-        (RootKeySource::Environment(_), Ok(_)) => Finding::ok("root-key", "from ALTER_ROOT_KEY"),
-        (RootKeySource::File(path), Ok(_)) if is_private(path) => {
-            Finding::ok("root-key", path.display().to_string())
-        }
-        (RootKeySource::File(path), Ok(_)) => ROOT_KEY_READABLE.found(path.display().to_string()),
+        (_, Err(error)) => Some(ROOT_KEY_MISSING.found(format!("{error:#}"))),
+        (RootKeySource::Environment(_), Ok(_)) => Some(Finding::ok("root-key", "from ALTER_ROOT_KEY")),
+        (RootKeySource::File(_), Ok(_)) if is_open => None,
+        (RootKeySource::File(path), Ok(_)) => Some(Finding::ok("root-key", path.display().to_string())),
     }
 }
 
-fn data_dir(path: &Path) -> Finding {
+/// `None` = others can enter it, which is a finding of its own.
+fn data_dir(path: &Path, is_open: bool) -> Option<Finding> {
     if let Some((owner, us)) = owner_and_us(path)
         && owner != us
     {
-        return DATA_DIR_OWNER
-            .found(format!("{} belongs to user {owner}, but this is user {us}", path.display()));
+        let text = format!("{} belongs to user {owner}, but this is user {us}", path.display());
+        return Some(DATA_DIR_OWNER.found(text));
     }
-    if is_private(path) {
-        Finding::ok("data-dir", path.display().to_string())
-    } else {
-        DATA_DIR_OPEN.found(path.display().to_string())
-    }
+    (!is_open).then(|| Finding::ok("data-dir", path.display().to_string()))
+}
+
+fn exposed(exposed: &Exposed) -> Finding {
+    let problem = match exposed.kind {
+        Kind::DataDir => DATA_DIR_OPEN,
+        Kind::RootKey => ROOT_KEY_READABLE,
+        Kind::DatabaseDir | Kind::File => DATABASE_OPEN,
+    };
+    Finding { fix: Some(exposed.mend()), ..problem.found(exposed.text()) }
 }
 
 fn owner_and_us(path: &Path) -> Option<(u32, u32)> {
@@ -134,7 +142,7 @@ mod tests {
     fn another_owner_is_found() {
         // Root may use every directory, but the owner can be seen all the same.
         let (_, us) = owner_and_us(Path::new("/")).unwrap();
-        let finding = data_dir(Path::new("/proc/1"));
+        let finding = data_dir(Path::new("/proc/1"), false).unwrap();
         assert_eq!(finding.id == "data-dir-owner", us != 0, "{finding:?}");
     }
 }

@@ -135,6 +135,9 @@ problems! {
     DATA_DIR_OWNER "data-dir-owner" Mend
         "the data directory belongs to a user other than the one who runs this command"
         "Run alter as the owner (sudo -u alter alter ...), or chown the directory and everything in it"
+    DATABASE_OPEN "database-open" Mend
+        "the database, the log or the index beside it, or another file in the data directory, can be read or written by other users of the machine; or they can write the directory that holds the database"
+        "chmod 600 on the file; chmod go-w on the directory"
     DISK_LOW "disk-low" Warn
         "less than a twentieth of the disk, or less than 1 GiB, is free where the database is"
         "Make room, or move ALTER_DATA_DIR to a larger disk"
@@ -181,8 +184,8 @@ problems! {
         "an app's binding level is not built yet: the app can mint no session"
         "alter app set APP --website-url https://app.example.com, or --min-binding L2"
     APP_NAME_TWICE "app-name-twice" Warn
-        "two apps have the same name: people cannot tell them apart on the consent page, and commands need the id"
-        "Find out which of the two is used (alter app list)"
+        "two apps from before the rule have the same name: people cannot tell them apart on the consent page, and commands need the id"
+        "Give one of them another name: alter app rename ID NAME"
     APP_LEGACY_CLIENTS "app-legacy-clients" Warn
         "an app accepts the published browser client 0.8.0, which is bound to the app's page by heuristics only"
         "Once its pages use our SDK: alter app set APP --legacy-clients=false"
