@@ -7,6 +7,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use crate::documented;
+
 /// A request that is not sent yet.
 #[derive(Debug, Clone)]
 pub struct Sent {
@@ -107,9 +109,21 @@ impl Reply {
 /// Sends a request to the port of `address` (`host:port`) on 127.0.0.1. `address` is also the `Host` unless the request
 /// has one.
 ///
+/// If the contract has the operation, it must name the answer too.
+///
+/// # Panics
+/// The server does not answer: the test cannot go on. Or the contract does not name the answer.
+pub async fn send(address: &str, sent: Sent) -> Reply {
+    let reply = send_to_another(address, sent.clone()).await;
+    documented::check(&sent, &reply);
+    reply
+}
+
+/// Like [`send`], to a router of the test's own, which the contract does not describe.
+///
 /// # Panics
 /// The server does not answer: the test cannot go on.
-pub async fn send(address: &str, sent: Sent) -> Reply {
+pub async fn send_to_another(address: &str, sent: Sent) -> Reply {
     let port = address.rsplit(':').next().expect("an address has a port");
     let stream = TcpStream::connect(format!("127.0.0.1:{port}")).await.expect("the server listens");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))

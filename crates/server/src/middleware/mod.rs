@@ -101,8 +101,7 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
         });
     }
     // Probes use the server's address, not its name.
-    let probe = matches!(path, "/healthz" | "/readyz");
-    if !probe && !is_for_us(request, &shared.site) {
+    if !is_probe(path) && !is_for_us(request, &shared.site) {
         return Some(wrong_host(request, shared));
     }
     check_target(target).err().map(|_| ApiError::plain(ErrorCode::AmbiguousTarget).into_response())
@@ -124,11 +123,16 @@ fn loggable_method(method: &Method) -> &str {
     if method.as_str().len() <= METHOD_LOGGED { method.as_str() } else { "..." }
 }
 
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
 /// Whether a person will see the response as a page, rather than a program reading it.
 pub(crate) fn is_for_people(request: &Request) -> bool {
     let path = request.uri().path();
     let page = !path.starts_with("/sdk/") || path == "/sdk/oauth/connect";
-    request.method() == Method::GET && page && !path.starts_with("/connect/api/")
+    let program = is_probe(path) || path == "/openapi.json" || path.starts_with("/connect/api/");
+    request.method() == Method::GET && page && !program
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
 mod connect;
+mod contract;
 mod flow;
 mod sdk;
 #[path = "../support/mod.rs"]
