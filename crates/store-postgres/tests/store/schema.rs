@@ -270,6 +270,7 @@ async fn a_grant_from_before_the_ninth_schema_counts_as_not_verified() {
     let grant = stored_grant(&store, stored_app(&store).await.unwrap()).await.unwrap();
     database.sql(
         "DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;
+         DROP INDEX grants_unbound; ALTER TABLE apps DROP COLUMN deleted_at;
          UPDATE schema_version SET version = 8",
     );
 
