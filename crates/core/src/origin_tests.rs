@@ -19,7 +19,7 @@ const GOOD: [&str; 14] = [
     "https://localhost:65535",
 ];
 
-const BAD: [&str; 84] = [
+const BAD: [&str; 87] = [
     "",
     "*",
     "null",
@@ -64,6 +64,9 @@ const BAD: [&str; 84] = [
     "http://app.example.com:80",
     "http://localhost:80",
     "http://localhost.evil.example",
+    "http://evil-localhost",
+    "http://notlocalhost:3000",
+    "http://app.evil-localhost",
     "http://127.0.0.1.evil.example",
     "http://192.168.0.1",
     "http://10.0.0.1:3000",
@@ -113,6 +116,29 @@ fn t39_only_a_serialised_secure_origin_is_accepted() {
     }
     for bad in BAD {
         assert!(check_origin(bad).is_err(), "{bad:?} was accepted");
+    }
+}
+
+#[test]
+fn t39_a_host_is_loopback_by_its_whole_last_label_or_by_its_address() {
+    for loopback in ["localhost", "app.localhost", "a.b.localhost", "127.0.0.1", "127.255.255.254", "[::1]"] {
+        assert!(is_loopback(loopback), "{loopback}");
+    }
+    for other in [
+        "",
+        "evil-localhost",
+        "notlocalhost",
+        "app.notlocalhost",
+        "localhost.evil.example",
+        "localhost.",
+        "128.0.0.1",
+        "0.0.0.0",
+        "192.168.0.1",
+        "[::]",
+        "[::2]",
+        "127.0.0.1.evil.example",
+    ] {
+        assert!(!is_loopback(other), "{other}");
     }
 }
 

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_return_url_has_2048_bytes_at_most() {
+    fn t40_a_return_url_has_2048_bytes_at_most() {
         let of = |bytes: usize| parsed(&format!("{:x<bytes$}", "https://a.example/"), &["https://a.example"]);
         assert!(of(2048).is_ok());
         assert_eq!(of(2049), Err("return_url is longer than 2048 bytes.".into()));

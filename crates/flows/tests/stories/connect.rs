@@ -2,6 +2,7 @@
 
 use alter_core::{AttemptStatus, Cause, ClaimRefused, Failure, Operation};
 use alter_flows::{ApproveError, CallbackEnd, ClaimError, Status};
+use alter_mock_provider::Gate;
 
 use super::support::{Back, ORIGIN, World};
 
@@ -71,6 +72,59 @@ async fn t02_a_code_in_another_browser_ends_the_attempt_and_is_never_sent() {
     assert_eq!(world.token_requests(), 0);
     assert_eq!(failure(world.status(&visit).await.status), Some(Cause::OtherBrowser));
     world.connect().await;
+}
+
+/// The same response with an `iss` that is not the provider's: a callback that is refused.
+fn forged(back: &Back) -> Back {
+    Back { config_id: back.config_id.clone(), query: format!("{}x", back.query) }
+}
+
+#[tokio::test]
+async fn t17_a_refusal_ends_no_attempt_that_another_callback_took_meanwhile() {
+    let world = World::new().await;
+    let (visit, authorize) = world.leave().await;
+    let back = Back::from(&authorize).await;
+    assert!(back.query.split('&').next_back().unwrap().starts_with("iss="), "control: {}", back.query);
+    // Another process takes the attempt after this one has read it.
+    let file = rusqlite::Connection::open(world.file()).unwrap();
+    world.clock.at_each_look(move || {
+        file.execute("UPDATE attempts SET status = 'sent' WHERE status = 'started'", []).unwrap();
+    });
+    world.callback(&visit, &forged(&back)).await.unwrap();
+    world.clock.at_each_look(|| {});
+    assert_eq!(world.attempt(&authorize).await.status, AttemptStatus::Sent);
+    assert!(matches!(world.status(&visit).await.status, Status::Open));
+    assert_eq!(world.audited("connect_failed").await, 0);
+
+    // Control: the same callback ends an attempt that nobody has taken, also after its time.
+    for late in [0, alter_core::session::ATTEMPT_TTL] {
+        let (visit, authorize) = world.leave().await;
+        let back = Back::from(&authorize).await;
+        world.clock.advance_seconds(late);
+        world.callback(&visit, &forged(&back)).await.unwrap();
+        assert_eq!(world.attempt(&authorize).await.status, AttemptStatus::Failed, "{late}");
+    }
+}
+
+#[tokio::test]
+async fn t17_a_refusal_ends_no_exchange_that_outlives_its_attempt() {
+    let world = std::sync::Arc::new(World::new().await);
+    let (visit, authorize) = world.leave().await;
+    let (visit, back) = (std::sync::Arc::new(visit), std::sync::Arc::new(Back::from(&authorize).await));
+    let gate = Gate::closed();
+    world.mock.set(|switches| switches.token_gate = Some(gate.clone()));
+    let exchange = tokio::spawn({
+        let (world, visit, back) = (world.clone(), visit.clone(), back.clone());
+        async move { world.callback(&visit, &back).await.map(drop) }
+    });
+    world.mock.wait_for(|seen| !seen.token.is_empty()).await;
+    let attempt = world.attempt(&authorize).await;
+    world.clock.set(attempt.expires_at);
+    world.callback(&visit, &forged(&back)).await.unwrap();
+    assert_eq!(world.attempt(&authorize).await.status, AttemptStatus::Sent);
+    gate.open();
+    exchange.await.unwrap().unwrap();
+    assert!(matches!(world.status(&visit).await.status, Status::Completed(_)));
 }
 
 #[tokio::test]

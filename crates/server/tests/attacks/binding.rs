@@ -379,6 +379,29 @@ async fn t08_the_level_reached_is_stored_on_the_grant() {
 }
 
 #[tokio::test]
+async fn t58_a_session_that_only_marks_opened_tells_the_tokens_holder_of_no_connection() {
+    let server = TestServer::start().await;
+    let app = legacy_app(&server, |_| {}).await;
+    let token = server.mint_for(&app, &json!({})).await;
+    let mut user = TestBrowser::new();
+    let reply = claim(&server, &mut user, &token, json!({ "marks": marks(&app.origin) })).await;
+    finish(&server, &app, &mut user, &token, &location_sid(&reply)).await;
+    let grant = server.grants(app.id).await[0].id.to_string();
+    let told = server.status(&token, &app.origin, json!({ "cb": null })).await;
+    assert_eq!((told.status, &told.json()["status"]), (200, &json!("completed")), "{}", told.text());
+    assert_eq!(told.json()["connections"], json!([]), "{}", told.text());
+    assert!(!told.text().contains(&grant), "{}", told.text());
+
+    // Control: a page that proved itself is told.
+    let token = server.mint_for(&app, &json!({})).await;
+    let mut user = TestBrowser::new();
+    let sid = user.claim(&server, &app, &token).await;
+    finish(&server, &app, &mut user, &token, &sid).await;
+    let told = server.status(&token, &app.origin, json!({})).await.json();
+    assert_eq!(told["connections"][0]["grant_id"], json!(grant), "{told}");
+}
+
+#[tokio::test]
 async fn levels_that_are_not_built_are_refused_at_mint() {
     let server = TestServer::start().await;
     let level = |level: Level| {

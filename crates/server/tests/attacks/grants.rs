@@ -155,6 +155,31 @@ async fn t15_two_users_and_the_app_itself_with_one_provider_account_have_three_g
 }
 
 #[tokio::test]
+async fn t72_a_strangers_valid_token_neither_opens_nor_revokes_a_users_grant_by_its_id() {
+    let server = server().await;
+    let grant = id_of(&connect(&server, USER, "acme-1001", None).await);
+    let unknown = alter_core::GrantId::new(&alter_core::SystemRandom).to_string();
+    connect(&server, OTHER_USER, "acme-1002", None).await;
+    // Nobody ever minted a session for the second stranger: the token is valid, and its user is unknown here.
+    for stranger in [OTHER_USER, "acme-9999"] {
+        let token = || json!({ "user_token": token_of(&server, stranger) });
+        is(&server.call("/sdk/grants/list", &token()).await, 200, "");
+        let open = async |id: &str| {
+            ask(&server, json!({ "grant_id": id, "user_token": token_of(&server, stranger) })).await
+        };
+        is(&open(&grant).await, 404, "grant_not_found");
+        assert_eq!(open(&grant).await.fingerprint(), open(&unknown).await.fingerprint(), "{stranger}");
+        let refused = revoke(&server, &grant, token()).await;
+        is(&refused, 404, "grant_not_found");
+        assert_eq!(refused.fingerprint(), revoke(&server, &unknown, token()).await.fingerprint());
+    }
+    assert!(server.mock.seen().revoke.is_empty());
+    let own = json!({ "grant_id": grant, "user_token": token_of(&server, USER) });
+    is(&ask(&server, own).await, 200, "");
+    is(&revoke(&server, &grant, json!({ "user_token": token_of(&server, USER) })).await, 200, "");
+}
+
+#[tokio::test]
 async fn t69_a_token_that_was_good_at_mint_is_judged_again_at_every_retrieval() {
     let server = server().await;
     let token = token_of(&server, USER);
@@ -495,6 +520,32 @@ async fn t98_a_token_that_is_over_at_the_provider_already_is_confirmed() {
     let other = id_of(&connect(&server, USER, "acme-1001", None).await);
     server.mock.set(|s| s.revoke = Some(Raw::new(400, "application/json", r#"{"error":"invalid_client"}"#)));
     assert_eq!(revoke(&server, &other, json!({})).await.json()["revocation"], "pending");
+}
+
+#[tokio::test]
+async fn t98_an_answer_of_200_that_says_no_is_no_confirmation() {
+    let server = server().await;
+    server.add_provider(&server.app, "strict", |recipe| recipe.token.ok = Some("/ok".into())).await;
+    let body = json!({ "user_token": token_of(&server, USER), "allowed_providers": ["strict"] });
+    let token = server.mint(&body).await;
+    let mut browser = TestBrowser::new();
+    let sid = browser.claim(&server, &server.app, &token).await;
+    let authorize = browser.approve(&server, &sid, "strict").await;
+    let callback = browser.at_provider(&authorize).await;
+    browser.get(&server, &callback).await;
+    let told = server.status(&token, &server.app.origin, json!({})).await.json();
+    let grant = id_of(&told["connections"][0]);
+
+    server.clock.freeze();
+    let says = |body: &'static str| Some(Raw::new(200, "application/json", body));
+    server.mock.set(|s| s.revoke = says(r#"{"ok":false,"error":"fatal_error"}"#));
+    assert_eq!(revoke(&server, &grant, json!({})).await.json()["revocation"], "pending");
+    server.clock.advance_seconds(61);
+    server.mock.set(|s| s.revoke = says(r#"{"ok":true}"#));
+    reap::retry_revocations(&server.flows).await.unwrap();
+    assert_eq!(server.mock.seen().revoke.len(), 2, "the provider is asked again");
+    let listed = server.call("/sdk/grants/list", &json!({})).await.json();
+    assert_eq!(listed["grants"][0]["revocation"], "confirmed");
 }
 
 #[tokio::test]

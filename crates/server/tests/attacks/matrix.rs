@@ -471,6 +471,21 @@ async fn a_query_that_a_route_does_not_know_is_refused_on_every_route() {
 }
 
 #[tokio::test]
+async fn a_body_that_a_route_does_not_take_is_refused_on_every_route() {
+    let scene = Scene::new().await;
+    for row in ROWS.iter().filter(|row| (row.body)(&scene, &scene.own.ids).is_none()) {
+        let key = if row.agent.0 < 400 { &scene.own.agent_key } else { &scene.own.app.key };
+        let target = row.target(&scene.own.ids);
+        // It is signed, so only its being there is wrong.
+        for body in ["{}", "null", " ", r#"{"grant_id":"x"}"#] {
+            let sent = scene.server.signed_raw(key, row.method, &target, body.as_bytes());
+            row.judge("a body", &scene.server.send(sent).await, (400, "invalid_request"));
+        }
+        assert_ne!(row.call(&scene, key, &scene.own.ids).await.status, 400, "control: {}", row.path);
+    }
+}
+
+#[tokio::test]
 async fn t72_a_list_shows_what_is_the_callers_and_nothing_else() {
     let scene = Scene::new().await;
     let server = &scene.server;

@@ -1,6 +1,7 @@
 //! What the user does on our pages: choose, go back, cancel, finish.
 
-use alter_testkit::{Reply, TestBrowser, TestServer};
+use alter_mock_provider::Gate;
+use alter_testkit::{Reply, Sent, TestBrowser, TestServer, http::send};
 use serde_json::json;
 
 use super::{poll, status, step, token_requests};
@@ -196,4 +197,37 @@ async fn a_session_has_fifty_attempts_however_often_a_provider_was_chosen() {
         }
     }
     assert_eq!(approved, 50);
+}
+
+#[tokio::test]
+async fn t53_no_step_in_a_second_tab_changes_a_flow_whose_code_is_being_exchanged() {
+    let (server, mut browser, token, sid) = two().await;
+    step(&server, &mut browser, &sid, "select", json!({ "provider": "mock" })).await;
+    let authorize = browser.approve(&server, &sid, "mock").await;
+    let callback = browser.at_provider(&authorize).await;
+    let gate = Gate::closed();
+    server.mock.set(|switches| switches.token_gate = Some(gate.clone()));
+    let (host, sent) = (server.host.clone(), Sent::new("GET", &callback).header("cookie", &browser.cookie()));
+    let coming_back = tokio::spawn(async move { send(&host, sent).await });
+    server.mock.wait_for(|seen| !seen.token.is_empty()).await;
+
+    let provider = |id: &str| json!({ "provider": id });
+    for (name, body) in [
+        ("cancel", json!({})),
+        ("back", json!({})),
+        ("finish", json!({})),
+        ("select", provider("other")),
+        ("select", provider("mock")),
+        ("approve", provider("mock")),
+    ] {
+        let reply = step(&server, &mut browser, &sid, name, body).await;
+        assert!(moved(&reply), "{name}: {} {}", reply.status, reply.text());
+    }
+    assert_eq!(poll(&server, &token).await["status"], "pending");
+    gate.open();
+    assert_eq!(coming_back.await.unwrap().status, 303);
+    assert_eq!(token_requests(&server), 1);
+    assert_eq!(step(&server, &mut browser, &sid, "finish", json!({})).await.status, 200, "control");
+    let told = status(&server, &token, json!({})).await;
+    assert_eq!(told["connections"][0]["provider"], "mock", "{told}");
 }

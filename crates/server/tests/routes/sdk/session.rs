@@ -88,6 +88,8 @@ async fn t39_nothing_but_a_serialised_secure_origin_is_minted() {
         "https://app.example:08443",
         "https://app.example:80a",
         "http://localhost.evil.example",
+        "http://evil-localhost",
+        "http://notlocalhost:3000",
         "http://127.0.0.1.evil.example",
         "http://192.168.0.1",
         "http://0.0.0.0:3000",
@@ -177,6 +179,46 @@ async fn t40_a_return_url_of_an_unregistered_origin_is_refused() {
     for url in good {
         let reply = mint_for(&server, &app, json!({ "return_url": url })).await;
         assert_eq!(reply.status, 201, "{url}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn t40_a_return_url_that_is_longer_than_a_session_keeps_is_refused() {
+    let server = TestServer::start().await;
+    let of = |bytes: usize| json!({ "return_url": format!("{:x<bytes$}", "https://app.example/") });
+    assert_eq!(server.call(MINT, &of(2048)).await.status, 201, "control");
+    for bytes in [2049, 60_000] {
+        let reply = server.call(MINT, &of(bytes)).await;
+        assert_eq!((reply.status, reply.error().as_str()), (400, "invalid_return_url"), "{bytes}");
+        assert!(reply.text().contains("2048 bytes") && reply.body.len() < 500, "{}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn t26_a_label_that_people_would_not_see_as_it_is_is_refused_by_name() {
+    let server = TestServer::start().await;
+    let labelled = |label: &str| json!({ "requested_grant": { "label": label } });
+    for bad in [
+        "",
+        "work\n",
+        "work\r\nX-Evil: 1",
+        "\u{1b}[31mwork",
+        "wo\u{0}rk",
+        "work\u{7f}",
+        "work\u{9b}31m",
+        "work\u{202e}",
+        "\u{200d}",
+        " work",
+        &"w".repeat(256),
+    ] {
+        let reply = server.call(MINT, &labelled(bad)).await;
+        assert_eq!((reply.status, reply.error().as_str()), (400, "invalid_request"), "{bad:?}");
+        let message = reply.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("requested_grant.label "), "{bad:?}: {message}");
+        assert!(!message.chars().any(char::is_control), "{message:?}");
+    }
+    for good in ["work", "Grüße 世界", &"w".repeat(255)] {
+        assert_eq!(server.call(MINT, &labelled(good)).await.status, 201, "{good}");
     }
 }
 
