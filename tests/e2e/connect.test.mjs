@@ -2,7 +2,7 @@
 // plain loopback, with an OpenID provider that is not ours.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { ended, look, pause, person } from './harness/browser.mjs';
+import { ended, look, person, until } from './harness/browser.mjs';
 import { abortAtOidc, approve, consentAtOidc, logIn, toConsent, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
 
@@ -107,7 +107,4 @@ for (const tls of [true, false]) {
 }
 
 /** The SDK closes the popup; the browser knows `isClosed` a moment later. */
-async function popupCloses(popup) {
-  for (let n = 0; n < 50 && !popup.isClosed(); n += 1) await pause(100);
-  assert.ok(popup.isClosed(), 'the popup is closed');
-}
+const popupCloses = (popup) => until(() => popup.isClosed());

@@ -114,7 +114,7 @@ test('an app whose CSP hides the server from it is told so, and the provider is 
   const popup = await clickConnect(page);
   await popup.locator('body[data-page="consent"]').waitFor();
   await popup.click('[data-do="approve"]');
-  await popup.locator('h1:has-text("would not hear from us")').waitFor({ timeout: 15_000 });
+  await popup.locator('h1:has-text("would not hear from us")').waitFor();
   await look(popup, 'app-unreachable');
   assert.equal(app.raw.authorizations(), before);
   await context.close();

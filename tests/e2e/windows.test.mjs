@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { at, clickConnect, ended, pause, person, told } from './harness/browser.mjs';
+import { at, clickConnect, ended, pause, person, told, until } from './harness/browser.mjs';
 import { startEvil } from './harness/evil.mjs';
 import { allowAs, approve, toConsent, toRaw, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
@@ -106,6 +106,9 @@ async function spyOnFlowId(page) {
 test('t31_a_page_on_another_port_of_the_same_host_hears_nothing', async () => {
   const neighbour = await startEvil('127.0.0.1');
   const context = await person(world.browser);
+  // The three seconds in which our page waits for an answer pass when the test says so.
+  await context.clock.install({ time: 0 });
+  await context.clock.pauseAt(24 * 3600 * 1000);
   const { connect_url: link, session_token: token } = await app.backend.mint({ allowed_origin: app.site.origin });
   const page = await context.newPage();
   await page.goto(neighbour.page(`<button id="go">go</button><script>
@@ -114,12 +117,16 @@ test('t31_a_page_on_another_port_of_the_same_host_hears_nothing', async () => {
   const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('#go')]);
   await at(popup, 'shell');
   // While our page waits for an answer, its address no longer contains the token (T43).
-  await popup.waitForURL(`${world.origin}/sdk/oauth/connect`, { timeout: 2500 });
-  await popup.locator('h1:has-text("Open this page from")').waitFor();
+  await popup.waitForURL(`${world.origin}/sdk/oauth/connect`);
+  await until(async () => {
+    await context.clock.runFor(3000);
+    return popup.locator('h1:has-text("Open this page from")').isVisible();
+  });
   assert.deepEqual(await page.evaluate(() => window.heard), []);
   // Positive control: the right page opens the same session through the same door, and the message does arrive.
   app.site.nextToken = token;
-  const right = await visit(context, app.site, '?csp=no-form');
+  const other = await person(world.browser);
+  const right = await visit(other, app.site, '?csp=no-form');
   await right.evaluate(() => {
     window.hellos = 0;
     addEventListener('message', (event) => { window.hellos += event.data?.alter === 'hello'; });
@@ -127,6 +134,7 @@ test('t31_a_page_on_another_port_of_the_same_host_hears_nothing', async () => {
   await toConsent(right);
   assert.equal(await right.evaluate(() => window.hellos), 1);
   await neighbour.stop();
+  await other.close();
   await context.close();
 });
 
@@ -188,19 +196,35 @@ test('t38_a_click_that_was_meant_for_something_else_approves_nothing', async () 
   const context = await person(world.browser);
   const page = await visit(context, app.site);
   const popup = await toConsent(page);
+  // The half second in which the button sleeps lasts until the test ends it.
+  await popup.addInitScript(() => {
+    const later = window.setTimeout.bind(window);
+    let wake = [];
+    window.setTimeout = (then, ms, ...more) => (ms === 500 && wake ? wake.push(then) : later(then, ms, ...more));
+    window.halfASecondPasses = () => {
+      for (const then of wake) then();
+      wake = null;
+    };
+  });
   const { x, y, width, height } = await popup.locator('[data-do="approve"]').boundingBox();
   const click = () => popup.mouse.click(x + width / 2, y + height / 2);
+  const byScript = () => popup.evaluate(() => document.querySelector('[data-do="approve"]').click());
+  const nothing = async (why) => {
+    await popup.evaluate(() => fetch('/healthz'));
+    assert.ok(!world.seen.some((request) => request.target.endsWith('/approve')), why);
+    assert.equal(await popup.getAttribute('body', 'data-page'), 'consent', why);
+  };
+  world.seen.length = 0;
   await popup.reload({ waitUntil: 'domcontentloaded' });
   await click();
   await click();
-  await popup.evaluate(() => document.querySelector('[data-do="approve"]').click());
-  await pause(300);
-  assert.equal(await popup.getAttribute('body', 'data-page'), 'consent');
-  await pause(600);
-  await popup.evaluate(() => document.querySelector('[data-do="approve"]').click());
-  await pause(300);
-  assert.equal(await popup.getAttribute('body', 'data-page'), 'consent', 'a click by script never counts');
-  await click();
+  await byScript();
+  await nothing('the button sleeps');
+  await popup.waitForLoadState('load');
+  await popup.evaluate(() => window.halfASecondPasses());
+  await byScript();
+  await nothing('a click by script never counts');
+  await popup.click('[data-do="approve"]');
   await popup.locator('h1:text("Raw provider")').waitFor();
   await context.close();
 });

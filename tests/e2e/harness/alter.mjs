@@ -84,11 +84,11 @@ export async function startServer({ tls, log, database }) {
 }
 
 async function ready(url, child) {
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 1200; tries += 1) {
     if (child.exitCode !== null) throw new Error(`alter serve ended with ${child.exitCode}: see the log in out/`);
     const answer = await request(url).catch(() => null);
     if (answer?.status === 200) return;
     await new Promise((done) => setTimeout(done, 50));
   }
-  throw new Error('alter serve did not become ready within 10 s');
+  throw new Error('alter serve did not become ready within 60 s');
 }

@@ -37,7 +37,8 @@ export async function personWithoutCookies() {
 }
 
 async function watch(context) {
-  context.setDefaultTimeout(10_000);
+  // Patience for a busy machine: how fast it is decides nothing.
+  context.setDefaultTimeout(60_000);
   context.faults = [];
   context.on('console', (message) => {
     if (message.text().startsWith(REPORT)) context.faults.push(message.text().slice(REPORT.length));
@@ -58,8 +59,8 @@ export async function clickConnect(page) {
 }
 
 /** Waits until the app's page reports an end of the flow. Returns everything that the page knows. */
-export async function ended(page, timeout = 15_000) {
-  await page.locator('#end:not(:empty)').waitFor({ state: 'attached', timeout });
+export async function ended(page) {
+  await page.locator('#end:not(:empty)').waitFor({ state: 'attached' });
   return told(page);
 }
 
@@ -108,6 +109,12 @@ export async function axe(page) {
   } finally {
     await session.detach();
   }
+}
+
+/** Waits until `what()` holds, however busy the machine is. */
+export async function until(what) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await pause(25)) if (await what()) return;
+  throw new Error(`never: ${what}`);
 }
 
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));

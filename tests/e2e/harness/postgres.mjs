@@ -40,7 +40,7 @@ export async function startPostgres() {
       psql('postgres', 'CREATE DATABASE alter_e2e');
       break;
     } catch (error) {
-      if (tries === 150) throw new Error(`PostgreSQL did not start: ${error}\n${readFileSync(join(dir, 'log'), 'utf8')}`);
+      if (tries === 300) throw new Error(`PostgreSQL did not start: ${error}\n${readFileSync(join(dir, 'log'), 'utf8')}`);
       await new Promise((done) => setTimeout(done, 200));
     }
   }
