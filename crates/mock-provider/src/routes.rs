@@ -1,5 +1,5 @@
 //! The endpoints, one file each, and what happens to every request: it is recorded and, if a switch says
-//! so, delayed and answered with extra headers.
+//! so, delayed, held and answered with extra headers.
 
 mod answer;
 mod api;
@@ -68,6 +68,9 @@ async fn around(State(inner): Provider, request: Request, next: Next) -> Respons
     let switches = inner.switches();
     for (_, pause) in switches.delays.iter().filter(|(at, _)| *at == path) {
         tokio::time::sleep(*pause).await;
+    }
+    for (_, gate) in switches.gates.iter().filter(|(at, _)| *at == path) {
+        gate.pass().await;
     }
     let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
     for (_, name, value) in switches.headers.iter().filter(|(at, ..)| *at == path) {

@@ -33,6 +33,8 @@ pub struct Switches {
     pub headers: Vec<(String, String, String)>,
     /// Pauses before a request is processed: (path, how long).
     pub delays: Vec<(String, Duration)>,
+    /// Holds requests before they are processed: (path, until this gate is opened).
+    pub gates: Vec<(String, Gate)>,
 
     // --- authorization endpoint ---
     /// Makes `/authorize` answer 303 with a code at once, without a page. The user is `auto_user`.
@@ -135,6 +137,7 @@ impl Default for Switches {
             id_token_alg: Alg::Es256,
             headers: Vec::new(),
             delays: Vec::new(),
+            gates: Vec::new(),
             auto_approve: false,
             auto_deny: false,
             auto_user: None,

@@ -1,6 +1,6 @@
 //! The metadata documents and the key set, honest and forged.
 
-use alter_mock_provider::{Alg, Raw};
+use alter_mock_provider::{Alg, Gate, Raw};
 use serde_json::json;
 
 use crate::client::*;
@@ -54,8 +54,10 @@ async fn t67_the_key_set_can_be_replaced_and_oversized() {
 }
 
 #[tokio::test]
-async fn headers_and_delays_apply_to_their_path_only() {
+async fn headers_delays_and_gates_apply_to_their_path_only() {
+    let gate = Gate::closed();
     let provider = provider(|s| {
+        s.gates = vec![("/userinfo".into(), gate.clone())];
         s.headers = vec![("/jwks".into(), "location".into(), "http://169.254.169.254/".into())];
         s.delays = vec![("/jwks".into(), std::time::Duration::from_secs(3600))];
         s.jwks = Some(Raw::new(302, "", ""));
@@ -71,4 +73,11 @@ async fn headers_and_delays_apply_to_their_path_only() {
     let moved = get(&provider, "/jwks").await;
     assert_eq!((moved.status, moved.header("location")), (302, Some("http://169.254.169.254/")));
     assert_eq!(moved.header("content-type"), None);
+    let mut held = Box::pin(get(&provider, "/userinfo"));
+    tokio::select! {
+        _ = &mut held => panic!("it is held"),
+        _ = provider.wait_for(|seen| seen.userinfo.len() == 1) => {}
+    }
+    gate.open();
+    assert_eq!(held.await.status, 401);
 }
