@@ -571,18 +571,30 @@ async fn f42_a_refusal_with_status_200_is_one() {
     assert_eq!(reason(release(&world, grant).await), ReconnectReason::RefreshRefused);
 }
 
+async fn end_of(world: &World, grant: GrantId) -> Micros {
+    stored(world, grant).await.credential.expires_at.expect("the provider says how long")
+}
+
 #[tokio::test]
 async fn f46_an_answer_that_trickles_holds_a_call_no_longer_than_it_waits_and_costs_nothing() {
-    let world = World::impatient().await;
-    let grant = world.connect().await;
+    let (world, grant) = connected().await;
     let first = release(&world, grant).await.unwrap().access_token;
-    let end = stored(&world, grant).await.credential.expires_at.unwrap();
+    world.clock.set(end_of(&world, grant).await.plus_seconds(-60));
     world.mock.set(|s| s.refresh.fault = Some(TokenFault::Trickle));
-    world.clock.set(end.plus_seconds(-60));
     let served = release(&world, grant).await.unwrap().access_token;
     assert_eq!(served.expose_secret(), first.expose_secret(), "the old one is still good");
-    world.clock.set(end);
-    let late = release(&world, grant).await;
+
+    let (world, grant) = connected().await;
+    world.clock.set(end_of(&world, grant).await);
+    world.mock.set(|s| s.refresh.fault = Some(TokenFault::Trickle));
+    // The time for which a call waits passes at once.
+    let patience = async {
+        world.mock.wait_for_refreshes(|counts| counts.arrived == 1).await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(20)).await;
+        tokio::time::resume();
+    };
+    let (late, ()) = tokio::join!(release(&world, grant), patience);
     assert!(matches!(late, Err(ReleaseError::NotUsable(NotUsable::InProgress(_)))), "{late:?}");
     assert_eq!((world.mock.refresh_counts().arrived, world.flows.in_flight()), (1, 1));
     assert_eq!(stored(&world, grant).await.refresh.verdict, None);
