@@ -12,11 +12,13 @@ use std::{
 };
 
 use alter_core::{ConfigId, DataKeyId, Hash, Holder, SealedColumn};
-use alter_testkit::{Sent, TestBrowser, TestServer, http, operator};
+use alter_mock_provider::Gate;
+use alter_testkit::{Sent, TestAttempt, TestBrowser, TestServer, http, operator};
 use alter_vault::{Place as Cell, RootKey, Vault, sealed_under};
 use rusqlite::{Connection, params};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::place::{Place, answer, command_on, said};
 
@@ -347,25 +349,34 @@ async fn f57_servers_that_accept_both_root_keys_work_before_during_and_after_the
     assert!(said(&neither).contains("does not fit this database"), "{}", said(&neither));
 }
 
+/// Brings a user back from `p0`. Returns once the code has been sent.
+async fn exchanging(server: &Arc<TestServer>) -> JoinHandle<TestAttempt> {
+    let seen = server.mock.seen().token.len();
+    let own = server.clone();
+    let attempt = tokio::spawn(async move { TestBrowser::new().attempt(&own, "p0").await });
+    server.mock.wait_for(|now| now.token.len() > seen).await;
+    attempt
+}
+
+/// Waits until the attempt has made its connection. The browser does not wait for a slow exchange to its end.
+async fn connected(server: &TestServer, attempt: JoinHandle<TestAttempt>) {
+    let attempt = attempt.await.unwrap();
+    server.flows.drain().await;
+    let told = server.status(&attempt.token, &server.app.origin, json!({})).await.json();
+    assert_eq!(told["status"], "completed", "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t92_an_exchange_that_outlasts_a_whole_rotation_still_ends_in_a_grant() {
     let (server, _) = with_grants(1).await;
-    let seen = server.mock.seen().token.len();
-    server.mock.set(|switches| switches.token_delay = Duration::from_millis(1500));
-    let slow = tokio::spawn({
-        let server = server.clone();
-        async move {
-            TestBrowser::new().attempt(&server, "p0").await.connection();
-        }
-    });
-    while server.mock.seen().token.len() == seen {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let gate = Gate::closed();
+    server.mock.set(|switches| switches.token_gate = Some(gate.clone()));
+    let slow = exchanging(&server).await;
     // The code is spent and the answer has not come yet. Meanwhile the key that the exchange began with is wiped.
     let rotated = &finish(&server, &["key-ring", "rotate"]).await["apps"][0];
     assert_eq!((&rotated["retired"], live_keys(&server)), (&json!(1), 1));
-    assert!(!slow.is_finished(), "the rotation ended before the exchange");
-    slow.await.unwrap();
+    gate.open();
+    connected(&server, slow).await;
     assert!(readable(&server, server.root_key()) >= 4);
     let grant = &server.grants(server.app.id).await[0];
     assert_eq!(grant.credential.generation, 2);
@@ -382,19 +393,15 @@ async fn t92_an_answer_that_waited_for_its_database_through_a_rotation_still_end
          WHEN OLD.body IS NULL AND NEW.body NOT NULL BEGIN SELECT RAISE(FAIL, 'away'); END",
     )
     .unwrap();
-    let slow = tokio::spawn({
-        let server = server.clone();
-        async move {
-            TestBrowser::new().attempt(&server, "p0").await.connection();
-        }
-    });
+    let slow = exchanging(&server).await;
     tokio::time::sleep(Duration::from_millis(5500)).await;
     // In this process: a command would refuse a database with a trigger.
     let (by, app) = (operator(), server.app.id);
     let rotated = operate::rotate_data_key(&server.flows, &by, app, 200, false, |_, _| ()).await.unwrap();
     assert_eq!((rotated.retired, live_keys(&server)), (1, 1));
-    assert!(!slow.is_finished(), "the database has refused the answer all the time");
+    let taken: i64 = sql.query_row("SELECT count(body) FROM attempts", [], |row| row.get(0)).unwrap();
+    assert_eq!(taken, 0, "the database has refused the answer all the time");
     sql.execute_batch("DROP TRIGGER refuse").unwrap();
-    slow.await.unwrap();
+    connected(&server, slow).await;
     assert_eq!(server.grants(server.app.id).await[0].credential.generation, 2);
 }

@@ -9,7 +9,7 @@ use alter_mock_provider::{Gate, User};
 use alter_testkit::{Sent, http::send};
 use tokio::task::JoinSet;
 
-use crate::server::{Server, Walk};
+use crate::server::{PATIENCE, Server, Walk};
 
 /// Users whose exchange is under way when the signal comes: more than one host's connections (32), so that some wait.
 const USERS: usize = 80;
@@ -32,7 +32,7 @@ async fn waiting_exchanges(server: &Server, gate: &Gate, users: usize) -> (Vec<W
     }
     let from = std::time::Instant::now();
     while !server.scrape().await.contains(&format!("\nalter_exchanges_in_flight {users}\n")) {
-        assert!(from.elapsed().as_secs() < 10, "{}", server.log());
+        assert!(from.elapsed() < PATIENCE, "{}", server.log());
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     (walks, browsers)

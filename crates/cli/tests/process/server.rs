@@ -24,6 +24,9 @@ pub(crate) const APP: &str = "https://app.example";
 /// A canary: scans for secrets look for this value.
 pub(crate) const CLIENT_SECRET: &str = "canary-client-secret-77aa";
 
+/// How long a test waits for what must come. How fast the machine is decides nothing.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A server that has been set up; it may be running or not.
 pub(crate) struct Server {
     pub(crate) place: Place,
@@ -89,11 +92,11 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until `is_so` holds, for twenty seconds at most.
+    /// Waits until `is_so` holds, for a minute at most.
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let from = Instant::now();
         while !is_so(self) {
-            assert!(from.elapsed() < Duration::from_secs(20), "not in time: {what}\n{}", self.log());
+            assert!(from.elapsed() < PATIENCE, "not in time: {what}\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -108,7 +111,7 @@ impl Server {
         assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
-    /// Waits for the server's end, for twenty seconds at most.
+    /// Waits for the server's end, for a minute at most.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         let from = Instant::now();
@@ -116,7 +119,7 @@ impl Server {
             if let Some(status) = child.try_wait().unwrap() {
                 return status;
             }
-            if from.elapsed() > Duration::from_secs(20) {
+            if from.elapsed() > PATIENCE {
                 child.kill().unwrap();
                 panic!("the server does not end:\n{}", self.log());
             }
