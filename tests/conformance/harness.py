@@ -190,7 +190,7 @@ class Server:
         self.cli("init")
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen([BIN, "serve"], env=self.env, stdout=self.log, stderr=self.log)
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
                     return
@@ -211,7 +211,7 @@ class Server:
     def requests(self, path, after=0, count=0):
         """The (status, code) of every answered request to a path, from the server's own log, without the first `after`.
         Waits until there are at least `count`, because the server writes the line after the answer."""
-        for _ in range(100):
+        for _ in range(3000):
             found = self._requests(path)[after:]
             if len(found) >= count:
                 break
@@ -240,7 +240,7 @@ class Server:
     def stop(self):
         # As Ctrl-C: a SIGTERM would wait for what clients here may still send over open connections.
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(10)
+        self.process.wait(60)
         self.log.close()
         shutil.rmtree(self.dir)
 

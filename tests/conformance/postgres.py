@@ -74,4 +74,4 @@ class Cluster:
 
     def stop(self):
         self.supervisor.stdin.close()
-        self.supervisor.wait(30)
+        self.supervisor.wait(60)

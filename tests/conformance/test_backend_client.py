@@ -78,7 +78,7 @@ class Poll(Case):
     async def test_it_waits_and_then_gives_the_grant(self):
         async with self.client() as app:
             session = await app.create_connect_session()
-            polling = asyncio.create_task(app.poll_connect_session(session.session_token, timeout=20, poll_interval=0.1))
+            polling = asyncio.create_task(app.poll_connect_session(session.session_token, timeout=60, poll_interval=0.1))
             browser = await asyncio.to_thread(harness.Browser, self.server, session.session_token)
             await asyncio.sleep(0.5)
             self.assertFalse(polling.done(), "pending")
@@ -106,7 +106,7 @@ class Poll(Case):
                     browser = await asyncio.to_thread(harness.Browser, self.server, session.session_token)
                     await asyncio.to_thread(browser.approve if where == "provider" else lambda: browser.step("cancel"))
                     with self.assertRaises(ConnectDeniedError):
-                        await app.poll_connect_session(session.session_token, timeout=5, poll_interval=0.1)
+                        await app.poll_connect_session(session.session_token, timeout=60, poll_interval=0.1)
 
     async def test_nobody_came_is_a_timeout_and_an_unknown_token_an_error_at_once(self):
         from alter_sdk.exceptions import ConnectTimeoutError, GrantNotFoundError
@@ -116,7 +116,7 @@ class Poll(Case):
             with self.assertRaises(ConnectTimeoutError):
                 await app.poll_connect_session(session.session_token, timeout=1, poll_interval=0.2)
             with self.assertRaises(GrantNotFoundError) as caught:  # how this client names any 404
-                await app.poll_connect_session("alter_cs_" + "a" * 49, timeout=5, poll_interval=0.2)
+                await app.poll_connect_session("alter_cs_" + "a" * 49, timeout=60, poll_interval=0.2)
         self.assertEqual(caught.exception.details["error"], "invalid_token")
 
     async def test_t72_another_apps_session_looks_like_none(self):
@@ -126,7 +126,7 @@ class Poll(Case):
         async with self.client() as app, self.client(other["api_key"]) as stranger:
             session = await app.create_connect_session()
             with self.assertRaises(GrantNotFoundError) as caught:
-                await stranger.poll_connect_session(session.session_token, timeout=5, poll_interval=0.2)
+                await stranger.poll_connect_session(session.session_token, timeout=60, poll_interval=0.2)
         self.assertEqual(caught.exception.details["error"], "invalid_token")
 
 

@@ -44,7 +44,7 @@ class Rows(Case):
             with self.met(status, code, "connect", "create_connect_session", **fields):
                 await app.create_connect_session()
             with self.met(status, code, "poll", "poll_connect_session", **fields):
-                await app.poll_connect_session("alter_cs_" + "a" * 49, timeout=2, poll_interval=0.2)
+                await app.poll_connect_session("alter_cs_" + "a" * 49, timeout=60, poll_interval=0.2)
             with self.met(status, code, "connect", "list_grants", **fields):
                 await app.list_grants()
             with self.met(status, code, "agents", "agents.list", **fields):
@@ -122,7 +122,7 @@ class SessionRows(Rows):
     async def test_a_session_that_is_not_there(self):
         async with self.client() as app:
             with self.met(404, "zzz", "poll", "poll_connect_session", says="invalid_token"):
-                await app.poll_connect_session("alter_cs_" + "a" * 49, timeout=2, poll_interval=0.2)
+                await app.poll_connect_session("alter_cs_" + "a" * 49, timeout=60, poll_interval=0.2)
 
 
 class UserRows(Rows):

@@ -42,7 +42,7 @@ class OidcProviders:
     def stop(self):
         self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 class Refreshing(Case):
@@ -80,7 +80,7 @@ class Refreshing(Case):
         self.check("authlib", calls, self.authlib.refreshes)
 
     async def call_through_lives(self, app, session, url):
-        [grant] = await app.poll_connect_session(session.session_token, timeout=10, poll_interval=0.1)
+        [grant] = await app.poll_connect_session(session.session_token, timeout=60, poll_interval=0.1)
         calls, end = 0, time.monotonic() + LIFE * LIVES
         while time.monotonic() < end:
             answers = await asyncio.gather(*(app.request("GET", url, grant_id=grant.grant_id) for _ in range(3)))

@@ -17,7 +17,7 @@ class Sessions(Case):
             browser = await asyncio.to_thread(harness.Browser, self.server, session.session_token)
             self.assertIn("Robin Example", await asyncio.to_thread(browser.show))
             await asyncio.to_thread(browser.approve)
-            [result] = await app.poll_connect_session(session.session_token, timeout=10, poll_interval=0.1)
+            [result] = await app.poll_connect_session(session.session_token, timeout=60, poll_interval=0.1)
             [listed] = (await app.list_grants(end_user_token=token)).grants
         self.assertIsNone(result.delegation)
         self.assertEqual((listed.grant_id, listed.principal_type), (result.grant_id, "user"))
@@ -39,7 +39,7 @@ class Sessions(Case):
 
         async with self.client() as app:
             with unittest.mock.patch("webbrowser.open", open_page):
-                [grant] = await app.connect(providers=["acme"], timeout=10, poll_interval=0.1)
+                [grant] = await app.connect(providers=["acme"], timeout=60, poll_interval=0.1)
         self.assertEqual(grant.provider_id, "acme")
 
     async def test_a_label_of_the_session_is_the_grants(self):

@@ -99,5 +99,5 @@ class Case(unittest.IsolatedAsyncioTestCase):
     async def connect(self, app, person="pat", **wanted):
         session = await app.create_connect_session(**wanted)
         await self.approve(session, person)
-        [result] = await app.poll_connect_session(session.session_token, timeout=10, poll_interval=0.1)
+        [result] = await app.poll_connect_session(session.session_token, timeout=60, poll_interval=0.1)
         return result
