@@ -15,7 +15,7 @@ use crate::{as_non_root, make_directory, quiet, url_at};
 /// Where Debian's package puts it.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
 /// How long it may take to listen.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 /// PostgreSQL's own number, so that a URL names a directory alone.
 const SOCKET: &str = ".s.PGSQL.5432";
 
