@@ -199,3 +199,14 @@ fn a_lease_that_is_moved_to_another_clock_and_back_is_as_it_was_and_nothing_else
     assert_eq!(moved.with_lease_moved(2 * SECOND), state);
     assert_eq!(RefreshState::default().with_lease_moved(SECOND), RefreshState::default());
 }
+
+#[test]
+fn an_attempt_that_a_report_asked_for_is_remembered_as_such_until_it_has_ended() {
+    let begin = |state: &RefreshState, asked| begun(state, asked, Micros(9));
+    let asked = begin(&RefreshState::default(), Asked::Report);
+    assert_eq!((asked.reported, asked.attempt, asked.lease_until), (true, 1, Some(Micros(9))));
+    assert!(begin(&asked, Asked::Call).reported);
+    for other in [Asked::Call, Asked::Clock] {
+        assert!(!begin(&RefreshState::default(), other).reported, "{other:?}");
+    }
+}

@@ -343,12 +343,15 @@ pub async fn a_failure_that_says_nothing_about_the_token_leaves_it_and_waits(
 ) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let grant = stored_grant(&*store, app).await?;
-    let (_, attempt) = begun(&*store, &grant, EARLY).await?;
+    let (under_way, attempt) = begun(&*store, &grant, EARLY).await?;
+    assert!(under_way.refresh_at.is_some_and(|at| at > EARLY), "nobody looks while it is under way");
     let outcome = Outcome::Failed { trouble: Trouble::Provider, retry_after: Some(30) };
     let failed = end(&attempt, RefreshResult::Nothing(outcome), EARLY);
     assert_eq!(store.end_refresh(failed).await?, RefreshEnded::Failed);
-    let state = read(&*store, &grant).await?.refresh;
-    assert_eq!((state.failures, state.not_before), (1, Some(EARLY.plus_seconds(30))));
+    let after = read(&*store, &grant).await?;
+    let pause = Some(EARLY.plus_seconds(30));
+    assert_eq!((after.refresh.failures, after.refresh.not_before), (1, pause));
+    assert_eq!(after.refresh_at, pause, "looked at when the pause is over");
     assert!(matches!(store.begin_refresh(begin(&grant, EARLY)).await?, Begun::Not(WhatNow::Serve)));
     begun(&*store, &grant, EARLY.plus_seconds(30)).await?;
     assert!(recorded(&*store, app).await?.iter().all(|(kind, _)| kind != "reconnect_needed"));

@@ -1,7 +1,7 @@
 //! From the claim to the grant.
 
 use alter_core::{AttemptStatus, Cause, ClaimRefused, Failure, Operation};
-use alter_flows::{ApproveError, CallbackEnd, ClaimError, Status};
+use alter_flows::{ApproveError, CallbackEnd, ClaimError, Status, StepError};
 use alter_mock_provider::Gate;
 
 use super::support::{Back, ORIGIN, World};
@@ -128,6 +128,20 @@ async fn t17_a_refusal_ends_no_exchange_that_outlives_its_attempt() {
 }
 
 #[tokio::test]
+async fn a_callback_that_cannot_read_its_provider_ends_nothing_and_a_reload_connects() {
+    let world = World::new().await;
+    let (visit, authorize) = world.leave().await;
+    let back = Back::from(&authorize).await;
+    let file = rusqlite::Connection::open(world.file()).unwrap();
+    file.execute_batch("ALTER TABLE providers RENAME TO providers_away").unwrap();
+    world.callback(&visit, &back).await.expect_err("the row cannot be read");
+    assert_eq!(world.attempt(&authorize).await.status, AttemptStatus::Started);
+    file.execute_batch("ALTER TABLE providers_away RENAME TO providers").unwrap();
+    world.callback(&visit, &back).await.unwrap();
+    assert!(matches!(world.status(&visit).await.status, Status::Completed(_)));
+}
+
+#[tokio::test]
 async fn a_denial_at_the_provider_is_the_users_and_sends_nothing() {
     let world = World::new().await;
     world.mock.set(|switches| switches.auto_deny = true);
@@ -162,6 +176,17 @@ async fn t54_a_token_is_claimed_until_the_last_microsecond_and_not_at_its_end() 
     world.clock.set(second.expires_at);
     let late = world.claim(&second.token, ORIGIN).await;
     assert!(matches!(late, Err(ClaimError::Refused(ClaimRefused::Expired))));
+}
+
+#[tokio::test]
+async fn t54_a_step_is_taken_until_the_last_microsecond_and_not_at_the_sessions_end() {
+    let world = World::new().await;
+    let (in_time, late) = (world.visit().await, world.visit().await);
+    let end = world.store.get_session(&late.sid).await.unwrap().unwrap().deadline();
+    world.clock.set(alter_core::Micros(end.0 - 1));
+    world.cancel(&in_time).await.unwrap();
+    world.clock.set(end);
+    assert!(matches!(world.cancel(&late).await, Err(StepError::Moved)));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use alter_flows::{operate, reap};
 use std::time::Duration;
 
 use alter_core::AppSettings;
-use alter_mock_provider::Raw;
+use alter_mock_provider::{Raw, User};
 use alter_testkit::{Reply, TestBrowser, TestServer, operator};
 use serde_json::{Value, json};
 
@@ -65,7 +65,9 @@ async fn s7_a_grant_is_its_users_and_resolved_from_the_token_on_every_call() {
         assert_eq!(released.json()["grant_id"], json!(grant));
     }
     let stranger = json!({ "provider_id": "mock", "user_token": token_of(&server, "acme-9999") });
-    is(&ask(&server, stranger).await, 404, "grant_not_found");
+    let nothing = ask(&server, stranger).await;
+    is(&nothing, 404, "grant_not_found");
+    assert_eq!(nothing.json()["provider_id"], "mock", "as the call named it");
     is(&ask(&server, json!({ "provider_id": "mock" })).await, 404, "grant_not_found");
     is(
         &ask(&server, json!({ "provider_id": "other", "user_token": token_of(&server, USER) })).await,
@@ -112,6 +114,26 @@ async fn s7_several_grants_are_ambiguous_and_chosen_by_account_or_label() {
     }
     is(&ask(&server, with(json!({ "label": "Home" }))).await, 404, "grant_not_found");
     is(&ask(&server, with(json!({ "label": "home", "account": account }))).await, 404, "grant_not_found");
+}
+
+#[tokio::test]
+async fn s7_ten_candidates_are_named_and_an_eleventh_is_told_of() {
+    let server = server().await;
+    set(&server, |s| s.sessions_per_minute_and_user = 0).await;
+    let named = async || {
+        let body = json!({ "provider_id": "mock", "user_token": token_of(&server, USER) });
+        let several = ask(&server, body).await.json();
+        (several["candidates"].as_array().map(Vec::len), several["candidates_truncated"].clone())
+    };
+    for n in 1..=11 {
+        let (sub, email) = (format!("many-{n}"), format!("many-{n}@acme.example"));
+        server.mock.add_user(User { sub: sub.clone(), email, name: sub.clone() });
+        connect(&server, USER, &sub, None).await;
+        if n == 2 || n == 10 {
+            assert_eq!(named().await, (Some(n), json!(false)));
+        }
+    }
+    assert_eq!(named().await, (Some(10), json!(true)));
 }
 
 #[tokio::test]
@@ -168,6 +190,7 @@ async fn t72_a_strangers_valid_token_neither_opens_nor_revokes_a_users_grant_by_
             ask(&server, json!({ "grant_id": id, "user_token": token_of(&server, stranger) })).await
         };
         is(&open(&grant).await, 404, "grant_not_found");
+        assert_eq!(open(&grant).await.json()["provider_id"], Value::Null, "the call named none");
         assert_eq!(open(&grant).await.fingerprint(), open(&unknown).await.fingerprint(), "{stranger}");
         let refused = revoke(&server, &grant, token()).await;
         is(&refused, 404, "grant_not_found");
@@ -376,6 +399,8 @@ async fn t98_no_release_is_answered_after_the_revocation_was() {
                     released.notify_one();
                 }
             }
+            // If none was, the test goes on all the same, and says so.
+            released.notify_one();
             last_good
         });
     }

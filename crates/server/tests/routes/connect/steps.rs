@@ -141,6 +141,33 @@ async fn what_was_connected_counts_however_the_flow_ends() {
 }
 
 #[tokio::test]
+async fn cancel_on_the_page_of_a_failure_leaves_and_refuses_no_provider_again() {
+    let (server, mut browser, token, sid) = two().await;
+    server.mock.set(|s| s.auto_deny = true);
+    connect(&server, &mut browser, &sid, "mock").await;
+    assert_eq!(page(&server, &mut browser, &sid).await, "denied");
+    assert_eq!(step(&server, &mut browser, &sid, "cancel", json!({})).await.status, 200);
+    assert_eq!(status(&server, &token, json!({})).await["status"], "exited");
+}
+
+#[tokio::test]
+async fn the_pages_of_a_flow_that_is_over_report_in_vain() {
+    let (server, mut browser, token, sid) = two().await;
+    step(&server, &mut browser, &sid, "cancel", json!({})).await;
+    let stored = async || {
+        let hash = alter_core::token::session_token_hash(&token).expect("a token of ours");
+        server.store.find_session(&hash).await.unwrap().expect("the session is there")
+    };
+    let before = stored().await;
+    assert_eq!(before.state_name(), "cancelled");
+    for sign in ["seen", "bye"] {
+        let body = json!({ "instance": before.data.signals.page_instance });
+        assert_eq!(step(&server, &mut browser, &sid, sign, body).await.status, 200, "{sign}");
+        assert_eq!(stored().await, before, "{sign}");
+    }
+}
+
+#[tokio::test]
 async fn only_what_is_offered_and_chosen_can_be_approved() {
     let server = TestServer::start().await;
     server.add_provider(&server.app, "other", |_| {}).await;
