@@ -128,7 +128,7 @@ async fn what_cannot_be_matched_ends_nothing_and_the_user_can_go_on() {
         assert!(elsewhere.text().contains("This address cannot be read"), "not \"already finished\": {lost}");
         let reply = away.browser.get(&server, &target).await;
         assert_eq!(reply.status, 303, "{lost}");
-        let page = away.browser.get(&server, &reply.header("location").to_owned()).await.text();
+        let page = away.browser.get(&server, reply.header("location")).await.text();
         assert!(page.contains("sent something that we cannot read"), "{lost}");
         assert!(page.contains("Try again") && page.contains("Cancel"), "{lost}");
         assert_eq!(away.status(&server).await["status"], "open", "{lost}");
