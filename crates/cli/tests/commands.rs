@@ -207,6 +207,69 @@ fn an_identity_provider_that_cannot_be_asked_is_a_warning_and_one_of_another_nam
 }
 
 #[test]
+fn what_metadata_leave_out_has_its_default_and_what_cannot_work_is_named() {
+    let place = Place::new("odd-metadata");
+    let (_runtime, mock) = mock();
+    place.json(&["init"]);
+    place.json(&["app", "create", "P", "--website-url", "https://p.example"]);
+    let issuer = mock.issuer();
+    let set = |more: &[&str]| {
+        let args =
+            ["provider", "set", "P", "mock", "--issuer", &issuer, "--client-id", "c", "--public-client"];
+        place.run(&[&args[..], more].concat())
+    };
+    let fields = |fields: Value| mock.set(|s| s.discovery_fields = fields);
+    fields(serde_json::json!({ "id_token_signing_alg_values_supported": null }));
+    assert!(set(&[]).status.success(), "{}", said(&set(&[])));
+    fields(serde_json::json!({ "jwks_uri": null, "scopes_supported": ["notes.read"] }));
+    assert!(set(&["--scopes", "notes.read"]).status.success(), "an RFC 8414 document: {}", said(&set(&[])));
+    for (odd, named) in [
+        (
+            serde_json::json!({ "id_token_signing_alg_values_supported": ["HS256"] }),
+            "signs with HS256: not supported",
+        ),
+        (
+            serde_json::json!({ "require_pushed_authorization_requests": true }),
+            "pushed authorization requests",
+        ),
+    ] {
+        fields(odd);
+        let refused = set(&[]);
+        assert!(!refused.status.success() && said(&refused).contains(named), "{}", said(&refused));
+    }
+    fields(Value::Null);
+    let suffixed = format!("{issuer}/.well-known/openid-configuration");
+    let refused = place.run(&[
+        "provider",
+        "set",
+        "P",
+        "x",
+        "--issuer",
+        &suffixed,
+        "--client-id",
+        "c",
+        "--public-client",
+    ]);
+    assert!(said(&refused).contains(&format!("the issuer is \"{issuer}\"")), "{}", said(&refused));
+
+    let flags = [
+        "--pkce",
+        "off",
+        "--trusted-audience",
+        "https://api.example",
+        "--jwks-url",
+        "https://keys.example/jwks",
+    ];
+    assert!(set(&flags).status.success(), "{}", said(&set(&flags)));
+    let row = place.json(&["provider", "seal", "P", "mock"]);
+    assert_eq!(
+        (&row["recipe"]["pkce"], &row["jwks_url"]),
+        (&false.into(), &"https://keys.example/jwks".into())
+    );
+    assert_eq!(row["recipe"]["trusted_audiences"], serde_json::json!(["https://api.example"]));
+}
+
+#[test]
 fn the_doctor_asks_a_provider_for_its_keys_and_its_metadata() {
     let place = Place::new("provider-keys");
     let (_runtime, mock) = mock();

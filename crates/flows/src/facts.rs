@@ -87,6 +87,8 @@ fn learnt(own: Recipe) -> Recipe {
         trusted_audiences: own.trusted_audiences,
         iss_parameter: own.iss_parameter,
         client_auth: own.client_auth,
+        // Switched off by the operator, or by the catalog since.
+        pkce: own.pkce && known.pkce,
         // Destinations, and what flags add to them.
         authorize_url: own.authorize_url,
         token_url: own.token_url,

@@ -75,7 +75,7 @@ failures! {
     CodeRefused = "oauth_provider_error", "connect_flow_error", Error(Refused),
         "{provider} did not take the code that it had sent{code}.", "The user starts again.";
     ClientRefused = "oauth_provider_error", "invalid_client", Error(Misconfigured),
-        "{provider} does not accept the configured client{code}.", "The operator corrects client id and secret: `alter provider set`.";
+        "{provider} does not accept the configured client{code}.", "The operator corrects client id and secret, or how they are sent (`--client-auth post`): `alter provider set`.";
     CallbackUrlRefused = "oauth_provider_error", "invalid_redirect_uri", Error(Misconfigured),
         "{provider} does not accept the callback URL{code}.", "The operator registers it at the provider: `alter provider list` shows it.";
     TokenRequestRefused = "oauth_provider_error", "connect_flow_error", Error(Refused),

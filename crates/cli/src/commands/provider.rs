@@ -12,7 +12,7 @@ use alter_core::{
 use alter_flows::{OperateError, ProviderSetting, operate};
 use alter_providers::{Catalog, RecipeError};
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -89,6 +89,19 @@ pub(crate) struct SetArgs {
     /// Revocation endpoint (RFC 7009).
     #[arg(long, value_name = "URL")]
     revoke_url: Option<String>,
+    /// Keys that sign id_tokens.
+    #[arg(long, value_name = "URL")]
+    jwks_url: Option<String>,
+    /// How your client proves itself at the token endpoint: in a header, in the body, or not at all. Some servers that
+    /// announce `basic` do not decode a secret with `+`, `/` or `=` in it: `post` helps.
+    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "public_client")]
+    client_auth: Option<ClientAuthFlag>,
+    /// Whether to send PKCE; `off` only where the provider breaks on it.
+    #[arg(long, value_enum, value_name = "ON_OR_OFF")]
+    pkce: Option<Switch>,
+    /// An audience that an id_token may name besides your client (repeatable).
+    #[arg(long = "trusted-audience", value_name = "AUDIENCE")]
+    trusted_audiences: Vec<String>,
     /// Host that the credential may be sent to: HOST, HOST:PORT or .SUFFIX (repeatable).
     #[arg(long = "api-host", value_name = "HOST")]
     api_hosts: Vec<String>,
@@ -102,6 +115,19 @@ pub(crate) struct SetArgs {
     /// A file in the catalog's format.
     #[arg(long, value_name = "FILE.toml")]
     spec: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ClientAuthFlag {
+    Basic,
+    Post,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Debug, Args)]
@@ -298,6 +324,9 @@ async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::R
         discover_into(&mut recipe, issuer, config, output).await?;
     }
     apply_flags(&mut recipe, args)?;
+    if args.issuer.is_some() && recipe.jwks_url.is_none() && recipe.userinfo_url.is_some() {
+        recipe.identity.from = IdentitySource::Userinfo;
+    }
     alter_providers::validate(&recipe).map_err(|error| flags::named(&error, args))?;
     Ok(recipe)
 }
@@ -341,8 +370,17 @@ async fn discover_into(
     if let Some(algs) = found.id_token_algs {
         recipe.id_token_algs = algs;
     }
+    let listed = |scope: &str| found.scopes.as_ref().is_none_or(|all| all.iter().any(|known| known == scope));
     if recipe.default_scopes.is_empty() {
-        recipe.default_scopes = vec!["openid".into(), "email".into()];
+        // A server that lists its scopes may refuse others. One of RFC 8414 alone does not know `openid`.
+        recipe.default_scopes =
+            ["openid", "email"].into_iter().filter(|scope| listed(scope)).map(String::from).collect();
+    }
+    if found.scopes.is_some() && listed("offline_access") {
+        output.note(
+            "Note: this provider lists the scope offline_access: grants that outlive their first token may need it \
+             (--scopes, and at many providers --param prompt=consent).",
+        );
     }
     Ok(())
 }
@@ -356,9 +394,11 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
     replace(&mut recipe.name, &args.name);
     replace(&mut recipe.authorize_url, &args.authorize_url);
     replace(&mut recipe.token_url, &args.token_url);
-    for (slot, value) in
-        [(&mut recipe.userinfo_url, &args.userinfo_url), (&mut recipe.revoke_url, &args.revoke_url)]
-    {
+    for (slot, value) in [
+        (&mut recipe.userinfo_url, &args.userinfo_url),
+        (&mut recipe.revoke_url, &args.revoke_url),
+        (&mut recipe.jwks_url, &args.jwks_url),
+    ] {
         if value.is_some() {
             slot.clone_from(value);
         }
@@ -383,6 +423,17 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
     if args.secret.public_client {
         recipe.client_auth = ClientAuth::None;
     }
+    if let Some(how) = args.client_auth {
+        recipe.client_auth = match how {
+            ClientAuthFlag::Basic => ClientAuth::Basic,
+            ClientAuthFlag::Post => ClientAuth::Post,
+            ClientAuthFlag::None => ClientAuth::None,
+        };
+    }
+    if let Some(switch) = args.pkce {
+        recipe.pkce = switch == Switch::On;
+    }
+    recipe.trusted_audiences.extend(args.trusted_audiences.iter().cloned());
     Ok(())
 }
 
