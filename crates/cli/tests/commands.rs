@@ -271,7 +271,7 @@ fn what_metadata_leave_out_has_its_default_and_what_cannot_work_is_named() {
 
 #[test]
 fn the_doctor_asks_a_provider_for_its_keys_and_its_metadata() {
-    let place = Place::new("provider-keys");
+    let place = Place::new("keys-of-a-provider");
     let (_runtime, mock) = mock();
     place.json(&["init"]);
     place.json(&["app", "create", "P", "--website-url", "https://p.example"]);
