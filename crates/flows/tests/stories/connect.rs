@@ -148,6 +148,7 @@ async fn a_denial_at_the_provider_is_the_users_and_sends_nothing() {
     let (visit, authorize) = world.leave().await;
     world.callback(&visit, &Back::from(&authorize).await).await.unwrap();
     assert_eq!(failure(world.status(&visit).await.status), Some(Cause::Denied));
+    assert_eq!(world.attempt(&authorize).await.status, AttemptStatus::Denied);
     assert_eq!((world.token_requests(), world.audited("connect_failed").await), (0, 1));
     world.mock.set(|switches| switches.auto_deny = false);
     world.connect().await;

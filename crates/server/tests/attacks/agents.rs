@@ -355,7 +355,9 @@ async fn an_agent_is_suspended_resumed_and_deleted() {
         let deleted = server.call_empty(&server.app.key, "DELETE", &target).await;
         assert_eq!((deleted.status, &deleted.json()["status"]), (200, &json!("revoked")));
     }
-    is(&scene.ask(&scene.key, json!({ "grant_id": grant })).await, 401, "agent_revoked");
+    let refused = scene.ask(&scene.key, json!({ "grant_id": grant })).await;
+    is(&refused, 401, "agent_revoked");
+    assert!(refused.text().contains("A deleted agent does not come back."), "{}", refused.text());
     is(&me().await, 401, "agent_revoked");
     is(&scene.patch(&target, json!({ "status": "active" })).await, 409, "agent_revoked");
     is(
@@ -506,7 +508,9 @@ async fn t61_a_call_that_was_refused_to_a_suspended_agent_is_spent() {
     let call = scene.server.signed(&scene.key, "/sdk/token", &body);
     let target = format!("/sdk/agents/{}", scene.agent);
     is(&scene.patch(&target, json!({ "status": "inactive" })).await, 200, "");
-    is(&scene.server.send(call.clone()).await, 401, "agent_inactive");
+    let refused = scene.server.send(call.clone()).await;
+    is(&refused, 401, "agent_inactive");
+    assert!(refused.text().contains("The app resumes the agent: PATCH"), "{}", refused.text());
     is(&scene.patch(&target, json!({ "status": "active" })).await, 200, "");
     is(&scene.server.send(call).await, 401, "invalid_signature");
     is(&scene.ask(&scene.key, json!({ "grant_id": grant })).await, 200, "");

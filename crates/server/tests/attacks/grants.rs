@@ -333,6 +333,10 @@ async fn t98_a_revoked_grant_is_over_here_and_at_the_provider() {
     let kinds: Vec<_> =
         server.store.list_audit(server.app.id, 2).await.unwrap().into_iter().map(|(k, _)| k).collect();
     assert_eq!(kinds, ["revocation_ended", "grant_revoked"]);
+    let about =
+        |what: &str| super::sql::count(&server, &format!("audit WHERE grant_id = '{grant}' AND {what}"));
+    assert_eq!(about("kind = 'revocation_ended'"), 1);
+    assert_eq!(about("kind = 'grant_revoked' AND user_id IS NOT NULL"), 1);
     // Connecting again makes a new grant.
     let new = connect(&server, USER, "acme-1001", None).await;
     assert_eq!(new["operation"], "creation");
@@ -529,9 +533,10 @@ async fn t98_a_request_that_cannot_be_opened_ends_after_a_day() {
     server.mock.set(|s| s.revoke = Some(Raw::new(503, "text/plain", "")));
     is(&revoke(&server, &grant, json!({})).await, 200, "");
     super::sql::run(&server, "UPDATE revocations SET token = X''", []);
-    for _ in 0..30 {
+    for hour in 1..=30 {
         server.clock.advance_seconds(3600);
         reap::retry_revocations(&server.flows).await.unwrap();
+        assert!(hour > 23 || super::sql::count(&server, "revocations") == 1, "given up after {hour} hours");
     }
     assert_eq!(super::sql::count(&server, "revocations"), 0);
 }
@@ -605,6 +610,19 @@ async fn t98_revoking_does_not_end_another_grant_of_the_same_account_at_the_prov
     is(&ask(&server, json!({ "grant_id": theirs })).await, 200, "");
     assert_eq!(revoke(&server, &theirs, json!({})).await.json()["revocation"], "confirmed", "the last one");
     assert_eq!(server.mock.seen().revoke.len(), 1);
+}
+
+#[tokio::test]
+async fn t98_where_a_revocation_ends_one_token_alone_the_provider_is_asked_whoever_else_has_the_account() {
+    let server = server().await;
+    let ends_one = json!({ "url": server.mock.url("/revoke"), "ends": "token" });
+    let ends_one = serde_json::from_value(ends_one).unwrap();
+    server.add_provider(&server.app, "mock", |recipe| recipe.revoke = Some(ends_one)).await;
+    let mine = id_of(&connect(&server, USER, "acme-1001", None).await);
+    let theirs = id_of(&connect(&server, OTHER_USER, "acme-1001", None).await);
+    assert_eq!(revoke(&server, &mine, json!({})).await.json()["revocation"], "confirmed");
+    assert_eq!(server.mock.seen().revoke.len(), 1);
+    is(&ask(&server, json!({ "grant_id": theirs })).await, 200, "");
 }
 
 #[tokio::test]

@@ -99,6 +99,7 @@ async fn a_revoked_key_is_refused_at_once_at_every_server_and_its_sister_is_not(
     assert!(operate::revoke_key(&server.flows, &operator(), server.app.id, made.key.id).await.is_ok());
     for reply in [server.send(mint()).await, alter_testkit::http::send(&second, mint()).await] {
         assert_eq!((reply.status, reply.error().as_str()), (401, "key_revoked"));
+        assert!(reply.text().contains("makes another key: alter key create"), "{}", reply.text());
     }
     assert_eq!(server.call(MINT, &json!({})).await.status, 201, "the first key still works");
 }
