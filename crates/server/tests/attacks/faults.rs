@@ -2,7 +2,7 @@
 
 use alter_core::{Attempt, secret::sha256};
 use alter_flows::reap;
-use alter_mock_provider::{Gate, Raw};
+use alter_mock_provider::Gate;
 use alter_testkit::{Sent, TestAttempt, TestBrowser, TestServer};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -233,24 +233,6 @@ async fn f06_hours_of_outage_neither_lose_a_journalled_answer_nor_make_its_token
     assert_eq!(fresh.status, 200, "{}", fresh.text());
     let generation = sql::number(&server, "SELECT generation FROM grants");
     assert_eq!(generation, 2, "an hour's token is not handed out after two: it was refreshed");
-}
-
-#[tokio::test]
-async fn f06_keys_that_cannot_be_fetched_say_nothing_about_an_id_token_that_is_kept_until_they_can() {
-    let server = TestServer::start().await;
-    server.mock.set(|s| s.jwks = Some(Raw::new(503, "text/plain", "later")));
-    let mut attempt = TestBrowser::new().attempt(&server, "mock").await;
-    assert_eq!(attempt.status["status"], "open", "{}", attempt.status);
-    assert_eq!(sql::count(&server, "grants"), 0, "and it is not believed without them");
-    server.clock.advance_seconds(61);
-    reap(&server).await;
-    assert_eq!(sql::count(&server, "grants"), 0);
-    server.mock.set(|s| s.jwks = None);
-    server.clock.advance_seconds(61);
-    reap(&server).await;
-    attempt.status = status(&server, &attempt).await;
-    assert_eq!(server.token(attempt.grant_id()).await.status, 200);
-    assert_eq!(server.mock.seen().token.len(), 1);
 }
 
 #[tokio::test]
