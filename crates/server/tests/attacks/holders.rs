@@ -13,8 +13,10 @@ async fn connected(server: &TestServer) -> String {
 
 /// Asserts that a grant is refused while its row says something else, and that it is good again afterwards.
 async fn refused_while(server: &TestServer, grant: &str, column: &str, value: &str) {
-    let before =
-        sql::text(server, &format!("SELECT COALESCE({column}, '') FROM grants WHERE id = '{grant}'"));
+    let before = sql::text(
+        server,
+        &format!("SELECT COALESCE(CAST({column} AS TEXT), '') FROM grants WHERE id = '{grant}'"),
+    );
     let set = |value: &str| format!("UPDATE grants SET {column} = '{value}' WHERE id = '{grant}'");
     assert_eq!(sql::run(server, &set(value), []), 1);
     let reply = server.token(grant).await;
@@ -46,6 +48,7 @@ async fn t90_a_grant_whose_owner_configuration_or_account_was_edited_is_not_rele
     let of_theirs =
         |column: &str| sql::text(&server, &format!("SELECT {column} FROM grants WHERE id = '{theirs}'"));
     let other = sql::text(&server, "SELECT config_id FROM providers WHERE provider = 'other'");
+    let verified = ["1", "true"].contains(&of_theirs("CAST(account_verified AS TEXT)").as_str());
     for (column, value) in [
         ("principal", of_theirs("principal")),
         ("principal", "app".into()),
@@ -53,6 +56,7 @@ async fn t90_a_grant_whose_owner_configuration_or_account_was_edited_is_not_rele
         ("provider", "other".into()),
         ("subject", of_theirs("subject") + "x"),
         ("account_identifier", of_theirs("account_identifier")),
+        ("account_verified", if verified { "0" } else { "1" }.into()),
         ("label", "home".into()),
     ] {
         refused_while(&server, &mine, column, &value).await;

@@ -84,9 +84,9 @@ fn copy(server: &TestServer, key: &DataKey, original: &Grant, id: GrantId, clien
         };
         sql::bytes(server, &key.seal(&place, text.as_bytes(), &|buffer| SystemRandom.fill(buffer)).unwrap())
     };
-    let kept = "app_id, principal, provider, config_id, account_identifier, account_display_name, label, scopes, \
-                missing_scopes, level, created_at, updated_at, refresh, refresh_at, ends_at, status, generation, \
-                token_type, credential_issued_at, credential_expires_at";
+    let kept = "app_id, principal, provider, config_id, account_identifier, account_verified, account_display_name, \
+                label, scopes, missing_scopes, level, created_at, updated_at, refresh, refresh_at, ends_at, status, \
+                generation, token_type, credential_issued_at, credential_expires_at";
     format!(
         "INSERT INTO grants (id, subject, access_token, refresh_token, {kept})
          SELECT '{id}', '{id}', {}, {}, {kept} FROM grants WHERE id = '{}'",
