@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use alter_testkit::{
     Sent,
     canary::hits,
-    http::{send, send_raw},
+    http::{send_raw, send_to_another},
 };
 use serde_json::json;
 
@@ -146,11 +146,15 @@ async fn the_metrics_listener_answers_nothing_but_metrics_and_the_server_has_non
     for path in
         ["/", "/healthz", "/metrics/", "/metrics/x", "/connect/notice/open", "/sdk/token", "/openapi.json"]
     {
-        let reply = send(&server.metrics, Sent::new("GET", path)).await;
+        let reply = send_to_another(&server.metrics, Sent::new("GET", path)).await;
         assert_eq!((reply.status, reply.text().as_str()), (404, ""), "{path}");
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
-        assert_eq!(send(&server.metrics, Sent::new(method, "/metrics")).await.status, 405, "{method}");
+        assert_eq!(
+            send_to_another(&server.metrics, Sent::new(method, "/metrics")).await.status,
+            405,
+            "{method}"
+        );
     }
     let nonsense = send_raw(&server.metrics, b"nonsense\r\n\r\n").await;
     assert!(nonsense.starts_with("HTTP/1.1 400") || nonsense.is_empty(), "{nonsense}");

@@ -14,7 +14,12 @@ use alter_core::{
 };
 use alter_mock_provider::MockProvider;
 use alter_signing::{SignedParts, sign};
-use alter_testkit::{Reply, Sent, TestBrowser, browser::sid_of, free_port, http::send};
+use alter_testkit::{
+    Reply, Sent, TestBrowser,
+    browser::sid_of,
+    free_port,
+    http::{send, send_to_another},
+};
 use serde_json::{Value, json};
 
 use crate::place::Place;
@@ -206,7 +211,7 @@ impl Server {
 
     /// Reads `/metrics`, as monitoring does.
     pub(crate) async fn scrape(&self) -> String {
-        let reply = send(&self.metrics, Sent::new("GET", "/metrics")).await;
+        let reply = send_to_another(&self.metrics, Sent::new("GET", "/metrics")).await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
         reply.text()
