@@ -537,7 +537,7 @@ async fn f39_to_f46_whatever_the_provider_answers_only_a_refusal_condemns_the_gr
         ("f45 truncated", body(&format!("{{{token}")), provider),
         ("f45 a name twice", body(&format!(r#"{{{token},"access_token":"evil"}}"#)), provider),
         ("f45 utf-16", body(&utf16), provider),
-        ("f45 a byte order mark", body(&format!("\u{feff}{{{token}}}")), provider),
+        ("f45 two byte order marks", body(&format!("\u{feff}\u{feff}{{{token}}}")), provider),
         ("f45 a list", body(&format!("[{{{token}}}]")), provider),
         ("f45 trailing", body(&format!("{{{token}}} {{}}")), provider),
         ("f45 no token", body(r#"{"token_type":"Bearer"}"#), provider),
