@@ -138,7 +138,7 @@ fn is_code(text: &str) -> bool {
     text.bytes().all(|b| (0x20..=0x7e).contains(&b))
 }
 
-/// Checks that the response comes from the provider to which the browser was sent. `iss` is compared byte for byte; a
+/// Checks that the response comes from the provider to which the browser was sent. `iss` is compared byte for byte, in each spelling that the recipe names; a
 /// response with an error is checked too.
 ///
 /// A provider that is not known to send `iss` may still send one. Then it must be right, if the recipe names an issuer.
@@ -152,7 +152,7 @@ pub fn check_iss(recipe: &Recipe, iss: Option<&str>) -> Result<(), MixUp> {
         None => Ok(()),
         Some(_) if !configured && recipe.iss_parameter => Err(MixUp::NotConfigured),
         Some(_) if !configured => Ok(()),
-        Some(iss) if recipe.issuer.as_deref() == Some(iss) => Ok(()),
+        Some(iss) if recipe.is_issuer(iss) => Ok(()),
         Some(iss) if recipe.issuer_template.as_deref().is_some_and(|t| claims::fits_template(t, iss)) => {
             Ok(())
         }

@@ -169,6 +169,15 @@ fn t19_an_issuer_that_is_advertised_must_be_there_and_any_issuer_must_be_right()
 }
 
 #[test]
+fn t19_another_spelling_of_the_issuer_is_one_that_the_recipe_names() {
+    let mut google = recipe(Some("https://a.example"), true);
+    assert_eq!(check_iss(&google, Some("a.example")), Err(MixUp::Different));
+    google.issuer_aliases = vec!["a.example".into()];
+    assert_eq!(check_iss(&google, Some("a.example")), Ok(()));
+    assert_eq!(check_iss(&google, Some("b.example")), Err(MixUp::Different));
+}
+
+#[test]
 fn t19_an_issuer_per_tenant_must_fit_its_template() {
     let mut recipe = recipe(None, false);
     recipe.issuer_template = Some("https://login.example/{tenant}/v2.0".into());

@@ -82,13 +82,12 @@ fn text<'a>(claims: &'a Value, name: &str) -> Option<&'a str> {
 /// one issuer per tenant).
 fn is_issuer(claims: &Value, recipe: &Recipe) -> bool {
     let Some(iss) = text(claims, "iss") else { return false };
-    match (&recipe.issuer_template, &recipe.issuer) {
-        (Some(template), _) => {
+    match &recipe.issuer_template {
+        Some(template) => {
             let tenant = text(claims, "tid").filter(|tenant| is_tenant(tenant));
             tenant.is_some_and(|tenant| template.contains(TENANT) && template.replace(TENANT, tenant) == iss)
         }
-        (None, Some(issuer)) => issuer == iss || recipe.issuer_aliases.iter().any(|alias| alias == iss),
-        (None, None) => false,
+        None => recipe.is_issuer(iss),
     }
 }
 

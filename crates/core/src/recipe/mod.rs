@@ -149,6 +149,13 @@ pub struct Recipe {
     pub coop: Coop,
 }
 
+impl Recipe {
+    /// Whether `iss` is this provider's issuer, in one of its spellings. A template is not looked at.
+    pub fn is_issuer(&self, iss: &str) -> bool {
+        self.issuer.as_deref() == Some(iss) || self.issuer_aliases.iter().any(|alias| alias == iss)
+    }
+}
+
 /// The signature algorithms that are verified: RFC 7518 and, for Ed25519, its names in RFC 8037 and RFC 9864. None uses a
 /// shared secret. ES512 (P-521) is missing because the library that verifies does not know it.
 pub const SIGNATURE_ALGS: [&str; 10] =

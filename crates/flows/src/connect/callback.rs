@@ -64,8 +64,15 @@ pub async fn callback(
     let callback = match parse_callback(request.query) {
         Ok(callback) => callback,
         Err(why) => {
-            let session = session_there(flows, request, &cookie).await?;
-            tracing::warn!(sid = session.as_ref().map(SessionId::as_str), request_id = request.request_id, config_id = request.config_id, %why, "a callback is not understood");
+            // Whatever else is in the path is a stranger's, and may be long.
+            let config_id = ConfigId::parse(request.config_id);
+            let session = match &config_id {
+                Some(config_id) => session_there(flows, request, config_id, &cookie).await?,
+                None => None,
+            };
+            let (sid, config_id) =
+                (session.as_ref().map(SessionId::as_str), config_id.as_ref().map(ConfigId::as_str));
+            tracing::warn!(sid, request_id = request.request_id, config_id, %why, "a callback is not understood");
             return Ok(CallbackEnd::NotUnderstood(session));
         }
     };
@@ -126,6 +133,7 @@ pub async fn callback(
 async fn session_there(
     flows: &Flows,
     request: &CallbackRequest<'_>,
+    config_id: &ConfigId,
     cookie: impl Fn(&SessionId) -> Option<SecretString>,
 ) -> Result<Option<SessionId>, FlowFault> {
     let mut there = Vec::new();
@@ -135,8 +143,7 @@ async fn session_there(
         };
         let away = session.data.underway.as_ref().filter(|a| !a.exchanging && session.end().is_none());
         let (Some(away), true) = (away, session.is_browser(&hash_secret(&key))) else { continue };
-        let Some(config_id) = ConfigId::parse(request.config_id) else { return Ok(None) };
-        let config = flows.unproven_provider(session.app_id, &config_id).await?;
+        let config = flows.unproven_provider(session.app_id, config_id).await?;
         if config.is_some_and(|config| config.recipe.id == away.provider) {
             there.push(session.sid);
         }

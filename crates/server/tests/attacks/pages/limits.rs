@@ -252,9 +252,14 @@ async fn t75_a_refused_request_writes_a_kibibyte_of_log_at_most() {
     let server = TestServer::start().await;
     let short = format!("/{}", "a".repeat(36)).repeat(1_500);
     let quoted = "/%22\"{}".repeat(6_000);
-    for (method, path) in
-        [("GET", short.clone()), ("POST", short.clone()), ("GET", quoted), (&"X".repeat(9_000), short)]
-    {
+    let callback = format!("/oauth/callback/{}", "a".repeat(9_000));
+    for (method, path) in [
+        ("GET", short.clone()),
+        ("POST", short.clone()),
+        ("GET", quoted),
+        ("GET", callback),
+        (&"X".repeat(9_000), short),
+    ] {
         let logs = Logs::capture();
         let raw = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.host);
         let answer = send_raw(&server.host, raw.as_bytes()).await;
