@@ -37,8 +37,8 @@ const REPLAYS_AT_ONCE: usize = 8;
 /// Rows of each kind per round.
 const BATCH: u32 = 500;
 
-/// Runs until the process ends. Revocations have their own loop: a slow provider must not hold up work that people are
-/// waiting for.
+/// Runs until the process ends. What asks providers has loops of its own: a slow provider must not hold up work that
+/// people are waiting for.
 pub async fn reap_forever(flows: Flows) {
     let asking = flows.clone();
     let revocations = every_period("asking providers to revoke", move || {
@@ -50,30 +50,41 @@ pub async fn reap_forever(flows: Flows) {
         let flows = refreshing.clone();
         async move { begin_sweep(&flows).await.1 }
     });
+    let replaying = flows.clone();
+    let replays = every_period("finishing lost attempts", move || {
+        let flows = replaying.clone();
+        async move { reap_attempts(&flows).await }
+    });
     let tidying = every_period("tidying up", move || {
         let flows = flows.clone();
-        async move { reap(&flows).await }
+        async move { tidy(&flows).await }
     });
-    tokio::join!(revocations, refreshes, tidying);
+    tokio::join!(revocations, refreshes, replays, tidying);
 }
 
-/// One round. A failure in one part, or in one row, does not stop the others.
+/// One round of everything but what asks providers to revoke or refresh. A failure in one part, or in one row, does not stop
+/// the others.
 ///
 /// # Errors
 /// The first failure, after the whole round was tried.
 pub async fn reap(flows: &Flows) -> Result<(), StoreError> {
+    let attempts = reap_attempts(flows).await;
+    attempts.and(tidy(flows).await)
+}
+
+/// Finishes attempts whose answer is in the journal, and ends those that were lost. Their sessions wait for it: none expires
+/// while a code is exchanged.
+async fn reap_attempts(flows: &Flows) -> Result<(), StoreError> {
+    let lost = replay_attempts(flows, flows.now()).await?;
+    end_lost(flows, lost).await
+}
+
+async fn tidy(flows: &Flows) -> Result<(), StoreError> {
     let now = flows.now();
-    // Attempts first. After a long outage, a journalled answer then still makes its session `done`; otherwise the
-    // session would be reported as expired although it has a grant.
-    let lost = replay_attempts(flows, now).await;
     let sessions = reap_sessions(flows, now).await;
     let nonces = flows.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
     let old = flows.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
-    let ended = match lost {
-        Ok(lost) => end_lost(flows, lost).await,
-        Err(error) => Err(error),
-    };
-    sessions.and(ended).and(nonces.map(drop)).and(old.map(drop))
+    sessions.and(nonces.map(drop)).and(old.map(drop))
 }
 
 /// One round of revocations that providers have not confirmed yet. Requests under one provider configuration run one
