@@ -1,5 +1,7 @@
 //! SQLite's side of the columns that both engines share: reading a column, and binding a value.
 
+use std::cell::Cell;
+
 use alter_core::StoreError;
 use alter_rows::{Columns, Value};
 use rusqlite::{
@@ -16,11 +18,26 @@ macro_rules! sql {
 pub(crate) use sql;
 
 /// A row under the statement that returned it.
-pub(crate) struct Row<'a>(pub(crate) &'a rusqlite::Row<'a>);
+pub(crate) struct Row<'a> {
+    row: &'a rusqlite::Row<'a>,
+    /// The column after the one that was read last. Nouns are read in the order of their columns, so this is nearly always
+    /// the next one asked for; to find a column by name costs a comparison with every column before it.
+    next: Cell<usize>,
+}
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    pub(crate) fn new(row: &'a rusqlite::Row<'a>) -> Self {
+        Self { row, next: Cell::new(0) }
+    }
+
     fn stored(&self, name: &'static str) -> Result<ValueRef<'_>, StoreError> {
-        self.0.get_ref(name).map_err(|_| StoreError::Corrupt(name))
+        let columns = self.row.as_ref();
+        let expected = self.next.get();
+        let is_next = columns.column_name(expected).is_ok_and(|column| column == name);
+        let at = if is_next { Ok(expected) } else { columns.column_index(name) };
+        let at = at.map_err(|_| StoreError::Corrupt(name))?;
+        self.next.set(at + 1);
+        self.row.get_ref(at).map_err(|_| StoreError::Corrupt(name))
     }
 }
 

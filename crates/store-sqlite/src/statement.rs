@@ -15,7 +15,7 @@ pub(crate) fn one<T>(
 ) -> Result<Option<T>, Fault> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
-    Ok(rows.next()?.map(|row| read(&Row(row))).transpose()?)
+    Ok(rows.next()?.map(|row| read(&Row::new(row))).transpose()?)
 }
 
 /// Every row.
@@ -29,7 +29,7 @@ pub(crate) fn all<T>(
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(read(&Row(row))?);
+        found.push(read(&Row::new(row))?);
     }
     Ok(found)
 }
