@@ -1,5 +1,7 @@
 //! A provider as one app has it configured: its recipe, client and scopes, and its own callback path.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::{AppId, AuditEntry, Changed, ConfigId, Hash, Micros, Recipe, Saved, StoreError, secret::sha256};
@@ -13,7 +15,7 @@ pub struct ProviderConfig {
     pub app_id: AppId,
     /// The facts about the provider, fixed when it was configured: a later change of a discovery document changes nothing
     /// (T20).
-    pub recipe: Recipe,
+    pub recipe: Arc<Recipe>,
     /// The public id of our client at the provider.
     pub client_id: String,
     /// Sealed; `None` for a public client.
@@ -96,7 +98,7 @@ mod tests {
         ProviderConfig {
             config_id: ConfigId::parse("pc_aaaaaaaaaaaaaaaaaaaaaaaaaa").expect("the right form"),
             app_id: AppId::parse("a1000000-0000-4000-8000-000000000000").expect("the right form"),
-            recipe: serde_json::from_value(recipe).expect("enough for a recipe"),
+            recipe: Arc::new(serde_json::from_value(recipe).expect("enough for a recipe")),
             client_id: "client".into(),
             client_secret: Some(vec![1]),
             generation: 1,
@@ -124,10 +126,14 @@ mod tests {
             change(&mut config);
             config.digest() != digest
         };
-        assert!(changed(&|c| c.recipe.revoke_url = Some("https://evil.example/r".into())));
-        assert!(changed(&|c| c.recipe.refresh.url = Some("https://evil.example/t".into())));
-        assert!(changed(&|c| c.recipe.api_hosts.push("evil.example".into())));
-        assert!(changed(&|c| c.recipe.pkce = false));
+        assert!(
+            changed(&|c| Arc::make_mut(&mut c.recipe).revoke_url = Some("https://evil.example/r".into()))
+        );
+        assert!(changed(
+            &|c| Arc::make_mut(&mut c.recipe).refresh.url = Some("https://evil.example/t".into())
+        ));
+        assert!(changed(&|c| Arc::make_mut(&mut c.recipe).api_hosts.push("evil.example".into())));
+        assert!(changed(&|c| Arc::make_mut(&mut c.recipe).pkce = false));
         assert!(changed(&|c| c.client_id = "other".into()));
         assert!(changed(&|c| c.client_secret = None));
         assert!(changed(&|c| c.generation = 2));

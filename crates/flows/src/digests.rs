@@ -45,7 +45,7 @@ mod tests {
         ProviderConfig {
             config_id: ConfigId::new(&SystemRandom),
             app_id: alter_core::AppId::new(&SystemRandom),
-            recipe: Catalog::builtin().get("google").unwrap().clone(),
+            recipe: Arc::new(Catalog::builtin().get("google").unwrap().clone()),
             client_id: "client".into(),
             client_secret: Some(vec![1]),
             generation: 1,
@@ -62,10 +62,10 @@ mod tests {
         assert_eq!((digests.of(&first), digests.of(&first)), (first.digest(), first.digest()));
         let changes: [fn(&mut ProviderConfig); 8] = [
             |c| c.app_id = alter_core::AppId::new(&SystemRandom),
-            |c| c.recipe.token_url.push('x'),
-            |c| c.recipe.api_hosts.push("evil.example".into()),
-            |c| c.recipe.revoke_url = Some("https://evil.example".into()),
-            |c| drop(c.recipe.authorize_params.insert("a".into(), "b".into())),
+            |c| Arc::make_mut(&mut c.recipe).token_url.push('x'),
+            |c| Arc::make_mut(&mut c.recipe).api_hosts.push("evil.example".into()),
+            |c| Arc::make_mut(&mut c.recipe).revoke_url = Some("https://evil.example".into()),
+            |c| drop(Arc::make_mut(&mut c.recipe).authorize_params.insert("a".into(), "b".into())),
             |c| c.client_id.push('x'),
             |c| c.client_secret = None,
             |c| c.generation += 1,
@@ -85,7 +85,7 @@ mod tests {
     #[ignore = "measures"]
     fn how_long_a_digest_takes() {
         let (digests, config) = (Digests::default(), config());
-        let bytes = serde_json::to_vec(&config.recipe).unwrap().len();
+        let bytes = serde_json::to_vec(&*config.recipe).unwrap().len();
         let measure = |what: &str, digest: &dyn Fn() -> Hash| {
             let from = std::time::Instant::now();
             for _ in 0..100_000 {

@@ -4,7 +4,7 @@
 //! What an operator chose stays as it is stored: the client, and every destination that a credential is sent to.
 //! So does all of a provider that the operator defined.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use alter_core::{
     AppId, ConfigId, ProviderConfig, Recipe, StoreError,
@@ -62,7 +62,8 @@ pub(crate) fn api_auth(recipe: &Recipe) -> ApiAuth {
 
 /// The configuration with what is known about its provider today.
 pub(crate) fn today(config: ProviderConfig) -> ProviderConfig {
-    ProviderConfig { recipe: learnt(config.recipe), ..config }
+    let recipe = Arc::new(learnt(Arc::unwrap_or_clone(config.recipe)));
+    ProviderConfig { recipe, ..config }
 }
 
 fn learnt(own: Recipe) -> Recipe {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use alter_core::{
     AgentId, AgentStatus, AppId, AppSettings, AttemptId, AttemptStatus, ConfigId, GrantId, KeyId, Level,
-    Micros, Principal, Recipe, ReconnectReason, RefreshId, RefreshState, RevocationId, RevocationOutcome,
-    SessionId, StoreError, UserId, agent::AgentData, session::SessionData,
+    Micros, Principal, ReconnectReason, RefreshId, RefreshState, RevocationId, RevocationOutcome, SessionId,
+    StoreError, UserId, agent::AgentData, session::SessionData,
 };
 
 use crate::storable::{counter, json, text};
@@ -158,7 +158,7 @@ macro_rules! documents {
     )*};
 }
 
-documents!(AppSettings, AgentData, Recipe, RefreshState, SessionData, Vec<String>, serde_json::Value);
+documents!(AppSettings, AgentData, RefreshState, SessionData, Vec<String>, serde_json::Value);
 
 impl Column for String {
     const NULL: Value<'static> = Value::Text(None);

@@ -18,6 +18,7 @@ pub mod grant;
 pub mod key;
 pub mod noun;
 mod provider;
+mod recipe;
 mod refresh;
 mod revocation;
 pub mod schema;

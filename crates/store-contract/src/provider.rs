@@ -29,7 +29,7 @@ pub async fn saving_again_keeps_the_config_id_and_the_first_time(
     let elsewhere = save_provider(&*store, config(other, "google")).await?;
 
     let mut again = config(app, "google");
-    again.recipe.name = "Changed".into();
+    Arc::make_mut(&mut again.recipe).name = "Changed".into();
     again.client_id = "changed".into();
     again.client_secret = None;
     again.generation = 2;
@@ -63,7 +63,7 @@ pub async fn providers_are_listed_in_byte_order(store: Arc<dyn Store>) -> Result
     for id in ["a", "é", "B", "ab", "z", "a-b", "_"] {
         save_provider(&*store, config(app, id)).await?;
     }
-    let ids: Vec<_> = store.list_providers(app).await?.into_iter().map(|c| c.recipe.id).collect();
+    let ids: Vec<_> = store.list_providers(app).await?.into_iter().map(|c| c.recipe.id.clone()).collect();
     assert_eq!(store.list_provider_ids(app).await?, ids);
     assert_eq!(ids, ["B", "_", "a", "a-b", "ab", "z", "é"]);
     Ok(())
@@ -107,9 +107,9 @@ pub async fn deleting_a_provider_leaves_its_grants_and_attempts(
 pub async fn nul_in_a_configuration_is_refused(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let (mut id, mut client, mut deep) = (config(app, "a\0"), config(app, "b"), config(app, "c"));
-    id.recipe.name = "a".into();
+    Arc::make_mut(&mut id.recipe).name = "a".into();
     client.client_id = "\0".into();
-    deep.recipe.authorize_params.insert("\0".into(), "x".into());
+    Arc::make_mut(&mut deep.recipe).authorize_params.insert("\0".into(), "x".into());
     for bad in [id, client, deep] {
         assert!(matches!(save_provider(&*store, bad).await, Err(StoreError::Unstorable)));
     }
@@ -128,7 +128,7 @@ pub async fn t90_a_seal_is_put_over_the_row_that_was_looked_at_alone(
     let unsealed = ProviderConfig { seal: None, ..config(app, "google") };
     let looked_at = save_provider(&*store, unsealed).await?;
     let mut changed = looked_at.clone();
-    changed.recipe.token_url = "https://evil.example/t".into();
+    Arc::make_mut(&mut changed.recipe).token_url = "https://evil.example/t".into();
     save_provider(&*store, changed.clone()).await?;
     let entries = recorded(&*store, app).await?.len();
     assert!(!seal(&looked_at).await?.is_done(), "somebody changed it since");

@@ -168,7 +168,7 @@ pub fn config(app: AppId, provider: &str) -> ProviderConfig {
     ProviderConfig {
         config_id: ConfigId::new(&SystemRandom),
         app_id: app,
-        recipe,
+        recipe: recipe.into(),
         client_id: "client".into(),
         client_secret: Some(vec![1, 0, 2]),
         generation: 1,

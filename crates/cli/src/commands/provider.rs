@@ -284,7 +284,7 @@ async fn seal(
     let digest = hex(&known.digest());
     // All of the row steers what is sent, and where: also which field is the account, and how the client proves itself.
     let mut value = described(known, config);
-    value["recipe"] = serde_json::to_value(&known.recipe)?;
+    value["recipe"] = serde_json::to_value(&*known.recipe)?;
     value["digest"] = json!(digest);
     let fields = value.as_object().into_iter().flatten();
     let lines: Vec<_> = fields.map(|(name, value)| in_a_line(&format!("{name:<16}{value}"))).collect();

@@ -38,7 +38,7 @@ pub(crate) async fn end_failed(
 /// Finds the provider's id. If the operator has removed its configuration, the session still has the id.
 async fn provider_of(flows: &Flows, attempt: &Attempt) -> Result<Option<String>, StoreError> {
     if let Some(config) = flows.unproven_provider(attempt.app_id, &attempt.config_id).await? {
-        return Ok(Some(config.recipe.id));
+        return Ok(Some(config.recipe.id.clone()));
     }
     let session = flows.store().get_session(&attempt.sid).await?;
     let underway = session.and_then(|session| session.data.underway);

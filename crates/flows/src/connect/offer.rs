@@ -63,7 +63,7 @@ impl Offer {
             "user": session.data.user.as_ref().map(|user| &user.label),
             "agent": agent,
             "config": config.config_id.as_str(),
-            "recipe": config.recipe,
+            "recipe": *config.recipe,
             "client": config.client_id,
             "scopes": config.scopes,
         });

@@ -1,6 +1,6 @@
 //! The providers that an app could offer: those configured on it, and the rest of the built-in catalog.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alter_core::{ProviderConfig, Recipe, StoreError};
 use alter_providers::Catalog;
@@ -26,11 +26,10 @@ pub async fn provider_catalog(flows: &Flows, caller: &Caller) -> Result<Vec<Cata
 
 async fn app_catalog(flows: &Flows, caller: &Caller) -> Result<Vec<CatalogEntry>, StoreError> {
     let known = Catalog::builtin().iter().cloned().map(|recipe| CatalogEntry { recipe, scopes: None });
-    let configured = flows
-        .providers(caller.app.id)
-        .await?
-        .into_iter()
-        .map(|ProviderConfig { recipe, scopes, .. }| CatalogEntry { recipe, scopes: Some(scopes) });
+    let configured =
+        flows.providers(caller.app.id).await?.into_iter().map(|ProviderConfig { recipe, scopes, .. }| {
+            CatalogEntry { recipe: Arc::unwrap_or_clone(recipe), scopes: Some(scopes) }
+        });
     let by_id: BTreeMap<String, CatalogEntry> =
         known.chain(configured).map(|entry| (entry.recipe.id.clone(), entry)).collect();
     Ok(by_id.into_values().collect())

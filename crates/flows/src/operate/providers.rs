@@ -76,7 +76,7 @@ pub async fn set_provider(
     let mut config = ProviderConfig {
         config_id,
         app_id: app.id,
-        recipe: setting.recipe,
+        recipe: setting.recipe.into(),
         client_id: setting.client_id,
         client_secret,
         generation,
@@ -101,7 +101,7 @@ fn set_entry(actor: &Actor, before: Option<&ProviderConfig>, after: &ProviderCon
 /// A configuration without its secret. `generation` rises each time that the operator configures the provider.
 fn described(config: &ProviderConfig) -> Value {
     json!({
-        "recipe": config.recipe,
+        "recipe": *config.recipe,
         "client_id": config.client_id,
         "public_client": config.client_secret.is_none(),
         "generation": config.generation,

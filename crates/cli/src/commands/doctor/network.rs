@@ -92,7 +92,7 @@ async fn public_url(seen: &Seen, config: &Config) -> Finding {
 async fn providers(seen: &Seen, egress: &Egress) -> Vec<Finding> {
     let recipes = seen.apps.iter().flat_map(|(_, providers)| providers).map(|provider| &provider.recipe);
     let endpoints: BTreeMap<&str, &Recipe> =
-        recipes.map(|recipe| (recipe.token_url.as_str(), recipe)).collect();
+        recipes.map(|recipe| (recipe.token_url.as_str(), &**recipe)).collect();
     let mut asked = JoinSet::new();
     for (endpoint, recipe) in endpoints {
         let (egress, id, endpoint) = (egress.clone(), recipe.id.clone(), endpoint.to_owned());
