@@ -17,6 +17,7 @@ pub mod grants;
 mod journal;
 pub mod metrics;
 pub mod operate;
+mod proofs;
 mod quota;
 pub mod ready;
 pub mod reap;

@@ -17,6 +17,7 @@ use crate::{
     Flows,
     fault::{FlowFault, Unproven},
     grants::list::owner,
+    proofs::Proof,
     sealed::Sealer,
 };
 
@@ -59,8 +60,7 @@ impl Flows {
     /// # Errors
     /// [`FlowFault::Unproven`]; overtaken as [`Sealer::open`] has it.
     pub(crate) async fn check_provider(&self, app: &App, config: &ProviderConfig) -> Result<(), FlowFault> {
-        let key = self.sealer().data_key(app)?;
-        self.sealer().check_provider(&key, config).await
+        self.sealer().check_provider(app, config).await
     }
 }
 
@@ -108,8 +108,7 @@ impl Flows {
         let Some(seal) = &key.seal else {
             return Err(Unproven::Missing { row, mend: format!("alter key seal {id} {}", key.id) }.into());
         };
-        let data_key = self.sealer().data_key(app)?;
-        if self.sealer().proves(&data_key, &key.place_of_seal(), seal, &key.digest()).await? {
+        if self.sealer().proves(app, &key.place_of_seal(), seal, &key.digest()).await? {
             return Ok(());
         }
         Err(Unproven::Changed { row, mend: format!("alter key revoke {id} {}, and make another", key.id) }
@@ -127,18 +126,14 @@ impl Sealer {
         self.seal(key, &config.place_of_seal(), &config.digest())
     }
 
-    pub(crate) async fn check_provider(
-        &self,
-        key: &DataKey,
-        config: &ProviderConfig,
-    ) -> Result<(), FlowFault> {
+    async fn check_provider(&self, app: &App, config: &ProviderConfig) -> Result<(), FlowFault> {
         let (place, id) = (config.place_of_seal(), &config.recipe.id);
         let row = || format!("providers {} ({id})", config.config_id);
         let Some(seal) = &config.seal else {
             let mend = format!("alter provider seal {} {id}", config.app_id);
             return Err(Unproven::Missing { row: row(), mend }.into());
         };
-        if self.proves(key, &place, seal, &self.digests.of(config)).await? {
+        if self.proves(app, &place, seal, &self.digests.of(config)).await? {
             return Ok(());
         }
         let mend = format!("alter provider set {} {id} --client-id ... --client-secret-stdin", config.app_id);
@@ -148,13 +143,25 @@ impl Sealer {
     /// Whether the seal opens in its place and contains this digest.
     async fn proves(
         &self,
-        key: &DataKey,
+        app: &App,
         place: &SealedPlace,
         seal: &[u8],
         digest: &Hash,
     ) -> Result<bool, FlowFault> {
-        match self.open(key, place, seal).await {
-            Ok(sealed) => Ok(sealed.expose_secret() == digest.as_slice()),
+        let proof = Proof { wrapped_key: &app.wrapped_key, place, seal, digest };
+        if self.proofs.contains(&proof) {
+            return Ok(true);
+        }
+        let key = self.data_key(app)?;
+        match self.open(&key, place, seal).await {
+            Ok(sealed) if sealed.expose_secret() != digest.as_slice() => Ok(false),
+            Ok(_) => {
+                // Under an older key of the app it is proven each time: that key may be wiped.
+                if alter_vault::sealed_under(seal)? == key.id() {
+                    self.proofs.remember(&proof);
+                }
+                Ok(true)
+            }
             Err(FlowFault::Vault(_)) => Ok(false),
             Err(fault) => Err(fault),
         }

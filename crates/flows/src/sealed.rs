@@ -16,19 +16,22 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use crate::{
     digests::Digests,
     fault::{FlowFault, Unproven},
+    proofs::Proofs,
 };
 
-/// The vault with what it needs: storage for data keys, and randomness. And the digests that seals contain, remembered.
+/// The vault with what it needs: storage for data keys, and randomness. And what was digested and
+/// proven, remembered.
 pub(crate) struct Sealer {
     vault: Vault,
     store: Arc<dyn Store>,
     random: Arc<dyn Random>,
     pub(crate) digests: Digests,
+    pub(crate) proofs: Proofs,
 }
 
 impl Sealer {
     pub(crate) fn new(vault: Vault, store: Arc<dyn Store>, random: Arc<dyn Random>) -> Self {
-        Self { vault, store, random, digests: Digests::default() }
+        Self { vault, store, random, digests: Digests::default(), proofs: Proofs::default() }
     }
 
     /// The vault itself, for work on the root key.
