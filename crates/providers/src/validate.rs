@@ -3,7 +3,7 @@
 
 use alter_core::{
     name::check_name,
-    recipe::{IdentityPaths, IdentitySource, Recipe, SIGNATURE_ALGS, Verified},
+    recipe::{IdentityPaths, IdentitySource, Recipe, SIGNATURE_ALGS, Verified, is_scope_token},
     text::is_one_line,
 };
 
@@ -31,6 +31,7 @@ pub fn validate(recipe: &Recipe) -> Result<(), RecipeError> {
     endpoints(recipe, &mut found);
     issuers(recipe, &mut found);
     scopes(recipe, &mut found);
+    scope_names(recipe, &mut found);
     parameters(recipe, &mut found);
     token_paths(recipe, &mut found);
     identity(recipe, &mut found);
@@ -136,12 +137,21 @@ fn scopes(recipe: &Recipe, found: &mut Findings) {
         is_parameter,
         "must be a query parameter that carries scopes, like \"scope\"",
     );
+    let one = |scope: &String| recipe.check_scope(scope).map_err(|bad| bad.to_string());
     for (index, scope) in recipe.default_scopes.iter().enumerate() {
-        found.check(&format!("default_scopes[{index}]"), check_scope(scope, separator));
+        found.check(&format!("default_scopes[{index}]"), one(scope));
+    }
+    for (index, scope) in recipe.harmless_scopes.iter().enumerate() {
+        found.check(&format!("harmless_scopes[{index}]"), one(scope));
     }
     for (scope, known) in &recipe.scopes {
         let field = format!("scopes.\"{scope}\"");
-        found.check(&field, check_scope(scope, separator));
+        found.check(&field, one(scope));
+        for implied in &known.implies {
+            found.check(&field, one(implied));
+            let other = recipe.scope_names.key(implied) != recipe.scope_names.key(scope);
+            found.need(&field, other, "implies itself");
+        }
         let words = &known.description;
         let fits = is_one_line(words);
         found.need(&field, fits, "needs a description of what the scope allows, in one line that people see");
@@ -150,18 +160,24 @@ fn scopes(recipe: &Recipe, found: &mut Findings) {
     }
 }
 
-/// Checks that the text is one `scope-token` of RFC 6749 section 3.3.
-fn check_scope(scope: &str, separator: &str) -> Result<(), String> {
-    let token = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-    if scope.is_empty() || !scope.bytes().all(token) {
-        return Err(format!(
-            "`{scope}` is not a scope; no spaces, quotes, backslashes or letters beyond ASCII"
-        ));
+fn scope_names(recipe: &Recipe, found: &mut Findings) {
+    let names = &recipe.scope_names;
+    if let Some(prefix) = &names.prefix {
+        let fits = is_scope_token(prefix) && prefix.ends_with(['/', ':', '.']);
+        found.need(
+            "scope_names.prefix",
+            fits,
+            "must be the start of a scope and end with `/`, `:` or `.`, like \"https://api.example.com/\"",
+        );
     }
-    if !separator.is_empty() && scope.contains(separator) {
-        return Err(format!("`{scope}` contains the separator; list the scopes one by one"));
+    for (alias, means) in &names.aliases {
+        let field = format!("scope_names.aliases.\"{alias}\"");
+        for scope in [alias, means] {
+            found.check(&field, recipe.check_scope(scope).map_err(|bad| bad.to_string()));
+        }
+        let chained = names.aliases.keys().any(|other| other == means);
+        found.need(&field, !chained, "means another alias; name the scope itself");
     }
-    Ok(())
 }
 
 fn parameters(recipe: &Recipe, found: &mut Findings) {

@@ -186,6 +186,31 @@ fn a_scope_is_one_scope() {
 }
 
 #[test]
+fn what_is_said_about_the_names_of_scopes_is_about_scopes() {
+    let with = |more: &str| fields(&format!("{GOOD}\n{more}\n"));
+    let good =
+        "[scope_names]\nprefix = \"https://a.example/\"\nignore_case = true\naliases = { mail = \"a.mail\" }";
+    assert_eq!(with(good), Vec::<String>::new());
+    for bad in ["", "https://a.example", "a b/"] {
+        assert_eq!(with(&format!("[scope_names]\nprefix = \"{bad}\"")), ["scope_names.prefix"], "{bad}");
+    }
+    let alias = |table: &str| with(&format!("[scope_names]\naliases = {table}"));
+    assert_eq!(alias("{ \"a\" = \"b c\" }"), ["scope_names.aliases.\"a\""]);
+    assert_eq!(alias("{ \"a,b\" = \"c\" }"), ["scope_names.aliases.\"a,b\""]);
+    assert_eq!(alias("{ \"a\" = \"b\", \"b\" = \"c\" }"), ["scope_names.aliases.\"a\""]);
+    let harmless = |list: &str| fields(&format!("harmless_scopes = {list}\n{GOOD}"));
+    assert!(harmless("[\"openid\"]").is_empty());
+    assert_eq!(harmless("[\"openid email\"]"), ["harmless_scopes[0]"]);
+    let implies = |list: &str| {
+        let table = format!("\"read\" = {{ description = \"Read things\", implies = {list} }}");
+        changed("\"read\" = \"Read things\"", &table)
+    };
+    assert!(implies("[\"look\"]").is_empty(), "a scope that nobody has to describe");
+    assert_eq!(implies("[\"read\"]"), ["scopes.\"read\""]);
+    assert_eq!(implies("[\"a b\"]"), ["scopes.\"read\""]);
+}
+
+#[test]
 fn a_recipe_cannot_override_what_protects_the_flow() {
     for own in OWN_PARAMETERS {
         assert_eq!(changed("prompt =", &format!("{own} =")), [format!("authorize_params.{own}")]);

@@ -69,8 +69,16 @@ fn the_table_of_providers_is_the_files_own() {
 fn keys(value: &Value, found: &mut Vec<String>) {
     for (name, inner) in value.as_object().into_iter().flatten() {
         found.push(name.clone());
-        let open =
-            ["scopes", "verified", "parameters", "authorize_params", "token_params", "headers", "params"];
+        let open = [
+            "scopes",
+            "verified",
+            "parameters",
+            "authorize_params",
+            "token_params",
+            "headers",
+            "params",
+            "aliases",
+        ];
         if !open.contains(&name.as_str()) {
             keys(inner, found);
         }

@@ -11,6 +11,7 @@ mod refresh;
 mod request;
 mod revoke;
 mod scope;
+mod scope_names;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,8 @@ pub use parameter::{BadParameter, Parameter};
 pub use refresh::Refresh;
 pub use request::{ApiAuth, BodyFormat, ClientAuth, UserinfoMethod, UserinfoRequest};
 pub use revoke::{Revoke, RevokeAuth, RevokeEnds, RevokeMethod, RevokeToken};
-pub use scope::Scope;
+pub use scope::{BadScope, Scope, is_scope_token};
+pub use scope_names::ScopeNames;
 
 /// Everything the flow needs to know about a provider. The TOML of `providers/catalog/*.toml` and of
 /// `alter provider set --spec FILE` is this structure, field for field; unknown keys are refused.
@@ -123,6 +125,13 @@ pub struct Recipe {
     /// What a scope means: words for the consent page, or a table with the words and more.
     #[serde(default)]
     pub scopes: BTreeMap<String, Scope>,
+    /// The spellings that mean one scope.
+    #[serde(default, skip_serializing_if = "ScopeNames::is_plain")]
+    pub scope_names: ScopeNames,
+    /// Scopes that the provider grants without being asked, and that allow nothing beyond knowing whose account it is: an
+    /// agent needs no approval for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub harmless_scopes: Vec<String>,
     /// Additional parameters of the authorization request (`access_type = "offline"`).
     #[serde(default)]
     pub authorize_params: BTreeMap<String, String>,
