@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, ApiKey, AppId, AuditEntry, CallNonce, Hash, KeyId, Micros, Saved, StoreError};
+use crate::{
+    AgentId, ApiKey, AppId, AuditEntry, CallNonce, Hash, KeyId, Micros, Saved, StoreError, recipe::ScopeNames,
+};
 
 /// How many keys one agent may have, not counting revoked ones.
 pub const AGENT_KEYS_MAX: u32 = 10;
@@ -133,13 +135,13 @@ impl Agent {
         self.data.display_name.as_deref().unwrap_or(&self.name)
     }
 
-    /// Returns those of the `delegated` scopes at `provider` that the agent may use (T13).
-    pub fn may_use(&self, provider: &str, delegated: &[String]) -> Vec<String> {
+    /// Returns those of the `delegated` scopes at `provider`, which spells scopes like `names`, that the agent may use (T13).
+    pub fn may_use(&self, provider: &str, names: &ScopeNames, delegated: &[String]) -> Vec<String> {
         match &self.data.scopes {
             None => delegated.to_vec(),
             Some(by_provider) => {
                 let allowed = by_provider.get(provider).map(Vec::as_slice).unwrap_or_default();
-                delegated.iter().filter(|scope| allowed.contains(scope)).cloned().collect()
+                names.shared(delegated, allowed)
             }
         }
     }
@@ -293,11 +295,23 @@ mod tests {
     #[test]
     fn t13_an_agent_uses_what_was_delegated_and_its_own_limit_allows() {
         let delegated = texts(&["read", "send"]);
-        assert_eq!(agent(None).may_use("google", &delegated), delegated);
-        assert_eq!(agent(Some(&[])).may_use("google", &delegated), texts(&[]));
-        let limited = agent(Some(&[("google", &["read", "delete"]), ("slack", &["send"])]));
-        assert_eq!(limited.may_use("google", &delegated), texts(&["read"]));
-        assert_eq!(limited.may_use("github", &delegated), texts(&[]));
+        let names = ScopeNames::default();
+        let uses = |agent: Agent, provider| agent.may_use(provider, &names, &delegated);
+        assert_eq!(uses(agent(None), "google"), delegated);
+        assert_eq!(uses(agent(Some(&[])), "google"), texts(&[]));
+        let limited = || agent(Some(&[("google", &["read", "delete"]), ("slack", &["send"])]));
+        assert_eq!(uses(limited(), "google"), texts(&["read"]));
+        assert_eq!(uses(limited(), "github"), texts(&[]));
+    }
+
+    #[test]
+    fn t13_an_agents_limit_counts_in_every_spelling_of_the_provider() {
+        let limited = agent(Some(&[("microsoft", &["user.read"])]));
+        let delegated = texts(&["https://graph.microsoft.com/User.Read", "Mail.Read"]);
+        let prefix = Some("https://graph.microsoft.com/".to_owned());
+        let names = ScopeNames { prefix, ignore_case: true, ..ScopeNames::default() };
+        assert_eq!(limited.may_use("microsoft", &names, &delegated), delegated[..1]);
+        assert_eq!(limited.may_use("microsoft", &ScopeNames::default(), &delegated), texts(&[]));
     }
 
     #[test]

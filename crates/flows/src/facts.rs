@@ -55,6 +55,11 @@ pub(crate) fn refresh_facts(recipe: &Recipe) -> Cow<'_, Refresh> {
     }
 }
 
+/// What is known about the provider's scopes: which spellings are one scope, which scope implies which.
+pub(crate) fn scope_facts(recipe: &Recipe) -> &Recipe {
+    known(recipe).unwrap_or(recipe)
+}
+
 /// How the provider's API wants the token.
 pub(crate) fn api_auth(recipe: &Recipe) -> ApiAuth {
     known(recipe).unwrap_or(recipe).api_auth.clone()

@@ -19,7 +19,7 @@ pub struct AuthorizationRequest<'a> {
     pub scopes: &'a [String],
     /// 256 random bits as base64url.
     pub state: &'a str,
-    /// 256 random bits; sent when the scopes contain `openid` ([`asks_for_openid`]).
+    /// 256 random bits; sent when the scopes contain `openid` ([`Recipe::asks_for_openid`]).
     pub nonce: &'a str,
     /// The value of [`crate::Pkce::challenge`]; sent unless the recipe switches PKCE off.
     pub challenge: &'a str,
@@ -46,12 +46,6 @@ const RESERVED: [&str; 9] = [
     "request",
     "request_uri",
 ];
-
-/// Whether these scopes ask for an id_token (OpenID Connect Core section 3.1.2.1). If they do not, no nonce is sent,
-/// and an id_token that comes all the same must not be read.
-pub fn asks_for_openid(scopes: &[String]) -> bool {
-    scopes.iter().any(|scope| scope == "openid")
-}
 
 /// Builds the URL. It keeps the query of the provider's `authorize_url` and the recipe's `authorize_params`, except for
 /// parameters that only this crate sets.
@@ -88,7 +82,7 @@ fn ours(request: &AuthorizationRequest<'_>) -> Vec<(String, String)> {
     if !request.scopes.is_empty() {
         pairs.push((&recipe.scope_parameter, request.scopes.join(&recipe.scope_separator)));
     }
-    if asks_for_openid(request.scopes) {
+    if recipe.asks_for_openid(request.scopes) {
         pairs.push(("nonce", request.nonce.to_owned()));
     }
     if recipe.pkce {

@@ -60,7 +60,7 @@ mod user_claims;
 mod user_token;
 mod userinfo;
 
-pub use authorize::{AuthorizationRequest, OauthError, asks_for_openid, authorize_url};
+pub use authorize::{AuthorizationRequest, OauthError, authorize_url};
 pub use callback::{BadCallback, Callback, CallbackOutcome, MixUp, check_iss, parse_callback};
 pub use claims::BadClaim;
 pub use discovery::{Discovered, DiscoveryError, discover};

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use alter_core::{
-    Agent, AgentId, AgentKind, AuditEntry, AuditKind, Hash, Micros,
+    Agent, AgentId, AgentKind, AppId, AuditEntry, AuditKind, Hash, Micros,
     name::{NAME_MAX, check_name},
+    recipe::{BadScope, is_scope_token},
     stored::storable,
 };
+use alter_providers::Catalog;
 use serde_json::{Map, Value, json};
 
 use crate::{AppKeyRequired, Caller, Flows, actor::Actor, callers::caller::ours, fault::FlowFault};
@@ -145,6 +147,30 @@ fn check_data(
     }
     if metadata.is_some_and(|notes| json!(notes).to_string().len() > METADATA_MAX) {
         return invalid("metadata is longer than 8,192 bytes.");
+    }
+    Ok(())
+}
+
+/// Each text is one scope at its provider: `a,b` or `a b` would be a scope that nobody is ever granted. A provider that is
+/// neither configured nor in the catalog may still come; there, a scope is what RFC 6749 says.
+pub(super) async fn check_scopes(
+    flows: &Flows,
+    app: AppId,
+    scopes: Option<&BTreeMap<String, Vec<String>>>,
+) -> Result<(), AgentError> {
+    let Some(scopes) = scopes else { return Ok(()) };
+    let configured = flows.providers(app).await?;
+    for (provider, scopes) in scopes {
+        let own = configured.iter().map(|config| &*config.recipe).find(|recipe| recipe.id == *provider);
+        let recipe = own.or_else(|| Catalog::builtin().get(provider));
+        let check = |scope: &String| match recipe {
+            Some(recipe) => recipe.check_scope(scope),
+            None if is_scope_token(scope) => Ok(()),
+            None => Err(BadScope::Characters(scope.chars().take(100).collect())),
+        };
+        if let Some(bad) = scopes.iter().find_map(|scope| check(scope).err()) {
+            return invalid(&format!("scopes.{provider}: {bad}."));
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use alter_core::{
 use serde_json::{Value, json};
 
 use super::agent_checks::{
-    AgentChange, AgentError, NewAgent, about, agent_to_manage, check_change, check_new,
+    AgentChange, AgentError, NewAgent, about, agent_to_manage, check_change, check_new, check_scopes,
 };
 use crate::{Caller, Flows, NewKey, Operator, actor::Actor, callers::caller::Spent, rounds::Rounds};
 
@@ -55,6 +55,7 @@ pub async fn create_agent_as_operator(
 
 async fn make_agent(flows: &Flows, actor: &Actor, new: NewAgent) -> Result<Spent<MadeAgent>, AgentError> {
     check_new(&new)?;
+    check_scopes(flows, actor.app.id, new.scopes.as_ref()).await?;
     let now = flows.now();
     let agent = Agent {
         id: AgentId::new(flows.random()),
@@ -187,6 +188,7 @@ pub async fn change_agent(
         .once(caller, |nonce| async move {
             caller.app_only()?;
             check_change(change)?;
+            check_scopes(flows, caller.app.id, change.scopes.as_ref()).await?;
             change_agent_as(flows, &Actor::of(caller, nonce), id, change).await
         })
         .await

@@ -1,8 +1,9 @@
 //! Releasing an access token (wire 3.3).
 //!
 //! 1. Find the grant that the call means ([`crate::calls::choose`]).
-//! 2. For an agent: its delegation covers every scope that the token carries (T13).
-//! 3. Open the token: it opens only if the row is still its owner's, of its configuration and of its account (T90).
+//! 2. Open the token: it opens only if the row is still its owner's, of its configuration and of its account (T90).
+//! 3. For an agent: its delegation covers every scope that the token carries (T13), as the provider's proven configuration
+//!    spells scopes.
 //! 4. The request's URL is on one of the provider's API hosts.
 //! 5. The token has not expired, or is refreshed ([`crate::refresh`]).
 //! 6. Commit nonce, generation, delegation and audit entry together, durably; only then does the token leave (T97, T98).
@@ -10,8 +11,9 @@
 use std::{borrow::Cow, time::Duration};
 
 use alter_core::{
-    AgentId, AgentStop, ApiAuth, AuditEntry, AuditKind, CallNonce, FoundKey, Grant, GrantId, GrantSecret,
-    GrantState, Micros, Principal, ProviderConfig, ReleaseCredential, Saved, refresh::is_valid,
+    AgentId, AgentStop, ApiAuth, AuditEntry, AuditKind, CallNonce, Delegation, FoundKey, Grant, GrantId,
+    GrantSecret, GrantState, Micros, Principal, ProviderConfig, Recipe, ReleaseCredential, Saved,
+    refresh::is_valid,
 };
 use secrecy::SecretString;
 
@@ -19,7 +21,7 @@ use crate::{
     Caller, ChoiceError, Flows, GrantChoice, UserTokenError,
     callers::caller::{Refusal, Spent, ours},
     calls::choose::{Chosen, NamedUser, choose, named_user},
-    facts::api_auth,
+    facts::{api_auth, scope_facts},
     fault::FlowFault,
     metrics,
     refresh::{NotUsable, usable},
@@ -189,8 +191,7 @@ async fn release_once(
     request: &ReleaseRequest<'_>,
 ) -> Result<Try, ReleaseError> {
     let chosen = choose(flows, caller, named, &request.choice).await?;
-    may_carry(caller, &chosen)?;
-    let grant = chosen.grant;
+    let Chosen { grant, delegation } = chosen;
     if grant.state(flows.now()) == GrantState::Expired {
         return Err(ReleaseError::GrantExpired(grant.id));
     }
@@ -208,6 +209,7 @@ async fn release_once(
         Err(fault) if fault.is_overtaken() => return Ok(Try::Overtaken(Overtaken::Sealed(fault))),
         checked => checked?,
     }
+    may_carry(caller, &grant, delegation.as_ref(), scope_facts(&config.recipe))?;
     let url = destination(&config, request.url)?;
     let before = (grant.credential.generation, grant.revoked.is_some());
     let grant = usable(flows, grant, &config).await?;
@@ -281,17 +283,23 @@ fn names_itself(caller: &Caller, acting_for: Option<&str>) -> Result<(), Release
 }
 
 /// A released token cannot be narrowed, so it leaves only when the agent may use every scope that it carries (T13).
-fn may_carry(caller: &Caller, chosen: &Chosen) -> Result<(), ReleaseError> {
+/// What is compared is what the scopes mean, but a scope that another implies is still another one.
+fn may_carry(
+    caller: &Caller,
+    grant: &Grant,
+    delegation: Option<&Delegation>,
+    recipe: &Recipe,
+) -> Result<(), ReleaseError> {
     let Some(agent) = &caller.agent else { return Ok(()) };
-    let grant = &chosen.grant;
-    let Some(delegation) = &chosen.delegation else {
+    let Some(delegation) = delegation else {
         // The delegation was revoked while the grant was read.
         return Err(
             ChoiceError::NoDelegation { agent: agent.id, provider: Some(grant.provider.clone()) }.into()
         );
     };
-    let allowed = agent.may_use(&grant.provider, &delegation.scopes);
-    let too_much: Vec<_> = grant.scopes.iter().filter(|scope| !allowed.contains(scope)).cloned().collect();
+    let names = &recipe.scope_names;
+    let allowed = agent.may_use(&grant.provider, names, &delegation.scopes);
+    let too_much = names.beyond(&grant.scopes, &allowed);
     if too_much.is_empty() {
         Ok(())
     } else {

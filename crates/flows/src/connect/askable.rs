@@ -15,7 +15,7 @@ pub(super) async fn why_not_askable(
     config: &ProviderConfig,
 ) -> Option<(&'static str, EgressError)> {
     let recipe = &config.recipe;
-    let by_id_token = recipe.jwks_url.is_some() && config.scopes.iter().any(|scope| scope == "openid");
+    let by_id_token = recipe.jwks_url.is_some() && recipe.asks_for_openid(&config.scopes);
     let by_userinfo = match recipe.identity.from {
         IdentitySource::Userinfo => true,
         _ => !by_id_token && alter_oauth::needs_userinfo(recipe, None) == Need::Account,

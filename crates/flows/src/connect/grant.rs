@@ -3,8 +3,8 @@
 
 use alter_core::{
     Attempt, AuditEntry, AuditKind, CompleteConnect, Connection, Credential, CredentialPlace, Delegation,
-    Grant, GrantId, GrantSecret, Holder, Level, Micros, Operation, ProviderConfig, RefreshState, Session,
-    User, refresh::look_at,
+    Grant, GrantId, GrantSecret, Holder, Level, Micros, Operation, ProviderConfig, Recipe, RefreshState,
+    Session, User, refresh::look_at,
 };
 use alter_oauth::{Identity, TokenSet};
 use alter_vault::DataKey;
@@ -42,14 +42,15 @@ pub(super) async fn completion(
         holder: holder.digest(),
     };
     let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
-    let scopes = ScopeResult::of(&attempt.scopes, tokens.scopes.as_deref());
+    let scopes = ScopeResult::of(&config.recipe, &attempt.scopes, tokens.scopes.as_deref());
     let connection = connection(source, place, &scopes, now);
     let mut grant = grant(source, holder, known.as_ref(), credential, place, scopes, now);
     grant.refresh_at = look_at(&grant.situation(&refresh_facts(&config.recipe)), now);
     let delegation = session.data.agent.as_ref().map(|agent| Delegation {
         grant_id: grant.id,
         agent_id: agent.id,
-        scopes: shown_and_granted(&attempt.scopes, &grant.scopes),
+        // Only those that the consent page named, even if the provider granted more (T13).
+        scopes: config.recipe.scope_names.shared(&grant.scopes, &attempt.scopes),
         created_at: now,
     });
     let audit = entry(attempt, &grant, delegation.as_ref(), request_id);
@@ -176,12 +177,7 @@ pub(super) struct Source<'a> {
     pub(super) received_at: Micros,
 }
 
-/// The scopes an agent gets: only those that the consent page named, even if the provider granted more (T13).
-fn shown_and_granted(asked: &[String], granted: &[String]) -> Vec<String> {
-    granted.iter().filter(|scope| asked.contains(scope)).cloned().collect()
-}
-
-/// The granted scopes compared with those asked for (T27). A provider that names no scopes granted what was asked
+/// The granted scopes compared with those asked for, as the provider means them (T27). A provider that names no scopes granted what was asked
 /// (RFC 6749 section 5.1).
 struct ScopeResult {
     granted: Vec<String>,
@@ -190,29 +186,68 @@ struct ScopeResult {
 }
 
 impl ScopeResult {
-    fn of(asked: &[String], granted: Option<&[String]>) -> Self {
+    fn of(recipe: &Recipe, asked: &[String], granted: Option<&[String]>) -> Self {
         let granted = granted.unwrap_or(asked).to_vec();
-        // `offline_access` asks for a refresh token; several providers never list it among the granted.
-        let missing =
-            asked.iter().filter(|s| !granted.contains(s) && *s != "offline_access").cloned().collect();
-        let extra = granted.iter().filter(|s| !asked.contains(s)).cloned().collect();
+        let missing = recipe.missing_scopes(asked, &granted);
+        let extra = recipe.scope_names.beyond(&granted, asked);
         Self { granted, missing, extra }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alter_providers::Catalog;
+
     use super::*;
+
+    fn texts(list: &[&str]) -> Vec<String> {
+        list.iter().map(|s| (*s).to_owned()).collect()
+    }
+
+    /// What is missing and what is extra at a provider of the catalog.
+    fn compared(provider: &str, asked: &[&str], granted: &[&str]) -> (Vec<String>, Vec<String>) {
+        let recipe = Catalog::builtin().get(provider).expect("in the catalog");
+        let result = ScopeResult::of(recipe, &texts(asked), Some(&texts(granted)));
+        (result.missing, result.extra)
+    }
+
+    #[test]
+    fn t27_another_spelling_of_the_provider_is_neither_missing_nor_extra() {
+        let graph = "https://graph.microsoft.com/User.Read";
+        for (asked, granted) in [(graph, "User.Read"), ("User.Read", graph), ("user.read", "User.Read")] {
+            assert_eq!(compared("microsoft", &[asked], &[granted]), (vec![], vec![]), "{asked} {granted}");
+        }
+        let long = [
+            "https://www.googleapis.com/auth/userinfo.email",
+            "https://www.googleapis.com/auth/userinfo.profile",
+        ];
+        assert_eq!(compared("google", &["email", "profile"], &long), (vec![], vec![]));
+        assert_eq!(compared("google", &long, &["profile", "email"]), (vec![], vec![]));
+        assert_eq!(compared("google", &["email"], &["Email"]), (texts(&["email"]), texts(&["Email"])));
+    }
+
+    #[test]
+    fn t27_what_a_granted_scope_implies_is_not_missing_and_the_granted_one_is_extra() {
+        let found = compared("github", &["public_repo", "read:user", "user:email"], &["repo", "user"]);
+        assert_eq!(found, (vec![], texts(&["repo", "user"])));
+        assert_eq!(compared("github", &["user", "gist", "user:email"], &["gist", "user"]), (vec![], vec![]));
+        assert_eq!(
+            compared("shopify", &["read_products", "write_products"], &["write_products"]),
+            (vec![], vec![])
+        );
+        assert_eq!(compared("github", &["repo"], &["public_repo"]).0, ["repo"], "not the other way round");
+    }
 
     #[test]
     fn t27_missing_and_extra_scopes_are_told_apart() {
-        let texts = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-        let result = ScopeResult::of(&texts(&["a", "b", "offline_access"]), Some(&texts(&["b", "c"])));
+        let recipe = Catalog::builtin().get("notion").expect("in the catalog");
+        let result =
+            ScopeResult::of(recipe, &texts(&["a", "b", "offline_access"]), Some(&texts(&["b", "c"])));
         assert_eq!(
             (result.granted, result.missing, result.extra),
             (texts(&["b", "c"]), texts(&["a"]), texts(&["c"]))
         );
-        let silent = ScopeResult::of(&texts(&["a"]), None);
+        let silent = ScopeResult::of(recipe, &texts(&["a"]), None);
         assert_eq!((silent.granted, silent.missing, silent.extra), (texts(&["a"]), vec![], vec![]));
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn read_identity(
     received_at: Micros,
 ) -> Result<Identity, Stop> {
     let recipe = &config.recipe;
-    let asked_openid = attempt.scopes.iter().any(|s| s == "openid");
+    let asked_openid = recipe.asks_for_openid(&attempt.scopes);
     let claims = match &tokens.id_token {
         Some(id_token) if asked_openid && recipe.jwks_url.is_some() => {
             let verified = IdToken { flows, attempt, config, tokens, id_token, received_at }.verify().await;

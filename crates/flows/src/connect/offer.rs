@@ -53,10 +53,13 @@ impl Offer {
     /// approval brings it back: what has changed since is not approved.
     pub(super) fn shown(&self, session: &Session, provider: &str) -> Option<String> {
         let config = self.provider(provider)?;
-        let agent =
-            self.agent.as_ref().and_then(|agent| agent.as_ref().ok()).map(|agent| {
-                (agent.id.to_string(), agent.shown_name(), agent.may_use(provider, &config.scopes))
-            });
+        let agent = self.agent.as_ref().and_then(|agent| agent.as_ref().ok()).map(|agent| {
+            (
+                agent.id.to_string(),
+                agent.shown_name(),
+                agent.may_use(provider, &config.recipe.scope_names, &config.scopes),
+            )
+        });
         let shown = serde_json::json!({
             "sid": session.sid.as_str(),
             "app": self.app.settings.name,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use alter_core::{
     AccountFilter, AgentId, AppId, Grant, GrantFilter, GrantStatus, ListedGrant, Micros, Principal,
-    ProviderConfig, StoreError, User,
+    ProviderConfig, StoreError, User, recipe::ScopeNames,
 };
 use secrecy::SecretString;
 
@@ -12,6 +12,7 @@ use crate::{
     Caller, Flows, UserTokenError,
     callers::caller::ours,
     calls::choose::{NamedUser, named_user},
+    facts::scope_facts,
     fault::FlowFault,
 };
 
@@ -43,6 +44,8 @@ pub struct GrantPage {
     pub total: u64,
     /// `https://HOST` of each provider's first API host, by config id.
     pub api_bases: HashMap<String, String>,
+    /// How each provider spells scopes, by config id.
+    names: HashMap<String, ScopeNames>,
     /// The agent that made the call, if one did.
     pub agent: Option<AgentId>,
 }
@@ -78,7 +81,8 @@ async fn try_list_grants(
 ) -> Result<GrantPage, ListError> {
     let named = named_user(flows, caller, request.user_token).await?;
     let agent = caller.agent.as_ref().map(|agent| agent.id);
-    let mut page = GrantPage { grants: Vec::new(), total: 0, api_bases: HashMap::new(), agent };
+    let mut page =
+        GrantPage { grants: Vec::new(), total: 0, api_bases: HashMap::new(), names: HashMap::new(), agent };
     let status = request.status.map(|text| {
         [GrantStatus::Active, GrantStatus::Revoked].into_iter().find(|status| status.as_str() == text)
     });
@@ -112,7 +116,10 @@ async fn try_list_grants(
     } else {
         flows.store().count_grants(app, &filter).await?
     };
-    page.api_bases = api_bases(&flows.store().list_providers(app).await?);
+    let configs = flows.store().list_providers(app).await?;
+    page.api_bases = api_bases(&configs);
+    let names = |c: &ProviderConfig| (c.config_id.to_string(), scope_facts(&c.recipe).scope_names.clone());
+    page.names = configs.iter().map(names).collect();
     Ok(page)
 }
 
@@ -144,18 +151,17 @@ pub(crate) async fn owner(
     Ok(Some(user.ok_or(StoreError::Corrupt("a grant names a user that is not there"))?))
 }
 
-/// The scopes of a listed grant that the caller is shown. An agent sees only those that it may use (T13).
-pub fn visible_scopes(caller: &Caller, listed: &ListedGrant) -> Vec<String> {
-    let scopes = &listed.grant.scopes;
-    match (&caller.agent, &listed.delegation) {
-        (None, _) => scopes.clone(),
-        // The delegation was revoked while the list was read.
-        (Some(_), None) => Vec::new(),
-        (Some(agent), Some(delegation)) => {
-            let mut may = agent.may_use(&listed.grant.provider, &delegation.scopes);
-            may.retain(|scope| scopes.contains(scope));
-            may
-        }
+impl GrantPage {
+    /// The scopes of a listed grant that the caller is shown. An agent sees only those that it may use (T13).
+    pub fn visible_scopes(&self, caller: &Caller, listed: &ListedGrant) -> Vec<String> {
+        let grant = &listed.grant;
+        let Some(agent) = &caller.agent else { return grant.scopes.clone() };
+        // Without one, the delegation was revoked while the list was read.
+        let Some(delegation) = &listed.delegation else { return Vec::new() };
+        // The configuration may be gone; then every spelling is a scope of its own.
+        let plain = ScopeNames::default();
+        let names = self.names.get(grant.config_id.as_str()).unwrap_or(&plain);
+        names.shared(&agent.may_use(&grant.provider, names, &delegation.scopes), &grant.scopes)
     }
 }
 

@@ -9,6 +9,6 @@ pub(crate) mod show;
 
 pub use bind::{UnprovenGrant, bind_tokens, unproven_grants};
 pub use delegations::{give_up_delegation, revoke_delegation};
-pub use list::{list_grants, list_grants_as_operator, needs_reconnect, visible_scopes};
+pub use list::{list_grants, list_grants_as_operator, needs_reconnect};
 pub use revoke::{revoke_grant, revoke_grant_as_operator};
 pub use show::show_grant_as_operator;

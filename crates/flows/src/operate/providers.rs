@@ -2,7 +2,7 @@
 
 use alter_core::{
     App, AppId, AuditEntry, AuditKind, Changed, ConfigId, Hash, ProviderConfig, Recipe, Saved, StoreError,
-    text::is_hidden,
+    recipe::BadScope, text::is_hidden,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     Flows, Operator,
     actor::Actor,
+    facts::scope_facts,
     fault::{FlowFault, Unproven},
 };
 
@@ -41,7 +42,8 @@ pub async fn set_provider(
 ) -> Result<ProviderConfig, OperateError> {
     let app = get_app(flows, app).await?;
     let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
-    check_setting(&setting.client_id, setting.client_secret.as_ref(), &scopes)?;
+    check_setting(&setting.client_id, setting.client_secret.as_ref())?;
+    check_scopes(&setting.recipe, &scopes)?;
     if let Some((name, parameter)) = setting.recipe.parameters.first_key_value() {
         return Err(OperateError::Invalid(format!(
             "{} needs the parameter {name}: {}. Pass it with --param {name}={}",
@@ -107,6 +109,11 @@ fn described(config: &ProviderConfig) -> Value {
         "generation": config.generation,
         "scopes": config.scopes,
     })
+}
+
+/// The scopes that the provider's recipe requires, as it is known today, and the configuration does not ask for.
+pub fn wanting_scopes(config: &ProviderConfig) -> Vec<String> {
+    scope_facts(&config.recipe).wanting_scopes(&config.scopes)
 }
 
 /// Lists the providers that are configured on an app, by id.
@@ -237,11 +244,7 @@ fn same_authority(before: &Recipe, after: &Recipe) -> bool {
     before.issuer == after.issuer && host(&before.token_url) == host(&after.token_url)
 }
 
-fn check_setting(
-    client_id: &str,
-    secret: Option<&SecretString>,
-    scopes: &[String],
-) -> Result<(), OperateError> {
+fn check_setting(client_id: &str, secret: Option<&SecretString>) -> Result<(), OperateError> {
     let invalid = |text: &str| Err(OperateError::Invalid(text.to_owned()));
     if client_id.is_empty() || client_id.len() > 512 || client_id.chars().any(is_hidden) {
         return invalid("--client-id must have 1 to 512 characters, and none that people do not see.");
@@ -249,13 +252,17 @@ fn check_setting(
     if secret.is_some_and(|s| s.expose_secret().is_empty()) {
         return invalid("The client secret is empty. A client without a secret is a --public-client.");
     }
-    // RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
-    let token = |s: &String| {
-        !s.is_empty() && s.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"' && b != b'\\')
-    };
-    if scopes.iter().all(token) {
-        Ok(())
-    } else {
-        invalid("--scopes has a scope with a character that RFC 6749 does not allow (section 3.3).")
-    }
+    Ok(())
+}
+
+fn check_scopes(recipe: &Recipe, scopes: &[String]) -> Result<(), OperateError> {
+    let Some(bad) = scopes.iter().find_map(|scope| recipe.check_scope(scope).err()) else { return Ok(()) };
+    Err(OperateError::Invalid(match bad {
+        BadScope::Characters(_) => format!("--scopes: {bad} (RFC 6749 section 3.3)."),
+        BadScope::Several { .. } => format!(
+            "--scopes: {bad}, with spaces between them: {} is sent them as it wants them. If it is one scope: set \
+             scope_separator and granted_scope_delimiters in a --spec file.",
+            recipe.name
+        ),
+    }))
 }

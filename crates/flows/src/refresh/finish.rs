@@ -2,8 +2,8 @@
 //! too late.
 
 use alter_core::{
-    AuditKind, DiscardRefresh, EndRefresh, Grant, GrantSecret, Hash, Micros, ReconnectReason, RefreshAttempt,
-    RefreshEnded, RefreshResult, Revocation, Saved,
+    AuditKind, DiscardRefresh, EndRefresh, Grant, GrantSecret, Hash, Micros, Recipe, ReconnectReason,
+    RefreshAttempt, RefreshEnded, RefreshResult, Revocation, Saved,
     recipe::{RevokeEnds, RevokeToken},
     refresh::{Outcome, Trouble},
 };
@@ -164,7 +164,7 @@ async fn renewal(
     let generation = attempt.generation + 1;
     let place = grant.place_of(generation, holder);
     let credential = flows.sealer().seal_tokens(&key, place, tokens, kept.as_ref(), received_at)?;
-    let (scopes, missing_scopes) = scopes(grant, tokens);
+    let (scopes, missing_scopes) = scopes(&asking.config.recipe, grant, tokens);
     let at = flows.now();
     let details = serde_json::json!({
         "provider": asking.provider(), "generation": generation.to_string(), "missing_scopes": missing_scopes,
@@ -196,13 +196,12 @@ async fn proven(
 
 /// The scopes from now on, and those that were granted or asked for before and are not among them. A provider that names
 /// none has changed none (RFC 6749 section 6).
-fn scopes(grant: &Grant, tokens: &TokenSet) -> (Vec<String>, Vec<String>) {
+fn scopes(recipe: &Recipe, grant: &Grant, tokens: &TokenSet) -> (Vec<String>, Vec<String>) {
     let Some(granted) = &tokens.scopes else {
         return (grant.scopes.clone(), grant.missing_scopes.clone());
     };
-    let before = grant.scopes.iter().chain(&grant.missing_scopes);
-    let missing = before.filter(|scope| !granted.contains(scope) && *scope != "offline_access");
-    (granted.clone(), missing.cloned().collect())
+    let before: Vec<_> = grant.scopes.iter().chain(&grant.missing_scopes).cloned().collect();
+    (granted.clone(), recipe.missing_scopes(&before, granted))
 }
 
 /// Ends an attempt whose tokens came too late, and ends the tokens at the provider where that ends nothing else.

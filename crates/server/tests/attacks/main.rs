@@ -21,6 +21,7 @@ mod pages;
 mod provider_faults;
 mod refreshes;
 mod replicas;
+mod scopes;
 mod seals;
 mod session;
 mod slow_clients;

@@ -27,10 +27,12 @@ pub(crate) async fn show(State(shared): State<Shared>, signed: SignedEmpty) -> R
 fn provider(CatalogEntry { recipe, scopes }: CatalogEntry) -> CatalogProvider {
     let status = if scopes.is_some() { ProviderStatus::Configured } else { ProviderStatus::Available };
     let default_scopes = scopes.unwrap_or(recipe.default_scopes);
+    let names = recipe.scope_names;
     let required_scopes =
         recipe.scopes.iter().filter(|(_, known)| known.required).map(|(scope, _)| scope.clone()).collect();
+    let defaults = names.keys(&default_scopes);
     let described = recipe.scopes.into_iter().map(|(scope, known)| {
-        let is_default = default_scopes.contains(&scope);
+        let is_default = defaults.contains(&names.key(&scope));
         let described = CatalogScope {
             description: known.description,
             required: known.required,

@@ -11,7 +11,6 @@ use alter_api::{
 use alter_core::{AgentId, GrantId, GrantState, Level, ListedGrant, Micros, Principal, stored::storable};
 use alter_flows::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, grants, needs_reconnect,
-    visible_scopes,
 };
 use axum::{
     Json,
@@ -87,7 +86,7 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
             Principal::User(_) => PrincipalType::User,
         },
         access_via: if page.agent.is_some() { AccessVia::OauthDelegation } else { AccessVia::Ownership },
-        scopes: visible_scopes(caller, listed),
+        scopes: page.visible_scopes(caller, listed),
         delegated_agent_ids: listed.agents.iter().filter(visible).map(ToString::to_string).collect(),
         scope_mismatch: !grant.missing_scopes.is_empty(),
         needs_reconnect: needs_reconnect(grant, now),
