@@ -253,7 +253,16 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
             "\n\nNo API host is known: /sdk/token will refuse every URL until you add --api-host HOST.",
         );
     }
+    let wanting = operate::wanting_scopes(&stored);
+    if !wanting.is_empty() {
+        text.push_str(&format!(
+            "\n\nThe scopes do not have what {} requires: {}. Add it to --scopes.",
+            stored.recipe.name,
+            wanting.join(" ")
+        ));
+    }
     let mut value = described(&stored, config);
+    value["wanting_scopes"] = json!(wanting);
     value["blocked"] = json!(blocked);
     output.answer(&text, &value);
     Ok(())

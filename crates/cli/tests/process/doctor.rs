@@ -247,6 +247,38 @@ fn providers_that_release_nothing_or_have_no_secret_are_found() {
 }
 
 #[test]
+fn a_list_without_a_required_scope_is_warned_of_at_set_and_found() {
+    let place = sound("doctor-scopes");
+    offline(&place).has_not("provider-scopes");
+    let set = ["provider", "set", "A", "microsoft", "--client-id", "c", "--client-secret-stdin", "--scopes"];
+    let told = place.json_with(&[&set[..], &["Mail.Read"]].concat(), "s");
+    assert_eq!(told["wanting_scopes"], serde_json::json!(["openid"]), "{told}");
+    let visit = offline(&place);
+    visit.has("provider-scopes", "warn");
+    assert!(visit.text.contains("A/microsoft: openid"), "{}", visit.text);
+    // In another spelling, or as part of another scope, it is there.
+    place.json_with(&[&set[..], &["OpenID Mail.Read"]].concat(), "s");
+    let gitlab =
+        ["provider", "set", "A", "gitlab", "--client-id", "c", "--client-secret-stdin", "--scopes", "api"];
+    place.json_with(&gitlab, "s");
+    offline(&place).has_not("provider-scopes");
+}
+
+#[test]
+fn several_scopes_in_one_are_refused_at_set_with_the_mend() {
+    let place = sound("set-scopes");
+    let set = ["provider", "set", "A", "slack", "--client-id", "c", "--public-client", "--scopes"];
+    let output = place.command(&[&set[..], &["users:read,chat:write"]].concat()).output().unwrap();
+    let told = said(&output);
+    assert!(!output.status.success(), "{told}");
+    for part in ["--scopes", "`users:read,chat:write`", "separator `,`", "one by one", "spaces between them"]
+    {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    place.json(&[&set[..], &["users:read chat:write"]].concat());
+}
+
+#[test]
 fn rows_that_somebody_else_wrote_are_found_and_rows_from_before_are_sealed_by_command() {
     let place = sound("doctor-seals");
     let moved = "json_set(recipe, '$.revoke_url', 'https://evil.example/r')";

@@ -12,7 +12,7 @@ use super::{
     problem::{
         APP_ALLOW_BEARER, APP_LEGACY_CLIENTS, APP_MINTS_NOTHING, APP_NAME_TWICE, APP_NO_PROVIDER,
         APP_NO_WEBSITE, APP_WEBSITE_HTTP, DATABASE_UNUSABLE, Finding, GRANT_CHANGED, KEY_REFUSED,
-        PROVIDER_CHANGED, PROVIDER_NO_API_HOST, PROVIDER_NO_SECRET, PROVIDER_UNSEALED,
+        PROVIDER_CHANGED, PROVIDER_NO_API_HOST, PROVIDER_NO_SECRET, PROVIDER_SCOPES, PROVIDER_UNSEALED,
     },
 };
 use crate::config::Config;
@@ -25,6 +25,7 @@ pub(super) fn look(seen: &Seen, config: &Config) -> Vec<Finding> {
     for (app, providers) in &seen.apps {
         findings.extend(of_app(app, providers, config));
         findings.extend(providers.iter().map(|provider| of_provider(app, provider, config)));
+        findings.extend(providers.iter().filter_map(|provider| scopes_of(app, provider)));
     }
     findings
 }
@@ -91,6 +92,12 @@ fn of_app(app: &App, providers: &[ProviderConfig], config: &Config) -> Vec<Findi
     ];
     let found = problems.into_iter().filter(|(is_so, _)| *is_so);
     found.map(|(_, problem)| problem.on_app(&id, format!("{}: {}", settings.name, problem.what))).collect()
+}
+
+fn scopes_of(app: &App, provider: &ProviderConfig) -> Option<Finding> {
+    let (id, wanting) = (&provider.recipe.id, operate::wanting_scopes(provider));
+    let text = format!("{}/{id}: {}", app.settings.name, wanting.join(" "));
+    (!wanting.is_empty()).then(|| PROVIDER_SCOPES.on_provider(&app.id.to_string(), id, text))
 }
 
 fn of_provider(app: &App, provider: &ProviderConfig, config: &Config) -> Finding {

@@ -198,6 +198,9 @@ problems! {
     PROVIDER_NO_SECRET "provider-no-secret" Mend
         "a provider requires a client secret, and none is configured"
         "alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
+    PROVIDER_SCOPES "provider-scopes" Warn
+        "a provider is not asked for a scope that it requires: it may refuse, or not say which account was connected"
+        "alter provider set APP PROVIDER --client-id ... --scopes \"...\", with the scopes that are named"
     PROVIDER_CHANGED "provider-changed" Mend
         "a provider's row does not match its seal: somebody who has no root key changed it, and nothing is sent with it"
         "Find out who can write the database; then write the row anew: alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
