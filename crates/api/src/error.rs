@@ -78,7 +78,7 @@ codes! {
     MeRequiresAgentKey = "me_requires_agent_key", 403, "`/sdk/agents/me` tells an agent about itself: call it with an agent's key.";
     AgentCannotMintSubagents = "agent_cannot_mint_subagents", 403, "Agents are managed with the app's own key.";
     UseSelfRevokePath = "use_self_revoke_path", 403, "An agent gives up its own delegation: `DELETE /sdk/grants/{grant_id}/delegations/me`.";
-    AgentScopeNotAllowed = "agent_scope_not_allowed", 403, "The token carries scopes that were not delegated to the agent or that the app does not allow it: `details.scopes`.";
+    AgentScopeNotAllowed = "agent_scope_not_allowed", 403, "The token carries scopes that the agent may not use: `details.scopes`; of them the user has not approved `unapproved_scopes`, and the agent's own limit leaves out `over_limit_scopes`.";
     GrantExpired = "grant_expired", 403, "The grant has come to its own end. Let the user connect again.";
     GrantRevoked = "grant_revoked", 403, "The grant was revoked. Let the user connect again.";
     UserTokenRequired = "user_token_required", 403, "The app requires the user's token for a user's grant. Send `user_token`.";

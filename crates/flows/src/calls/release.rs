@@ -80,6 +80,10 @@ pub enum ReleaseError {
         provider: String,
         /// The scopes that the agent may not use.
         scopes: Vec<String>,
+        /// Those of them that the user has not approved for the agent.
+        unapproved: Vec<String>,
+        /// Those of them that the app's own limit of the agent leaves out.
+        over_limit: Vec<String>,
     },
     /// The operator removed the provider.
     #[error("the grant's provider is no longer configured")]
@@ -283,7 +287,8 @@ fn names_itself(caller: &Caller, acting_for: Option<&str>) -> Result<(), Release
 }
 
 /// A released token cannot be narrowed, so it leaves only when the agent may use every scope that it carries (T13).
-/// What is compared is what the scopes mean, but a scope that another implies is still another one.
+/// What is compared is what the scopes mean, but a scope that another implies is still another one. What a provider adds
+/// unasked and without harm locks nobody out.
 fn may_carry(
     caller: &Caller,
     grant: &Grant,
@@ -297,13 +302,17 @@ fn may_carry(
             ChoiceError::NoDelegation { agent: agent.id, provider: Some(grant.provider.clone()) }.into()
         );
     };
-    let names = &recipe.scope_names;
-    let allowed = agent.may_use(&grant.provider, names, &delegation.scopes);
-    let too_much = names.beyond(&grant.scopes, &allowed);
+    let (names, provider) = (&recipe.scope_names, &grant.provider);
+    let unapproved = recipe.unapproved_scopes(&grant.scopes, &delegation.scopes);
+    let asked = names.shared(&grant.scopes, &delegation.scopes);
+    let over_limit =
+        names.beyond(&[&asked[..], &unapproved].concat(), &agent.may_use(provider, names, &grant.scopes));
+    let too_much = names.shared(&grant.scopes, &[&unapproved[..], &over_limit].concat());
     if too_much.is_empty() {
         Ok(())
     } else {
-        Err(ReleaseError::AgentScope { provider: grant.provider.clone(), scopes: too_much })
+        let (provider, scopes) = (provider.clone(), too_much);
+        Err(ReleaseError::AgentScope { provider, scopes, unapproved, over_limit })
     }
 }
 

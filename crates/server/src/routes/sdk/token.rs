@@ -139,14 +139,13 @@ impl From<ReleaseError> for ApiError {
             ReleaseError::AgentInactive => Self::plain(ErrorCode::AgentInactive),
             ReleaseError::AgentRevoked => Self::plain(ErrorCode::AgentRevoked),
             ReleaseError::CallerMismatch => Self::plain(ErrorCode::CallerAgentMismatch),
-            ReleaseError::AgentScope { provider, scopes } => {
-                let message = format!(
-                    "The token of {provider} carries scopes that the agent may not use: {}. Let the user approve them, or \
-                     change the agent's scopes.",
-                    scopes.join(" ")
-                );
-                Self::new(ErrorCode::AgentScopeNotAllowed, message)
-                    .with(json!({ "provider_id": provider, "scopes": scopes }))
+            ReleaseError::AgentScope { provider, scopes, unapproved, over_limit } => {
+                let message = scopes_refused(&provider, &unapproved, &over_limit);
+                let details = json!({
+                    "provider_id": provider, "scopes": scopes, "unapproved_scopes": unapproved,
+                    "over_limit_scopes": over_limit,
+                });
+                Self::new(ErrorCode::AgentScopeNotAllowed, message).with(details)
             }
             ReleaseError::ProviderGone => Self::plain(ErrorCode::ProviderNotConfigured),
             ReleaseError::BlockedDestination { host, provider, allowed } => {
@@ -165,6 +164,25 @@ impl From<ReleaseError> for ApiError {
             ReleaseError::Fault(fault) => fault.into(),
         }
     }
+}
+
+/// Which scopes keep an agent from a token, and who can do what about each.
+fn scopes_refused(provider: &str, unapproved: &[String], over_limit: &[String]) -> String {
+    let mut text = format!("The token of {provider} carries scopes that the agent may not use.");
+    if !unapproved.is_empty() {
+        text.push_str(&format!(
+            " The user has not approved {} for it: let the user connect again in a session with this agent and press Allow \
+             on the last page, or have the scopes asked for (alter provider set APP {provider} ... --scopes).",
+            unapproved.join(" ")
+        ));
+    }
+    if !over_limit.is_empty() {
+        text.push_str(&format!(
+            " The agent's own limit leaves out {}: change its scopes (PATCH /sdk/agents/ID).",
+            over_limit.join(" ")
+        ));
+    }
+    text
 }
 
 fn not_usable(error: NotUsable) -> ApiError {
