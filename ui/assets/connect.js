@@ -290,6 +290,15 @@
     }
   };
 
+  // A plain form, so that it works without this script: here it gets the guard alone.
+  const question = () => {
+    const guarded = document.querySelector('[data-guard]');
+    guard(guarded);
+    guarded.addEventListener('click', (event) => {
+      if (!event.isTrusted || guarded.getAttribute('aria-disabled') === 'true') event.preventDefault();
+    });
+  };
+
   // The picker's search hides rows, never reorders them, and says how many are left.
   const search = () => {
     const field = byId('find');
@@ -350,6 +359,7 @@
       search();
     },
     consent: choices,
+    extra: question,
     waiting: wait,
     denied: () => {
       choices();

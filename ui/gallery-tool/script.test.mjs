@@ -217,6 +217,44 @@ test('a_flow_page_drops_the_marker_reports_itself_and_its_leaving', async () => 
   }
 });
 
+// Whether Chromium sends our origin with a form depends on the page's own Referrer-Policy: a real server, too.
+for (const javaScriptEnabled of [false, true]) {
+  test(`a_plain_form_answers_the_question_${javaScriptEnabled ? 'with' : 'without'}_the_script`, async () => {
+    const posts = [];
+    const server = createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk) => { body += chunk; });
+      request.on('end', () => {
+        const { url, method, headers } = request;
+        if (url === manifest.script_path) return response.setHeader('content-type', 'text/javascript').end(script);
+        if (url.startsWith('/connect/api/')) return response.setHeader('content-type', 'application/json').end('{}');
+        if (method === 'POST') posts.push({ url, body, headers });
+        if (method === 'POST') return response.writeHead(303, { location: path('extra') }).end();
+        return response.writeHead(200, { ...HEADERS, 'referrer-policy': 'same-origin' }).end(source(posts.length ? 'done' : 'extra'));
+      });
+    });
+    await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
+    const origin = `http://127.0.0.1:${server.address().port}`;
+    const context = await browser.newContext({ javaScriptEnabled });
+    const page = await context.newPage();
+    await page.addInitScript(() => { window.close = () => {}; });
+    try {
+      await page.goto(origin + path('extra'));
+      await page.locator('button[value=allow]:not([aria-disabled=true])').click();
+      await page.getByRole('heading', { name: 'Google is connected' }).waitFor();
+      assert.equal(page.url(), origin + path('extra'));
+      const [{ url, body, headers }] = posts;
+      assert.deepEqual(
+        [posts.length, url, body, headers.origin, headers['sec-fetch-site'], headers['content-type']],
+        [1, path('extra'), 'shown=c2hvd24&answer=allow', origin, 'same-origin', 'application/x-www-form-urlencoded'],
+      );
+    } finally {
+      await context.close();
+      server.close();
+    }
+  });
+}
+
 // ---- choices -------------------------------------------------------------------------------------------
 
 test('t38_a_click_in_the_first_half_second_approves_nothing', on('consent', async ({ page, seen }) => {
@@ -255,6 +293,24 @@ test('t38_a_click_made_by_a_script_approves_nothing', on('consent', async ({ pag
   assert.equal(await go.getAttribute('aria-busy'), null);
   await sent(page);
   assert.ok(!verbs(seen).includes('approve'));
+}));
+
+test('t38_a_click_in_the_first_half_second_allows_nothing', on('extra', async ({ page, seen }) => {
+  await stopClock(page);
+  await page.goto(flow('extra'));
+  const allow = page.getByRole('button', { name: 'Allow' });
+  await allow.focus();
+  await page.keyboard.press('Enter');
+  await allow.evaluate((button) => button.click());
+  await sent(page);
+  assert.ok(!verbs(seen).includes('form'));
+  await page.clock.runFor(500);
+  await allow.evaluate((button) => button.click());
+  await sent(page);
+  assert.ok(!verbs(seen).includes('form'), 'nor does a click made by a script');
+  await page.keyboard.press('Enter');
+  await until(() => verbs(seen).includes('form'));
+  assert.equal(seen.calls.find((c) => c.verb === 'form').body, 'shown=c2hvd24&answer=allow');
 }));
 
 test('while_the_app_is_silent_consent_waits_and_says_so', on('consent', async ({ page, seen }) => {

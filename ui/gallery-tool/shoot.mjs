@@ -34,7 +34,7 @@ const theatre = async ({ rtl, ...options }, letIn) => {
     await page.goto('about:blank');
     await page.goto(ORIGIN + path(name) + (name === 'shell' ? '#session=alter_cs_sample' : ''));
     if (rtl) await page.evaluate(() => { document.documentElement.dir = 'rtl'; });
-    await page.waitForTimeout(name.startsWith('consent') ? 700 : 100);
+    await page.waitForTimeout(/^(consent|extra)/.test(name) ? 700 : 100);
     return page;
   };
   return { show, seen, close: () => context.close() };

@@ -47,6 +47,7 @@ export const stage = async (context, name, api = () => undefined) => {
       const [status, json] = (await api(verb, body, seen)) ?? [200, {}];
       return route.fulfill({ status, contentType: 'application/json', body: JSON.stringify(json) }).catch(() => {});
     }
+    if (request.method() === 'POST') seen.calls.push({ verb: 'form', body: request.postData() });
     seen.visited.push(url.pathname + url.search);
     const notice = url.pathname.startsWith('/connect/notice/');
     return route.fulfill({ headers: HEADERS, body: page(notice ? 'open-from-app' : seen.name) });

@@ -60,6 +60,8 @@ kinds! {
     RefreshDiscarded = "refresh_discarded",
     /// A grant's refresh token is taken for dead: only the user can help, by connecting again.
     ReconnectNeeded = "reconnect_needed",
+    /// A user allowed an agent scopes that the provider had granted unasked.
+    DelegationWidened = "delegation_widened",
     /// A delegation was revoked.
     DelegationRevoked = "delegation_revoked",
     /// An agent was made.
@@ -94,7 +96,7 @@ kinds! {
     DatabaseRestored = "database_restored",
 }
 
-/// One entry. It contains nothing secret and no text that a provider wrote.
+/// One entry. It contains nothing secret, and of what a provider wrote only the names of scopes.
 #[derive(Debug, Clone)]
 pub struct AuditEntry {
     /// The app whose log it belongs to.

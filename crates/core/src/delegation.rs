@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AgentId, AppId, AuditEntry, CallNonce, Changed, GrantId, Micros, StoreError};
+use crate::{AgentId, AppId, AuditEntry, CallNonce, Changed, GrantId, Micros, Saved, Session, StoreError};
 
 /// A delegation as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Delegation {
     pub grant_id: GrantId,
     /// The agent that may use it.
     pub agent_id: AgentId,
-    /// The granted scopes that the page showed: the most that the agent may ever use of the grant.
+    /// The granted scopes that a page showed: the most that the agent may ever use of the grant.
     pub scopes: Vec<String>,
     /// When the user last approved.
     pub created_at: Micros,
@@ -28,6 +28,19 @@ pub trait DelegationStore: Send + Sync {
         grant: GrantId,
         agent: AgentId,
     ) -> Result<Option<Delegation>, StoreError>;
+    /// Replaces the live delegation `before` by `after`, which has more scopes, and saves `session` by compare-and-set, like
+    /// [`crate::SessionStore::save_session`]. Returns [`Saved::Moved`], and stores nothing, when the session has changed or
+    /// `before` is not the live delegation any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Moved`]: the agent is suspended or revoked.
+    async fn widen_delegation(
+        &self,
+        session: &Session,
+        before: Delegation,
+        after: Delegation,
+        audit: AuditEntry,
+    ) -> Result<Saved, StoreError>;
     /// Ends a delegation. With [`Changed::Absent`], only the nonce is stored.
     async fn revoke_delegation(
         &self,

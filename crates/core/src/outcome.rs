@@ -29,6 +29,9 @@ pub struct Connection {
     pub missing_scopes: Vec<String>,
     /// Scopes granted without being asked for (T27).
     pub extra_scopes: Vec<String>,
+    /// Those of them that the session's agent may use only if the user says so, who has not been asked yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<String>,
 }
 
 /// Whether a connection made a grant or renewed one.

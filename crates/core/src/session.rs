@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AppId, AttemptId, CallNonce, Cause, Connection, Coop, Declined, Event, EventName, Failure, Hash,
-    Level, Micros, Origin, Principal, ReturnUrl, Saved, SessionId, StoreError, UserId,
+    AgentId, AppId, AttemptId, CallNonce, Cause, Connection, Coop, Declined, Event, EventName, Failure,
+    GrantId, Hash, Level, Micros, Origin, Principal, ReturnUrl, Saved, SessionId, StoreError, UserId,
 };
 
 /// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
@@ -373,8 +373,9 @@ impl Session {
         }
     }
 
-    /// The attempt's connection was made. If only one provider is offered, the session is done. If the session ended in the
-    /// meantime, it keeps its end, but the connection is still recorded.
+    /// The attempt's connection was made. If only one provider is offered, the session is done, unless the user is to be asked
+    /// something about the connection. If the session ended in the meantime, it keeps its end, but the connection is still
+    /// recorded.
     pub fn connected(&mut self, attempt: AttemptId, connection: Connection) {
         let (provider, at) = (connection.provider.clone(), connection.at);
         self.data.connections.retain(|c| c.grant_id != connection.grant_id);
@@ -386,7 +387,25 @@ impl Session {
         self.data.last_failure = None;
         self.data.declined.retain(|d| d.provider != provider);
         self.push_event(EventName::OauthComplete, &provider, at);
-        if self.is_single() {
+        self.finish_single(at);
+    }
+
+    /// The first connection about which the user is to be asked something; `None` once the session is over.
+    pub fn asking(&self) -> Option<&Connection> {
+        let open = self.end().is_none();
+        self.data.connections.iter().find(|connection| open && !connection.unanswered.is_empty())
+    }
+
+    /// The user has answered the question about a connection, or there is nothing to ask any more.
+    pub fn answered(&mut self, grant: GrantId, at: Micros) {
+        for connection in self.data.connections.iter_mut().filter(|c| c.grant_id == grant) {
+            connection.unanswered.clear();
+        }
+        self.finish_single(at);
+    }
+
+    fn finish_single(&mut self, at: Micros) {
+        if self.is_single() && self.asking().is_none() {
             self.finish(at);
         }
     }

@@ -54,6 +54,7 @@ fn connection(at: Micros) -> Connection {
         scopes: vec![],
         missing_scopes: vec![],
         extra_scopes: vec![],
+        unanswered: vec![],
     }
 }
 
@@ -213,6 +214,49 @@ fn what_was_connected_counts_when_the_user_just_closes_the_window() {
     assert_eq!(s.state_name(), "claimed");
     s.finish(T0);
     assert_eq!(s.end().unwrap().kind, EndKind::Done);
+}
+
+fn asking(at: Micros) -> Connection {
+    Connection { unanswered: vec!["Mail.Read".into()], ..connection(at) }
+}
+
+#[test]
+fn t13_a_session_with_a_question_goes_on_until_it_is_answered() {
+    let mut s = claimed(&["a"]);
+    s.connected(AttemptId::new(&SystemRandom), asking(T0));
+    let grant = s.asking().expect("the user is asked").grant_id;
+    assert_eq!(s.state_name(), "claimed");
+    s.answered(GrantId::new(&SystemRandom), T0);
+    assert_eq!(s.state_name(), "claimed", "the answer to another question");
+    s.answered(grant, T0.plus_seconds(3));
+    assert_eq!((s.asking(), s.end().map(|end| end.kind)), (None, Some(EndKind::Done)));
+}
+
+#[test]
+fn t13_after_the_answer_the_user_may_choose_another_provider() {
+    let mut s = claimed(&["a", "b"]);
+    s.connected(AttemptId::new(&SystemRandom), asking(T0));
+    let grant = s.asking().expect("the user is asked").grant_id;
+    s.answered(grant, T0);
+    assert_eq!((s.asking(), s.state_name(), s.can_start(T0)), (None, "claimed", true));
+}
+
+#[test]
+fn who_leaves_without_an_answer_is_asked_no_more_and_stays_connected() {
+    for expires in [false, true] {
+        let mut s = claimed(&["a"]);
+        s.connected(AttemptId::new(&SystemRandom), asking(T0));
+        if expires {
+            assert!(s.expire(T0.plus_seconds(600)));
+        } else {
+            s.finish(T0);
+        }
+        assert_eq!((s.asking(), s.end().map(|end| end.kind)), (None, Some(EndKind::Done)));
+    }
+    let mut late = claimed(&["a"]);
+    late.finish(T0);
+    late.connected(AttemptId::new(&SystemRandom), asking(T0));
+    assert_eq!((late.asking(), late.data.connections.len()), (None, 1));
 }
 
 #[test]

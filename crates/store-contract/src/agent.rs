@@ -5,14 +5,15 @@ use super::operator::insert_app;
 use std::sync::Arc;
 
 use alter_core::{
-    Agent, AgentCreated, AgentId, AgentStatus, ApiKey, AppId, AuditKind, FoundKey, GrantFilter, Idempotency,
-    KeyRevoked, ReleaseCredential, Store, StoreError, SystemRandom, agent::AGENT_KEYS_MAX,
+    Agent, AgentCreated, AgentId, AgentStatus, ApiKey, AppId, AuditKind, Delegation, FoundKey, GrantFilter,
+    Idempotency, KeyRevoked, ReleaseCredential, Session, Store, StoreError, SystemRandom,
+    agent::AGENT_KEYS_MAX,
 };
 
 use super::sample::{
-    T0, agent, agent_key, app, assert_same, audit, call, complete, count_true, delegated_grant, delegation,
-    found, grant, hash, listed, recorded, release, sent, stored_agent, stored_app, stored_grant,
-    unwritable_audit,
+    T0, agent, agent_key, app, assert_same, audit, call, claim, complete, count_true, delegated_grant,
+    delegation, found, grant, hash, listed, recorded, release, sent, session, stored_agent, stored_app,
+    stored_grant, unwritable_audit,
 };
 
 async fn create(
@@ -362,6 +363,90 @@ pub async fn a_revoked_delegation_is_gone_until_it_is_approved_again(
     again.delegation = Some(fewer.clone());
     assert!(store.complete_connect(again).await?.is_done());
     assert_eq!(store.find_delegation(app, grant.id, agent.id).await?, Some(fewer));
+    Ok(())
+}
+
+/// A delegation, what it becomes when the user allows more, and the user's session with the answer.
+async fn answered(
+    store: &dyn Store,
+    app: AppId,
+    agent: AgentId,
+) -> Result<(Delegation, Delegation, Session), StoreError> {
+    let grant = delegated_grant(store, app, agent).await?;
+    let before = delegation(&grant, agent);
+    let mut after = Delegation { created_at: T0.plus_seconds(9), ..before.clone() };
+    after.scopes.push("Mail.Read".into());
+    let mut session = session(app);
+    session.claim_by(claim()).expect("a claim at this level is let in");
+    store.insert_session(None, session.clone()).await?;
+    session.finish(T0.plus_seconds(9));
+    Ok((before, after, session))
+}
+
+pub async fn t13_a_delegation_is_widened_with_its_session_or_not_at_all(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    let (agent, _) = stored_agent(&*store, app).await?;
+    let (before, after, session) = answered(&*store, app, agent.id).await?;
+    let widen = async |session: &Session, before: &Delegation| {
+        let entry = audit(session.app_id, AuditKind::DelegationWidened);
+        store.widen_delegation(session, before.clone(), after.clone(), entry).await
+    };
+    let live = async || store.find_delegation(app, before.grant_id, agent.id).await;
+    let unchanged = found(store.get_session(&session.sid).await?);
+
+    let stale = Session { version: session.version + 1, ..session.clone() };
+    assert!(!widen(&stale, &before).await?.is_done(), "the session has moved");
+    let other_scopes = Delegation { scopes: vec!["x".into()], ..before.clone() };
+    assert!(!widen(&session, &other_scopes).await?.is_done(), "the delegation has moved");
+    let foreign = Session { app_id: other, ..session.clone() };
+    assert!(!matches!(widen(&foreign, &before).await, Ok(done) if done.is_done()), "T72");
+    assert_eq!((live().await?, recorded(&*store, app).await?.len()), (Some(before.clone()), 2));
+    assert_eq!(found(store.get_session(&session.sid).await?), unchanged);
+
+    assert!(widen(&session, &before).await?.is_done());
+    assert_eq!(live().await?, Some(after.clone()));
+    assert_eq!(found(store.get_session(&session.sid).await?).state_name(), session.state_name());
+    assert_eq!(recorded(&*store, app).await?.len(), 3);
+
+    let entry = audit(app, AuditKind::DelegationRevoked);
+    assert!(store.revoke_delegation(None, app, before.grant_id, agent.id, T0, entry).await?.is_done());
+    let next = found(store.get_session(&session.sid).await?);
+    assert!(!widen(&next, &after).await?.is_done(), "a revoked delegation does not come back");
+    assert_eq!(live().await?, None);
+    Ok(())
+}
+
+pub async fn t13_of_many_answers_at_once_exactly_one_widens(store: Arc<dyn Store>) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (agent, _) = stored_agent(&*store, app).await?;
+    let (before, after, session) = answered(&*store, app, agent.id).await?;
+    let widened = count_true(&store, 20, |store| {
+        let (session, before, after) = (session.clone(), before.clone(), after.clone());
+        async move {
+            let entry = audit(session.app_id, AuditKind::DelegationWidened);
+            store.widen_delegation(&session, before, after, entry).await.map(|done| done.is_done())
+        }
+    });
+    assert_eq!(widened.await, 1);
+    Ok(())
+}
+
+pub async fn t13_a_delegation_of_an_agent_that_is_stopped_is_not_widened(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (mut agent, _) = stored_agent(&*store, app).await?;
+    let (before, after, session) = answered(&*store, app, agent.id).await?;
+    agent.set_active(false);
+    assert!(save(&*store, &agent).await?);
+    let unchanged = found(store.get_session(&session.sid).await?);
+    let entry = audit(app, AuditKind::DelegationWidened);
+    let refused = store.widen_delegation(&session, before.clone(), after, entry).await;
+    assert!(matches!(refused, Err(StoreError::Moved)), "{refused:?}");
+    assert_eq!(store.find_delegation(app, before.grant_id, agent.id).await?, Some(before));
+    assert_eq!(found(store.get_session(&session.sid).await?), unchanged);
     Ok(())
 }
 

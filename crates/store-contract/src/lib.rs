@@ -154,6 +154,9 @@ macro_rules! store_contract_tests {
                 t13_a_delegation_is_written_with_its_grant_or_not_at_all,
                 t13_nothing_is_delegated_to_an_agent_that_is_stopped,
                 a_revoked_delegation_is_gone_until_it_is_approved_again,
+                t13_a_delegation_is_widened_with_its_session_or_not_at_all,
+                t13_of_many_answers_at_once_exactly_one_widens,
+                t13_a_delegation_of_an_agent_that_is_stopped_is_not_widened,
                 t98_an_agent_gets_a_credential_with_a_live_delegation_alone,
             ],
             refresh: [

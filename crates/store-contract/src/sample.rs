@@ -334,6 +334,7 @@ fn connection(grant: &Grant, operation: Operation) -> Connection {
         scopes: grant.scopes.clone(),
         missing_scopes: grant.missing_scopes.clone(),
         extra_scopes: Vec::new(),
+        unanswered: Vec::new(),
     }
 }
 

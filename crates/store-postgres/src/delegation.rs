@@ -1,10 +1,12 @@
 //! Delegations. A delegation is live if neither it nor its agent is revoked; revoking a grant revokes its delegations.
 
 use alter_core::{
-    AgentId, AppId, AuditEntry, CallNonce, Changed, Delegation, DelegationStore, GrantId, Micros, StoreError,
+    AgentId, AppId, AuditEntry, CallNonce, Changed, Delegation, DelegationStore, GrantId, Micros, Saved,
+    Session, StoreError,
 };
 use alter_rows::{
     Noun,
+    session::Save,
     sql::Piece::{Excluded, Names, Of, Places, Text},
 };
 use async_trait::async_trait;
@@ -16,6 +18,7 @@ use crate::{
     connection::Connection,
     fault::Fault,
     row::{bound, sql},
+    session::save,
     statement::{one, run, values},
     store::record_nonce,
 };
@@ -38,6 +41,33 @@ impl DelegationStore for PostgresStore {
         self.one(FIND, ids(app, grant, agent), Delegation::read).await
     }
 
+    async fn widen_delegation(
+        &self,
+        session: &Session,
+        before: Delegation,
+        after: Delegation,
+        audit: AuditEntry,
+    ) -> Result<Saved, StoreError> {
+        let (saved, app) = (&Save::of(session)?, session.app_id);
+        let (before, after, audit) = (&before, &after, &audit);
+        self.write(|tx| {
+            Box::pin(async move {
+                // The agent is locked before its delegation, as where it is revoked.
+                if !agent::takes_delegations(tx.c, app, after.agent_id).await? {
+                    return Err(StoreError::Moved.into());
+                }
+                let live = locked(tx.c, app, before.grant_id, before.agent_id).await?;
+                if live.as_ref() != Some(before) || !save(tx.c, saved).await?.is_done() {
+                    return Ok(Saved::Moved);
+                }
+                put(tx.c, app, after).await?;
+                append(tx.c, audit).await?;
+                Ok(Saved::Done)
+            })
+        })
+        .await
+    }
+
     async fn revoke_delegation(
         &self,
         call: Option<CallNonce>,
@@ -52,7 +82,7 @@ impl DelegationStore for PostgresStore {
         self.write(|tx| {
             Box::pin(async move {
                 record_nonce(tx.c, call).await?;
-                if !is_live(tx.c, app, grant, agent).await? {
+                if locked(tx.c, app, grant, agent).await?.is_none() {
                     return Ok(Changed::Absent);
                 }
                 run(tx.c, sql, values![agent.to_string(), grant.to_string(), at.0]).await?;
@@ -68,15 +98,15 @@ fn ids(app: AppId, grant: GrantId, agent: AgentId) -> PgArguments {
     values![agent.to_string(), grant.to_string(), app.to_string()]
 }
 
-/// Whether there is a live delegation; if so, it stays live until the commit.
-pub(crate) async fn is_live(
+/// Finds the live delegation, which then stays as it is until the commit.
+async fn locked(
     c: &mut Connection,
     app: AppId,
     grant: GrantId,
     agent: AgentId,
-) -> Result<bool, Fault> {
+) -> Result<Option<Delegation>, Fault> {
     let locked = sql!("{} FOR UPDATE OF d", Text(FIND));
-    Ok(one(c, locked, ids(app, grant, agent), |_| Ok(())).await?.is_some())
+    one(c, locked, ids(app, grant, agent), Delegation::read).await
 }
 
 /// Writes a delegation. Approving again replaces the earlier approval and undoes a revocation.

@@ -1,10 +1,12 @@
 //! Delegations. A delegation is live if neither it nor its agent is revoked; revoking a grant revokes its delegations.
 
 use alter_core::{
-    AgentId, AppId, AuditEntry, CallNonce, Changed, Delegation, DelegationStore, GrantId, Micros, StoreError,
+    AgentId, AppId, AuditEntry, CallNonce, Changed, Delegation, DelegationStore, GrantId, Micros, Saved,
+    Session, StoreError,
 };
 use alter_rows::{
     Noun,
+    session::Save,
     sql::Piece::{Excluded, Names, Of, Places},
 };
 use async_trait::async_trait;
@@ -15,6 +17,7 @@ use crate::{
     audit::append,
     fault::Fault,
     row::{bound, sql},
+    session::save,
     statement::{one, run},
     store::record_nonce,
 };
@@ -35,6 +38,26 @@ impl DelegationStore for SqliteStore {
         agent: AgentId,
     ) -> Result<Option<Delegation>, StoreError> {
         self.read(|c| find(c, app, grant, agent)).await
+    }
+
+    async fn widen_delegation(
+        &self,
+        session: &Session,
+        before: Delegation,
+        after: Delegation,
+        audit: AuditEntry,
+    ) -> Result<Saved, StoreError> {
+        let (saved, app) = (Save::of(session)?, session.app_id);
+        self.write(move |c| {
+            let live = find(c, app, before.grant_id, before.agent_id)?;
+            if live.as_ref() != Some(&before) || !save(c, &saved)?.is_done() {
+                return Ok(Saved::Moved);
+            }
+            put(c, app, &after)?;
+            append(c, &audit)?;
+            Ok(Saved::Done)
+        })
+        .await
     }
 
     async fn revoke_delegation(

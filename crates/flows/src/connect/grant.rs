@@ -2,9 +2,9 @@
 //! what was asked, delegates it to the session's agent, and puts all of that in one command.
 
 use alter_core::{
-    Attempt, AuditEntry, AuditKind, CompleteConnect, Connection, Credential, CredentialPlace, Delegation,
-    Grant, GrantId, GrantSecret, Holder, Level, Micros, Operation, ProviderConfig, Recipe, RefreshState,
-    Session, User, refresh::look_at,
+    Agent, AgentStop, Attempt, AuditEntry, AuditKind, CompleteConnect, Connection, Credential,
+    CredentialPlace, Delegation, Grant, GrantId, GrantSecret, Holder, Level, Micros, Operation,
+    ProviderConfig, Recipe, RefreshState, Session, User, refresh::look_at,
 };
 use alter_oauth::{Identity, TokenSet};
 use alter_vault::DataKey;
@@ -28,7 +28,7 @@ pub(super) async fn completion(
     request_id: &str,
 ) -> Result<CompleteConnect, Stop> {
     let Source { session, config, tokens, identity, .. } = *source;
-    agent_may_act(flows, session).await?;
+    let agent = acting_agent(flows, session).await?;
     let now = flows.now();
     let (provider, principal) = (&config.recipe.id, session.principal());
     let known = flows.store().find_grant(attempt.app_id, principal, provider, &identity.subject).await?;
@@ -43,16 +43,19 @@ pub(super) async fn completion(
     };
     let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
     let scopes = ScopeResult::of(&config.recipe, &attempt.scopes, tokens.scopes.as_deref());
-    let connection = connection(source, place, &scopes, now);
+    let mut connection = connection(source, place, &scopes, now);
     let mut grant = grant(source, holder, known.as_ref(), credential, place, scopes, now);
     grant.refresh_at = look_at(&grant.situation(&refresh_facts(&config.recipe)), now);
-    let delegation = session.data.agent.as_ref().map(|agent| Delegation {
+    let delegation = agent.as_ref().map(|agent| Delegation {
         grant_id: grant.id,
         agent_id: agent.id,
         // Only those that the consent page named, even if the provider granted more (T13).
         scopes: config.recipe.scope_names.shared(&grant.scopes, &attempt.scopes),
         created_at: now,
     });
+    if let (Some(agent), Some(delegation)) = (&agent, &delegation) {
+        connection.unanswered = to_ask(agent, &config.recipe, &grant, delegation);
+    }
     let audit = entry(attempt, &grant, delegation.as_ref(), request_id);
     let (attempt, sid) = (attempt.id, attempt.sid.clone());
     Ok(CompleteConnect { attempt, sid, grant, delegation, connection, audit, at: now })
@@ -127,6 +130,7 @@ fn connection(source: &Source<'_>, place: CredentialPlace, scopes: &ScopeResult,
         scopes: scopes.granted.clone(),
         missing_scopes: scopes.missing.clone(),
         extra_scopes: scopes.extra.clone(),
+        unanswered: Vec::new(),
     }
 }
 
@@ -142,13 +146,20 @@ fn entry(attempt: &Attempt, grant: &Grant, delegation: Option<&Delegation>, requ
     }
 }
 
-/// If the agent was suspended or deleted while the user was at the provider, neither the agent nor the app gets a grant:
-/// the user approved both together. The commit checks it again.
-async fn agent_may_act(flows: &Flows, session: &Session) -> Result<(), Stop> {
-    match agent_of(flows, session).await? {
-        Some(Err(stop)) => Err(refused(stop.into(), "the session's agent was stopped in the meantime")),
-        _ => Ok(()),
-    }
+/// The scopes about which the user is asked once more. If the app's own limit of the agent excludes any, the answer would
+/// change nothing, and nobody is asked.
+fn to_ask(agent: &Agent, recipe: &Recipe, grant: &Grant, delegation: &Delegation) -> Vec<String> {
+    let unapproved = recipe.unapproved_scopes(&grant.scopes, &delegation.scopes);
+    let all = [&delegation.scopes[..], &unapproved].concat();
+    let may = agent.may_use(&grant.provider, &recipe.scope_names, &all);
+    if may.len() == all.len() { unapproved } else { Vec::new() }
+}
+
+/// The session's agent. If the agent was suspended or deleted while the user was at the provider, neither the agent nor
+/// the app gets a grant: the user approved both together. The commit checks it again.
+async fn acting_agent(flows: &Flows, session: &Session) -> Result<Option<Agent>, Stop> {
+    let stopped = |stop: AgentStop| refused(stop.into(), "the session's agent was stopped in the meantime");
+    agent_of(flows, session).await?.transpose().map_err(stopped)
 }
 
 /// Returns the refresh token to store. Some providers send one only at the first consent; then the old one is kept.

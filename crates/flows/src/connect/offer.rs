@@ -2,7 +2,7 @@
 //! change any of them while a consent page is open.
 
 use alter_core::{
-    Agent, AgentStop, App, Cause, Failure, ProviderConfig, Session, SessionId, StoreError, secret,
+    Agent, AgentStop, App, Cause, Connection, Failure, ProviderConfig, Session, SessionId, StoreError, secret,
 };
 
 use crate::Flows;
@@ -70,8 +70,33 @@ impl Offer {
             "client": config.client_id,
             "scopes": config.scopes,
         });
-        Some(secret::base64url(&secret::sha256(shown.to_string().as_bytes())))
+        Some(hashed(&shown))
     }
+}
+
+impl Offer {
+    /// A hash of all that the question about a connection's extra scopes shows and that its answer leads to; `None` when no
+    /// agent can use them. The page carries the hash, and the answer brings it back.
+    pub fn shown_extra(&self, session: &Session, connection: &Connection) -> Option<String> {
+        let agent = self.agent.as_ref()?.as_ref().ok()?;
+        let config = self.provider(&connection.provider);
+        let words = |scope: &String| config.and_then(|c| c.recipe.scope_words(scope).map(str::to_owned));
+        let shown = serde_json::json!({
+            "question": "extra",
+            "sid": session.sid.as_str(),
+            "app": self.app.settings.name,
+            "agent": (agent.id.to_string(), agent.shown_name()),
+            "grant": connection.grant_id.to_string(),
+            "provider": (&connection.provider, &connection.provider_name),
+            "account": connection.account_identifier,
+            "scopes": connection.unanswered.iter().map(|scope| (scope, words(scope))).collect::<Vec<_>>(),
+        });
+        Some(hashed(&shown))
+    }
+}
+
+fn hashed(shown: &serde_json::Value) -> String {
+    secret::base64url(&secret::sha256(shown.to_string().as_bytes()))
 }
 
 /// The session's agent as it is now; `None` = the session has none.

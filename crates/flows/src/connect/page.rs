@@ -34,6 +34,8 @@ pub enum Screen {
     Consent(String),
     /// An exchange with this provider is under way.
     Waiting(Option<String>),
+    /// Ask whether the agent may use what this connection's provider granted unasked.
+    Extra(Connection),
     /// The session is over, with these connections.
     Done(Vec<Connection>),
     Failed {
@@ -105,8 +107,14 @@ fn is_theirs(session: &Session, browser: Option<&Hash>, marker: Option<Hash>) ->
     Err(if fresh && browser.is_none() { PageError::CookiesBlocked } else { PageError::WrongBrowser })
 }
 
-/// Remembers what a consent page shows. A page that could only be approved in vain is not shown: returns why not.
+/// Remembers what a consent page shows. A page that could only be approved in vain is not shown: returns why not. Nor is a
+/// question about an agent that was stopped.
 fn show(session: &mut Session, offer: &Offer, now: Micros) -> Option<Failure> {
+    while let Some(connection) = session.asking().cloned()
+        && offer.shown_extra(session, &connection).is_none()
+    {
+        session.answered(connection.grant_id, now);
+    }
     let Screen::Consent(provider) = screen(session, now) else { return None };
     let stop = offer.stop(&provider);
     match &stop {
@@ -138,6 +146,9 @@ fn screen(session: &Session, now: Micros) -> Screen {
         },
         State::Claimed(_) => {
             let exchanging = data.underway.as_ref().filter(|a| a.exchanging);
+            if let (None, Some(connection)) = (exchanging, session.asking()) {
+                return Screen::Extra(connection.clone());
+            }
             match (exchanging, &data.last_failure, &data.selected) {
                 (Some(attempt), _, _) => Screen::Waiting(Some(attempt.provider.clone())),
                 _ if !session.can_start(now) => Screen::Expired,

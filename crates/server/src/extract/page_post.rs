@@ -38,10 +38,14 @@ fn by_headers(headers: &HeaderMap, ours: &str) -> Result<(), ApiError> {
 }
 
 fn check_origin(headers: &HeaderMap, ours: &str) -> Result<(), ApiError> {
-    let refused = || ApiError::plain(ErrorCode::CsrfRefused);
+    if is_our_page(headers, ours) { Ok(()) } else { Err(ApiError::plain(ErrorCode::CsrfRefused)) }
+}
+
+/// Whether a page of ours sent the request.
+pub(crate) fn is_our_page(headers: &HeaderMap, ours: &str) -> bool {
     let ours_alone = only(headers, header::ORIGIN).is_some_and(|origin| origin.as_bytes() == ours.as_bytes());
     let site = headers.get("sec-fetch-site").is_none_or(|site| site.as_bytes() == b"same-origin");
-    if ours_alone && site { Ok(()) } else { Err(refused()) }
+    ours_alone && site
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> bool {

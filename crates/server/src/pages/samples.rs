@@ -2,8 +2,8 @@
 //! be looked at. A new page or state gets a line here; otherwise nobody sees it before users do.
 
 use super::{
-    CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy, Next,
-    Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, WaitingView,
+    CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Legacy,
+    Next, Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, WaitingView,
 };
 
 /// A page in one state, with the name of its file in the gallery.
@@ -161,6 +161,7 @@ fn sample(name: &'static str, page: Page<'static>, frame: Frame<'static>) -> Sam
 pub(super) fn samples() -> Vec<Sample> {
     let mut all = getting_in();
     all.extend(choosing());
+    all.extend(asking());
     all.extend(ending());
     all.extend(notices());
     all
@@ -249,6 +250,24 @@ fn choosing() -> Vec<Sample> {
         ),
         sample("waiting", Page::Waiting(waiting), FLOW),
     ]
+}
+
+const EXTRA: ExtraView<'static> = ExtraView {
+    provider_name: "Microsoft",
+    account: "ada@analytical-engine.example",
+    agent: "Mail helper",
+    scopes: &[
+        scope("Mail.Read", Some("Read your e-mail")),
+        scope("https://graph.microsoft.com/Calendars.ReadWrite", Some("Read and change your calendars")),
+        scope("Sites.Selected", None),
+    ],
+    shown: "c2hvd24",
+};
+
+fn asking() -> Vec<Sample> {
+    let long =
+        ExtraView { provider_name: "Slack", account: LONG_USER, agent: LONG_AGENT, scopes: TWENTY, ..EXTRA };
+    vec![sample("extra", Page::Extra(EXTRA), FLOW), sample("extra-long", Page::Extra(long), LONG)]
 }
 
 fn ending() -> Vec<Sample> {

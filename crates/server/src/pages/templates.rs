@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::clean::{clean, clean_origin};
 use super::views::{
-    CancelledView, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Page, PickerView,
+    CancelledView, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Page, PickerView,
     ProviderErrorView, ProviderFault, WaitingView,
 };
 use super::{assets, filters, tile};
@@ -55,6 +55,7 @@ fn page_name(page: &Page<'_>) -> &'static str {
         Page::Shell { .. } => "shell",
         Page::Picker(_) => "picker",
         Page::Consent(_) => "consent",
+        Page::Extra(_) => "extra",
         Page::Waiting(_) => "waiting",
         Page::Done(_) => "done",
         Page::Denied(_) => "denied",
@@ -88,6 +89,7 @@ macro_rules! template {
 template!(ShellPage, "shell.html", site: &'a str);
 template!(PickerPage, "picker.html", view: &'a PickerView<'a>, searchable: bool);
 template!(ConsentPage, "consent.html", view: &'a ConsentView<'a>);
+template!(ExtraPage, "extra.html", view: &'a ExtraView<'a>);
 template!(WaitingPage, "waiting.html", view: &'a WaitingView<'a>);
 template!(DonePage, "done.html", view: &'a DoneView<'a>);
 template!(DeniedPage, "denied.html", view: &'a DeniedView<'a>);
@@ -113,6 +115,7 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
             PickerPage { frame, view, searchable }.render()
         }
         Page::Consent(view) => ConsentPage { frame, view }.render(),
+        Page::Extra(view) => ExtraPage { frame, view }.render(),
         Page::Waiting(view) => WaitingPage { frame, view }.render(),
         Page::Done(view) => DonePage { frame, view }.render(),
         Page::Denied(view) => DeniedPage { frame, view }.render(),

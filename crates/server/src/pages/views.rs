@@ -27,6 +27,8 @@ pub enum Page<'a> {
     Picker(PickerView<'a>),
     /// What will be connected, for whom, and what it allows; before any provider is contacted.
     Consent(ConsentView<'a>),
+    /// A connection was made with more scopes than were asked for: may the agent use them?
+    Extra(ExtraView<'a>),
     /// The provider answered and the exchange is under way.
     Waiting(WaitingView<'a>),
     /// The flow is complete.
@@ -135,6 +137,21 @@ pub struct ScopeLine<'a> {
     pub code: &'a str,
     /// The same in plain words ("Read your calendar"), where the catalog has them.
     pub text: Option<&'a str>,
+}
+
+/// The question about scopes that nobody asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct ExtraView<'a> {
+    /// The provider's display name.
+    pub provider_name: &'a str,
+    /// The account that was connected.
+    pub account: &'a str,
+    /// The agent that may use the scopes if the user says so.
+    pub agent: &'a str,
+    /// The scopes, one line each.
+    pub scopes: &'a [ScopeLine<'a>],
+    /// Sent with the answer: a hash of all that this page shows.
+    pub shown: &'a str,
 }
 
 /// The waiting page.

@@ -579,8 +579,13 @@ async fn an_agent_cannot_say_that_it_is_another_and_no_caller_fills_the_audit() 
 #[tokio::test]
 async fn t13_what_the_page_did_not_show_is_not_delegated() {
     let scene = Scene::new().await;
-    scene.server.mock.set(|s| s.granted_scopes = Some("openid email profile admin".into()));
-    let grant = scene.delegated().await;
+    let server = &scene.server;
+    server.mock.set(|s| s.granted_scopes = Some("openid email profile admin".into()));
+    let token = server.mint(&json!({ "user_token": scene.user(), "agent": "mailbot" })).await;
+    let mut browser = TestBrowser::new();
+    let (_, callback) = browser.up_to_callback(server, &server.app, &token).await;
+    browser.get(server, &callback).await;
+    let grant = server.grants(server.app.id).await[0].id.to_string();
     is(&scene.ask(&scene.key, json!({ "grant_id": grant })).await, 403, "agent_scope_not_allowed");
     is(&scene.ask(&scene.server.app.key, json!({ "grant_id": grant })).await, 200, "");
 }

@@ -1,8 +1,8 @@
-//! Scopes over HTTP as the provider means them: other spellings, what one scope implies, several scopes in one text
-//! (T13, T27).
+//! Scopes over HTTP as the provider means them: other spellings, what one scope implies, several scopes in one text, and
+//! those that nobody asked for (T13, T27).
 
 use alter_core::{AgentId, Recipe, Scope};
-use alter_testkit::{Reply, TestBrowser, TestServer};
+use alter_testkit::{Reply, Sent, TestBrowser, TestServer};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -55,6 +55,47 @@ impl Scene {
         let told = self.server.status(&walk.token, &self.server.app.origin, json!({})).await.json();
         assert_eq!(told["status"], "completed", "{told}");
         told["connections"][0].clone()
+    }
+
+    async fn page(&self, walk: &mut Walk) -> Reply {
+        walk.browser.get(&self.server, &format!("/connect/s/{}", walk.sid)).await
+    }
+
+    /// What the question's page carries.
+    async fn question(&self, walk: &mut Walk) -> String {
+        let page = self.page(walk).await.text();
+        let shown =
+            page.split_once("name=\"shown\" value=\"").unwrap_or_else(|| panic!("no question: {page}")).1;
+        shown.split('"').next().unwrap_or_default().to_owned()
+    }
+
+    /// Presses a button of the question, as a browser without JavaScript does.
+    async fn answer(&self, walk: &mut Walk, shown: &str, answer: &str) -> Reply {
+        let sent = self.form(walk, shown, answer).header("origin", &self.server.public_url);
+        walk.browser.send(&self.server, sent.header("sec-fetch-site", "same-origin")).await
+    }
+
+    fn form(&self, walk: &Walk, shown: &str, answer: &str) -> Sent {
+        Sent::new("POST", &format!("/connect/s/{}", walk.sid))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("shown={shown}&answer={answer}"))
+    }
+
+    /// What the app is told meanwhile.
+    async fn told(&self, walk: &Walk) -> (Value, Value) {
+        let told = self.server.status(&walk.token, &self.server.app.origin, json!({})).await.json();
+        let body = json!({ "session_token": walk.token });
+        let polled = self.server.call("/sdk/oauth/connect/session/poll", &body).await.json();
+        (told["status"].clone(), polled["status"].clone())
+    }
+
+    async fn widened(&self) -> Vec<Value> {
+        let audit = self.server.store.list_audit(self.server.app.id, 100).await.unwrap();
+        audit
+            .into_iter()
+            .filter(|(kind, _)| kind == "delegation_widened")
+            .map(|(_, details)| details)
+            .collect()
     }
 
     /// What the agent gets.
@@ -114,9 +155,7 @@ async fn t13_a_scope_that_implies_what_was_approved_satisfies_the_app_and_is_not
         recipe.scopes = [("repo".to_owned(), repo)].into();
     };
     let scene = Scene::new(&["openid", "public_repo"], implies).await;
-    let walk = scene.granted("openid repo").await;
-    let page = walk.browser.clone().get(&scene.server, &format!("/connect/s/{}", walk.sid)).await;
-    assert_eq!(page.status, 200);
+    scene.granted("openid repo").await;
     let refused = scene.ask().await;
     is(&refused, 403, "agent_scope_not_allowed");
     assert_eq!(refused.json()["details"]["scopes"], json!(["repo"]));
@@ -164,4 +203,185 @@ async fn several_scopes_in_one_are_refused_for_an_agent_with_the_mend() {
         200,
         "",
     );
+}
+
+#[tokio::test]
+async fn t13_what_nobody_asked_for_is_the_agents_once_the_user_allows_it() {
+    let scene = Scene::new(&["openid", "User.Read"], like_microsoft).await;
+    let mut walk = scene.granted("openid User.Read Mail.Read calendars.read").await;
+    let refused = scene.ask().await;
+    is(&refused, 403, "agent_scope_not_allowed");
+    let (details, message) = (refused.json()["details"].clone(), refused.json()["message"].to_string());
+    assert_eq!(details["unapproved_scopes"], json!(["Mail.Read", "calendars.read"]), "{details}");
+    for part in ["Mail.Read calendars.read", "press Allow", "alter provider set APP graph"] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+    assert_eq!(scene.told(&walk).await, (json!("open"), json!("pending")), "the user is still asked");
+
+    let page = scene.page(&mut walk).await;
+    assert_eq!(page.header("referrer-policy"), "same-origin", "a form's POST has our origin");
+    let words = page.text().replace("<wbr>", "");
+    for part in ["mailbot", "Provider graph", "Mail.Read", "calendars.read", "Allow", "Not now"] {
+        assert!(words.contains(part), "{part} is not on {words}");
+    }
+    assert!(!words.contains("User.Read"), "that was approved before: {words}");
+    let shown = scene.question(&mut walk).await;
+    let answered = scene.answer(&mut walk, &shown, "allow").await;
+    assert_eq!(
+        (answered.status, answered.header("location")),
+        (303, format!("/connect/s/{}", walk.sid).as_str())
+    );
+    is(&scene.ask().await, 200, "");
+    assert_eq!(scene.told(&walk).await, (json!("completed"), json!("completed")));
+    assert!(scene.page(&mut walk).await.text().contains("You can close this window"));
+    let widened = scene.widened().await;
+    assert_eq!(widened.len(), 1);
+    assert_eq!(widened[0]["scopes"], json!(["Mail.Read", "calendars.read"]), "{widened:?}");
+}
+
+#[tokio::test]
+async fn t13_not_now_leaves_the_agent_without_them_and_the_next_connection_asks_again() {
+    let scene = Scene::new(&["openid", "User.Read"], like_microsoft).await;
+    let mut walk = scene.granted("openid User.Read Mail.Read").await;
+    let shown = scene.question(&mut walk).await;
+    assert_eq!(scene.answer(&mut walk, &shown, "not_now").await.status, 303);
+    assert_eq!(scene.told(&walk).await, (json!("completed"), json!("completed")));
+    is(&scene.ask().await, 403, "agent_scope_not_allowed");
+    is(&scene.server.token(scene.connection(&walk).await["grant_id"].as_str().unwrap()).await, 200, "");
+    assert!(scene.widened().await.is_empty());
+    // The question was answered: an answer that comes later changes nothing.
+    assert_eq!(scene.answer(&mut walk, &shown, "allow").await.status, 303);
+    is(&scene.ask().await, 403, "agent_scope_not_allowed");
+
+    let mut again = scene.granted("openid User.Read Mail.Read").await;
+    let shown = scene.question(&mut again).await;
+    assert_eq!(scene.answer(&mut again, &shown, "allow").await.status, 303);
+    is(&scene.ask().await, 200, "");
+}
+
+#[tokio::test]
+async fn t13_only_what_the_page_showed_is_allowed() {
+    let scene = Scene::new(&["openid", "User.Read"], like_microsoft).await;
+    let mut walk = scene.granted("openid User.Read Mail.Read").await;
+    let shown = scene.question(&mut walk).await;
+    let display = json!({ "display_name": "Another name" });
+    let target = format!("/sdk/agents/{}", scene.agent);
+    is(&scene.server.call_as(&scene.server.app.key, "PATCH", &target, &display).await, 200, "");
+    for (shown, answer) in
+        [(shown.as_str(), "allow"), ("", "allow"), (shown.as_str(), ""), (shown.as_str(), "yes")]
+    {
+        assert_eq!(scene.answer(&mut walk, shown, answer).await.status, 303);
+        is(&scene.ask().await, 403, "agent_scope_not_allowed");
+    }
+    assert_eq!(scene.told(&walk).await.0, json!("open"), "the page asks anew");
+    let anew = scene.question(&mut walk).await;
+    assert_ne!(anew, shown);
+    scene.answer(&mut walk, &anew, "allow").await;
+    is(&scene.ask().await, 200, "");
+}
+
+#[tokio::test]
+async fn t49_only_our_page_in_the_users_browser_answers() {
+    let scene = Scene::new(&["openid", "User.Read"], like_microsoft).await;
+    let mut walk = scene.granted("openid User.Read Mail.Read").await;
+    let shown = scene.question(&mut walk).await;
+    let ours = scene.server.public_url.clone();
+    let form = || scene.form(&walk, &shown, "allow");
+    let foreign = [
+        form(),
+        form().header("origin", "null"),
+        form().header("origin", "https://evil.example"),
+        form().header("origin", &ours).header("origin", &ours),
+        form().header("origin", &ours).header("sec-fetch-site", "cross-site"),
+    ];
+    for sent in foreign {
+        let mut browser = walk.browser.clone();
+        assert_eq!(browser.send(&scene.server, sent).await.status, 403);
+    }
+    let other = TestBrowser::new().send(&scene.server, form().header("origin", &ours)).await;
+    assert_eq!(other.status, 410, "another browser");
+    is(&scene.ask().await, 403, "agent_scope_not_allowed");
+    assert_eq!(scene.told(&walk).await.0, json!("open"));
+}
+
+#[tokio::test]
+async fn t27_what_a_provider_adds_without_harm_locks_no_agent_out_and_nobody_is_asked() {
+    let harmless = |recipe: &mut Recipe| {
+        like_microsoft(recipe);
+        recipe.harmless_scopes = vec!["openid".into(), "profile".into(), "email".into()];
+    };
+    let scene = Scene::new(&["openid", "User.Read"], harmless).await;
+    let walk = scene.granted("openid https://graph.example/Profile email User.Read").await;
+    let connection = scene.connection(&walk).await;
+    assert_eq!(connection["metadata"]["extra_scopes"], json!(["https://graph.example/Profile", "email"]));
+    is(&scene.ask().await, 200, "");
+    // The app's own limit of the agent is about what was asked for; it need not name what the provider adds.
+    is(&scene.limit(1, json!({ "graph": ["openid", "user.read"] })).await, 200, "");
+    is(&scene.ask().await, 200, "");
+    is(&scene.limit(2, json!({ "graph": ["user.read"] })).await, 200, "");
+    let refused = scene.ask().await;
+    is(&refused, 403, "agent_scope_not_allowed");
+    assert_eq!(refused.json()["details"]["over_limit_scopes"], json!(["openid"]), "{}", refused.text());
+    assert!(refused.json()["message"].to_string().contains("PATCH /sdk/agents/"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn t13_nobody_is_asked_in_vain() {
+    // The app's own limit excludes what came: the user's answer would change nothing.
+    let scene = Scene::new(&["openid", "User.Read"], like_microsoft).await;
+    is(&scene.limit(1, json!({ "graph": ["openid", "user.read"] })).await, 200, "");
+    let walk = scene.granted("openid User.Read Mail.Read").await;
+    scene.connection(&walk).await;
+    let details = scene.ask().await.json()["details"].clone();
+    assert_eq!(details["unapproved_scopes"], json!(["Mail.Read"]), "{details}");
+    assert_eq!(details["over_limit_scopes"], json!(["Mail.Read"]), "{details}");
+    // The agent is suspended while the page is open.
+    let scene = Scene::new(&["openid", "User.Read"], like_microsoft).await;
+    let mut walk = scene.granted("openid User.Read Mail.Read").await;
+    let shown = scene.question(&mut walk).await;
+    let target = format!("/sdk/agents/{}", scene.agent);
+    let suspended = json!({ "status": "inactive" });
+    is(&scene.server.call_as(&scene.server.app.key, "PATCH", &target, &suspended).await, 200, "");
+    assert_eq!(scene.answer(&mut walk, &shown, "allow").await.status, 303);
+    assert!(scene.page(&mut walk).await.text().contains("You can close this window"));
+    assert!(scene.widened().await.is_empty());
+    // Nor is somebody who connects for no agent.
+    let (server, mut browser) = (&scene.server, TestBrowser::new());
+    let token = server.mint(&json!({ "allowed_providers": ["graph"] })).await;
+    let sid = browser.claim(server, &server.app, &token).await;
+    let authorize = browser.approve(server, &sid, "graph").await;
+    let callback = browser.at_provider(&authorize).await;
+    browser.get(server, &callback).await;
+    let told = server.status(&token, &server.app.origin, json!({})).await.json();
+    assert_eq!(told["status"], "completed", "{told}");
+}
+
+#[tokio::test]
+async fn t13_a_delegation_that_the_app_has_revoked_meanwhile_does_not_come_back() {
+    let scene = Scene::new(&["openid", "User.Read"], like_microsoft).await;
+    let mut walk = scene.granted("openid User.Read Mail.Read").await;
+    let shown = scene.question(&mut walk).await;
+    let grant = scene.server.grants(scene.server.app.id).await[0].id;
+    let delegation = format!("/sdk/grants/{grant}/delegations/{}", scene.agent);
+    is(&scene.server.call_empty(&scene.server.app.key, "DELETE", &delegation).await, 204, "");
+    assert_eq!(scene.answer(&mut walk, &shown, "allow").await.status, 303);
+    is(&scene.ask().await, 404, "no_delegated_grant");
+    assert_eq!(scene.told(&walk).await.0, json!("completed"));
+}
+
+#[tokio::test]
+async fn who_closes_the_window_without_an_answer_is_connected() {
+    let scene = Scene::new(&["openid", "User.Read"], like_microsoft).await;
+    let walk = scene.granted("openid User.Read Mail.Read").await;
+    let mut browser = walk.browser.clone();
+    browser.get(&scene.server, &format!("/connect/s/{}", walk.sid)).await;
+    browser.post(&scene.server, &format!("/connect/api/s/{}/bye", walk.sid), &json!({ "instance": 2 })).await;
+    let closed = async || {
+        let origin = &scene.server.app.origin;
+        scene.server.status(&walk.token, origin, json!({ "closed": true })).await.json()["status"].clone()
+    };
+    closed().await;
+    scene.server.clock.advance_seconds(3);
+    assert_eq!(closed().await, json!("completed"));
+    is(&scene.ask().await, 403, "agent_scope_not_allowed");
 }

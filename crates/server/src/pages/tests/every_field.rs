@@ -34,6 +34,16 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
                 can_go_back: true,
             }),
         ),
+        (
+            "extra",
+            Page::Extra(ExtraView {
+                provider_name,
+                account: text,
+                agent: text,
+                scopes: &scopes,
+                shown: "c2hvd24", // our own hash
+            }),
+        ),
         ("waiting", Page::Waiting(WaitingView { provider_id, provider_name })),
         ("done", Page::Done(DoneView { connections: &lines, legacy })),
         ("done one", Page::Done(DoneView { connections: &lines[..1], legacy })),

@@ -2,6 +2,7 @@
 
 pub(super) mod assets;
 pub(super) mod claim;
+pub(super) mod extra;
 pub(super) mod notice;
 pub(super) mod open;
 pub(super) mod session;

@@ -15,7 +15,7 @@ use secrecy::ExposeSecret;
 use crate::{
     Shared,
     error::ApiError,
-    extract::{Browser, PAGE_BODY_MAX, clear_cookie, only, set_cookie},
+    extract::{Browser, Form, PAGE_BODY_MAX, clear_cookie, only, set_cookie},
     middleware::{RequestId, busy, page},
     pages::{CancelledView, ExpiryReason, Page},
 };
@@ -32,17 +32,10 @@ pub(crate) async fn open(
         Err(refused) if refused.code == ErrorCode::ServiceUnavailable => return busy(&request_id),
         Err(_) => return page(400, &Page::InvalidToken),
     };
-    let form: Vec<(String, String)> = url::form_urlencoded::parse(&bytes).into_owned().collect();
-    let field = |name: &str| {
-        let mut values = form.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        match (values.next(), values.next()) {
-            (Some(value), None) => value,
-            _ => "",
-        }
-    };
+    let form = Form::parse(&bytes);
     let origin = only(&headers, header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    let proof = Proof::FormOrigin { origin, cb: field("cb") };
-    match connect::claim(&shared.flows, field("session"), &proof, |sid| browser.key(sid)).await {
+    let proof = Proof::FormOrigin { origin, cb: form.field("cb") };
+    match connect::claim(&shared.flows, form.field("session"), &proof, |sid| browser.key(sid)).await {
         Ok(claimed) => enter(&shared, &browser, &claimed).await.unwrap_or_else(IntoResponse::into_response),
         Err(error) => refused(error, &request_id),
     }

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::connection;
+use super::{connection, extra};
 use crate::{
     Shared,
     extract::Browser,
@@ -63,6 +63,7 @@ pub(super) fn page_word(screen: &Screen) -> &'static str {
         Screen::Waiting(_) => "waiting",
         Screen::Picker => "picker",
         Screen::Consent(_) => "consent",
+        Screen::Extra(_) => "extra",
         Screen::Done(_) => "done",
         Screen::Failed { .. } if screen.is_denied() => "denied",
         Screen::Failed { .. } => "provider_error",
@@ -99,6 +100,7 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool) -> Response {
             let (provider_id, provider_name) = name_of(view, provider.as_deref());
             send(200, &Page::Waiting(WaitingView { provider_id, provider_name }))
         }
+        Screen::Extra(connection) => extra::show(view, connection, &frame),
         Screen::Done(connections) => {
             let lines: Vec<_> = connections.iter().map(connection_line).collect();
             send(200, &Page::Done(DoneView { connections: &lines, legacy }))
@@ -136,11 +138,8 @@ fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
 fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
     let (provider_id, provider_name) = name_of(view, Some(provider));
     let config = view.offer.providers.iter().find(|c| c.recipe.id == provider);
-    let scopes: Vec<_> = config
-        .iter()
-        .flat_map(|config| config.scopes.iter().map(|code| (code, config.recipe.scope_words(code))))
-        .map(|(code, text)| ScopeLine { code, text })
-        .collect();
+    let scopes = config.map(|config| config.scopes.as_slice()).unwrap_or_default();
+    let scopes: Vec<_> = scopes.iter().map(|code| scope_line(config, code)).collect();
     let consent = ConsentView {
         provider_id,
         provider_name,
@@ -153,6 +152,11 @@ fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
         can_go_back: !view.session.is_single(),
     };
     html(200, &Page::Consent(consent), frame)
+}
+
+/// A scope, with the words that its provider has for it.
+pub(super) fn scope_line<'a>(config: Option<&'a ProviderConfig>, code: &'a str) -> ScopeLine<'a> {
+    ScopeLine { code, text: config.and_then(|config| config.recipe.scope_words(code)) }
 }
 
 fn failed(

@@ -1,0 +1,31 @@
+//! The fields of a form that a browser sends as `application/x-www-form-urlencoded`.
+
+/// The fields, in order.
+#[derive(Debug)]
+pub(crate) struct Form(Vec<(String, String)>);
+
+impl Form {
+    pub(crate) fn parse(body: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    /// The field of this name; empty when there is none, or more than one.
+    pub(crate) fn field(&self, name: &str) -> &str {
+        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        match (values.next(), values.next()) {
+            (Some(value), None) => value,
+            _ => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_comes_twice_counts_as_none() {
+        let form = Form::parse(b"a=1&b=x+%26&a=2");
+        assert_eq!((form.field("a"), form.field("b"), form.field("c")), ("", "x &", ""));
+    }
+}
