@@ -24,6 +24,8 @@
     none: (q) => `No service matches “${q}”.`,
     stuck: 'This page could not be opened',
   };
+    openFrom: (name) => `Open this page from ${name}`,
+    elsewhere: (page, allowed) => `You came from ${page}. It works only from ${allowed}: press the connect button there.`,
 
   // ---- small tools ---------------------------------------------------------------------------------
   const byId = (id) => document.getElementById(id);
@@ -143,6 +145,12 @@
   });
 
   const claim = async ({ token, cb, mode }) => {
+  // Both origins, if the page that opened us is not at the session's and its referrer policy lets us know where it is.
+  const otherOrigin = (allowed_origin) => {
+    const page_origin = window.opener && document.referrer && new URL(document.referrer).origin;
+    return page_origin && page_origin !== allowed_origin ? { page_origin, allowed_origin } : {};
+  };
+
     const peek = await post('/connect/api/peek', { token });
     if (!ok(peek)) return peek;
     const payload = { token };
@@ -152,7 +160,8 @@
       // a redirect has no opener to ask: its proof comes at the end, with the result code
       if (payload.m === 'p') {
         payload.v = await askOpener(peek.body.allowed_origin, cb);
-        if (!payload.v) return { status: 403, body: { error: 'binding_failed' } };
+        const details = otherOrigin(peek.body.allowed_origin);
+        if (!payload.v) return { status: 403, body: { error: 'binding_failed', details }, app: peek.body.app_name };
       }
     }
     if (!payload.v) payload.marks = marks();
@@ -162,7 +171,7 @@
       const { error, message } = answer.body;
       tellOpener({ type: 'alter_connect_error', error, error_description: message }, peek.body.allowed_origin);
     }
-    return answer;
+    return { ...answer, app: peek.body.app_name };
   };
 
   const shell = () => {
@@ -177,8 +186,13 @@
       const answer = await claim(given);
       if (ok(answer) && go(answer.body.location, 'replace')) return;
       const name = noticeFor(answer);
-      if (name) return notice(name);
       busy.hidden = true;
+      const { page_origin: page, allowed_origin: allowed } = answer.body.details || {};
+      if (page) {
+        text('title', WORDS.openFrom(answer.app));
+        return text('say', WORDS.elsewhere(page, allowed));
+      }
+      if (name) return notice(name);
       text('title', WORDS.stuck);
       text('say', '');
       text('oops', sentence(answer));

@@ -128,7 +128,10 @@ test('t05_an_opener_of_another_origin_is_neither_asked_nor_believed', on('shell'
   await page.evaluate(() => {
     setInterval(() => window.popup.postMessage({ alter: 'proof', id: 'CB', v: 'V' }, '*'), 50);
   });
-  await until(() => seen.visited.includes('/connect/notice/open'));
+  let popup;
+  await until(() => (popup = context.pages().find((other) => other !== page)));
+  await popup.getByRole('heading', { name: 'Open this page from Acme' }).waitFor();
+  await popup.getByText(`You came from ${APP}. It works only from https://other.example: press`).waitFor();
   assert.deepEqual(await page.evaluate(() => window.heard), []);
   assert.ok(!verbs(seen).includes('claim'));
   // the browser reports the refused postMessage on the console: this error is expected

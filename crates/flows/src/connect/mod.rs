@@ -7,6 +7,7 @@ pub(crate) mod connected;
 pub(crate) mod consent;
 pub(crate) mod end;
 pub(crate) mod exchange;
+pub(crate) mod foreign;
 pub(crate) mod grant;
 pub(crate) mod identity;
 pub(crate) mod in_hand;

@@ -275,3 +275,25 @@ async fn t75_a_refused_request_writes_a_kibibyte_of_log_at_most() {
     assert_eq!(server.send(Sent::new("PUT", ours)).await.status, 404);
     assert!(logs.text().contains(&format!("path={ours} ")), "{}", logs.text());
 }
+
+/// The log is what tells an operator that the app's page is at localhost and its session for 127.0.0.1.
+#[tokio::test]
+async fn t75_a_page_at_another_origin_is_in_the_log_with_both_origins_cut_to_what_fits() {
+    let server = TestServer::start().await;
+    let token = server.mint(&json!({})).await;
+    let long = format!("https://{}", "a".repeat(9_000));
+    for (origin, logged) in [("http://localhost:3000", "http://localhost:3000 "), (&long, &long[..300])] {
+        for door in ["/connect/status", "/connect/open"] {
+            let logs = Logs::capture();
+            let reply = match door {
+                "/connect/status" => server.status(&token, origin, json!({})).await,
+                _ => TestBrowser::new().open(&server, &token, Some(origin)).await,
+            };
+            assert_eq!(reply.status, 403, "{door}");
+            let log = logs.text();
+            assert!(log.contains(&format!("page_origin={logged}")), "{door}: {log:.600}");
+            assert!(log.contains(&format!("allowed_origin={}", server.app.origin)), "{door}: {log:.600}");
+            assert!(log.len() <= 1024 && !log.contains(&token), "{door}: {} bytes: {log:.1200}", log.len());
+        }
+    }
+}
