@@ -66,6 +66,11 @@ async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Stat
     Ok(written(report))
 }
 
+/// A refusal that the page which asked may read, whoever it is.
+pub(crate) fn readable(error: ApiError, headers: &HeaderMap) -> Response {
+    with_cors(error.into_response(), only(headers, header::ORIGIN).cloned())
+}
+
 fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
