@@ -105,13 +105,15 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
     if !is_probe(path) && !is_for_us(request, &shared.site) {
         return Some(wrong_host(request, shared));
     }
-    check_target(target).err().map(|_| {
-        if is_for_people(request) {
-            page(ErrorCode::AmbiguousTarget.status(), &Page::NotFound)
-        } else {
-            ApiError::plain(ErrorCode::AmbiguousTarget).into_response()
-        }
-    })
+    check_target(target).err().map(|_| ambiguous(request))
+}
+
+fn ambiguous(request: &Request) -> Response {
+    if is_for_people(request) {
+        page(ErrorCode::AmbiguousTarget.status(), &Page::NotFound)
+    } else {
+        ApiError::plain(ErrorCode::AmbiguousTarget).into_response()
+    }
 }
 
 /// The path for the log. Our own segments contain public ids at most; a longer segment is somebody's token in the wrong
