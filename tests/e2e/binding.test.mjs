@@ -69,7 +69,8 @@ for (const policy of ['', 'no-referrer']) {
         for (const [name, value] of [['session', ${JSON.stringify(token)}], ['cb', 'A'.repeat(43)], ['m', 'p']])
           f.append(Object.assign(document.createElement('input'), {name, value}));
         document.body.append(f); f.submit();`,
-      'our own SDK': `const s = document.createElement('script'); s.src = ${JSON.stringify(`${world.origin}/sdk/alter-connect.umd.js`)};
+      // It asks nothing of the server, which would tell it at once that it is the wrong page.
+      'our own SDK': `window.setInterval = () => 0; const s = document.createElement('script'); s.src = ${JSON.stringify(`${world.origin}/sdk/alter-connect.umd.js`)};
         s.onload = () => { const b = document.body.appendChild(document.createElement('button')); b.id = 'go';
           b.onclick = () => AlterConnect.create().open({token: ${JSON.stringify(token)}, onSuccess: (c) => { heard.push(['success', c]) }}) };
         document.body.append(s);`,

@@ -13,6 +13,7 @@
   const WORDS = {
     opening: (name) => `Opening ${name}…`,
     checking: `Checking with ${app}…`,
+    again: 'Press once more.',
     finishing: 'Finishing…',
     cancelling: 'Cancelling…',
     working: 'One moment…',
@@ -23,6 +24,8 @@
     found: (n) => (n === 1 ? '1 service found' : `${n} services found`),
     none: (q) => `No service matches “${q}”.`,
     stuck: 'This page could not be opened',
+    openFrom: (name) => `Open this page from ${name}`,
+    elsewhere: (page, allowed) => `You came from ${page}. It works only from ${allowed}: press the connect button there.`,
   };
 
   // ---- small tools ---------------------------------------------------------------------------------
@@ -142,6 +145,12 @@
     history: history.length,
   });
 
+  // Both origins, if the page that opened us is not at the session's and its referrer policy lets us know where it is.
+  const otherOrigin = (allowed_origin) => {
+    const page_origin = window.opener && document.referrer && new URL(document.referrer).origin;
+    return page_origin && page_origin !== allowed_origin ? { page_origin, allowed_origin } : {};
+  };
+
   const claim = async ({ token, cb, mode }) => {
     const peek = await post('/connect/api/peek', { token });
     if (!ok(peek)) return peek;
@@ -152,7 +161,8 @@
       // a redirect has no opener to ask: its proof comes at the end, with the result code
       if (payload.m === 'p') {
         payload.v = await askOpener(peek.body.allowed_origin, cb);
-        if (!payload.v) return { status: 403, body: { error: 'binding_failed' } };
+        const details = otherOrigin(peek.body.allowed_origin);
+        if (!payload.v) return { status: 403, body: { error: 'binding_failed', details }, app: peek.body.app_name };
       }
     }
     if (!payload.v) payload.marks = marks();
@@ -162,7 +172,7 @@
       const { error, message } = answer.body;
       tellOpener({ type: 'alter_connect_error', error, error_description: message }, peek.body.allowed_origin);
     }
-    return answer;
+    return { ...answer, app: peek.body.app_name };
   };
 
   const shell = () => {
@@ -176,9 +186,14 @@
       text('oops', '');
       const answer = await claim(given);
       if (ok(answer) && go(answer.body.location, 'replace')) return;
+      busy.hidden = true;
+      const { page_origin: page, allowed_origin: allowed } = answer.body.details || {};
+      if (page) {
+        text('title', WORDS.openFrom(answer.app));
+        return text('say', WORDS.elsewhere(page, allowed));
+      }
       const name = noticeFor(answer);
       if (name) return notice(name);
-      busy.hidden = true;
       text('title', WORDS.stuck);
       text('say', '');
       text('oops', sentence(answer));
@@ -208,9 +223,10 @@
       if (event.persisted) location.reload();
     });
     addEventListener('pagehide', () => {
-      // fetch and not sendBeacon: under `Referrer-Policy: no-referrer` a beacon carries `Origin: null`,
-      // which the server rightly refuses
-      post(api('bye'), { instance }, true);
+      if ('keepalive' in Request.prototype) return post(api('bye'), { instance }, true);
+      // Firefox before 133 drops a fetch together with its page, but not a beacon. Its body must not be text: as JSON it
+      // goes in CORS mode, and only there does `Referrer-Policy: no-referrer` leave our Origin in the request.
+      navigator.sendBeacon(api('bye'), new Blob([JSON.stringify({ instance })], { type: 'application/json' }));
     });
   };
 
@@ -223,6 +239,7 @@
     for (const b of buttons()) {
       if (b === button) b.setAttribute('aria-busy', 'true');
       else b.removeAttribute('aria-busy');
+      b.classList.toggle('off', !!button && b !== button);
       if (button) b.setAttribute('aria-disabled', 'true');
       else b.removeAttribute('aria-disabled');
     }
@@ -261,7 +278,8 @@
 
   // A click that was aimed at something else must not approve anything (a double click in a page that uncovers
   // this one). So the guarded button works only half a second after the page was last uncovered. Until then it is
-  // `aria-disabled` and not `disabled`, so that it keeps its place in the tab order.
+  // `aria-disabled` and not `disabled`, so that it keeps its place in the tab order, and looks no different: a window
+  // that had no focus gets it by the very click, which then says what to do.
   const guard = (button) => {
     let timer = 0;
     const sleep = () => {
@@ -285,7 +303,9 @@
     for (const button of buttons()) {
       button.addEventListener('click', (event) => {
         // `isTrusted` keeps out clicks made by scripts; `aria-disabled` is the guard above
-        if (event.isTrusted && button.getAttribute('aria-disabled') !== 'true') act(button);
+        if (!event.isTrusted) return;
+        if (button.getAttribute('aria-disabled') !== 'true') act(button);
+        else if (!busyButton) text('say', WORDS.again);
       });
     }
   };

@@ -128,7 +128,10 @@ test('t05_an_opener_of_another_origin_is_neither_asked_nor_believed', on('shell'
   await page.evaluate(() => {
     setInterval(() => window.popup.postMessage({ alter: 'proof', id: 'CB', v: 'V' }, '*'), 50);
   });
-  await until(() => seen.visited.includes('/connect/notice/open'));
+  let popup;
+  await until(() => (popup = context.pages().find((other) => other !== page)));
+  await popup.getByRole('heading', { name: 'Open this page from Acme' }).waitFor();
+  await popup.getByText(`You came from ${APP}. It works only from https://other.example: press`).waitFor();
   assert.deepEqual(await page.evaluate(() => window.heard), []);
   assert.ok(!verbs(seen).includes('claim'));
   // the browser reports the refused postMessage on the console: this error is expected
@@ -254,6 +257,23 @@ for (const javaScriptEnabled of [false, true]) {
     }
   });
 }
+// Firefox before 133: `Request` has no `keepalive` there.
+test('a_browser_without_keepalive_says_goodbye_by_a_beacon_with_its_origin', on('consent', async ({ page, seen }) => {
+  await page.addInitScript(() => {
+    delete Request.prototype.keepalive;
+    navigator.sendBeacon = (url, body) => {
+      body.text().then((text) => { window.beacon = [url, body.type, text]; });
+      return true;
+    };
+  });
+  await page.goto(flow('consent'));
+  await page.evaluate(() => dispatchEvent(new Event('pagehide')));
+  await until(() => page.evaluate(() => !!window.beacon));
+  assert.deepEqual(await page.evaluate(() => window.beacon),
+    [`/connect/api/s/${path('consent').split('/').pop()}/bye`, 'application/json', '{"instance":3}']);
+  await sent(page);
+  assert.ok(!verbs(seen).includes('bye'), 'once');
+}));
 
 // ---- choices -------------------------------------------------------------------------------------------
 
@@ -282,6 +302,27 @@ test('t38_a_click_in_the_first_half_second_approves_nothing', on('consent', asyn
   await until(() => seen.visited.includes('https://accounts.google.example/authorize?x=1'));
   assert.deepEqual(seen.calls.filter((c) => c.verb === 'approve').map((c) => c.body), [{ provider: 'google', shown: 'c2hvd24' }]);
 }, (verb) => (verb === 'approve' ? [200, { location: 'https://accounts.google.example/authorize?x=1' }] : undefined)));
+
+// A window without focus gets it by the click itself, half a second before the button works.
+test('a_click_that_is_swallowed_says_to_press_once_more', on('consent', async ({ page, seen }) => {
+  await stopClock(page);
+  await page.goto(flow('consent'));
+  const go = page.locator('[data-do=approve]');
+  const colour = () => go.evaluate((button) => getComputedStyle(button).backgroundColor);
+  const asleep = await colour();
+  await page.clock.runFor(500);
+  assert.equal(await colour(), asleep, 'the button does not jump from grey to green');
+  assert.equal(await page.locator('#say').textContent(), '');
+  await page.evaluate(() => dispatchEvent(new Event('focus')));
+  const { x, y } = await go.boundingBox();
+  await page.mouse.click(x + 20, y + 20);
+  assert.equal(await page.locator('#say').textContent(), 'Press once more.');
+  await sent(page);
+  assert.ok(!verbs(seen).includes('approve'));
+  await page.clock.runFor(500);
+  await page.mouse.click(x + 20, y + 20);
+  await until(() => verbs(seen).includes('approve'));
+}, (verb) => (verb === 'approve' ? new Promise(() => {}) : undefined)));
 
 test('t38_a_click_made_by_a_script_approves_nothing', on('consent', async ({ page, seen }) => {
   await stopClock(page);

@@ -122,6 +122,8 @@ causes! {
     Denied = "denied", User, is_final: true;
     /// The code came back in another browser than the one that started.
     OtherBrowser = "other_browser", User, is_final: true;
+    /// The browser that opened the session kept no cookie of this server.
+    CookiesBlocked = "cookies_blocked", User, is_final: true;
     /// The provider answered with an error code that has no row of its own.
     ProviderRefused(ProviderCode) = "provider_refused", Provider, is_final: false;
     /// The provider says by its code that it cannot answer now.
@@ -186,7 +188,7 @@ impl From<AgentStop> for Cause {
 impl Cause {
     /// Whether nothing else can be connected in the same session either: only the app can help, with another session.
     pub fn ends_the_session(&self) -> bool {
-        self.fault() == Fault::App
+        self.fault() == Fault::App || *self == Self::CookiesBlocked
     }
 
     /// The provider's error code, if it sent one.

@@ -1,7 +1,7 @@
 //! The exit rule (protocol 5): when a closed popup ends the flow. To the app page, a real close and a popup severed by
 //! COOP look alike, so `closed` proves nothing while the user may be at a provider that severs (T36).
 
-use crate::{Coop, Micros, Session, session::State};
+use crate::{Cause, Coop, Failure, Micros, Session, session::State};
 
 /// How long the popup must be closed when it was closed before the claim, seconds.
 const BEFORE_CLAIM: i64 = 10;
@@ -13,6 +13,10 @@ const AT_PROVIDER: i64 = 5;
 /// browsers slow a hidden tab's timers to one per minute: a shorter time would end the flow of a user who is looking up a
 /// password in another tab.
 const SILENT_PAGE: i64 = 150;
+
+/// How long a browser that came back without its cookie may still come with it, seconds. A scanner may have fetched the
+/// address first, and has no cookies.
+const WITHOUT_COOKIE: i64 = 3;
 
 /// Where the user is, as far as the server can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +77,16 @@ impl Session {
         signals.page_instance += 1;
         signals.page_at = Some(now);
         signals.bye_at = None;
+        signals.cookieless_since = None;
         signals.page_instance
+    }
+
+    /// Records that the browser that claimed the session came back without its cookie; returns `true` when that is new.
+    pub fn came_without_cookie(&mut self, now: Micros) -> bool {
+        let since = &mut self.data.signals.cookieless_since;
+        let is_new = since.is_none();
+        since.get_or_insert(now);
+        is_new
     }
 
     /// Records a sign of life from the newest page; returns `true` when that changed something.
@@ -115,9 +128,20 @@ impl Session {
     }
 }
 
+/// Whether the session's browser keeps no cookies, so that no page can be served to it.
+fn keeps_no_cookie(session: &Session, now: Micros) -> bool {
+    let since = session.data.signals.cookieless_since;
+    session.end().is_none() && since.is_some_and(|since| now >= since.plus_seconds(WITHOUT_COOKIE))
+}
+
 /// Applies the deadline and the exit rule; returns `true` when that ended the session.
 pub fn settle(session: &mut Session, now: Micros) -> bool {
     if session.expire(now) {
+        return true;
+    }
+    if keeps_no_cookie(session, now) {
+        let failure = Failure { cause: Cause::CookiesBlocked, provider: None, request_id: None };
+        session.attempt_failed(failure, now);
         return true;
     }
     let left = session.end().is_none() && is_left(session, now);

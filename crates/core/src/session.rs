@@ -233,6 +233,9 @@ pub struct Signals {
     pub page_at: Option<Micros>,
     /// When the newest page said goodbye.
     pub bye_at: Option<Micros>,
+    /// Since when the browser that claimed the session is known to have kept no cookie.
+    #[serde(default)]
+    pub cookieless_since: Option<Micros>,
 }
 
 /// Why a claim was refused. A refused claim never uses up the token.

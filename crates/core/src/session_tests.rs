@@ -526,3 +526,20 @@ fn a_session_stored_by_an_older_version_is_read_with_its_attempt_and_its_return_
     assert_eq!(again["return_url"], before["return_url"]);
     assert_eq!(again["attempt"], before["attempt"], "an older process beside this one reads it too");
 }
+
+#[test]
+fn a_browser_without_its_cookie_ends_the_session_after_three_seconds_unless_a_page_was_served_to_it() {
+    for providers in [&["a"][..], &["a", "b"]] {
+        let mut s = claimed(providers);
+        assert!(s.came_without_cookie(T0));
+        assert!(!s.came_without_cookie(T0.plus_seconds(2)), "known, and counted from the first time");
+        assert!(!exit::settle(&mut s, T0.plus_seconds(2)));
+        let mut kept = s.clone();
+        assert!(exit::settle(&mut s, T0.plus_seconds(3)));
+        let failure = s.end().and_then(|end| end.failure.as_ref());
+        assert_eq!(failure.map(|f| &f.cause), Some(&Cause::CookiesBlocked));
+        assert!(!exit::settle(&mut s, T0.plus_seconds(4)), "it is over");
+        kept.page_served(T0.plus_seconds(2));
+        assert!(!exit::settle(&mut kept, T0.plus_seconds(60)));
+    }
+}

@@ -66,6 +66,8 @@ failures! {
         "The user refused to connect {provider}.", "The user may start again.";
     OtherBrowser = "binding_failed", "connect_flow_error", Error(Interrupted),
         "The flow came back in another browser than the one that started it.", "The user starts again and stays in one browser.";
+    CookiesBlocked = "binding_failed", "connect_flow_error", Error(Interrupted),
+        "The browser keeps no cookies of the Connect server.", "The user allows them for its address and starts again.";
     ProviderRefused = "oauth_provider_error", "connect_flow_error", Error(Refused),
         "{provider} answered with an error{code}.", "The provider's documentation says what its code means.";
     ProviderUnavailable = "oauth_provider_error", "connect_flow_error", Error(Unavailable),

@@ -17,7 +17,7 @@ export interface Connection {
 }
 /** Another name for {@link Connection}. */
 export type Grant = Connection;
-/** Why a flow failed, or why `open()` refused. */
+/** Why a flow failed, or why `open()` refused: an `Error` with these fields. */
 export interface AlterError {
     /** For programs: `popup_blocked`, `invalid_token`, `session_expired`, `oauth_denied`, ... */
     code: string;

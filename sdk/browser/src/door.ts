@@ -13,6 +13,8 @@ export interface Proven extends Session {
   _v: string;
   /** base64url of the SHA-256 of those bytes. Also the id of this flow in messages. */
   _cb: string;
+  /** The popup went through door B and has not asked for the proof: an opener policy may have cut it off. */
+  _mute?: boolean;
 }
 
 /** For 32 bytes only: base64 pads them with exactly one `=`. */
@@ -35,9 +37,16 @@ export const openPopup = (): Window | null =>
     `width=500,height=700,left=${(screenX + (outerWidth - 500) / 2) | 0},top=${(screenY + (outerHeight - 700) / 2) | 0}`,
   );
 
-/** Sends the blank popup to the server. */
-export function enter(popup: Window, { _base, _token, _cb }: Proven): void {
-  const byFragment = () => popup.location.replace(`${_base}/sdk/oauth/connect#session=${_token}&cb=${_cb}&m=p`);
+/**
+ * Sends the blank popup to the server. Returns what sends it through door B if it is blank still: a sandboxed frame
+ * without `allow-forms` submits nothing and says nothing.
+ */
+export function enter(popup: Window, proven: Proven): (() => undefined) | undefined {
+  const { _base, _token, _cb } = proven;
+  const byFragment = () => {
+    proven._mute = true;
+    popup.location.replace(`${_base}/sdk/oauth/connect#session=${_token}&cb=${_cb}&m=p`);
+  };
   try {
     // Nodes only: `document.write` would cut this window off under some opener policies, and markup
     // would need a Trusted Types policy. All nodes go into the head, where nothing is drawn.
@@ -56,6 +65,13 @@ export function enter(popup: Window, { _base, _token, _cb }: Proven): void {
     add("input", { name: "cb", value: _cb }, form);
     add("input", { name: "m", value: "p" }, form);
     form.submit();
+    return () => {
+      try {
+        if (popup.document === page) byFragment();
+      } catch {
+        // It has left.
+      }
+    };
   } catch {
     byFragment();
   }
@@ -69,7 +85,10 @@ export function enter(popup: Window, { _base, _token, _cb }: Proven): void {
 export function answerHello({ source, origin, data }: MessageEvent, popup: Window, proven: Proven): boolean {
   const { _base, _v: v, _cb: id } = proven;
   const ours = source === popup && origin === _base && data?.alter === "hello" && data.id === id;
-  if (ours) popup.postMessage({ alter: "proof", id, v }, _base);
+  if (ours) {
+    proven._mute = false;
+    popup.postMessage({ alter: "proof", id, v }, _base);
+  }
   return ours;
 }
 

@@ -9,7 +9,7 @@ import { answerHello, closePopup, enter, openPopup, prove, type Proven } from ".
 import { failure, INVALID_OPTIONS } from "./failure";
 import type { AlterError, AlterEventMetadata, AlterEventName, OpenOptions } from "./index";
 import { readToken } from "./session";
-import { ask, type Answer } from "./status";
+import { ask, STATUS, type Answer } from "./status";
 
 /** Milliseconds, like every time below. */
 const BEAT = 250;
@@ -22,11 +22,13 @@ const TOKEN_WAIT = 60_000;
 /** The longest a session can last; holds until the server has named the deadline. */
 const LONGEST_SESSION = 3_600_000;
 
-/** After this many failed polls in a row, the server counts as unreachable (some four minutes). */
+/** A server that has not answered once is given up after this time. */
+const FIRST_ANSWER = 12_000;
+/** One that has may restart: it is given up after this many failed polls in a row (some four minutes). */
 const FAILURES = 30;
 const BACK_OFF = 500;
-
-const NO_TOKEN = "No session token";
+/** A form that a server at hand has not answered after this time was never sent. */
+const FORM_WAIT = 4_000;
 
 export interface Flow {
   /** What `open()` returns. */
@@ -40,7 +42,6 @@ export interface Flow {
 /** Starts a flow. Opens its popup before returning, while the browser still counts the user's click. */
 export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean): Flow {
   const now = Date.now;
-  let { token } = options;
   let live = true;
   let popup: Window | null | undefined;
   /** Set once the popup has been sent to the server. */
@@ -54,6 +55,13 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   let due = 0;
   let hurry = 0;
   let failures = 0;
+  let heard: unknown;
+  /** How long the popup has been on its way. A page that was frozen has not waited. */
+  let waited = 0;
+  let beatAt = 0;
+  let byFragment: (() => undefined) | undefined;
+  /** Of the newest event: the server's clock and this page's may differ, and times must not go back. */
+  let latest = 0;
 
   /** Resolves what `open()` returned. */
   let end: () => void;
@@ -68,7 +76,8 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   };
 
   const emit = (name: AlterEventName, metadata?: Partial<AlterEventMetadata>) => {
-    const complete = { timestamp: new Date().toISOString(), ...metadata };
+    latest = Math.max(latest, Date.parse(metadata?.timestamp!) || now());
+    const complete = { ...metadata, timestamp: new Date(latest).toISOString() };
     log(name, complete);
     tell(options.onEvent, name, complete);
   };
@@ -80,6 +89,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
     turn++;
     clearInterval(beat);
     removeEventListener("message", onMessage);
+    removeEventListener("securitypolicyviolation", onViolation);
     if (popup) closePopup(popup);
     tell(callback, ...args);
     end();
@@ -99,16 +109,39 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
     if (answerHello(event, popup!, session!)) hurry = HURRY;
   };
 
+  /** Page and server do not come together; the README has a sentence for each reason. */
+  const lost = (reason = "unreachable", code = "network_error") =>
+    fail(failure(code, reason + " " + session!._base, { reason }));
+
+  const onViolation = ({ effectiveDirective, disposition, blockedURI }: SecurityPolicyViolationEvent) => {
+    // Older browsers name the origin alone.
+    if (
+      effectiveDirective === "connect-src" &&
+      disposition !== "report" &&
+      (session!._base + STATUS).startsWith(blockedURI)
+    )
+      lost("connect_src");
+  };
+
+  const noToken = (cause?: unknown) => failure("token_error", "No session token", { cause });
+  const blocked = (cause?: unknown) => failure("popup_blocked", "Popup blocked", { cause });
+
   const launch = async () => {
-    // A token that is already here is checked before a window opens for it.
-    if (typeof token === "string") readToken(token, pinned);
+    let token: unknown = options.token;
+    try {
+      if (typeof token === "function") token = token();
+    } catch (cause) {
+      throw noToken(cause);
+    }
+    // What is no promise is checked before a window opens for it.
+    if (!(token as PromiseLike<unknown>)?.then) readToken(token, pinned);
     popup = openPopup();
-    if (!popup || popup.closed) throw failure("popup_blocked", "Popup blocked");
+    if (!popup || popup.closed) throw blocked();
     beat = setInterval(onBeat, BEAT);
     try {
-      token = await (typeof token === "function" ? token() : token);
+      token = await token;
     } catch (cause) {
-      throw failure("token_error", NO_TOKEN, { cause });
+      throw noToken(cause);
     }
     const proven = await prove(readToken(token, pinned));
     if (popup.closed) exit();
@@ -116,7 +149,9 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
     session = proven;
     deadline = now() + LONGEST_SESSION;
     addEventListener("message", onMessage);
-    enter(popup, proven);
+    addEventListener("securitypolicyviolation", onViolation);
+    beatAt = now();
+    byFragment = enter(popup, proven);
     emit("OPEN");
     end();
   };
@@ -124,8 +159,12 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   const onBeat = () => {
     const gone = popup!.closed;
     if (now() > deadline) {
-      fail(session ? failure("session_expired", "Session expired") : failure("token_error", NO_TOKEN));
+      fail(session ? failure("session_expired", "Session expired") : noToken());
     } else if (session) {
+      waited += Math.min(now() - beatAt, 1_000);
+      beatAt = now();
+      if (!heard && waited > FIRST_ANSWER) return lost();
+      if (heard && waited > FORM_WAIT) byFragment = byFragment?.();
       if (gone !== closed) {
         closed = gone;
         hurry = HURRY;
@@ -141,16 +180,17 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   const poll = async (proven: Proven) => {
     const mine = ++turn;
     due = now() + PATIENCE;
-    const answer = await ask(proven, { cursor, closed });
+    const answer = await ask(proven, { cursor, closed }, log);
     if (mine !== turn) return;
+    heard ||= answer;
     failures = answer ? 0 : failures + 1;
     due = now() + (failures ? failures * BACK_OFF : hurry-- > 0 ? 0 : POLL);
     if (answer) take(answer);
-    else if (failures === FAILURES) fail(failure("network_error", "Server unreachable"));
+    else if (failures === FAILURES) lost();
   };
 
   const take = (answer: Answer) => {
-    const { status, connections } = answer;
+    const { status, connections, error } = answer;
     answer.events?.forEach(({ name, metadata }) => emit(name, metadata));
     if (status === "open") {
       cursor = answer.cursor;
@@ -158,18 +198,22 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
       // If the deadline is past and the server calls the session open, then this clock is wrong.
       if (named > now()) deadline = named;
     } else if (status === "exited") {
-      exit();
+      session!._mute ? lost("form_action", "binding_failed") : exit();
     } else if (status === "completed" && connections?.length) {
       settle(options.onSuccess, connections[0]!, connections);
+    } else if (error === "wrong_host") {
+      lost("wrong_address");
     } else {
-      fail(failure(answer.error || "server_error", answer.message || "", answer.details));
+      fail(failure(error || "server_error", answer.message || "", answer.details));
     }
   };
 
   return {
     _launched: new Promise((resolve, reject) => {
       end = resolve;
-      launch().catch((error) => {
+      launch().catch((thrown) => {
+        // What a browser throws has no code of ours: in a sandboxed frame, Firefox throws where others return no window.
+        const error = typeof thrown?.code === "string" ? thrown : blocked(thrown);
         if (error.code === INVALID_OPTIONS) {
           reject(error);
           settle();
@@ -179,7 +223,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
     _isOpen: () => live && popup && !popup.closed,
     _focus: () => popup!.focus(),
     _cancel(tellExit) {
-      if (live && session) ask(session, { cursor, cancel: true });
+      if (live && session) ask(session, { cursor, cancel: true }, log);
       tellExit ? exit() : settle();
     },
   };

@@ -35,7 +35,7 @@ export interface Connection {
 /** Another name for {@link Connection}. */
 export type Grant = Connection;
 
-/** Why a flow failed, or why `open()` refused. */
+/** Why a flow failed, or why `open()` refused: an `Error` with these fields. */
 export interface AlterError {
   /** For programs: `popup_blocked`, `invalid_token`, `session_expired`, `oauth_denied`, ... */
   code: string;
@@ -117,7 +117,7 @@ const AlterConnect = {
         }
         if (options.fallback) throw failure(INVALID_OPTIONS, "redirect not built yet");
         // Browsers offer SHA-256 on https and loopback pages only; no other page can have a session.
-        if (!crypto.subtle) throw failure(INVALID_OPTIONS, "Needs https");
+        if (!globalThis.document || !crypto.subtle) throw failure(INVALID_OPTIONS, "Needs a page on https");
         const named = options.baseURL || config.baseURL;
         const pinned = named && serverOrigin(named);
         if (isOpen()) return flow!._focus();

@@ -46,6 +46,14 @@ export function serverOrigin(address: string | undefined): string {
   throw failure(INVALID_OPTIONS, "baseURL must be an https origin");
 }
 
+/** What is wrong with a token that is none: `undefined` is a function that forgot to return it. */
+const faultOf = (given: unknown): string =>
+  typeof given !== "string"
+    ? "Token is " + (given && typeof given) + ", not string"
+    : /^alter_(?!cs_)/.test(given)
+      ? "Token is an API key: keep it on the server"
+      : "Bad token";
+
 /**
  * Reads what the app gave as its token. An address that the app pinned wins over the one inside a
  * `connect_url`, which wins over the address of the script: an attacker who can slip in a token must
@@ -53,6 +61,6 @@ export function serverOrigin(address: string | undefined): string {
  */
 export function readToken(given: unknown, pinned?: string): Session {
   const parts = TOKEN.exec(given as string);
-  if (!parts) throw failure("invalid_token", "Bad token");
+  if (!parts) throw failure("invalid_token", faultOf(given));
   return { _base: pinned || serverOrigin(parts[1] || scriptOrigin), _token: parts[2]! };
 }

@@ -2,6 +2,8 @@
 import type { AlterEventMetadata, AlterEventName, Connection } from "./index";
 import type { Proven } from "./door";
 
+export const STATUS = "/connect/status";
+
 /** What this page knows and the server does not. */
 export interface Report {
   /** Position in the event list, from the server's last answer. */
@@ -30,23 +32,32 @@ const FINAL = /^4(?!08|29)/;
 /**
  * Asks once. A final refusal that names its error is an answer too, without `status`. Returns
  * `undefined` where asking again may help: no network, a failing server, too many requests, not JSON.
+ * `refused` hears of every call that brought no good answer; without a status code, the browser let none through.
  *
  * `cb` says which flow asks: a token that was used before belongs to another flow.
  *
  * A string goes out as `text/plain`, which needs no preflight. `keepalive` lets a `cancel` go out
  * while the user leaves the page.
  */
-export async function ask({ _base, _token, _cb }: Proven, report: Report): Promise<Answer | undefined> {
+export async function ask(
+  { _base, _token, _cb }: Proven,
+  report: Report,
+  refused: (what: string, more: object) => void,
+): Promise<Answer | undefined> {
+  let status, answer;
   try {
-    const response = await fetch(_base + "/connect/status", {
+    const response = await fetch(_base + STATUS, {
       method: "post",
       body: JSON.stringify({ session_token: _token, cb: _cb, ...report }),
       credentials: "omit",
       keepalive: true,
     });
-    const answer = await response.json();
-    if (response.ok || (FINAL.test(response.status as never) && answer.error)) return answer;
+    status = response.status;
+    answer = await response.json();
+    if (response.ok && answer) return answer;
   } catch {
     // The same as no answer.
   }
+  refused("refused", { status, page: origin, server: _base });
+  if (FINAL.test(status as never) && answer?.error) return answer;
 }

@@ -9,6 +9,7 @@ import vm from "node:vm";
 const umd = new vm.Script(readFileSync(new URL("../dist/alter-connect.umd.js", import.meta.url), "utf8"));
 
 export const SERVER = "https://connect.example.com";
+export const PAGE = "https://app.example.com";
 export const TOKEN = "alter_cs_" + "A1b2C3d4".repeat(6) + "Z";
 export const START = Date.parse("2026-03-01T12:00:00Z");
 
@@ -90,7 +91,7 @@ class Element {
   }
 }
 
-/** `form`: what the page's CSP does with a form: "allowed", "event", "throws" or "report-only". */
+/** `form`: what becomes of a form: "allowed"; by the page's CSP "event", "throws" or "report-only"; in a sandbox "silence". */
 class Popup {
   closed = false;
   focused = 0;
@@ -134,6 +135,7 @@ class Popup {
   }
 
   submit(form) {
+    if (this.form === "silence") return;
     if (this.form === "throws") throw new Error("NS_ERROR");
     if (this.form === "event") {
       setImmediate(() => this.violate({ effectiveDirective: "form-action", disposition: "enforce" }));
@@ -167,7 +169,7 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
   const clock = new Clock();
   const popups = [];
   const requests = [];
-  const listeners = new Set();
+  const listeners = new Map();
   const log = [];
   const calls = [];
   const thrown = [];
@@ -196,12 +198,13 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
       getRandomValues: (array) => (array.set(randomBytes(array.length)), array),
       subtle: secure && { digest: async (_name, bytes) => new Uint8Array(createHash("sha256").update(bytes).digest()).buffer },
     },
+    origin: PAGE,
     document: { currentScript: script === undefined ? null : { src: script } },
     setTimeout: (callback, delay, ...args) => clock.set(callback, delay, args, false),
     setInterval: (callback, delay, ...args) => clock.set(callback, delay, args, true),
     clearTimeout: (id) => clock.clear(id),
     clearInterval: (id) => clock.clear(id),
-    addEventListener: (type, listener) => type === "message" && listeners.add(listener),
+    addEventListener: (type, listener) => listeners.set(listener, type),
     removeEventListener: (_type, listener) => listeners.delete(listener),
     screenX: 100,
     screenY: 50,
@@ -226,6 +229,9 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
 
   const self = {
     AlterConnect: page.AlterConnect,
+    page,
+    /** The page's own, which is not ours. */
+    Error: vm.runInContext("Error", page),
     blocked,
     form,
     answer,
@@ -250,8 +256,9 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
       await clock.advance(0);
       return { alter, opened, popup: popups.at(-1) };
     },
-    /** Something arrives at the app's window. */
-    message: (event) => listeners.forEach((listener) => listener(event)),
+    /** Something happens at the app's window. */
+    happen: (type, event) => listeners.forEach((heard, listener) => heard === type && listener(event)),
+    message: (event) => self.happen("message", event),
     statuses: () => requests.filter(({ body }) => !body.cancel),
     cancels: () => requests.filter(({ body }) => body.cancel),
     /** The kinds of callback so far. */

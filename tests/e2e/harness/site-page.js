@@ -19,7 +19,7 @@
     onExit: () => end('exit'),
     onEvent: (name, metadata) => flow.events.push({ name, metadata }),
   };
-  const instance = AlterConnect.create();
+  const instance = AlterConnect.create({ baseURL: server, debug: true });
   flow.instance = instance;
   document.addEventListener('securitypolicyviolation', (e) => flow.violations.push(e.effectiveDirective));
   const click = (options) => {

@@ -28,14 +28,21 @@ export async function startSite(host = '127.0.0.1') {
   const routes = {
     '/': (query, answer) => {
       const server = site.backend.origin;
+      // Where the page believes the server to be; the SDK itself still comes from the right address.
+      const base = query.get('base') ?? server;
       const published = query.get('sdk') === 'published';
-      const headers = { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': policy(server, query.get('csp')) };
+      const headers = { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': policy(`${server} ${base}`, query.get('csp')) };
       if (query.get('coop')) headers['Cross-Origin-Opener-Policy'] = query.get('coop');
       if (query.get('referrer')) headers['Referrer-Policy'] = query.get('referrer');
       answer.writeHead(200, headers).end(`<!doctype html><html lang="en"><title>An app</title>
-<body data-server="${server}" data-published="${published ? 1 : ''}">
+<body data-server="${base}" data-published="${published ? 1 : ''}">
 <h1>An app</h1><button id="connect" disabled>Connect</button><output id="end"></output>
 <script src="${published ? '/published.js' : `${server}/sdk/alter-connect.umd.js`}"></script><script src="/page.js"></script>`);
+    },
+    // The page in a frame with only what `allow` gives it.
+    '/framed': (query, answer) => {
+      answer.writeHead(200, { 'Content-Type': 'text/html' })
+        .end(`<!doctype html><title>Around an app</title><iframe src="/" sandbox="${query.get('allow')}"></iframe>`);
     },
     // An open redirect of the app: `now` while the page loads, else by its script once it has loaded.
     '/leave': (query, answer) => {

@@ -11,6 +11,7 @@ use alter_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use super::foreign::ForeignPage;
 use crate::{Flows, callers::caller::ours, context::hash_secret, fault::FlowFault, metrics};
 
 /// What the connect page may know before the claim.
@@ -61,10 +62,12 @@ pub struct Marks {
 }
 
 /// Why a proof does not suffice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BindingFault {
     /// There is no proof, a wrong one, or one below the session's level.
     Page,
+    /// The browser says that the page is at another origin than the session's.
+    OtherOrigin(ForeignPage),
     /// Every other mark of client 0.8.0 is there, but the window has shown other pages before ours. That client opens a
     /// new window; a hostile page leads an old one over a redirect of the app.
     UsedWindow,
@@ -192,8 +195,11 @@ fn why_taken(flows: &Flows, session: &Session) -> ClaimRefused {
 fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<(Level, Option<String>), BindingFault> {
     match proof {
         Proof::FormOrigin { origin, cb } => {
-            let same = session.data.allowed_origin.is_named_by(*origin);
-            (same && is_flow_id(cb)).then(|| (Level::L2, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
+            if !session.data.allowed_origin.is_named_by(*origin) {
+                let foreign = ForeignPage::noticed(session, *origin);
+                return Err(foreign.map_or(BindingFault::Page, BindingFault::OtherOrigin));
+            }
+            is_flow_id(cb).then(|| (Level::L2, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
         }
         Proof::Opener { cb, v } => {
             let bytes = secret::from_base64url(v).filter(|bytes| bytes.len() == size_of::<Hash>());
@@ -206,14 +212,19 @@ fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<(Level, Opti
 }
 
 fn judge_marks(session: &Session, app: &App, marks: &Marks) -> Result<(), BindingFault> {
+    let allowed = &session.data.allowed_origin;
     let referrer = url::Url::parse(&marks.referrer).ok().and_then(|url| Origin::of(&url).ok());
+    let elsewhere = referrer.as_ref().filter(|page| marks.opener && *page != allowed);
     let opened = app.settings.legacy_clients
         && marks.opener
         && marks.name == "alter_oauth_popup"
         && marks.site != "none"
-        && referrer.as_ref() == Some(&session.data.allowed_origin);
+        && referrer.as_ref() == Some(allowed);
     match (opened, marks.history) {
-        (false, _) => Err(BindingFault::Page),
+        (false, _) => {
+            let foreign = elsewhere.and_then(|page| ForeignPage::noticed(session, Some(page.as_str())));
+            Err(foreign.map_or(BindingFault::Page, BindingFault::OtherOrigin))
+        }
         (true, Some(1)) => Ok(()),
         (true, history) => {
             tracing::info!(

@@ -8,6 +8,7 @@ pub(crate) mod consent;
 pub(crate) mod end;
 pub(crate) mod exchange;
 pub(crate) mod extra;
+pub(crate) mod foreign;
 pub(crate) mod grant;
 pub(crate) mod identity;
 pub(crate) mod in_hand;

@@ -1,6 +1,6 @@
 //! Which page a browser gets at `/connect/s/{sid}`.
 
-use alter_core::{Cause, Connection, EndKind, Failure, Hash, Micros, Session, SessionId, State};
+use alter_core::{Cause, Connection, EndKind, Failure, Hash, Micros, Session, SessionId, State, StoreError};
 use secrecy::SecretString;
 
 use crate::{
@@ -80,7 +80,15 @@ pub async fn open_page(
     let now = flows.now();
     let marker = marker.map(hash_secret);
     let session = flows.store().get_session(sid).await?.ok_or(PageError::NotFound)?;
-    is_theirs(&session, browser, marker)?;
+    if let Err(error) = is_theirs(&session, browser, marker) {
+        if matches!(error, PageError::CookiesBlocked) && session.end().is_none() {
+            // The app's page hears of it too, unless the cookie comes after all.
+            let noted =
+                flows.update_session(session, |s| Ok::<_, StoreError>((s.came_without_cookie(now), ())));
+            noted.await?;
+        }
+        return Err(error);
+    }
     let offer = Offer::read(flows, &session).await?;
     let served = flows.update_session(session, |session| {
         is_theirs(session, browser, marker)?;

@@ -3,7 +3,10 @@
 
 use alter_core::{ClaimRefused, EndKind, Event, Failure, Level, Micros, Session, StoreError, exit};
 
-use super::connected::{Connected, connected};
+use super::{
+    connected::{Connected, connected},
+    foreign::ForeignPage,
+};
 use crate::{Flows, callers::caller::ours, fault::FlowFault};
 
 /// What the SDK sends.
@@ -52,8 +55,11 @@ pub enum StatusError {
     /// The token is malformed or unknown.
     #[error("the session token is not valid")]
     InvalidToken,
-    #[error("the session belongs to another origin")]
-    ForeignOrigin,
+    /// The browser named no origin, or two.
+    #[error("nobody knows which page asks")]
+    NoOrigin,
+    #[error("{0}")]
+    OtherOrigin(ForeignPage),
     /// Our own failure.
     #[error(transparent)]
     Fault(#[from] FlowFault),
@@ -74,7 +80,8 @@ pub async fn status(
 ) -> Result<StatusReport, StatusError> {
     let session = flows.session_by_token(session_token).await?.ok_or(StatusError::InvalidToken)?;
     if !session.data.allowed_origin.is_named_by(origin) {
-        return Err(StatusError::ForeignOrigin);
+        let foreign = ForeignPage::noticed(&session, origin);
+        return Err(foreign.map_or(StatusError::NoOrigin, StatusError::OtherOrigin));
     }
     if let Some(reason) = taken(&session, request.cb) {
         let deadline = session.deadline();

@@ -25,6 +25,7 @@ use tracing::Instrument;
 
 use crate::{
     Shared, Site, error::ApiError, extract::only, metrics::Answering, middleware::trace::Trace, pages::Page,
+    routes::connect,
 };
 
 /// Request headers longer than this are answered with 431 (T48); bytes of names and values together.
@@ -104,7 +105,15 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
     if !is_probe(path) && !is_for_us(request, &shared.site) {
         return Some(wrong_host(request, shared));
     }
-    check_target(target).err().map(|_| ApiError::plain(ErrorCode::AmbiguousTarget).into_response())
+    check_target(target).err().map(|_| ambiguous(request))
+}
+
+fn ambiguous(request: &Request) -> Response {
+    if is_for_people(request) {
+        page(ErrorCode::AmbiguousTarget.status(), &Page::NotFound)
+    } else {
+        ApiError::plain(ErrorCode::AmbiguousTarget).into_response()
+    }
 }
 
 /// The path for the log. Our own segments contain public ids at most; a longer segment is somebody's token in the wrong
@@ -127,12 +136,24 @@ fn is_probe(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
 }
 
-/// Whether a person will see the response as a page, rather than a program reading it.
+/// Whether a person will see the response as a page, rather than a program reading it: who goes to an address in a browser
+/// never sees JSON, by whichever method.
 pub(crate) fn is_for_people(request: &Request) -> bool {
     let path = request.uri().path();
     let page = !path.starts_with("/sdk/") || path == "/sdk/oauth/connect";
-    let program = is_probe(path) || path == "/openapi.json" || path.starts_with("/connect/api/");
-    request.method() == Method::GET && page && !program
+    let program = is_probe(path)
+        || matches!(path, "/openapi.json" | "/connect/status")
+        || path.starts_with("/connect/api/");
+    page && !program && shows(request)
+}
+
+/// Whether the request is a navigation. Browsers say so by a header, but not all that people have; they send forms to two
+/// of our addresses.
+fn shows(request: &Request) -> bool {
+    let path = request.uri().path();
+    let form = path == "/connect/open" || path.starts_with("/oauth/callback/");
+    let said = only(request.headers(), "sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+    said || request.method() == Method::GET || (form && request.method() == Method::POST)
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {
@@ -149,6 +170,9 @@ fn is_for_us(request: &Request, site: &Site) -> bool {
 fn wrong_host(request: &Request, shared: &Shared) -> Response {
     if is_for_people(request) {
         page(ErrorCode::WrongHost.status(), &Page::WrongHost { expected: &shared.site.origin })
+    } else if request.uri().path() == "/connect/status" {
+        // An app's page with a wrong `baseURL` may read that it is wrong. Any page may, so that it is not told the right one.
+        connect::status::readable(ApiError::plain(ErrorCode::WrongHost), request.headers())
     } else {
         let message = format!("This server answers as {} only (ALTER_PUBLIC_URL).", shared.site.origin);
         ApiError::new(ErrorCode::WrongHost, message).into_response()

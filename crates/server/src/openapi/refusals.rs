@@ -72,6 +72,7 @@ const NEW_AGENT: &[ErrorCode] = &[
 const STATUS: &[ErrorCode] = &[
     InvalidRequest,
     AmbiguousTarget,
+    BindingFailed,
     ForeignOrigin,
     InvalidToken,
     BodyTooLarge,

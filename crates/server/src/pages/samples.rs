@@ -2,8 +2,7 @@
 //! be looked at. A new page or state gets a line here; otherwise nobody sees it before users do.
 
 use super::{
-    CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Legacy,
-    Next, Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, WaitingView,
+    CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Legacy, Next, Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, Unproven, WaitingView,
 };
 
 /// A page in one state, with the name of its file in the gallery.
@@ -314,6 +313,10 @@ fn ending() -> Vec<Sample> {
 
 fn notices() -> Vec<Sample> {
     let expired = |reason| Page::Expired { reason };
+    let elsewhere = |page| Page::OpenFromApp {
+        app: Some("Acme Notes"),
+        why: Unproven::OtherOrigin { page, allowed: "http://127.0.0.1:3000" },
+    };
     vec![
         sample("expired", expired(ExpiryReason::Expired), BARE),
         sample("expired-known", expired(ExpiryReason::Expired), KNOWN),
@@ -322,13 +325,15 @@ fn notices() -> Vec<Sample> {
         sample("ended", expired(ExpiryReason::Ended), KNOWN),
         sample("wrong-browser", Page::WrongBrowser, BARE),
         sample("cookies-blocked", Page::CookiesBlocked, BARE),
-        sample("open-from-app", Page::OpenFromApp { app: None, used_window: false }, BARE),
-        sample("used-window", Page::OpenFromApp { app: None, used_window: true }, BARE),
+        sample("open-from-app", Page::OpenFromApp { app: None, why: Unproven::NoProof }, BARE),
+        sample("used-window", Page::OpenFromApp { app: None, why: Unproven::UsedWindow }, BARE),
         sample(
             "open-from-app-known",
-            Page::OpenFromApp { app: Some("Acme Notes"), used_window: false },
+            Page::OpenFromApp { app: Some("Acme Notes"), why: Unproven::NoProof },
             BARE,
         ),
+        sample("other-origin", elsewhere("http://localhost:3000"), BARE),
+        sample("other-origin-none", elsewhere("null"), BARE),
         sample(
             "app-unreachable",
             Page::AppUnreachable { app: "Acme Notes", server_origin: "https://connect.acme.example" },

@@ -4,8 +4,7 @@ use askama::Template;
 
 use super::clean::{clean, clean_origin};
 use super::views::{
-    CancelledView, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Page, PickerView,
-    ProviderErrorView, ProviderFault, WaitingView,
+    CancelledView, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Page, PickerView, ProviderErrorView, ProviderFault, Unproven, WaitingView,
 };
 use super::{assets, filters, tile};
 
@@ -74,6 +73,21 @@ fn page_name(page: &Page<'_>) -> &'static str {
     }
 }
 
+/// The two origins of a page that is not its session's, cleaned.
+struct Foreign {
+    /// `None` when the page has no origin of its own.
+    page: Option<String>,
+    allowed: String,
+}
+
+impl Foreign {
+    fn of(why: Unproven<'_>) -> Option<Self> {
+        let Unproven::OtherOrigin { page, allowed } = why else { return None };
+        let page = (page != "null").then(|| clean_origin(page));
+        Some(Self { page, allowed: clean_origin(allowed) })
+    }
+}
+
 /// Declares one template struct: the surround, and what the page itself needs.
 macro_rules! template {
     ($name:ident, $path:literal, $($field:ident: $type:ty),*) => {
@@ -98,7 +112,7 @@ template!(CancelledPage, "cancelled.html", view: &'a CancelledView<'a>);
 template!(ExpiredPage, "expired.html", reason: ExpiryReason);
 template!(WrongBrowserPage, "wrong_browser.html",);
 template!(CookiesBlockedPage, "cookies_blocked.html",);
-template!(OpenFromAppPage, "open_from_app.html", app: String, used_window: bool);
+template!(OpenFromAppPage, "open_from_app.html", app: String, used_window: bool, foreign: Option<Foreign>);
 template!(AppUnreachablePage, "app_unreachable.html", app: String, server_origin: String);
 template!(InvalidTokenPage, "invalid_token.html",);
 template!(ServerErrorPage, "server_error.html", request_id: &'a str);
@@ -124,9 +138,10 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
         Page::Expired { reason } => ExpiredPage { frame, reason: *reason }.render(),
         Page::WrongBrowser => WrongBrowserPage { frame }.render(),
         Page::CookiesBlocked => CookiesBlockedPage { frame }.render(),
-        Page::OpenFromApp { app, used_window } => {
+        Page::OpenFromApp { app, why } => {
             let app = app.map(clean).filter(|name| !name.is_empty()).unwrap_or_else(|| "your app".to_owned());
-            OpenFromAppPage { frame, app, used_window: *used_window }.render()
+            let used_window = *why == Unproven::UsedWindow;
+            OpenFromAppPage { frame, app, used_window, foreign: Foreign::of(*why) }.render()
         }
         Page::AppUnreachable { app, server_origin } => {
             AppUnreachablePage { frame, app: clean(app), server_origin: clean_origin(server_origin) }.render()

@@ -96,7 +96,7 @@ fn t26_a_long_text_is_cut_everywhere() {
 #[test]
 fn a_text_that_cleans_to_nothing_leaves_a_readable_page() {
     let html = render(
-        &Page::OpenFromApp { app: Some("\u{202e}\u{200b}"), used_window: false },
+        &Page::OpenFromApp { app: Some("\u{202e}\u{200b}"), why: Unproven::NoProof },
         &Frame { app_name: Some("\u{3164}"), ..Frame::default() },
     );
     assert!(html.html.contains("Open this page from <bdi>your app</bdi>"));

@@ -50,8 +50,8 @@ pub enum Page<'a> {
     OpenFromApp {
         /// The app's name, only where the browser knows the session's token.
         app: Option<&'a str>,
-        /// The window has shown other pages before (binding level L1).
-        used_window: bool,
+        /// What is missing.
+        why: Unproven<'a>,
     },
     /// The user (or the app) cancelled.
     Cancelled(CancelledView<'a>),
@@ -252,6 +252,22 @@ pub enum ProviderFault {
     Unreadable,
     /// The exchange was cut off; the outcome at the provider is unknown.
     Interrupted,
+}
+
+/// Why a page counts as not opened by its app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unproven<'a> {
+    /// There is no proof, or a wrong one.
+    NoProof,
+    /// The window has shown other pages before (binding level L1).
+    UsedWindow,
+    /// The page that opened this one is at another origin than the session's.
+    OtherOrigin {
+        /// Where that page is; `null` = the browser says that it is nowhere.
+        page: &'a str,
+        /// Where the session wants it.
+        allowed: &'a str,
+    },
 }
 
 /// Why a session or link is over.

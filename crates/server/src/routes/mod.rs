@@ -20,7 +20,7 @@ use crate::{
     error::ApiError,
     middleware::{is_for_people, page},
     pages,
-    pages::Page,
+    pages::{Page, Unproven},
 };
 
 pub(crate) fn all() -> Router<Shared> {
@@ -85,6 +85,14 @@ async fn nothing_here(request: Request) -> Response {
     }
 }
 
-async fn other_method() -> ApiError {
-    ApiError::plain(ErrorCode::MethodNotAllowed)
+async fn other_method(request: Request) -> Response {
+    let status = ErrorCode::MethodNotAllowed.status();
+    if !is_for_people(&request) {
+        ApiError::plain(ErrorCode::MethodNotAllowed).into_response()
+    } else if request.uri().path() == "/connect/open" {
+        // Door A, reloaded or reached by a redirect that lost its form.
+        page(status, &Page::OpenFromApp { app: None, why: Unproven::NoProof })
+    } else {
+        page(status, &Page::NotFound)
+    }
 }

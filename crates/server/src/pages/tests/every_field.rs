@@ -55,7 +55,11 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
         ("cancelled", Page::Cancelled(CancelledView { any_connected: true, legacy })),
         ("wrong browser", Page::WrongBrowser),
         ("cookies blocked", Page::CookiesBlocked),
-        ("open from app", Page::OpenFromApp { app: Some(text), used_window: false }),
+        ("open from app", Page::OpenFromApp { app: Some(text), why: Unproven::NoProof }),
+        (
+            "open from app elsewhere",
+            Page::OpenFromApp { app: Some(text), why: Unproven::OtherOrigin { page: text, allowed: text } },
+        ),
         ("app unreachable", Page::AppUnreachable { app: text, server_origin: text }),
         ("invalid token", Page::InvalidToken),
         ("server error", Page::ServerError { request_id: text }),

@@ -5,7 +5,7 @@ use alter_api::{
     connect::{ClaimRequest, Location, PeekAnswer, PeekRequest},
 };
 use alter_core::ClaimRefused;
-use alter_flows::{BindingFault, ClaimError, Marks, Proof, connect};
+use alter_flows::{BindingFault, ClaimError, ForeignPage, Marks, Proof, connect};
 use axum::{
     Json,
     extract::State,
@@ -76,12 +76,19 @@ impl From<ClaimError> for ApiError {
                     format!("The window was already in use. Close it, and start again from {app_name}.");
                 Self::new(ErrorCode::BindingFailed, message).with(json!({ "reason": "used_window" }))
             }
+            ClaimError::Binding { why: BindingFault::OtherOrigin(foreign), .. } => other_origin(&foreign),
             ClaimError::Refused(reason) => {
                 Self::plain(ErrorCode::SessionExpired).with(json!({ "reason": reason_word(reason) }))
             }
             ClaimError::Fault(error) => error.into(),
         }
     }
+}
+
+/// Both origins and nothing else: the page's own, and the one that the token's holder learns from `peek` too.
+pub(super) fn other_origin(foreign: &ForeignPage) -> ApiError {
+    let origins = json!({ "page_origin": foreign.page, "allowed_origin": foreign.allowed.as_str() });
+    ApiError::new(ErrorCode::BindingFailed, foreign.to_string()).with(origins)
 }
 
 /// `details.reason` of `session_expired` (S3).

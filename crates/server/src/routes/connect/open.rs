@@ -2,7 +2,7 @@
 
 use alter_api::ErrorCode;
 use alter_core::ClaimRefused;
-use alter_flows::{ClaimError, Claimed, Proof, connect};
+use alter_flows::{BindingFault, ClaimError, Claimed, Proof, connect};
 use axum::{
     Extension,
     body::Body,
@@ -17,7 +17,7 @@ use crate::{
     error::ApiError,
     extract::{Browser, Form, PAGE_BODY_MAX, clear_cookie, only, set_cookie},
     middleware::{RequestId, busy, page},
-    pages::{CancelledView, ExpiryReason, Page},
+    pages::{CancelledView, ExpiryReason, Page, Unproven},
 };
 
 pub(crate) async fn open(
@@ -80,8 +80,14 @@ pub(super) async fn cookies(
 fn refused(error: ClaimError, request_id: &RequestId) -> Response {
     match error {
         ClaimError::InvalidToken => page(404, &Page::InvalidToken),
-        ClaimError::Binding { app_name, .. } => {
-            page(403, &Page::OpenFromApp { app: Some(&app_name), used_window: false })
+        ClaimError::Binding { app_name, why } => {
+            let why = match &why {
+                BindingFault::OtherOrigin(foreign) => {
+                    Unproven::OtherOrigin { page: &foreign.page, allowed: foreign.allowed.as_str() }
+                }
+                BindingFault::Page | BindingFault::UsedWindow => Unproven::NoProof,
+            };
+            page(403, &Page::OpenFromApp { app: Some(&app_name), why })
         }
         ClaimError::Refused(ClaimRefused::OtherBrowser) => page(410, &Page::WrongBrowser),
         ClaimError::Refused(ClaimRefused::Cancelled) => {

@@ -1,5 +1,5 @@
 //! `POST /connect/status`: how the app page learns the result (protocol 5). A simple request, so there is no preflight;
-//! only the session's origin can read the answer.
+//! only the session's origin can read the answer. A page at another origin reads that it is one, and where both are.
 
 use alter_api::{
     ErrorCode,
@@ -16,7 +16,10 @@ use axum::{
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::{claim::reason_word, connected, event_name};
+use super::{
+    claim::{other_origin, reason_word},
+    connected, event_name,
+};
 use crate::{
     Shared,
     error::ApiError,
@@ -27,7 +30,8 @@ use crate::{
 /// Ask where a flow stands.
 ///
 /// For the app page. A browser sends the JSON as `text/plain`, which needs no preflight; the content type is not checked.
-/// Only the session's origin can read the answer.
+/// Only the session's origin can read the answer. Another origin reads `binding_failed`, whose `details` name both:
+/// `page_origin` and `allowed_origin`.
 #[utoipa::path(
     post, path = "/connect/status", operation_id = "get_flow_status", tag = "Browser",
     request_body(content((StatusRequest = "application/json"), (String = "text/plain"))),
@@ -37,7 +41,8 @@ pub(crate) async fn status(State(shared): State<Shared>, headers: HeaderMap, bod
     let origin = only(&headers, header::ORIGIN).cloned();
     let (answer, readable) = match answer(&shared, &headers, body).await {
         Ok(answer) => (Json(answer).into_response(), true),
-        // The page that asked may read every refusal except "you are the wrong page": the others say nothing about a session.
+        // The page that asked may read every refusal, also that it is the wrong page; a browser that names no origin, or
+        // two, names nobody who may read.
         Err(error) => {
             let readable = error.code != ErrorCode::ForeignOrigin;
             (error.into_response(), readable)
@@ -59,6 +64,11 @@ async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Stat
     let report =
         connect::status(&shared.flows, request.session_token.0.expose_secret(), origin, &report).await?;
     Ok(written(report))
+}
+
+/// A refusal that the page which asked may read, whoever it is.
+pub(crate) fn readable(error: ApiError, headers: &HeaderMap) -> Response {
+    with_cors(error.into_response(), only(headers, header::ORIGIN).cloned())
 }
 
 fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
@@ -119,7 +129,8 @@ impl From<StatusError> for ApiError {
     fn from(error: StatusError) -> Self {
         match error {
             StatusError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
-            StatusError::ForeignOrigin => Self::plain(ErrorCode::ForeignOrigin),
+            StatusError::NoOrigin => Self::plain(ErrorCode::ForeignOrigin),
+            StatusError::OtherOrigin(foreign) => other_origin(&foreign),
             StatusError::Fault(error) => error.into(),
         }
     }

@@ -83,7 +83,7 @@ async fn a_target_that_names_another_host_is_misdirected_whatever_the_host_heade
 async fn a_wrong_method_is_405_and_an_unknown_path_404() {
     let server = TestServer::start().await;
     for (method, target) in [
-        ("GET", "/connect/open"),
+        ("PUT", "/connect/open"),
         ("GET", "/connect/status"),
         ("GET", "/connect/api/peek"),
         ("PUT", "/sdk/token"),
@@ -114,6 +114,51 @@ async fn a_wrong_method_is_405_and_an_unknown_path_404() {
         assert_eq!(reply.status, 404, "{method} {target}");
         assert_eq!(reply.header("content-type").starts_with("text/html"), html, "{method} {target}");
     }
+}
+
+/// A browser that goes to an address shows what comes, so it must be a page: a reload of door A, a proxy's redirect that
+/// lost the form, an app with a wrong `baseURL`, a provider that comes back by POST.
+#[tokio::test]
+async fn a_person_never_sees_json() {
+    let server = TestServer::start().await;
+    let elsewhere = |method: &str, target: &str| Sent::new(method, target).header("host", "127.0.0.1:8700");
+    let browser = |method: &str, target: &str| Sent::new(method, target).header("sec-fetch-mode", "navigate");
+    let long = || "a".repeat(17_000);
+    for (sent, status, words) in [
+        (elsewhere("POST", "/connect/open"), 421, server.public_url.as_str()),
+        (elsewhere("POST", "/oauth/callback/x"), 421, &server.public_url),
+        (elsewhere("GET", "/connect/open"), 421, &server.public_url),
+        (elsewhere("PUT", "/nothing").header("sec-fetch-mode", "navigate"), 421, &server.public_url),
+        (Sent::new("GET", "/connect/open"), 405, "Open this page from"),
+        (browser("POST", "/connect/notice/open"), 405, "There is no page here"),
+        (browser("POST", "/sdk/oauth/connect"), 405, "There is no page here"),
+        (browser("POST", "/nothing"), 404, "There is no page here"),
+        (Sent::new("GET", "/connect/s/a%2fb"), 400, "There is no page here"),
+        (Sent::new("POST", "/connect/open").header("x-long", &long()), 431, "cookies"),
+    ] {
+        let what = format!("{} {}", sent.method, sent.target);
+        let reply = server.send(sent).await;
+        assert_eq!(reply.status, status, "{what}");
+        assert!(reply.header("content-type").starts_with("text/html"), "{what}: {}", reply.text());
+        assert!(reply.text().contains(words), "{what}: {}", reply.text());
+    }
+}
+
+/// An app whose `baseURL` is 127.0.0.1 where the server is localhost. Any web page can send that request, so nobody reads the
+/// right address there.
+#[tokio::test]
+async fn an_app_with_a_wrong_base_url_may_read_that_it_is_wrong_and_not_what_is_right() {
+    let server = TestServer::start().await;
+    let sent = Sent::new("POST", "/connect/status").header("host", "127.0.0.1:8700").body("{}");
+    let reply = server.send(sent.clone().header("origin", "https://app.example")).await;
+    assert_eq!((reply.status, reply.error().as_str()), (421, "wrong_host"));
+    assert_eq!(
+        (reply.header("access-control-allow-origin"), reply.header("vary")),
+        ("https://app.example", "Origin")
+    );
+    assert!(!reply.text().contains(&server.public_url), "{}", reply.text());
+    let silent = server.send(sent).await;
+    assert_eq!((silent.status, silent.header("access-control-allow-origin")), (421, ""));
 }
 
 /// The longest body that a page's own script sends, bytes.
@@ -274,4 +319,26 @@ async fn t75_a_refused_request_writes_a_kibibyte_of_log_at_most() {
         "/sdk/agents/11111111-2222-4333-8444-555555555555/keys/11111111-2222-4333-8444-555555555555/revoke";
     assert_eq!(server.send(Sent::new("PUT", ours)).await.status, 404);
     assert!(logs.text().contains(&format!("path={ours} ")), "{}", logs.text());
+}
+
+/// The log is what tells an operator that the app's page is at localhost and its session for 127.0.0.1.
+#[tokio::test]
+async fn t75_a_page_at_another_origin_is_in_the_log_with_both_origins_cut_to_what_fits() {
+    let server = TestServer::start().await;
+    let token = server.mint(&json!({})).await;
+    let long = format!("https://{}", "a".repeat(9_000));
+    for (origin, logged) in [("http://localhost:3000", "http://localhost:3000 "), (&long, &long[..300])] {
+        for door in ["/connect/status", "/connect/open"] {
+            let logs = Logs::capture();
+            let reply = match door {
+                "/connect/status" => server.status(&token, origin, json!({})).await,
+                _ => TestBrowser::new().open(&server, &token, Some(origin)).await,
+            };
+            assert_eq!(reply.status, 403, "{door}");
+            let log = logs.text();
+            assert!(log.contains(&format!("page_origin={logged}")), "{door}: {log:.600}");
+            assert!(log.contains(&format!("allowed_origin={}", server.app.origin)), "{door}: {log:.600}");
+            assert!(log.len() <= 1024 && !log.contains(&token), "{door}: {} bytes: {log:.1200}", log.len());
+        }
+    }
 }

@@ -139,3 +139,38 @@ async fn a_provider_that_the_operator_removed_meanwhile_is_a_configuration_error
     assert_eq!((kind.as_str(), &details["reason"]), ("connect_failed", &json!("provider_not_configured")));
     assert!(details.get("provider_error").is_none(), "{details}");
 }
+
+/// Door A's answer comes with the cookie and leads to a page that asks for it back.
+#[tokio::test]
+async fn a_browser_that_keeps_no_cookie_ends_the_flow_in_seconds_and_one_that_keeps_it_does_not() {
+    for providers in [json!(["mock"]), json!(["mock", "second"])] {
+        let server = TestServer::start().await;
+        server.clock.freeze();
+        server.add_provider(&server.app, "second", |_| {}).await;
+        let token = server.mint(&json!({ "allowed_providers": providers })).await;
+        let mut kept = TestBrowser::new();
+        let entered = kept.open(&server, &token, Some("https://app.example")).await;
+        let page = entered.header("location").to_owned();
+        // A scanner fetches the address first: the page that is then served to the browser itself counts.
+        assert_eq!(TestBrowser::new().get(&server, &page).await.status, 400);
+        server.clock.advance_millis(2_999);
+        assert_eq!(status(&server, &token, json!({})).await["status"], "open", "not yet");
+        assert_eq!(kept.get(&server, &page).await.status, 200);
+        server.clock.advance_seconds(60);
+        assert_eq!(status(&server, &token, json!({})).await["status"], "open", "it has its cookie");
+
+        let token = server.mint(&json!({ "allowed_providers": providers })).await;
+        let entered = TestBrowser::new().open(&server, &token, Some("https://app.example")).await;
+        for seconds in [0, 3] {
+            server.clock.advance_seconds(seconds);
+            let blocked = TestBrowser::new().get(&server, entered.header("location")).await;
+            assert!(blocked.text().contains("blocked a cookie"), "after {seconds} s: {}", blocked.text());
+        }
+        let told = status(&server, &token, json!({})).await;
+        let what = (&told["status"], &told["error"], &told["details"]["reason"]);
+        assert_eq!(what, (&json!("failed"), &json!("binding_failed"), &json!("cookies_blocked")));
+        assert_eq!(poll(&server, &token).await["error"]["error_code"], "connect_flow_error");
+        let again = TestBrowser::new().get(&server, entered.header("location")).await;
+        assert!(again.text().contains("blocked a cookie"), "a reload says the same: {}", again.text());
+    }
+}
