@@ -42,6 +42,7 @@ pub use connect::claim::{BindingFault, ClaimError, Claimed, Marks, Peek, Proof};
 pub use connect::connected::Connected;
 pub use connect::consent::ApproveError;
 pub use connect::mint::{MintError, MintRequest, Minted};
+pub use connect::names::Names;
 pub use connect::offer::Offer;
 pub use connect::page::{PageError, PageView, Screen};
 pub use connect::poll::{Poll, PollError};

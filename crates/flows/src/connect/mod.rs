@@ -11,6 +11,7 @@ pub(crate) mod grant;
 pub(crate) mod identity;
 pub(crate) mod in_hand;
 pub(crate) mod mint;
+pub(crate) mod names;
 pub(crate) mod offer;
 pub(crate) mod page;
 pub(crate) mod poll;

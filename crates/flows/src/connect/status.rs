@@ -3,7 +3,10 @@
 
 use alter_core::{ClaimRefused, EndKind, Event, Failure, Level, Micros, Session, StoreError, exit};
 
-use super::connected::{Connected, connected};
+use super::{
+    connected::{Connected, connected},
+    names::Names,
+};
 use crate::{Flows, callers::caller::ours, fault::FlowFault};
 
 /// What the SDK sends.
@@ -39,11 +42,11 @@ pub enum Status {
     /// Over, with connections; the list is empty below L2.
     Completed(Vec<Connected>),
     /// Over, without connections; `None` = the session expired.
-    Failed(Option<Failure>),
+    Failed(Option<Failure>, Names),
     /// The user or the app left.
     Exited,
     /// Another flow has opened the session.
-    Taken(ClaimRefused),
+    Taken(ClaimRefused, Names),
 }
 
 /// Why there is no report.
@@ -78,7 +81,8 @@ pub async fn status(
     }
     if let Some(reason) = taken(&session, request.cb) {
         let deadline = session.deadline();
-        return Ok(StatusReport { status: Status::Taken(reason), cursor: 0, deadline, events: Vec::new() });
+        let status = Status::Taken(reason, Names::of(flows, &session, None).await?);
+        return Ok(StatusReport { status, cursor: 0, deadline, events: Vec::new() });
     }
     let now = flows.now();
     let updated = flows.update_session(session, |session| {
@@ -108,8 +112,11 @@ async fn report(flows: &Flows, session: &Session, cursor: usize) -> Result<Statu
         None => Status::Open,
         Some(end) => match end.kind {
             EndKind::Done => Status::Completed(readable_connections(flows, session).await?),
-            EndKind::Failed => Status::Failed(end.failure.clone()),
-            EndKind::Expired => Status::Failed(None),
+            EndKind::Failed | EndKind::Expired => {
+                let failure = end.failure.clone();
+                let names = Names::of(flows, session, failure.as_ref()).await?;
+                Status::Failed(failure, names)
+            }
             EndKind::Cancelled => Status::Exited,
         },
     };
