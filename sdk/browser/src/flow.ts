@@ -125,7 +125,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   const onBeat = () => {
     const gone = popup!.closed;
     if (now() > deadline) {
-      fail(session ? failure("session_expired", "Session expired") : failure("token_error", NO_TOKEN));
+      gone ? exit() : fail(session ? failure("session_expired", "Session expired") : failure("token_error", NO_TOKEN));
     } else if (session) {
       if (gone !== closed) {
         closed = gone;

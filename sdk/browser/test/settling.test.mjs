@@ -135,6 +135,17 @@ test("the flow ends with session_expired at the deadline although the server sti
   assert.deepEqual([w.kinds(), w.error().code, popup.closed], [["error"], "session_expired", false]);
 });
 
+test("a popup that is gone when the deadline comes is an exit, never session_expired", async () => {
+  const w = world({ answer: () => stillOpen({ deadline: new Date(START + 20_000).toISOString() }) });
+  const { popup } = await w.start();
+  await w.clock.advance(5_000);
+  popup.closed = true;
+  await w.clock.advance(14_900);
+  assert.deepEqual(w.calls, []);
+  await w.clock.advance(600);
+  assert.deepEqual(w.kinds(), ["exit"]);
+});
+
 test("the deadline moves when the server moves it", async () => {
   const w = world({ answer: ({ cursor }) => stillOpen({ cursor, deadline: new Date(START + 20_000).toISOString() }) });
   await w.start();
