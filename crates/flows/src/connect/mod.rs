@@ -13,6 +13,7 @@ pub(crate) mod in_hand;
 pub(crate) mod mint;
 pub(crate) mod names;
 pub(crate) mod offer;
+mod opener;
 pub(crate) mod page;
 pub(crate) mod poll;
 pub(crate) mod status;

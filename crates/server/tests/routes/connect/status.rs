@@ -1,6 +1,7 @@
 //! What the app's page is told, and when the flow counts as over.
 
 mod exit;
+mod learning;
 mod outcome;
 
 use alter_testkit::{Sent, TestServer};
