@@ -1,7 +1,7 @@
 // How a flow ends: refused, failed, left, several accounts at once; and what does not end it (reload, back, T51).
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { at, clickConnect, ended, look, pause, person, told } from './harness/browser.mjs';
+import { at, clickConnect, ended, look, pause, person, told, until } from './harness/browser.mjs';
 import { allowAs, answerWith, approve, closeByHand, toConsent, toRaw, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
 
@@ -25,17 +25,35 @@ test('a refusal on our consent page is oauth_denied and never reaches the provid
   const before = app.raw.authorizations();
   const popup = await toConsent(page);
   await popup.click('[data-do="cancel"]');
-  assert.deepEqual(kinds(await ended(page)), [['error', 'oauth_denied']]);
+  const flow = await ended(page);
+  assert.deepEqual(kinds(flow), [['error', 'oauth_denied']]);
+  assert.equal(flow.ends[0].value.message, 'Raw is not connected, because access was declined. You can start again.');
   assert.equal(app.raw.authorizations(), before);
   await context.close();
 });
 
 test('a provider that fails is oauth_provider_error with its code', async () => {
   const { context, page } = await scene();
-  await answerWith(await toRaw(page), 'temporarily_unavailable');
+  const popup = await toRaw(page);
+  await answerWith(popup, 'temporarily_unavailable');
   const flow = await ended(page);
   assert.deepEqual(kinds(flow), [['error', 'oauth_provider_error']]);
   assert.equal(flow.ends[0].value.details.provider_error, 'temporarily_unavailable');
+  assert.equal(flow.ends[0].value.message, 'Raw is not answering. Wait a minute and try again.');
+  await context.close();
+});
+
+test('after a failure the popup stays to be read, until the app opens the next one', async () => {
+  const { context, page } = await scene();
+  const popup = await toRaw(page);
+  await answerWith(popup, 'temporarily_unavailable');
+  await ended(page);
+  await at(popup, 'provider_error');
+  await pause(2500);
+  assert.equal(popup.isClosed(), false);
+  const next = await toConsent(page);
+  await until(() => popup.isClosed());
+  assert.equal(next.isClosed(), false);
   await context.close();
 });
 

@@ -38,6 +38,48 @@ for (const coop of ['same-origin', 'same-origin-allow-popups', 'noopener-allow-p
   });
 }
 
+test('t36_a later hop that severs is no exit, not even when the person clicks in the app meanwhile', async () => {
+  const organisation = await world.rawApp('Organisation');
+  organisation.raw.hop = { 'Cross-Origin-Opener-Policy': 'same-origin' };
+  const context = await person(world.browser);
+  const page = await visit(context, organisation.site);
+  const popup = await toRaw(page);
+  await pause(1500);
+  assert.equal(await page.evaluate(() => window.flow.instance.isOpen()), true, 'the first page keeps the opener');
+  await popup.click('#on');
+  await popup.locator('#alice').waitFor();
+  assert.equal(await page.evaluate(() => window.flow.instance.isOpen()), false, 'and the second severs it');
+  for (let n = 0; n < 3; n += 1) {
+    await page.bringToFront();
+    await page.click('h1');
+    await pause(2500);
+  }
+  assert.deepEqual(kinds(await told(page)), []);
+  await popup.bringToFront();
+  await allowAs(popup);
+  assert.deepEqual(kinds(await ended(page)), ['success']);
+  await context.close();
+});
+
+test('a popup closed at a provider that three flows have shown to keep the opener is an exit', async () => {
+  const keeps = await world.rawApp('Keeps');
+  const context = await person(world.browser);
+  for (let flow = 0; flow < 3; flow += 1) {
+    const page = await visit(context, keeps.site);
+    await allowAs(await toRaw(page));
+    assert.deepEqual(kinds(await ended(page)), ['success']);
+    await page.close();
+  }
+  const page = await visit(context, keeps.site);
+  const popup = await toRaw(page);
+  const began = Date.now();
+  await popup.close();
+  const flow = await ended(page);
+  assert.deepEqual(kinds(flow), ['exit']);
+  console.log(`# onExit ${flow.ends[0].at - began} ms after the close`);
+  await context.close();
+});
+
 for (const coop of ['same-origin', 'same-origin-allow-popups']) {
   test(`t35_an app page with COOP ${coop} gets its result`, async () => {
     const context = await person(world.browser);

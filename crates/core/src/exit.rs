@@ -1,7 +1,11 @@
 //! The exit rule (protocol 5): when a closed popup ends the flow. To the app page, a real close and a popup severed by
-//! COOP look alike, so `closed` proves nothing while the user may be at a provider that severs (T36).
+//! COOP look alike, so `closed` proves nothing while the user may be at a provider that severs (T36). What is known of a
+//! provider's pages: [`crate::opener`].
 
-use crate::{Cause, Coop, Failure, Micros, Session, session::State};
+use crate::{
+    Cause, Coop, Failure, Micros, Session,
+    session::{State, Underway},
+};
 
 /// How long the popup must be closed when it was closed before the claim, seconds.
 const BEFORE_CLAIM: i64 = 10;
@@ -40,12 +44,19 @@ pub fn place(session: &Session) -> Place {
         State::Ended { .. } => Place::Over,
         State::Claimed(_) => match &session.data.underway {
             Some(a) if a.exchanging => Place::Exchanging,
-            // If we served a page after the user left for the provider, the user has come back.
-            Some(a) if session.data.signals.page_at.is_none_or(|at| at <= a.started_at) => {
-                Place::Provider(a.coop)
-            }
+            Some(a) if has_left(session, a) => Place::Provider(a.coop),
             _ => Place::OurPage,
         },
+    }
+}
+
+/// If we served a page after the user left for the provider, the user has come back. A sign of life of the page that was
+/// left proves nothing: it stays until the provider's first page is there, and that may take long.
+fn has_left(session: &Session, attempt: &Underway) -> bool {
+    let signals = &session.data.signals;
+    match attempt.page {
+        Some(page) => signals.page_instance <= page,
+        None => signals.page_at.is_none_or(|at| at <= attempt.started_at),
     }
 }
 
@@ -61,13 +72,16 @@ pub fn is_left(session: &Session, now: Micros) -> bool {
             let silent = signals.page_at.is_none_or(|at| now >= at.plus_seconds(SILENT_PAGE));
             said_bye || (silent && closed_for(SILENT_PAGE))
         }
-        Place::Provider(Coop::Keeps) => {
-            // The popup looked closed before the user left for the provider, so some other page severed the opener earlier.
-            let left = session.data.underway.as_ref().map(|a| a.started_at);
-            left.is_some_and(|left| closed >= left) && closed_for(AT_PROVIDER)
-        }
-        Place::Provider(Coop::Unknown | Coop::Severs) | Place::Exchanging | Place::Over => false,
+        Place::Provider(Coop::Keeps) => closed_there(session, closed) && closed_for(AT_PROVIDER),
+        // Waiting longer would be for a user who may be gone. One who is there after all keeps the attempt's own time.
+        Place::Provider(Coop::Unknown) => closed_there(session, closed) && now >= session.expires_at,
+        Place::Provider(Coop::Severs) | Place::Exchanging | Place::Over => false,
     }
+}
+
+/// A popup that looked closed before the user left for the provider was severed by another page, earlier.
+fn closed_there(session: &Session, closed: Micros) -> bool {
+    session.data.underway.as_ref().is_some_and(|a| closed >= a.started_at)
 }
 
 impl Session {
@@ -121,7 +135,10 @@ impl Session {
         let before = signals.closed_since;
         match closed {
             Some(true) => signals.closed_since = before.or(Some(now)),
-            Some(false) => signals.closed_since = None,
+            Some(false) => {
+                signals.flickered |= before.is_some();
+                signals.closed_since = None;
+            }
             None => {}
         }
         first || before != signals.closed_since

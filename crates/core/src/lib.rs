@@ -22,6 +22,7 @@ pub mod idp;
 pub mod key;
 pub mod key_store;
 pub mod name;
+pub mod opener;
 pub mod origin;
 pub mod outcome;
 pub mod provider;
@@ -63,6 +64,7 @@ pub use id::{
 pub use idp::IdentityProvider;
 pub use key::{ApiKey, KeyType, NewKey};
 pub use key_store::{FoundKey, KeyStore};
+pub use opener::{Opener, Shown};
 pub use origin::Origin;
 pub use outcome::{Connection, Declined, Event, EventName, Operation};
 pub use provider::{ProviderConfig, ProviderStore};

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{AppId, AuditEntry, Changed, ConfigId, Hash, Micros, Recipe, Saved, StoreError, secret::sha256};
+use crate::{
+    AppId, AuditEntry, Changed, ConfigId, Hash, Micros, Opener, Recipe, Saved, Shown, StoreError,
+    secret::sha256,
+};
 
 /// One provider as one app uses it, with its own callback path `/oauth/callback/{config_id}` (T09).
 #[derive(Debug, Clone)]
@@ -77,6 +80,11 @@ pub trait ProviderStore: Send + Sync {
     async fn list_provider_ids(&self, app: AppId) -> Result<Vec<String>, StoreError>;
     /// Lists an app's configurations by provider id.
     async fn list_providers(&self, app: AppId) -> Result<Vec<ProviderConfig>, StoreError>;
+    /// What the flows of a configuration have shown of its provider's pages.
+    async fn get_opener(&self, config_id: &ConfigId) -> Result<Option<Opener>, StoreError>;
+    /// Counts what one more flow has shown. Configuring the provider again forgets how many have kept the opener, since the
+    /// operator may have moved it, and never that one has severed it.
+    async fn learn_opener(&self, config_id: &ConfigId, shown: Shown) -> Result<(), StoreError>;
     /// Removes a configuration.
     async fn delete_provider(
         &self,

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AppId, AttemptId, CallNonce, Cause, Connection, Coop, Declined, Event, EventName, Failure,
-    GrantId, Hash, Level, Micros, Origin, Principal, ReturnUrl, Saved, SessionId, StoreError, UserId,
+    AgentId, AppId, AttemptId, CallNonce, Cause, ConfigId, Connection, Coop, Declined, Event, EventName,
+    Failure, GrantId, Hash, Level, Micros, Origin, Principal, ReturnUrl, Saved, SessionId, StoreError,
+    UserId, opener::Returned,
 };
 
 /// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
@@ -218,6 +219,12 @@ pub struct Underway {
     pub expires_at: Micros,
     /// The code has arrived; from here only the exchange may end this attempt.
     pub exchanging: bool,
+    /// The configuration; `None` in rows of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigId>,
+    /// The newest page when the user left; `None` in rows of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u64>,
 }
 
 /// Hints about the popup. None of them decides anything by itself (B8).
@@ -236,6 +243,12 @@ pub struct Signals {
     /// Since when the browser that claimed the session is known to have kept no cookie.
     #[serde(default)]
     pub cookieless_since: Option<Micros>,
+    /// The popup looked closed and then open again: what it looks like says nothing in this browser.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flickered: bool,
+    /// The flow has come back from a provider of whose pages nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<Returned>,
 }
 
 /// Why a claim was refused. A refused claim never uses up the token.
@@ -370,10 +383,15 @@ impl Session {
 
     /// The code of `attempt` has arrived. A code that came in the last second still gets its exchange.
     pub fn exchanging(&mut self, attempt: AttemptId, now: Micros) {
-        if let Some(attempt) = self.data.underway.as_mut().filter(|a| a.attempt == attempt) {
-            attempt.exchanging = true;
-            attempt.expires_at = attempt.expires_at.max(now.plus_seconds(EXCHANGE_MAX));
-        }
+        let Some(attempt) = self.data.underway.as_mut().filter(|a| a.attempt == attempt) else { return };
+        attempt.exchanging = true;
+        attempt.expires_at = attempt.expires_at.max(now.plus_seconds(EXCHANGE_MAX));
+        let signals = &mut self.data.signals;
+        let watched =
+            signals.first_status_at.is_some() && signals.closed_since.is_none() && !signals.flickered;
+        let to_learn = attempt.config.clone().filter(|_| watched && attempt.coop == Coop::Unknown);
+        let page = signals.page_instance;
+        signals.returned = to_learn.map(|config| Returned { config, at: now, page });
     }
 
     /// The attempt's connection was made. If only one provider is offered, the session is done, unless the user is to be asked
@@ -509,4 +527,4 @@ pub trait SessionStore: Send + Sync {
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
-mod tests;
+pub(crate) mod tests;

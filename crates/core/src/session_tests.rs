@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{GrantId, Operation, SystemRandom, exit};
 
-const T0: Micros = Micros(1_800_000_000_000_000);
+pub(crate) const T0: Micros = Micros(1_800_000_000_000_000);
 
 fn session(providers: &[&str]) -> Session {
     Session {
@@ -25,13 +25,13 @@ fn claim(level: Level, at: Micros) -> Claim {
     Claim { level, cb: Some("cb".into()), browser: [1; 32], marker: None, at }
 }
 
-fn claimed(providers: &[&str]) -> Session {
+pub(crate) fn claimed(providers: &[&str]) -> Session {
     let mut s = session(providers);
     s.claim_by(claim(Level::L2, T0)).unwrap();
     s
 }
 
-fn attempt(coop: Coop, at: Micros) -> Underway {
+pub(crate) fn attempt(coop: Coop, at: Micros) -> Underway {
     Underway {
         attempt: AttemptId::new(&SystemRandom),
         provider: "a".into(),
@@ -39,6 +39,8 @@ fn attempt(coop: Coop, at: Micros) -> Underway {
         started_at: at,
         expires_at: at.plus_seconds(ATTEMPT_TTL),
         exchanging: false,
+        config: None,
+        page: None,
     }
 }
 
@@ -318,6 +320,42 @@ fn t36_a_closed_popup_is_no_exit_while_a_code_is_exchanged() {
     s.exchanging(under_way.attempt, T0);
     assert_eq!(exit::place(&s), exit::Place::Exchanging);
     assert!(!exit::is_left(&s, T0.plus_seconds(60)));
+}
+
+#[test]
+fn t36_a_page_that_waits_for_the_providers_first_answer_is_no_return() {
+    let leave = |page: Option<u64>| {
+        let mut s = claimed(&["a"]);
+        s.page_served(T0);
+        s.start(Underway { page, ..attempt(Coop::Severs, T0) });
+        // The provider is slow: our page is still there, and says so. Then it goes, and the popup looks closed.
+        s.page_seen(1, T0.plus_seconds(10));
+        s.page_left(1, T0.plus_seconds(12));
+        s.window_reported(Some(true), T0.plus_seconds(12));
+        s
+    };
+    let away = leave(Some(1));
+    assert_eq!(exit::place(&away), exit::Place::Provider(Coop::Severs));
+    assert!(!exit::is_left(&away, T0.plus_seconds(500)));
+    // Control: the same, had the user been on a page that was served since.
+    assert!(exit::is_left(&leave(Some(0)), T0.plus_seconds(15)));
+}
+
+#[test]
+fn where_nothing_is_known_a_closed_popup_is_an_exit_when_the_sessions_own_time_ends() {
+    let closed_at = |coop, closed: i64| {
+        let mut s = claimed(&["a"]);
+        s.start(attempt(coop, T0.plus_seconds(100)));
+        s.window_reported(Some(true), T0.plus_seconds(closed));
+        s
+    };
+    let end = session(&["a"]).expires_at;
+    let (unknown, severs) = (closed_at(Coop::Unknown, 101), closed_at(Coop::Severs, 101));
+    assert!(end < unknown.deadline(), "the attempt has more time");
+    assert!(!exit::is_left(&unknown, Micros(end.0 - 1)));
+    assert!(exit::is_left(&unknown, end));
+    assert!(!exit::is_left(&severs, end), "its popups always look closed");
+    assert!(!exit::is_left(&closed_at(Coop::Unknown, 99), end), "another page severed it");
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub use connect::consent::ApproveError;
 pub use connect::extra::ExtraAnswer;
 pub use connect::foreign::ForeignPage;
 pub use connect::mint::{MintError, MintRequest, Minted};
+pub use connect::names::Names;
 pub use connect::offer::Offer;
 pub use connect::page::{PageError, PageView, Screen};
 pub use connect::poll::{Poll, PollError};

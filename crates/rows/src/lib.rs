@@ -17,7 +17,7 @@ mod delegation;
 pub mod grant;
 pub mod key;
 pub mod noun;
-mod provider;
+pub mod provider;
 mod recipe;
 mod refresh;
 mod revocation;

@@ -1,8 +1,9 @@
-//! What people and programs are told about a flow that made no grant: one row for each cause. The page, the SDK, the poll
-//! and `docs/reference/failures.md` are made from this table. The cause itself says who has to act
-//! ([`alter_core::Cause::fault`]).
+//! What programs and developers are told about a flow that made no grant: one row for each cause. The page, the SDK, the
+//! poll and `docs/reference/failures.md` are made from this table. The cause itself says who has to act
+//! ([`alter_core::Cause::fault`]). What a person reads is in [`crate::for_people`] and `ui/pages`.
 
 use alter_core::{Cause, Failure};
+use alter_flows::Names;
 use serde_json::{Map, Value};
 
 use crate::pages::ProviderFault;
@@ -118,14 +119,14 @@ failures! {
         "The Connect server failed.", "The user tries again; the operator's log has the request id.";
 }
 
-/// What happened and who does what next, for the developer of the app.
-pub(crate) fn message(failure: &Failure) -> String {
+/// What happened and who does what next, for the developer of the app's backend.
+pub(crate) fn message(failure: &Failure, names: &Names) -> String {
     let cause = &failure.cause;
     let code = cause.provider_code().map(|code| code.as_str().to_owned());
     let code = code.or_else(|| cause.provider_status().map(|status| status.to_string()));
     let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
     let told = told(cause);
-    format!("{} {}", told.sentence_of(failure.provider.as_deref(), &code), told.mend)
+    format!("{} {}", told.sentence_of(names.provider.as_deref(), &code), told.mend)
 }
 
 /// `details` of the SDK's `onError`.
@@ -183,15 +184,21 @@ mod tests {
 
     #[test]
     fn a_message_names_provider_and_code() {
-        let failure = |cause| Failure { cause, provider: Some("acme".into()), request_id: None };
-        let refused = message(&failure(Cause::TokenEndpointFailed(503)));
-        assert_eq!(refused, "acme could not answer (503). The user tries again later.");
-        let nameless = Failure { provider: None, ..failure(Cause::Denied) };
-        assert!(message(&nameless).starts_with("The user refused to connect the provider."));
-        let nameless = Failure { provider: None, ..failure(Cause::TokenEndpointUnreachable) };
-        assert!(message(&nameless).starts_with("The provider could not be reached."));
+        let said = |cause, provider: Option<&str>| {
+            let names = Names { app: "My App".into(), provider: provider.map(str::to_owned) };
+            message(
+                &Failure { cause, provider: provider.map(|_| "acme_id".into()), request_id: None },
+                &names,
+            )
+        };
+        let refused = said(Cause::TokenEndpointFailed(503), Some("Acme"));
+        assert_eq!(refused, "Acme could not answer (503). The user tries again later.");
+        assert!(said(Cause::Denied, None).starts_with("The user refused to connect the provider."));
+        assert!(
+            said(Cause::TokenEndpointUnreachable, None).starts_with("The provider could not be reached.")
+        );
         for cause in Cause::one_of_each() {
-            assert!(!message(&failure(cause)).contains(['{', '}']));
+            assert!(!said(cause, Some("Acme")).contains(['{', '}']));
         }
     }
 }

@@ -13,6 +13,7 @@ mod closing;
 mod error;
 pub mod extract;
 pub mod failure;
+pub mod for_people;
 pub mod metrics;
 mod middleware;
 pub mod openapi;

@@ -4,8 +4,12 @@
 use std::path::PathBuf;
 
 use alter_api::ErrorCode;
-use alter_core::Cause;
-use alter_server::failure::{FailurePage, told};
+use alter_core::{Cause, Failure};
+use alter_flows::Names;
+use alter_server::{
+    failure::{FailurePage, told},
+    for_people::message,
+};
 use serde_json::json;
 
 fn compare(path: &str, made: &str) {
@@ -54,7 +58,9 @@ The browser SDK's `onError` gets `code`, `message` and `details`: `reason` is th
 its meaning; `provider_error` is the error code that the provider sent, cleaned to `[a-z0-9_.-]` and 64 characters
 (`unknown_error` when nothing of it is left), and absent when the provider sent none; `provider_status` is the HTTP status of
 its token endpoint, where that is all there is; `provider` and `request_id` are what they say. Decide by `code` and
-`reason`: what a provider sends never chooses between two rows of ours. The poll gets `error_code` and `error_message`. The
+`reason`: what a provider sends never chooses between two rows of ours. `message` is for the person in front of the page (the
+last column, here of the provider Acme and the app My App); show it as it is. The poll gets `error_code`, and
+`error_message` for the backend's developer: the second and the fourth column, with the code that the provider sent. The
 audit entry (`connect_failed`, or `browser_mismatch` for `other_browser`) keeps `reason`, `provider_error`,
 `provider_status` and `provider`.
 
@@ -64,8 +70,8 @@ Three ends are no failure of an attempt: a token that is malformed or unknown is
 `invalid_token`), a session whose time ran out is `session_expired` with the reason `expired` (the poll: `expired`), and
 when the user or the app has left, `onExit` says so (the poll: `error` with `connect_denied`).
 
-| `details.reason` | What happened | Fault | What to do | Final | SDK `code` | Poll `error_code` | Page |
-|---|---|---|---|---|---|---|---|
+| `details.reason` | What happened | Fault | What to do | Final | SDK `code` | Poll `error_code` | Page | SDK `message` |
+|---|---|---|---|---|---|---|---|---|
 ";
 
 #[test]
@@ -82,8 +88,11 @@ fn failure_row(cause: &Cause) -> String {
     };
     let sentence = told.sentence_of(None, "");
     let is_final = if cause.is_final() { "yes" } else { "no" };
+    let names = Names { app: "My App".into(), provider: Some("Acme".into()) };
+    let failure = Failure { cause: cause.clone(), provider: Some("acme".into()), request_id: None };
+    let message = message(&failure, &names);
     format!(
-        "| `{cause}` | {sentence} | {fault} | {mend} | {is_final} | `{sdk}` | `{poll}` | {page} |\n",
+        "| `{cause}` | {sentence} | {fault} | {mend} | {is_final} | `{sdk}` | `{poll}` | {page} | {message} |\n",
         cause = cause.as_str(),
         fault = cause.fault().as_str(),
         mend = told.mend,

@@ -71,6 +71,7 @@ macro_rules! store_contract_tests {
                 a_config_id_belongs_to_one_configuration,
                 providers_are_listed_in_byte_order,
                 t72_a_configuration_of_another_app_is_neither_listed_nor_deleted,
+                what_flows_have_shown_is_counted_for_each_configuration_and_severing_stays,
                 deleting_a_provider_leaves_its_grants_and_attempts,
                 nul_in_a_configuration_is_refused,
                 t90_a_seal_is_put_over_the_row_that_was_looked_at_alone,

@@ -4,7 +4,7 @@
 use super::operator::{delete_provider, save_provider};
 use std::sync::Arc;
 
-use alter_core::{AuditKind, ConfigId, ProviderConfig, Store, StoreError, SystemRandom};
+use alter_core::{AuditKind, ConfigId, Opener, ProviderConfig, Shown, Store, StoreError, SystemRandom};
 
 use super::sample::{T0, assert_same, audit, config, found, recorded, started, stored_app, stored_grant};
 
@@ -88,6 +88,31 @@ pub async fn t72_a_configuration_of_another_app_is_neither_listed_nor_deleted(
     assert!(delete_provider(&*store, app, "google").await?.is_done());
     assert!(!delete_provider(&*store, app, "google").await?.is_done());
     assert!(store.get_provider(&mine.config_id).await?.is_none());
+    Ok(())
+}
+
+pub async fn what_flows_have_shown_is_counted_for_each_configuration_and_severing_stays(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (app, other) = (stored_app(&*store).await?, stored_app(&*store).await?);
+    let mine = save_provider(&*store, config(app, "google")).await?;
+    let theirs = save_provider(&*store, config(other, "google")).await?;
+    let seen = async |config: &ProviderConfig| store.get_opener(&config.config_id).await.map(found);
+    for kept in [1, 2, 3, 3] {
+        store.learn_opener(&mine.config_id, Shown::Keeps).await?;
+        assert_eq!(seen(&mine).await?, Opener { kept, severed: false });
+    }
+    store.learn_opener(&mine.config_id, Shown::Severs).await?;
+    assert_eq!(seen(&mine).await?, Opener { kept: 3, severed: true });
+    assert_eq!(seen(&theirs).await?, Opener::default());
+
+    // Configured again: it may be elsewhere now. What severed once is not trusted there either.
+    let again = save_provider(&*store, config(app, "google")).await?;
+    assert_eq!(seen(&again).await?, Opener { kept: 0, severed: true });
+
+    let nobody = ConfigId::new(&SystemRandom);
+    store.learn_opener(&nobody, Shown::Keeps).await?;
+    assert!(store.get_opener(&nobody).await?.is_none());
     Ok(())
 }
 

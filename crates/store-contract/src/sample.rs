@@ -245,6 +245,8 @@ pub fn underway(attempt: &Attempt) -> Underway {
         started_at: attempt.created_at,
         expires_at: attempt.expires_at,
         exchanging: false,
+        config: Some(attempt.config_id.clone()),
+        page: Some(0),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Provider configurations: one per app and provider id.
 
 use alter_core::{
-    AppId, AuditEntry, Changed, ConfigId, ProviderConfig, ProviderStore, Saved, StoreError, stored::storable,
+    AppId, AuditEntry, Changed, ConfigId, Opener, ProviderConfig, ProviderStore, Saved, Shown, StoreError,
+    opener::KEPT_MIN, stored::storable,
 };
 use alter_rows::{
     Noun,
+    provider::read_opener,
     sql::Piece::{Excluded, Names, Places},
 };
 use async_trait::async_trait;
@@ -21,7 +23,8 @@ use crate::{
 
 /// A provider that is configured again keeps its `config_id` and `created_at`.
 const SAVE: &str = sql!(
-    "INSERT INTO providers ({}) VALUES ({}) ON CONFLICT (app_id, provider) DO UPDATE SET {} RETURNING {}",
+    "INSERT INTO providers ({}) VALUES ({}) ON CONFLICT (app_id, provider)
+     DO UPDATE SET {}, opener_kept = 0 RETURNING {}",
     Names(ProviderConfig::WRITTEN),
     Places(ProviderConfig::WRITTEN),
     Excluded(ProviderConfig::WRITTEN, &["config_id", "app_id", "provider", "created_at"]),
@@ -95,6 +98,22 @@ impl ProviderStore for PostgresStore {
             Names(ProviderConfig::COLUMNS)
         );
         self.all(sql, values![app.to_string()], ProviderConfig::read).await
+    }
+
+    async fn get_opener(&self, config_id: &ConfigId) -> Result<Option<Opener>, StoreError> {
+        let sql = "SELECT opener_kept, opener_severed FROM providers WHERE config_id = $1";
+        self.one(sql, values![config_id.as_str()], read_opener).await
+    }
+
+    async fn learn_opener(&self, config_id: &ConfigId, shown: Shown) -> Result<(), StoreError> {
+        let kept =
+            "UPDATE providers SET opener_kept = opener_kept + 1 WHERE config_id = $1 AND opener_kept < $2";
+        let severed = "UPDATE providers SET opener_severed = TRUE WHERE config_id = $1";
+        match shown {
+            Shown::Keeps => self.run(kept, values![config_id.as_str(), i64::from(KEPT_MIN)]).await?,
+            Shown::Severs => self.run(severed, values![config_id.as_str()]).await?,
+        };
+        Ok(())
     }
 
     async fn delete_provider(

@@ -1,8 +1,12 @@
 //! Provider configurations: one per app and provider id.
 
-use alter_core::{AppId, AuditEntry, Changed, ConfigId, ProviderConfig, ProviderStore, Saved, StoreError};
+use alter_core::{
+    AppId, AuditEntry, Changed, ConfigId, Opener, ProviderConfig, ProviderStore, Saved, Shown, StoreError,
+    opener::KEPT_MIN,
+};
 use alter_rows::{
     Noun, Value,
+    provider::read_opener,
     sql::Piece::{Excluded, Names, Places},
 };
 use async_trait::async_trait;
@@ -67,6 +71,26 @@ impl ProviderStore for SqliteStore {
         self.read(|c| all(c, sql, [app.to_string()], ProviderConfig::read)).await
     }
 
+    async fn get_opener(&self, config_id: &ConfigId) -> Result<Option<Opener>, StoreError> {
+        let sql = "SELECT opener_kept, opener_severed FROM providers WHERE config_id = ?1";
+        self.read(|c| one(c, sql, [config_id.as_str()], read_opener)).await
+    }
+
+    async fn learn_opener(&self, config_id: &ConfigId, shown: Shown) -> Result<(), StoreError> {
+        let id = config_id.as_str().to_owned();
+        let kept =
+            "UPDATE providers SET opener_kept = opener_kept + 1 WHERE config_id = ?1 AND opener_kept < ?2";
+        let severed = "UPDATE providers SET opener_severed = 1 WHERE config_id = ?1";
+        self.write(move |c| {
+            match shown {
+                Shown::Keeps => run(c, kept, params![id, KEPT_MIN])?,
+                Shown::Severs => run(c, severed, params![id])?,
+            };
+            Ok(())
+        })
+        .await
+    }
+
     async fn delete_provider(
         &self,
         app: AppId,
@@ -99,7 +123,8 @@ fn seal(c: &Connection, config: &ProviderConfig) -> Result<Saved, Fault> {
 fn save(c: &Connection, config: &ProviderConfig, values: Vec<Value<'_>>) -> Result<ProviderConfig, Fault> {
     refuse_retired(c, config.app_id, [config.client_secret.as_ref(), config.seal.as_ref()])?;
     let sql = sql!(
-        "INSERT INTO providers ({}) VALUES ({}) ON CONFLICT (app_id, provider) DO UPDATE SET {} RETURNING {}",
+        "INSERT INTO providers ({}) VALUES ({}) ON CONFLICT (app_id, provider)
+         DO UPDATE SET {}, opener_kept = 0 RETURNING {}",
         Names(ProviderConfig::WRITTEN),
         Places(ProviderConfig::WRITTEN),
         Excluded(ProviderConfig::WRITTEN, &["config_id", "app_id", "provider", "created_at"]),

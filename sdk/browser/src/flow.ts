@@ -82,27 +82,28 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
     tell(options.onEvent, name, complete);
   };
 
-  /** Ends the flow, once, with at most one callback. */
-  const settle = <A extends unknown[]>(callback?: (...args: A) => void, ...args: A) => {
+  /** Ends the flow, once, with at most one callback. A popup that `stays` belongs to its own button from now on. */
+  const settle = <A extends unknown[]>(stays?: unknown, callback?: (...args: A) => void, ...args: A) => {
+    if (popup && !stays) closePopup(popup);
     if (!live) return;
     live = false;
     turn++;
     clearInterval(beat);
     removeEventListener("message", onMessage);
     removeEventListener("securitypolicyviolation", onViolation);
-    if (popup) closePopup(popup);
     tell(callback, ...args);
     end();
   };
 
   const exit = () => {
     if (live) emit("EXIT");
-    settle(options.onExit);
+    settle(0, options.onExit);
   };
 
   const fail = (error: AlterError) => {
     if (live) log(error);
-    settle(options.onError, error);
+    // Once the popup has been sent to the server, a page in it says what happened.
+    settle(session, options.onError, error);
   };
 
   const onMessage = (event: MessageEvent) => {
@@ -159,7 +160,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   const onBeat = () => {
     const gone = popup!.closed;
     if (now() > deadline) {
-      fail(session ? failure("session_expired", "Session expired") : noToken());
+      gone ? exit() : fail(session ? failure("session_expired", "Session expired") : noToken());
     } else if (session) {
       waited += Math.min(now() - beatAt, 1_000);
       beatAt = now();
@@ -200,7 +201,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
     } else if (status === "exited") {
       session!._mute ? lost("form_action", "binding_failed") : exit();
     } else if (status === "completed" && connections?.length) {
-      settle(options.onSuccess, connections[0]!, connections);
+      settle(0, options.onSuccess, connections[0]!, connections);
     } else if (error === "wrong_host") {
       lost("wrong_address");
     } else {

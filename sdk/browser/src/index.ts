@@ -88,7 +88,7 @@ interface AlterConnect {
    * to `onError`. While a flow is open, a second call only brings its popup to the front.
    */
   open(options: OpenOptions): Promise<void>;
-  /** Ends the flow and closes its popup; no callback is called. */
+  /** Ends the flow and closes its popup, also one that a failure left open; no callback is called. */
   close(): void;
   /** Ends the flow as `close()` does and refuses every later `open()`. */
   destroy(): void;

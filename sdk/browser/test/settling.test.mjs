@@ -21,7 +21,7 @@ test("open() resolves once the popup is on its way to the server", async () => {
   assert.equal(w.popups[0].posts.length, 1);
 });
 
-test("each end calls exactly one callback, once, closes the popup and leaves nothing running", async () => {
+test("each end calls exactly one callback, once, closes the popup unless that says what failed, and leaves nothing running", async () => {
   for (const [kind, end] of [["success", completed], ["error", failed], ["exit", exited]]) {
     const w = world({ answer: end });
     const { alter, popup } = await w.start();
@@ -30,7 +30,7 @@ test("each end calls exactly one callback, once, closes the popup and leaves not
     popup.closed = true;
     await w.clock.advance(4_000_000);
     assert.deepEqual(w.kinds(), [kind]);
-    assert.equal(popup.closeCalls, 1);
+    assert.equal(popup.closeCalls, kind === "error" ? 0 : 1);
     assert.equal(alter.isOpen(), false);
     assert.equal(w.requests.length, 1, "no question after the end");
     assert.deepEqual([w.clock.pending, w.listeners.size], [0, 0]);
@@ -132,7 +132,18 @@ test("the flow ends with session_expired at the deadline although the server sti
   await w.clock.advance(19_900);
   assert.deepEqual(w.calls, []);
   await w.clock.advance(600);
-  assert.deepEqual([w.kinds(), w.error().code, popup.closed], [["error"], "session_expired", true]);
+  assert.deepEqual([w.kinds(), w.error().code, popup.closed], [["error"], "session_expired", false]);
+});
+
+test("a popup that is gone when the deadline comes is an exit, never session_expired", async () => {
+  const w = world({ answer: () => stillOpen({ deadline: new Date(START + 20_000).toISOString() }) });
+  const { popup } = await w.start();
+  await w.clock.advance(5_000);
+  popup.closed = true;
+  await w.clock.advance(14_900);
+  assert.deepEqual(w.calls, []);
+  await w.clock.advance(600);
+  assert.deepEqual(w.kinds(), ["exit"]);
 });
 
 test("the deadline moves when the server moves it", async () => {
@@ -192,6 +203,20 @@ test("close() while the token is pending resolves open() and calls nothing, then
   send(TOKEN);
   await w.clock.advance(5_000);
   assert.deepEqual([w.calls, w.requests, popup.posts, popup.closed], [[], [], [], true]);
+});
+
+test("after a failure the popup belongs to its own button, until the app closes it or opens another", async () => {
+  for (const by of ["close", "destroy", "open"]) {
+    const w = world({ answer: failed });
+    const { alter, popup } = await w.start();
+    await w.clock.advance(3_600_000);
+    assert.deepEqual([w.kinds(), popup.closeCalls, alter.isOpen()], [["error"], 0, false], by);
+    w.answer = () => stillOpen();
+    await alter[by]({ token: TOKEN, ...w.callbacks("next ") });
+    await w.clock.advance(1_000);
+    assert.deepEqual([w.kinds(), popup.closed], [["error"], true], by);
+    assert.equal(w.popups.length, by === "open" ? 2 : 1);
+  }
 });
 
 test("close() without a flow does nothing", async () => {

@@ -9,11 +9,14 @@ export const CLIENT = { id: 'raw-client', secret: 'raw-client-secret' };
 const random = () => randomBytes(16).toString('hex');
 const escapeHtml = (value) => value.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-/** Starts one. `page(query)` replaces the authorization page, `headers` go with that page, `hold` delays the token answer. */
+/**
+ * Starts one. `page(query)` replaces the authorization page, `headers` go with that page, `hold` delays the token answer.
+ * With `hop`, the authorization page leads to a second one, which has these headers: an organisation's own sign-in.
+ */
 export async function startRawProvider(host = '127.0.0.1') {
   const codes = new Map();
   const tokens = new Map();
-  const provider = { seen: [], tokenRequests: 0, headers: {}, page: undefined, hold: undefined };
+  const provider = { seen: [], tokenRequests: 0, headers: {}, hop: undefined, page: undefined, hold: undefined };
 
   const back = (query, extra) => {
     const to = new URL(query.get('redirect_uri'));
@@ -46,9 +49,12 @@ export async function startRawProvider(host = '127.0.0.1') {
     const url = new URL(incoming.url, 'http://raw');
     provider.seen.push({ method: incoming.method, target: incoming.url, referer: incoming.headers.referer ?? '' });
     const json = (status, value) => answer.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(value));
-    if (url.pathname === '/authorize') {
-      const body = (provider.page ?? consent)(url.searchParams);
-      answer.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', ...provider.headers });
+    if (url.pathname === '/authorize' || url.pathname === '/hop') {
+      const hops = url.pathname === '/authorize' && provider.hop;
+      const on = () => `<p><a id="on" href="${escapeHtml(`/hop${url.search}`)}">Sign in at your organisation</a>`;
+      const body = (hops ? on : (provider.page ?? consent))(url.searchParams);
+      const headers = url.pathname === '/hop' ? provider.hop : provider.headers;
+      answer.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', ...headers });
       answer.end(`<!doctype html><html lang="en"><title>Raw provider</title><h1>Raw provider</h1>${body}`);
     } else if (url.pathname === '/token') {
       provider.tokenRequests += 1;

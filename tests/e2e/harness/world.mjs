@@ -9,9 +9,9 @@ import { OIDC_CLIENT, startOidcProvider } from './oidc-provider.mjs';
 import { CLIENT, startRawProvider } from './raw-provider.mjs';
 import { startSite } from './site.mjs';
 
-/** Starts a server and a browser. Everything started through it ends with `stop()`. */
-export async function startWorld({ tls = true, log, database }) {
-  const [server, browser] = await Promise.all([startServer({ tls, log, database }), launch()]);
+/** Starts a server and a browser (`open` starts another one than Chromium). Everything started through it ends with `stop()`. */
+export async function startWorld({ tls = true, log, database, open = launch }) {
+  const [server, browser] = await Promise.all([startServer({ tls, log, database }), open()]);
   const ends = [() => browser.close(), () => server.stop()];
   const own = async (starting) => {
     const thing = await starting;

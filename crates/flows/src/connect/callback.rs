@@ -17,6 +17,7 @@ use super::{
     end::{Ending, end_failed},
     exchange::exchange,
     offer::agent_of,
+    opener::learn_from_return,
 };
 use crate::{Flows, context::hash_secret, fault::FlowFault};
 
@@ -101,7 +102,7 @@ pub async fn callback(
             refuse(Cause::MixUp).await?;
             return Ok(CallbackEnd::ToSession(session.sid));
         }
-        (_, true, true) => {}
+        (_, true, true) => learn_from_return(flows, &session, &attempt).await,
     }
     let config = match flows.provider(attempt.app_id, &attempt.config_id).await {
         Err(fault) if fault.is_unproven() => {

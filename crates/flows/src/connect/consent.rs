@@ -20,6 +20,7 @@ use secrecy::ExposeSecret;
 use super::{
     askable::why_not_askable,
     offer::{Offer, log_stopped},
+    opener::coop_of,
     steps::StepError,
 };
 use crate::{Flows, fault::FlowFault, rounds::Rounds};
@@ -116,10 +117,12 @@ async fn try_approve(
     session.start(Underway {
         attempt: attempt.id,
         provider: provider.to_owned(),
-        coop: config.recipe.coop,
+        coop: coop_of(flows, config).await?,
         started_at: now,
         expires_at: attempt.expires_at,
         exchanging: false,
+        config: Some(config.config_id.clone()),
+        page: Some(session.data.signals.page_instance),
     });
     match flows.store().start_attempt(&session, attempt).await {
         Ok(Saved::Done) => Ok(Some(location)),

@@ -2,7 +2,10 @@
 
 use alter_core::{AgentId, Declined, EndKind, Failure, StoreError, exit};
 
-use super::connected::{Connected, connected};
+use super::{
+    connected::{Connected, connected},
+    names::Names,
+};
 use crate::{AppKeyRequired, Caller, Flows, callers::caller::ours, fault::FlowFault};
 
 /// Where the session stands.
@@ -16,7 +19,7 @@ pub enum Poll {
     /// Over, with connections, each delegated to the agent if the session has one.
     Completed(Vec<Connected>, Option<AgentId>),
     /// Over, without connections.
-    Failed(Failure),
+    Failed(Failure, Names),
     /// The user or the app left.
     Cancelled,
     Expired,
@@ -61,7 +64,9 @@ async fn try_poll(flows: &Flows, caller: &Caller, session_token: &str) -> Result
         None => Poll::Pending { declined: session.data.declined },
         Some(end) => match (end.kind, &end.failure) {
             (EndKind::Done, _) => Poll::Completed(Vec::new(), agent),
-            (EndKind::Failed, Some(failure)) => Poll::Failed(failure.clone()),
+            (EndKind::Failed, Some(failure)) => {
+                Poll::Failed(failure.clone(), Names::of(flows, &session, Some(failure)).await?)
+            }
             (EndKind::Expired, _) => Poll::Expired,
             _ => Poll::Cancelled,
         },

@@ -1,11 +1,13 @@
 //! The status channel (protocol 5): how the app page learns what became of the flow. It carries states and grant
 //! summaries, never a token or a code; grant summaries only for a session bound at L2 or better (T58).
 
-use alter_core::{ClaimRefused, EndKind, Event, Failure, Level, Micros, Session, StoreError, exit};
+use alter_core::{ClaimRefused, EndKind, Event, Failure, Level, Micros, Session, Shown, StoreError, exit};
 
 use super::{
     connected::{Connected, connected},
     foreign::ForeignPage,
+    names::Names,
+    opener::learn,
 };
 use crate::{Flows, callers::caller::ours, fault::FlowFault};
 
@@ -42,11 +44,11 @@ pub enum Status {
     /// Over, with connections; the list is empty below L2.
     Completed(Vec<Connected>),
     /// Over, without connections; `None` = the session expired.
-    Failed(Option<Failure>),
+    Failed(Option<Failure>, Names),
     /// The user or the app left.
     Exited,
     /// Another flow has opened the session.
-    Taken(ClaimRefused),
+    Taken(ClaimRefused, Names),
 }
 
 /// Why there is no report.
@@ -85,19 +87,26 @@ pub async fn status(
     }
     if let Some(reason) = taken(&session, request.cb) {
         let deadline = session.deadline();
-        return Ok(StatusReport { status: Status::Taken(reason), cursor: 0, deadline, events: Vec::new() });
+        let status = Status::Taken(reason, Names::of(flows, &session, None).await?);
+        return Ok(StatusReport { status, cursor: 0, deadline, events: Vec::new() });
     }
     let now = flows.now();
     let updated = flows.update_session(session, |session| {
-        let mut dirty = session.end().is_none() && session.window_reported(request.closed, now);
+        let came_back = session.data.signals.returned.is_some() && request.closed.is_some();
+        let kept = request.closed.and_then(|closed| session.kept_since_return(closed, now));
+        let reported = session.end().is_none() && session.window_reported(request.closed, now);
+        let mut dirty = came_back || reported;
         if request.cancel && session.end().is_none() {
             session.finish(now);
             dirty = true;
         }
-        Ok::<_, StoreError>((exit::settle(session, now) || dirty, ()))
+        Ok::<_, StoreError>((exit::settle(session, now) || dirty, kept))
     });
-    let (session, ()) = updated.await?.ok_or(StatusError::InvalidToken)?;
-    Ok(report(flows, &session, request.cursor).await?)
+    let (session, kept) = updated.await?.ok_or(StatusError::InvalidToken)?;
+    if let Some(config) = kept {
+        learn(flows, &config, Shown::Keeps).await;
+    }
+    Ok(report(flows, &session, request).await?)
 }
 
 /// Whether another flow has opened the session. Then this flow learns only that, and its own reports do not count (S3).
@@ -109,18 +118,28 @@ fn taken(session: &Session, cb: Option<&str>) -> Option<ClaimRefused> {
     foreign.then_some(reason)
 }
 
-async fn report(flows: &Flows, session: &Session, cursor: usize) -> Result<StatusReport, StoreError> {
+async fn report(
+    flows: &Flows,
+    session: &Session,
+    request: &StatusRequest<'_>,
+) -> Result<StatusReport, StoreError> {
     let data = &session.data;
+    // A popup that was closed is a user who left, whatever else ran out.
+    let closed = data.signals.closed_since.is_some() || request.closed == Some(true);
     let status = match session.end() {
         None => Status::Open,
         Some(end) => match end.kind {
             EndKind::Done => Status::Completed(readable_connections(flows, session).await?),
-            EndKind::Failed => Status::Failed(end.failure.clone()),
-            EndKind::Expired => Status::Failed(None),
+            EndKind::Expired if closed => Status::Exited,
+            EndKind::Failed | EndKind::Expired => {
+                let failure = end.failure.clone();
+                let names = Names::of(flows, session, failure.as_ref()).await?;
+                Status::Failed(failure, names)
+            }
             EndKind::Cancelled => Status::Exited,
         },
     };
-    let events = data.events.get(cursor..).unwrap_or_default().to_vec();
+    let events = data.events.get(request.cursor..).unwrap_or_default().to_vec();
     Ok(StatusReport { status, cursor: data.events.len(), deadline: session.deadline(), events })
 }
 

@@ -9,7 +9,7 @@ use super::support::{Back, ORIGIN, World};
 /// The cause that the app's page is told; `None` if the flow did not fail.
 fn failure(status: Status) -> Option<Cause> {
     match status {
-        Status::Failed(failure) => failure.map(|Failure { cause, .. }| cause),
+        Status::Failed(failure, _) => failure.map(|Failure { cause, .. }| cause),
         _ => None,
     }
 }

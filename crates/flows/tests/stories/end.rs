@@ -19,15 +19,15 @@ async fn told(world: &World, visit: &Visit) -> (End, End) {
     let page = match world.status(visit).await.status {
         Status::Open => End::Open,
         Status::Completed(connections) => End::Completed(connections),
-        Status::Failed(Some(failure)) => End::Failed(failure),
-        Status::Failed(None) => End::Expired,
+        Status::Failed(Some(failure), _) => End::Failed(failure),
+        Status::Failed(None, _) => End::Expired,
         Status::Exited => End::Left,
-        other @ Status::Taken(_) => panic!("{other:?}"),
+        other @ Status::Taken(..) => panic!("{other:?}"),
     };
     let backend = match world.poll(&visit.token).await {
         Poll::Pending { .. } => End::Open,
         Poll::Completed(connections, _) => End::Completed(connections),
-        Poll::Failed(failure) => End::Failed(failure),
+        Poll::Failed(failure, _) => End::Failed(failure),
         Poll::Cancelled => End::Left,
         Poll::Expired => End::Expired,
     };

@@ -23,7 +23,7 @@ async fn a_session_ends_at_its_expiry_and_not_a_microsecond_before() {
     world.reap().await.unwrap();
     assert_eq!(world.open_sessions().await, 1);
     assert!(matches!(world.poll(&minted.token).await, Poll::Expired));
-    assert!(matches!(world.status(&claimed).await.status, Status::Failed(None)));
+    assert!(matches!(world.status(&claimed).await.status, Status::Failed(None, _)));
     world.claim(&young, ORIGIN).await.unwrap();
 }
 
@@ -61,7 +61,7 @@ async fn f02_an_attempt_that_was_taken_and_not_sent_is_lost_after_a_minute() {
     world.clock.set(Micros(edge.0 + 1));
     world.reap().await.unwrap();
     assert_eq!(world.attempt(&authorize).await.status, AttemptStatus::Interrupted);
-    let Status::Failed(Some(failure)) = world.status(&visit).await.status else { panic!("it has failed") };
+    let Status::Failed(Some(failure), _) = world.status(&visit).await.status else { panic!("it has failed") };
     assert_eq!(failure.cause, Cause::Interrupted);
     assert_eq!((world.token_requests(), world.audited("connect_failed").await), (0, 1));
     world.connect().await;

@@ -200,9 +200,10 @@ impl Scene {
             "{told}"
         );
         assert!(told["details"]["provider_error"].is_null(), "{told}");
-        for message in [&told["message"], &polled["error"]["error_message"]] {
-            assert!(message.as_str().is_some_and(|m| m.contains(" The app ")), "{message}");
-        }
+        let message = told["message"].as_str().unwrap();
+        assert!(message.contains("Test App"), "{message}");
+        let message = polled["error"]["error_message"].as_str().unwrap();
+        assert!(message.contains(" The app "), "{message}");
         assert!(page.contains(words) && !page.contains("Error code from"), "{page}");
     }
 }

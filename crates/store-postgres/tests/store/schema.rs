@@ -254,6 +254,7 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
          DROP INDEX grants_unbound; ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;
          DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;
          ALTER TABLE apps DROP COLUMN deleted_at;
+         ALTER TABLE providers DROP COLUMN opener_kept; ALTER TABLE providers DROP COLUMN opener_severed;
          UPDATE schema_version SET version = 6",
     );
 
@@ -271,6 +272,7 @@ async fn a_grant_from_before_the_ninth_schema_counts_as_not_verified() {
     database.sql(
         "DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;
          DROP INDEX grants_unbound; ALTER TABLE apps DROP COLUMN deleted_at;
+         ALTER TABLE providers DROP COLUMN opener_kept; ALTER TABLE providers DROP COLUMN opener_severed;
          UPDATE schema_version SET version = 8",
     );
 

@@ -1,7 +1,7 @@
 //! `GET /connect/s/{sid}`: the page that the session is at, for the browser that claimed it.
 
 use alter_core::{Cause, Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId};
-use alter_flows::{PageError, PageView, Screen, connect};
+use alter_flows::{Names, PageError, PageView, Screen, connect};
 use axum::{
     Extension,
     extract::{Path, Query, State},
@@ -16,6 +16,7 @@ use crate::{
     Shared,
     extract::Browser,
     failure::{self, FailurePage},
+    for_people,
     middleware::{RequestId, html, page},
     pages::{
         CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy, Next,
@@ -221,7 +222,10 @@ fn legacy_message(view: &PageView) -> Option<Value> {
             Some(json!({ "type": "alter_connect_success", "grants": grants }))
         }
         Screen::Failed { failure, over: true } => {
-            let (error, description) = (failure::told(&failure.cause).sdk, failure::message(failure));
+            let provider = failure.provider.as_deref().map(|id| name_of(view, Some(id)).1.to_owned());
+            let names = Names { app: view.offer.app.settings.name.clone(), provider };
+            let (error, description) =
+                (failure::told(&failure.cause).sdk, for_people::message(failure, &names));
             Some(json!({ "type": "alter_connect_error", "error": error, "error_description": description }))
         }
         _ => None,

@@ -24,7 +24,7 @@ use crate::{
     Shared,
     error::ApiError,
     extract::{PAGE_BODY_MAX, only, parse_json},
-    failure,
+    failure, for_people,
 };
 
 /// Ask where a flow stands.
@@ -99,26 +99,26 @@ fn written(report: StatusReport) -> StatusAnswer {
     match report.status {
         Status::Open => {}
         Status::Exited => answer.status = FlowStatus::Exited,
-        Status::Taken(reason) => {
+        Status::Taken(reason, names) => {
             answer.status = FlowStatus::Failed;
             answer.error = Some(ErrorCode::SessionExpired.as_str().to_owned());
-            answer.message = Some(ErrorCode::SessionExpired.meaning().to_owned());
+            answer.message = Some(for_people::taken(reason, &names));
             answer.details = Some(json!({ "reason": reason_word(reason) }));
         }
         Status::Completed(connections) => {
             answer.status = FlowStatus::Completed;
             answer.connections = Some(connections.iter().map(connected).collect());
         }
-        Status::Failed(None) => {
+        Status::Failed(None, names) => {
             answer.status = FlowStatus::Failed;
             answer.error = Some(ErrorCode::SessionExpired.as_str().to_owned());
-            answer.message = Some("The session expired. Mint a fresh one.".to_owned());
+            answer.message = Some(for_people::expired(&names));
             answer.details = Some(json!({ "reason": "expired" }));
         }
-        Status::Failed(Some(failure)) => {
+        Status::Failed(Some(failure), names) => {
             answer.status = FlowStatus::Failed;
             answer.error = Some(failure::told(&failure.cause).sdk.to_owned());
-            answer.message = Some(failure::message(&failure));
+            answer.message = Some(for_people::message(&failure, &names));
             answer.details = Some(failure::details(&failure).into());
         }
     }

@@ -8,7 +8,7 @@ use alter_api::{
     },
 };
 use alter_core::{AgentId, Failure, name::check_name};
-use alter_flows::{Connected, MintError, MintRequest, Poll, PollError, Quota, connect};
+use alter_flows::{Connected, MintError, MintRequest, Names, Poll, PollError, Quota, connect};
 use axum::{
     Json,
     extract::State,
@@ -99,8 +99,8 @@ fn polled(poll: Poll) -> PolledSession {
             let grants = connections.iter().map(|connected| grant(connected, agent));
             PolledSession { grants: Some(grants.collect()), ..answer(PollStatus::Completed) }
         }
-        Poll::Failed(failure) => {
-            PolledSession { error: Some(poll_failure(&failure)), ..answer(PollStatus::Error) }
+        Poll::Failed(failure, names) => {
+            PolledSession { error: Some(poll_failure(&failure, &names)), ..answer(PollStatus::Error) }
         }
         Poll::Cancelled => {
             let error_message = "The user left before connecting an account.".to_owned();
@@ -125,9 +125,9 @@ fn grant(connected: &Connected, agent: Option<AgentId>) -> PolledGrant {
     }
 }
 
-fn poll_failure(failure: &Failure) -> PollFailure {
+fn poll_failure(failure: &Failure, names: &Names) -> PollFailure {
     let error_code = failure::told(&failure.cause).poll.to_owned();
-    PollFailure { error_code, error_message: failure::message(failure) }
+    PollFailure { error_code, error_message: failure::message(failure, names) }
 }
 
 impl From<MintError> for ApiError {

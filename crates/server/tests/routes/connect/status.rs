@@ -2,6 +2,7 @@
 
 mod exit;
 mod other_origin;
+mod learning;
 mod outcome;
 
 use alter_testkit::{Sent, TestServer};

@@ -89,6 +89,24 @@ async fn every_cause_has_its_code_on_both_channels() {
 }
 
 #[tokio::test]
+async fn a_person_is_told_by_name_whose_turn_it_is_and_programs_are_told_the_codes() {
+    let server = TestServer::start().await;
+    server.mock.set(|s| s.token_fault = Some(TokenFault::InvalidClient));
+    let (told, polled) = run(&server).await;
+    assert_eq!(
+        told["message"],
+        "Mock Provider is not set up correctly at Test App. The people who run Test App need to repair this; you cannot."
+    );
+    let details = &told["details"];
+    assert_eq!(
+        (&details["provider"], &details["reason"], &details["provider_error"]),
+        (&json!("mock"), &json!("client_refused"), &json!("invalid_client"))
+    );
+    let developer = polled["error"]["error_message"].as_str().unwrap();
+    assert!(developer.starts_with("Mock Provider does not accept the configured client (invalid_client)."));
+}
+
+#[tokio::test]
 async fn a_failure_of_ours_is_a_server_error_with_a_request_id() {
     let server = TestServer::start().await;
     server.clock.freeze();
@@ -127,12 +145,10 @@ async fn a_provider_that_the_operator_removed_meanwhile_is_a_configuration_error
     assert_eq!(told["details"]["provider"], "mock", "its name is known all the same");
     let polled = poll(&server, &token).await;
     assert_eq!(polled["error"]["error_code"], "provider_configuration_unavailable");
-    for message in [&told["message"], &polled["error"]["error_message"]] {
-        assert!(
-            message.as_str().is_some_and(|m| m.contains("The operator configures it again")),
-            "{message}"
-        );
-    }
+    let message = polled["error"]["error_message"].as_str().unwrap();
+    assert!(message.contains("The operator configures it again"), "{message}");
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("need to repair this; you cannot"), "{message}");
     let page = browser.get(&server, &format!("/connect/s/{sid}")).await.text();
     assert!(page.contains("need to repair this") && !page.contains("Error code from"), "{page}");
     let (kind, details) = server.store.list_audit(server.app.id, 1).await.unwrap().remove(0);
