@@ -1,4 +1,8 @@
-//! Makes what the server embeds and nobody writes by hand, into `OUT_DIR`: a gzip copy of each static file.
+//! Makes what the server embeds and nobody writes by hand, into `OUT_DIR`: a gzip copy of each static file, and the npm
+//! package of the browser SDK. It needs no Node: the SDK's `dist/` is committed.
+
+#[path = "build/npm.rs"]
+mod npm;
 
 use std::{
     env, fs,
@@ -23,7 +27,10 @@ fn main() -> Result<()> {
         let name = Path::new(file).file_name().expect("a file").to_string_lossy();
         fs::write(out.join(format!("{name}.gz")), gzip(&read(&root.join(file))?)?)?;
     }
-    Ok(())
+    let sdk = root.join("sdk/browser");
+    let files = npm::FILES.map(|name| read(&sdk.join(name)).map(|bytes| (name, bytes)));
+    let files = files.into_iter().collect::<Result<Vec<_>>>()?;
+    fs::write(out.join("alter-connect.tgz"), npm::package(&files))
 }
 
 /// Reads a file, and has this script run again when the file changes.

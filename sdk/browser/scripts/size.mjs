@@ -1,13 +1,11 @@
-/** The byte budget of each format, gzip level 9: `AIM` is the goal, above `LIMIT` the check fails. */
+/** The byte budget of each format, gzip level 9: above it the check fails. Long sentences live on the server. */
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
-const AIM = 2304;
-const LIMIT = 2560;
+const BUDGET = 3072;
 
 for (const format of ["esm", "cjs", "umd"]) {
   const bytes = gzipSync(readFileSync(new URL(`../dist/alter-connect.${format}.js`, import.meta.url)), { level: 9 }).length;
-  const verdict = bytes > LIMIT ? "OVER THE LIMIT" : bytes > AIM ? "over the aim" : "ok";
-  console.log(`${format} ${bytes} bytes gzipped (aim ${AIM}, limit ${LIMIT}): ${verdict}`);
-  if (bytes > LIMIT) process.exitCode = 1;
+  console.log(`${format} ${bytes} bytes gzipped (budget ${BUDGET}): ${bytes > BUDGET ? "OVER IT" : "ok"}`);
+  if (bytes > BUDGET) process.exitCode = 1;
 }
