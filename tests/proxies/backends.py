@@ -97,8 +97,11 @@ class Pair:
         shutil.rmtree(self.dir)
 
 
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3000\r\n\r\n" + 3000 * b"a"
+
+
 class Backend:
-    """Reads each request whole and counts it. Then it answers (`answer`), closes without a word (`close`), or waits for
+    """Reads each request whole and counts it. Then it answers (`answer`), answers with a page (`page`), closes without a word (`close`), or waits for
     `go_on` first (`hold`). It is always ready."""
 
     def __init__(self, manner, port=0):
@@ -132,7 +135,7 @@ class Backend:
                     if self.manner == "hold":
                         self.go_on.wait()
                 try:
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    connection.sendall(PAGE if self.manner == "page" else b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                 except OSError:
                     return
 

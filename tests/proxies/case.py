@@ -56,6 +56,13 @@ class Recipe:
         self.assertIn("/oauth/callback/x", written)
         self.assertNotIn(SECRET, written)
 
+    def test_what_the_server_sent_plain_stays_plain(self):
+        backend = self.started(Backend("page"))
+        proxy = self.started(self.proxy([backend.port, backend.port] if self.replicated else [backend.port]))
+        answer = proxy.client().get("/connect/s/x", headers={"Accept-Encoding": "gzip"})
+        self.assertEqual((answer.status_code, len(answer.content)), (200, 3000))
+        self.assertNotIn("Content-Encoding", answer.headers)
+
     def test_a_body_that_is_too_large_is_refused(self):
         backend = self.started(Backend("answer"))
         proxy = self.started(self.proxy([backend.port]))

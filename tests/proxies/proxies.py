@@ -96,7 +96,8 @@ class Nginx(Proxy):
         (self.dir / "nginx.conf").write_text(
             f"daemon off; worker_processes 2; pid {self.dir}/pid; worker_rlimit_nofile 4096;\n"
             "events { worker_connections 2048; }\n"
-            f"http {{ access_log off; {temp} include {self.dir}/alter.conf; }}\n"
+            # As Debian has it, and worse: whatever a machine compresses, the recipe is not to.
+            f"http {{ access_log off; gzip on; gzip_proxied any; gzip_types *; {temp} include {self.dir}/alter.conf; }}\n"
         )
         command = ["nginx", "-p", self.dir, "-e", self.dir / "main.log", "-c", self.dir / "nginx.conf"]
         tried = subprocess.run([*command, "-t"], capture_output=True, text=True)

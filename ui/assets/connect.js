@@ -26,6 +26,7 @@
     stuck: 'This page could not be opened',
     openFrom: (name) => `Open this page from ${name}`,
     elsewhere: (page, allowed) => `You came from ${page}. It works only from ${allowed}: press the connect button there.`,
+    stays: 'Your browser leaves closing this window to you.',
   };
 
   // ---- small tools ---------------------------------------------------------------------------------
@@ -273,7 +274,7 @@
     setBusy(null);
     text('say', '');
     text('oops', sentence(answer));
-    byId('oops').scrollIntoView({ block: 'nearest' }); // it may be below a long list
+    byId('oops').scrollIntoView({ block: 'nearest' }); // the bar does not stick in a very low window
   };
 
   // A click that was aimed at something else must not approve anything (a double click in a page that uncovers
@@ -371,6 +372,13 @@
     window.close();
   };
 
+  // A browser lets a page close only a window that a script opened. Any other one stays, and the page says so.
+  const leave = async () => {
+    window.close();
+    await pause(500);
+    text('say', WORDS.stays);
+  };
+
   // ---- which page is this? -----------------------------------------------------------------------------
   const PAGES = {
     shell,
@@ -393,6 +401,7 @@
     cancelled: () => end(true),
   };
 
+  for (const button of document.querySelectorAll('[data-close]')) button.addEventListener('click', leave);
   if (data.page !== 'shell' && data.sid) presence();
   const start = Object.prototype.hasOwnProperty.call(PAGES, data.page) && PAGES[data.page];
   if (start) start();

@@ -4,12 +4,13 @@
 //! connections per address, waiting for a request, stalled writes),
 //! `middleware` (what every request passes through), `extract` (the caller, the browser, the body), `routes` (files mirror
 //! URL paths), `pages` (what people see), `error` and `failure` (what is told about a refused request, and about a flow
-//! that made no grant), `openapi`, `metrics`.
+//! that made no grant), `coding` (what is compressed), `openapi`, `metrics`.
 //! Not here: rules, SQL, settings. To add an endpoint: a file under `routes/` at its URL path, its types and codes in
 //! `alter-api`, a line in `routes::all`.
 
 mod accept;
 mod closing;
+mod coding;
 mod error;
 pub mod extract;
 pub mod failure;

@@ -7,6 +7,7 @@ use axum::{
 };
 
 use super::RequestId;
+use crate::coding::Compressible;
 use crate::pages::{self, Frame, Page, content_security_policy};
 
 /// A page outside of any session.
@@ -39,6 +40,9 @@ pub(crate) fn html(status: u16, page: &Page<'_>, frame: &Frame<'_>) -> Response 
     ];
     for (name, value) in fixed {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if page.may_be_compressed() {
+        response.extensions_mut().insert(Compressible);
     }
     response
 }

@@ -24,7 +24,13 @@ pub(crate) use headers::{busy, html, page};
 use tracing::Instrument;
 
 use crate::{
-    Shared, Site, error::ApiError, extract::only, metrics::Answering, middleware::trace::Trace, pages::Page,
+    Shared, Site,
+    coding::{self, Coding},
+    error::ApiError,
+    extract::only,
+    metrics::Answering,
+    middleware::trace::Trace,
+    pages::{Page, script_path},
     routes::connect,
 };
 
@@ -71,6 +77,7 @@ async fn outermost(State(shared): State<Shared>, mut request: Request, next: Nex
     let span = tracing::error_span!("request", request_id = id.0, trace_id, span_id);
     let answering = Answering::begin(&request);
     request.extensions_mut().insert(id.clone());
+    let coding = Coding::asked(request.headers());
     let answer = async move {
         let notice = KeyNotice::default();
         request.extensions_mut().insert(notice.clone());
@@ -86,7 +93,7 @@ async fn outermost(State(shared): State<Shared>, mut request: Request, next: Nex
         }
         response
     };
-    let response = answer.instrument(span).await;
+    let response = coding::code(answer.instrument(span).await, coding).await;
     answering.done(response.status());
     response
 }
@@ -101,8 +108,8 @@ fn refuse(request: &Request, shared: &Shared) -> Option<Response> {
             ApiError::plain(ErrorCode::HeadersTooLarge).into_response()
         });
     }
-    // Probes use the server's address, not its name.
-    if !is_probe(path) && !is_for_us(request, &shared.site) {
+    // Probes use the server's address, not its name. And the page that says so has a button, which needs the script.
+    if !is_probe(path) && path != script_path() && !is_for_us(request, &shared.site) {
         return Some(wrong_host(request, shared));
     }
     check_target(target).err().map(|_| ambiguous(request))

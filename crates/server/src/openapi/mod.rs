@@ -6,7 +6,7 @@
 mod examples;
 mod refusals;
 
-use axum::Json;
+use axum::{Extension, Json, response::IntoResponse};
 use utoipa::{
     OpenApi,
     openapi::{
@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use crate::routes;
+use crate::{coding::Compressible, routes};
 
 /// What the security scheme says: the part that OpenAPI has no words for.
 const SIGNED: &str = "The API key of an app (`alter_rk_...`) or of an agent (`alter_ak_...`) in `x-api-key`, and a \
@@ -90,6 +90,6 @@ fn operations(document: &mut utoipa::openapi::OpenApi) -> impl Iterator<Item = &
     })
 }
 
-pub(crate) async fn show() -> Json<utoipa::openapi::OpenApi> {
-    Json(document())
+pub(crate) async fn show() -> impl IntoResponse {
+    (Extension(Compressible), Json(document()))
 }

@@ -17,13 +17,8 @@ pub(super) const STYLE: &str = include_str!("../../../../ui/assets/connect.css")
 /// answer may be cached for ever and an old page never meets a newer script.
 #[must_use]
 pub fn script_path() -> &'static str {
-    static PATH: LazyLock<String> = LazyLock::new(|| {
-        let hash: String = digest(&SHA256, SCRIPT.as_bytes()).as_ref()[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("/connect/assets/connect.{hash}.js")
-    });
+    static PATH: LazyLock<String> =
+        LazyLock::new(|| format!("/connect/assets/connect.{}.js", crate::coding::hash(SCRIPT.as_bytes())));
     &PATH
 }
 

@@ -99,6 +99,13 @@ const TWENTY: &[ScopeLine<'static>] = &[
     scope("admin.conversations:write", None),
     scope("https://api.example/auth/conversations.connect.invitations.approve.everywhere", None),
 ];
+/// What the product's own demo asks for.
+const FOUR: &[ScopeLine<'static>] = &[
+    scope("openid", Some("Know which account this is")),
+    scope("email", Some("See your e-mail address")),
+    scope("profile", Some("See your name and picture")),
+    scope("offline_access", Some("Keep working while you are away")),
+];
 /// The longest names: 80 characters for an agent, 200 shown for a user.
 const LONG_AGENT: &str = "Quarterly revenue reconciliation and customer-correspondence assistant (Europe)!";
 const LONG_USER: &str = "Maria-Magdalena von Hohenlohe-Waldenburg-Schillingsfürst zu Sayn-Wittgenstein-Berleburg, head of the department for interdepartmental correspondence and records, second deputy of the works council, Vienna";
@@ -184,6 +191,7 @@ fn choosing() -> Vec<Sample> {
         sample("picker-many", picker(MANY, false, None), FLOW),
         sample("consent", consent(CONSENT), FLOW),
         sample("consent-agent", consent(BY_AGENT), FLOW),
+        sample("consent-agent-four", consent(ConsentView { scopes: FOUR, ..BY_AGENT }), FLOW),
         sample(
             "consent-agent-long",
             consent(ConsentView {

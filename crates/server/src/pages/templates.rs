@@ -21,7 +21,7 @@ struct Surround<'a> {
     app_origin: Option<String>,
     app_tile: u32,
     app_mark: String,
-    /// Only pages on which the user can act have the script; notices need none.
+    /// A browser that sends too much cannot fetch the script either.
     scripted: bool,
     style: &'static str,
     script_path: &'static str,
@@ -30,9 +30,8 @@ struct Surround<'a> {
 impl<'a> Surround<'a> {
     fn new(page: &Page<'_>, frame: &Frame<'a>) -> Self {
         let app_name = frame.app_name.map(clean).filter(|name| !name.is_empty());
-        let page = page_name(page);
         Self {
-            page,
+            page: page_name(page),
             sid: frame.sid.unwrap_or_default(),
             instance: frame.instance,
             app: app_name.clone().unwrap_or_else(|| "the app".to_owned()),
@@ -41,7 +40,7 @@ impl<'a> Surround<'a> {
             app_mark: tile::mark(app_name.as_deref().unwrap_or_default()),
             app_origin: frame.app_origin.map(clean_origin).filter(|origin| !origin.is_empty()),
             app_name,
-            scripted: page == "shell" || frame.sid.is_some(),
+            scripted: !matches!(page, Page::HeadersTooLarge),
             style: assets::STYLE,
             script_path: assets::script_path(),
         }

@@ -181,7 +181,9 @@ fn every_page_has_language_title_viewport_one_heading_and_landmarks() {
         assert!(page.starts_with("<!doctype html>"), "{name}");
         assert!(page.contains("<html lang=\"en\" dir=\"ltr\">"), "{name}");
         assert!(
-            page.contains("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"),
+            page.contains(
+                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1, viewport-fit=cover\">"
+            ),
             "{name}"
         );
         for one in ["title", "h1", "main", "footer"] {
@@ -233,6 +235,29 @@ fn a_page_whose_buttons_need_the_script_says_so_without_it() {
             "{name}: live regions"
         );
         assert!(!acts || page.contains(script_path()), "{name}: script");
+    }
+}
+
+#[test]
+fn every_page_but_the_waiting_one_has_a_button() {
+    for (name, page) in samples_html().into_iter().filter(|(name, _)| *name != "waiting") {
+        let buttons = page.matches("<button class=\"go\"").count()
+            + page.matches("<button class=\"alt\"").count()
+            + page.matches("<a class=\"go\"").count();
+        assert!(buttons > 0, "{name}");
+        let needs_script = page.contains("data-close") || page.contains("data-do=");
+        assert!(!needs_script || page.contains(script_path()), "{name}: script");
+    }
+}
+
+#[test]
+fn the_buttons_stand_in_the_bar_that_stays_in_sight() {
+    for (name, page) in samples_html().into_iter().filter(|(name, _)| !["waiting", "shell"].contains(name)) {
+        let bar = page.find("<div class=\"dock\">").unwrap_or_else(|| panic!("{name}: no bar"));
+        let after = page[bar..].split("</main>").next().expect("the rest of main");
+        assert!(after.contains("class=\"act\""), "{name}");
+        assert_eq!(page.matches("class=\"act\"").count(), 1, "{name}: one row of buttons");
+        assert!(!after.contains("<details") && !after.contains("class=\"rows\""), "{name}: the bar is last");
     }
 }
 

@@ -5,7 +5,7 @@
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Frame<'a> {
     /// The session's public id, on the pages of a flow (`/connect/s/{sid}`); `None` on all others. Pages with an id report
-    /// presence and have the script.
+    /// presence.
     pub sid: Option<&'a str>,
     /// The page's instance number: a `bye` counts only for the newest (protocol 3).
     pub instance: u64,
@@ -78,6 +78,37 @@ pub enum Page<'a> {
         /// The public address of this server.
         expected: &'a str,
     },
+}
+
+impl Page<'_> {
+    /// Whether the page may be compressed when it is sent. How well a body compresses tells how much of one part of it is
+    /// in another (BREACH), so a page that holds a text which strangers choose beside something private stays plain: a
+    /// provider's error code came in the query of a request, and the message for client 0.8.0 holds ids and such words
+    /// too. All others hold no credential (a token, a cookie or a code is in no page), show nothing of the request, and
+    /// those of a flow can be had only with its id and its cookie. A new page is plain until it is named here.
+    #[must_use]
+    pub fn may_be_compressed(&self) -> bool {
+        match self {
+            Self::ProviderError(view) => view.provider_code.is_none() && view.legacy.is_none(),
+            Self::Done(DoneView { legacy, .. })
+            | Self::Denied(DeniedView { legacy, .. })
+            | Self::Cancelled(CancelledView { legacy, .. }) => legacy.is_none(),
+            Self::Shell { .. }
+            | Self::Picker(_)
+            | Self::Consent(_)
+            | Self::Waiting(_)
+            | Self::Expired { .. }
+            | Self::WrongBrowser
+            | Self::CookiesBlocked
+            | Self::OpenFromApp { .. }
+            | Self::AppUnreachable { .. }
+            | Self::InvalidToken
+            | Self::NotFound
+            | Self::HeadersTooLarge
+            | Self::WrongHost { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// The picker.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
+mod coding;
 mod connect;
 mod contract;
 mod flow;

@@ -1,6 +1,7 @@
 //! The calls of an app's backend.
 
 mod catalog;
+mod files;
 mod not_built;
 mod report;
 mod session;

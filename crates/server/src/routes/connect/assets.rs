@@ -1,15 +1,20 @@
 //! The pages' script, at a path that contains the hash of its content.
 
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderName, header};
+use axum::response::Response;
 
-use crate::pages;
+use crate::{coding::StaticFile, pages};
 
-pub(crate) async fn script() -> impl IntoResponse {
-    let headers = [
-        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+static SCRIPT: StaticFile = StaticFile {
+    content_type: "text/javascript; charset=utf-8",
+    plain: pages::SCRIPT.as_bytes(),
+    gzip: Some(include_bytes!(concat!(env!("OUT_DIR"), "/connect.js.gz"))),
+};
+
+pub(crate) async fn script(asked: HeaderMap) -> Response {
+    let more = [
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
-    (headers, pages::SCRIPT)
+    SCRIPT.answer(&asked, &more)
 }
