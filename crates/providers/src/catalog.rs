@@ -127,11 +127,12 @@ mod tests {
     }
 
     /// What each provider's subject is unique within, where that is not the whole provider.
-    const WITHIN: [(&str, &[&str]); 2] = [("salesforce", &["/organization_id"]), ("slack", &["/team_id"])];
+    const WITHIN: [(&str, &[&str]); 3] =
+        [("hubspot", &["/hub_id"]), ("salesforce", &["/organization_id"]), ("slack", &["/team_id"])];
 
     /// The providers whose subject names one account at the whole provider, as their documentation has it: an OpenID `sub`, an
-    /// id of a person, or of the account itself (a HubSpot portal, a Shopify shop, a Stripe account).
-    const GLOBAL: [&str; 18] = [
+    /// id of a person, or of the account itself (a Shopify shop, a Stripe account).
+    const GLOBAL: [&str; 17] = [
         "airtable",
         "asana",
         "atlassian",
@@ -141,7 +142,6 @@ mod tests {
         "github",
         "gitlab",
         "google",
-        "hubspot",
         "linear",
         "microsoft",
         "notion",
