@@ -98,7 +98,7 @@ fn learnt(own: Recipe) -> Recipe {
         // Destinations, and what flags add to them.
         authorize_url: own.authorize_url,
         token_url: own.token_url,
-        userinfo_url: own.userinfo_url,
+        userinfo_url: userinfo_url(own.userinfo_url, known),
         revoke_url,
         revoke,
         api_hosts: own.api_hosts,
@@ -117,6 +117,12 @@ fn revocation(own: &Recipe, known: &Recipe) -> (Option<String>, Option<Revoke>) 
     (chosen.revoke_url.clone(), chosen.revoke.clone())
 }
 
+/// Where the account is asked for. A provider whose account was found elsewhere when the configuration was made may have
+/// such a place by now. A URL with a placeholder is filled by `provider set` alone.
+fn userinfo_url(own: Option<String>, known: &Recipe) -> Option<String> {
+    own.or_else(|| known.userinfo_url.clone().filter(|_| known.parameters.is_empty()))
+}
+
 /// The catalog's recipe for the provider of a stored one: that of its id, or of its token endpoint where the operator
 /// gave it another id (`--from`). One of the catalog's name whose tokens come from elsewhere is another provider.
 fn known(own: &Recipe) -> Option<&'static Recipe> {
@@ -133,7 +139,7 @@ fn known(own: &Recipe) -> Option<&'static Recipe> {
 
 #[cfg(test)]
 mod tests {
-    use alter_core::recipe::Coop;
+    use alter_core::recipe::{Coop, IdentitySource};
 
     use super::*;
 
@@ -180,13 +186,26 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_that_tells_the_account_elsewhere_by_now_is_asked_there() {
+        let known = catalog("hubspot");
+        let mut old = Recipe { userinfo_url: None, userinfo: Default::default(), ..known.clone() };
+        old.identity.from = IdentitySource::TokenResponse;
+        assert_eq!(learnt(old), known);
+    }
+
+    #[test]
     fn a_place_with_a_placeholder_is_learnt_by_provider_set_alone() {
         for known in Catalog::builtin().iter().filter(|known| !known.parameters.is_empty()) {
             let mut old = Recipe { parameters: [].into(), refresh: Refresh::default(), ..known.clone() };
             old.token_url = old.token_url.replace(['{', '}'], "");
-            (old.revoke, old.revoke_url) = (None, None);
+            (old.revoke, old.revoke_url, old.userinfo_url) = (None, None, None);
             let now = learnt(old);
-            assert_eq!((now.revocation(), &now.refresh.url), (None, &None), "{}", known.id);
+            assert_eq!(
+                (now.revocation(), &now.refresh.url, &now.userinfo_url),
+                (None, &None, &None),
+                "{}",
+                known.id
+            );
             assert_eq!(now.refresh.supported, known.refresh.supported, "{}", known.id);
         }
     }

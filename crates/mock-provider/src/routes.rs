@@ -8,6 +8,7 @@ mod by_code;
 mod by_refresh;
 mod client_auth;
 mod discovery;
+mod introspect;
 mod jwks;
 mod respond;
 mod revoke;
@@ -47,6 +48,7 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
         .route("/refresh", post(token::refresh))
         .route("/userinfo", get(userinfo::userinfo).post(userinfo::userinfo))
         .route("/jwks", get(jwks::jwks))
+        .route("/introspect", post(introspect::introspect))
         .route("/revoke", post(revoke::revoke))
         .route("/api/{*rest}", any(api::call))
         .layer(from_fn_with_state(inner.clone(), around))

@@ -79,4 +79,4 @@ pub use user_claims::{BadUserClaim, UserClaims};
 pub use user_token::{
     BadUserToken, IdpFound, IdpUnreachable, UserTokenRefused, look_at_idp, verify_user_token,
 };
-pub use userinfo::{UserinfoError, userinfo};
+pub use userinfo::{UserinfoError, introspect, userinfo};

@@ -35,6 +35,18 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
+    /// The scopes that the provider granted, of those that were asked for and others; `None` when it does not say. An
+    /// id_token shows that `openid` is one of them (OpenID Connect Core section 3.1.2.1): some servers list their other
+    /// scopes alone.
+    pub fn granted(&self, asked: &[String]) -> Option<Vec<String>> {
+        let openid = |scopes: &[String]| scopes.iter().any(|scope| scope == "openid");
+        let mut granted = self.scopes.clone()?;
+        if self.id_token.is_some() && openid(asked) && !openid(&granted) {
+            granted.push("openid".into());
+        }
+        Some(granted)
+    }
+
     /// Returns the whole answer, for recipes that find the account in it.
     pub(crate) fn document(&self) -> &Value {
         &self.raw

@@ -279,6 +279,23 @@ fn t27_an_empty_list_means_none_where_the_recipe_says_so() {
 }
 
 #[test]
+fn t27_an_id_token_shows_that_openid_was_granted_where_it_was_asked_for() {
+    let granted = |answer: serde_json::Value, asked: &[&str]| {
+        let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+        read(&answer).unwrap().granted(&asked)
+    };
+    let with = json!({"access_token":"t","id_token":"a.b.c","scope":"dummy"});
+    assert_eq!(granted(with.clone(), &["openid"]).unwrap(), ["dummy", "openid"]);
+    assert_eq!(granted(with, &["read"]).unwrap(), ["dummy"], "nobody asked for it");
+    let without = json!({"access_token":"t","scope":"dummy"});
+    assert_eq!(granted(without, &["openid"]).unwrap(), ["dummy"]);
+    let listed = json!({"access_token":"t","id_token":"a.b.c","scope":"openid a"});
+    assert_eq!(granted(listed, &["openid"]).unwrap(), ["openid", "a"]);
+    let silent = json!({"access_token":"t","id_token":"a.b.c"});
+    assert_eq!(granted(silent, &["openid", "a"]), None, "what was asked for");
+}
+
+#[test]
 fn t27_no_more_than_200_scopes_are_kept() {
     let scopes: Vec<String> = (0..300).map(|n| format!("s{n}")).collect();
     let kept = read(&json!({"access_token":"t","scope":scopes})).unwrap().scopes.unwrap();

@@ -1,9 +1,9 @@
-//! Asks the provider whose account a token opens, at the userinfo endpoint (OpenID Connect Core section 5.3) or at the
-//! endpoint that the provider has instead.
+//! Asks the provider whose account a token opens, at the userinfo endpoint (OpenID Connect Core section 5.3), at the
+//! endpoint that the provider has instead, or by introspection (RFC 7662).
 
 use std::time::Duration;
 
-use alter_core::{Cause, Recipe, UserinfoMethod};
+use alter_core::{BodyFormat, Cause, Recipe, UserinfoMethod};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -13,12 +13,10 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::strict_json;
+use crate::token_request::{Client, client_request};
 
-/// Time for one whole answer.
-const TOTAL: Duration = Duration::from_secs(15);
-
-/// Cap on the body of an answer, in bytes.
-const BODY_MAX: usize = 256 * 1024;
+/// Time for one whole answer, and the cap on its body, in bytes.
+const LIMITS: Limits = Limits { total: Duration::from_secs(15), body_max: 256 * 1024 };
 
 /// Token types for which a bearer header is not enough (RFC 9449, and earlier drafts).
 const PROOF_TYPES: [&str; 3] = ["dpop", "pop", "mac"];
@@ -41,6 +39,9 @@ pub enum UserinfoError {
     /// The answer is not JSON (signed and encrypted answers are not read), or has duplicate members.
     #[error("the provider's account information was not understood")]
     NotUnderstood,
+    /// Introspection says nothing about the token but that it is not one of our client.
+    #[error("the provider says that the token it issued is not active")]
+    NotActive,
 }
 
 impl UserinfoError {
@@ -49,7 +50,7 @@ impl UserinfoError {
         match self {
             Self::NotConfigured => Cause::ProviderMisconfigured,
             Self::Egress(error) if error.is_configuration() => Cause::ProviderMisconfigured,
-            Self::TokenType | Self::Egress(_) | Self::Status(_) | Self::NotUnderstood => {
+            Self::TokenType | Self::Egress(_) | Self::Status(_) | Self::NotUnderstood | Self::NotActive => {
                 Cause::UserinfoFailed
             }
         }
@@ -70,16 +71,44 @@ pub async fn userinfo(
     if PROOF_TYPES.iter().any(|proof| token_type.eq_ignore_ascii_case(proof)) {
         return Err(UserinfoError::TokenType);
     }
-    let url = recipe.userinfo_url.as_deref().ok_or(UserinfoError::NotConfigured)?;
-    let url = Url::parse(url).map_err(|_| UserinfoError::NotConfigured)?;
     let headers = headers(recipe, access_token).ok_or(UserinfoError::TokenType)?;
-    let limits = Limits { total: TOTAL, body_max: BODY_MAX };
     let (method, body) = match recipe.userinfo.method {
-        UserinfoMethod::Get => (Method::GET, None),
+        UserinfoMethod::Get | UserinfoMethod::Introspect => (Method::GET, None),
         UserinfoMethod::Post => (Method::POST, recipe.userinfo.body.clone()),
     };
     let body = body.unwrap_or_default().into_bytes().into();
-    let request = Request { method, url, headers, body, limits };
+    ask(egress, Request { method, url: url(recipe)?, headers, body, limits: LIMITS }).await
+}
+
+/// Asks `userinfo_url` by introspection (RFC 7662 section 2.1): as our client, which the provider tells more than it tells
+/// whoever has the token.
+///
+/// # Errors
+/// [`UserinfoError`].
+pub async fn introspect(
+    egress: &Egress,
+    recipe: &Recipe,
+    client: &Client<'_>,
+    access_token: &SecretString,
+) -> Result<Value, UserinfoError> {
+    let token = access_token.expose_secret();
+    let mut fields = vec![("token_type_hint", "access_token")];
+    match recipe.userinfo.token_fields.as_slice() {
+        [] => fields.push(("token", token)),
+        named => fields.extend(named.iter().map(|name| (name.as_str(), token))),
+    }
+    let request = client_request(Some(recipe.client_auth), client, url(recipe)?, fields, BodyFormat::Form);
+    let answer = ask(egress, Request { limits: LIMITS, ..request }).await?;
+    // Section 2.2: without it, nothing else in the answer is about this token.
+    if answer["active"] == Value::Bool(true) { Ok(answer) } else { Err(UserinfoError::NotActive) }
+}
+
+fn url(recipe: &Recipe) -> Result<Url, UserinfoError> {
+    let url = recipe.userinfo_url.as_deref().ok_or(UserinfoError::NotConfigured)?;
+    Url::parse(url).map_err(|_| UserinfoError::NotConfigured)
+}
+
+async fn ask(egress: &Egress, request: Request) -> Result<Value, UserinfoError> {
     let response = egress.send(request).await?;
     match response.status.as_u16() {
         200 => strict_json::parse(&response.body)

@@ -7,7 +7,7 @@ use alter_mock_provider::{ClientAuth, MockProvider, Raw, ResponseParam, TokenFau
 use alter_oauth::{
     BadCallback, Callback, CallbackOutcome, Client, DiscoveryError, Expiry, MixUp, Need, RawAnswer,
     RevokeError, RevokedToken, TokenRefused, TokenSet, UserinfoError, check_iss, discover, identity,
-    needs_userinfo, parse_callback, revoke, userinfo,
+    introspect, needs_userinfo, parse_callback, revoke, userinfo,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -337,6 +337,33 @@ async fn userinfo_that_is_refused_odd_or_too_large_is_an_error() {
     assert!(matches!(ask("Bearer").await, Err(UserinfoError::Status(302))));
     world.provider.set(|s| s.userinfo = Some(Raw::oversized(200, &json!({}), 300_000)));
     assert!(matches!(ask("Bearer").await, Err(UserinfoError::Egress(_))));
+}
+
+#[tokio::test]
+async fn introspection_tells_our_client_whose_token_it_is_and_no_other() {
+    let mut world = World::new().await;
+    let tokens = world.tokens(&Flow::new(&["openid"])).await.unwrap();
+    world.recipe.userinfo_url = Some(world.provider.url("/introspect"));
+    world.recipe.revoke_url = Some(world.provider.url("/revoke"));
+    for client_auth in [alter_core::ClientAuth::Basic, alter_core::ClientAuth::Post] {
+        world.recipe.client_auth = client_auth;
+        let answer = introspected(&world, SECRET, &tokens).await.unwrap();
+        assert_eq!(answer["sub"], "acme-1001");
+        assert!(matches!(introspected(&world, "guessed", &tokens).await, Err(UserinfoError::Status(401))));
+    }
+    assert!(world.provider.seen().other.iter().all(|request| request.query.is_empty()), "T86");
+    world.recipe.userinfo.token_fields = vec!["access_token".into()];
+    assert!(matches!(introspected(&world, SECRET, &tokens).await, Err(UserinfoError::NotActive)), "not read");
+    world.recipe.userinfo.token_fields.push("token".into());
+    assert!(introspected(&world, SECRET, &tokens).await.is_ok());
+    end(&world, &tokens).await.unwrap();
+    assert!(matches!(introspected(&world, SECRET, &tokens).await, Err(UserinfoError::NotActive)));
+}
+
+async fn introspected(world: &World, secret: &str, tokens: &TokenSet) -> Result<Value, UserinfoError> {
+    let secret = SecretString::from(secret);
+    let client = Client { id: CLIENT, secret: Some(&secret) };
+    introspect(&world.egress, &world.recipe, &client, &tokens.access_token).await
 }
 
 #[tokio::test]

@@ -8,10 +8,12 @@ use alter_core::recipe::Recipe;
 use crate::parse;
 
 /// One line per file in `catalog/`.
-const BUILTIN: [&str; 20] = [
+const BUILTIN: [&str; 29] = [
     include_str!("../catalog/airtable.toml"),
+    include_str!("../catalog/apple.toml"),
     include_str!("../catalog/asana.toml"),
     include_str!("../catalog/atlassian.toml"),
+    include_str!("../catalog/box.toml"),
     include_str!("../catalog/discord.toml"),
     include_str!("../catalog/dropbox.toml"),
     include_str!("../catalog/figma.toml"),
@@ -20,14 +22,21 @@ const BUILTIN: [&str; 20] = [
     include_str!("../catalog/google.toml"),
     include_str!("../catalog/hubspot.toml"),
     include_str!("../catalog/linear.toml"),
+    include_str!("../catalog/linkedin.toml"),
     include_str!("../catalog/microsoft.toml"),
     include_str!("../catalog/notion.toml"),
+    include_str!("../catalog/pipedrive.toml"),
     include_str!("../catalog/quickbooks.toml"),
     include_str!("../catalog/salesforce.toml"),
     include_str!("../catalog/shopify.toml"),
     include_str!("../catalog/slack.toml"),
+    include_str!("../catalog/square.toml"),
+    include_str!("../catalog/strava.toml"),
     include_str!("../catalog/stripe.toml"),
     include_str!("../catalog/twitter.toml"),
+    include_str!("../catalog/xero.toml"),
+    include_str!("../catalog/zendesk.toml"),
+    include_str!("../catalog/zoho.toml"),
     include_str!("../catalog/zoom.toml"),
 ];
 
@@ -127,28 +136,41 @@ mod tests {
     }
 
     /// What each provider's subject is unique within, where that is not the whole provider.
-    const WITHIN: [(&str, &[&str]); 2] = [("salesforce", &["/organization_id"]), ("slack", &["/team_id"])];
+    const WITHIN: [(&str, &[&str]); 4] = [
+        ("hubspot", &["/hub_id"]),
+        ("pipedrive", &["/data/company_id"]),
+        ("salesforce", &["/organization_id"]),
+        ("slack", &["/team_id"]),
+    ];
 
     /// The providers whose subject names one account at the whole provider, as their documentation has it: an OpenID `sub`, an
-    /// id of a person, or of the account itself (a HubSpot portal, a Shopify shop, a Stripe account).
-    const GLOBAL: [&str; 18] = [
+    /// id of a person, or of the account itself (a Shopify shop, a Square seller, a Stripe account, a
+    /// person within the one Zendesk account that a configuration is for).
+    const GLOBAL: [&str; 25] = [
         "airtable",
+        "apple",
         "asana",
         "atlassian",
+        "box",
         "discord",
         "dropbox",
         "figma",
         "github",
         "gitlab",
         "google",
-        "hubspot",
         "linear",
+        "linkedin",
         "microsoft",
         "notion",
         "quickbooks",
         "shopify",
+        "square",
+        "strava",
         "stripe",
         "twitter",
+        "xero",
+        "zendesk",
+        "zoho",
         "zoom",
     ];
 

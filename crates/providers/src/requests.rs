@@ -42,6 +42,7 @@ pub(crate) fn requests(recipe: &Recipe, found: &mut Findings) {
     }
     let body_fits = recipe.userinfo.body.is_none() || recipe.userinfo.method == UserinfoMethod::Post;
     found.need("userinfo.body", body_fits, "is sent only with `method = \"post\"`");
+    introspection(recipe, found);
     let auth = &recipe.api_auth;
     let lower = auth.header.to_ascii_lowercase();
     let header_fits =
@@ -60,6 +61,30 @@ pub(crate) fn requests(recipe: &Recipe, found: &mut Findings) {
         .chain(&recipe.revoke_url);
     let in_url = urls.chain(recipe.revoke.iter().map(|r| &r.url)).any(|url| url.contains("{token}"));
     found.need("api_auth", !in_url, "must not put the token into a URL: logs keep URLs");
+}
+
+fn introspection(recipe: &Recipe, found: &mut Findings) {
+    let request = &recipe.userinfo;
+    if request.method != UserinfoMethod::Introspect {
+        found.need(
+            "userinfo.token_fields",
+            request.token_fields.is_empty(),
+            "need `method = \"introspect\"`",
+        );
+        return;
+    }
+    found.need("userinfo.headers", request.headers.is_empty(), "are not sent with `method = \"introspect\"`");
+    let proves_itself = recipe.client_auth != ClientAuth::None;
+    found.need(
+        "userinfo.method",
+        proves_itself,
+        "`introspect` needs a client with a secret: `client_auth` is `none`",
+    );
+    let ours = ["client_id", "client_secret", "token_type_hint"];
+    for (index, name) in request.token_fields.iter().enumerate() {
+        let free = is_name(name) && !ours.contains(&name.as_str());
+        found.need(&format!("userinfo.token_fields[{index}]"), free, "is not a free parameter name");
+    }
 }
 
 pub(crate) fn revocation(recipe: &Recipe, found: &mut Findings) {

@@ -295,6 +295,14 @@ fn what_the_client_sends_by_itself_cannot_be_replaced() {
         );
     }
     assert_eq!(with("[userinfo]\nbody = \"{}\""), ["userinfo.body"]);
+    let introspect = "[userinfo]\nmethod = \"introspect\"\n";
+    assert!(with(introspect).is_empty());
+    assert_eq!(with(&format!("{introspect}body = \"{{}}\"")), ["userinfo.body"]);
+    assert_eq!(with(&format!("{introspect}[userinfo.headers]\nx-version = \"7\"")), ["userinfo.headers"]);
+    assert_eq!(with(&format!("{introspect}token_fields = [\"client_id\"]")), ["userinfo.token_fields[0]"]);
+    assert_eq!(with("[userinfo]\ntoken_fields = [\"token\"]"), ["userinfo.token_fields"]);
+    let public = GOOD.replace("[scopes]", "client_auth = \"none\"\n[scopes]");
+    assert_eq!(fields(&format!("{public}\n{introspect}")), ["userinfo.method"]);
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn quirks(recipe: &Recipe) -> String {
         (recipe.token != Default::default(), "token answer of its own shape"),
         (recipe.identity.from == IdentitySource::TokenResponse, "account in the token answer"),
         (recipe.userinfo.method == UserinfoMethod::Post, "account by POST"),
+        (recipe.userinfo.method == UserinfoMethod::Introspect, "account by introspection"),
         (recipe.issuer_template.is_some(), "issuer per tenant"),
         (!recipe.parameters.is_empty(), "host per configuration"),
         (recipe.api_hosts.iter().any(|host| host.starts_with('.')), "API host per customer"),

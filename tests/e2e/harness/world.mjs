@@ -28,6 +28,7 @@ export async function startWorld({ tls = true, log, database, open = launch }) {
     origin: server.origin,
     seen: server.seen,
     cli: server.cli,
+    withSecret: server.withSecret,
     browser,
     site: (host) => own(startSite(host)),
     raw: (host) => own(startRawProvider(host)),

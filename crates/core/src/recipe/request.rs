@@ -28,7 +28,7 @@ pub enum BodyFormat {
     Json,
 }
 
-/// The request for `userinfo_url`. The token goes where [`ApiAuth`] says, never into the URL (T86).
+/// The request for `userinfo_url`. The token goes where [`ApiAuth`] says, or into the body, never into the URL (T86).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UserinfoRequest {
@@ -38,9 +38,12 @@ pub struct UserinfoRequest {
     pub headers: BTreeMap<String, String>,
     /// The body of a POST, JSON, as it is sent (a GraphQL query). Without it a POST has no body and no content type.
     pub body: Option<String>,
+    /// The fields in which introspection sends the token. Empty: `token`, as RFC 7662 section 2.1 has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub token_fields: Vec<String>,
 }
 
-/// HTTP methods for userinfo.
+/// How userinfo is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UserinfoMethod {
@@ -49,6 +52,9 @@ pub enum UserinfoMethod {
     Get,
     /// For providers whose whole API is POST.
     Post,
+    /// Introspection (RFC 7662), for providers that tell only the client who connected: our client authenticates as at the
+    /// token endpoint, and the token is in the body.
+    Introspect,
 }
 
 /// The header that carries an access token to the provider's API.

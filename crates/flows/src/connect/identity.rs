@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use alter_core::{Attempt, Cause, Micros, ProviderConfig};
-use alter_oauth::{IdTokenRefused, Identity, Need, TokenSet};
+use alter_core::{Attempt, Cause, Micros, ProviderConfig, UserinfoMethod};
+use alter_oauth::{Client, IdTokenRefused, Identity, Need, TokenSet, UserinfoError};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
@@ -46,8 +46,8 @@ pub(super) async fn read_identity(
     };
     let userinfo = match alter_oauth::needs_userinfo(recipe, claims.as_ref()) {
         Need::Nothing => None,
-        Need::Name => ask_for_name(flows, config, tokens).await,
-        Need::Account => Some(ask_userinfo(flows, config, tokens).await?),
+        Need::Name => Userinfo::of(flows, config, tokens).await?.ask_for_name().await,
+        Need::Account => Some(Userinfo::of(flows, config, tokens).await?.ask_patiently().await?),
     };
     alter_oauth::identity(recipe, claims.as_ref(), userinfo.as_ref(), tokens)
         .map_err(|e| refused(Cause::IdentityUnreadable, e))
@@ -95,37 +95,68 @@ impl IdToken<'_> {
     }
 }
 
-/// Asks userinfo for what the account is called. An account that is proven needs no name: some endpoints refuse the
-/// token, sign their answer, or hang.
-async fn ask_for_name(flows: &Flows, config: &ProviderConfig, tokens: &TokenSet) -> Option<Value> {
-    let asking =
-        alter_oauth::userinfo(&flows.inner.egress, &config.recipe, &tokens.access_token, &tokens.token_type);
-    let why = match timeout(NAME_PATIENCE, asking).await {
-        Ok(Ok(value)) => return Some(value),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", NAME_PATIENCE.as_secs()),
-    };
-    tracing::warn!(
-        provider = config.recipe.id,
-        why,
-        "userinfo failed; the account is the id_token's subject"
-    );
-    None
+/// The provider's userinfo, to be asked with the tokens that came.
+struct Userinfo<'a> {
+    flows: &'a Flows,
+    config: &'a ProviderConfig,
+    tokens: &'a TokenSet,
+    /// Our client's secret, where the provider answers only its client.
+    secret: Option<SecretString>,
 }
 
-async fn ask_userinfo(flows: &Flows, config: &ProviderConfig, tokens: &TokenSet) -> Result<Value, Stop> {
-    let ask = || {
-        alter_oauth::userinfo(&flows.inner.egress, &config.recipe, &tokens.access_token, &tokens.token_type)
-    };
-    for pause in USERINFO_PAUSES {
-        match ask().await {
-            Ok(value) => return Ok(value),
-            Err(error) if error.cause().is_final() => return Err(refused(error.cause(), error)),
-            Err(error) => {
-                tracing::warn!(provider = config.recipe.id, %error, "userinfo failed, asking again")
+impl<'a> Userinfo<'a> {
+    async fn of(flows: &'a Flows, config: &'a ProviderConfig, tokens: &'a TokenSet) -> Result<Self, Stop> {
+        let secret = match config.recipe.userinfo.method {
+            UserinfoMethod::Get | UserinfoMethod::Post => None,
+            UserinfoMethod::Introspect => {
+                let key = flows.sealer().current_key(config.app_id).await?;
+                flows.sealer().client_secret(&key, config).await?
+            }
+        };
+        Ok(Self { flows, config, tokens, secret })
+    }
+
+    async fn ask(&self) -> Result<Value, UserinfoError> {
+        let (egress, recipe, tokens) = (&self.flows.inner.egress, &self.config.recipe, self.tokens);
+        match recipe.userinfo.method {
+            UserinfoMethod::Get | UserinfoMethod::Post => {
+                alter_oauth::userinfo(egress, recipe, &tokens.access_token, &tokens.token_type).await
+            }
+            UserinfoMethod::Introspect => {
+                let client = Client { id: &self.config.client_id, secret: self.secret.as_ref() };
+                alter_oauth::introspect(egress, recipe, &client, &tokens.access_token).await
             }
         }
-        sleep(pause).await;
     }
-    ask().await.map_err(|error| refused(error.cause(), error))
+
+    /// Asks for what the account is called. An account that is proven needs no name: some endpoints refuse the token, sign
+    /// their answer, or hang.
+    async fn ask_for_name(&self) -> Option<Value> {
+        let why = match timeout(NAME_PATIENCE, self.ask()).await {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", NAME_PATIENCE.as_secs()),
+        };
+        tracing::warn!(
+            provider = self.config.recipe.id,
+            why,
+            "userinfo failed; the account is the id_token's subject"
+        );
+        None
+    }
+
+    /// Asks whose account it is; after a hiccup, again.
+    async fn ask_patiently(&self) -> Result<Value, Stop> {
+        for pause in USERINFO_PAUSES {
+            match self.ask().await {
+                Ok(value) => return Ok(value),
+                Err(error) if error.cause().is_final() => return Err(refused(error.cause(), error)),
+                Err(error) => {
+                    tracing::warn!(provider = self.config.recipe.id, %error, "userinfo failed, asking again")
+                }
+            }
+            sleep(pause).await;
+        }
+        self.ask().await.map_err(|error| refused(error.cause(), error))
+    }
 }

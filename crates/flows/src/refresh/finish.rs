@@ -195,13 +195,16 @@ async fn proven(
 }
 
 /// The scopes from now on, and those that were granted or asked for before and are not among them. A provider that names
-/// none has changed none (RFC 6749 section 6).
+/// none has changed none (RFC 6749 section 6). `openid` stays: the account is proven, and some servers never list it.
 fn scopes(recipe: &Recipe, grant: &Grant, tokens: &TokenSet) -> (Vec<String>, Vec<String>) {
-    let Some(granted) = &tokens.scopes else {
+    let Some(mut granted) = tokens.scopes.clone() else {
         return (grant.scopes.clone(), grant.missing_scopes.clone());
     };
+    let proven = grant.scopes.iter().find(|scope| *scope == "openid" && !granted.contains(scope));
+    granted.extend(proven.cloned());
     let before: Vec<_> = grant.scopes.iter().chain(&grant.missing_scopes).cloned().collect();
-    (granted.clone(), recipe.missing_scopes(&before, granted))
+    let missing = recipe.missing_scopes(&before, &granted);
+    (granted, missing)
 }
 
 /// Ends an attempt whose tokens came too late, and ends the tokens at the provider where that ends nothing else.

@@ -428,6 +428,19 @@ async fn t28_scopes_that_the_provider_took_away_are_seen() {
     assert!(!released.grant.missing_scopes.is_empty());
 }
 
+#[tokio::test]
+async fn t28_a_refresh_whose_answer_does_not_list_openid_takes_nothing_away() {
+    let (world, grant) = connected().await;
+    let before = release(&world, grant).await.unwrap().grant.scopes;
+    let others: Vec<_> = before.iter().filter(|scope| *scope != "openid").cloned().collect();
+    assert_ne!(others, before, "positive control: openid was granted");
+    world.mock.set(|s| s.refresh.scopes = Some(others.join(" ")));
+    expire(&world, grant).await;
+    let released = release(&world, grant).await.unwrap();
+    assert!(released.grant.missing_scopes.is_empty(), "{:?}", released.grant.missing_scopes);
+    assert!(released.grant.scopes.contains(&"openid".to_owned()));
+}
+
 async fn as_operator(world: &World, grant: GrantId) -> Result<Grant, RefreshError> {
     refresh::refresh_as_operator(&world.flows, &Operator::named("ann"), world.app, grant).await
 }

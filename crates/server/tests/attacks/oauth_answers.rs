@@ -53,7 +53,9 @@ async fn t27_what_was_granted_is_stored_and_what_is_missing_or_extra_is_said() {
     server.mock.set(|s| s.granted_scopes = Some("something.else".into()));
     let other = TestBrowser::new().attempt(&server, "mock").await;
     assert_eq!(other.connection()["status"], "error");
-    assert_eq!(other.connection()["metadata"]["missing_scopes"], json!(["openid", "email", "profile"]));
+    // An id_token came and was verified: whatever the answer lists, `openid` was granted.
+    assert_eq!(other.connection()["scopes"], json!(["something.else", "openid"]));
+    assert_eq!(other.connection()["metadata"]["missing_scopes"], json!(["email", "profile"]));
     assert_eq!(other.connection()["metadata"]["extra_scopes"], json!(["something.else"]));
 }
 
