@@ -2,7 +2,9 @@
 //! be looked at. A new page or state gets a line here; otherwise nobody sees it before users do.
 
 use super::{
-    CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Legacy, Next, Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, Unproven, WaitingView,
+    CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Legacy,
+    Next, Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, Unproven,
+    WaitingView,
 };
 
 /// A page in one state, with the name of its file in the gallery.

@@ -4,7 +4,8 @@ use askama::Template;
 
 use super::clean::{clean, clean_origin};
 use super::views::{
-    CancelledView, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Page, PickerView, ProviderErrorView, ProviderFault, Unproven, WaitingView,
+    CancelledView, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Page, PickerView,
+    ProviderErrorView, ProviderFault, Unproven, WaitingView,
 };
 use super::{assets, filters, tile};
 

@@ -1,8 +1,8 @@
 //! What the app's page is told, and when the flow counts as over.
 
 mod exit;
-mod other_origin;
 mod learning;
+mod other_origin;
 mod outcome;
 
 use alter_testkit::{Sent, TestServer};
