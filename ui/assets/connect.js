@@ -274,7 +274,9 @@
     setBusy(null);
     text('say', '');
     text('oops', sentence(answer));
-    byId('oops').scrollIntoView({ block: 'nearest' }); // the bar does not stick in a very low window
+    // In a very low window the bar does not stick.
+    const oops = byId('oops');
+    if (oops.getBoundingClientRect().bottom > innerHeight) oops.scrollIntoView({ block: 'nearest' });
   };
 
   // A click that was aimed at something else must not approve anything (a double click in a page that uncovers

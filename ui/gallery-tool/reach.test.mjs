@@ -82,6 +82,20 @@ test('it_is_the_same_in_forced_colours_and_the_bar_has_an_edge_there', async () 
   await context.close();
 });
 
+test('an_error_is_told_above_the_buttons_and_the_page_stays_where_it_is', async () => {
+  const context = await browser.newContext({ viewport: { width: 320, height: 568 } });
+  const words = 'The server cannot store anything at the moment. Please try again in a minute or two.';
+  await stage(context, 'consent-of-microsoft', (verb) => (verb === 'cancel' ? [500, { message: words }] : [200, {}]));
+  const page = await context.newPage();
+  await page.goto(ORIGIN + path('consent-of-microsoft'));
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  const told = await page.getByRole('alert').filter({ hasText: words }).boundingBox();
+  const seen = await measure(page);
+  assert.ok(told.y > 0 && told.y + told.height < 568, JSON.stringify(told));
+  assert.deepEqual([seen.scrolled, seen.buttons.filter((b) => !b.inReach)], [0, []]);
+  await context.close();
+});
+
 test('without_javascript_what_works_without_it_is_in_reach_too', async () => {
   const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 320, height: 300 } });
   await stage(context, 'app-unreachable', stay);
