@@ -7,7 +7,8 @@ let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
 
-const ends = manifest.pages.filter((name) => !source(name).includes('data-do=') && !['shell', 'waiting'].includes(name));
+// That every page has a button is tested where the pages are made; here, that the two kinds work.
+const ends = manifest.pages.filter((name) => /data-close|<a class="go" href="">/.test(source(name)));
 // Done and cancelled close by themselves; here somebody has a browser in which that failed.
 const openPopup = async (context, seen, name) => {
   seen.name = name;
