@@ -38,10 +38,9 @@ impl TokenSet {
     /// The scopes that the provider granted, of those that were asked for and others; `None` when it does not say. An
     /// id_token shows that `openid` is one of them (OpenID Connect Core section 3.1.2.1): some servers list their other
     /// scopes alone.
-    pub fn granted(&self, asked: &[String]) -> Option<Vec<String>> {
-        let openid = |scopes: &[String]| scopes.iter().any(|scope| scope == "openid");
+    pub fn granted(&self, recipe: &Recipe, asked: &[String]) -> Option<Vec<String>> {
         let mut granted = self.scopes.clone()?;
-        if self.id_token.is_some() && openid(asked) && !openid(&granted) {
+        if self.id_token.is_some() && recipe.asks_for_openid(asked) && !recipe.asks_for_openid(&granted) {
             granted.push("openid".into());
         }
         Some(granted)

@@ -280,10 +280,13 @@ fn t27_an_empty_list_means_none_where_the_recipe_says_so() {
 
 #[test]
 fn t27_an_id_token_shows_that_openid_was_granted_where_it_was_asked_for() {
-    let granted = |answer: serde_json::Value, asked: &[&str]| {
+    let mut spelt = recipe(json!({}));
+    let granted_by = |recipe: &Recipe, answer: serde_json::Value, asked: &[&str]| {
         let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
-        read(&answer).unwrap().granted(&asked)
+        read(&answer).unwrap().granted(recipe, &asked)
     };
+    let plain = spelt.clone();
+    let granted = |answer, asked: &[&str]| granted_by(&plain, answer, asked);
     let with = json!({"access_token":"t","id_token":"a.b.c","scope":"dummy"});
     assert_eq!(granted(with.clone(), &["openid"]).unwrap(), ["dummy", "openid"]);
     assert_eq!(granted(with, &["read"]).unwrap(), ["dummy"], "nobody asked for it");
@@ -293,6 +296,11 @@ fn t27_an_id_token_shows_that_openid_was_granted_where_it_was_asked_for() {
     assert_eq!(granted(listed, &["openid"]).unwrap(), ["openid", "a"]);
     let silent = json!({"access_token":"t","id_token":"a.b.c"});
     assert_eq!(granted(silent, &["openid", "a"]), None, "what was asked for");
+    spelt.scope_names.ignore_case = true;
+    let other = json!({"access_token":"t","id_token":"a.b.c","scope":"OpenID a"});
+    assert_eq!(granted_by(&spelt, other, &["openid"]).unwrap(), ["OpenID", "a"], "in another spelling");
+    let shown = json!({"access_token":"t","id_token":"a.b.c","scope":"a"});
+    assert_eq!(granted_by(&spelt, shown, &["OPENID"]).unwrap(), ["a", "openid"]);
 }
 
 #[test]

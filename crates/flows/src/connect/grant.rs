@@ -42,7 +42,8 @@ pub(super) async fn completion(
         holder: holder.digest(),
     };
     let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
-    let scopes = ScopeResult::of(&config.recipe, &attempt.scopes, tokens.granted(&attempt.scopes).as_deref());
+    let granted = tokens.granted(&config.recipe, &attempt.scopes);
+    let scopes = ScopeResult::of(&config.recipe, &attempt.scopes, granted.as_deref());
     let mut connection = connection(source, place, &scopes, now);
     let mut grant = grant(source, holder, known.as_ref(), credential, place, scopes, now);
     grant.refresh_at = look_at(&grant.situation(&refresh_facts(&config.recipe)), now);

@@ -200,8 +200,9 @@ fn scopes(recipe: &Recipe, grant: &Grant, tokens: &TokenSet) -> (Vec<String>, Ve
     let Some(mut granted) = tokens.scopes.clone() else {
         return (grant.scopes.clone(), grant.missing_scopes.clone());
     };
-    let proven = grant.scopes.iter().find(|scope| *scope == "openid" && !granted.contains(scope));
-    granted.extend(proven.cloned());
+    if recipe.asks_for_openid(&grant.scopes) && !recipe.asks_for_openid(&granted) {
+        granted.push("openid".into());
+    }
     let before: Vec<_> = grant.scopes.iter().chain(&grant.missing_scopes).cloned().collect();
     let missing = recipe.missing_scopes(&before, &granted);
     (granted, missing)
