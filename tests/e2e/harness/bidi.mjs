@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const PATIENCE = 60_000;
+/** A command to a window that closes meanwhile may stay without an answer. */
+const ANSWER = 15_000;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** A connection: commands by number, and who waits for a new window. */
@@ -22,7 +24,10 @@ async function connect(url) {
   };
   const send = async (method, params) => {
     const id = (last += 1);
-    const answer = new Promise((done) => answers.set(id, done));
+    const answer = new Promise((done) => {
+      answers.set(id, done);
+      setTimeout(done, ANSWER, { type: 'error', error: 'no answer', message: '' }).unref();
+    });
     socket.send(JSON.stringify({ id, method, params }));
     const { type, result, error, message } = await answer;
     answers.delete(id);
@@ -71,7 +76,8 @@ class Page {
 
   /** The next window that this context's pages open. */
   waitForEvent() {
-    return new Promise((done) => {
+    return new Promise((done, failed) => {
+      setTimeout(() => failed(new Error('no window was opened')), PATIENCE).unref();
       const listener = ({ method, params }) => {
         if (method !== 'browsingContext.contextCreated' || params.originalOpener !== this.id) return;
         this.bidi.listeners.delete(listener);
