@@ -237,7 +237,12 @@ fn what_metadata_leave_out_has_its_default_and_what_cannot_work_is_named() {
         let refused = set(&[]);
         assert!(!refused.status.success() && said(&refused).contains(named), "{}", said(&refused));
     }
+    fields(serde_json::json!({ "revocation_endpoint": null }));
+    assert!(said(&set(&[])).contains("--revoke-url URL"), "{}", said(&set(&[])));
+    let revoke = format!("{issuer}/revoke");
+    assert!(!said(&set(&["--revoke-url", &revoke])).contains("--revoke-url URL"));
     fields(Value::Null);
+    assert!(!said(&set(&[])).contains("--revoke-url URL"), "{}", said(&set(&[])));
     let suffixed = format!("{issuer}/.well-known/openid-configuration");
     let refused = place.run(&[
         "provider",

@@ -261,6 +261,12 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
             wanting.join(" ")
         ));
     }
+    if args.issuer.is_some() && stored.recipe.revocation().is_none() {
+        text.push_str(
+            "\n\nIts metadata name no revocation endpoint: a revoked grant ends here, and the provider is not asked. If \
+             there is one, name it with --revoke-url URL.",
+        );
+    }
     let mut value = described(&stored, config);
     value["wanting_scopes"] = json!(wanting);
     value["blocked"] = json!(blocked);
