@@ -147,20 +147,23 @@ async function run(world, cell) {
 async function tryOnce(world, cell) {
   const app = await world.rawApp('Cell', cell.flags);
   Object.assign(app.raw, PROVIDERS[cell.provider]);
-  const context = await world.browser.newContext();
   const from = Date.now();
-  let seen;
+  let browser, seen;
   try {
+    // One of its own: after some thirty cells, Firefox stops answering its driver.
+    browser = await world.launch();
+    const context = await browser.newContext();
     seen = await ACTS[cell.act](context, app, cell.app);
   } catch (error) {
     seen = `failed: ${String(error.message).split('\n')[0]}`;
   }
-  await context.close().catch(() => {});
+  await browser?.close().catch(() => {});
   return { ...cell, seen, seconds: Math.round((Date.now() - from) / 1000) };
 }
 
 async function matrix(engine) {
   const world = await startWorld({ tls: false, log: `coop-${engine}`, open: ENGINES[engine] });
+  world.launch = ENGINES[engine];
   const version = world.browser.version();
   const [waiting, done] = [[...cells()].entries(), []];
   const work = async () => {

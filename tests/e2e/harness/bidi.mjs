@@ -132,6 +132,7 @@ export async function launchFirefox() {
     async close() {
       const ended = new Promise((done) => child.once('exit', done));
       child.kill();
+      setTimeout(() => child.kill('SIGKILL'), 3000).unref();
       await ended;
       rmSync(profile, { recursive: true, force: true, maxRetries: 20 });
     },
