@@ -388,6 +388,7 @@
       choices();
       search();
     },
+    customer: choices,
     consent: choices,
     extra: question,
     waiting: wait,

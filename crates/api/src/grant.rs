@@ -1,5 +1,7 @@
 //! Listing and revoking grants (wire 3.5, 3.6).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -122,6 +124,15 @@ pub enum RevocationOutcome {
     NotOffered,
 }
 
+/// What a provider said of an account's place.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ProviderFact {
+    /// As the provider wrote it.
+    pub value: String,
+    /// It came from the provider itself. Otherwise a browser brought it, and whoever sat there may have written it.
+    pub verified: bool,
+}
+
 /// A grant in a list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct GrantItem {
@@ -171,6 +182,8 @@ pub struct GrantItem {
     pub delegated_at: Option<String>,
     /// The app's label for it.
     pub label: Option<String>,
+    /// What the provider said beside the token (`instance_url`), by the names of its recipe.
+    pub provider_metadata: BTreeMap<String, ProviderFact>,
     /// Always null.
     pub credential_id: Option<String>,
     /// Always null: onward delegation is not built yet.

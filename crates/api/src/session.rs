@@ -1,5 +1,7 @@
 //! Minting and polling (wire 3.1, 3.2).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -24,6 +26,9 @@ pub struct CreateSession {
     pub agent: Option<String>,
     /// The app's wishes for the grants.
     pub requested_grant: Option<RequestedGrant>,
+    /// At which customer of a provider the account is, where the provider has a host for each: by provider id, the
+    /// placeholders of its recipe. What is left out, the person is asked for.
+    pub connection_config: Option<BTreeMap<String, BTreeMap<String, String>>>,
     /// Not built yet.
     pub metadata: Option<Value>,
     /// Not built yet.

@@ -1,10 +1,12 @@
 //! Releasing an access token (wire 3.3).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{secret::Secret, user::UserToken};
+use crate::{grant::ProviderFact, secret::Secret, user::UserToken};
 
 /// `POST /sdk/token`: by `grant_id`, or by `provider_id` with `user_token`, `account` and `label` to choose.
 ///
@@ -78,4 +80,21 @@ pub struct RetrievedToken {
     pub injection_header: String,
     /// The header's value, with `{token}` for the token.
     pub injection_format: String,
+    /// The values of `additional_injections`; null = there are none.
+    pub additional_credentials: Option<BTreeMap<String, String>>,
+    /// Further headers that the provider's API expects (`Client-Id`).
+    pub additional_injections: Vec<Injection>,
+    /// What the provider said beside the token (`instance_url`), by the names of its recipe.
+    pub provider_metadata: BTreeMap<String, ProviderFact>,
+}
+
+/// A further header of the call.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Injection {
+    /// Where it goes: always `header`.
+    pub target: String,
+    /// The header's name.
+    pub key: String,
+    /// `additional_credentials.NAME`.
+    pub value_source: String,
 }

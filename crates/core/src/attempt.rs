@@ -4,11 +4,14 @@
 //! hashed, and consumed by one conditional update: a callback that comes twice exchanges once (T17). The raw token
 //! answer is stored sealed (`body`) before it is looked at, so that a crash after that point loses nothing.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppId, AttemptId, AuditEntry, ConfigId, Connection, Delegation, EndKind, Failure, Grant, Hash, Micros,
-    Saved, Session, SessionId, StoreError,
+    AppId, AttemptId, AuditEntry, ConfigId, Connection, Delegation, EndKind, Failure, Filled, Grant, Hash,
+    Micros, Saved, Session, SessionId, StoreError,
 };
 
 /// An attempt as stored.
@@ -42,6 +45,22 @@ pub struct Attempt {
     pub status_at: Micros,
     /// The sealed raw token answer, once there is one.
     pub body: Option<Vec<u8>>,
+    /// The placeholders of the provider's URLs that were filled for this customer: the hosts that the user was sent to, and
+    /// no others, are asked.
+    pub filled: Filled,
+    /// What the browser brought beside the code.
+    pub brought: Brought,
+}
+
+/// What the browser brought beside a code. It can be edited there: it is shown, and nothing is decided by it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Brought {
+    /// The scopes that the authorization response names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// Facts, by the names that the recipe gives them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
 }
 
 /// Where an attempt stands.
@@ -157,8 +176,8 @@ pub trait AttemptStore: Send + Sync {
     /// `started -> consumed` if the attempt has not expired, by one conditional update. Marks the session's attempt as
     /// `exchanging`.
     async fn consume_attempt(&self, id: AttemptId, now: Micros) -> Result<Consumed, StoreError>;
-    /// `consumed -> sent`, durably, before the request leaves.
-    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<Saved, StoreError>;
+    /// `consumed -> sent`, durably, before the request leaves, with what the browser brought: a replay needs it.
+    async fn mark_sent(&self, id: AttemptId, brought: &Brought, now: Micros) -> Result<Saved, StoreError>;
     /// Stores the sealed raw token answer of a `sent` attempt.
     ///
     /// # Errors

@@ -157,7 +157,7 @@ pub fn settle(session: &mut Session, now: Micros) -> bool {
         return true;
     }
     if keeps_no_cookie(session, now) {
-        let failure = Failure { cause: Cause::CookiesBlocked, provider: None, request_id: None };
+        let failure = Failure { cause: Cause::CookiesBlocked, provider: None, request_id: None, said: None };
         session.attempt_failed(failure, now);
         return true;
     }

@@ -1,9 +1,9 @@
-//! How a flow, or an attempt in it, failed: the cause, and what it concerns. Of a provider's text, only its error code is
-//! kept (T26).
+//! How a flow, or an attempt in it, failed: the cause, and what it concerns. Of a provider's text, its error code and its
+//! description are kept, cleaned (T26).
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, ProviderCode};
+use crate::{Cause, ProviderCode, ProviderWords};
 
 /// A failure as a session keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Failure {
     pub provider: Option<String>,
     /// The id of the request, for the user to quote to the operator.
     pub request_id: Option<String>,
+    /// What the provider said about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<ProviderWords>,
 }
 
 /// A failure as this version or the one before wrote it into a session's document.
@@ -25,6 +28,8 @@ enum Stored {
         cause: Cause,
         provider: Option<String>,
         request_id: Option<String>,
+        #[serde(default)]
+        said: Option<ProviderWords>,
     },
     /// The first form: a kind, and one text that holds either the provider's code or our own words.
     Kind {
@@ -49,9 +54,9 @@ enum Kind {
 impl From<Stored> for Failure {
     fn from(stored: Stored) -> Self {
         match stored {
-            Stored::Cause { cause, provider, request_id } => Self { cause, provider, request_id },
+            Stored::Cause { cause, provider, request_id, said } => Self { cause, provider, request_id, said },
             Stored::Kind { kind, provider, provider_error, request_id } => {
-                Self { cause: cause_of(kind, provider_error), provider, request_id }
+                Self { cause: cause_of(kind, provider_error), provider, request_id, said: None }
             }
         }
     }
@@ -149,14 +154,16 @@ mod tests {
             ("server", Some("disk_full"), Cause::ServerFault),
         ] {
             let (provider, request_id) = (Some("acme".to_owned()), Some("r1".to_owned()));
-            assert_eq!(read(before(kind, word)), Failure { cause, provider, request_id }, "{kind} {word:?}");
+            let failure = Failure { cause, provider, request_id, said: None };
+            assert_eq!(read(before(kind, word)), failure, "{kind} {word:?}");
         }
     }
 
     #[test]
     fn a_failure_is_read_as_it_is_stored() {
         for cause in Cause::one_of_each() {
-            let failure = Failure { cause, provider: Some("acme".into()), request_id: None };
+            let said = ProviderWords::cleaned("No.");
+            let failure = Failure { cause, provider: Some("acme".into()), request_id: None, said };
             assert_eq!(read(serde_json::to_value(&failure).unwrap()), failure);
         }
     }

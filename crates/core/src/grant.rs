@@ -10,8 +10,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    AgentId, AppId, AuditEntry, CallNonce, ConfigId, Delegation, GrantId, Hash, Level, Micros, Principal,
-    RevocationOutcome, Saved, StoreError, User,
+    AgentId, AppId, AuditEntry, CallNonce, ConfigId, Delegation, Facts, Filled, GrantId, Hash, Level, Micros,
+    Principal, RevocationOutcome, Saved, StoreError, User,
     recipe::Refresh,
     refresh::{ReconnectReason, RefreshState, Situation},
     secret::sha256,
@@ -62,6 +62,10 @@ pub struct Grant {
     pub refresh_at: Option<Micros>,
     /// When the grant itself ends, whatever its credential says; `None` = it does not.
     pub ends_at: Option<Micros>,
+    /// The placeholders of the provider's URLs that were filled for this customer: its calls go to those hosts alone.
+    pub filled: Filled,
+    /// What the provider said beside the token, and what the browser brought.
+    pub metadata: Facts,
     /// Set when the grant was revoked; then the credential's sealed values are empty.
     pub revoked: Option<RevokedGrant>,
     /// The sealed credential.
@@ -96,16 +100,22 @@ pub struct Holder<'a> {
     pub account_verified: bool,
     /// [`Grant::label`].
     pub label: Option<&'a str>,
+    /// [`Grant::filled`]: which hosts get the token.
+    pub filled: &'a Filled,
 }
 
 impl Holder<'_> {
     /// What the tokens are bound to besides their place. A digest outlives versions: what is digested stays as it is.
     pub fn digest(&self) -> Hash {
-        let Self { user, provider, config_id, subject, account_identifier, account_verified, label } = self;
+        let Self { user, provider, config_id, subject, account_identifier, account_verified, label, filled } =
+            self;
         let user = user.map(|user| (user.id.to_string(), &user.issuer, &user.subject));
         let account = (subject, account_identifier, account_verified);
         let parts = (user, provider, config_id.as_str(), account, label);
-        sha256(&serde_json::to_vec(&parts).expect("texts are always JSON"))
+        // Grants from before there were placeholders of customers, and most since, have none.
+        let bytes =
+            if filled.is_empty() { serde_json::to_vec(&parts) } else { serde_json::to_vec(&(parts, filled)) };
+        sha256(&bytes.expect("texts are always JSON"))
     }
 }
 
@@ -120,7 +130,19 @@ impl Grant {
             account_identifier: &self.account_identifier,
             account_verified: self.account_verified,
             label: self.label.as_deref(),
+            filled: &self.filled,
         }
+    }
+
+    /// [`Self::subject`] as the provider knows it.
+    pub fn own_subject(&self) -> &str {
+        own_subject(&self.subject, &self.filled)
+    }
+
+    /// The scopes that people and programs are shown. One that stands in both lists may be in the token all the same: the
+    /// browser alone said that it was not granted.
+    pub fn shown_scopes(&self) -> Vec<String> {
+        self.scopes.iter().filter(|scope| !self.missing_scopes.contains(scope)).cloned().collect()
     }
 
     /// `active` or `revoked`, as stored.
@@ -167,6 +189,18 @@ impl Grant {
             facts,
         }
     }
+}
+
+/// The id of an account at the host of one customer: two customers may have accounts of the same id, so the customer stands
+/// before it.
+pub fn customers_subject(subject: &str, filled: &Filled) -> String {
+    filled.values().map(String::as_str).chain([subject]).collect::<Vec<_>>().join("/")
+}
+
+/// The reverse of [`customers_subject`].
+pub fn own_subject<'a>(subject: &'a str, filled: &Filled) -> &'a str {
+    let before: usize = filled.values().map(|value| value.len() + 1).sum();
+    subject.get(before..).unwrap_or(subject)
 }
 
 /// Where a grant stands at a moment.
@@ -335,4 +369,47 @@ pub trait GrantStore: Send + Sync {
     /// # Errors
     /// [`StoreError::NonceReplayed`]; anything else means that nothing may be released.
     async fn release_credential(&self, release: ReleaseCredential) -> Result<Saved, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(filled: &Filled) -> Hash {
+        let holder = Holder {
+            user: None,
+            provider: "p",
+            config_id: &ConfigId::parse("pc_aaaaaaaaaaaaaaaaaaaaaaaaaa").expect("the right form"),
+            subject: "7",
+            account_identifier: "ann@example.com",
+            account_verified: true,
+            label: None,
+            filled,
+        };
+        holder.digest()
+    }
+
+    #[test]
+    fn t90_the_hosts_that_get_a_token_are_part_of_what_it_is_bound_to() {
+        let at = |customer: &str| digest(&[("subdomain".to_owned(), customer.to_owned())].into());
+        assert_ne!(at("acme"), at("evil"));
+        assert_ne!(at("acme"), digest(&Filled::new()));
+    }
+
+    #[test]
+    fn the_holder_of_a_grant_without_customers_is_digested_as_ever() {
+        let before = crate::secret::hex(&digest(&Filled::new()));
+        let parts =
+            (None::<()>, "p", "pc_aaaaaaaaaaaaaaaaaaaaaaaaaa", ("7", "ann@example.com", true), None::<&str>);
+        assert_eq!(before, crate::secret::hex(&sha256(&serde_json::to_vec(&parts).expect("JSON"))));
+    }
+
+    #[test]
+    fn an_accounts_own_id_is_what_follows_its_customer() {
+        let filled = Filled::from([("a".into(), "acme".into()), ("b".into(), "eu".into())]);
+        let whole = customers_subject("users/7", &filled);
+        assert_eq!(whole, "acme/eu/users/7");
+        assert_eq!(own_subject(&whole, &filled), "users/7");
+        assert_eq!(own_subject("7", &Filled::new()), "7");
+    }
 }

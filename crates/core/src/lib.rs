@@ -26,6 +26,7 @@ pub mod opener;
 pub mod origin;
 pub mod outcome;
 pub mod provider;
+pub mod provider_words;
 pub mod recipe;
 pub mod refresh;
 pub mod refresh_store;
@@ -47,7 +48,7 @@ pub use agent::{
     KeyRevoked,
 };
 pub use app::{App, AppContents, AppSettings, AppStore, Level, Named};
-pub use attempt::{Attempt, AttemptStatus, AttemptStore, CompleteConnect, Consumed, Ended};
+pub use attempt::{Attempt, AttemptStatus, AttemptStore, Brought, CompleteConnect, Consumed, Ended};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
 pub use audit_chain::{Anchor, AuditChecked, BadEntry, ChainWalk, Tampering};
 pub use cause::{Cause, Fault, ProviderCode};
@@ -68,8 +69,10 @@ pub use opener::{Opener, Shown};
 pub use origin::Origin;
 pub use outcome::{Connection, Declined, Event, EventName, Operation};
 pub use provider::{ProviderConfig, ProviderStore};
+pub use provider_words::ProviderWords;
 pub use recipe::{
-    ApiAuth, BadParameter, BodyFormat, ClientAuth, Coop, IdentitySource, Recipe, Scope, UserinfoMethod,
+    ApiAuth, BadParameter, BodyFormat, ClientAuth, Coop, Facts, Filled, IdentitySource, Recipe, Scope,
+    UserinfoMethod,
 };
 pub use refresh::{Asked, ReconnectReason, RefreshState, WhatNow};
 pub use refresh_store::{

@@ -1,12 +1,12 @@
 //! A provider as one app has it configured: its recipe, client and scopes, and its own callback path.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use async_trait::async_trait;
 
 use crate::{
-    AppId, AuditEntry, Changed, ConfigId, Hash, Micros, Opener, Recipe, Saved, Shown, StoreError,
-    secret::sha256,
+    AppId, AuditEntry, BadParameter, Changed, ConfigId, Filled, Hash, Micros, Opener, Recipe, Saved, Shown,
+    StoreError, secret::sha256,
 };
 
 /// One provider as one app uses it, with its own callback path `/oauth/callback/{config_id}` (T09).
@@ -37,6 +37,17 @@ pub struct ProviderConfig {
 }
 
 impl ProviderConfig {
+    /// The configuration for one customer: with every placeholder of the recipe filled.
+    ///
+    /// # Errors
+    /// [`BadParameter`].
+    pub fn for_customer(mut self, filled: &Filled) -> Result<Self, BadParameter> {
+        if let Cow::Owned(recipe) = self.recipe.for_customer(filled)? {
+            self.recipe = Arc::new(recipe);
+        }
+        Ok(self)
+    }
+
     /// The digest of what decides where secrets go: the recipe and the client. Not part of it: the sealed client secret,
     /// which changes with the data key and has its own place; the scopes, which a restore may narrow; the two times.
     ///

@@ -4,13 +4,15 @@
 //! does not apply changes nothing. The rules are pure functions of this row and the time; storage only saves.
 //! [`crate::exit`] decides when a closed popup ends the flow.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AppId, AttemptId, CallNonce, Cause, ConfigId, Connection, Coop, Declined, Event, EventName,
-    Failure, GrantId, Hash, Level, Micros, Origin, Principal, ReturnUrl, Saved, SessionId, StoreError,
-    UserId, opener::Returned,
+    Failure, Filled, GrantId, Hash, Level, Micros, Origin, Principal, ReturnUrl, Saved, SessionId,
+    StoreError, UserId, opener::Returned,
 };
 
 /// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
@@ -66,6 +68,12 @@ pub struct SessionData {
     /// The label that the grants will have.
     #[serde(default)]
     pub label: Option<String>,
+    /// The placeholders of providers' hosts that the app filled at mint, by provider id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub filled: BTreeMap<String, Filled>,
+    /// Those that the person typed on our page. The app's own values come first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub typed: BTreeMap<String, Filled>,
     /// Minted, claimed or ended.
     pub state: State,
     /// The provider on the consent page; `None` = the user is on the picker.
@@ -92,6 +100,14 @@ pub struct SessionData {
 }
 
 impl SessionData {
+    /// What is filled in for a provider's placeholders: by the app, else by the person.
+    pub fn filled_for(&self, provider: &str) -> Filled {
+        let of = |all: &BTreeMap<String, Filled>| all.get(provider).cloned().unwrap_or_default();
+        let mut filled = of(&self.typed);
+        filled.extend(of(&self.filled));
+        filled
+    }
+
     /// The data of a session just minted.
     pub fn new(allowed_origin: Origin, providers: Vec<String>, min_binding: Level) -> Self {
         Self {
@@ -102,6 +118,8 @@ impl SessionData {
             user: None,
             agent: None,
             label: None,
+            filled: BTreeMap::new(),
+            typed: BTreeMap::new(),
             state: State::Minted,
             selected: None,
             shown: None,

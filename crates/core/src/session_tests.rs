@@ -61,7 +61,7 @@ fn connection(at: Micros) -> Connection {
 }
 
 fn denied() -> Failure {
-    Failure { cause: Cause::Denied, provider: Some("a".into()), request_id: None }
+    Failure { cause: Cause::Denied, provider: Some("a".into()), request_id: None, said: None }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! What an operator chose stays as it is stored: the client, and every destination that a credential is sent to.
 //! So does all of a provider that the operator defined.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use alter_core::{
     AppId, ConfigId, ProviderConfig, Recipe, StoreError,
@@ -60,9 +60,10 @@ pub(crate) fn scope_facts(recipe: &Recipe) -> &Recipe {
     known(recipe).unwrap_or(recipe)
 }
 
-/// How the provider's API wants the token.
-pub(crate) fn api_auth(recipe: &Recipe) -> ApiAuth {
-    known(recipe).unwrap_or(recipe).api_auth.clone()
+/// How the provider's API wants the token, and what other headers it wants.
+pub(crate) fn api_auth(recipe: &Recipe) -> (ApiAuth, &BTreeMap<String, String>) {
+    let facts = known(recipe).unwrap_or(recipe);
+    (facts.api_auth.clone(), &facts.api_headers)
 }
 
 /// The configuration with what is known about its provider today.
@@ -75,6 +76,19 @@ fn learnt(own: Recipe) -> Recipe {
     let Some(known) = known(&own) else { return own };
     let refresh = refresh_facts(&own).into_owned();
     let (revoke_url, revoke) = revocation(&own, known);
+    let chosen = |field: &str| own.chosen.contains(field);
+    let coop = if chosen("coop") { own.coop } else { known.coop };
+    let mut identity = known.identity.clone();
+    if chosen("identity.subject") {
+        identity.subject.clone_from(&own.identity.subject);
+    }
+    // A parameter that the operator's flags took out is not learnt again.
+    let learnt =
+        known.authorize_params.iter().filter(|(name, _)| !chosen(&format!("authorize_params.{name}")));
+    let learnt: BTreeMap<_, _> = learnt.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let token_params = own.token_params.iter().filter(|(name, _)| chosen(&format!("token_params.{name}")));
+    let token_params = known.token_params.iter().chain(token_params);
+    let token_params = token_params.map(|(name, value)| (name.clone(), value.clone())).collect();
     Recipe {
         id: own.id,
         name: own.name,
@@ -102,8 +116,12 @@ fn learnt(own: Recipe) -> Recipe {
         revoke_url,
         revoke,
         api_hosts: own.api_hosts,
-        authorize_params: known.authorize_params.clone().into_iter().chain(own.authorize_params).collect(),
+        authorize_params: learnt.into_iter().chain(own.authorize_params).collect(),
         refresh,
+        token_params,
+        identity,
+        coop,
+        chosen: own.chosen,
         ..known.clone()
     }
 }
@@ -191,6 +209,23 @@ mod tests {
         let mut old = Recipe { userinfo_url: None, userinfo: Default::default(), ..known.clone() };
         old.identity.from = IdentitySource::TokenResponse;
         assert_eq!(learnt(old), known);
+    }
+
+    #[test]
+    fn what_the_operator_said_by_a_flag_stays_and_what_the_flag_took_out_does_not_come_back() {
+        let mut old = stored();
+        old.coop = Coop::Keeps;
+        old.identity.subject = "/email".into();
+        old.token_params = [("audience", "api"), ("stale", "1")].map(|(k, v)| (k.into(), v.into())).into();
+        old.authorize_params = [].into();
+        assert_eq!(learnt(old.clone()), catalog("google"), "without a mark all of it is the catalog's");
+        let marks = ["coop", "identity.subject", "token_params.audience", "authorize_params.access_type"];
+        old.chosen = marks.map(String::from).into();
+        let now = learnt(old.clone());
+        assert_eq!((now.coop, now.identity.subject.as_str()), (Coop::Keeps, "/email"));
+        assert_eq!(now.token_params, [("audience".to_owned(), "api".to_owned())].into());
+        assert!(!now.authorize_params.contains_key("access_type"));
+        assert_eq!(now.chosen, old.chosen);
     }
 
     #[test]

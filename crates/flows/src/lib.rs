@@ -49,7 +49,7 @@ pub use connect::offer::Offer;
 pub use connect::page::{PageError, PageView, Screen};
 pub use connect::poll::{Poll, PollError};
 pub use connect::status::{Status, StatusError, StatusReport, StatusRequest};
-pub use connect::steps::StepError;
+pub use connect::steps::{FillError, StepError};
 pub use context::{Flows, FlowsConfig, REFRESH_PAUSE};
 pub use fault::{FlowFault, Unproven};
 pub use grants::delegations::RevokeDelegationError;

@@ -155,7 +155,7 @@ async fn end_lost(flows: &Flows, lost: Vec<(Attempt, AttemptStatus)>) -> Result<
         if flows.inner.in_hand.holds(attempt.id) {
             continue;
         }
-        let end = Ending { status, cause: Cause::Interrupted, audit: AuditKind::ConnectFailed };
+        let end = Ending { status, cause: Cause::Interrupted, said: None, audit: AuditKind::ConnectFailed };
         let ended = end_failed(flows, &attempt, end, "reaper").await;
         if let Err(StoreError::Unavailable(_)) = ended {
             // Unavailable again: processes that hold an answer must get their turn first, so stop here.

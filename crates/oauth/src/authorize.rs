@@ -55,7 +55,9 @@ const RESERVED: [&str; 9] = [
 pub fn authorize_url(request: &AuthorizationRequest<'_>) -> Result<Url, OauthError> {
     let recipe = request.recipe;
     let mut url = usable(&recipe.authorize_url)?;
-    let is_ours = |name: &str| RESERVED.contains(&name) || name == recipe.scope_parameter;
+    let is_ours = |name: &str| {
+        RESERVED.contains(&name) || name == recipe.scope_parameter || name == recipe.names.client_id
+    };
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in url.query_pairs().filter(|(name, _)| !is_ours(name)) {
         if !recipe.authorize_params.contains_key(name.as_ref()) {
@@ -75,7 +77,7 @@ fn ours(request: &AuthorizationRequest<'_>) -> Vec<(String, String)> {
     let recipe = request.recipe;
     let mut pairs = vec![
         ("response_type", "code".to_owned()),
-        ("client_id", request.client_id.to_owned()),
+        (recipe.names.client_id.as_str(), request.client_id.to_owned()),
         ("redirect_uri", request.redirect_uri.to_owned()),
         ("state", request.state.to_owned()),
     ];
@@ -194,6 +196,16 @@ mod tests {
         }
         assert_eq!(values(&url, "nonce"), ["the-nonce"]);
         assert_eq!(values(&url, "request_uri"), [""; 0]);
+    }
+
+    #[test]
+    fn a_provider_that_calls_the_client_something_else_hears_it_by_that_name_alone() {
+        let renamed = recipe(json!({"names": {"client_id": "client_key"},
+            "authorize_params": {"client_key": "evil", "client_id": "evil", "filter[kind]": "a"}}));
+        let url = ask(&renamed, &["a"]).unwrap();
+        assert_eq!(values(&url, "client_key"), ["client 1"]);
+        assert_eq!(values(&url, "client_id"), [""; 0]);
+        assert_eq!(values(&url, "filter[kind]"), ["a"]);
     }
 
     #[test]

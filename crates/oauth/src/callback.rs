@@ -4,10 +4,10 @@
 
 use std::fmt;
 
-use alter_core::{Cause, Recipe};
+use alter_core::{Brought, Cause, ProviderWords, Recipe, recipe::fact_text};
 use secrecy::SecretString;
 
-use crate::{claims, provider_error};
+use crate::{claims, provider_error, token_answer::scopes as scopes_of};
 
 /// Maximum length of a query, in bytes.
 const QUERY_MAX: usize = 16 * 1024;
@@ -26,6 +26,8 @@ pub struct Callback {
     pub outcome: CallbackOutcome,
     /// The `iss` parameter, for [`check_iss`]; `None` when there is none.
     pub iss: Option<String>,
+    /// The provider's words beside an error (`error_description`), for people.
+    pub said: Option<ProviderWords>,
 }
 
 impl fmt::Debug for Callback {
@@ -42,7 +44,7 @@ impl fmt::Debug for Callback {
 pub enum CallbackOutcome {
     /// A code, to be exchanged once.
     Code(SecretString),
-    /// An error: [`Cause::Denied`] when the user refused. `error_description` is not read.
+    /// An error: [`Cause::Denied`] when the user refused.
     Error(Cause),
     /// Neither can be read. Nothing is exchanged.
     Unreadable(BadCallback),
@@ -98,11 +100,46 @@ pub fn parse_callback(query: &str) -> Result<Callback, BadCallback> {
     let iss = one(query, "iss");
     let outcome = iss.clone().and_then(|_| outcome(query));
     let outcome = outcome.unwrap_or_else(CallbackOutcome::Unreadable);
-    Ok(Callback { state, outcome, iss: iss.ok().flatten() })
+    let said = match outcome {
+        CallbackOutcome::Error(_) => words(query),
+        _ => None,
+    };
+    Ok(Callback { state, outcome, iss: iss.ok().flatten(), said })
+}
+
+/// Reads the decision again, for a provider that carries the code in a parameter of another name.
+pub fn outcome_of(recipe: &Recipe, query: &str, callback: Callback) -> Callback {
+    match (&recipe.callback.code, &callback.outcome) {
+        (Some(name), CallbackOutcome::Unreadable(BadCallback::Empty)) => {
+            let outcome = outcome_by(query, name).unwrap_or_else(CallbackOutcome::Unreadable);
+            Callback { outcome, ..callback }
+        }
+        _ => callback,
+    }
+}
+
+/// What the browser brought beside the code. Whatever cannot be read, or comes twice, is left out.
+pub fn brought(recipe: &Recipe, query: &str) -> Brought {
+    let names = &recipe.callback;
+    let scopes = names.scope.as_ref().and_then(|name| one(query, name).ok().flatten());
+    let scopes = scopes.and_then(|text| scopes_of(&text.into(), &recipe.granted_scope_delimiters));
+    let fact = |(name, parameter): (&String, &String)| {
+        let value = fact_text(&one(query, parameter).ok()??.into())?;
+        Some((name.clone(), value))
+    };
+    Brought { scopes, facts: names.metadata.iter().filter_map(fact).collect() }
+}
+
+fn words(query: &str) -> Option<ProviderWords> {
+    ProviderWords::cleaned(&one(query, "error_description").ok()??)
 }
 
 fn outcome(query: &str) -> Result<CallbackOutcome, BadCallback> {
-    let (code, error) = (one(query, "code")?, one(query, "error")?);
+    outcome_by(query, "code")
+}
+
+fn outcome_by(query: &str, code: &str) -> Result<CallbackOutcome, BadCallback> {
+    let (code, error) = (one(query, code)?, one(query, "error")?);
     // Meta's name for it.
     let error = error.or(one(query, "error_code")?);
     match (code, error) {
@@ -116,16 +153,22 @@ fn outcome(query: &str) -> Result<CallbackOutcome, BadCallback> {
 
 /// Returns the value of a parameter that must not appear twice. One that is not read may be longer: an error with a long
 /// description is still an error.
-fn one(query: &str, name: &'static str) -> Result<Option<String>, BadCallback> {
+fn one(query: &str, name: &str) -> Result<Option<String>, BadCallback> {
     let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(given, _)| given == name);
     let Some((_, value)) = found.next() else { return Ok(None) };
     if found.next().is_some() {
-        return Err(BadCallback::Duplicate(name));
+        return Err(BadCallback::Duplicate(known(name)));
     }
     if value.len() > VALUE_MAX {
         return Err(BadCallback::TooLong);
     }
     Ok((!value.is_empty()).then(|| value.into_owned()))
+}
+
+/// The name of a parameter, as far as it is a standard one: no text contains anything else.
+fn known(name: &str) -> &'static str {
+    let names = ["state", "code", "error", "error_code", "iss"];
+    names.into_iter().find(|known| *known == name).unwrap_or("of its parameters")
 }
 
 fn is_state(text: &str) -> bool {

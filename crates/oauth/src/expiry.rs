@@ -54,6 +54,11 @@ pub(crate) fn moment(value: &Value) -> Option<Expiry> {
     .map(Expiry::At)
 }
 
+/// The life that a recipe assumes where nobody says.
+pub(crate) fn assumed(seconds: u32) -> Expiry {
+    Expiry::In(seconds.clamp(1, LIFE_MAX))
+}
+
 /// Reads the `exp` of an access token that is a JWT (RFC 7519 section 4.1.4).
 pub(crate) fn of_token(access_token: &str) -> Option<Expiry> {
     let mut parts = access_token.split('.');

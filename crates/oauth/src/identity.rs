@@ -56,7 +56,7 @@ pub enum Need {
 pub fn needs_userinfo(recipe: &Recipe, claims: Option<&Value>) -> Need {
     match (recipe.identity.from, claims) {
         (IdentitySource::Userinfo, _) => Need::Account,
-        (IdentitySource::TokenResponse, _) => Need::Nothing,
+        (IdentitySource::TokenResponse | IdentitySource::None, _) => Need::Nothing,
         (IdentitySource::IdToken, _) if recipe.userinfo_url.is_none() => Need::Nothing,
         (IdentitySource::IdToken, Some(claims)) if is_proven(recipe, claims) => {
             if is_named(recipe, claims) {
@@ -98,6 +98,7 @@ pub fn identity(
         IdentitySource::IdToken => claims.into_iter().chain(userinfo).collect(),
         IdentitySource::Userinfo => userinfo.into_iter().collect(),
         IdentitySource::TokenResponse => vec![token_answer.document()],
+        IdentitySource::None => Vec::new(),
     };
     if documents.is_empty() {
         return Err(IdentityUnreadable::Absent(match source {

@@ -61,7 +61,9 @@ mod user_token;
 mod userinfo;
 
 pub use authorize::{AuthorizationRequest, OauthError, authorize_url};
-pub use callback::{BadCallback, Callback, CallbackOutcome, MixUp, check_iss, parse_callback};
+pub use callback::{
+    BadCallback, Callback, CallbackOutcome, MixUp, brought, check_iss, outcome_of, parse_callback,
+};
 pub use claims::BadClaim;
 pub use discovery::{Discovered, DiscoveryError, discover};
 pub use expiry::Expiry;
@@ -73,7 +75,7 @@ pub use pkce::Pkce;
 pub use raw_answer::{BadRawAnswer, RawAnswer};
 pub use refresh::{judge_answer, judge_silence, refresh};
 pub use revoke::{RevokeError, RevokedToken, revoke};
-pub use token_answer::{TokenRefused, TokenSet, parse_token_answer};
+pub use token_answer::{TokenRefused, TokenSet, parse_token_answer, words_of};
 pub use token_request::{Client, ExchangeError, exchange};
 pub use user_claims::{BadUserClaim, UserClaims};
 pub use user_token::{

@@ -2,7 +2,7 @@
 
 use alter_core::{
     Recipe,
-    recipe::{Revoke, RevokeAuth, RevokeMethod},
+    recipe::{Revoke, RevokeAuth, RevokeMethod, with_client_id},
 };
 use alter_egress::{Egress, EgressError, Request};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -99,10 +99,16 @@ fn request(
         RevokeAuth::Client => Some(how.client_auth.unwrap_or(recipe.client_auth)),
         RevokeAuth::Token => None,
     };
-    let mut request = client_request(client_auth, client, url, fields, how.body);
+    let mut request = client_request(client_auth, &recipe.names, client, url, fields, how.body);
     if how.auth == RevokeAuth::Token {
         let (name, value) = bearer(recipe, what.token)?;
         request.headers.insert(name, value);
+        for (name, value) in with_client_id(&recipe.api_headers, client.id) {
+            let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+                return Err(RevokeError::NotOffered);
+            };
+            request.headers.entry(name).or_insert(value);
+        }
     }
     request.method = match how.method {
         RevokeMethod::Post => Method::POST,

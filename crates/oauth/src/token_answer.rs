@@ -6,7 +6,10 @@
 
 use std::fmt;
 
-use alter_core::{Cause, Recipe};
+use alter_core::{
+    Cause, Facts, ProviderWords, Recipe,
+    recipe::{Fact, fact_text},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
@@ -17,6 +20,7 @@ const SCOPES_MAX: usize = 200;
 const SCOPE_LEN_MAX: usize = 512;
 
 /// The tokens that the provider issued, and what it says about them.
+#[derive(Clone)]
 pub struct TokenSet {
     /// Printable ASCII without a space at either end, fit for a header.
     pub access_token: SecretString,
@@ -31,6 +35,8 @@ pub struct TokenSet {
     /// The scopes that the provider says it granted, in its order, without repetitions. `None` when it does not say,
     /// which means that it granted what was asked for (RFC 6749 section 5.1).
     pub scopes: Option<Vec<String>>,
+    /// What stands beside the tokens and is kept with the grant (`metadata` of the recipe).
+    pub facts: Facts,
     raw: Value,
 }
 
@@ -198,7 +204,8 @@ fn tokens(recipe: &Recipe, document: Value) -> Result<TokenSet, TokenRefused> {
     let expiry = at(&paths.expires_in)
         .and_then(expiry::life)
         .or_else(|| at(&paths.expires_at).and_then(expiry::moment))
-        .or_else(|| expiry::of_token(access_token.expose_secret()));
+        .or_else(|| expiry::of_token(access_token.expose_secret()))
+        .or_else(|| paths.assumed_life_seconds.map(expiry::assumed));
     Ok(TokenSet {
         access_token,
         refresh_token: secret(at(&paths.refresh_token))?,
@@ -208,8 +215,28 @@ fn tokens(recipe: &Recipe, document: Value) -> Result<TokenSet, TokenRefused> {
         scopes: at(&paths.scope)
             .and_then(|value| scopes(value, &recipe.granted_scope_delimiters))
             .filter(|granted| paths.empty_scope_is_none || !granted.is_empty()),
+        facts: facts(recipe, &document),
         raw: document,
     })
+}
+
+/// Reads the facts that the recipe keeps. One that is no text, or that cannot be shown, is left out.
+fn facts(recipe: &Recipe, document: &Value) -> Facts {
+    let read = |(name, path): (&String, &String)| {
+        let value = document.pointer(path).and_then(fact_text)?;
+        Some((name.clone(), Fact { value, verified: true }))
+    };
+    recipe.metadata.iter().filter_map(read).collect()
+}
+
+/// The provider's own words about an error, for people; `None` when the answer has none.
+pub fn words_of(recipe: &Recipe, answer: &RawAnswer) -> Option<ProviderWords> {
+    let document = document(answer).ok()?;
+    let paths = &recipe.token;
+    let in_object = |object: &Value| object.get("message").and_then(Value::as_str).map(str::to_owned);
+    let said = document.pointer(&paths.error_description).and_then(Value::as_str).map(str::to_owned);
+    let said = said.or_else(|| document.pointer(&paths.error).and_then(in_object));
+    ProviderWords::cleaned(&said?)
 }
 
 /// Reads a token. It must be `VSCHAR` (RFC 6749 appendix A.12) without a space at either end, because it goes into a
@@ -235,7 +262,7 @@ fn token_type(value: Option<&Value>) -> String {
     named.unwrap_or("Bearer").to_owned()
 }
 
-fn scopes(value: &Value, delimiters: &str) -> Option<Vec<String>> {
+pub(crate) fn scopes(value: &Value, delimiters: &str) -> Option<Vec<String>> {
     let words: Vec<&str> = match value {
         Value::String(text) => text.split(|c| delimiters.contains(c)).collect(),
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),

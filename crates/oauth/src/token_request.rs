@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alter_core::{BodyFormat, Cause, ClientAuth, Recipe};
+use alter_core::{
+    BodyFormat, Cause, ClientAuth, Recipe,
+    recipe::{Names, with_client_id},
+};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
@@ -89,7 +92,7 @@ pub async fn exchange(
 ) -> Result<RawAnswer, ExchangeError> {
     let mut fields = vec![
         ("grant_type", "authorization_code"),
-        ("code", code.expose_secret()),
+        (recipe.names.code.as_str(), code.expose_secret()),
         ("redirect_uri", redirect_uri),
     ];
     if recipe.pkce {
@@ -107,9 +110,14 @@ pub(crate) async fn send(egress: &Egress, request: Request) -> Result<RawAnswer,
     let response = egress.send(request).await?;
     let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let mut answer = RawAnswer::new(response.status.as_u16(), kind.unwrap_or_default(), &response.body);
-    let header = |name| response.headers.get(name).and_then(|value| value.to_str().ok());
-    answer.retry_after = header(RETRY_AFTER).and_then(|text| retry_after(text, header(DATE)));
+    answer.retry_after = retry_after_of(&response.headers);
     Ok(answer)
+}
+
+/// How long an answer asks us to wait, in seconds; `None` when it does not say.
+pub(crate) fn retry_after_of(headers: &HeaderMap) -> Option<u32> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    header(RETRY_AFTER).and_then(|text| retry_after(text, header(DATE)))
 }
 
 /// Reads `Retry-After` (RFC 9110 section 10.2.3), in seconds. A date counts from the answer's own `Date`, so that the
@@ -131,9 +139,21 @@ pub(crate) fn token_request<'a>(
     let url =
         Url::parse(url).map_err(|_| ExchangeError::Configuration("token_url is not an absolute URL"))?;
     // A recipe can add a parameter but not replace one of ours.
-    let extra = recipe.token_params.iter().filter(|(name, _)| !OURS.contains(&name.as_str()));
+    let names = &recipe.names;
+    let own = [&names.client_id, &names.client_secret, &names.code];
+    let extra = recipe.token_params.iter();
+    let extra = extra.filter(|(name, _)| !OURS.contains(&name.as_str()) && !own.contains(name));
     fields.extend(extra.map(|(name, value)| (name.as_str(), value.as_str())));
-    Ok(client_request(Some(recipe.client_auth), client, url, fields, recipe.token_body))
+    let mut request = client_request(Some(recipe.client_auth), names, client, url, fields, recipe.token_body);
+    for (name, value) in with_client_id(&recipe.token_headers, client.id) {
+        let bad = ExchangeError::Configuration("token_headers has one that HTTP does not allow");
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            return Err(bad);
+        };
+        // Ours stay: how the client proves itself, and what the body is.
+        request.headers.entry(name).or_insert(value);
+    }
+    Ok(request)
 }
 
 /// Parameters of a token request that no recipe can set.
@@ -152,6 +172,7 @@ const OURS: [&str; 8] = [
 /// authenticates the request.
 pub(crate) fn client_request<'a>(
     client_auth: Option<ClientAuth>,
+    names: &'a Names,
     client: &'a Client<'_>,
     url: Url,
     mut fields: Vec<(&'a str, &'a str)>,
@@ -165,9 +186,12 @@ pub(crate) fn client_request<'a>(
             headers.insert(AUTHORIZATION, basic(client.id, secret));
         }
         (Some(ClientAuth::Post), Some(secret)) => {
-            fields.extend([("client_id", client.id), ("client_secret", secret.expose_secret())]);
+            fields.extend([
+                (names.client_id.as_str(), client.id),
+                (names.client_secret.as_str(), secret.expose_secret()),
+            ]);
         }
-        (Some(ClientAuth::None), _) | (_, None) => fields.push(("client_id", client.id)),
+        (Some(ClientAuth::None), _) | (_, None) => fields.push((&names.client_id, client.id)),
     }
     // A form without fields is an empty body and gets no content type: Dropbox refuses an empty body with one.
     let content_type = match format {
@@ -259,6 +283,33 @@ mod tests {
         assert!(request.headers.contains_key(AUTHORIZATION));
         let body: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
         assert_eq!(body, json!({"grant_type": "authorization_code", "code": "a\"b", "audience": "api"}));
+    }
+
+    #[test]
+    fn a_provider_that_has_names_and_headers_of_its_own_gets_them_and_none_of_ours_is_replaced() {
+        let mut odd = recipe("post");
+        odd.names = Names {
+            client_id: "client_key".into(),
+            client_secret: "secret".into(),
+            code: "auth_code".into(),
+        };
+        odd.token_params = [("client_key", "evil"), ("auth_code", "evil"), ("filter[kind]", "a")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        odd.token_headers = [("x-version", "7"), ("x-client", "{client_id}"), ("content-type", "text/evil")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let secret = SecretString::from("pw");
+        let client = Client { id: "c", secret: Some(&secret) };
+        let fields = vec![(odd.names.code.as_str(), "4711")];
+        let request = token_request(&odd, &odd.token_url, &client, fields).expect("usable");
+        let body = String::from_utf8(request.body.to_vec()).expect("form encoding is ASCII");
+        assert_eq!(body, "auth_code=4711&filter%5Bkind%5D=a&client_key=c&secret=pw");
+        assert_eq!(
+            (&request.headers["x-version"], &request.headers["x-client"]),
+            (&"7".parse().unwrap(), &"c".parse().unwrap())
+        );
+        assert_eq!(request.headers[CONTENT_TYPE], "application/x-www-form-urlencoded");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use alter_core::{BodyFormat, Cause, Recipe, UserinfoMethod};
+use alter_core::{BodyFormat, Cause, Recipe, UserinfoMethod, recipe::with_client_id};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -13,7 +13,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::strict_json;
-use crate::token_request::{Client, client_request};
+use crate::token_request::{Client, client_request, retry_after_of};
 
 /// Time for one whole answer, and the cap on its body, in bytes.
 const LIMITS: Limits = Limits { total: Duration::from_secs(15), body_max: 256 * 1024 };
@@ -34,8 +34,13 @@ pub enum UserinfoError {
     #[error("the provider's account information could not be fetched: {0}")]
     Egress(#[from] EgressError),
     /// The provider answered with a status other than 200.
-    #[error("the provider answered {0} when asked for the account")]
-    Status(u16),
+    #[error("the provider answered {status} when asked for the account")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// For how long the provider asks us to wait, in seconds.
+        retry_after: Option<u32>,
+    },
     /// The answer is not JSON (signed and encrypted answers are not read), or has duplicate members.
     #[error("the provider's account information was not understood")]
     NotUnderstood,
@@ -50,28 +55,40 @@ impl UserinfoError {
         match self {
             Self::NotConfigured => Cause::ProviderMisconfigured,
             Self::Egress(error) if error.is_configuration() => Cause::ProviderMisconfigured,
-            Self::TokenType | Self::Egress(_) | Self::Status(_) | Self::NotUnderstood | Self::NotActive => {
-                Cause::UserinfoFailed
-            }
+            Self::TokenType
+            | Self::Egress(_)
+            | Self::Status { .. }
+            | Self::NotUnderstood
+            | Self::NotActive => Cause::UserinfoFailed,
+        }
+    }
+
+    /// For how long the provider asks us to wait, in seconds.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 }
 
 /// Asks `userinfo_url`. The token goes into the header that the recipe's `api_auth` names, whatever the token's type is
 /// called: providers that call it `bot`, `user` or nothing at all mean `Bearer`. The token is never in the URL (T86).
+/// `client_id` is for the recipe's `api_headers`.
 ///
 /// # Errors
 /// [`UserinfoError`].
 pub async fn userinfo(
     egress: &Egress,
     recipe: &Recipe,
+    client_id: &str,
     access_token: &SecretString,
     token_type: &str,
 ) -> Result<Value, UserinfoError> {
     if PROOF_TYPES.iter().any(|proof| token_type.eq_ignore_ascii_case(proof)) {
         return Err(UserinfoError::TokenType);
     }
-    let headers = headers(recipe, access_token).ok_or(UserinfoError::TokenType)?;
+    let headers = headers(recipe, client_id, access_token).ok_or(UserinfoError::TokenType)?;
     let (method, body) = match recipe.userinfo.method {
         UserinfoMethod::Get | UserinfoMethod::Introspect => (Method::GET, None),
         UserinfoMethod::Post => (Method::POST, recipe.userinfo.body.clone()),
@@ -97,7 +114,14 @@ pub async fn introspect(
         [] => fields.push(("token", token)),
         named => fields.extend(named.iter().map(|name| (name.as_str(), token))),
     }
-    let request = client_request(Some(recipe.client_auth), client, url(recipe)?, fields, BodyFormat::Form);
+    let request = client_request(
+        Some(recipe.client_auth),
+        &recipe.names,
+        client,
+        url(recipe)?,
+        fields,
+        BodyFormat::Form,
+    );
     let answer = ask(egress, Request { limits: LIMITS, ..request }).await?;
     // Section 2.2: without it, nothing else in the answer is about this token.
     if answer["active"] == Value::Bool(true) { Ok(answer) } else { Err(UserinfoError::NotActive) }
@@ -114,13 +138,14 @@ async fn ask(egress: &Egress, request: Request) -> Result<Value, UserinfoError> 
         200 => strict_json::parse(&response.body)
             .filter(|document| document.is_object() || document.is_array())
             .ok_or(UserinfoError::NotUnderstood),
-        status => Err(UserinfoError::Status(status)),
+        status => Err(UserinfoError::Status { status, retry_after: retry_after_of(&response.headers) }),
     }
 }
 
-fn headers(recipe: &Recipe, access_token: &SecretString) -> Option<HeaderMap> {
+fn headers(recipe: &Recipe, client_id: &str, access_token: &SecretString) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
-    for (name, value) in &recipe.userinfo.headers {
+    let further = with_client_id(&recipe.api_headers, client_id);
+    for (name, value) in further.iter().chain(&recipe.userinfo.headers) {
         headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?);
     }
     // Our headers come after the recipe's, so that the recipe cannot replace them.
@@ -147,7 +172,7 @@ mod tests {
         let mut all = json!({"id":"a","name":"A","authorize_url":"https://a.example/a","token_url":"https://a.example/t"});
         all.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let recipe: Recipe = serde_json::from_value(all).expect("a recipe");
-        headers(&recipe, &SecretString::from("{token}-1")).expect("usable")
+        headers(&recipe, "client-1", &SecretString::from("{token}-1")).expect("usable")
     }
 
     #[test]
@@ -165,6 +190,11 @@ mod tests {
         );
         assert_eq!(other["accept"], "application/json");
         assert!(!other.contains_key("authorization") && !other.contains_key(CONTENT_TYPE));
+        let twitch = shown(&json!({"api_headers": {"Client-Id": "{client_id}", "Authorization": "fixed"}}));
+        assert_eq!(
+            (&twitch["client-id"], &twitch["authorization"]),
+            (&"client-1".parse().unwrap(), &"Bearer {token}-1".parse().unwrap())
+        );
         assert_eq!(
             shown(&json!({"userinfo": {"method": "post", "body": "{}"}}))[CONTENT_TYPE],
             "application/json"
@@ -178,7 +208,7 @@ mod tests {
             (UserinfoError::NotConfigured, Cause::ProviderMisconfigured),
             (EgressError::BadUrl { reason: "it has no host" }.into(), Cause::ProviderMisconfigured),
             (timeout.into(), Cause::UserinfoFailed),
-            (UserinfoError::Status(403), Cause::UserinfoFailed),
+            (UserinfoError::Status { status: 403, retry_after: None }, Cause::UserinfoFailed),
         ] {
             assert_eq!(error.cause(), cause, "{error}");
         }

@@ -31,8 +31,9 @@ async fn a_whole_flow_ends_with_tokens_claims_and_an_identity() {
 
     let claims = world.verify(&tokens, &flow.nonce, now()).await.unwrap();
     assert_eq!(needs_userinfo(&world.recipe, Some(&claims)), Need::Nothing);
-    let asked =
-        userinfo(&world.egress, &world.recipe, &tokens.access_token, &tokens.token_type).await.unwrap();
+    let asked = userinfo(&world.egress, &world.recipe, "client", &tokens.access_token, &tokens.token_type)
+        .await
+        .unwrap();
     let found = identity(&world.recipe, Some(&claims), Some(&asked), &tokens).unwrap();
     assert_eq!((found.subject.as_str(), found.account.as_str()), ("acme-1001", "alex@acme.example"));
     assert_eq!(found.display_name.as_deref(), Some("Alex Winter"));
@@ -250,7 +251,9 @@ async fn t28_odd_answers_of_a_working_provider_are_read() {
         assert_eq!((tokens.expiry, tokens.token_type.as_str()), (seconds.map(Expiry::In), "bEaReR"));
         assert!(tokens.refresh_token.is_none());
         assert!(
-            userinfo(&world.egress, &world.recipe, &tokens.access_token, &tokens.token_type).await.is_ok()
+            userinfo(&world.egress, &world.recipe, "client", &tokens.access_token, &tokens.token_type)
+                .await
+                .is_ok()
         );
     }
     world.provider.set(|s| s.omit_token_fields = vec!["expires_in".into(), "token_type".into()]);
@@ -322,7 +325,7 @@ async fn userinfo_that_is_refused_odd_or_too_large_is_an_error() {
     let world = World::new().await;
     let tokens = world.tokens(&Flow::new(&["openid"])).await.unwrap();
     let ask = async |token_type: &str| {
-        userinfo(&world.egress, &world.recipe, &tokens.access_token, token_type).await
+        userinfo(&world.egress, &world.recipe, "client", &tokens.access_token, token_type).await
     };
     assert!(ask("bot").await.is_ok());
     assert!(matches!(ask("DPoP").await, Err(UserinfoError::TokenType)));
@@ -334,7 +337,7 @@ async fn userinfo_that_is_refused_odd_or_too_large_is_an_error() {
         assert!(matches!(ask("Bearer").await, Err(UserinfoError::NotUnderstood)));
     }
     world.provider.set(|s| s.userinfo = Some(Raw::new(302, "", "")));
-    assert!(matches!(ask("Bearer").await, Err(UserinfoError::Status(302))));
+    assert!(matches!(ask("Bearer").await, Err(UserinfoError::Status { status: 302, .. })));
     world.provider.set(|s| s.userinfo = Some(Raw::oversized(200, &json!({}), 300_000)));
     assert!(matches!(ask("Bearer").await, Err(UserinfoError::Egress(_))));
 }
@@ -349,7 +352,10 @@ async fn introspection_tells_our_client_whose_token_it_is_and_no_other() {
         world.recipe.client_auth = client_auth;
         let answer = introspected(&world, SECRET, &tokens).await.unwrap();
         assert_eq!(answer["sub"], "acme-1001");
-        assert!(matches!(introspected(&world, "guessed", &tokens).await, Err(UserinfoError::Status(401))));
+        assert!(matches!(
+            introspected(&world, "guessed", &tokens).await,
+            Err(UserinfoError::Status { status: 401, .. })
+        ));
     }
     assert!(world.provider.seen().other.iter().all(|request| request.query.is_empty()), "T86");
     world.recipe.userinfo.token_fields = vec!["access_token".into()];
@@ -383,7 +389,7 @@ async fn answers_of_256_kib_are_read_and_longer_ones_are_not() {
         assert_eq!(discover(&world.egress, &world.provider.issuer()).await.is_ok(), is_read, "{bytes}");
         let code = world.code(&flow).await;
         assert_eq!(world.send(&code, &flow).await.is_ok(), is_read, "{bytes}");
-        let asked = userinfo(&world.egress, &world.recipe, &tokens.access_token, "Bearer").await;
+        let asked = userinfo(&world.egress, &world.recipe, "client", &tokens.access_token, "Bearer").await;
         assert_eq!(asked.is_ok(), is_read, "{bytes}");
     }
 }
@@ -404,8 +410,8 @@ async fn a_revoked_token_opens_nothing_and_can_be_revoked_again() {
     world.recipe.revoke_url = Some(world.provider.url("/revoke"));
     for _ in 0..2 {
         end(&world, &tokens).await.unwrap();
-        let asked = userinfo(&world.egress, &world.recipe, &tokens.access_token, "Bearer").await;
-        assert!(matches!(asked, Err(UserinfoError::Status(401))), "{asked:?}");
+        let asked = userinfo(&world.egress, &world.recipe, "client", &tokens.access_token, "Bearer").await;
+        assert!(matches!(asked, Err(UserinfoError::Status { status: 401, .. })), "{asked:?}");
     }
 }
 

@@ -335,7 +335,8 @@ async fn t24_oidcc_invalid_sub_in_userinfo_response_gives_no_identity() {
         [(json!({}), true), (json!({"sub": "acme-1002"}), false), (json!({"sub": null}), false)]
     {
         world.provider.set(|s| s.userinfo_claims = over);
-        let asked = userinfo(&world.egress, &world.recipe, &tokens.access_token, "Bearer").await.unwrap();
+        let asked =
+            userinfo(&world.egress, &world.recipe, "client", &tokens.access_token, "Bearer").await.unwrap();
         let found = identity(&world.recipe, Some(&claims), Some(&asked), &tokens);
         assert_eq!(found.is_ok(), accepted);
         assert!(accepted || found == Err(IdentityUnreadable::OtherSubject));

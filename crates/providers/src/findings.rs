@@ -52,3 +52,9 @@ pub(crate) fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }
+
+/// A parameter of a request or a callback: a name, if need be with brackets (`filter[id]`).
+pub(crate) fn is_parameter(text: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']');
+    (1..=64).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with(['[', ']'])
+}

@@ -2,8 +2,9 @@
 
 use alter_core::recipe::{ClientAuth, Recipe, RevokeAuth, UserinfoMethod};
 
-use crate::findings::{Findings, OWN_PARAMETERS, is_name};
+use crate::findings::{Findings, OWN_PARAMETERS, is_name, is_parameter};
 use crate::urls::endpoint;
+use crate::validate::NOT_A_PARAMETER;
 
 /// Headers that a recipe must not set: our client or the connection sets them.
 const OWN_HEADERS: [&str; 12] = [
@@ -21,25 +22,75 @@ const OWN_HEADERS: [&str; 12] = [
     "user-agent",
 ];
 
+/// What is wrong with a header's value.
+const NOT_A_VALUE: &str = "must be printable ASCII and must not contain `{token}`";
+
+/// How many further headers a call may have: clients take no more (wire 3.3).
+const API_HEADERS_MAX: usize = 10;
+
+fn is_header_value(value: &str) -> bool {
+    value.bytes().all(|b| (0x20..0x7f).contains(&b)) && !value.contains("{token}")
+}
+
+/// Checks the further headers of calls. They go out with a released token, so clients must accept them (wire 3.3).
+fn api_headers(recipe: &Recipe, found: &mut Findings) {
+    let few = recipe.api_headers.len() <= API_HEADERS_MAX;
+    found.need("api_headers", few, "has more than 10 headers");
+    for (name, value) in &recipe.api_headers {
+        let (field, lower) = (format!("api_headers.{name}"), name.to_ascii_lowercase());
+        let shape = name.len() <= 50
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let once = recipe.api_headers.keys().filter(|other| other.eq_ignore_ascii_case(name)).count() == 1;
+        let free = !OWN_HEADERS.contains(&lower.as_str()) && lower != recipe.api_auth.header.to_lowercase();
+        found.need(&field, shape && once && free, "must be one of the provider's own headers, named once");
+        found.need(&field, is_header_value(value) && !value.trim().is_empty(), NOT_A_VALUE);
+    }
+}
+
+/// Checks the names of our own parameters: one parameter for each.
+fn names(recipe: &Recipe, found: &mut Findings) {
+    let names = &recipe.names;
+    let (id, secret, code) = (&names.client_id, &names.client_secret, &names.code);
+    for (field, name, standard) in [
+        ("names.client_id", id, "client_id"),
+        ("names.client_secret", secret, "client_secret"),
+        ("names.code", code, "code"),
+    ] {
+        let taken = name != standard
+            && (OWN_PARAMETERS.contains(&name.as_str())
+                || ["grant_type", "code", "code_verifier", "refresh_token"].contains(&name.as_str()));
+        found.need(field, is_parameter(name) && !taken, "is not a free parameter name");
+    }
+    let apart = id != secret && id != code && secret != code;
+    found.need("names", apart, "uses one name for two parameters");
+}
+
 /// Checks the extra parameters, headers and bodies.
 pub(crate) fn requests(recipe: &Recipe, found: &mut Findings) {
     for (name, value) in &recipe.token_params {
         let field = format!("token_params.{name}");
         let ours = OWN_PARAMETERS.contains(&name.as_str())
-            || ["grant_type", "code", "code_verifier", "refresh_token"].contains(&name.as_str());
+            || ["grant_type", "code", "code_verifier", "refresh_token"].contains(&name.as_str())
+            || [&recipe.names.client_id, &recipe.names.client_secret, &recipe.names.code].contains(&name);
         found.need(&field, !ours, "is set by the flow itself; remove it");
-        found.need(&field, is_name(name), "is not a parameter name; use letters, digits, `_`, `-` and `.`");
+        found.need(&field, is_parameter(name), NOT_A_PARAMETER);
         found.need(&field, !value.chars().any(char::is_control), "must not contain control characters");
     }
-    for (name, value) in &recipe.userinfo.headers {
-        let field = format!("userinfo.headers.{name}");
-        let free = is_name(name)
-            && !name.bytes().any(|b| b.is_ascii_uppercase())
-            && !OWN_HEADERS.contains(&name.as_str());
-        found.need(&field, free, "must be one of the provider's own headers, in lower case");
-        let plain = value.bytes().all(|b| (0x20..0x7f).contains(&b)) && !value.contains("{token}");
-        found.need(&field, plain, "must be printable ASCII and must not contain `{token}`");
+    for (table, headers) in
+        [("userinfo.headers", &recipe.userinfo.headers), ("token_headers", &recipe.token_headers)]
+    {
+        for (name, value) in headers {
+            let field = format!("{table}.{name}");
+            let free = is_name(name)
+                && !name.bytes().any(|b| b.is_ascii_uppercase())
+                && !OWN_HEADERS.contains(&name.as_str());
+            found.need(&field, free, "must be one of the provider's own headers, in lower case");
+            found.need(&field, is_header_value(value), NOT_A_VALUE);
+        }
     }
+    api_headers(recipe, found);
+    names(recipe, found);
     let body_fits = recipe.userinfo.body.is_none() || recipe.userinfo.method == UserinfoMethod::Post;
     found.need("userinfo.body", body_fits, "is sent only with `method = \"post\"`");
     introspection(recipe, found);

@@ -3,14 +3,17 @@
 
 use alter_core::{
     name::check_name,
-    recipe::{IdentityPaths, IdentitySource, Recipe, SIGNATURE_ALGS, Verified, is_scope_token},
+    recipe::{
+        FACTS_MAX, IdentityPaths, IdentitySource, Recipe, SIGNATURE_ALGS, Verified, is_fact_name,
+        is_scope_token,
+    },
     text::is_one_line,
 };
 
 use crate::RecipeError;
-use crate::findings::{Findings, OWN_PARAMETERS, is_name};
+use crate::findings::{Findings, OWN_PARAMETERS, is_name, is_parameter};
 use crate::hosts;
-use crate::placeholders::{filled_with, placeholders};
+use crate::placeholders::{filled_with_examples, placeholders};
 use crate::requests::{requests, revocation};
 use crate::urls::{endpoint, issuer_in_path, issuer_url};
 
@@ -26,7 +29,7 @@ pub fn validate(recipe: &Recipe) -> Result<(), RecipeError> {
     names(recipe, &mut found);
     placeholders(recipe, &mut found);
     let declared = recipe;
-    let filled = filled_with(declared, "a");
+    let filled = filled_with_examples(declared);
     let recipe = filled.as_ref().unwrap_or(declared);
     endpoints(recipe, &mut found);
     issuers(recipe, &mut found);
@@ -35,6 +38,7 @@ pub fn validate(recipe: &Recipe) -> Result<(), RecipeError> {
     parameters(recipe, &mut found);
     token_paths(recipe, &mut found);
     identity(recipe, &mut found);
+    facts(recipe, &mut found);
     requests(recipe, &mut found);
     revocation(recipe, &mut found);
     for (index, entry) in recipe.api_hosts.iter().enumerate() {
@@ -180,13 +184,50 @@ fn scope_names(recipe: &Recipe, found: &mut Findings) {
     }
 }
 
+/// What is wrong with the name of a parameter.
+pub(crate) const NOT_A_PARAMETER: &str =
+    "is not a parameter name; use letters, digits, `_`, `-`, `.` and brackets";
+
 fn parameters(recipe: &Recipe, found: &mut Findings) {
     for (name, value) in &recipe.authorize_params {
         let field = format!("authorize_params.{name}");
         let ours = OWN_PARAMETERS.contains(&name.as_str()) || *name == recipe.scope_parameter;
+        let ours = ours || *name == recipe.names.client_id;
         found.need(&field, !ours, "is set by the flow itself; remove it");
-        found.need(&field, is_name(name), "is not a parameter name; use letters, digits, `_`, `-` and `.`");
+        found.need(&field, is_parameter(name), NOT_A_PARAMETER);
         found.need(&field, !value.chars().any(char::is_control), "must not contain control characters");
+    }
+}
+
+/// Checks the facts that are kept beside a token, and what the callback is read for.
+fn facts(recipe: &Recipe, found: &mut Findings) {
+    let callback = &recipe.callback;
+    let names = recipe.metadata.keys().chain(callback.metadata.keys());
+    for name in names {
+        let field = format!("metadata.{name}");
+        found.need(
+            &field,
+            is_fact_name(name),
+            "must be 1 to 50 of the characters a-z, 0-9 and `_`, a letter first",
+        );
+        let twice = recipe.metadata.contains_key(name) && callback.metadata.contains_key(name);
+        found.need(&field, !twice, "is also in `callback.metadata`; keep one of the two");
+    }
+    let few = recipe.metadata.len() + callback.metadata.len() <= FACTS_MAX;
+    found.need("metadata", few, "has more than 10 names, with `callback.metadata`");
+    for (name, path) in &recipe.metadata {
+        found.check(&format!("metadata.{name}"), pointer(path));
+    }
+    let read = [("callback.code", callback.code.as_ref()), ("callback.scope", callback.scope.as_ref())];
+    let read = read.into_iter().filter_map(|(field, name)| Some((field.to_owned(), name?)));
+    let kept = callback.metadata.iter().map(|(name, brought)| (format!("callback.metadata.{name}"), brought));
+    for (field, name) in read.chain(kept) {
+        let free = is_parameter(name) && !["state", "code", "error", "iss"].contains(&name.as_str());
+        found.need(
+            &field,
+            free,
+            "must be a callback parameter other than `state`, `code`, `error` and `iss`",
+        );
     }
 }
 
@@ -209,6 +250,8 @@ fn token_paths(recipe: &Recipe, found: &mut Findings) {
             found.check(field, pointer(path));
         }
     }
+    let lives = token.assumed_life_seconds != Some(0);
+    found.need("token.assumed_life_seconds", lives, "must be at least 1 second");
 }
 
 fn identity(recipe: &Recipe, found: &mut Findings) {
@@ -239,7 +282,7 @@ fn identity(recipe: &Recipe, found: &mut Findings) {
         IdentitySource::Userinfo => {
             found.need("identity.from", recipe.userinfo_url.is_some(), "`userinfo` needs `userinfo_url`");
         }
-        IdentitySource::TokenResponse => {}
+        IdentitySource::TokenResponse | IdentitySource::None => {}
     }
 }
 

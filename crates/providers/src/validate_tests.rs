@@ -336,3 +336,84 @@ fn a_scope_is_words_or_a_table_whose_scopes_are_known() {
     assert_eq!(table("\"read\" = { description = \"Read\", requires = [\"no\"] }"), ["scopes.\"read\""]);
     assert_eq!(table("\"read\" = { description = \" \" }"), ["scopes.\"read\""]);
 }
+
+#[test]
+fn what_is_kept_beside_a_token_has_a_name_and_a_place() {
+    let with = |more: &str| fields(&format!("{GOOD}\n{more}\n"));
+    assert!(
+        with("[metadata]\ninstance_url = \"/instance_url\"\n[callback.metadata]\nrealm = \"realmId\"")
+            .is_empty()
+    );
+    assert_eq!(with("[metadata]\ninstance_url = \"instance_url\""), ["metadata.instance_url"]);
+    assert_eq!(with("[metadata]\nInstance-Url = \"/x\""), ["metadata.Instance-Url"]);
+    assert!(
+        !with("[metadata]\nrealm = \"/x\"\n[callback.metadata]\nrealm = \"x\"").is_empty(),
+        "one name, two places"
+    );
+    for own in ["state", "code", "error", "iss"] {
+        assert_eq!(with(&format!("[callback]\ncode = \"{own}\"")), ["callback.code"], "{own}");
+        assert_eq!(with(&format!("[callback.metadata]\nx = \"{own}\"")), ["callback.metadata.x"], "{own}");
+    }
+    let many: String = (0..11).map(|n| format!("m{n} = \"/m\"\n")).collect();
+    assert_eq!(with(&format!("[metadata]\n{many}")), ["metadata"]);
+    assert_eq!(
+        changed(
+            "access_token = \"/access_token\"",
+            "access_token = \"/access_token\"\nassumed_life_seconds = 0"
+        ),
+        ["token.assumed_life_seconds"]
+    );
+}
+
+#[test]
+fn a_further_header_is_one_that_clients_take_and_none_of_ours() {
+    let with = |more: &str| fields(&format!("{GOOD}\n[api_headers]\n{more}\n"));
+    assert!(with("Client-Id = \"{client_id}\"").is_empty());
+    for bad in ["Authorization", "host", "content-length", "X_Y", "1x"] {
+        assert_eq!(with(&format!("{bad} = \"x\"")), [format!("api_headers.{bad}")], "{bad}");
+    }
+    assert_eq!(with("X = \"{token}\""), ["api_headers.X"]);
+    assert_eq!(with("X = \" \""), ["api_headers.X"]);
+    assert_eq!(with("X = \"1\"\nx = \"2\""), ["api_headers.X", "api_headers.x"], "one header twice");
+}
+
+#[test]
+fn a_parameter_of_ours_has_one_name_that_nothing_else_has() {
+    let with = |more: &str| fields(&format!("{GOOD}\n[names]\n{more}\n"));
+    assert!(with("client_id = \"client_key\"").is_empty());
+    for taken in ["state", "redirect_uri", "grant_type", "code_verifier", "client_secret", "a b", ""] {
+        assert!(with(&format!("client_id = \"{taken}\"")).contains(&"names.client_id".to_owned()), "{taken}");
+    }
+    let own = format!("{GOOD}\n[names]\nclient_id = \"client_key\"\n[token_params]\nclient_key = \"evil\"\n");
+    assert_eq!(fields(&own), ["token_params.client_key"]);
+    assert!(changed("prompt = \"consent\"", "\"filter[kind]\" = \"x\"").is_empty(), "brackets are allowed");
+    assert_eq!(changed("prompt = \"consent\"", "\"[x]\" = \"x\""), ["authorize_params.[x]"]);
+}
+
+#[test]
+fn t81_a_stranger_fills_labels_alone_and_an_operator_hosts_and_segments_too() {
+    let with = |url: &str, parameter: &str| {
+        let text = GOOD.replace("https://id.example.com/token", url);
+        fields(&format!("{text}\n[parameters.x]\ndescription = \"x\"\n{parameter}\n"))
+    };
+    let label = "https://{x}.example.com/token";
+    assert!(with(label, "example = \"acme\"\nby = \"customer\"").is_empty());
+    for (url, kind, example) in [
+        ("https://{x}/token", "host", "login.acme.example"),
+        ("https://id.example.com/{x}/token", "segment", "acme"),
+    ] {
+        let parameter = format!("example = \"{example}\"\nkind = \"{kind}\"");
+        assert!(with(url, &parameter).is_empty(), "{kind}");
+        assert_eq!(with(url, &format!("{parameter}\nby = \"customer\"")), ["parameters.x"], "{kind}");
+        assert!(!with(label, &parameter).is_empty(), "{kind} is not a label");
+        assert!(!with(url, "example = \"acme\"").is_empty(), "a label is not a {kind}");
+    }
+    let segment = "example = \"acme\"\nkind = \"segment\"";
+    for bad in [
+        "https://id.example.com/a{x}/token",
+        "https://id.example.com/token?x={x}",
+        "https://id.{x}.com/token",
+    ] {
+        assert!(!with(bad, segment).is_empty(), "{bad}");
+    }
+}

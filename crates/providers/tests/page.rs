@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use alter_core::{BodyFormat, ClientAuth, IdentitySource, UserinfoMethod};
+use alter_core::{BodyFormat, ClientAuth, IdentitySource, UserinfoMethod, recipe::FilledBy};
 use alter_providers::{Catalog, Recipe};
 use serde_json::Value;
 
@@ -32,7 +32,12 @@ fn quirks(recipe: &Recipe) -> String {
         (recipe.userinfo.method == UserinfoMethod::Post, "account by POST"),
         (recipe.userinfo.method == UserinfoMethod::Introspect, "account by introspection"),
         (recipe.issuer_template.is_some(), "issuer per tenant"),
-        (!recipe.parameters.is_empty(), "host per configuration"),
+        (recipe.parameters.values().any(|one| one.by == FilledBy::Operator), "host per configuration"),
+        (recipe.parameters.values().any(|one| one.by == FilledBy::Customer), "host per customer"),
+        (!recipe.names.is_standard(), "parameters of other names"),
+        (!recipe.api_headers.is_empty(), "another header on calls"),
+        (!recipe.metadata.is_empty() || !recipe.callback.metadata.is_empty(), "facts beside the token"),
+        (recipe.identity.from == IdentitySource::None, "no account"),
         (recipe.api_hosts.iter().any(|host| host.starts_with('.')), "API host per customer"),
         (recipe.api_auth != Default::default(), "token in a header of its own"),
         (recipe.revoke.is_some(), "revocation of its own shape"),
@@ -76,6 +81,9 @@ fn keys(value: &Value, found: &mut Vec<String>) {
             "parameters",
             "authorize_params",
             "token_params",
+            "token_headers",
+            "api_headers",
+            "metadata",
             "headers",
             "params",
             "aliases",

@@ -88,6 +88,8 @@ impl Stored {
             refresh: self.refresh.clone(),
             refresh_at: None,
             ends_at: None,
+            filled: [].into(),
+            metadata: [].into(),
             revoked: self.revoked.then_some(revoked),
             credential: credential(self.generation, self.token, self.access, self.issued_at),
         }

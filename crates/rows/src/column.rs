@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use alter_core::{
-    AgentId, AgentStatus, AppId, AppSettings, AttemptId, AttemptStatus, ConfigId, GrantId, KeyId, Level,
-    Micros, Principal, ReconnectReason, RefreshId, RefreshState, RevocationId, RevocationOutcome, SessionId,
-    StoreError, UserId, agent::AgentData, session::SessionData,
+    AgentId, AgentStatus, AppId, AppSettings, AttemptId, AttemptStatus, Brought, ConfigId, Facts, Filled,
+    GrantId, KeyId, Level, Micros, Principal, ReconnectReason, RefreshId, RefreshState, RevocationId,
+    RevocationOutcome, SessionId, StoreError, UserId, agent::AgentData, session::SessionData,
 };
 
 use crate::storable::{counter, json, text};
@@ -158,7 +158,17 @@ macro_rules! documents {
     )*};
 }
 
-documents!(AppSettings, AgentData, RefreshState, SessionData, Vec<String>, serde_json::Value);
+documents!(
+    AppSettings,
+    AgentData,
+    Brought,
+    Facts,
+    Filled,
+    RefreshState,
+    SessionData,
+    Vec<String>,
+    serde_json::Value
+);
 
 impl Column for String {
     const NULL: Value<'static> = Value::Text(None);

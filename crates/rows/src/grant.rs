@@ -17,6 +17,7 @@ columns! {
     Grant {
         id, app_id, principal, provider, config_id, subject, account_identifier, account_verified,
         account_display_name, label, scopes, missing_scopes, level, created_at, updated_at, refresh, refresh_at, ends_at,
+        filled, metadata,
     }
     changed { last_used_at }
     parts { revoked: Option<RevokedGrant>, credential: Credential }

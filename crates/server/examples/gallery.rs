@@ -79,6 +79,8 @@ fn consent(recipe: &'static Recipe) -> Page<'static> {
         .map(|code| ScopeLine { code, text: recipe.scope_words(code) })
         .collect();
     Page::Consent(ConsentView {
+        hosts: &[],
+        can_change_host: false,
         provider_id: &recipe.id,
         provider_name: &recipe.name,
         shown: "c2hvd24",

@@ -134,6 +134,9 @@ pub(crate) fn details(failure: &Failure) -> Map<String, Value> {
     let mut details = failure.cause.facts();
     details.insert("provider".to_owned(), failure.provider.clone().into());
     details.insert("request_id".to_owned(), failure.request_id.clone().into());
+    if let Some(said) = &failure.said {
+        details.insert("provider_message".to_owned(), said.as_str().into());
+    }
     details
 }
 
@@ -187,7 +190,12 @@ mod tests {
         let said = |cause, provider: Option<&str>| {
             let names = Names { app: "My App".into(), provider: provider.map(str::to_owned) };
             message(
-                &Failure { cause, provider: provider.map(|_| "acme_id".into()), request_id: None },
+                &Failure {
+                    cause,
+                    provider: provider.map(|_| "acme_id".into()),
+                    request_id: None,
+                    said: None,
+                },
                 &names,
             )
         };

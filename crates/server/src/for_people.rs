@@ -82,7 +82,7 @@ mod tests {
     }
 
     fn said(cause: Cause) -> String {
-        message(&Failure { cause, provider: Some("acme_id".into()), request_id: None }, &names())
+        message(&Failure { cause, provider: Some("acme_id".into()), request_id: None, said: None }, &names())
     }
 
     #[test]
@@ -103,14 +103,14 @@ mod tests {
     #[test]
     fn a_failure_that_is_about_no_provider_names_none() {
         let nameless = Names { provider: None, ..names() };
-        let failure = Failure { cause: Cause::Denied, provider: None, request_id: None };
+        let failure = Failure { cause: Cause::Denied, provider: None, request_id: None, said: None };
         assert!(message(&failure, &nameless).starts_with("The service is not connected"));
     }
 
     #[test]
     fn t26_a_name_stays_in_its_line_and_in_its_direction() {
         let names = Names { app: "My\nApp\u{202e}".into(), provider: Some("A".repeat(9000)) };
-        let failure = Failure { cause: Cause::ServerFault, provider: None, request_id: None };
+        let failure = Failure { cause: Cause::ServerFault, provider: None, request_id: None, said: None };
         let said = message(&failure, &names);
         assert!(said.len() < 400 && !said.contains(['\n', '\u{202e}']), "{said}");
     }

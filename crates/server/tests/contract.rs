@@ -57,7 +57,8 @@ without a connection, whose fault it is, who does what next, and what each side 
 The browser SDK's `onError` gets `code`, `message` and `details`: `reason` is the first column, a word of ours that keeps
 its meaning; `provider_error` is the error code that the provider sent, cleaned to `[a-z0-9_.-]` and 64 characters
 (`unknown_error` when nothing of it is left), and absent when the provider sent none; `provider_status` is the HTTP status of
-its token endpoint, where that is all there is; `provider` and `request_id` are what they say. Decide by `code` and
+its token endpoint, where that is all there is; `provider_message` is what the provider said in its own words, in one line of
+at most 200 characters, in which what looks like a secret is `[...]`; `provider` and `request_id` are what they say. Decide by `code` and
 `reason`: what a provider sends never chooses between two rows of ours. `message` is for the person in front of the page (the
 last column, here of the provider Acme and the app My App); show it as it is. The poll gets `error_code`, and
 `error_message` for the backend's developer: the second and the fourth column, with the code that the provider sent. The
@@ -89,7 +90,8 @@ fn failure_row(cause: &Cause) -> String {
     let sentence = told.sentence_of(None, "");
     let is_final = if cause.is_final() { "yes" } else { "no" };
     let names = Names { app: "My App".into(), provider: Some("Acme".into()) };
-    let failure = Failure { cause: cause.clone(), provider: Some("acme".into()), request_id: None };
+    let failure =
+        Failure { cause: cause.clone(), provider: Some("acme".into()), request_id: None, said: None };
     let message = message(&failure, &names);
     format!(
         "| `{cause}` | {sentence} | {fault} | {mend} | {is_final} | `{sdk}` | `{poll}` | {page} | {message} |\n",

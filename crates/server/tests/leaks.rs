@@ -131,9 +131,11 @@ async fn successes(server: &TestServer, secrets: &mut Secrets) -> String {
 
 /// Providers that refuse, lie, break down, or echo our own secrets.
 async fn provider_failures(server: &TestServer, secrets: &mut Secrets) {
-    server.mock.set(|s| (s.auto_deny, s.deny_description) = (true, Some("canary-deny-description".into())));
+    server
+        .mock
+        .set(|s| (s.auto_deny, s.deny_description) = (true, Some("canary-deny-description-0x11".into())));
     attempt(server, secrets, "mock").await;
-    secrets.add("description of a denial", "canary-deny-description");
+    secrets.add("description of a denial", "canary-deny-description-0x11");
     server.mock.set(|s| (s.auto_deny, s.iss) = (false, ResponseParam::Wrong("https://evil.example".into())));
     attempt(server, secrets, "mock").await;
     server.mock.set(|s| s.iss = ResponseParam::Present);
@@ -431,6 +433,9 @@ async fn t95_no_type_prints_the_secret_that_it_carries() {
         scope_mismatch: false,
         injection_header: "Authorization".into(),
         injection_format: "Bearer {token}".into(),
+        additional_credentials: None,
+        additional_injections: Vec::new(),
+        provider_metadata: [].into(),
     };
     show("RetrievedToken", format!("{released:?}"), canary);
     let mut headers = axum::http::HeaderMap::new();

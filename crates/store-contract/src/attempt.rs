@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use alter_core::{AttemptId, AttemptStatus as Status, Micros, Store, StoreError, SystemRandom};
+use alter_core::{AttemptId, AttemptStatus as Status, Brought, Micros, Store, StoreError, SystemRandom};
 
 use super::sample::{
     T0, assert_same, attempt, claim, count_true, found, hash, picture, sent, session, started, stored_app,
@@ -83,21 +83,23 @@ pub async fn an_attempt_is_consumed_until_the_microsecond_it_expires(
 pub async fn what_is_unknown_moves_nowhere(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let unknown = AttemptId::new(&SystemRandom);
     assert!(!store.consume_attempt(unknown, T0).await?.is_first());
-    assert!(!store.mark_sent(unknown, T0).await?.is_done());
+    assert!(!store.mark_sent(unknown, &Brought::default(), T0).await?.is_done());
     assert!(!store.save_body(unknown, vec![1]).await?.is_done());
     Ok(())
 }
 
 pub async fn sent_comes_after_consumed_alone(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let (_, t) = started(&*store, stored_app(&*store).await?).await?;
-    assert!(!store.mark_sent(t.id, T0).await?.is_done());
+    assert!(!store.mark_sent(t.id, &Brought::default(), T0).await?.is_done());
     assert!(store.consume_attempt(t.id, T0).await?.is_first());
-    assert!(store.mark_sent(t.id, T0.plus_seconds(4)).await?.is_done());
-    assert!(!store.mark_sent(t.id, T0.plus_seconds(5)).await?.is_done());
+    let brought =
+        Brought { scopes: Some(vec!["mail".into()]), facts: [("realm".into(), "zoë".into())].into() };
+    assert!(store.mark_sent(t.id, &brought, T0.plus_seconds(4)).await?.is_done());
+    assert!(!store.mark_sent(t.id, &Brought::default(), T0.plus_seconds(5)).await?.is_done());
     assert!(!store.consume_attempt(t.id, T0).await?.is_first());
     let t = found(store.find_attempt(&t.state_hash).await?);
     assert_eq!((t.status, t.status_at), (Status::Sent, T0.plus_seconds(4)));
-    assert_eq!(t.verifier, [7; 64]);
+    assert_eq!((t.verifier, t.brought), (vec![7; 64], brought), "a replay has what the browser brought");
     Ok(())
 }
 
@@ -107,7 +109,7 @@ pub async fn a_body_is_kept_while_sent_alone(store: Arc<dyn Store>) -> Result<()
     assert!(store.consume_attempt(t.id, T0).await?.is_first());
     assert!(!store.save_body(t.id, vec![1]).await?.is_done());
     assert_eq!(found(store.find_attempt(&t.state_hash).await?).body, None);
-    assert!(store.mark_sent(t.id, T0).await?.is_done());
+    assert!(store.mark_sent(t.id, &Brought::default(), T0).await?.is_done());
     let large = vec![0xA5; 1 << 20];
     assert!(store.save_body(t.id, large.clone()).await?.is_done());
     let t = found(store.find_attempt(&t.state_hash).await?);

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use alter_core::{
-    Attempt, AttemptStatus as Status, AuditKind, EndKind, GrantFilter, Principal, Session, Store, StoreError,
+    Attempt, AttemptStatus as Status, AuditKind, Brought, EndKind, GrantFilter, Principal, Session, Store,
+    StoreError,
 };
 
 use super::sample::{
@@ -202,7 +203,7 @@ pub async fn what_was_not_sent_does_not_complete(store: Arc<dyn Store>) -> Resul
     unsent(&session).await?;
     assert!(store.consume_attempt(t.id, T0).await?.is_first());
     unsent(&session).await?;
-    assert!(store.mark_sent(t.id, T0).await?.is_done());
+    assert!(store.mark_sent(t.id, &Brought::default(), T0).await?.is_done());
     assert!(store.complete_connect(complete(&session, &t, &grant(app))).await?.is_done());
     Ok(())
 }
@@ -229,7 +230,7 @@ pub async fn failing_ends_whatever_is_open_and_wipes(store: Arc<dyn Store>) -> R
     {
         let (session, t) = started(&*store, app).await?;
         assert!(reached < 1 || store.consume_attempt(t.id, T0).await?.is_first());
-        assert!(reached < 2 || store.mark_sent(t.id, T0).await?.is_done());
+        assert!(reached < 2 || store.mark_sent(t.id, &Brought::default(), T0).await?.is_done());
         assert!(reached < 3 || store.save_body(t.id, vec![9; 300]).await?.is_done());
         let mut session = found(store.get_session(&session.sid).await?);
         assert!(fail(&*store, &t, status).await?);

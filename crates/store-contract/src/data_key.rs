@@ -6,9 +6,9 @@ use super::refresh::begun;
 use std::sync::Arc;
 
 use alter_core::{
-    AddDataKey, ApiKey, App, AppId, AuditKind, ConfigId, DataKeyId, GrantId, ReplaceRootKey, Revocation,
-    RevocationId, RevokeGrant, SealedColumn, SealedValue, Store, StoreError, StoredDataKey, SystemRandom,
-    data_key::KEY_ID_AT, time::random_bytes,
+    AddDataKey, ApiKey, App, AppId, AuditKind, Brought, ConfigId, DataKeyId, GrantId, ReplaceRootKey,
+    Revocation, RevocationId, RevokeGrant, SealedColumn, SealedValue, Store, StoreError, StoredDataKey,
+    SystemRandom, data_key::KEY_ID_AT, time::random_bytes,
 };
 
 use super::sample::{
@@ -116,7 +116,10 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> R
     t.verifier = sealed(key, 2);
     session.start(underway(&t));
     assert!(store.start_attempt(&session, t.clone()).await?.is_done());
-    assert!(store.consume_attempt(t.id, T0).await?.is_first() && store.mark_sent(t.id, T0).await?.is_done());
+    assert!(
+        store.consume_attempt(t.id, T0).await?.is_first()
+            && store.mark_sent(t.id, &Brought::default(), T0).await?.is_done()
+    );
     assert!(store.save_body(t.id, sealed(key, 3)).await?.is_done());
 
     let mut kept = grant(app);

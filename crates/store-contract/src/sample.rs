@@ -5,11 +5,11 @@ use std::{fmt::Debug, sync::Arc};
 
 use alter_core::{
     Agent, AgentCreated, AgentData, AgentId, AgentStatus, ApiKey, App, AppId, AppSettings, Attempt,
-    AttemptId, AttemptStatus, AuditEntry, AuditKind, CallNonce, Cause, Claim, ClientAuth, CompleteConnect,
-    ConfigId, Connection, Coop, Credential, Delegation, Failure, Grant, GrantFilter, GrantId, Hash, KeyId,
-    Level, Micros, Operation, Origin, Principal, ProviderConfig, Recipe, RefreshState, ReleaseCredential,
-    ReturnUrl, Session, SessionAgent, SessionData, SessionId, SessionUser, Store, StoreError, SystemRandom,
-    Underway, User, UserId, time::random_bytes,
+    AttemptId, AttemptStatus, AuditEntry, AuditKind, Brought, CallNonce, Cause, Claim, ClientAuth,
+    CompleteConnect, ConfigId, Connection, Coop, Credential, Delegation, Failure, Filled, Grant, GrantFilter,
+    GrantId, Hash, KeyId, Level, Micros, Operation, Origin, Principal, ProviderConfig, Recipe, RefreshState,
+    ReleaseCredential, ReturnUrl, Session, SessionAgent, SessionData, SessionId, SessionUser, Store,
+    StoreError, SystemRandom, Underway, User, UserId, recipe::Fact, time::random_bytes,
 };
 use serde_json::{Value, json};
 
@@ -221,6 +221,8 @@ pub fn attempt(session: &Session) -> Attempt {
         status: AttemptStatus::Started,
         status_at: T0,
         body: None,
+        filled: Filled::from([("subdomain".into(), "acme".into())]),
+        brought: Brought::default(),
     }
 }
 
@@ -254,7 +256,7 @@ pub fn underway(attempt: &Attempt) -> Underway {
 pub async fn sent(store: &dyn Store, app: AppId) -> Result<(Session, Attempt), StoreError> {
     let (session, attempt) = started(store, app).await?;
     assert!(store.consume_attempt(attempt.id, T0).await?.is_first());
-    assert!(store.mark_sent(attempt.id, T0).await?.is_done());
+    assert!(store.mark_sent(attempt.id, &Brought::default(), T0).await?.is_done());
     assert!(store.save_body(attempt.id, vec![9; 300]).await?.is_done());
     let session = found(store.get_session(&session.sid).await?);
     Ok((session, attempt))
@@ -283,6 +285,8 @@ pub fn grant(app: AppId) -> Grant {
         refresh: RefreshState::default(),
         refresh_at: Some(T0.plus_seconds(3000)),
         ends_at: None,
+        filled: Filled::from([("subdomain".into(), "acme".into())]),
+        metadata: [("team".to_owned(), Fact { value: "zoë".into(), verified: true })].into(),
         revoked: None,
         credential: Credential {
             generation: 1,
@@ -342,7 +346,12 @@ fn connection(grant: &Grant, operation: Operation) -> Connection {
 
 /// The failure of an attempt that the user denied.
 pub fn denied() -> Failure {
-    Failure { cause: Cause::Denied, provider: Some("google".into()), request_id: Some("request".into()) }
+    Failure {
+        cause: Cause::Denied,
+        provider: Some("google".into()),
+        request_id: Some("request".into()),
+        said: None,
+    }
 }
 
 /// An audit entry with every field set.

@@ -2,13 +2,14 @@
 //! other caller waits for the first one's commit, gets no row and changes nothing.
 
 use alter_core::{
-    Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, Consumed, Ended, Failure,
-    Hash, Micros, Saved, Session, SessionId, StoreError,
+    Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, Brought, CompleteConnect, Consumed, Ended,
+    Failure, Hash, Micros, Saved, Session, SessionId, StoreError,
 };
 use alter_rows::{
     Noun,
     session::Save,
     sql::Piece::{Names, Places},
+    storable::json,
 };
 use async_trait::async_trait;
 use sqlx::postgres::PgArguments;
@@ -71,9 +72,11 @@ impl AttemptStore for PostgresStore {
         .await
     }
 
-    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<Saved, StoreError> {
-        let sql = "UPDATE attempts SET status = 'sent', status_at = $2 WHERE id = $1 AND status = 'consumed'";
-        Ok(Saved::when(self.run(sql, values![id.to_string(), now.0]).await? == 1))
+    async fn mark_sent(&self, id: AttemptId, brought: &Brought, now: Micros) -> Result<Saved, StoreError> {
+        let sql = "UPDATE attempts SET status = 'sent', status_at = $2, brought = $3
+                   WHERE id = $1 AND status = 'consumed'";
+        let brought = json(brought)?;
+        Ok(Saved::when(self.run(sql, values![id.to_string(), now.0, brought]).await? == 1))
     }
 
     async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<Saved, StoreError> {

@@ -2,13 +2,14 @@
 //! other caller gets no row and changes nothing.
 
 use alter_core::{
-    Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, CompleteConnect, Consumed, Ended, Failure,
-    Hash, Micros, Saved, Session, SessionId, StoreError,
+    Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, Brought, CompleteConnect, Consumed, Ended,
+    Failure, Hash, Micros, Saved, Session, SessionId, StoreError,
 };
 use alter_rows::{
     Noun,
     session::Save,
     sql::Piece::{Names, Places},
+    storable::json,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, Params, params};
@@ -64,9 +65,11 @@ impl AttemptStore for SqliteStore {
         .await
     }
 
-    async fn mark_sent(&self, id: AttemptId, now: Micros) -> Result<Saved, StoreError> {
-        let sql = "UPDATE attempts SET status = 'sent', status_at = ?2 WHERE id = ?1 AND status = 'consumed'";
-        self.write(move |c| Ok(Saved::when(run(c, sql, params![id.to_string(), now.0])? == 1))).await
+    async fn mark_sent(&self, id: AttemptId, brought: &Brought, now: Micros) -> Result<Saved, StoreError> {
+        let sql = "UPDATE attempts SET status = 'sent', status_at = ?2, brought = ?3
+                   WHERE id = ?1 AND status = 'consumed'";
+        let brought = json(brought)?;
+        self.write(move |c| Ok(Saved::when(run(c, sql, params![id.to_string(), now.0, brought])? == 1))).await
     }
 
     async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<Saved, StoreError> {

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0010_holders.sql"),
     include_str!("../migrations/0011_deleted_apps.sql"),
     include_str!("../migrations/0012_opener.sql"),
+    include_str!("../migrations/0013_customers.sql"),
 ];
 
 /// The newest schema this program knows.

@@ -1,7 +1,10 @@
 //! A real server over real sockets, on throw-away data, with a mock provider and a clock that tests move.
 
 use std::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
 };
 
@@ -11,7 +14,7 @@ use alter_core::{
     secret::{hex, sha256},
     time::random_bytes,
 };
-use alter_egress::{Egress, EgressConfig};
+use alter_egress::{Egress, EgressConfig, Resolve, SystemResolver};
 use alter_flows::{
     Flows, FlowsConfig, NewAgent, Operator, ProviderSetting, REFRESH_PAUSE, callers, connect, operate, ready,
 };
@@ -384,10 +387,27 @@ pub fn signed(key: &SecretString, method: &str, target: &str, body: &[u8], at: M
 
 fn build(public_url: &str, store: Arc<dyn Store>, root_key: &SecretString, clock: &TestClock) -> Flows {
     let allow = vec!["127.0.0.0/8".parse().expect("a network")];
-    let egress = Egress::new(EgressConfig { allow, ..EgressConfig::default() }).expect("the client starts");
+    let config = EgressConfig { allow, ..EgressConfig::default() };
+    let egress = Egress::with_resolver(config, Arc::new(Localhost)).expect("the client starts");
     let vault = Vault::new(RootKey::from_base64(root_key.expose_secret()).expect("the key was just made"));
     let config = FlowsConfig { public_url: public_url.to_owned(), refresh_pause: REFRESH_PAUSE };
     Flows::new(config, store, vault, egress, Arc::new(clock.clone()), Arc::new(SystemRandom))
+}
+
+/// Resolves names below `localhost`, which not every machine does: a mock provider then has hosts for its customers.
+struct Localhost;
+
+impl Resolve for Localhost {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send + 'a>> {
+        if host.ends_with(".localhost") {
+            return Box::pin(async move { Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]) });
+        }
+        SystemResolver.resolve(host, port)
+    }
 }
 
 async fn make_app(flows: &Flows, mock: &MockProvider, settings: AppSettings) -> TestApp {

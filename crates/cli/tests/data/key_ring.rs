@@ -88,6 +88,7 @@ fn holder(sql: &Connection, grant: &str) -> Hash {
             account_identifier: &account,
             account_verified: row.get(5)?,
             label: label.as_deref(),
+            filled: &[].into(),
         };
         Ok(holder.digest())
     };

@@ -17,6 +17,10 @@ pub struct TokenPaths {
     /// The same as a moment, where there is no `expires_in`: seconds or milliseconds since 1970, or RFC 3339. Default
     /// `/expires_at`.
     pub expires_at: String,
+    /// How long an access token lives, in seconds, where neither the answer nor the token says it. Without it such a token
+    /// is taken for endless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumed_life_seconds: Option<u32>,
     /// String or array. Default `/scope`.
     pub scope: String,
     /// An empty `scope` means that the token has none. Otherwise it is as if it were absent: then the scopes that were asked
@@ -43,6 +47,7 @@ impl Default for TokenPaths {
             refresh_token: path("refresh_token"),
             expires_in: path("expires_in"),
             expires_at: path("expires_at"),
+            assumed_life_seconds: None,
             scope: path("scope"),
             empty_scope_is_none: false,
             token_type: path("token_type"),
@@ -65,6 +70,8 @@ pub enum IdentitySource {
     Userinfo,
     /// The token response itself.
     TokenResponse,
+    /// None: the provider does not tell. Each connect is a new grant, named by its label.
+    None,
 }
 
 /// JSON pointers into the id_token's claims, the userinfo answer or the token response.

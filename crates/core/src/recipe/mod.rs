@@ -4,8 +4,10 @@
 //! fact about a provider, add a documented field here or in the part it belongs to; a quirk is a field with a name, never
 //! an `if` on the id.
 
+mod brought;
 mod destination;
 mod identity;
+mod metadata;
 mod parameter;
 mod refresh;
 mod request;
@@ -13,14 +15,16 @@ mod revoke;
 mod scope;
 mod scope_names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use brought::CallbackNames;
 pub use identity::{IdentityPaths, IdentitySource, TokenPaths, Verified};
-pub use parameter::{BadParameter, Parameter};
+pub use metadata::{FACTS_MAX, Fact, Facts, fact_text, is_fact_name};
+pub use parameter::{BadParameter, Filled, FilledBy, Parameter, ParameterKind};
 pub use refresh::Refresh;
-pub use request::{ApiAuth, BodyFormat, ClientAuth, UserinfoMethod, UserinfoRequest};
+pub use request::{ApiAuth, BodyFormat, ClientAuth, Names, UserinfoMethod, UserinfoRequest, with_client_id};
 pub use revoke::{Revoke, RevokeAuth, RevokeEnds, RevokeMethod, RevokeToken};
 pub use scope::{BadScope, Scope, is_scope_token};
 pub use scope_names::ScopeNames;
@@ -53,8 +57,8 @@ pub struct Recipe {
     /// What it is, in one sentence, for lists of providers.
     #[serde(default)]
     pub description: Option<String>,
-    /// Placeholders in its hosts (`{shop}`) that differ per configuration; [`Recipe::fill`] fills them when an operator
-    /// configures the provider. Empty in a stored configuration.
+    /// Placeholders in its URLs (`{shop}`). [`Recipe::fill`] fills those of the operator when the provider is configured; a
+    /// stored configuration has only those that each customer fills.
     #[serde(default)]
     pub parameters: BTreeMap<String, Parameter>,
 
@@ -109,6 +113,12 @@ pub struct Recipe {
     /// Additional parameters of every token request.
     #[serde(default)]
     pub token_params: BTreeMap<String, String>,
+    /// Additional headers of every token request, with names in lower case. `{client_id}` in a value is our client's id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub token_headers: BTreeMap<String, String>,
+    /// What the provider calls parameters of ours that have names of their own there.
+    #[serde(default, skip_serializing_if = "Names::is_standard")]
+    pub names: Names,
 
     /// Joins scopes in the authorization request.
     #[serde(default = "space")]
@@ -136,9 +146,15 @@ pub struct Recipe {
     #[serde(default)]
     pub authorize_params: BTreeMap<String, String>,
 
+    /// What it sends back with the browser, besides the standard's `state`, `code` and `error`.
+    #[serde(default, skip_serializing_if = "CallbackNames::is_standard")]
+    pub callback: CallbackNames,
     /// Where the token response keeps its fields.
     #[serde(default)]
     pub token: TokenPaths,
+    /// Fields beside the token that are kept with the grant: a name, and the JSON pointer into the token response.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     /// Where the account's identity is found.
     #[serde(default)]
     pub identity: IdentityPaths,
@@ -150,12 +166,18 @@ pub struct Recipe {
     /// The header in which the provider's API expects the token.
     #[serde(default)]
     pub api_auth: ApiAuth,
+    /// Further headers of every call of the provider's API (`Client-Id`). `{client_id}` in a value is our client's id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub api_headers: BTreeMap<String, String>,
     /// Whether and how access tokens are renewed.
     #[serde(default)]
     pub refresh: Refresh,
     /// What its pages do to the popup's opener (Cross-Origin-Opener-Policy).
     #[serde(default)]
     pub coop: Coop,
+    /// Facts that the operator chose by a flag, as `identity.subject`: what the catalog learns does not replace them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub chosen: BTreeSet<String>,
 }
 
 impl Recipe {

@@ -28,6 +28,36 @@ pub enum BodyFormat {
     Json,
 }
 
+/// Names that a provider has for parameters of ours, where they are not the standard's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Names {
+    /// In every request. Default `client_id`.
+    pub client_id: String,
+    /// In token requests and revocations. Default `client_secret`.
+    pub client_secret: String,
+    /// In token requests. Default `code`.
+    pub code: String,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { client_id: "client_id".into(), client_secret: "client_secret".into(), code: "code".into() }
+    }
+}
+
+impl Names {
+    /// Whether all names are the standard's.
+    pub fn is_standard(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Headers with our client's id in place of `{client_id}`.
+pub fn with_client_id(headers: &BTreeMap<String, String>, client_id: &str) -> BTreeMap<String, String> {
+    headers.iter().map(|(name, value)| (name.clone(), value.replace("{client_id}", client_id))).collect()
+}
+
 /// The request for `userinfo_url`. The token goes where [`ApiAuth`] says, or into the body, never into the URL (T86).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -8,12 +8,12 @@
 //! 5. The token has not expired, or is refreshed ([`crate::refresh`]).
 //! 6. Commit nonce, generation, delegation and audit entry together, durably; only then does the token leave (T97, T98).
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use alter_core::{
     AgentId, AgentStop, ApiAuth, AuditEntry, AuditKind, CallNonce, Delegation, FoundKey, Grant, GrantId,
     GrantSecret, GrantState, Micros, Principal, ProviderConfig, Recipe, ReleaseCredential, Saved,
-    refresh::is_valid,
+    recipe::with_client_id, refresh::is_valid,
 };
 use secrecy::SecretString;
 
@@ -55,6 +55,8 @@ pub struct Released {
     pub expires_in: Option<i64>,
     /// The header in which the provider's API wants it.
     pub api_auth: ApiAuth,
+    /// The further headers of the call.
+    pub api_headers: BTreeMap<String, String>,
 }
 
 /// Why nothing is released.
@@ -214,7 +216,7 @@ async fn release_once(
         checked => checked?,
     }
     may_carry(caller, &grant, delegation.as_ref(), scope_facts(&config.recipe))?;
-    let url = destination(&config, request.url)?;
+    let url = destination(&config, &grant, request.url)?;
     let before = (grant.credential.generation, grant.revoked.is_some());
     let grant = usable(flows, grant, &config).await?;
     if (grant.credential.generation, grant.revoked.is_some()) != before {
@@ -235,8 +237,9 @@ async fn release_once(
     match flows.store().release_credential(release).await.inspect_err(metrics::not_committed)? {
         Saved::Moved => Ok(Try::Overtaken(Overtaken::Moved(grant.id))),
         Saved::Done => {
-            let api_auth = api_auth(&config.recipe);
-            Ok(Try::Released(Box::new(Released { access_token, grant, expires_in, api_auth })))
+            let (api_auth, headers) = api_auth(&config.recipe);
+            let api_headers = with_client_id(headers, &config.client_id);
+            Ok(Try::Released(Box::new(Released { access_token, grant, expires_in, api_auth, api_headers })))
         }
     }
 }
@@ -317,13 +320,15 @@ fn may_carry(
 }
 
 /// Parses the URL, if the provider's credential may go there.
-fn destination(config: &ProviderConfig, text: &str) -> Result<url::Url, ReleaseError> {
-    config.recipe.api_url(text).ok_or_else(|| {
+fn destination(config: &ProviderConfig, grant: &Grant, text: &str) -> Result<url::Url, ReleaseError> {
+    // A host whose placeholder stays open is nowhere.
+    let recipe = config.recipe.for_customer(&grant.filled).unwrap_or(Cow::Borrowed(&*config.recipe));
+    recipe.api_url(text).ok_or_else(|| {
         let host = url::Url::parse(text).ok().and_then(|u| u.host_str().map(str::to_owned));
         ReleaseError::BlockedDestination {
             host: host.unwrap_or_else(|| "the URL".into()),
             provider: config.recipe.id.clone(),
-            allowed: config.recipe.api_hosts.clone(),
+            allowed: recipe.api_hosts.clone(),
         }
     })
 }

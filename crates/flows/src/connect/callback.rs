@@ -8,8 +8,10 @@
 
 use std::time::Duration;
 
-use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, ConfigId, Ended, SessionId, secret};
-use alter_oauth::{CallbackOutcome, check_iss, parse_callback};
+use alter_core::{
+    Attempt, AttemptStatus, AuditKind, Cause, ConfigId, Ended, ProviderWords, SessionId, secret,
+};
+use alter_oauth::{BadCallback, Callback, CallbackOutcome, brought, check_iss, outcome_of, parse_callback};
 use secrecy::SecretString;
 use tracing::Instrument;
 
@@ -85,9 +87,13 @@ pub async fn callback(
         return Ok(CallbackEnd::NotOurs);
     };
 
+    let callback = as_named(flows, &attempt, request.query, callback).await?;
+
     let same_browser = cookie(&session.sid).is_some_and(|key| session.is_browser(&hash_secret(&key)));
     let same_path = attempt.config_id.as_str() == request.config_id;
-    let refuse = |cause| refuse(flows, &attempt, ending(cause), request.request_id);
+    let said = callback.said.clone();
+    let refuse =
+        |cause| refuse(flows, &attempt, Ending { said: said.clone(), ..ending(cause) }, request.request_id);
     match (&callback.outcome, same_browser, same_path) {
         (_, false, false) => return Ok(CallbackEnd::NotOurs),
         (CallbackOutcome::Error(_) | CallbackOutcome::Unreadable(_), false, true) => {
@@ -112,7 +118,9 @@ pub async fn callback(
         }
         found => found?,
     };
+    let config = config.and_then(|config| config.for_customer(&attempt.filled).ok());
     let iss_ok = config.as_ref().is_none_or(|c| check_iss(&c.recipe, callback.iss.as_deref()).is_ok());
+    let brought = config.as_ref().map(|c| brought(&c.recipe, request.query)).unwrap_or_default();
     match callback.outcome {
         _ if config.is_none() => refuse(Cause::ProviderNotConfigured).await?,
         CallbackOutcome::Unreadable(why) => {
@@ -120,14 +128,35 @@ pub async fn callback(
             refuse(Cause::CallbackNotUnderstood).await?;
         }
         _ if !iss_ok => refuse(Cause::IssMismatch).await?,
-        CallbackOutcome::Error(cause) => refuse(cause).await?,
+        CallbackOutcome::Error(cause) => {
+            let said = callback.said.as_ref().map(ProviderWords::as_str);
+            tracing::info!(sid = %session.sid, request_id = request.request_id, %cause, said, "the provider sent an error");
+            refuse(cause).await?;
+        }
         CallbackOutcome::Code(code) => match agent_of(flows, &session).await? {
             // The code is not exchanged: what nobody may use is not asked for.
             Some(Err(stop)) => refuse(stop.into()).await?,
-            _ => exchange_and_wait(flows, &attempt, code, request.request_id).await?,
+            _ => exchange_and_wait(flows, Attempt { brought, ..attempt }, code, request.request_id).await?,
         },
     }
     Ok(CallbackEnd::ToSession(session.sid))
+}
+
+/// Reads the decision again where the provider may carry the code in a parameter of another name.
+async fn as_named(
+    flows: &Flows,
+    attempt: &Attempt,
+    query: &str,
+    callback: Callback,
+) -> Result<Callback, FlowFault> {
+    if !matches!(callback.outcome, CallbackOutcome::Unreadable(BadCallback::Empty)) {
+        return Ok(callback);
+    }
+    let config = flows.unproven_provider(attempt.app_id, &attempt.config_id).await?;
+    Ok(match config {
+        Some(config) => outcome_of(&config.recipe, query, callback),
+        None => callback,
+    })
 }
 
 /// The one session of this browser that is at the provider of this callback URL; `None` if there are several.
@@ -176,11 +205,11 @@ async fn refuse(flows: &Flows, attempt: &Attempt, end: Ending, request_id: &str)
 
 async fn exchange_and_wait(
     flows: &Flows,
-    attempt: &Attempt,
+    attempt: Attempt,
     code: SecretString,
     request_id: &str,
 ) -> Result<(), FlowFault> {
-    let (own, attempt, request_id) = (flows.clone(), attempt.clone(), request_id.to_owned());
+    let (own, request_id) = (flows.clone(), request_id.to_owned());
     // In its own task from the consumption on: the browser may hang up at any moment, which drops this request, and the
     // code must not be lost with it (F26).
     let work = async move {
@@ -208,5 +237,5 @@ fn ending(cause: Cause) -> Ending {
         Cause::OtherBrowser => AuditKind::BrowserMismatch,
         _ => AuditKind::ConnectFailed,
     };
-    Ending { status, cause, audit }
+    Ending { status, cause, said: None, audit }
 }

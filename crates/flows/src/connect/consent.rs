@@ -6,12 +6,12 @@
 //! 4. What would be asked for is what the page showed.
 //! 5. This server may ask the provider's endpoints; otherwise the flow ends before the user is sent away.
 //! 6. Make state, nonce and PKCE verifier.
-//! 7. Store attempt and session in one commit.
+//! 7. Store attempt and session in one commit, with the customer whose host the user is sent to.
 //! 8. Return the authorization URL for the browser.
 
 use alter_core::{
-    App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Cause, Failure, Hash, Micros, ProviderConfig,
-    Saved, Session, SessionId, StoreError, Underway, secret,
+    App, Attempt, AttemptId, AttemptSecret, AttemptStatus, Brought, Cause, Failure, Filled, Hash, Micros,
+    ProviderConfig, Saved, Session, SessionId, StoreError, Underway, secret,
     session::{ATTEMPT_TTL, STATUS_WAIT},
 };
 use alter_oauth::{AuthorizationRequest, Pkce};
@@ -93,12 +93,14 @@ async fn try_approve(
         (Some(failure), _) => return Err(end(flows, session, failure, now).await?),
         (None, None) => return Err(ApproveError::ProviderGone),
     };
+    let filled = session.data.filled_for(provider);
+    let Ok(own) = config.clone().for_customer(&filled) else { return Err(StepError::Moved.into()) };
     if !is_as_shown(&session, &offer, provider, shown) {
         return Err(StepError::Moved.into());
     }
     let misconfigured = || {
         let provider = Some(provider.to_owned());
-        Failure { cause: Cause::ProviderMisconfigured, provider, request_id: None }
+        Failure { cause: Cause::ProviderMisconfigured, provider, request_id: None, said: None }
     };
     match is_proven(flows, config).await {
         Ok(true) => {}
@@ -109,11 +111,11 @@ async fn try_approve(
         }
         Err(fault) => return Err(fault.into()),
     }
-    if let Some((endpoint, error)) = why_not_askable(flows, config).await {
+    if let Some((endpoint, error)) = why_not_askable(flows, &own).await {
         tracing::warn!(sid = %session.sid, provider, endpoint, %error, "a user is not sent to a provider that cannot be asked");
         return Err(end(flows, session, misconfigured(), now).await?);
     }
-    let (attempt, location) = new_attempt(flows, &session, &offer.app, config, now)?;
+    let (attempt, location) = new_attempt(flows, &session, &offer.app, &own, filled, now)?;
     session.start(Underway {
         attempt: attempt.id,
         provider: provider.to_owned(),
@@ -190,6 +192,7 @@ fn new_attempt(
     session: &Session,
     app: &App,
     config: &ProviderConfig,
+    filled: Filled,
     now: Micros,
 ) -> Result<(Attempt, url::Url), FlowFault> {
     let (state, nonce, pkce) = (flows.fresh_secret(), flows.fresh_secret(), Pkce::new(flows.random()));
@@ -222,6 +225,8 @@ fn new_attempt(
         status: AttemptStatus::Started,
         status_at: now,
         body: None,
+        filled,
+        brought: Brought::default(),
     };
     Ok((attempt, location))
 }

@@ -1,6 +1,8 @@
 //! Ending an attempt without a grant: in storage, in the audit, in the metrics.
 
-use alter_core::{Attempt, AttemptStatus, AuditEntry, AuditKind, Cause, Ended, Failure, StoreError};
+use alter_core::{
+    Attempt, AttemptStatus, AuditEntry, AuditKind, Cause, Ended, Failure, ProviderWords, StoreError,
+};
 
 use crate::{Flows, metrics};
 
@@ -9,6 +11,8 @@ pub(crate) struct Ending {
     /// `Denied`, `Failed` or `Interrupted`.
     pub(crate) status: AttemptStatus,
     pub(crate) cause: Cause,
+    /// What the provider said about it.
+    pub(crate) said: Option<ProviderWords>,
     pub(crate) audit: AuditKind,
 }
 
@@ -18,7 +22,7 @@ pub(crate) async fn end_failed(
     end: Ending,
     request_id: &str,
 ) -> Result<Ended, StoreError> {
-    let Ending { status, cause, audit } = end;
+    let Ending { status, cause, said, audit } = end;
     let provider = provider_of(flows, attempt).await?;
     let now = flows.now();
     let mut details = cause.facts();
@@ -29,7 +33,7 @@ pub(crate) async fn end_failed(
         request_id: Some(request_id.to_owned()),
         ..AuditEntry::new(attempt.app_id, now, audit, details.into())
     };
-    let failure = Failure { cause, provider, request_id: Some(request_id.to_owned()) };
+    let failure = Failure { cause, provider, request_id: Some(request_id.to_owned()), said };
     let ended = flows.store().fail_attempt(attempt.id, status, failure, entry, now).await?;
     metrics::session_ended_with(ended);
     Ok(ended)

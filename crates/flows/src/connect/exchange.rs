@@ -7,15 +7,18 @@
 //! 5. Seal the tokens for the grant's row ([`super::grant`]).
 //! 6. Store grant, session, audit and attempt in one commit.
 
-use alter_core::{Attempt, AttemptSecret, AttemptStatus, AuditKind, Cause, Ended, Micros, ProviderConfig};
+use alter_core::{
+    Attempt, AttemptSecret, AttemptStatus, AuditKind, Cause, Ended, Micros, ProviderConfig, ProviderWords,
+};
 use alter_oauth::{Client, RawAnswer};
 use alter_vault::DataKey;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     end::{Ending, end_failed},
     grant::{Source, completion},
     identity::read_identity,
+    left::Left,
     stop::{Stop, label, refused, token_stop},
 };
 use crate::{
@@ -34,14 +37,24 @@ pub(crate) async fn exchange(flows: &Flows, attempt: Attempt, code: SecretString
     let exchanging = Exchanging::begin();
     let journalled = request_token(flows, &attempt, &code).await;
     let (journalled, outcome) = match journalled {
-        Ok((answer, received_at)) => {
-            (true, finish_exchange(flows, &attempt, &answer, received_at, request_id).await)
+        Ok(Answered { answer, received_at, secret }) => {
+            let outcome = finish_exchange(flows, &attempt, &answer, received_at, request_id).await;
+            (true, outcome.map_err(|stop| without_ours(stop, &code, secret.as_ref())))
         }
         Err(stop) => (false, Err(stop)),
     };
     let label = label(&outcome);
     write_end(flows, &attempt, outcome, journalled, request_id).await;
     exchanging.done(label);
+}
+
+/// A provider may repeat in its words what we sent.
+fn without_ours(stop: Stop, code: &SecretString, secret: Option<&SecretString>) -> Stop {
+    let stop = stop.without(code.expose_secret());
+    match secret {
+        Some(secret) => stop.without(secret.expose_secret()),
+        None => stop,
+    }
 }
 
 /// Finishes an attempt whose answer is in the journal, after a crash or a failure of our own.
@@ -64,11 +77,12 @@ async fn write_end(
     journalled: bool,
     request_id: &str,
 ) {
-    let (status, cause) = match outcome {
+    let (status, cause, said, left) = match outcome {
         Ok(()) | Err(Stop::Moved) => return,
-        Err(Stop::Refused { cause, why }) => {
-            tracing::warn!(sid = %attempt.sid, request_id, %cause, why, "exchange refused");
-            (AttemptStatus::Failed, cause)
+        Err(Stop::Refused { cause, why, said, left }) => {
+            let words = said.as_ref().map(ProviderWords::as_str);
+            tracing::warn!(sid = %attempt.sid, request_id, %cause, why, said = words, "exchange refused");
+            (AttemptStatus::Failed, cause, said, left)
         }
         Err(Stop::Fault(fault)) => {
             tracing::error!(sid = %attempt.sid, request_id, error = %fault, journalled, "exchange failed");
@@ -76,23 +90,36 @@ async fn write_end(
                 return;
             }
             // Not `Failed`: a write that was reported lost may have been done, and then the answer is in the journal.
-            (AttemptStatus::Interrupted, Cause::ServerFault)
+            (AttemptStatus::Interrupted, Cause::ServerFault, None, None)
         }
     };
-    let end = Ending { status, cause, audit: AuditKind::ConnectFailed };
-    if let Err(error) = end_failed(flows, attempt, end, request_id).await {
-        tracing::error!(sid = %attempt.sid, request_id, %error, "the failure could not be stored");
+    let end = Ending { status, cause, said, audit: AuditKind::ConnectFailed };
+    match end_failed(flows, attempt, end, request_id).await {
+        // From here on no replay makes a grant with the tokens.
+        Ok(ended) if ended.is_done() => {
+            if let Some(left) = left {
+                left.let_go(flows, attempt);
+            }
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::error!(sid = %attempt.sid, request_id, %error, "the failure could not be stored");
+        }
     }
 }
 
-/// Steps 1 to 3. Returns the answer and when it came.
-async fn request_token(
-    flows: &Flows,
-    attempt: &Attempt,
-    code: &SecretString,
-) -> Result<(RawAnswer, Micros), Stop> {
+/// What steps 1 to 3 bring.
+struct Answered {
+    answer: RawAnswer,
+    received_at: Micros,
+    /// The client secret that was sent.
+    secret: Option<SecretString>,
+}
+
+/// Steps 1 to 3.
+async fn request_token(flows: &Flows, attempt: &Attempt, code: &SecretString) -> Result<Answered, Stop> {
     let Opened { config, key, verifier, secret } = opened(flows, attempt).await?;
-    if !flows.store().mark_sent(attempt.id, flows.now()).await?.is_done() {
+    if !flows.store().mark_sent(attempt.id, &attempt.brought, flows.now()).await?.is_done() {
         return Err(Stop::Moved);
     }
     alter_failpoint::pass("sent");
@@ -115,7 +142,7 @@ async fn request_token(
     let journalled = journal(flows, attempt, key, &answer).await?;
     window.stop("crash_window");
     alter_failpoint::pass("journalled");
-    if journalled.is_done() { Ok((answer, received_at)) } else { Err(Stop::Moved) }
+    if journalled.is_done() { Ok(Answered { answer, received_at, secret }) } else { Err(Stop::Moved) }
 }
 
 /// Opens what the request needs. A value that was put under a new key between reading and opening is read again.
@@ -156,18 +183,33 @@ async fn finish_exchange(
     request_id: &str,
 ) -> Result<(), Stop> {
     let config = config_of(flows, attempt).await?;
-    let tokens = alter_oauth::parse_token_answer(&config.recipe, answer).map_err(token_stop)?;
-    let identity = read_identity(flows, attempt, &config, &tokens, received_at).await?;
+    let said = || alter_oauth::words_of(&config.recipe, answer);
+    let tokens =
+        alter_oauth::parse_token_answer(&config.recipe, answer).map_err(|e| token_stop(e, said()))?;
+    let left = |subject| Left { config: config.clone(), tokens: tokens.clone(), subject };
     let session = flows.store().get_session(&attempt.sid).await?.ok_or(Stop::Moved)?;
+    let identity = read_identity(flows, attempt, &session, &config, &tokens, received_at).await;
+    let identity = identity.map_err(|stop| stop.leaving(|| left(None)))?;
     let source =
         Source { session: &session, config: &config, tokens: &tokens, identity: &identity, received_at };
+    let made = make_grant(flows, attempt, &source, request_id).await;
+    made.map_err(|stop| stop.leaving(|| left(Some(identity.subject.clone()))))
+}
+
+/// Steps 5 and 6.
+async fn make_grant(
+    flows: &Flows,
+    attempt: &Attempt,
+    source: &Source<'_>,
+    request_id: &str,
+) -> Result<(), Stop> {
     // Another window may connect the same account at this moment, or the app's data key may be replaced: then read and
     // seal again.
     let mut rounds = Rounds::of(ROUNDS);
     loop {
         rounds.begin()?;
         let key = flows.sealer().current_key(attempt.app_id).await?;
-        let complete = match completion(flows, attempt, &source, &key, request_id).await {
+        let complete = match completion(flows, attempt, source, &key, request_id).await {
             Err(Stop::Fault(fault)) if fault.is_overtaken() => continue,
             complete => complete?,
         };
@@ -176,7 +218,7 @@ async fn finish_exchange(
             Ok(ended) => {
                 alter_failpoint::pass("committed");
                 metrics::session_ended_with(ended);
-                tracing::info!(sid = %attempt.sid, request_id, provider = config.recipe.id, "connected");
+                tracing::info!(sid = %attempt.sid, request_id, provider = source.config.recipe.id, "connected");
                 return Ok(());
             }
             Err(error) if error.is_overtaken() => {}
@@ -187,7 +229,9 @@ async fn finish_exchange(
 
 async fn config_of(flows: &Flows, attempt: &Attempt) -> Result<ProviderConfig, Stop> {
     let config = flows.provider(attempt.app_id, &attempt.config_id).await?;
-    config.ok_or_else(|| refused(Cause::ProviderNotConfigured, "the operator removed the provider"))
+    let config =
+        config.ok_or_else(|| refused(Cause::ProviderNotConfigured, "the operator removed the provider"))?;
+    config.for_customer(&attempt.filled).map_err(|bad| refused(Cause::ProviderMisconfigured, bad))
 }
 
 /// What a token request needs.

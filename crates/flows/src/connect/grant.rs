@@ -3,8 +3,8 @@
 
 use alter_core::{
     Agent, AgentStop, Attempt, AuditEntry, AuditKind, CompleteConnect, Connection, Credential,
-    CredentialPlace, Delegation, Grant, GrantId, GrantSecret, Holder, Level, Micros, Operation,
-    ProviderConfig, Recipe, RefreshState, Session, User, refresh::look_at,
+    CredentialPlace, Delegation, Facts, Grant, GrantId, GrantSecret, Holder, Level, Micros, Operation,
+    ProviderConfig, Recipe, RefreshState, Session, User, recipe::Fact, refresh::look_at,
 };
 use alter_oauth::{Identity, TokenSet};
 use alter_vault::DataKey;
@@ -34,7 +34,7 @@ pub(super) async fn completion(
     let known = flows.store().find_grant(attempt.app_id, principal, provider, &identity.subject).await?;
     let refresh = keep_refresh_token(flows, known.as_ref(), tokens, key).await?;
     let user = owner(flows, attempt.app_id, principal).await?;
-    let holder = holder(source, user.as_ref(), known.as_ref());
+    let holder = holder(source, attempt, user.as_ref(), known.as_ref());
     let place = CredentialPlace {
         app: attempt.app_id,
         grant: known.as_ref().map_or_else(|| GrantId::new(flows.random()), |grant| grant.id),
@@ -44,8 +44,13 @@ pub(super) async fn completion(
     let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
     let granted = tokens.granted(&config.recipe, &attempt.scopes);
     let scopes = ScopeResult::of(&config.recipe, &attempt.scopes, granted.as_deref());
+    let scopes = match &attempt.brought.scopes {
+        Some(brought) if tokens.scopes.is_none() => scopes.narrowed_to(&config.recipe, brought),
+        _ => scopes,
+    };
     let mut connection = connection(source, place, &scopes, now);
     let mut grant = grant(source, holder, known.as_ref(), credential, place, scopes, now);
+    grant.metadata = metadata(tokens, attempt);
     grant.refresh_at = look_at(&grant.situation(&refresh_facts(&config.recipe)), now);
     let delegation = agent.as_ref().map(|agent| Delegation {
         grant_id: grant.id,
@@ -63,7 +68,12 @@ pub(super) async fn completion(
 }
 
 /// Whose grant it is from now on, and what for.
-fn holder<'a>(source: &Source<'a>, user: Option<&'a User>, known: Option<&'a Grant>) -> Holder<'a> {
+fn holder<'a>(
+    source: &Source<'a>,
+    attempt: &'a Attempt,
+    user: Option<&'a User>,
+    known: Option<&'a Grant>,
+) -> Holder<'a> {
     let Source { session, config, identity, .. } = *source;
     let label = session.data.label.as_deref();
     Holder {
@@ -74,7 +84,15 @@ fn holder<'a>(source: &Source<'a>, user: Option<&'a User>, known: Option<&'a Gra
         account_identifier: &identity.account,
         account_verified: identity.account_verified,
         label: label.or_else(|| known?.label.as_deref()),
+        filled: &attempt.filled,
     }
+}
+
+/// What the provider said beside the token, and what the browser brought. Of one name, the provider's word counts.
+fn metadata(tokens: &TokenSet, attempt: &Attempt) -> Facts {
+    let brought = attempt.brought.facts.iter();
+    let brought = brought.map(|(name, value)| (name.clone(), Fact { value: value.clone(), verified: false }));
+    brought.chain(tokens.facts.clone()).collect()
 }
 
 /// The account's grant as it is from now on: a new one, or the known one with another credential.
@@ -88,7 +106,7 @@ fn grant(
     now: Micros,
 ) -> Grant {
     let Source { session, identity, .. } = *source;
-    let Holder { user: _, provider, config_id, subject, account_identifier, account_verified, label } =
+    let Holder { user: _, provider, config_id, subject, account_identifier, account_verified, label, filled } =
         holder;
     let (created_at, last_used_at) =
         known.map_or((now, None), |grant| (grant.created_at, grant.last_used_at));
@@ -112,6 +130,8 @@ fn grant(
         refresh: RefreshState::default(),
         refresh_at: None,
         ends_at: None,
+        filled: filled.clone(),
+        metadata: Facts::new(),
         revoked: None,
         credential,
     }
@@ -128,7 +148,7 @@ fn connection(source: &Source<'_>, place: CredentialPlace, scopes: &ScopeResult,
         account_verified: identity.account_verified,
         at: now,
         operation: if place.generation == 1 { Operation::Creation } else { Operation::Reauth },
-        scopes: scopes.granted.clone(),
+        scopes: scopes.shown(),
         missing_scopes: scopes.missing.clone(),
         extra_scopes: scopes.extra.clone(),
         unanswered: Vec::new(),
@@ -204,6 +224,18 @@ impl ScopeResult {
         let extra = recipe.scope_names.beyond(&granted, asked);
         Self { granted, missing, extra }
     }
+
+    /// The same, where only the browser said what was granted. It can edit that: an asked-for scope that it does not name is
+    /// shown as missing, and stays among those that the token may carry.
+    fn narrowed_to(mut self, recipe: &Recipe, brought: &[String]) -> Self {
+        self.missing = recipe.missing_scopes(&self.granted, brought);
+        self
+    }
+
+    /// The granted scopes as people and programs are shown them ([`Grant::shown_scopes`]).
+    fn shown(&self) -> Vec<String> {
+        self.granted.iter().filter(|scope| !self.missing.contains(scope)).cloned().collect()
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +290,13 @@ mod tests {
         assert_eq!(
             (result.granted, result.missing, result.extra),
             (texts(&["b", "c"]), texts(&["a"]), texts(&["c"]))
+        );
+        let brought = ScopeResult::of(recipe, &texts(&["a", "b"]), None);
+        let brought = brought.narrowed_to(recipe, &texts(&["a", "evil"]));
+        assert_eq!(brought.shown(), texts(&["a"]));
+        assert_eq!(
+            (brought.granted, brought.missing, brought.extra),
+            (texts(&["a", "b"]), texts(&["b"]), vec![])
         );
         let silent = ScopeResult::of(recipe, &texts(&["a"]), None);
         assert_eq!((silent.granted, silent.missing, silent.extra), (texts(&["a"]), vec![], vec![]));

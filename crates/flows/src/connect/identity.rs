@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use alter_core::{Attempt, Cause, Micros, ProviderConfig, UserinfoMethod};
+use alter_core::{
+    Attempt, Cause, Filled, IdentitySource, Micros, ProviderConfig, Session, UserinfoMethod,
+    grant::customers_subject,
+};
 use alter_oauth::{Client, IdTokenRefused, Identity, Need, TokenSet, UserinfoError};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -14,6 +17,9 @@ use crate::Flows;
 
 /// Pauses before asking userinfo again: the code is spent, so after a hiccup here the user would have to consent anew.
 const USERINFO_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
+
+/// Until when userinfo is asked once more: whoever waits is told within a minute.
+const USERINFO_PATIENCE: Duration = Duration::from_secs(25);
 
 /// How long a user waits for a better name of an account that is already proven.
 const NAME_PATIENCE: Duration = Duration::from_secs(5);
@@ -28,11 +34,15 @@ const KEYS_PATIENCE: Duration = Duration::from_secs(25);
 pub(super) async fn read_identity(
     flows: &Flows,
     attempt: &Attempt,
+    session: &Session,
     config: &ProviderConfig,
     tokens: &TokenSet,
     received_at: Micros,
 ) -> Result<Identity, Stop> {
     let recipe = &config.recipe;
+    if recipe.identity.from == IdentitySource::None {
+        return Ok(untold(attempt, session, config));
+    }
     let asked_openid = recipe.asks_for_openid(&attempt.scopes);
     let claims = match &tokens.id_token {
         Some(id_token) if asked_openid && recipe.jwks_url.is_some() => {
@@ -49,8 +59,30 @@ pub(super) async fn read_identity(
         Need::Name => Userinfo::of(flows, config, tokens).await?.ask_for_name().await,
         Need::Account => Some(Userinfo::of(flows, config, tokens).await?.ask_patiently().await?),
     };
-    alter_oauth::identity(recipe, claims.as_ref(), userinfo.as_ref(), tokens)
-        .map_err(|e| refused(Cause::IdentityUnreadable, e))
+    let identity = alter_oauth::identity(recipe, claims.as_ref(), userinfo.as_ref(), tokens)
+        .map_err(|e| refused(Cause::IdentityUnreadable, e))?;
+    Ok(within_customer(identity, &attempt.filled))
+}
+
+/// An account of which the provider tells nothing: each attempt makes a grant of its own. The app knows it by its label.
+fn untold(attempt: &Attempt, session: &Session, config: &ProviderConfig) -> Identity {
+    let label = session.data.label.as_ref().unwrap_or(&config.recipe.name);
+    Identity {
+        subject: attempt.id.to_string(),
+        account: label.clone(),
+        account_verified: false,
+        display_name: None,
+    }
+}
+
+/// An account at one customer's host. Two customers may have accounts of the same id, and each vouches for what it likes:
+/// whose name it is, only the provider itself could say.
+fn within_customer(identity: Identity, filled: &Filled) -> Identity {
+    if filled.is_empty() {
+        return identity;
+    }
+    let subject = customers_subject(&identity.subject, filled);
+    Identity { subject, account_verified: false, ..identity }
 }
 
 /// An id_token that came with the tokens.
@@ -120,7 +152,8 @@ impl<'a> Userinfo<'a> {
         let (egress, recipe, tokens) = (&self.flows.inner.egress, &self.config.recipe, self.tokens);
         match recipe.userinfo.method {
             UserinfoMethod::Get | UserinfoMethod::Post => {
-                alter_oauth::userinfo(egress, recipe, &tokens.access_token, &tokens.token_type).await
+                let client = &self.config.client_id;
+                alter_oauth::userinfo(egress, recipe, client, &tokens.access_token, &tokens.token_type).await
             }
             UserinfoMethod::Introspect => {
                 let client = Client { id: &self.config.client_id, secret: self.secret.as_ref() };
@@ -147,16 +180,60 @@ impl<'a> Userinfo<'a> {
 
     /// Asks whose account it is; after a hiccup, again.
     async fn ask_patiently(&self) -> Result<Value, Stop> {
-        for pause in USERINFO_PAUSES {
-            match self.ask().await {
+        let from = Instant::now();
+        let mut pauses = USERINFO_PAUSES.into_iter();
+        loop {
+            let error = match self.ask().await {
                 Ok(value) => return Ok(value),
-                Err(error) if error.cause().is_final() => return Err(refused(error.cause(), error)),
-                Err(error) => {
-                    tracing::warn!(provider = self.config.recipe.id, %error, "userinfo failed, asking again")
-                }
-            }
+                Err(error) => error,
+            };
+            let usual = pauses.next().filter(|_| !error.cause().is_final());
+            let pause = usual.and_then(|usual| pause_before_asking(&error, usual, from.elapsed()));
+            let Some(pause) = pause else { return Err(refused(error.cause(), error)) };
+            tracing::warn!(provider = self.config.recipe.id, %error, ?pause, "userinfo failed, asking again");
             sleep(pause).await;
         }
-        self.ask().await.map_err(|error| refused(error.cause(), error))
+    }
+}
+
+/// How long to wait before userinfo is asked again: as long as the provider says. `None`: longer than anybody waits.
+fn pause_before_asking(error: &UserinfoError, usual: Duration, waited: Duration) -> Option<Duration> {
+    let wanted = error.retry_after().map_or(usual, |seconds| usual.max(Duration::from_secs(seconds.into())));
+    (waited + wanted <= USERINFO_PATIENCE).then_some(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_that_asks_for_patience_is_not_asked_before_and_one_that_asks_for_too_much_not_again() {
+        let usual = Duration::from_millis(300);
+        let busy = |retry_after| UserinfoError::Status { status: 429, retry_after };
+        let pause = |retry_after, waited| {
+            pause_before_asking(&busy(retry_after), usual, Duration::from_secs(waited)).map(|p| p.as_millis())
+        };
+        assert_eq!(pause(None, 0), Some(300));
+        assert_eq!(pause(Some(0), 0), Some(300));
+        assert_eq!(pause(Some(7), 0), Some(7000));
+        assert_eq!(pause(Some(20), 6), None, "whoever waits is told within a minute");
+        assert_eq!(pause(Some(3600), 0), None);
+        assert_eq!(pause(Some(u32::MAX), 0), None);
+    }
+
+    #[test]
+    fn accounts_of_one_id_at_two_customers_are_two_and_no_customer_vouches_for_a_name() {
+        let identity = Identity {
+            subject: "7".into(),
+            account: "ann@example.com".into(),
+            account_verified: true,
+            display_name: None,
+        };
+        let at = |customer: &str| {
+            within_customer(identity.clone(), &[("subdomain".to_owned(), customer.to_owned())].into())
+        };
+        assert_eq!((at("acme").subject, at("evil").subject), ("acme/7".into(), "evil/7".into()));
+        assert!(!at("evil").account_verified);
+        assert_eq!(within_customer(identity.clone(), &Filled::new()), identity);
     }
 }

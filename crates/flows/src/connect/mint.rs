@@ -8,9 +8,11 @@
 //! 6. The user token is valid, the user's share is not used up, and the agent is the app's and active.
 //! 7. Store session and nonce in one commit.
 
+use std::collections::BTreeMap;
+
 use alter_core::{
-    Agent, AgentId, App, CallNonce, Level, Micros, Origin, ReturnUrl, Session, SessionAgent, SessionData,
-    SessionId, SessionUser, origin::OriginError, token,
+    Agent, AgentId, App, CallNonce, Filled, Level, Micros, Origin, ReturnUrl, Session, SessionAgent,
+    SessionData, SessionId, SessionUser, origin::OriginError, token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -37,6 +39,8 @@ pub struct MintRequest {
     pub agent: Option<String>,
     /// The label that the grants will have.
     pub label: Option<String>,
+    /// What the app fills in for placeholders of its providers' hosts, by provider id.
+    pub connection_config: BTreeMap<String, Filled>,
 }
 
 /// A session just minted.
@@ -92,6 +96,14 @@ pub enum MintError {
         /// The ids of the providers that are configured.
         configured: Vec<String>,
     },
+    /// `connection_config` does not fit; the caller is shown this sentence.
+    #[error("connection_config.{provider}: {why}")]
+    BadConnectionConfig {
+        /// Provider id, as it was given.
+        provider: String,
+        /// What is wrong.
+        why: String,
+    },
     /// Our own failure, or the nonce was seen before.
     #[error(transparent)]
     Fault(#[from] FlowFault),
@@ -138,6 +150,7 @@ async fn try_mint(
     let return_url = return_url.map_err(MintError::InvalidReturnUrl)?;
     let configured = flows.store().list_provider_ids(app.id).await?;
     let providers = choose_providers(request.allowed_providers, configured)?;
+    check_connection_config(flows, app, &providers, &request.connection_config).await?;
     if request.agent.is_some() && request.user_token.is_none() {
         return Err(MintError::AgentRequiresUserToken);
     }
@@ -151,6 +164,7 @@ async fn try_mint(
     let single_provider = providers.len() == 1;
     let mut data = SessionData::new(allowed_origin, providers, min_binding);
     (data.return_url, data.user, data.agent, data.label) = (return_url, user, agent, request.label);
+    data.filled = request.connection_config;
     let session = Session {
         sid: SessionId::new(flows.random()),
         app_id: app.id,
@@ -191,6 +205,27 @@ async fn session_agent(
     };
     let agent = Agent::active(found).map_err(|_| MintError::AgentNotFound)?;
     Ok(Some(SessionAgent { id: agent.id, name: agent.shown_name().to_owned() }))
+}
+
+/// A value must be one label of a placeholder that customers fill: an app cannot name a host either (T81).
+async fn check_connection_config(
+    flows: &Flows,
+    app: &App,
+    providers: &[String],
+    given: &BTreeMap<String, Filled>,
+) -> Result<(), MintError> {
+    for (provider, filled) in given {
+        let bad = |why: String| MintError::BadConnectionConfig { provider: provider.clone(), why };
+        if !providers.contains(provider) {
+            return Err(bad("the session does not offer this provider".into()));
+        }
+        let config = flows.store().find_provider(app.id, provider).await?;
+        let config = config.ok_or_else(|| bad("the provider is not configured".into()))?;
+        for (name, value) in filled {
+            config.recipe.may_fill(name, value).map_err(|error| bad(error.to_string()))?;
+        }
+    }
+    Ok(())
 }
 
 /// `per_minute` = 0: no limit.

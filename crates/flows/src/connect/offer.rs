@@ -2,7 +2,8 @@
 //! change any of them while a consent page is open.
 
 use alter_core::{
-    Agent, AgentStop, App, Cause, Connection, Failure, ProviderConfig, Session, SessionId, StoreError, secret,
+    Agent, AgentStop, App, Cause, Connection, Failure, ProviderConfig, Session, SessionId, StoreError,
+    recipe::Parameter, secret,
 };
 
 use crate::Flows;
@@ -31,6 +32,15 @@ impl Offer {
         self.providers.iter().find(|c| c.recipe.id == id)
     }
 
+    /// The placeholders of a provider's hosts that nobody has filled for this session.
+    pub fn open_parameters(&self, session: &Session, provider: &str) -> Vec<(&str, &Parameter)> {
+        let filled = session.data.filled_for(provider);
+        let all = self.provider(provider).into_iter().flat_map(|config| &config.recipe.parameters);
+        all.filter(|(name, _)| !filled.contains_key(*name))
+            .map(|(name, open)| (name.as_str(), open))
+            .collect()
+    }
+
     /// The name of the session's agent that people are shown: the current one, or that of the mint when the agent is gone.
     pub fn agent_name<'a>(&'a self, session: &'a Session) -> Option<&'a str> {
         match &self.agent {
@@ -46,7 +56,7 @@ impl Offer {
             _ if self.provider(provider).is_none() => Cause::ProviderNotConfigured,
             _ => return None,
         };
-        Some(Failure { cause, provider: Some(provider.to_owned()), request_id: None })
+        Some(Failure { cause, provider: Some(provider.to_owned()), request_id: None, said: None })
     }
 
     /// A hash of all that the consent page of a provider shows and that its approval leads to. The page carries it, and its
@@ -69,6 +79,7 @@ impl Offer {
             "recipe": *config.recipe,
             "client": config.client_id,
             "scopes": config.scopes,
+            "customer": session.data.filled_for(provider),
         });
         Some(hashed(&shown))
     }

@@ -30,6 +30,8 @@ pub struct PageView {
 pub enum Screen {
     /// Choose a provider; those connected already are ticked.
     Picker,
+    /// Say where the account at this provider is: its host differs per customer.
+    Customer(String),
     /// Approve this provider.
     Consent(String),
     /// An exchange with this provider is under way.
@@ -103,7 +105,12 @@ pub async fn open_page(
     if let Some(failure) = stopped {
         log_stopped(sid, &failure);
     }
-    let screen = screen(&session, now);
+    let screen = match screen(&session, now) {
+        Screen::Consent(provider) if !offer.open_parameters(&session, &provider).is_empty() => {
+            Screen::Customer(provider)
+        }
+        screen => screen,
+    };
     Ok(PageView { session, offer, screen, instance })
 }
 
@@ -127,6 +134,7 @@ fn show(session: &mut Session, offer: &Offer, now: Micros) -> Option<Failure> {
     let stop = offer.stop(&provider);
     match &stop {
         Some(failure) => session.attempt_failed(failure.clone(), now),
+        None if !offer.open_parameters(session, &provider).is_empty() => {}
         None => session.data.shown = offer.shown(session, &provider),
     }
     stop

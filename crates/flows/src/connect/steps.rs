@@ -1,7 +1,8 @@
 //! What a person does on our pages, except approving: choose, go back, cancel, finish; and the pages' signs of life.
 
-use alter_core::{Cause, Failure, Hash, Session, SessionId};
+use alter_core::{BadParameter, Cause, Failure, Filled, Hash, Session, SessionId};
 
+use super::offer::Offer;
 use crate::{Flows, callers::caller::ours, fault::FlowFault};
 
 /// Why a step on a page is refused.
@@ -28,6 +29,44 @@ pub async fn select(flows: &Flows, sid: &SessionId, browser: &Hash, provider: &s
     step(flows, sid, browser, |session| session.select(provider, now)).await
 }
 
+/// Why what a person typed is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum FillError {
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// Not a label of the provider's.
+    #[error(transparent)]
+    Value(#[from] BadParameter),
+}
+
+/// The user says at which of a provider's customers the account is. Nothing typed: the user wants to say it anew.
+///
+/// # Errors
+/// [`FillError`].
+pub async fn fill(
+    flows: &Flows,
+    sid: &SessionId,
+    browser: &Hash,
+    provider: &str,
+    typed: Filled,
+) -> Result<(), FillError> {
+    let session = flows.store().get_session(sid).await.map_err(StepError::from)?;
+    let session = session.filter(|session| session.is_browser(browser)).ok_or(StepError::NotYours)?;
+    let offer = Offer::read(flows, &session).await.map_err(StepError::from)?;
+    let config = offer.provider(provider).ok_or(StepError::Moved)?;
+    for (name, value) in &typed {
+        config.recipe.may_fill(name, value)?;
+    }
+    let changed = step(flows, sid, browser, |session| {
+        let here = session.data.selected.as_deref() == Some(provider);
+        if here {
+            session.data.typed.insert(provider.to_owned(), typed.clone());
+        }
+        here
+    });
+    Ok(changed.await?)
+}
+
 /// The user goes back to the picker.
 ///
 /// # Errors
@@ -51,7 +90,7 @@ pub async fn cancel(flows: &Flows, sid: &SessionId, browser: &Hash) -> Result<()
             // On a failure page nothing is left to refuse, so the user leaves.
             Some(_) if session.data.last_failure.is_some() => session.finish(now),
             Some(provider) => session.attempt_failed(
-                Failure { cause: Cause::Denied, provider: Some(provider), request_id: None },
+                Failure { cause: Cause::Denied, provider: Some(provider), request_id: None, said: None },
                 now,
             ),
             None => session.finish(now),

@@ -1,15 +1,23 @@
 //! Why an exchange ends without a grant.
 
-use alter_core::{Cause, StoreError};
+use alter_core::{Cause, ProviderWords, StoreError};
 use alter_oauth::TokenRefused;
 
+use super::left::Left;
 use crate::fault::FlowFault;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stop {
     /// There will be no grant: end the attempt and tell the user.
     #[error("{why}")]
-    Refused { cause: Cause, why: String },
+    Refused {
+        cause: Cause,
+        why: String,
+        /// What the provider said about it.
+        said: Option<ProviderWords>,
+        /// The tokens that the provider has issued all the same.
+        left: Option<Box<Left>>,
+    },
     /// Our own failure. If the answer is in the journal, the attempt stays and the reaper tries again.
     #[error(transparent)]
     Fault(#[from] FlowFault),
@@ -31,7 +39,29 @@ impl From<alter_vault::VaultError> for Stop {
 }
 
 pub(super) fn refused(cause: Cause, why: impl std::fmt::Display) -> Stop {
-    Stop::Refused { cause, why: why.to_string() }
+    Stop::Refused { cause, why: why.to_string(), said: None, left: None }
+}
+
+impl Stop {
+    /// The same, with the tokens that will be in no grant.
+    pub(super) fn leaving(self, left: impl FnOnce() -> Left) -> Self {
+        match self {
+            Self::Refused { cause, why, said, .. } => {
+                Self::Refused { cause, why, said, left: Some(Box::new(left())) }
+            }
+            other => other,
+        }
+    }
+
+    /// The same, without a secret of ours that the provider repeated in its words.
+    pub(super) fn without(self, secret: &str) -> Self {
+        match self {
+            Self::Refused { cause, why, said, left } => {
+                Self::Refused { cause, why, said: said.and_then(|words| words.without(secret)), left }
+            }
+            other => other,
+        }
+    }
 }
 
 /// The metrics label.
@@ -44,6 +74,6 @@ pub(super) fn label(outcome: &Result<(), Stop>) -> &'static str {
     }
 }
 
-pub(super) fn token_stop(error: TokenRefused) -> Stop {
-    refused(error.cause(), &error)
+pub(super) fn token_stop(error: TokenRefused, said: Option<ProviderWords>) -> Stop {
+    Stop::Refused { cause: error.cause(), why: error.to_string(), said, left: None }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use alter_core::{
-    AccountFilter, AgentId, AppId, Grant, GrantFilter, GrantStatus, ListedGrant, Micros, Principal,
+    AccountFilter, AgentId, AppId, Grant, GrantFilter, GrantId, GrantStatus, ListedGrant, Micros, Principal,
     ProviderConfig, StoreError, User, recipe::ScopeNames,
 };
 use secrecy::SecretString;
@@ -42,8 +42,8 @@ pub struct GrantPage {
     pub grants: Vec<ListedGrant>,
     /// How many grants fit in all.
     pub total: u64,
-    /// `https://HOST` of each provider's first API host, by config id.
-    pub api_bases: HashMap<String, String>,
+    /// `https://HOST` of the first API host of each grant that has one.
+    pub api_bases: HashMap<GrantId, String>,
     /// How each provider spells scopes, by config id.
     names: HashMap<String, ScopeNames>,
     /// The agent that made the call, if one did.
@@ -117,7 +117,7 @@ async fn try_list_grants(
         flows.store().count_grants(app, &filter).await?
     };
     let configs = flows.store().list_providers(app).await?;
-    page.api_bases = api_bases(&configs);
+    page.api_bases = api_bases(&page.grants, &configs);
     let names = |c: &ProviderConfig| (c.config_id.to_string(), scope_facts(&c.recipe).scope_names.clone());
     page.names = configs.iter().map(names).collect();
     Ok(page)
@@ -155,22 +155,24 @@ impl GrantPage {
     /// The scopes of a listed grant that the caller is shown. An agent sees only those that it may use (T13).
     pub fn visible_scopes(&self, caller: &Caller, listed: &ListedGrant) -> Vec<String> {
         let grant = &listed.grant;
-        let Some(agent) = &caller.agent else { return grant.scopes.clone() };
+        let Some(agent) = &caller.agent else { return grant.shown_scopes() };
         // Without one, the delegation was revoked while the list was read.
         let Some(delegation) = &listed.delegation else { return Vec::new() };
         // The configuration may be gone; then every spelling is a scope of its own.
         let plain = ScopeNames::default();
         let names = self.names.get(grant.config_id.as_str()).unwrap_or(&plain);
-        names.shared(&agent.may_use(&grant.provider, names, &delegation.scopes), &grant.scopes)
+        names.shared(&agent.may_use(&grant.provider, names, &delegation.scopes), &grant.shown_scopes())
     }
 }
 
-fn api_bases(configs: &[ProviderConfig]) -> HashMap<String, String> {
-    let base = |config: &ProviderConfig| {
-        let host = config.recipe.api_hosts.iter().find(|h| !h.starts_with('.') && !h.contains(':'))?;
-        Some((config.config_id.as_str().to_owned(), format!("https://{host}")))
+fn api_bases(grants: &[ListedGrant], configs: &[ProviderConfig]) -> HashMap<GrantId, String> {
+    let base = |ListedGrant { grant, .. }: &ListedGrant| {
+        let config = configs.iter().find(|config| config.config_id == grant.config_id)?;
+        let recipe = config.recipe.for_customer(&grant.filled).ok()?;
+        let host = recipe.api_hosts.iter().find(|h| !h.starts_with('.') && !h.contains(':'))?;
+        Some((grant.id, format!("https://{host}")))
     };
-    configs.iter().filter_map(base).collect()
+    grants.iter().filter_map(base).collect()
 }
 
 /// Whether the user has to connect again. The access token may still be valid.

@@ -133,12 +133,14 @@ async fn request_revocation(
     let secret = flows.sealer().client_secret(&key, config).await?;
     let client = Client { id: &config.client_id, secret: secret.as_ref() };
     let grant = flows.store().get_grant(request.app_id, request.grant_id).await?;
+    let filled = grant.as_ref().map(|grant| grant.filled.clone()).unwrap_or_default();
+    let Ok(recipe) = config.recipe.for_customer(&filled) else { return Ok(Err(RevokeError::NotOffered)) };
     let what = RevokedToken {
         token: &token,
         is_refresh_token: request.is_refresh_token,
-        subject: grant.as_ref().map_or("", |grant| &grant.subject),
+        subject: grant.as_ref().map_or("", |grant| grant.own_subject()),
     };
-    let asked = alter_oauth::revoke(&flows.inner.egress, &config.recipe, &client, &what);
+    let asked = alter_oauth::revoke(&flows.inner.egress, &recipe, &client, &what);
     Ok(asked.await)
 }
 

@@ -21,7 +21,7 @@ use crate::{
 /// One provider as the operator wants it configured.
 #[derive(Debug)]
 pub struct ProviderSetting {
-    /// Validated; parameters that are still open are refused.
+    /// Validated; parameters of the operator that are still open are refused.
     pub recipe: Recipe,
     pub client_id: String,
     /// `None` for a public client.
@@ -44,7 +44,7 @@ pub async fn set_provider(
     let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
     check_setting(&setting.client_id, setting.client_secret.as_ref())?;
     check_scopes(&setting.recipe, &scopes)?;
-    if let Some((name, parameter)) = setting.recipe.parameters.first_key_value() {
+    if let Some((name, parameter)) = setting.recipe.open_parameter() {
         return Err(OperateError::Invalid(format!(
             "{} needs the parameter {name}: {}. Pass it with --param {name}={}",
             setting.recipe.id, parameter.description, parameter.example
@@ -240,7 +240,9 @@ pub async fn remove_provider(flows: &Flows, by: &Operator, app: AppId, id: &str)
 
 /// Whether both recipes mean the same provider. Account ids of two providers could be equal by chance.
 fn same_authority(before: &Recipe, after: &Recipe) -> bool {
-    let host = |url: &str| url::Url::parse(url).ok().and_then(|u| u.host_str().map(str::to_owned));
+    // A placeholder is part of the host: one customer's is another authority than every customer's.
+    let plain = |url: &str| url.replace(['{', '}'], "_");
+    let host = |url: &str| url::Url::parse(&plain(url)).ok().and_then(|u| u.host_str().map(str::to_owned));
     before.issuer == after.issuer && host(&before.token_url) == host(&after.token_url)
 }
 

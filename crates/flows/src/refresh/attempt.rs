@@ -44,11 +44,13 @@ pub(crate) struct Asking {
 
 impl Asking {
     pub(crate) fn of(grant: &Grant, config: &ProviderConfig, asked: Asked) -> Self {
+        let config = today(config.clone());
         Self {
             app_id: grant.app_id,
             grant_id: grant.id,
             generation: grant.credential.generation,
-            config: today(config.clone()),
+            // What stays open is found before anything is sent.
+            config: config.clone().for_customer(&grant.filled).unwrap_or(config),
             asked,
             operator: None,
         }
@@ -125,7 +127,8 @@ pub(super) async fn replay(
 ) -> Result<Flown, FlowFault> {
     let answer = open_refresh_journal(flows, attempt).await?;
     // When the answer came is not known; lives count from the request, which is never later.
-    finish(flows, asking, attempt, Answered { answer, received_at: attempt.begun_at }, None).await
+    let answered = Answered { answer, received_at: attempt.begun_at, sent: None };
+    finish(flows, asking, attempt, answered, None).await
 }
 
 async fn ask(
@@ -167,7 +170,8 @@ async fn ask(
         tracing::error!(grant_id = %grant.id, "an answer came after its attempt was forgotten, and is lost");
         return Ok(Flown::Moved);
     }
-    finish(flows, asking, attempt, Answered { answer, received_at }, Some(pass)).await
+    let sent = Some([refresh_token].into_iter().chain(secret).collect());
+    finish(flows, asking, attempt, Answered { answer, received_at, sent }, Some(pass)).await
 }
 
 /// What a refresh request needs.
@@ -187,6 +191,9 @@ async fn opened(flows: &Flows, asking: &Asking, grant: &Grant) -> Result<Opened,
     // The token is sent where the grant's own configuration says, not where a changed row said a moment ago.
     if grant.config_id != asking.config.config_id {
         return Err(FlowFault::Broken("the grant's configuration changed while its refresh began"));
+    }
+    if !asking.config.recipe.parameters.is_empty() {
+        return Err(FlowFault::Broken("the grant does not say which customer's host its provider has"));
     }
     let secret = flows.sealer().client_secret(&key, &asking.config).await?;
     Ok(Opened { key, refresh_token, secret })

@@ -2,12 +2,12 @@
 //! too late.
 
 use alter_core::{
-    AuditKind, DiscardRefresh, EndRefresh, Grant, GrantSecret, Hash, Micros, Recipe, ReconnectReason,
-    RefreshAttempt, RefreshEnded, RefreshResult, Revocation, Saved,
+    AuditKind, DiscardRefresh, EndRefresh, Grant, GrantSecret, Hash, Micros, ProviderWords, Recipe,
+    ReconnectReason, RefreshAttempt, RefreshEnded, RefreshResult, Revocation, Saved,
     recipe::{RevokeEnds, RevokeToken},
     refresh::{Outcome, Trouble},
 };
-use alter_oauth::{RawAnswer, TokenSet, judge_answer};
+use alter_oauth::{RawAnswer, TokenSet, judge_answer, words_of};
 use alter_vault::DataKey;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -21,6 +21,17 @@ const ROUNDS: usize = 8;
 pub(super) struct Answered {
     pub(super) answer: RawAnswer,
     pub(super) received_at: Micros,
+    /// What was sent, as far as this process knows: a provider may repeat it in its words.
+    pub(super) sent: Option<Vec<SecretString>>,
+}
+
+impl Answered {
+    /// What the provider said about an error, without what was sent.
+    fn said(&self, asking: &Asking) -> Option<ProviderWords> {
+        let words = words_of(&asking.config.recipe, &self.answer)?;
+        let sent = self.sent.as_ref()?;
+        sent.iter().try_fold(words, |words, secret| words.without(secret.expose_secret()))
+    }
 }
 
 /// Applies an answer that is in the journal. May run again on the same answer: it counts once.
@@ -38,7 +49,10 @@ pub(super) async fn finish(
             }
             renew(flows, asking, attempt, &tokens, answered.received_at).await
         }
-        Err(outcome) => end(flows, asking, attempt, outcome, pass).await,
+        Err(outcome) => {
+            let said = answered.said(asking);
+            end(flows, asking, attempt, outcome, said, pass).await
+        }
     }
 }
 
@@ -50,7 +64,7 @@ pub(super) async fn give_up(
     outcome: Outcome,
     pass: &Pass,
 ) -> Result<Flown, FlowFault> {
-    end(flows, asking, attempt, outcome, Some(pass)).await
+    end(flows, asking, attempt, outcome, None, Some(pass)).await
 }
 
 async fn end(
@@ -58,6 +72,7 @@ async fn end(
     asking: &Asking,
     attempt: &RefreshAttempt,
     outcome: Outcome,
+    said: Option<ProviderWords>,
     pass: Option<&Pass>,
 ) -> Result<Flown, FlowFault> {
     let at = flows.now();
@@ -94,8 +109,9 @@ async fn end(
     let lost = reason == Some(ReconnectReason::RotationLost);
     metrics::refreshed(asking.provider(), if lost { "rotation_lost" } else { word });
     let reconnect = reason.map(ReconnectReason::as_str);
+    let said = said.as_ref().map(ProviderWords::as_str);
     tracing::warn!(
-        grant_id = %asking.grant_id, provider = asking.provider(), outcome = word, reconnect, "refresh failed"
+        grant_id = %asking.grant_id, provider = asking.provider(), outcome = word, reconnect, said, "refresh failed"
     );
     Ok(Flown::Moved)
 }

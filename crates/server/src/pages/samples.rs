@@ -2,9 +2,9 @@
 //! be looked at. A new page or state gets a line here; otherwise nobody sees it before users do.
 
 use super::{
-    CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Legacy,
-    Next, Page, PickerView, ProviderChoice, ProviderErrorView, ProviderFault, ScopeLine, Unproven,
-    WaitingView,
+    CancelledView, ConnectionLine, ConsentView, CustomerField, CustomerView, DeniedView, DoneView,
+    ExpiryReason, ExtraView, Frame, Legacy, Next, Page, PickerView, ProviderChoice, ProviderErrorView,
+    ProviderFault, ScopeLine, Unproven, WaitingView,
 };
 
 /// A page in one state, with the name of its file in the gallery.
@@ -116,6 +116,8 @@ const CONSENT: ConsentView<'static> = ConsentView {
     provider_id: "google",
     provider_name: "Google",
     shown: "c2hvd24",
+    hosts: &[],
+    can_change_host: false,
     scopes: CALENDAR,
     user: Some("ada@analytical-engine.example"),
     agent: None,
@@ -123,6 +125,27 @@ const CONSENT: ConsentView<'static> = ConsentView {
     connected_account: None,
     can_go_back: false,
 };
+const SUBDOMAIN: CustomerField<'static> = CustomerField {
+    name: "subdomain",
+    label: "Your Zendesk subdomain",
+    example: "acme",
+    after: ".zendesk.com",
+    typed: "",
+    oops: None,
+};
+const AT_ZENDESK: CustomerView<'static> = CustomerView {
+    provider_id: "zendesk",
+    provider_name: "Zendesk",
+    fields: &[SUBDOMAIN],
+    can_go_back: false,
+};
+const MISTYPED: &[CustomerField<'static>] = &[CustomerField {
+    typed: "https://acme.zendesk.com/agent",
+    oops: Some(
+        "Write 1 to 63 of the characters a-z, 0-9 and `-`, without a `-` at either end; no dots, no URL, like acme.",
+    ),
+    ..SUBDOMAIN
+}];
 const BY_AGENT: ConsentView<'static> =
     ConsentView { user: Some("Ada Lovelace"), agent: Some("Mail helper"), ..CONSENT };
 const ONE_DONE: &[ConnectionLine<'static>] = &[ConnectionLine {
@@ -161,6 +184,19 @@ const fn failed(fault: ProviderFault, next: Next) -> Page<'static> {
     })
 }
 
+fn at_a_customer() -> ConsentView<'static> {
+    static HOSTS: std::sync::LazyLock<[String; 1]> =
+        std::sync::LazyLock::new(|| ["acme-support-and-services-of-europe.zendesk.com".to_owned()]);
+    ConsentView {
+        provider_id: "zendesk",
+        provider_name: "Zendesk",
+        hosts: &*HOSTS,
+        can_change_host: true,
+        can_go_back: true,
+        ..CONSENT
+    }
+}
+
 fn sample(name: &'static str, page: Page<'static>, frame: Frame<'static>) -> Sample {
     Sample { name, page, frame }
 }
@@ -191,7 +227,14 @@ fn choosing() -> Vec<Sample> {
         sample("picker-connected", picker(SOME_CONNECTED, true, None), FLOW),
         sample("picker-long", picker(LONG_CONNECTED, true, None), FLOW),
         sample("picker-many", picker(MANY, false, None), FLOW),
+        sample("customer", Page::Customer(AT_ZENDESK), FLOW),
+        sample(
+            "customer-mistyped",
+            Page::Customer(CustomerView { fields: MISTYPED, can_go_back: true, ..AT_ZENDESK }),
+            FLOW,
+        ),
         sample("consent", consent(CONSENT), FLOW),
+        sample("consent-customer", consent(at_a_customer()), FLOW),
         sample("consent-agent", consent(BY_AGENT), FLOW),
         sample("consent-agent-four", consent(ConsentView { scopes: FOUR, ..BY_AGENT }), FLOW),
         sample(

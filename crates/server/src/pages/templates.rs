@@ -4,8 +4,8 @@ use askama::Template;
 
 use super::clean::{clean, clean_origin};
 use super::views::{
-    CancelledView, ConsentView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Page, PickerView,
-    ProviderErrorView, ProviderFault, Unproven, WaitingView,
+    CancelledView, ConsentView, CustomerView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Page,
+    PickerView, ProviderErrorView, ProviderFault, Unproven, WaitingView,
 };
 use super::{assets, filters, tile};
 
@@ -53,6 +53,7 @@ fn page_name(page: &Page<'_>) -> &'static str {
     match page {
         Page::Shell { .. } => "shell",
         Page::Picker(_) => "picker",
+        Page::Customer(_) => "customer",
         Page::Consent(_) => "consent",
         Page::Extra(_) => "extra",
         Page::Waiting(_) => "waiting",
@@ -102,6 +103,7 @@ macro_rules! template {
 
 template!(ShellPage, "shell.html", site: &'a str);
 template!(PickerPage, "picker.html", view: &'a PickerView<'a>, searchable: bool);
+template!(CustomerPage, "customer.html", view: &'a CustomerView<'a>);
 template!(ConsentPage, "consent.html", view: &'a ConsentView<'a>);
 template!(ExtraPage, "extra.html", view: &'a ExtraView<'a>);
 template!(WaitingPage, "waiting.html", view: &'a WaitingView<'a>);
@@ -128,6 +130,7 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
             let searchable = view.providers.len() > PickerView::SEARCH_ABOVE;
             PickerPage { frame, view, searchable }.render()
         }
+        Page::Customer(view) => CustomerPage { frame, view }.render(),
         Page::Consent(view) => ConsentPage { frame, view }.render(),
         Page::Extra(view) => ExtraPage { frame, view }.render(),
         Page::Waiting(view) => WaitingPage { frame, view }.render(),

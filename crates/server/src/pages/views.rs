@@ -25,6 +25,8 @@ pub enum Page<'a> {
     },
     /// Which service to connect.
     Picker(PickerView<'a>),
+    /// At which of the provider's customers the account is.
+    Customer(CustomerView<'a>),
     /// What will be connected, for whom, and what it allows; before any provider is contacted.
     Consent(ConsentView<'a>),
     /// A connection was made with more scopes than were asked for: may the agent use them?
@@ -138,6 +140,36 @@ pub struct ProviderChoice<'a> {
     pub connected_account: Option<&'a str>,
 }
 
+/// The page that asks where the account is, at a provider with a host for each customer. Its form works without the script.
+#[derive(Debug, Clone, Copy)]
+pub struct CustomerView<'a> {
+    /// The id sent with the form.
+    pub provider_id: &'a str,
+    /// Its display name.
+    pub provider_name: &'a str,
+    /// What is asked for.
+    pub fields: &'a [CustomerField<'a>],
+    /// Several services are on offer: a button leads back to the picker (`back`).
+    pub can_go_back: bool,
+}
+
+/// One label of a host.
+#[derive(Debug, Clone, Copy)]
+pub struct CustomerField<'a> {
+    /// The name sent with the form.
+    pub name: &'a str,
+    /// What to write, in the recipe's words.
+    pub label: &'a str,
+    /// A value that could be right.
+    pub example: &'a str,
+    /// What comes after it in the host: `.shops.example`.
+    pub after: &'a str,
+    /// What the person typed before.
+    pub typed: &'a str,
+    /// Why that is not taken.
+    pub oops: Option<&'a str>,
+}
+
 /// The consent page.
 #[derive(Debug, Clone, Copy)]
 pub struct ConsentView<'a> {
@@ -147,6 +179,10 @@ pub struct ConsentView<'a> {
     pub shown: &'a str,
     /// Its display name.
     pub provider_name: &'a str,
+    /// The hosts of the provider's customer, where it has one for each.
+    pub hosts: &'a [String],
+    /// The person typed it: a form takes it back.
+    pub can_change_host: bool,
     /// What will be asked for, one line each.
     pub scopes: &'a [ScopeLine<'a>],
     /// The user as the app names them; without one the page says "for APP".

@@ -1,6 +1,6 @@
 //! Crashes at the numbered points of the fault list, seen from outside, and the reaper that ends what they left.
 
-use alter_core::{Attempt, secret::sha256};
+use alter_core::{Attempt, Brought, secret::sha256};
 use alter_flows::reap;
 use alter_mock_provider::Gate;
 use alter_testkit::{Sent, TestAttempt, TestBrowser, TestServer};
@@ -162,7 +162,7 @@ async fn f04_a_crash_between_request_and_answer_is_interrupted_and_the_code_is_n
     attempt.callback = browser.at_provider(&attempt.authorize).await;
     let (id, now) = (stored_attempt(&server, &attempt).await.id, server.flows.now());
     assert!(server.store.consume_attempt(id, now).await.unwrap().is_first());
-    assert!(server.store.mark_sent(id, now).await.unwrap().is_done());
+    assert!(server.store.mark_sent(id, &Brought::default(), now).await.unwrap().is_done());
     server.clock.advance_seconds(61);
     reap(&server).await;
     assert_eq!(stored_attempt(&server, &attempt).await.status.as_str(), "interrupted");

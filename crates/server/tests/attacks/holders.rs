@@ -58,6 +58,7 @@ async fn t90_a_grant_whose_owner_configuration_or_account_was_edited_is_not_rele
         ("account_identifier", of_theirs("account_identifier")),
         ("account_verified", if verified { "0" } else { "1" }.into()),
         ("label", "home".into()),
+        ("filled", r#"{"subdomain":"evil"}"#.into()),
     ] {
         refused_while(&server, &mine, column, &value).await;
     }

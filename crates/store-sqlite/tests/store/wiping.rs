@@ -1,6 +1,6 @@
 //! Wiped values are gone from the files, not only from what the store returns.
 
-use alter_core::{AttemptStatus, AttemptStore as _, AuditKind, Store};
+use alter_core::{AttemptStatus, AttemptStore as _, AuditKind, Brought, Store};
 use alter_store_contract::sample::{
     T0, attempt, audit, claim, complete, denied, found, grant, session, stored_app, underway,
 };
@@ -42,7 +42,7 @@ async fn planted(
     session.start(underway(&t));
     assert!(store.start_attempt(&session, t.clone()).await.unwrap().is_done());
     assert!(store.consume_attempt(t.id, T0).await.unwrap().is_first());
-    assert!(store.mark_sent(t.id, T0).await.unwrap().is_done());
+    assert!(store.mark_sent(t.id, &Brought::default(), T0).await.unwrap().is_done());
     let body = BODY.iter().copied().cycle().take(body).collect();
     assert!(store.save_body(t.id, body).await.unwrap().is_done());
     (found(store.get_session(&session.sid).await.unwrap()), t)

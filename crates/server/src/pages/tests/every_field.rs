@@ -7,6 +7,16 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
     let choices = [ProviderChoice { id: text, name: text, connected_account: Some(text) }; 9];
     let scopes = [ScopeLine { code: text, text: Some(text) }, ScopeLine { code: text, text: None }];
     let lines = [ConnectionLine { provider_id: text, provider_name: text, account: Some(text) }; 2];
+    // A placeholder's name is checked when the recipe is: letters, digits, `_`, `-` and `.`.
+    let field = CustomerField {
+        name: "shop",
+        label: text,
+        example: text,
+        after: text,
+        typed: text,
+        oops: Some(text),
+    };
+    let (fields, hosts) = ([field; 2], [text.to_owned()]);
     let legacy = Some(Legacy { message_json: text, target_origin: text });
     let next = Next { try_again: true, choose_another: true };
     let (provider_id, provider_name) = (text, text);
@@ -21,11 +31,17 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
             Page::Picker(PickerView { providers: &choices, any_connected: true, declined: None }),
         ),
         (
+            "customer",
+            Page::Customer(CustomerView { provider_id, provider_name, fields: &fields, can_go_back: true }),
+        ),
+        (
             "consent",
             Page::Consent(ConsentView {
                 provider_id,
                 provider_name,
                 shown: "c2hvd24", // our own hash
+                hosts: &hosts,
+                can_change_host: true,
                 scopes: &scopes,
                 user: Some(text),
                 agent: Some(text),

@@ -1,5 +1,5 @@
-//! `POST /connect/s/{sid}`: the answer to the question about scopes that nobody asked for. A plain form, so that it works
-//! without the script.
+//! `POST /connect/s/{sid}`: the answer to the question about scopes that nobody asked for, or about the customer
+//! ([`customer`]). Plain forms, so that they work without the script.
 
 use alter_api::ErrorCode;
 use alter_core::{Connection, SessionId};
@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::session::scope_line;
+use super::{customer, session::scope_line};
 use crate::{
     Shared,
     extract::{Browser, Form, PAGE_BODY_MAX, is_our_page},
@@ -62,6 +62,9 @@ pub(crate) async fn answer(
         return page(410, &Page::WrongBrowser);
     };
     let form = Form::parse(&bytes);
+    if form.has("provider") {
+        return customer::answer(&shared, &request_id, &sid, &key, &bytes).await;
+    }
     let answer = match form.field("answer") {
         word @ ("allow" | "not_now") => {
             let allow = word == "allow";

@@ -2,6 +2,7 @@
 
 pub(super) mod assets;
 pub(super) mod claim;
+mod customer;
 pub(super) mod extra;
 pub(super) mod notice;
 pub(super) mod open;

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{connection, extra};
+use super::{connection, customer, extra};
 use crate::{
     Shared,
     extract::Browser,
@@ -63,6 +63,7 @@ pub(super) fn page_word(screen: &Screen) -> &'static str {
     match screen {
         Screen::Waiting(_) => "waiting",
         Screen::Picker => "picker",
+        Screen::Customer(_) => "customer",
         Screen::Consent(_) => "consent",
         Screen::Extra(_) => "extra",
         Screen::Done(_) => "done",
@@ -73,14 +74,17 @@ pub(super) fn page_word(screen: &Screen) -> &'static str {
     }
 }
 
-fn render(view: &PageView, shared: &Shared, unreadable: bool) -> Response {
-    let sid = view.session.sid.as_str();
-    let frame = Frame {
-        sid: Some(sid),
+pub(super) fn frame(view: &PageView) -> Frame<'_> {
+    Frame {
+        sid: Some(view.session.sid.as_str()),
         instance: view.instance,
         app_name: Some(&view.offer.app.settings.name),
         app_origin: Some(view.session.data.allowed_origin.as_str()),
-    };
+    }
+}
+
+fn render(view: &PageView, shared: &Shared, unreadable: bool) -> Response {
+    let frame = frame(view);
     let message = legacy_message(view).map(|m| m.to_string());
     let legacy = message.as_deref().map(|message_json| Legacy {
         message_json,
@@ -94,8 +98,9 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool) -> Response {
         Screen::Consent(_) if unreadable && view.session.data.underway.is_some() => {
             let provider = view.session.data.underway.as_ref().map(|away| away.provider.clone());
             let cause = Cause::CallbackNotUnderstood;
-            failed(view, &Failure { cause, provider, request_id: None }, false, None, &frame)
+            failed(view, &Failure { cause, provider, request_id: None, said: None }, false, None, &frame)
         }
+        Screen::Customer(provider) => customer::show(view, provider, None, &frame),
         Screen::Consent(provider) => consent(view, provider, &frame),
         Screen::Waiting(provider) => {
             let (provider_id, provider_name) = name_of(view, provider.as_deref());
@@ -141,9 +146,19 @@ fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
     let config = view.offer.providers.iter().find(|c| c.recipe.id == provider);
     let scopes = config.map(|config| config.scopes.as_slice()).unwrap_or_default();
     let scopes: Vec<_> = scopes.iter().map(|code| scope_line(config, code)).collect();
+    let filled = view.session.data.filled_for(provider);
+    let hosts: Vec<String> = filled
+        .iter()
+        .filter_map(|(name, value)| {
+            let host = config?.recipe.host_with(name)?;
+            Some(host.replace(&format!("{{{name}}}"), value))
+        })
+        .collect();
     let consent = ConsentView {
         provider_id,
         provider_name,
+        hosts: &hosts,
+        can_change_host: view.session.data.typed.get(provider).is_some_and(|typed| !typed.is_empty()),
         shown: view.session.data.shown.as_deref().unwrap_or_default(),
         scopes: &scopes,
         user: view.session.data.user.as_ref().map(|user| user.label.as_str()),
@@ -152,7 +167,11 @@ fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
         connected_account: None,
         can_go_back: !view.session.is_single(),
     };
-    html(200, &Page::Consent(consent), frame)
+    let mut response = html(200, &Page::Consent(consent), frame);
+    if consent.can_change_host {
+        customer::may_post(&mut response);
+    }
+    response
 }
 
 /// A scope, with the words that its provider has for it.
@@ -195,7 +214,7 @@ fn ways_on(view: &PageView, failure: &Failure, over: bool) -> Next {
 }
 
 /// Id and name of a provider of the session, for words and tile.
-fn name_of<'a>(view: &'a PageView, provider: Option<&'a str>) -> (&'a str, &'a str) {
+pub(super) fn name_of<'a>(view: &'a PageView, provider: Option<&'a str>) -> (&'a str, &'a str) {
     let Some(id) = provider else { return ("", "the provider") };
     match view.offer.providers.iter().find(|c| c.recipe.id == id) {
         Some(config) => (&config.recipe.id, &config.recipe.name),

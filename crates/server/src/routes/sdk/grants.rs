@@ -1,14 +1,19 @@
 //! `/sdk/grants/list`, `/sdk/oauth/grants/{grant_id}/revoke` and `/sdk/grants/{grant_id}/delegations/...` (wire 3.5,
 //! 3.6, 3.11).
 
+use std::collections::BTreeMap;
+
 use alter_api::{
     ErrorCode,
     grant::{
         AccessVia, BindingLevel, GrantItem, GrantKind, GrantStatus, ListGrants, ListedGrants, PrincipalType,
-        RevocationOutcome, RevokeGrantBody, RevokedGrantAnswer,
+        ProviderFact, RevocationOutcome, RevokeGrantBody, RevokedGrantAnswer,
     },
 };
-use alter_core::{AgentId, GrantId, GrantState, Level, ListedGrant, Micros, Principal, stored::storable};
+use alter_core::{
+    AgentId, Facts, GrantId, GrantState, Level, ListedGrant, Micros, Principal, recipe::Fact,
+    stored::storable,
+};
 use alter_flows::{
     GrantPage, ListError, ListRequest, RevokeDelegationError, RevokeGrantError, grants, needs_reconnect,
 };
@@ -94,12 +99,13 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
         account_identifier: grant.account_identifier.clone(),
         account_verified: grant.account_verified,
         account_display_name: grant.account_display_name.clone(),
-        api_base_url: page.api_bases.get(grant.config_id.as_str()).cloned(),
+        api_base_url: page.api_bases.get(&grant.id).cloned(),
         expires_at: grant.credential.expires_at.map(Micros::to_rfc3339),
         grant_expires_at: grant.ends_at.map(Micros::to_rfc3339),
         last_used_at: grant.last_used_at.map(Micros::to_rfc3339),
         delegated_at: listed.delegation.as_ref().map(|delegation| delegation.created_at.to_rfc3339()),
         label: grant.label.clone(),
+        provider_metadata: provider_metadata(&grant.metadata),
         credential_id: None,
         parent_grant_id: None,
         grant_policy: None,
@@ -143,6 +149,14 @@ pub(crate) async fn revoke(
         revocation: outcome(revoked.outcome),
     };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+}
+
+/// What the provider said beside the token, and what a browser brought, told apart.
+pub(super) fn provider_metadata(facts: &Facts) -> BTreeMap<String, ProviderFact> {
+    let told = |(name, fact): (&String, &Fact)| {
+        (name.clone(), ProviderFact { value: fact.value.clone(), verified: fact.verified })
+    };
+    facts.iter().map(told).collect()
 }
 
 fn binding(level: Level) -> BindingLevel {

@@ -55,6 +55,7 @@ pub(crate) async fn create(
         allowed_providers: body.allowed_providers,
         allowed_origin: body.allowed_origin,
         return_url: body.return_url,
+        connection_config: body.connection_config.unwrap_or_default(),
     };
     let minted = connect::mint(&shared.flows, &signed.caller, request).await?;
     let created = CreatedSession {
@@ -144,6 +145,10 @@ impl From<MintError> for ApiError {
             MintError::AllowedOriginRequired => Self::plain(ErrorCode::AllowedOriginRequired),
             MintError::InvalidReturnUrl(message) => Self::new(ErrorCode::InvalidReturnUrl, message),
             e @ MintError::InvalidProviders => Self::new(ErrorCode::InvalidRequest, format!("{e}.")),
+            MintError::BadConnectionConfig { ref provider, .. } => {
+                let details = json!({ "field": "connection_config", "provider_id": provider });
+                Self::new(ErrorCode::InvalidRequest, format!("{error}.")).with(details)
+            }
             MintError::NoProviders { configured } => {
                 Self::plain(ErrorCode::NoProviders).with(json!({ "configured": configured }))
             }

@@ -1,8 +1,10 @@
 //! `POST /sdk/token`: an access token for the app's backend (wire 3.3).
 
+use std::collections::BTreeMap;
+
 use alter_api::{
     ErrorCode,
-    token::{RetrieveToken, RetrievedToken, WantedFor},
+    token::{Injection, RetrieveToken, RetrievedToken, WantedFor},
 };
 use alter_core::{GrantId, refresh::Trouble, stored::storable};
 use alter_flows::{
@@ -16,6 +18,7 @@ use axum::{
 };
 use serde_json::json;
 
+use super::grants::provider_metadata;
 use crate::{
     Shared,
     error::ApiError,
@@ -116,7 +119,12 @@ fn choice(body: &RetrieveToken) -> Result<GrantChoice<'_>, ApiError> {
 fn answer(released: Released) -> RetrievedToken {
     let grant = released.grant;
     let token_generation = grant.token_generation().to_string();
+    let scopes = grant.shown_scopes();
+    let (additional_credentials, additional_injections) = injections(released.api_headers);
     RetrievedToken {
+        provider_metadata: provider_metadata(&grant.metadata),
+        additional_credentials,
+        additional_injections,
         access_token: released.access_token.into(),
         token_type: grant.credential.token_type,
         expires_in: released.expires_in,
@@ -125,10 +133,23 @@ fn answer(released: Released) -> RetrievedToken {
         token_generation,
         provider_id: grant.provider,
         scope_mismatch: !grant.missing_scopes.is_empty(),
-        scopes: grant.scopes,
+        scopes,
         injection_header: released.api_auth.header,
         injection_format: released.api_auth.format,
     }
+}
+
+/// Further headers, in the form that published clients take (wire 3.3): each names where its value stands.
+fn injections(headers: BTreeMap<String, String>) -> (Option<BTreeMap<String, String>>, Vec<Injection>) {
+    let mut values = BTreeMap::new();
+    let mut injections = Vec::new();
+    for (header, value) in headers {
+        let name = header.to_ascii_lowercase().replace('-', "_");
+        let value_source = format!("additional_credentials.{name}");
+        injections.push(Injection { target: "header".into(), key: header, value_source });
+        values.insert(name, value);
+    }
+    ((!values.is_empty()).then_some(values), injections)
 }
 
 impl From<ReleaseError> for ApiError {
