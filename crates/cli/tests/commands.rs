@@ -275,6 +275,102 @@ fn what_metadata_leave_out_has_its_default_and_what_cannot_work_is_named() {
 }
 
 #[test]
+fn what_the_operator_says_of_a_provider_is_kept_and_marked_as_the_operators() {
+    let place = Place::new("operators-facts");
+    let (_runtime, mock) = mock();
+    place.json(&["init"]);
+    place.json(&["app", "create", "P", "--website-url", "https://p.example"]);
+    let issuer = mock.issuer();
+    let set = |more: &[&str]| {
+        let args =
+            ["provider", "set", "P", "mock", "--issuer", &issuer, "--client-id", "c", "--public-client"];
+        place.run(&[&args[..], more].concat())
+    };
+    let flags =
+        ["--subject", "/id", "--coop", "keeps", "--token-param", "audience=api", "--token-param", "f[x]=1"];
+    assert!(set(&flags).status.success(), "{}", said(&set(&flags)));
+    let row = place.json(&["provider", "seal", "P", "mock"])["recipe"].clone();
+    assert_eq!((&row["identity"]["subject"], &row["coop"]), (&"/id".into(), &"keeps".into()));
+    assert_eq!(row["token_params"], serde_json::json!({ "audience": "api", "f[x]": "1" }));
+    let marks = ["coop", "identity.subject", "token_params.audience", "token_params.f[x]"];
+    assert_eq!(row["chosen"], serde_json::json!(marks));
+    for (flags, named) in [
+        (["--subject", "id"], "--subject: `id` is not a JSON pointer"),
+        (["--token-param", "code=x"], "--token-param code: is set by the flow itself"),
+        (["--token-param", "x"], "--token-param is x; it must be K=V"),
+    ] {
+        let refused = set(&flags);
+        assert!(!refused.status.success() && said(&refused).contains(named), "{}", said(&refused));
+    }
+}
+
+#[test]
+fn a_file_beside_the_issuer_wins_and_what_it_leaves_out_is_discovered() {
+    let place = Place::new("file-and-issuer");
+    let (_runtime, mock) = mock();
+    place.json(&["init"]);
+    place.json(&["app", "create", "P", "--website-url", "https://p.example"]);
+    let file = place.0.join("mock.toml");
+    let set = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let (issuer, file) = (mock.issuer(), file.to_str().unwrap());
+        place.run(&[
+            "provider",
+            "set",
+            "P",
+            "mock",
+            "--issuer",
+            &issuer,
+            "--spec",
+            file,
+            "--client-id",
+            "c",
+            "--public-client",
+        ])
+    };
+    let text = "name = \"Ours\"\nuserinfo_url = \"https://api.example/me\"\ndefault_scopes = [\"read\"]\n\
+                [identity]\nfrom = \"userinfo\"\nsubject = \"/id\"\n";
+    assert!(set(text).status.success(), "{}", said(&set(text)));
+    let row = place.json(&["provider", "seal", "P", "mock"])["recipe"].clone();
+    assert_eq!(row["token_url"], mock.url("/token"), "discovered");
+    assert_eq!((&row["name"], &row["userinfo_url"]), (&"Ours".into(), &"https://api.example/me".into()));
+    assert_eq!((&row["identity"]["from"], &row["identity"]["subject"]), (&"userinfo".into(), &"/id".into()));
+    assert_eq!(row["default_scopes"], serde_json::json!(["read"]));
+    let refused = set("name = \"Ours\"\npkec = false\n");
+    assert!(said(&refused).contains("mock.toml") && said(&refused).contains("line 2"), "{}", said(&refused));
+}
+
+#[test]
+fn prompts_and_scopes_that_the_metadata_do_not_list_are_not_sent_by_themselves() {
+    let place = Place::new("prompts");
+    let (_runtime, mock) = mock();
+    place.json(&["init"]);
+    place.json(&["app", "create", "P", "--website-url", "https://p.example"]);
+    let issuer = mock.issuer();
+    let set = |more: &[&str]| {
+        let args =
+            ["provider", "set", "P", "mock", "--issuer", &issuer, "--client-id", "c", "--public-client"];
+        place.run(&[&args[..], more].concat())
+    };
+    let row = || place.json(&["provider", "seal", "P", "mock"])["recipe"].clone();
+    let prompt = ["--param", "prompt=login consent"];
+    mock.set(|s| s.discovery_fields = serde_json::json!({ "prompt_values_supported": ["none", "login"] }));
+    assert!(said(&set(&prompt)).contains("prompt=consent is not sent"), "{}", said(&set(&prompt)));
+    assert_eq!(row()["authorize_params"]["prompt"], "login");
+    assert!(said(&set(&["--param", "prompt=consent"])).contains("prompt=consent is not sent"));
+    let (params, marks) = (row()["authorize_params"].clone(), row()["chosen"].clone());
+    assert_eq!((&params["prompt"], marks), (&Value::Null, serde_json::json!(["authorize_params.prompt"])));
+    mock.set(|s| s.discovery_fields = Value::Null);
+    assert!(!said(&set(&prompt)).contains("is not sent"), "metadata that list nothing say nothing");
+    assert_eq!(row()["authorize_params"]["prompt"], "login consent");
+
+    mock.set(|s| s.discovery_fields = serde_json::json!({ "scopes_supported": ["openid"] }));
+    assert!(said(&set(&["--scopes", "openid offline_access"])).contains("does not list offline_access"));
+    assert!(set(&[]).status.success());
+    assert_eq!(row()["default_scopes"], serde_json::json!(["openid"]));
+}
+
+#[test]
 fn the_doctor_asks_a_provider_for_its_keys_and_its_metadata() {
     let place = Place::new("keys-of-a-provider");
     let (_runtime, mock) = mock();

@@ -46,6 +46,8 @@ pub struct Discovered {
     pub id_token_algs: Option<Vec<String>>,
     /// The scopes that the provider names; `None` when it names none. It may have others too.
     pub scopes: Option<Vec<String>>,
+    /// The words for `prompt` that the provider names; `None` when it names none (Initiating User Registration section 4).
+    pub prompts: Option<Vec<String>>,
 }
 
 impl Discovered {
@@ -238,8 +240,13 @@ fn read(document: &Value, issuer: &str, base: &Url) -> Result<Discovered, Discov
         pkce_s256: challenges.contains(&"S256"),
         client_auth: client_auth(document)?,
         id_token_algs: id_token_algs(document)?,
-        scopes: list(document, "scopes_supported").map(|names| names.into_iter().map(String::from).collect()),
+        scopes: texts(document, "scopes_supported"),
+        prompts: texts(document, "prompt_values_supported"),
     })
+}
+
+fn texts(document: &Value, name: &str) -> Option<Vec<String>> {
+    Some(list(document, name)?.into_iter().map(String::from).collect())
 }
 
 fn list<'a>(document: &'a Value, name: &str) -> Option<Vec<&'a str>> {

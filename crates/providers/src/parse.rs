@@ -14,6 +14,44 @@ pub fn parse(text: &str) -> Result<Recipe, RecipeError> {
     Ok(recipe)
 }
 
+/// Reads one recipe over another: what the text says wins, table by table, and what it leaves out is the other's.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_over(text: &str, base: &Recipe) -> Result<Recipe, RecipeError> {
+    let said: toml::Table = toml::from_str(text).map_err(|error| located(text, &error))?;
+    let mut all = toml::Table::try_from(base)
+        .map_err(|error| RecipeError::Toml { line: 1, message: error.to_string() })?;
+    // The two say the same in two ways, of which a recipe has one.
+    for (one, other) in [("revoke", "revoke_url"), ("revoke_url", "revoke"), ("issuer_template", "issuer")] {
+        if said.contains_key(one) {
+            all.remove(other);
+        }
+    }
+    merge(&mut all, said);
+    let recipe: Recipe = all.try_into().map_err(|error: toml::de::Error| named_in(text, error.message()))?;
+    validate(&recipe)?;
+    Ok(recipe)
+}
+
+fn merge(all: &mut toml::Table, said: toml::Table) {
+    for (name, value) in said {
+        match (all.get_mut(&name), value) {
+            (Some(toml::Value::Table(known)), toml::Value::Table(said)) => merge(known, said),
+            (_, value) => drop(all.insert(name, value)),
+        }
+    }
+}
+
+/// Finds the line of the key that a message names: a merged recipe has no lines of its own.
+fn named_in(text: &str, message: &str) -> RecipeError {
+    let key = message.split('`').nth(1).unwrap_or_default();
+    let is_it =
+        |line: &str| !key.is_empty() && line.trim_start().trim_start_matches(['[', '"']).starts_with(key);
+    let line = text.lines().position(is_it).map_or(1, |at| at + 1);
+    RecipeError::Toml { line, message: message.lines().collect::<Vec<_>>().join("; ") }
+}
+
 /// Adds the line to an error. For a missing key the parser points at the start of its table.
 fn located(text: &str, error: &toml::de::Error) -> RecipeError {
     let offset = error.span().map_or(0, |span| span.start).min(text.len());
@@ -71,6 +109,27 @@ from = "userinfo"
         assert!(message.contains("boolean"), "{message}");
         let (line, _) = toml_error(&SMALLEST.replace("\"userinfo\"", "\"somewhere\""));
         assert_eq!(line, 8);
+    }
+
+    #[test]
+    fn a_file_over_a_discovered_recipe_wins_and_leaves_the_rest() {
+        let base =
+            parse(&SMALLEST.replace("[identity]", "revoke_url = \"https://id.example.com/r\"\n[identity]"))
+                .expect("enough");
+        let text = "userinfo_url = \"https://api.example.com/me\"\n[identity]\nsubject = \"/id\"\n[revoke]\nurl = \"https://api.example.com/r\"\n";
+        let merged = parse_over(text, &base).expect("whole");
+        assert_eq!(merged.userinfo_url.as_deref(), Some("https://api.example.com/me"));
+        assert_eq!((&merged.token_url, merged.identity.from), (&base.token_url, base.identity.from));
+        assert_eq!(merged.identity.subject, "/id");
+        assert_eq!(merged.revocation().map(|how| how.url).as_deref(), Some("https://api.example.com/r"));
+        assert_eq!(parse_over("", &base).expect("nothing said"), base);
+        let refused = parse_over("name = \"E\"\npkec = false\n", &base);
+        assert!(
+            matches!(&refused, Err(RecipeError::Toml { line: 2, message }) if message.contains("pkec")),
+            "{refused:?}"
+        );
+        assert!(matches!(parse_over("x", &base), Err(RecipeError::Toml { line: 1, .. })));
+        assert!(matches!(parse_over("token_url = \"no\"", &base), Err(RecipeError::Invalid(_))));
     }
 
     #[test]

@@ -1,21 +1,28 @@
-//! `alter provider list|set|remove`. A provider's facts come from the catalog, from a `--spec` file, or from flags that
-//! name its endpoints. Flags override the catalog entry or the file.
+//! `alter provider list|set|remove`. A provider's facts come from the catalog, from its own metadata, from a `--spec` file,
+//! or from flags. What comes later in this list wins.
 
 mod flags;
+mod metadata;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use alter_core::{
-    ClientAuth, IdentitySource, ProviderConfig, Recipe,
+    ClientAuth, Coop, IdentitySource, ProviderConfig, Recipe,
+    recipe::FilledBy,
     secret::{from_hex, hex},
 };
 use alter_flows::{OperateError, ProviderSetting, operate};
+use alter_oauth::Discovered;
 use alter_providers::{Catalog, RecipeError};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
+use self::metadata::{discover_into, discovered, drop_unsupported_prompts, note_unlisted};
 use super::{find_app, operator};
 use crate::{
     config::Config,
@@ -74,8 +81,8 @@ pub(crate) struct SetArgs {
     /// The name that people read instead of the id.
     #[arg(long)]
     name: Option<String>,
-    /// Issuer of an OpenID provider: its endpoints are discovered now and pinned.
-    #[arg(long, value_name = "URL", conflicts_with = "spec")]
+    /// Issuer of an OpenID provider: its endpoints are discovered now and pinned. With --spec, the file wins.
+    #[arg(long, value_name = "URL")]
     issuer: Option<String>,
     /// Authorization endpoint.
     #[arg(long, value_name = "URL")]
@@ -102,6 +109,15 @@ pub(crate) struct SetArgs {
     /// An audience that an id_token may name besides your client (repeatable).
     #[arg(long = "trusted-audience", value_name = "AUDIENCE")]
     trusted_audiences: Vec<String>,
+    /// Where the provider's stable id of the account stands, as a JSON pointer (`/id`), in the document that tells the account.
+    #[arg(long, value_name = "POINTER")]
+    subject: Option<String>,
+    /// What the provider's pages do to the window that opened them (Cross-Origin-Opener-Policy), if you have looked.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    coop: Option<CoopFlag>,
+    /// A further parameter of every token request (repeatable).
+    #[arg(long = "token-param", value_name = "K=V")]
+    token_params: Vec<String>,
     /// Host that the credential may be sent to: HOST, HOST:PORT or .SUFFIX (repeatable).
     #[arg(long = "api-host", value_name = "HOST")]
     api_hosts: Vec<String>,
@@ -112,7 +128,7 @@ pub(crate) struct SetArgs {
     /// The catalog entry to use when ID is your own: for a second shop or a second client.
     #[arg(long, value_name = "CATALOGUE_ID", conflicts_with = "spec")]
     from: Option<String>,
-    /// A file in the catalog's format.
+    /// A file in the catalog's format. With --issuer, what it leaves out is discovered.
     #[arg(long, value_name = "FILE.toml")]
     spec: Option<PathBuf>,
 }
@@ -128,6 +144,13 @@ enum ClientAuthFlag {
 enum Switch {
     On,
     Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CoopFlag {
+    Keeps,
+    Severs,
+    Unknown,
 }
 
 #[derive(Debug, Args)]
@@ -187,8 +210,8 @@ fn list_catalog(output: Output) {
     let lines: Vec<_> = recipes
         .iter()
         .map(|r| {
-            let needs: String =
-                r.parameters.keys().map(|name| format!("  needs --param {name}=...")).collect();
+            let open = r.parameters.iter().filter(|(_, parameter)| parameter.by == FilledBy::Operator);
+            let needs: String = open.map(|(name, _)| format!("  needs --param {name}=...")).collect();
             let category = r.category.as_deref().unwrap_or_default();
             format!("{:<14}{:<14}{:<20}{:<10}{needs}", r.id, r.name, category, word(&r.status))
                 .trim_end()
@@ -311,39 +334,76 @@ async fn seal(
     Ok(())
 }
 
-/// Collects the provider's facts: from the spec file, the catalog or nothing, then from discovery, then from the flags.
+/// Collects the provider's facts: from the catalog or nothing, then from discovery, from the spec file, from the flags.
 async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::Result<Recipe> {
-    let known = Catalog::builtin().get(args.from.as_ref().unwrap_or(&args.id));
-    let mut recipe = match (&args.spec, known) {
-        (Some(path), _) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("--spec {} cannot be read", path.display()))?;
-            alter_providers::parse(&text).map_err(|error| match &error {
-                RecipeError::Invalid(_) => flags::named(&error, args),
-                _ => flags::in_file(&error, args),
-            })?
-        }
-        (None, Some(known)) => Recipe { id: args.id.clone(), ..known.clone() },
-        (None, None) if args.from.is_some() => {
-            return Err(
-                Usage("--from does not name a catalog entry (alter provider list --catalog)".into()).into()
-            );
-        }
-        (None, None) => blank(args)?,
+    let found = match &args.issuer {
+        Some(issuer) => Some(discovered(issuer, config, output).await?),
+        None => None,
+    };
+    let mut recipe = match &args.spec {
+        Some(path) => from_file(path, args, found.as_ref(), output)?,
+        None => from_catalog(args, found.as_ref(), output)?,
     };
     if recipe.id != args.id {
         let what = "ID must be the `id` in the --spec file";
         return Err(Usage(format!("{what}: it is \"{}\", not \"{}\"", recipe.id, args.id)).into());
     }
-    if let Some(issuer) = &args.issuer {
-        discover_into(&mut recipe, issuer, config, output).await?;
-    }
     apply_flags(&mut recipe, args)?;
-    if args.issuer.is_some() && recipe.jwks_url.is_none() && recipe.userinfo_url.is_some() {
-        recipe.identity.from = IdentitySource::Userinfo;
+    if args.spec.is_none() {
+        if found.is_some() && recipe.jwks_url.is_none() && recipe.userinfo_url.is_some() {
+            recipe.identity.from = IdentitySource::Userinfo;
+        }
+        if let Some(words) = found.as_ref().and_then(|found| found.prompts.as_ref()) {
+            drop_unsupported_prompts(&mut recipe, words, output);
+        }
+    }
+    if let (Some(found), Some(scopes)) = (&found, &args.scopes) {
+        note_unlisted(found, scopes, output);
     }
     alter_providers::validate(&recipe).map_err(|error| flags::named(&error, args))?;
     Ok(recipe)
+}
+
+fn from_catalog(args: &SetArgs, found: Option<&Discovered>, output: Output) -> anyhow::Result<Recipe> {
+    let mut recipe = match Catalog::builtin().get(args.from.as_ref().unwrap_or(&args.id)) {
+        Some(known) => Recipe { id: args.id.clone(), ..known.clone() },
+        None if args.from.is_some() => {
+            return Err(
+                Usage("--from does not name a catalog entry (alter provider list --catalog)".into()).into()
+            );
+        }
+        None => blank(args)?,
+    };
+    if let Some(found) = found {
+        discover_into(&mut recipe, found, output);
+    }
+    Ok(recipe)
+}
+
+/// Reads the file. What it leaves out is discovered, if there is an issuer.
+fn from_file(
+    path: &Path,
+    args: &SetArgs,
+    found: Option<&Discovered>,
+    output: Output,
+) -> anyhow::Result<Recipe> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("--spec {} cannot be read", path.display()))?;
+    let read = match found {
+        None => alter_providers::parse(&text),
+        Some(found) => {
+            let mut base = blank(args)?;
+            discover_into(&mut base, found, output);
+            if base.jwks_url.is_none() && base.userinfo_url.is_some() {
+                base.identity.from = IdentitySource::Userinfo;
+            }
+            alter_providers::parse_over(&text, &base)
+        }
+    };
+    Ok(read.map_err(|error| match &error {
+        RecipeError::Invalid(_) => flags::named(&error, args),
+        _ => flags::in_file(&error, args),
+    })?)
 }
 
 fn blank(args: &SetArgs) -> Result<Recipe, Usage> {
@@ -358,46 +418,6 @@ fn blank(args: &SetArgs) -> Result<Recipe, Usage> {
     recipe.identity.from =
         if args.issuer.is_some() { IdentitySource::IdToken } else { IdentitySource::Userinfo };
     Ok(recipe)
-}
-
-async fn discover_into(
-    recipe: &mut Recipe,
-    issuer: &str,
-    config: &Config,
-    output: Output,
-) -> anyhow::Result<()> {
-    let found = alter_oauth::discover(&wiring::egress(config)?, issuer)
-        .await
-        .with_context(|| format!("--issuer: the endpoints of {issuer} could not be discovered"))?;
-    for host in found.foreign_hosts() {
-        output.note(&format!("Note: {issuer} sends codes or keys to another host, {host}. Is that right?"));
-    }
-    recipe.issuer = Some(found.issuer);
-    recipe.issuer_template = None;
-    recipe.authorize_url = found.authorization_endpoint;
-    recipe.token_url = found.token_endpoint;
-    recipe.userinfo_url = found.userinfo_endpoint;
-    recipe.jwks_url = found.jwks_uri;
-    recipe.revoke_url = found.revocation_endpoint;
-    recipe.revoke = None;
-    recipe.iss_parameter = found.iss_parameter;
-    recipe.client_auth = found.client_auth;
-    if let Some(algs) = found.id_token_algs {
-        recipe.id_token_algs = algs;
-    }
-    let listed = |scope: &str| found.scopes.as_ref().is_none_or(|all| all.iter().any(|known| known == scope));
-    if recipe.default_scopes.is_empty() {
-        // A server that lists its scopes may refuse others. One of RFC 8414 alone does not know `openid`.
-        recipe.default_scopes =
-            ["openid", "email"].into_iter().filter(|scope| listed(scope)).map(String::from).collect();
-    }
-    if found.scopes.is_some() && listed("offline_access") {
-        output.note(
-            "Note: this provider lists the scope offline_access: grants that outlive their first token may need it \
-             (--scopes, and at many providers --param prompt=consent).",
-        );
-    }
-    Ok(())
 }
 
 fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
@@ -422,14 +442,30 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
         recipe.revoke = None;
     }
     recipe.api_hosts.extend(args.api_hosts.iter().map(|h| h.to_lowercase()));
-    for (name, value) in parameters(&args.params)? {
+    if let Some(subject) = &args.subject {
+        recipe.identity.subject.clone_from(subject);
+        recipe.chosen.insert("identity.subject".to_owned());
+    }
+    if let Some(what) = args.coop {
+        recipe.coop = match what {
+            CoopFlag::Keeps => Coop::Keeps,
+            CoopFlag::Severs => Coop::Severs,
+            CoopFlag::Unknown => Coop::Unknown,
+        };
+        recipe.chosen.insert("coop".to_owned());
+    }
+    for (name, value) in parameters("--token-param", &args.token_params)? {
+        recipe.chosen.insert(format!("token_params.{name}"));
+        recipe.token_params.insert(name, value);
+    }
+    for (name, value) in parameters("--param", &args.params)? {
         if recipe.parameters.contains_key(&name) {
             recipe.fill(&name, &value).map_err(|e| Usage(format!("--param {name}: {e}")))?;
         } else {
             recipe.authorize_params.insert(name, value);
         }
     }
-    if let Some((name, wanted)) = recipe.parameters.first_key_value() {
+    if let Some((name, wanted)) = recipe.open_parameter() {
         return Err(Usage(format!(
             "{} needs --param {name}=VALUE: {} (for example {name}={})",
             recipe.id, wanted.description, wanted.example
@@ -452,10 +488,10 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
     Ok(())
 }
 
-fn parameters(given: &[String]) -> Result<BTreeMap<String, String>, Usage> {
+fn parameters(flag: &str, given: &[String]) -> Result<BTreeMap<String, String>, Usage> {
     let split = |text: &String| {
         let (name, value) =
-            text.split_once('=').ok_or_else(|| Usage(format!("--param is {text}; it must be K=V")))?;
+            text.split_once('=').ok_or_else(|| Usage(format!("{flag} is {text}; it must be K=V")))?;
         Ok((name.to_owned(), value.to_owned()))
     };
     given.iter().map(split).collect()
@@ -492,6 +528,8 @@ fn described(provider: &ProviderConfig, config: &Config) -> Value {
         "token_url": provider.recipe.token_url, "api_hosts": provider.recipe.api_hosts,
         "refresh_url": provider.recipe.refresh.url, "userinfo_url": provider.recipe.userinfo_url,
         "revoke_url": provider.recipe.revocation().map(|how| how.url), "jwks_url": provider.recipe.jwks_url,
-        "sealed": provider.seal.is_some(),
+        "sealed": provider.seal.is_some(), "coop": provider.recipe.coop, "chosen": provider.recipe.chosen,
+        "subject": provider.recipe.identity.subject, "token_params": provider.recipe.token_params.keys().collect::<Vec<_>>(),
+        "filled_by_customer": provider.recipe.parameters.keys().collect::<Vec<_>>(),
     })
 }

@@ -91,6 +91,8 @@ async fn public_url(seen: &Seen, config: &Config) -> Finding {
 /// Asks every token endpoint once, all at the same time.
 async fn providers(seen: &Seen, egress: &Egress) -> Vec<Finding> {
     let recipes = seen.apps.iter().flat_map(|(_, providers)| providers).map(|provider| &provider.recipe);
+    // Where each customer has a host, there is none to ask.
+    let recipes = recipes.filter(|recipe| recipe.parameters.is_empty());
     let endpoints: BTreeMap<&str, &Recipe> =
         recipes.map(|recipe| (recipe.token_url.as_str(), &**recipe)).collect();
     let mut asked = JoinSet::new();
@@ -128,7 +130,8 @@ async fn descriptions(seen: &Seen, egress: &Egress) -> Vec<Finding> {
     let (mut asked, mut known) = (JoinSet::new(), BTreeSet::new());
     for provider in seen.apps.iter().flat_map(|(_, providers)| providers) {
         let recipe = &provider.recipe;
-        if recipe.jwks_url.is_none() || !known.insert((&recipe.jwks_url, &recipe.issuer, &recipe.token_url)) {
+        let nowhere = recipe.jwks_url.is_none() || !recipe.parameters.is_empty();
+        if nowhere || !known.insert((&recipe.jwks_url, &recipe.issuer, &recipe.token_url)) {
             continue;
         }
         let (egress, provider) = (egress.clone(), provider.clone());

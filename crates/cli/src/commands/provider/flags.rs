@@ -65,6 +65,12 @@ fn origin(field: &str, message: &str, args: &SetArgs) -> Option<String> {
             given("--revoke-url", &args.revoke_url).or_else(|| discovered("its revocation_endpoint"))
         }
         "jwks_url" => discovered("its jwks_uri"),
+        "identity.subject" => given("--subject", &args.subject),
+        _ if field.starts_with("token_params.") => {
+            let name = field.strip_prefix("token_params.")?;
+            let is_it = |given: &String| given.split_once('=').is_some_and(|(key, _)| key == name);
+            args.token_params.iter().any(is_it).then(|| format!("--token-param {name}"))
+        }
         _ if field.starts_with("api_hosts[") => {
             let host = args.api_hosts.iter().map(|host| host.to_lowercase());
             let named = |host: String| message.starts_with(&format!("`{host}`"));
