@@ -8,7 +8,7 @@ use alter_core::recipe::Recipe;
 use crate::parse;
 
 /// One line per file in `catalog/`.
-const BUILTIN: [&str; 29] = [
+const BUILTIN: [&str; 30] = [
     include_str!("../catalog/airtable.toml"),
     include_str!("../catalog/apple.toml"),
     include_str!("../catalog/asana.toml"),
@@ -28,6 +28,7 @@ const BUILTIN: [&str; 29] = [
     include_str!("../catalog/pipedrive.toml"),
     include_str!("../catalog/quickbooks.toml"),
     include_str!("../catalog/salesforce.toml"),
+    include_str!("../catalog/servicenow.toml"),
     include_str!("../catalog/shopify.toml"),
     include_str!("../catalog/slack.toml"),
     include_str!("../catalog/square.toml"),
@@ -146,7 +147,7 @@ mod tests {
     /// The providers whose subject names one account at the whole provider, as their documentation has it: an OpenID `sub`, an
     /// id of a person, or of the account itself (a Shopify shop, a Square seller, a Stripe account, a
     /// person within the one Zendesk account that a configuration is for).
-    const GLOBAL: [&str; 25] = [
+    const GLOBAL: [&str; 26] = [
         "airtable",
         "apple",
         "asana",
@@ -163,6 +164,7 @@ mod tests {
         "microsoft",
         "notion",
         "quickbooks",
+        "servicenow",
         "shopify",
         "square",
         "strava",

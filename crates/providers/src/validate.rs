@@ -191,6 +191,11 @@ pub(crate) const NOT_A_PARAMETER: &str =
 fn parameters(recipe: &Recipe, found: &mut Findings) {
     for (name, value) in &recipe.authorize_params {
         let field = format!("authorize_params.{name}");
+        if name == "response_mode" {
+            let read = ["query", "form_post"].contains(&value.as_str());
+            found.need(&field, read, "must be `query` or `form_post`: no other form of a callback is read");
+            continue;
+        }
         let ours = OWN_PARAMETERS.contains(&name.as_str()) || *name == recipe.scope_parameter;
         let ours = ours || *name == recipe.names.client_id;
         found.need(&field, !ours, "is set by the flow itself; remove it");

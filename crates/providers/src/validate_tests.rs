@@ -219,6 +219,11 @@ fn a_recipe_cannot_override_what_protects_the_flow() {
         }
     }
     assert!(changed("\"scope\"", "\"user_scope\"").is_empty(), "positive control");
+    assert_eq!(changed("prompt = \"consent\"", "response_mode = \"form_post\""), Vec::<String>::new());
+    for unread in ["fragment", "form_post.jwt", ""] {
+        let bad = changed("prompt = \"consent\"", &format!("response_mode = \"{unread}\""));
+        assert_eq!(bad, ["authorize_params.response_mode"], "{unread}");
+    }
     assert_eq!(changed("prompt = \"consent\"", "\"a b\" = \"x\""), ["authorize_params.a b"]);
     assert_eq!(changed("prompt = \"consent\"", "prompt = \"a\\nb\""), ["authorize_params.prompt"]);
 }
