@@ -71,7 +71,9 @@ fn the_recipe_finds_the_account_where_the_documentation_shows_it() {
         let claims = sample.get("id_token_claims");
         let document = match recipe.identity.from {
             // Nobody is told who connected.
-            IdentitySource::None => return assert_eq!(sample["expect"].get("subject"), None, "{}", recipe.id),
+            IdentitySource::None => {
+                return assert_eq!(sample["expect"].get("subject"), None, "{}", recipe.id);
+            }
             IdentitySource::TokenResponse => sample.pointer("/token_response/body"),
             _ => claims.or_else(|| sample.pointer("/userinfo/body")),
         };
