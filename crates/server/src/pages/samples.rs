@@ -141,9 +141,7 @@ const AT_ZENDESK: CustomerView<'static> = CustomerView {
 };
 const MISTYPED: &[CustomerField<'static>] = &[CustomerField {
     typed: "https://acme.zendesk.com/agent",
-    oops: Some(
-        "Write 1 to 63 of the characters a-z, 0-9 and `-`, without a `-` at either end; no dots, no URL, like acme.",
-    ),
+    oops: Some("Write the name alone, like acme: letters, digits and hyphens."),
     ..SUBDOMAIN
 }];
 const BY_AGENT: ConsentView<'static> =

@@ -109,7 +109,9 @@ async fn refuse(shared: &Shared, sid: &SessionId, key: &Hash, typed: Filled, bad
     let Ok(view) = connect::open_page(&shared.flows, sid, Some(key), None).await else { return back_to(sid) };
     let Screen::Customer(provider) = &view.screen else { return back_to(sid) };
     let why = match bad {
-        BadParameter::Value { rule, example, .. } => format!("Write {rule}, like {example}."),
+        BadParameter::Value { example, .. } => {
+            format!("Write the name alone, like {example}: letters, digits and hyphens.")
+        }
         BadParameter::Missing(_) | BadParameter::Unknown(_) => "This is not asked for.".to_owned(),
     };
     let refused = Refused { typed, name: bad.name().to_owned(), why };
