@@ -257,10 +257,8 @@ for (const javaScriptEnabled of [false, true]) {
     }
   });
 }
-// Firefox before 133: `Request` has no `keepalive` there.
-test('a_browser_without_keepalive_says_goodbye_by_a_beacon_with_its_origin', on('consent', async ({ page, seen }) => {
+test('a_page_that_goes_says_goodbye_once_by_a_beacon_typed_as_json', on('consent', async ({ page, seen }) => {
   await page.addInitScript(() => {
-    delete Request.prototype.keepalive;
     navigator.sendBeacon = (url, body) => {
       body.text().then((text) => { window.beacon = [url, body.type, text]; });
       return true;
