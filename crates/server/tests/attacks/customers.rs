@@ -219,7 +219,7 @@ async fn equal_ids_at_two_customers_are_two_grants_and_no_customer_vouches_for_a
 
 #[tokio::test]
 async fn a_crash_after_the_answer_loses_neither_customer_nor_what_the_browser_brought() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_sqlite().await;
     let customers = at_customers(&server.mock.issuer());
     server
         .add_provider(&server.app, "desk", |recipe| {
