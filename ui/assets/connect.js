@@ -224,11 +224,11 @@
       if (event.persisted) location.reload();
     });
     addEventListener('pagehide', () => {
-      // A beacon outlives its page in every engine; Firefox drops a fetch with it before 133, and on a busy machine later.
-      // Its body must not be text: as JSON it goes in CORS mode, and only there does `Referrer-Policy: no-referrer` leave our
-      // Origin in the request.
-      const body = new Blob([JSON.stringify({ instance })], { type: 'application/json' });
-      if (!navigator.sendBeacon(api('bye'), body)) post(api('bye'), { instance }, true);
+      if (!CSS.supports('-moz-appearance', 'none')) return post(api('bye'), { instance }, true);
+      // Firefox drops a fetch together with its page before 133, and on a busy machine later, but not a beacon. Its body must
+      // not be text: as JSON it goes in CORS mode, and only there does `Referrer-Policy: no-referrer` leave our Origin in the
+      // request.
+      navigator.sendBeacon(api('bye'), new Blob([JSON.stringify({ instance })], { type: 'application/json' }));
     });
   };
 

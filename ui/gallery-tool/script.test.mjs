@@ -257,8 +257,9 @@ for (const javaScriptEnabled of [false, true]) {
     }
   });
 }
-test('a_page_that_goes_says_goodbye_once_by_a_beacon_typed_as_json', on('consent', async ({ page, seen }) => {
+test('firefox_says_goodbye_once_by_a_beacon_typed_as_json', on('consent', async ({ page, seen }) => {
   await page.addInitScript(() => {
+    CSS.supports = (property) => property === '-moz-appearance';
     navigator.sendBeacon = (url, body) => {
       body.text().then((text) => { window.beacon = [url, body.type, text]; });
       return true;
@@ -347,8 +348,12 @@ test('t38_a_click_in_the_first_half_second_allows_nothing', on('extra', async ({
   await allow.evaluate((button) => button.click());
   await sent(page);
   assert.ok(!verbs(seen).includes('form'), 'nor does a click made by a script');
-  await page.keyboard.press('Enter');
-  await until(() => verbs(seen).includes('form'));
+  // A window may get its focus late, and then the half second begins anew.
+  await until(async () => {
+    await page.clock.runFor(500);
+    if (!verbs(seen).includes('form')) await page.keyboard.press('Enter');
+    return verbs(seen).includes('form');
+  });
   assert.equal(seen.calls.find((c) => c.verb === 'form').body, 'shown=c2hvd24&answer=allow');
 }));
 
