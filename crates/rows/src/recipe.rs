@@ -14,42 +14,57 @@ use crate::{
     storable::json,
 };
 
-/// So many recipes are remembered, of some ten kilobytes each; then the oldest is forgotten.
+/// So many recipes are remembered, of some ten kilobytes each; then that which was not read for longest is forgotten.
 const MOST: usize = 64;
 
+static READ: Mutex<Read> = Mutex::new(Read { most: MOST, recipes: VecDeque::new() });
+
 /// A text never stands for another recipe, so nothing that is remembered grows old.
-static READ: Mutex<VecDeque<(String, Arc<Recipe>)>> = Mutex::new(VecDeque::new());
+struct Read {
+    most: usize,
+    /// The one that was read last is the last.
+    recipes: VecDeque<(String, Arc<Recipe>)>,
+}
+
+impl Read {
+    fn known(&mut self, text: &str) -> Option<Arc<Recipe>> {
+        let at = self.recipes.iter().rposition(|(known, _)| known == text)?;
+        let read = self.recipes.remove(at)?;
+        let recipe = read.1.clone();
+        self.recipes.push_back(read);
+        Some(recipe)
+    }
+
+    fn remember(&mut self, text: &str, recipe: &Arc<Recipe>) {
+        // Another thread may have read the same meanwhile.
+        if self.known(text).is_some() {
+            return;
+        }
+        if self.recipes.len() >= self.most {
+            self.recipes.pop_front();
+        }
+        self.recipes.push_back((text.to_owned(), recipe.clone()));
+    }
+}
 
 impl Column for Arc<Recipe> {
     const NULL: Value<'static> = Value::Text(None);
 
     fn find(row: &dyn Columns, name: &'static str) -> Result<Option<Self>, StoreError> {
         let Some(text) = row.text(name)? else { return Ok(None) };
-        if let Some(known) = known(text) {
+        let read = || READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read().known(text) {
             return Ok(Some(known));
         }
         let recipe: Self =
             serde_json::from_str(text).map(Self::new).map_err(|_| StoreError::Corrupt(name))?;
-        remember(text, &recipe);
+        read().remember(text, &recipe);
         Ok(Some(recipe))
     }
 
     fn value(&self) -> Result<Value<'_>, StoreError> {
         json(&**self).map(Value::word)
     }
-}
-
-fn known(text: &str) -> Option<Arc<Recipe>> {
-    let read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    read.iter().find(|read| read.0 == text).map(|read| read.1.clone())
-}
-
-fn remember(text: &str, recipe: &Arc<Recipe>) {
-    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    if read.len() >= MOST {
-        read.pop_front();
-    }
-    read.push_back((text.to_owned(), recipe.clone()));
 }
 
 #[cfg(test)]
@@ -86,17 +101,21 @@ mod tests {
         let first = read("https://p.example/token");
         assert!(Arc::ptr_eq(&first, &read("https://p.example/token")));
         assert_eq!(read("https://p.example/tokem").token_url, "https://p.example/tokem");
+        let broken = Arc::<Recipe>::read(&Text("{".into()), "recipe");
+        assert!(matches!(broken, Err(StoreError::Corrupt("recipe"))));
     }
 
     #[test]
-    fn the_oldest_is_forgotten_and_what_cannot_be_read_is_not_remembered() {
-        for i in 0..2 * MOST {
-            let url = format!("https://p.example/many/{i}");
-            assert_eq!(read(&url).token_url, url);
-        }
-        assert!(READ.lock().expect("no test panics").len() <= MOST);
-        let broken = Arc::<Recipe>::read(&Text("{".into()), "recipe");
-        assert!(matches!(broken, Err(StoreError::Corrupt("recipe"))));
-        assert!(known("{").is_none());
+    fn the_one_that_was_not_read_for_longest_is_forgotten() {
+        let mut cache = Read { most: 2, recipes: VecDeque::new() };
+        let recipes = ["a", "b", "c"].map(|path| read(&format!("https://p.example/{path}")));
+        cache.remember("a", &recipes[0]);
+        cache.remember("b", &recipes[1]);
+        assert!(Arc::ptr_eq(&cache.known("a").expect("remembered"), &recipes[0]));
+        cache.remember("a", &recipes[2]);
+        assert!(Arc::ptr_eq(&cache.known("a").expect("remembered"), &recipes[0]), "once");
+        cache.remember("c", &recipes[2]);
+        let known = ["a", "b", "c"].map(|text| cache.known(text).is_some());
+        assert_eq!(known, [true, false, true]);
     }
 }
