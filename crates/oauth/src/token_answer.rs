@@ -206,37 +206,43 @@ fn tokens(recipe: &Recipe, document: Value) -> Result<TokenSet, TokenRefused> {
         .or_else(|| at(&paths.expires_at).and_then(expiry::moment))
         .or_else(|| expiry::of_token(access_token.expose_secret()))
         .or_else(|| paths.assumed_life_seconds.map(expiry::assumed));
+    let (refresh_token, id_token) = (secret(at(&paths.refresh_token))?, secret(at(&paths.id_token))?);
+    let secrets = [Some(&access_token), refresh_token.as_ref(), id_token.as_ref()];
+    let facts = facts(recipe, &document, &secrets);
     Ok(TokenSet {
         access_token,
-        refresh_token: secret(at(&paths.refresh_token))?,
-        id_token: secret(at(&paths.id_token))?,
+        refresh_token,
+        id_token,
         token_type: token_type(at(&paths.token_type)),
         expiry,
         scopes: at(&paths.scope)
             .and_then(|value| scopes(value, &recipe.granted_scope_delimiters))
             .filter(|granted| paths.empty_scope_is_none || !granted.is_empty()),
-        facts: facts(recipe, &document),
+        facts,
         raw: document,
     })
 }
 
-/// Reads the facts that the recipe keeps. One that is no text, or that cannot be shown, is left out.
-fn facts(recipe: &Recipe, document: &Value) -> Facts {
+/// Reads the facts that the recipe keeps. One that is no text, that cannot be shown, or that repeats a token is left out:
+/// facts are not sealed.
+fn facts(recipe: &Recipe, document: &Value, secrets: &[Option<&SecretString>]) -> Facts {
+    let is_secret = |text: &str| secrets.iter().flatten().any(|secret| text.contains(secret.expose_secret()));
     let read = |(name, path): (&String, &String)| {
-        let value = document.pointer(path).and_then(fact_text)?;
+        let value = document.pointer(path).and_then(fact_text).filter(|text| !is_secret(text))?;
         Some((name.clone(), Fact { value, verified: true }))
     };
     recipe.metadata.iter().filter_map(read).collect()
 }
 
-/// The provider's own words about an error, for people; `None` when the answer has none.
-pub fn words_of(recipe: &Recipe, answer: &RawAnswer) -> Option<ProviderWords> {
+/// The provider's own words about an error, for people; `None` when the answer has none. `sent` are the secrets of the
+/// request: a provider may repeat them.
+pub fn words_of(recipe: &Recipe, answer: &RawAnswer, sent: &[SecretString]) -> Option<ProviderWords> {
     let document = document(answer).ok()?;
     let paths = &recipe.token;
     let in_object = |object: &Value| object.get("message").and_then(Value::as_str).map(str::to_owned);
     let said = document.pointer(&paths.error_description).and_then(Value::as_str).map(str::to_owned);
     let said = said.or_else(|| document.pointer(&paths.error).and_then(in_object));
-    ProviderWords::cleaned(&said?)
+    ProviderWords::cleaned(&said?, sent.iter().map(ExposeSecret::expose_secret))
 }
 
 /// Reads a token. It must be `VSCHAR` (RFC 6749 appendix A.12) without a space at either end, because it goes into a

@@ -1,5 +1,7 @@
 //! The problems that validation finds, and the names that several rules need.
 
+use alter_core::recipe::{Names, Recipe};
+
 use crate::Problem;
 
 /// Parameters that the flow itself sets: a recipe that replaced one could switch off a protection.
@@ -18,6 +20,17 @@ pub(crate) const OWN_PARAMETERS: [&str; 13] = [
     "state",
     "token",
 ];
+
+/// Parameters of token requests that the flow itself sets.
+const OF_GRANTS: [&str; 4] = ["grant_type", "code", "code_verifier", "refresh_token"];
+
+/// Whether the flow itself sets a parameter of this name, in a request to this provider.
+pub(crate) fn is_ours(recipe: &Recipe, name: &str) -> bool {
+    let Names { client_id, client_secret, code } = &recipe.names;
+    OWN_PARAMETERS.contains(&name)
+        || OF_GRANTS.contains(&name)
+        || [client_id, client_secret, code, &recipe.scope_parameter].iter().any(|own| *own == name)
+}
 
 #[derive(Default)]
 pub(crate) struct Findings(Vec<Problem>);

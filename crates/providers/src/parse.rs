@@ -23,9 +23,11 @@ pub fn parse_over(text: &str, base: &Recipe) -> Result<Recipe, RecipeError> {
     let mut all = toml::Table::try_from(base)
         .map_err(|error| RecipeError::Toml { line: 1, message: error.to_string() })?;
     // The two say the same in two ways, of which a recipe has one.
-    for (one, other) in [("revoke", "revoke_url"), ("revoke_url", "revoke"), ("issuer_template", "issuer")] {
-        if said.contains_key(one) {
-            all.remove(other);
+    for (one, other) in [("revoke", "revoke_url"), ("issuer", "issuer_template")] {
+        for (said_so, instead) in [(one, other), (other, one)] {
+            if said.contains_key(said_so) && !said.contains_key(instead) {
+                all.remove(instead);
+            }
         }
     }
     merge(&mut all, said);
@@ -123,6 +125,14 @@ from = "userinfo"
         assert_eq!(merged.identity.subject, "/id");
         assert_eq!(merged.revocation().map(|how| how.url).as_deref(), Some("https://api.example.com/r"));
         assert_eq!(parse_over("", &base).expect("nothing said"), base);
+        let of = |base: &Recipe, text: &str| {
+            let merged = parse_over(text, base).expect("whole");
+            (merged.issuer.is_some(), merged.issuer_template.is_some())
+        };
+        let (one, each) =
+            ("issuer = \"https://id.example.com\"", "issuer_template = \"https://id.example.com/{tenant}\"");
+        let tenants = parse_over(each, &base).expect("whole");
+        assert_eq!((of(&base, each), of(&tenants, one)), ((false, true), (true, false)), "one of the two");
         let refused = parse_over("name = \"E\"\npkec = false\n", &base);
         assert!(
             matches!(&refused, Err(RecipeError::Toml { line: 2, message }) if message.contains("pkec")),

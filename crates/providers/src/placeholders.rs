@@ -68,6 +68,7 @@ fn uses(recipe: &Recipe, name: &str) -> bool {
 
 /// Checks where placeholders stand: in the host at most one, and whole segments of the path.
 fn placed(recipe: &Recipe, text: &str) -> Result<(), String> {
+    let (text, after) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
     let (host, path) = text.split_once('/').unwrap_or((text, ""));
     let is = |text: &str, kind| {
         let name = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
@@ -75,13 +76,13 @@ fn placed(recipe: &Recipe, text: &str) -> Result<(), String> {
     };
     let label = || {
         let (first, domain) = host.split_once('.')?;
-        let domain = domain.split(':').next().unwrap_or_default();
+        // Nor in the port.
         let below = domain.contains('.') && !domain.contains(['{', '}']);
         Some(is(first, ParameterKind::Label) && below)
     };
     let host_fits = !host.contains(['{', '}']) || is(host, ParameterKind::Host) || label() == Some(true);
     let fits = |segment: &str| !segment.contains(['{', '}']) || is(segment, ParameterKind::Segment);
-    if host_fits && path.split('/').all(fits) {
+    if host_fits && path.split('/').all(fits) && !after.contains(['{', '}']) {
         return Ok(());
     }
     Err("may have placeholders that are declared in `parameters`: one as the whole first label of a host, like \

@@ -1,8 +1,8 @@
 //! Checks what a recipe adds to the standards' requests: extra parameters, headers, bodies, revocations.
 
-use alter_core::recipe::{ClientAuth, Recipe, RevokeAuth, UserinfoMethod};
+use alter_core::recipe::{ClientAuth, Names, Recipe, RevokeAuth, UserinfoMethod};
 
-use crate::findings::{Findings, OWN_PARAMETERS, is_name, is_parameter};
+use crate::findings::{Findings, is_name, is_ours, is_parameter};
 use crate::urls::endpoint;
 use crate::validate::NOT_A_PARAMETER;
 
@@ -52,14 +52,13 @@ fn api_headers(recipe: &Recipe, found: &mut Findings) {
 fn names(recipe: &Recipe, found: &mut Findings) {
     let names = &recipe.names;
     let (id, secret, code) = (&names.client_id, &names.client_secret, &names.code);
-    for (field, name, standard) in [
+    let standard = Recipe { names: Names::default(), ..recipe.clone() };
+    for (field, name, own) in [
         ("names.client_id", id, "client_id"),
         ("names.client_secret", secret, "client_secret"),
         ("names.code", code, "code"),
     ] {
-        let taken = name != standard
-            && (OWN_PARAMETERS.contains(&name.as_str())
-                || ["grant_type", "code", "code_verifier", "refresh_token"].contains(&name.as_str()));
+        let taken = name != own && is_ours(&standard, name);
         found.need(field, is_parameter(name) && !taken, "is not a free parameter name");
     }
     let apart = id != secret && id != code && secret != code;
@@ -70,10 +69,7 @@ fn names(recipe: &Recipe, found: &mut Findings) {
 pub(crate) fn requests(recipe: &Recipe, found: &mut Findings) {
     for (name, value) in &recipe.token_params {
         let field = format!("token_params.{name}");
-        let ours = OWN_PARAMETERS.contains(&name.as_str())
-            || ["grant_type", "code", "code_verifier", "refresh_token"].contains(&name.as_str())
-            || [&recipe.names.client_id, &recipe.names.client_secret, &recipe.names.code].contains(&name);
-        found.need(&field, !ours, "is set by the flow itself; remove it");
+        found.need(&field, !is_ours(recipe, name), "is set by the flow itself; remove it");
         found.need(&field, is_parameter(name), NOT_A_PARAMETER);
         found.need(&field, !value.chars().any(char::is_control), "must not contain control characters");
     }
@@ -132,8 +128,10 @@ fn introspection(recipe: &Recipe, found: &mut Findings) {
         "`introspect` needs a client with a secret: `client_auth` is `none`",
     );
     let ours = ["client_id", "client_secret", "token_type_hint"];
+    let own = [&recipe.names.client_id, &recipe.names.client_secret];
     for (index, name) in request.token_fields.iter().enumerate() {
-        let free = is_name(name) && !ours.contains(&name.as_str());
+        let once = request.token_fields.iter().filter(|other| *other == name).count() == 1;
+        let free = is_parameter(name) && !ours.contains(&name.as_str()) && !own.contains(&name) && once;
         found.need(&format!("userinfo.token_fields[{index}]"), free, "is not a free parameter name");
     }
 }
@@ -145,12 +143,25 @@ pub(crate) fn revocation(recipe: &Recipe, found: &mut Findings) {
     // Only Basic keeps our client's id out of the body.
     let sends_client_id = revoke.auth == RevokeAuth::Client
         && revoke.client_auth.unwrap_or(recipe.client_auth) != ClientAuth::Basic;
-    let named = revoke.token_field.is_empty() || is_name(&revoke.token_field);
-    found.need("revoke.token_field", named, "is not a parameter name");
+    let Names { client_id, client_secret, .. } = &recipe.names;
+    let proves_us = |name: &String| {
+        name == "client_secret"
+            || name == client_secret
+            || sends_client_id && (name == "client_id" || name == client_id)
+    };
+    let named = revoke.token_field.is_empty() || is_parameter(&revoke.token_field);
+    found.need(
+        "revoke.token_field",
+        named && !proves_us(&revoke.token_field),
+        "is not a free parameter name",
+    );
     for (name, value) in &revoke.params {
-        let taken =
-            revoke.token_field == *name || name == "client_secret" || sends_client_id && name == "client_id";
-        found.need(&format!("revoke.params.{name}"), is_name(name) && !taken, "is not a free parameter name");
+        let taken = revoke.token_field == *name || proves_us(name);
+        found.need(
+            &format!("revoke.params.{name}"),
+            is_parameter(name) && !taken,
+            "is not a free parameter name",
+        );
         let rest = value.replace("{client_id}", "").replace("{subject}", "");
         let plain = !rest.contains(['{', '}']) && !rest.chars().any(char::is_control);
         found.need(&format!("revoke.params.{name}"), plain, "may hold only `{client_id}` and `{subject}`");

@@ -11,7 +11,7 @@ use alter_core::{
 };
 
 use crate::RecipeError;
-use crate::findings::{Findings, OWN_PARAMETERS, is_name, is_parameter};
+use crate::findings::{Findings, OWN_PARAMETERS, is_name, is_ours, is_parameter};
 use crate::hosts;
 use crate::placeholders::{filled_with_examples, placeholders};
 use crate::requests::{requests, revocation};
@@ -179,8 +179,11 @@ fn scope_names(recipe: &Recipe, found: &mut Findings) {
         for scope in [alias, means] {
             found.check(&field, recipe.check_scope(scope).map_err(|bad| bad.to_string()));
         }
-        let chained = names.aliases.keys().any(|other| other == means);
+        let spelt = |text: &String| names.spelt(text).into_owned();
+        let chained = names.aliases.keys().any(|other| spelt(other) == spelt(means));
         found.need(&field, !chained, "means another alias; name the scope itself");
+        let once = names.aliases.keys().filter(|other| spelt(other) == spelt(alias)).count() == 1;
+        found.need(&field, once, "is there twice, in two spellings; keep one of the two");
     }
 }
 
@@ -196,9 +199,7 @@ fn parameters(recipe: &Recipe, found: &mut Findings) {
             found.need(&field, read, "must be `query` or `form_post`: no other form of a callback is read");
             continue;
         }
-        let ours = OWN_PARAMETERS.contains(&name.as_str()) || *name == recipe.scope_parameter;
-        let ours = ours || *name == recipe.names.client_id;
-        found.need(&field, !ours, "is set by the flow itself; remove it");
+        found.need(&field, !is_ours(recipe, name), "is set by the flow itself; remove it");
         found.need(&field, is_parameter(name), NOT_A_PARAMETER);
         found.need(&field, !value.chars().any(char::is_control), "must not contain control characters");
     }
@@ -220,18 +221,25 @@ fn facts(recipe: &Recipe, found: &mut Findings) {
     }
     let few = recipe.metadata.len() + callback.metadata.len() <= FACTS_MAX;
     found.need("metadata", few, "has more than 10 names, with `callback.metadata`");
+    let token = &recipe.token;
+    let secrets = [&token.access_token, &token.refresh_token, &token.id_token];
     for (name, path) in &recipe.metadata {
-        found.check(&format!("metadata.{name}"), pointer(path));
+        let field = format!("metadata.{name}");
+        found.check(&field, pointer(path));
+        found.need(&field, !secrets.contains(&path), "is a token: what is kept as a fact is not sealed");
     }
     let read = [("callback.code", callback.code.as_ref()), ("callback.scope", callback.scope.as_ref())];
     let read = read.into_iter().filter_map(|(field, name)| Some((field.to_owned(), name?)));
     let kept = callback.metadata.iter().map(|(name, brought)| (format!("callback.metadata.{name}"), brought));
     for (field, name) in read.chain(kept) {
-        let free = is_parameter(name) && !["state", "code", "error", "iss"].contains(&name.as_str());
+        let carries_the_code = field != "callback.code" && callback.code.as_ref() == Some(name);
+        let free = is_parameter(name)
+            && !carries_the_code
+            && !["state", "code", "error", "iss"].contains(&name.as_str());
         found.need(
             &field,
             free,
-            "must be a callback parameter other than `state`, `code`, `error` and `iss`",
+            "must be a callback parameter other than `state`, `error`, `iss` and the one that carries the code",
         );
     }
 }

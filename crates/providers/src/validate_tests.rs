@@ -198,6 +198,10 @@ fn what_is_said_about_the_names_of_scopes_is_about_scopes() {
     assert_eq!(alias("{ \"a\" = \"b c\" }"), ["scope_names.aliases.\"a\""]);
     assert_eq!(alias("{ \"a,b\" = \"c\" }"), ["scope_names.aliases.\"a,b\""]);
     assert_eq!(alias("{ \"a\" = \"b\", \"b\" = \"c\" }"), ["scope_names.aliases.\"a\""]);
+    let any_case = |table: &str| with(&format!("[scope_names]\nignore_case = true\naliases = {table}"));
+    assert_eq!(any_case("{ \"a\" = \"B\", \"b\" = \"c\" }"), ["scope_names.aliases.\"a\""]);
+    let twice = ["scope_names.aliases.\"A\"", "scope_names.aliases.\"a\""];
+    assert_eq!(any_case("{ \"A\" = \"x\", \"a\" = \"y\" }"), twice, "one spelling, two meanings");
     let harmless = |list: &str| fields(&format!("harmless_scopes = {list}\n{GOOD}"));
     assert!(harmless("[\"openid\"]").is_empty());
     assert_eq!(harmless("[\"openid email\"]"), ["harmless_scopes[0]"]);
@@ -350,6 +354,13 @@ fn what_is_kept_beside_a_token_has_a_name_and_a_place() {
             .is_empty()
     );
     assert_eq!(with("[metadata]\ninstance_url = \"instance_url\""), ["metadata.instance_url"]);
+    for token in ["access_token", "refresh_token", "id_token"] {
+        assert_eq!(with(&format!("[metadata]\nx = \"/{token}\"")), ["metadata.x"], "a token is no fact");
+    }
+    let code = |kept: &str| with(&format!("[callback]\ncode = \"auth_code\"\n{kept}"));
+    assert!(code("scope = \"granted\"").is_empty());
+    assert_eq!(code("scope = \"auth_code\""), ["callback.scope"], "the code is no fact");
+    assert_eq!(code("metadata = { x = \"auth_code\" }"), ["callback.metadata.x"]);
     assert_eq!(with("[metadata]\nInstance-Url = \"/x\""), ["metadata.Instance-Url"]);
     assert!(
         !with("[metadata]\nrealm = \"/x\"\n[callback.metadata]\nrealm = \"x\"").is_empty(),
@@ -391,6 +402,15 @@ fn a_parameter_of_ours_has_one_name_that_nothing_else_has() {
     }
     let own = format!("{GOOD}\n[names]\nclient_id = \"client_key\"\n[token_params]\nclient_key = \"evil\"\n");
     assert_eq!(fields(&own), ["token_params.client_key"]);
+    let names = "[names]\nclient_id = \"client_key\"";
+    let revoke = |more: &str| {
+        let text = GOOD.replace("revoke_url = \"https://id.example.com/revoke\"\n", "");
+        fields(&format!("{text}\n{names}\n[revoke]\nurl = \"https://id.example.com/r\"\n{more}\n"))
+    };
+    assert_eq!(revoke("token_field = \"client_secret\""), ["revoke.token_field"]);
+    assert!(with("client_id = \"user_scope\"").is_empty());
+    let scoped = GOOD.replace("scope_parameter = \"scope\"", "scope_parameter = \"user_scope\"");
+    assert_eq!(fields(&format!("{scoped}\n[names]\nclient_id = \"user_scope\"\n")), ["names.client_id"]);
     assert!(changed("prompt = \"consent\"", "\"filter[kind]\" = \"x\"").is_empty(), "brackets are allowed");
     assert_eq!(changed("prompt = \"consent\"", "\"[x]\" = \"x\""), ["authorize_params.[x]"]);
 }
@@ -417,8 +437,18 @@ fn t81_a_stranger_fills_labels_alone_and_an_operator_hosts_and_segments_too() {
     for bad in [
         "https://id.example.com/a{x}/token",
         "https://id.example.com/token?x={x}",
+        "https://id.example.com/token?next=/{x}",
+        "https://id.example.com/token#/{x}",
         "https://id.{x}.com/token",
     ] {
         assert!(!with(bad, segment).is_empty(), "{bad}");
+    }
+    // A customer's label may be a number.
+    for bad in [
+        "https://a.example.com:{x}/token",
+        "https://{x}.example.com:{x}/token",
+        "https://{x}.example.com:443?q={x}",
+    ] {
+        assert!(!with(bad, "example = \"acme\"").is_empty(), "{bad}");
     }
 }

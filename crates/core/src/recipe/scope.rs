@@ -100,7 +100,7 @@ impl Recipe {
     /// Whether these scopes ask for an id_token (OpenID Connect Core section 3.1.2.1). If they do not, no nonce is sent,
     /// and an id_token that comes all the same must not be read.
     pub fn asks_for_openid(&self, scopes: &[String]) -> bool {
-        scopes.iter().any(|scope| self.scope_names.key(scope) == "openid")
+        scopes.iter().any(|scope| self.scope_names.key(scope) == self.scope_names.key("openid"))
     }
 
     /// Those of `wanted` that `granted` neither has nor implies.
@@ -109,7 +109,7 @@ impl Recipe {
         let missing = |scope: &&String| {
             let key = self.scope_names.key(scope);
             // It asks for a refresh token; several providers never list it among the granted.
-            key != "offline_access" && !contained.contains(&key)
+            key != self.scope_names.key("offline_access") && !contained.contains(&key)
         };
         wanted.iter().filter(missing).cloned().collect()
     }
@@ -291,6 +291,17 @@ mod tests {
         assert_eq!(r.scope_words("mail.read"), Some("Read your mail"));
         assert!(r.asks_for_openid(&texts(&["OPENID"])) && !r.asks_for_openid(&texts(&["email"])));
         assert!(!recipe(&[]).asks_for_openid(&texts(&["OPENID"])));
+    }
+
+    #[test]
+    fn openid_is_asked_for_in_whichever_name_the_provider_has_for_it() {
+        let mut r = recipe(&[]);
+        r.scope_names.aliases = [("openid".to_owned(), "https://x/openid".to_owned())].into();
+        for asked in ["openid", "https://x/openid"] {
+            assert!(r.asks_for_openid(&texts(&[asked])), "{asked}");
+        }
+        r.scope_names.aliases = [("offline_access".to_owned(), "offline".to_owned())].into();
+        assert_eq!(r.missing_scopes(&texts(&["offline", "offline_access"]), &[]), texts(&[]));
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl ScopeNames {
         list.iter().filter(|scope| !keys.contains(&self.key(scope))).cloned().collect()
     }
 
-    fn spelt<'a>(&self, scope: &'a str) -> Cow<'a, str> {
+    /// A scope without the prefix, and in lower case where the case says nothing.
+    pub fn spelt<'a>(&self, scope: &'a str) -> Cow<'a, str> {
         let bare = self.prefix.as_deref().and_then(|prefix| self.without(prefix, scope)).unwrap_or(scope);
         if self.ignore_case && bare.bytes().any(|byte| byte.is_ascii_uppercase()) {
             Cow::Owned(bare.to_ascii_lowercase())
