@@ -131,7 +131,7 @@ pub fn brought(recipe: &Recipe, query: &str) -> Brought {
 }
 
 fn words(query: &str) -> Option<ProviderWords> {
-    ProviderWords::cleaned(&one(query, "error_description").ok()??)
+    ProviderWords::cleaned(&one(query, "error_description").ok()??, [])
 }
 
 fn outcome(query: &str) -> Result<CallbackOutcome, BadCallback> {

@@ -2,14 +2,17 @@
 
 use alter_core::{
     Recipe,
-    recipe::{Revoke, RevokeAuth, RevokeMethod, with_client_id},
+    recipe::{Revoke, RevokeAuth, RevokeMethod},
 };
 use alter_egress::{Egress, EgressError, Request};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::{Client, token_request::client_request};
+use crate::{
+    Client,
+    token_request::{add_headers, client_request},
+};
 
 /// Why the provider did not confirm a revocation. No text contains a token or a secret.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -17,6 +20,9 @@ pub enum RevokeError {
     /// The recipe names no way to revoke, or one that cannot be used.
     #[error("the provider offers no revocation")]
     NotOffered,
+    /// A header that the recipe adds is none that HTTP allows.
+    #[error("api_headers has one that HTTP does not allow")]
+    BadHeader,
     /// The provider answered with a status other than 2xx, or reported a failure in the body. Holds the status.
     #[error("the revocation endpoint answered {0}")]
     Status(u16),
@@ -103,12 +109,7 @@ fn request(
     if how.auth == RevokeAuth::Token {
         let (name, value) = bearer(recipe, what.token)?;
         request.headers.insert(name, value);
-        for (name, value) in with_client_id(&recipe.api_headers, client.id) {
-            let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
-                return Err(RevokeError::NotOffered);
-            };
-            request.headers.entry(name).or_insert(value);
-        }
+        add_headers(&mut request.headers, &recipe.api_headers, client.id).ok_or(RevokeError::BadHeader)?;
     }
     request.method = match how.method {
         RevokeMethod::Post => Method::POST,

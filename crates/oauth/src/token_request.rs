@@ -145,15 +145,23 @@ pub(crate) fn token_request<'a>(
     let extra = extra.filter(|(name, _)| !OURS.contains(&name.as_str()) && !own.contains(name));
     fields.extend(extra.map(|(name, value)| (name.as_str(), value.as_str())));
     let mut request = client_request(Some(recipe.client_auth), names, client, url, fields, recipe.token_body);
-    for (name, value) in with_client_id(&recipe.token_headers, client.id) {
-        let bad = ExchangeError::Configuration("token_headers has one that HTTP does not allow");
-        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
-            return Err(bad);
-        };
-        // Ours stay: how the client proves itself, and what the body is.
-        request.headers.entry(name).or_insert(value);
-    }
+    add_headers(&mut request.headers, &recipe.token_headers, client.id)
+        .ok_or(ExchangeError::Configuration("token_headers has one that HTTP does not allow"))?;
     Ok(request)
+}
+
+/// Adds a recipe's headers, with our client's id in them. Those that are there stay: how the client proves itself, and what
+/// the body is. `None`: one of them is none that HTTP allows.
+pub(crate) fn add_headers(
+    all: &mut HeaderMap,
+    more: &BTreeMap<String, String>,
+    client_id: &str,
+) -> Option<()> {
+    for (name, value) in with_client_id(more, client_id) {
+        let (name, value) = (HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+        all.entry(name).or_insert(value);
+    }
+    Some(())
 }
 
 /// Parameters of a token request that no recipe can set.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use alter_core::{BodyFormat, Cause, Recipe, UserinfoMethod, recipe::with_client_id};
+use alter_core::{BodyFormat, Cause, Recipe, UserinfoMethod};
 use alter_egress::{Egress, EgressError, Limits, Request};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -13,7 +13,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::strict_json;
-use crate::token_request::{Client, client_request, retry_after_of};
+use crate::token_request::{Client, add_headers, client_request, retry_after_of};
 
 /// Time for one whole answer, and the cap on its body, in bytes.
 const LIMITS: Limits = Limits { total: Duration::from_secs(15), body_max: 256 * 1024 };
@@ -24,7 +24,7 @@ const PROOF_TYPES: [&str; 3] = ["dpop", "pop", "mac"];
 /// Why the account is not known. No text contains anything from the answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UserinfoError {
-    /// The recipe has no `userinfo_url`, or one that is not a URL. The operator's fault.
+    /// The recipe has no `userinfo_url`, or one that is not a URL, or a header that HTTP does not allow. The operator's fault.
     #[error("the provider's userinfo_url is missing or cannot be used")]
     NotConfigured,
     /// The token needs a proof of possession, which this client cannot make.
@@ -88,7 +88,7 @@ pub async fn userinfo(
     if PROOF_TYPES.iter().any(|proof| token_type.eq_ignore_ascii_case(proof)) {
         return Err(UserinfoError::TokenType);
     }
-    let headers = headers(recipe, client_id, access_token).ok_or(UserinfoError::TokenType)?;
+    let headers = headers(recipe, client_id, access_token)?;
     let (method, body) = match recipe.userinfo.method {
         UserinfoMethod::Get | UserinfoMethod::Introspect => (Method::GET, None),
         UserinfoMethod::Post => (Method::POST, recipe.userinfo.body.clone()),
@@ -142,24 +142,28 @@ async fn ask(egress: &Egress, request: Request) -> Result<Value, UserinfoError> 
     }
 }
 
-fn headers(recipe: &Recipe, client_id: &str, access_token: &SecretString) -> Option<HeaderMap> {
+fn headers(
+    recipe: &Recipe,
+    client_id: &str,
+    access_token: &SecretString,
+) -> Result<HeaderMap, UserinfoError> {
     let mut headers = HeaderMap::new();
-    let further = with_client_id(&recipe.api_headers, client_id);
-    for (name, value) in further.iter().chain(&recipe.userinfo.headers) {
-        headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?);
-    }
-    // Our headers come after the recipe's, so that the recipe cannot replace them.
     let auth = &recipe.api_auth;
+    let name = HeaderName::try_from(&auth.header).map_err(|_| UserinfoError::NotConfigured)?;
     let value = Zeroizing::new(auth.format.replacen("{token}", access_token.expose_secret(), 1));
-    let mut value = HeaderValue::from_str(&value).ok()?;
+    let mut value = HeaderValue::from_str(&value).map_err(|_| UserinfoError::TokenType)?;
     value.set_sensitive(true);
-    headers.insert(HeaderName::try_from(&auth.header).ok()?, value);
+    headers.insert(name, value);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     // A POST without a body has no type: Dropbox refuses one that claims to be JSON.
     if recipe.userinfo.method == UserinfoMethod::Post && recipe.userinfo.body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    Some(headers)
+    // The recipe's come after ours, so that it cannot replace them.
+    for more in [&recipe.userinfo.headers, &recipe.api_headers] {
+        add_headers(&mut headers, more, client_id).ok_or(UserinfoError::NotConfigured)?;
+    }
+    Ok(headers)
 }
 
 #[cfg(test)]
