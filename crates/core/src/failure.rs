@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_failure_is_read_as_it_is_stored() {
         for cause in Cause::one_of_each() {
-            let said = ProviderWords::cleaned("No.");
+            let said = ProviderWords::cleaned("No.", []);
             let failure = Failure { cause, provider: Some("acme".into()), request_id: None, said };
             assert_eq!(read(serde_json::to_value(&failure).unwrap()), failure);
         }

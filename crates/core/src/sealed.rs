@@ -8,8 +8,8 @@
 use std::fmt;
 
 use crate::{
-    ApiKey, AppId, Attempt, AttemptId, ConfigId, Grant, GrantId, Hash, ProviderConfig, Revocation,
-    RevocationId,
+    ApiKey, AppId, Attempt, AttemptId, ConfigId, Filled, Grant, GrantId, Hash, ProviderConfig, Revocation,
+    RevocationId, secret::sha256,
 };
 
 macro_rules! columns {
@@ -194,16 +194,19 @@ pub enum AttemptSecret {
 impl Attempt {
     /// Where one of the attempt's secrets lies.
     pub fn place(&self, secret: AttemptSecret) -> SealedPlace {
-        Self::place_of(self.app_id, self.id, secret)
+        Self::place_of(self.app_id, self.id, secret, &self.filled)
     }
 
-    /// Like [`Attempt::place`], for an attempt that is still being made.
-    pub fn place_of(app: AppId, id: AttemptId, secret: AttemptSecret) -> SealedPlace {
+    /// Like [`Attempt::place`], for an attempt that is still being made. The secrets of one at a customer's host are bound to
+    /// that customer: whoever edits the row sends them nowhere else.
+    pub fn place_of(app: AppId, id: AttemptId, secret: AttemptSecret, filled: &Filled) -> SealedPlace {
         let column = match secret {
             AttemptSecret::Verifier => SealedColumn::Verifier,
             AttemptSecret::Body => SealedColumn::Body,
         };
-        SealedPlace { app, column, row: id.to_string(), generation: 0, bound_to: None }
+        let bound = || sha256(&serde_json::to_vec(filled).expect("texts are always JSON"));
+        let bound_to = (!filled.is_empty()).then(bound);
+        SealedPlace { app, column, row: id.to_string(), generation: 0, bound_to }
     }
 }
 

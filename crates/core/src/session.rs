@@ -259,7 +259,7 @@ pub struct Signals {
     /// When the newest page said goodbye.
     pub bye_at: Option<Micros>,
     /// Since when the browser that claimed the session is known to have kept no cookie.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookieless_since: Option<Micros>,
     /// The popup looked closed and then open again: what it looks like says nothing in this browser.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -60,7 +60,17 @@ impl Flows {
     /// # Errors
     /// [`FlowFault::Unproven`]; overtaken as [`Sealer::open`] has it.
     pub(crate) async fn check_provider(&self, app: &App, config: &ProviderConfig) -> Result<(), FlowFault> {
-        self.sealer().check_provider(app, config).await
+        let (place, id) = (config.place_of_seal(), &config.recipe.id);
+        let row = || format!("providers {} ({id})", config.config_id);
+        let Some(seal) = &config.seal else {
+            let mend = format!("alter provider seal {} {id}", config.app_id);
+            return Err(Unproven::Missing { row: row(), mend }.into());
+        };
+        if self.sealer().proves(app, &place, seal, &self.sealer().digests.of(config)).await? {
+            return Ok(());
+        }
+        let mend = format!("alter provider set {} {id} --client-id ... --client-secret-stdin", config.app_id);
+        Err(Unproven::Changed { row: row(), mend }.into())
     }
 }
 
@@ -124,20 +134,6 @@ impl Sealer {
         config: &ProviderConfig,
     ) -> Result<Vec<u8>, VaultError> {
         self.seal(key, &config.place_of_seal(), &config.digest())
-    }
-
-    async fn check_provider(&self, app: &App, config: &ProviderConfig) -> Result<(), FlowFault> {
-        let (place, id) = (config.place_of_seal(), &config.recipe.id);
-        let row = || format!("providers {} ({id})", config.config_id);
-        let Some(seal) = &config.seal else {
-            let mend = format!("alter provider seal {} {id}", config.app_id);
-            return Err(Unproven::Missing { row: row(), mend }.into());
-        };
-        if self.proves(app, &place, seal, &self.digests.of(config)).await? {
-            return Ok(());
-        }
-        let mend = format!("alter provider set {} {id} --client-id ... --client-secret-stdin", config.app_id);
-        Err(Unproven::Changed { row: row(), mend }.into())
     }
 
     /// Whether the seal opens in its place and contains this digest.

@@ -19,8 +19,8 @@ use crate::{
     proofs::Proofs,
 };
 
-/// The vault with what it needs: storage for data keys, and randomness. And what was digested and
-/// proven, remembered.
+/// The vault with what it needs: storage for data keys, and randomness. And what was digested and proven,
+/// remembered.
 pub(crate) struct Sealer {
     vault: Vault,
     store: Arc<dyn Store>,

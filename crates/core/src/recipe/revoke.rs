@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{BodyFormat, ClientAuth, Recipe, yes};
+use crate::GrantSecret;
 
 /// How a grant is revoked at the provider. With every field at its default, this is RFC 7009.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +89,18 @@ pub enum RevokeEnds {
     Token,
 }
 
+impl RevokeToken {
+    /// Chooses the token that is named, among these two; `None` = without a refresh token nothing can be revoked.
+    pub fn of<T>(self, access: T, refresh: Option<T>) -> Option<(GrantSecret, T)> {
+        match (self, refresh) {
+            // Revoking the refresh token ends the whole grant (RFC 7009 section 2.1).
+            (Self::Strongest | Self::Refresh, Some(token)) => Some((GrantSecret::RefreshToken, token)),
+            (Self::Strongest, None) | (Self::Access, _) => Some((GrantSecret::AccessToken, access)),
+            (Self::Refresh, None) => None,
+        }
+    }
+}
+
 impl Revoke {
     /// RFC 7009 at this URL.
     pub fn rfc7009(url: impl Into<String>) -> Self {
@@ -126,5 +139,19 @@ mod tests {
         let read: Revoke = serde_json::from_value(serde_json::json!({"url":"https://x/r"})).expect("enough");
         assert_eq!(read, Revoke::rfc7009("https://x/r"));
         assert_eq!((read.token_field.as_str(), read.hint), ("token", true));
+    }
+
+    #[test]
+    fn the_token_that_is_named_is_the_recipes_choice() {
+        let of = |token: RevokeToken, refresh| token.of("access", refresh);
+        let (access, refresh) =
+            ((GrantSecret::AccessToken, "access"), (GrantSecret::RefreshToken, "refresh"));
+        for (token, with, without) in [
+            (RevokeToken::Strongest, Some(refresh), Some(access)),
+            (RevokeToken::Access, Some(access), Some(access)),
+            (RevokeToken::Refresh, Some(refresh), None),
+        ] {
+            assert_eq!((of(token, Some("refresh")), of(token, None)), (with, without), "{token:?}");
+        }
     }
 }

@@ -208,7 +208,7 @@ fn new_attempt(
         challenge: &pkce.challenge,
     })
     .map_err(|_| FlowFault::Broken("a stored provider configuration has no usable authorize_url"))?;
-    let place = Attempt::place_of(app.id, id, AttemptSecret::Verifier);
+    let place = Attempt::place_of(app.id, id, AttemptSecret::Verifier, &filled);
     let verifier = flows.sealer().seal_text(&flows.sealer().data_key(app)?, &place, &pkce.verifier)?;
     let attempt = Attempt {
         id,

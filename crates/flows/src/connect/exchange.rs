@@ -12,7 +12,7 @@ use alter_core::{
 };
 use alter_oauth::{Client, RawAnswer};
 use alter_vault::DataKey;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::{
     end::{Ending, end_failed},
@@ -37,10 +37,7 @@ pub(crate) async fn exchange(flows: &Flows, attempt: Attempt, code: SecretString
     let exchanging = Exchanging::begin();
     let journalled = request_token(flows, &attempt, &code).await;
     let (journalled, outcome) = match journalled {
-        Ok(Answered { answer, received_at, secret }) => {
-            let outcome = finish_exchange(flows, &attempt, &answer, received_at, request_id).await;
-            (true, outcome.map_err(|stop| without_ours(stop, &code, secret.as_ref())))
-        }
+        Ok(answered) => (true, finish_exchange(flows, &attempt, answered, request_id).await),
         Err(stop) => (false, Err(stop)),
     };
     let label = label(&outcome);
@@ -48,21 +45,15 @@ pub(crate) async fn exchange(flows: &Flows, attempt: Attempt, code: SecretString
     exchanging.done(label);
 }
 
-/// A provider may repeat in its words what we sent.
-fn without_ours(stop: Stop, code: &SecretString, secret: Option<&SecretString>) -> Stop {
-    let stop = stop.without(code.expose_secret());
-    match secret {
-        Some(secret) => stop.without(secret.expose_secret()),
-        None => stop,
-    }
-}
-
 /// Finishes an attempt whose answer is in the journal, after a crash or a failure of our own.
 pub(crate) async fn replay(flows: &Flows, attempt: Attempt) {
     let exchanging = Exchanging::begin();
     let outcome = match open_journal(flows, &attempt).await {
         // In `sent`, `status_at` is when we sent the request. Count `expires_in` from there, not from the replay.
-        Ok(answer) => finish_exchange(flows, &attempt, &answer, attempt.status_at, "replay").await,
+        Ok(answer) => {
+            let answered = Answered { answer, received_at: attempt.status_at, sent: None };
+            finish_exchange(flows, &attempt, answered, "replay").await
+        }
         Err(fault) => Err(fault.into()),
     };
     let label = label(&outcome);
@@ -112,8 +103,9 @@ async fn write_end(
 struct Answered {
     answer: RawAnswer,
     received_at: Micros,
-    /// The client secret that was sent.
-    secret: Option<SecretString>,
+    /// The secrets of the request. `None` = another process sent it: then the provider's words are not read, since it may
+    /// repeat them there.
+    sent: Option<Vec<SecretString>>,
 }
 
 /// Steps 1 to 3.
@@ -142,7 +134,8 @@ async fn request_token(flows: &Flows, attempt: &Attempt, code: &SecretString) ->
     let journalled = journal(flows, attempt, key, &answer).await?;
     window.stop("crash_window");
     alter_failpoint::pass("journalled");
-    if journalled.is_done() { Ok(Answered { answer, received_at, secret }) } else { Err(Stop::Moved) }
+    let sent = Some([code.clone(), verifier].into_iter().chain(secret).collect());
+    if journalled.is_done() { Ok(Answered { answer, received_at, sent }) } else { Err(Stop::Moved) }
 }
 
 /// Opens what the request needs. A value that was put under a new key between reading and opening is read again.
@@ -178,14 +171,14 @@ async fn try_opened(
 async fn finish_exchange(
     flows: &Flows,
     attempt: &Attempt,
-    answer: &RawAnswer,
-    received_at: Micros,
+    answered: Answered,
     request_id: &str,
 ) -> Result<(), Stop> {
+    let Answered { answer, received_at, sent } = answered;
     let config = config_of(flows, attempt).await?;
-    let said = || alter_oauth::words_of(&config.recipe, answer);
+    let said = || alter_oauth::words_of(&config.recipe, &answer, sent.as_ref()?);
     let tokens =
-        alter_oauth::parse_token_answer(&config.recipe, answer).map_err(|e| token_stop(e, said()))?;
+        alter_oauth::parse_token_answer(&config.recipe, &answer).map_err(|e| token_stop(e, said()))?;
     let left = |subject| Left { config: config.clone(), tokens: tokens.clone(), subject };
     let session = flows.store().get_session(&attempt.sid).await?.ok_or(Stop::Moved)?;
     let identity = read_identity(flows, attempt, &session, &config, &tokens, received_at).await;

@@ -52,16 +52,6 @@ impl Stop {
             other => other,
         }
     }
-
-    /// The same, without a secret of ours that the provider repeated in its words.
-    pub(super) fn without(self, secret: &str) -> Self {
-        match self {
-            Self::Refused { cause, why, said, left } => {
-                Self::Refused { cause, why, said: said.and_then(|words| words.without(secret)), left }
-            }
-            other => other,
-        }
-    }
 }
 
 /// The metrics label.

@@ -44,8 +44,8 @@ pub struct GrantPage {
     pub total: u64,
     /// `https://HOST` of the first API host of each grant that has one.
     pub api_bases: HashMap<GrantId, String>,
-    /// How each provider spells scopes, by config id.
-    names: HashMap<String, ScopeNames>,
+    /// The app's configurations, which say how each provider spells scopes.
+    configs: Vec<ProviderConfig>,
     /// The agent that made the call, if one did.
     pub agent: Option<AgentId>,
 }
@@ -82,7 +82,7 @@ async fn try_list_grants(
     let named = named_user(flows, caller, request.user_token).await?;
     let agent = caller.agent.as_ref().map(|agent| agent.id);
     let mut page =
-        GrantPage { grants: Vec::new(), total: 0, api_bases: HashMap::new(), names: HashMap::new(), agent };
+        GrantPage { grants: Vec::new(), total: 0, api_bases: HashMap::new(), configs: Vec::new(), agent };
     let status = request.status.map(|text| {
         [GrantStatus::Active, GrantStatus::Revoked].into_iter().find(|status| status.as_str() == text)
     });
@@ -116,10 +116,8 @@ async fn try_list_grants(
     } else {
         flows.store().count_grants(app, &filter).await?
     };
-    let configs = flows.store().list_providers(app).await?;
-    page.api_bases = api_bases(&page.grants, &configs);
-    let names = |c: &ProviderConfig| (c.config_id.to_string(), scope_facts(&c.recipe).scope_names.clone());
-    page.names = configs.iter().map(names).collect();
+    page.configs = flows.store().list_providers(app).await?;
+    page.api_bases = api_bases(&page.grants, &page.configs);
     Ok(page)
 }
 
@@ -160,7 +158,8 @@ impl GrantPage {
         let Some(delegation) = &listed.delegation else { return Vec::new() };
         // The configuration may be gone; then every spelling is a scope of its own.
         let plain = ScopeNames::default();
-        let names = self.names.get(grant.config_id.as_str()).unwrap_or(&plain);
+        let config = self.configs.iter().find(|config| config.config_id == grant.config_id);
+        let names = config.map_or(&plain, |config| &scope_facts(&config.recipe).scope_names);
         names.shared(&agent.may_use(&grant.provider, names, &delegation.scopes), &grant.shown_scopes())
     }
 }

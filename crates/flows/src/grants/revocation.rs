@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use alter_core::{
-    AuditEntry, AuditKind, Grant, GrantSecret, ProviderConfig, Revocation, RevocationId, RevocationOutcome,
-    Saved, StoreError, recipe::RevokeEnds,
+    AuditEntry, AuditKind, Grant, GrantFilter, GrantSecret, GrantStatus, ProviderConfig, Revocation,
+    RevocationId, RevocationOutcome, Saved, StoreError, recipe::RevokeEnds,
 };
 use alter_oauth::{Client, RevokeError, RevokedToken};
 use alter_vault::{DataKey, VaultError};
 use secrecy::SecretString;
 use tracing::Instrument;
 
-use crate::{Flows, fault::FlowFault, metrics};
+use crate::{Flows, fault::FlowFault, metrics, operate::providers::same_authority};
 
 /// How long a call waits for the provider's answer.
 const WAIT: Duration = Duration::from_secs(5);
@@ -113,14 +113,43 @@ async fn try_to_revoke(flows: &Flows, request: &Revocation) -> Result<Revocation
     Ok(outcome)
 }
 
-/// Whether asking would end more than the revoked grant. Most providers end everything that the account has granted our
-/// client, and another user's grant, or one connected since, may belong to the same account.
+/// Whether asking would end more than the revoked grant.
 async fn is_shared(flows: &Flows, request: &Revocation, config: &ProviderConfig) -> Result<bool, StoreError> {
-    let ends_all = config.recipe.revocation().is_some_and(|how| how.ends == RevokeEnds::Grant);
-    let Some(grant) = flows.store().get_grant(request.app_id, request.grant_id).await? else {
+    match flows.store().get_grant(request.app_id, request.grant_id).await? {
+        Some(grant) => ends_others(flows, config, Some(&grant.subject)).await,
+        None => Ok(false),
+    }
+}
+
+/// Whether a revocation would end more than the tokens that are named. Most providers end everything that the account has granted
+/// our client, and another user's grant, one connected since, or one under another name of the provider may belong to the
+/// same account. Of an account that is not known (`None`), any grant that lives may be.
+pub(crate) async fn ends_others(
+    flows: &Flows,
+    config: &ProviderConfig,
+    subject: Option<&str>,
+) -> Result<bool, StoreError> {
+    if config.recipe.revocation().is_none_or(|how| how.ends != RevokeEnds::Grant) {
         return Ok(false);
+    }
+    for other in flows.store().list_providers(config.app_id).await? {
+        let same_client =
+            other.client_id == config.client_id && same_authority(&other.recipe, &config.recipe);
+        if same_client && lives_at(flows, &other, subject).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn lives_at(flows: &Flows, config: &ProviderConfig, subject: Option<&str>) -> Result<bool, StoreError> {
+    let (app, provider) = (config.app_id, &config.recipe.id);
+    let Some(subject) = subject else {
+        let (provider, status) = (Some(provider.clone()), Some(GrantStatus::Active));
+        let filter = GrantFilter { provider, status, ..GrantFilter::default() };
+        return Ok(flows.store().count_grants(app, &filter).await? > 0);
     };
-    Ok(ends_all && flows.store().has_grant_of_account(grant.app_id, &grant.provider, &grant.subject).await?)
+    flows.store().has_grant_of_account(app, provider, subject).await
 }
 
 async fn request_revocation(

@@ -8,7 +8,7 @@
 
 use alter_core::{
     AuditEntry, AuditKind, Grant, GrantId, GrantSecret, Micros, Principal, Revocation, RevocationOutcome,
-    RevokeGrant, RevokedGrant, Saved, recipe::RevokeToken,
+    RevokeGrant, RevokedGrant, Saved,
 };
 use alter_vault::DataKey;
 use secrecy::SecretString;
@@ -129,14 +129,8 @@ async fn revocation_of(
     };
     let key = flows.sealer().current_key(grant.app_id).await?;
     let credential = &grant.credential;
-    // Where there is a refresh token, revoking it ends the whole grant (RFC 7009 section 2.1).
-    let (secret, sealed) = match (how.token, &credential.refresh_token) {
-        (RevokeToken::Access, _) | (RevokeToken::Strongest, None) => {
-            (GrantSecret::AccessToken, &credential.access_token)
-        }
-        (RevokeToken::Strongest | RevokeToken::Refresh, Some(sealed)) => (GrantSecret::RefreshToken, sealed),
-        (RevokeToken::Refresh, None) => return Ok(Err(RevocationOutcome::NotOffered)),
-    };
+    let named = how.token.of(&credential.access_token, credential.refresh_token.as_ref());
+    let Some((secret, sealed)) = named else { return Ok(Err(RevocationOutcome::NotOffered)) };
     let opened = open(flows, &key, grant, secret, sealed).await;
     let token = match opened {
         Ok(token) => token,

@@ -239,7 +239,7 @@ pub async fn remove_provider(flows: &Flows, by: &Operator, app: AppId, id: &str)
 }
 
 /// Whether both recipes mean the same provider. Account ids of two providers could be equal by chance.
-fn same_authority(before: &Recipe, after: &Recipe) -> bool {
+pub(crate) fn same_authority(before: &Recipe, after: &Recipe) -> bool {
     // A placeholder is part of the host: one customer's is another authority than every customer's.
     let plain = |url: &str| url.replace(['{', '}'], "_");
     let host = |url: &str| url::Url::parse(&plain(url)).ok().and_then(|u| u.host_str().map(str::to_owned));

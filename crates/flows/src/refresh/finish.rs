@@ -4,7 +4,7 @@
 use alter_core::{
     AuditKind, DiscardRefresh, EndRefresh, Grant, GrantSecret, Hash, Micros, ProviderWords, Recipe,
     ReconnectReason, RefreshAttempt, RefreshEnded, RefreshResult, Revocation, Saved,
-    recipe::{RevokeEnds, RevokeToken},
+    recipe::RevokeEnds,
     refresh::{Outcome, Trouble},
 };
 use alter_oauth::{RawAnswer, TokenSet, judge_answer, words_of};
@@ -21,16 +21,15 @@ const ROUNDS: usize = 8;
 pub(super) struct Answered {
     pub(super) answer: RawAnswer,
     pub(super) received_at: Micros,
-    /// What was sent, as far as this process knows: a provider may repeat it in its words.
+    /// The secrets of the request. `None` = another process sent it: then the provider's words are not read, since it may
+    /// repeat them there.
     pub(super) sent: Option<Vec<SecretString>>,
 }
 
 impl Answered {
     /// What the provider said about an error, without what was sent.
     fn said(&self, asking: &Asking) -> Option<ProviderWords> {
-        let words = words_of(&asking.config.recipe, &self.answer)?;
-        let sent = self.sent.as_ref()?;
-        sent.iter().try_fold(words, |words, secret| words.without(secret.expose_secret()))
+        words_of(&asking.config.recipe, &self.answer, self.sent.as_ref()?)
     }
 }
 
@@ -297,12 +296,7 @@ async fn late_revocation(
             }
         }
     }
-    let (secret, token) = match (&tokens.refresh_token, how.token) {
-        (Some(token), RevokeToken::Strongest | RevokeToken::Refresh) => (GrantSecret::RefreshToken, token),
-        (None, RevokeToken::Refresh) => return Ok(None),
-        (None, RevokeToken::Strongest) | (_, RevokeToken::Access) => {
-            (GrantSecret::AccessToken, &tokens.access_token)
-        }
-    };
+    let named = how.token.of(&tokens.access_token, tokens.refresh_token.as_ref());
+    let Some((secret, token)) = named else { return Ok(None) };
     Ok(Some(revocation::request(flows, &key, grant, secret, token)?))
 }

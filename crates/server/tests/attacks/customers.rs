@@ -203,6 +203,27 @@ async fn t81_a_host_that_the_browser_brings_is_never_called() {
 }
 
 #[tokio::test]
+async fn t90_an_attempt_that_is_pointed_at_another_customer_sends_it_nothing() {
+    let server = desk().await;
+    for edited in ["'{\"subdomain\":\"evil\"}'", "'{}'"] {
+        let token = server.mint(&session(&json!({ "subdomain": "acme" }))).await;
+        let mut browser = TestBrowser::new();
+        let sid = browser.claim(&server, &server.app, &token).await;
+        let authorize = browser.approve(&server, &sid, "desk").await;
+        let callback = browser.at_provider(&authorize).await;
+        assert_eq!(
+            sql::run(&server, &format!("UPDATE attempts SET filled = {edited} WHERE status = 'started'"), []),
+            1
+        );
+        browser.get(&server, &callback).await;
+        let status = server.status(&token, &server.app.origin, json!({})).await.json();
+        assert_eq!(status["status"], "failed", "{status}");
+        let seen = server.mock.seen();
+        assert!(seen.token.is_empty() && seen.userinfo.is_empty(), "neither code nor client secret left");
+    }
+}
+
+#[tokio::test]
 async fn equal_ids_at_two_customers_are_two_grants_and_no_customer_vouches_for_a_name() {
     let server = desk().await;
     let acme = connected(&server, "acme").await;

@@ -1,12 +1,16 @@
 //! Users' grants over HTTP: which grant a call means, reconnecting, revoking (T14, T15, T69, T72, T98, S12), and the
 //! mint quota (T56).
 
-use alter_flows::{operate, reap};
 use std::time::Duration;
 
 use alter_core::AppSettings;
+use alter_flows::{ProviderSetting, connect as connecting, operate, reap};
 use alter_mock_provider::{Raw, User};
-use alter_testkit::{Reply, TestBrowser, TestServer, operator};
+use alter_testkit::{
+    Reply, TestBrowser, TestServer, operator,
+    server::{CLIENT_SECRET, mock_recipe},
+};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 const AUDIENCE: &str = "my-app";
@@ -610,6 +614,26 @@ async fn t98_revoking_does_not_end_another_grant_of_the_same_account_at_the_prov
     is(&ask(&server, json!({ "grant_id": theirs })).await, 200, "");
     assert_eq!(revoke(&server, &theirs, json!({})).await.json()["revocation"], "confirmed", "the last one");
     assert_eq!(server.mock.seen().revoke.len(), 1);
+}
+
+/// An operator may configure one client twice, under two ids.
+#[tokio::test]
+async fn t98_revoking_does_not_end_a_grant_of_the_same_account_and_client_under_another_id_of_the_provider() {
+    let server = server().await;
+    let client_id = format!("client-{}-mock", server.app.id);
+    let mut recipe = mock_recipe(&server.mock.issuer());
+    recipe.id = "mock-two".into();
+    let client_secret = Some(SecretString::from(CLIENT_SECRET));
+    let setting = ProviderSetting { recipe, client_id: client_id.clone(), client_secret, scopes: None };
+    let set = operate::set_provider(&server.flows, &operator(), server.app.id, setting).await.unwrap();
+    let callback = connecting::callback_url(&server.flows, &set);
+    server.mock.register_client(&client_id, Some(CLIENT_SECRET), &[&server.app.callback, &callback]);
+    let connected =
+        async |provider: &str| TestBrowser::new().attempt(&server, provider).await.grant_id().to_owned();
+    let (here, there) = (connected("mock").await, connected("mock-two").await);
+    assert_eq!(revoke(&server, &here, json!({})).await.json()["revocation"], "shared");
+    assert!(server.mock.seen().revoke.is_empty(), "the provider would end both");
+    assert_eq!(revoke(&server, &there, json!({})).await.json()["revocation"], "confirmed", "the last one");
 }
 
 #[tokio::test]

@@ -289,3 +289,25 @@ async fn words_that_repeat_what_we_sent_are_masked() {
     assert_eq!(attempt.status["details"]["provider_message"], "[...] is not the secret");
     assert!(!logs.text().contains(secret));
 }
+
+/// Nobody knows any more what was sent, so it could not be taken out.
+#[tokio::test]
+async fn words_of_an_answer_that_another_process_asked_for_are_not_read() {
+    let server = TestServer::start_sqlite().await;
+    server.add_provider(&server.app, "odd", |_| ()).await;
+    let body = json!({ "error": "invalid_grant", "error_description": "pw is not the secret" });
+    server.mock.set(|s| s.token_response = Some(Raw::json(400, &body)));
+    let mut browser = TestBrowser::new();
+    let mut attempt = browser.leave_for(&server, &server.app, "odd").await;
+    attempt.callback = browser.at_provider(&attempt.authorize).await;
+    // The end cannot be stored, so that the journal has the answer and the attempt stays `sent`.
+    sql::block(&server, "INSERT ON audit");
+    browser.come_back(&server, &server.app, &mut attempt).await;
+    assert_eq!(attempt.status["status"], "open", "{}", attempt.status);
+    sql::unblock(&server);
+    server.clock.advance_seconds(120);
+    alter_flows::reap::reap(&server.flows).await.unwrap();
+    let told = server.status(&attempt.token, &server.app.origin, json!({})).await.json();
+    assert_eq!(told["details"]["reason"], "code_refused", "{told}");
+    assert!(told["details"].get("provider_message").is_none(), "{told}");
+}
