@@ -2,6 +2,7 @@
 // that exists only inside the browser, and answers the pages' API from a table. No server is needed.
 import { readFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
+import { closing } from '../../tests/e2e/harness/closing.mjs';
 
 export const ORIGIN = 'https://connect.test';
 export const APP = 'https://notes.acme.example';
@@ -12,8 +13,8 @@ export const manifest = JSON.parse(read('manifest.json'));
 export const script = read('connect.js');
 export const page = (name) => read(`${name}.html`);
 
-export const launch = () =>
-  chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+export const launch = async () =>
+  closing(await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] }));
 
 const ROUTES = { shell: '/sdk/oauth/connect' };
 export const path = (name) => ROUTES[name] ?? `/connect/s/${SID}`;

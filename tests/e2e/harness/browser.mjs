@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { OUT } from './alter.mjs';
+import { closing } from './closing.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
@@ -16,7 +17,7 @@ const options = {
 };
 const REPORT = 'E2E-VIOLATION ';
 
-export const launch = () => chromium.launch(options);
+export const launch = async () => closing(await chromium.launch(options));
 
 /** One person's browser. `context.faults` collects CSP violations and script errors of all its pages. */
 export async function person(browser, extra = {}) {
