@@ -67,7 +67,8 @@ export function enter(popup: Window, proven: Proven): (() => undefined) | undefi
     form.submit();
     return () => {
       try {
-        if (popup.document === page) byFragment();
+        // A window that was closed keeps its document.
+        if (!popup.closed && popup.document === page) byFragment();
       } catch {
         // It has left.
       }

@@ -102,7 +102,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
 
   const fail = (error: AlterError) => {
     if (live) log(error);
-    // Once the popup has been sent to the server, a page in it says what happened.
+    // Once the popup has been sent to the server, a page of the server in it says what happened.
     settle(session, options.onError, error);
   };
 
@@ -164,7 +164,11 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
     } else if (session) {
       waited += Math.min(now() - beatAt, 1_000);
       beatAt = now();
-      if (!heard && waited > FIRST_ANSWER) return lost();
+      if (!heard && waited > FIRST_ANSWER) {
+        // No page of the server ever came, so there is none to read.
+        closePopup(popup!);
+        return lost();
+      }
       if (heard && waited > FORM_WAIT) byFragment = byFragment?.();
       if (gone !== closed) {
         closed = gone;

@@ -39,7 +39,10 @@ export type Grant = Connection;
 export interface AlterError {
   /** For programs: `popup_blocked`, `invalid_token`, `session_expired`, `oauth_denied`, ... */
   code: string;
-  /** For people. */
+  /**
+   * For people, where the server says how a flow ended: `oauth_denied`, `oauth_provider_error`, `session_expired`,
+   * `server_error`. Every other one, such as the SDK's own `"Popup blocked"`, is for developers.
+   */
   message: string;
   details?: Record<string, unknown>;
 }

@@ -17,10 +17,22 @@ async function heard(w, within = 15_000) {
 test("a server that has never answered is unreachable within 15 s, whether it refuses or hangs", async () => {
   for (const answer of [down, () => new Promise(() => {}), () => [502, "<html>"], () => [503, { error: "server_error" }]]) {
     const w = world({ answer });
-    await w.start();
+    const { popup } = await w.start();
     assert.deepEqual(await heard(w), ["network_error", { reason: "unreachable" }]);
     assert.ok(w.error().message.includes(SERVER), w.error().message);
-    assert.deepEqual([w.clock.pending, w.listeners.size], [0, 0]);
+    assert.deepEqual([w.clock.pending, w.listeners.size, popup.closed], [0, 0, true]);
+  }
+});
+
+test("a popup in which no page of the server can be is closed, any other one stays", async () => {
+  const wrongHost = () => [421, { error: "wrong_host", message: "No." }];
+  const away = (body, n) => (n > 1 ? down() : stillOpen());
+  for (const [answer, reason, closed] of [[down, "unreachable", true], [wrongHost, "wrong_address", false], [away, "unreachable", false]]) {
+    const w = world({ answer });
+    const { popup } = await w.start();
+    assert.deepEqual(await heard(w, 300_000), ["network_error", { reason }]);
+    await w.clock.advance(10_000);
+    assert.equal(popup.closed, closed, reason);
   }
 });
 
@@ -98,6 +110,18 @@ test("a form that a sandbox swallows is followed by door B, once", async () => {
   await w.clock.advance(10_000);
   assert.equal(popup.urls.length, 1);
   assert.ok(popup.urls[0].startsWith(SERVER + "/sdk/oauth/connect#session=" + TOKEN));
+});
+
+test("a popup that is closed before its form is sent is an exit, and not sent on", async () => {
+  const w = world({ form: "silence" });
+  const { popup } = await w.start();
+  await w.clock.advance(1_000);
+  popup.closed = true;
+  await w.clock.advance(9_000);
+  assert.deepEqual(popup.urls, []);
+  w.answer = () => ({ status: "exited", cursor: 0, events: [] });
+  await w.clock.advance(3_000);
+  assert.deepEqual(w.kinds(), ["exit"]);
 });
 
 test("a form on its way is not overtaken: neither one that has arrived nor one to a slow server", async () => {
