@@ -8,14 +8,17 @@ use crate::{
 };
 
 pub(crate) async fn show(Path(name): Path<String>) -> Response {
-    match name.as_str() {
-        "open" => page(403, &Page::OpenFromApp { app: None, why: Unproven::NoProof }),
-        "used_window" => page(403, &Page::OpenFromApp { app: None, why: Unproven::UsedWindow }),
-        "invalid" => page(404, &Page::InvalidToken),
-        "expired" => page(410, &Page::Expired { reason: ExpiryReason::Expired }),
-        "used" => page(410, &Page::Expired { reason: ExpiryReason::Used }),
-        "other_browser" => page(410, &Page::WrongBrowser),
-        "cookies" => page(400, &Page::CookiesBlocked),
-        _ => page(404, &Page::NotFound),
-    }
+    let (status, notice) = match name.as_str() {
+        "open" => (403, Page::OpenFromApp { app: None, why: Unproven::NoProof }),
+        "used_window" => (403, Page::OpenFromApp { app: None, why: Unproven::UsedWindow }),
+        "invalid" => (404, Page::InvalidToken),
+        "expired" => (410, Page::Expired { reason: ExpiryReason::Expired }),
+        "used" => (410, Page::Expired { reason: ExpiryReason::Used }),
+        "other_browser" => (410, Page::WrongBrowser),
+        "cookies" => (400, Page::CookiesBlocked),
+        _ => return page(404, &Page::NotFound),
+    };
+    // Of a page that had no token, or whose opener did not prove itself, no other request tells the server.
+    tracing::info!(notice = name, "a flow ended at a notice");
+    page(status, &notice)
 }

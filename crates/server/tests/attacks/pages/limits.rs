@@ -342,3 +342,16 @@ async fn t75_a_page_at_another_origin_is_in_the_log_with_both_origins_cut_to_wha
         }
     }
 }
+
+#[tokio::test]
+async fn the_log_says_at_which_notice_a_flow_ended() {
+    let server = TestServer::start().await;
+    for (name, logged) in [("open", true), ("other_browser", true), ("nothing_of_ours", false)] {
+        let logs = Logs::capture();
+        let reply = server.get(&format!("/connect/notice/{name}")).await;
+        let line = format!("message=a flow ended at a notice notice={name}\n");
+        let log = logs.text();
+        assert_eq!(log.contains(&line), logged, "{log:.600}");
+        assert!(log.contains(&format!("request_id={}", reply.header("x-request-id"))), "{log:.600}");
+    }
+}
