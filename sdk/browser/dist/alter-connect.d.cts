@@ -23,7 +23,8 @@ export interface AlterError {
     code: string;
     /**
      * For people, where the server says how a flow ended: `oauth_denied`, `oauth_provider_error`, `session_expired`,
-     * `server_error`. Every other one, such as the SDK's own `"Popup blocked"`, is for developers.
+     * `server_error`, and `binding_failed` with the reason `other_browser` or `cookies_blocked`. Every other one, such as
+     * the SDK's own `"Popup blocked"`, is for developers.
      */
     message: string;
     details?: Record<string, unknown>;
