@@ -59,17 +59,24 @@ its meaning; `provider_error` is the error code that the provider sent, cleaned 
 (`unknown_error` when nothing of it is left), and absent when the provider sent none; `provider_status` is the HTTP status of
 its token endpoint, where that is all there is; `provider_message` is what the provider said in its own words, in one line of
 at most 200 characters, in which what looks like a secret is `[...]`; `provider` and `request_id` are what they say. Decide by `code` and
-`reason`: what a provider sends never chooses between two rows of ours. `message` is for the person in front of the page (the
-last column, here of the provider Acme and the app My App); show it as it is. The poll gets `error_code`, and
+`reason`: what a provider sends never chooses between two rows of ours. `message` of a row is for the person in front of the
+page (the last column, here of the provider Acme and the app My App); show it as it is. The poll gets `error_code`, and
 `error_message` for the backend's developer: the second and the fourth column, with the code that the provider sent. The
 audit entry (`connect_failed`, or `browser_mismatch` for `other_browser`) keeps `reason`, `provider_error`,
 `provider_status` and `provider`.
 
 Final: the same request cannot succeed until somebody has changed something.
 
-Three ends are no failure of an attempt: a token that is malformed or unknown is `invalid_token` (the poll: 404
-`invalid_token`), a session whose time ran out is `session_expired` with the reason `expired` (the poll: `expired`), and
-when the user or the app has left, `onExit` says so (the poll: `error` with `connect_denied`).
+Other ends are no failure of an attempt, and have no row:
+
+- The session's time ran out: `session_expired` with the reason `expired` (the poll: `expired`). Another flow has opened the
+  session: `session_expired` with the reason `used` or `other_browser` (the poll tells of that other flow). These messages are
+  for people too.
+- The token is malformed or unknown: `invalid_token` (the poll: 404 `invalid_token`). The app's page is at another origin than
+  the session's: `binding_failed` with `page_origin` and `allowed_origin`. These messages are for developers.
+- What only the SDK sees (`popup_blocked`, `token_error`, `network_error`, `binding_failed` with the reason `form_action`) has
+  messages of the SDK's own, for developers: [its README](../../sdk/browser/README.md) has the codes.
+- The user or the app has left: `onExit` (the poll: `error` with `connect_denied`).
 
 | `details.reason` | What happened | Fault | What to do | Final | SDK `code` | Poll `error_code` | Page | SDK `message` |
 |---|---|---|---|---|---|---|---|---|
