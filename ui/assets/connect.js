@@ -176,6 +176,11 @@
     return { ...answer, app: peek.body.app_name };
   };
 
+  const headline = (words) => {
+    text('title', words);
+    document.title = `${words} · Alter Connect`;
+  };
+
   const shell = () => {
     const given = takeFragment();
     if (!given.token) return notice('open');
@@ -190,12 +195,13 @@
       busy.hidden = true;
       const { page_origin: page, allowed_origin: allowed } = answer.body.details || {};
       if (page) {
-        text('title', WORDS.openFrom(answer.app));
+        headline(WORDS.openFrom(answer.app));
+        byId('leave').hidden = false;
         return text('say', WORDS.elsewhere(page, allowed));
       }
       const name = noticeFor(answer);
       if (name) return notice(name);
-      text('title', WORDS.stuck);
+      headline(WORDS.stuck);
       text('say', '');
       text('oops', sentence(answer));
       retry.hidden = false;
@@ -379,7 +385,7 @@
   const leave = async () => {
     window.close();
     await pause(500);
-    text('say', WORDS.stays);
+    text('oops', WORDS.stays);
   };
 
   // ---- which page is this? -----------------------------------------------------------------------------

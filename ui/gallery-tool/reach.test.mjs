@@ -2,7 +2,7 @@
 // and the bar that keeps them there hides neither the page nor the focus.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, manifest, ORIGIN, path, stage } from './stage.mjs';
+import { APP, launch, manifest, ORIGIN, path, stage } from './stage.mjs';
 
 const SIZES = [
   ['the popup', 500, 700],
@@ -34,7 +34,7 @@ const open = async (options = {}) => {
 // In the page: each button with whether it lies whole in the window, and is what a finger there would touch.
 const buttons = () => {
   const inside = (r) => r.top >= 0 && r.left >= 0 && r.bottom <= innerHeight && r.right <= innerWidth;
-  return Array.from(document.querySelectorAll('.dock .act > :not([type=hidden])'), (button) => {
+  return Array.from(document.querySelectorAll('.dock .act > :not([type=hidden], [hidden])'), (button) => {
     const r = button.getBoundingClientRect();
     const hit = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);
     return { label: button.innerText, inReach: inside(r) && button.contains(hit), tall: r.height };
@@ -69,6 +69,31 @@ test('every_button_of_every_page_is_in_reach_without_scrolling_at_every_size', a
   assert.deepEqual(wrong, []);
   assert.equal(manifest.catalog.length > 20, true, 'every provider of the catalog, and the picker');
   await context.close();
+});
+
+test('it_is_the_same_where_the_shell_is_an_end', async () => {
+  const ends = {
+    'Close this window': [200, { allowed_origin: 'https://other.example', app_name: 'Acme' }],
+    'Try again': [500, { message: 'The server cannot store anything at the moment.', request_id: 'req_9' }],
+  };
+  for (const [label, peek] of Object.entries(ends)) {
+    const context = await browser.newContext();
+    await stage(context, 'shell', () => peek);
+    const app = await context.newPage();
+    await app.goto(`${APP}/`);
+    const [popup] = await Promise.all([
+      context.waitForEvent('page'),
+      app.evaluate((url) => { open(url, '_blank'); }, `${ORIGIN}${path('shell')}#session=T&cb=CB&m=p`),
+    ]);
+    await popup.getByRole('button', { name: label }).waitFor();
+    for (const [what, width, height] of SIZES) {
+      await popup.setViewportSize({ width, height });
+      const seen = await measure(popup);
+      assert.deepEqual(seen.buttons.map((b) => [b.label, b.inReach, b.tall >= 44]), [[label, true, true]], what);
+      assert.deepEqual([seen.scrolled, seen.sideways, seen.bar > 0.5], [0, false, false], what);
+    }
+    await context.close();
+  }
 });
 
 test('it_is_the_same_in_forced_colours_and_the_bar_has_an_edge_there', async () => {

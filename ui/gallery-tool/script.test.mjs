@@ -132,6 +132,8 @@ test('t05_an_opener_of_another_origin_is_neither_asked_nor_believed', on('shell'
   await until(() => (popup = context.pages().find((other) => other !== page)));
   await popup.getByRole('heading', { name: 'Open this page from Acme' }).waitFor();
   await popup.getByText(`You came from ${APP}. It works only from https://other.example: press`).waitFor();
+  assert.equal(await popup.title(), 'Open this page from Acme · Alter Connect');
+  await popup.getByRole('button', { name: 'Close this window' }).waitFor();
   assert.deepEqual(await page.evaluate(() => window.heard), []);
   assert.ok(!verbs(seen).includes('claim'));
   // the browser reports the refused postMessage on the console: this error is expected
