@@ -325,7 +325,9 @@
     const guarded = document.querySelector('[data-guard]');
     guard(guarded);
     guarded.addEventListener('click', (event) => {
-      if (!event.isTrusted || guarded.getAttribute('aria-disabled') === 'true') event.preventDefault();
+      if (event.isTrusted && guarded.getAttribute('aria-disabled') !== 'true') return;
+      event.preventDefault();
+      if (event.isTrusted) text('say', WORDS.again);
     });
   };
 

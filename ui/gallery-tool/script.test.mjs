@@ -359,6 +359,19 @@ test('t38_a_click_in_the_first_half_second_allows_nothing', on('extra', async ({
   assert.equal(seen.calls.find((c) => c.verb === 'form').body, 'shown=c2hvd24&answer=allow');
 }));
 
+test('a_click_on_allow_that_is_swallowed_says_to_press_once_more', on('extra', async ({ page, seen }) => {
+  await stopClock(page);
+  await page.goto(flow('extra'));
+  const allow = page.getByRole('button', { name: 'Allow' });
+  await allow.evaluate((button) => button.click());
+  assert.equal(await page.locator('#say').textContent(), '', 'a script is told nothing');
+  const { x, y } = await allow.boundingBox();
+  await page.mouse.click(x + 20, y + 20);
+  assert.equal(await page.locator('#say').textContent(), 'Press once more.');
+  await sent(page);
+  assert.ok(!verbs(seen).includes('form'));
+}));
+
 test('while_the_app_is_silent_consent_waits_and_says_so', on('consent', async ({ page, seen }) => {
   await page.goto(flow('consent'));
   await page.getByRole('button', { name: 'Continue' }).click();
