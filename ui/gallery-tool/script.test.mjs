@@ -372,6 +372,15 @@ test('a_click_on_allow_that_is_swallowed_says_to_press_once_more', on('extra', a
   assert.ok(!verbs(seen).includes('form'));
 }));
 
+test('a_field_that_was_refused_has_the_focus_and_says_what_is_wrong', on('customer-mistyped', async ({ page }) => {
+  await page.goto(flow('customer-mistyped'));
+  const field = page.getByRole('textbox');
+  assert.equal(await field.evaluate((it) => document.activeElement === it), true);
+  assert.equal(await field.getAttribute('aria-invalid'), 'true');
+  const about = page.locator(`#${await field.getAttribute('aria-describedby')}`);
+  assert.match(await about.textContent(), /Its address ends with[^]*Write the name alone/);
+}));
+
 test('while_the_app_is_silent_consent_waits_and_says_so', on('consent', async ({ page, seen }) => {
   await page.goto(flow('consent'));
   await page.getByRole('button', { name: 'Continue' }).click();
