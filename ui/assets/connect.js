@@ -26,6 +26,8 @@
     stuck: 'This page could not be opened',
     openFrom: (name) => `Open this page from ${name}`,
     elsewhere: (page, allowed) => `You came from ${page}. It works only from ${allowed}: press the connect button there.`,
+    copied: 'Copied.',
+    copyIt: 'Select the address and copy it.',
     stays: 'Your browser leaves closing this window to you.',
   };
 
@@ -218,7 +220,8 @@
 
   const presence = () => {
     // `?c=` is the server's one-time marker ("was the cookie kept?"); a bookmark must not carry it on
-    if (location.search) history.replaceState(null, '', location.pathname);
+    const here = new URLSearchParams(location.search).has('here') ? '?here=1' : '';
+    if (location.search !== here) history.replaceState(null, '', location.pathname + here);
     const instance = Number(data.instance);
     const seen = () => post(api('seen'), { instance });
     seen();
@@ -390,6 +393,17 @@
     text('oops', WORDS.stays);
   };
 
+  // A page in another app's browser may not write to the clipboard; the address is selected at a touch.
+  const copy = async (event) => {
+    const { copy: id } = event.currentTarget.dataset;
+    try {
+      await navigator.clipboard.writeText(byId(id).textContent.trim());
+      text('say', WORDS.copied);
+    } catch {
+      text('say', WORDS.copyIt);
+    }
+  };
+
   // ---- which page is this? -----------------------------------------------------------------------------
   const PAGES = {
     shell,
@@ -399,6 +413,7 @@
     },
     customer: choices,
     consent: choices,
+    webview: choices,
     extra: question,
     waiting: wait,
     denied: () => {
@@ -413,6 +428,7 @@
     cancelled: () => end(true),
   };
 
+  for (const button of document.querySelectorAll('[data-copy]')) button.addEventListener('click', copy);
   for (const button of document.querySelectorAll('[data-close]')) button.addEventListener('click', leave);
   if (data.page !== 'shell' && data.sid) presence();
   const start = Object.prototype.hasOwnProperty.call(PAGES, data.page) && PAGES[data.page];

@@ -436,6 +436,31 @@ test('the_search_hides_what_does_not_match_and_says_how_many_are_left', on('pick
   assert.equal(await page.locator('button.row:visible').count(), 12);
 }));
 
+test('the_address_of_the_app_is_copied_and_where_that_is_refused_the_page_says_what_to_do', on('webview', async ({ page, context }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: ORIGIN });
+  await page.goto(flow('webview'));
+  const copy = page.getByRole('button', { name: 'Copy the address' });
+  await copy.click();
+  await page.getByRole('status').filter({ hasText: 'Copied.' }).waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'https://notes.acme.example/accounts');
+  await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); });
+  await copy.click();
+  await page.getByRole('status').filter({ hasText: 'Select the address and copy it.' }).waitFor();
+  await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+  await copy.click();
+  await page.getByRole('status').filter({ hasText: 'Select the address and copy it.' }).waitFor();
+}));
+
+test('who_goes_on_in_another_apps_browser_stays_there_after_a_reload', on('webview', async ({ page, seen }) => {
+  await page.goto(flow('webview'));
+  await page.getByRole('link', { name: 'Go on here' }).click();
+  await until(() => seen.visited.at(-1) === `${path('webview')}?here=1`);
+  await page.reload();
+  await until(() => seen.visited.filter((at) => at === `${path('webview')}?here=1`).length === 2);
+  await sent(page);
+  assert.equal(page.url(), `${flow('webview')}?here=1`);
+}));
+
 // ---- waiting and the end -------------------------------------------------------------------------------
 
 test('waiting_asks_until_the_state_is_another_and_shows_that', on('waiting', async ({ page, seen }) => {

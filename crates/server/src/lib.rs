@@ -23,6 +23,7 @@ pub mod pages;
 mod routes;
 mod seats;
 mod stall;
+mod webview;
 
 use std::sync::Arc;
 

@@ -175,6 +175,9 @@ pub struct Recipe {
     /// What its pages do to the popup's opener (Cross-Origin-Opener-Policy).
     #[serde(default)]
     pub coop: Coop,
+    /// It shows no sign-in in a browser that is a part of another app (a webview).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refuses_webviews: bool,
     /// Facts that the operator chose by a flag, as `identity.subject`: what the catalog learns does not replace them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub chosen: BTreeSet<String>,

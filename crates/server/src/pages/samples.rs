@@ -4,7 +4,7 @@
 use super::{
     CancelledView, ConnectionLine, ConsentView, CustomerField, CustomerView, DeniedView, DoneView,
     ExpiryReason, ExtraView, Frame, Legacy, Next, Page, PickerView, ProviderChoice, ProviderErrorView,
-    ProviderFault, ScopeLine, Unproven, WaitingView,
+    ProviderFault, ScopeLine, Unproven, WaitingView, WebviewView,
 };
 
 /// A page in one state, with the name of its file in the gallery.
@@ -299,8 +299,31 @@ fn choosing() -> Vec<Sample> {
             LONG,
         ),
         sample("waiting", Page::Waiting(waiting), FLOW),
+        sample("webview", Page::Webview(WEBVIEW), FLOW),
+        sample(
+            "webview-unnamed",
+            Page::Webview(WebviewView { inside: None, browser: "Chrome", ..WEBVIEW }),
+            FLOW,
+        ),
+        sample(
+            "webview-long",
+            Page::Webview(WebviewView {
+                address: "https://terminabstimmung-und-protokolle.verwaltungsgemeinschaft.example:8443/konten/verbinden",
+                ..WEBVIEW
+            }),
+            LONG,
+        ),
     ]
 }
+
+const WEBVIEW: WebviewView<'static> = WebviewView {
+    provider_id: "google",
+    provider_name: "Google",
+    inside: Some("Instagram"),
+    browser: "Safari",
+    address: "https://notes.acme.example/accounts",
+    can_go_back: true,
+};
 
 const EXTRA: ExtraView<'static> = ExtraView {
     provider_name: "Microsoft",

@@ -5,7 +5,7 @@ use askama::Template;
 use super::clean::{clean, clean_origin};
 use super::views::{
     CancelledView, ConsentView, CustomerView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Page,
-    PickerView, ProviderErrorView, ProviderFault, Unproven, WaitingView,
+    PickerView, ProviderErrorView, ProviderFault, Unproven, WaitingView, WebviewView,
 };
 use super::{assets, filters, tile};
 
@@ -55,6 +55,7 @@ fn page_name(page: &Page<'_>) -> &'static str {
         Page::Picker(_) => "picker",
         Page::Customer(_) => "customer",
         Page::Consent(_) => "consent",
+        Page::Webview(_) => "webview",
         Page::Extra(_) => "extra",
         Page::Waiting(_) => "waiting",
         Page::Done(_) => "done",
@@ -105,6 +106,7 @@ template!(ShellPage, "shell.html", site: &'a str);
 template!(PickerPage, "picker.html", view: &'a PickerView<'a>, searchable: bool);
 template!(CustomerPage, "customer.html", view: &'a CustomerView<'a>);
 template!(ConsentPage, "consent.html", view: &'a ConsentView<'a>);
+template!(WebviewPage, "webview.html", view: &'a WebviewView<'a>);
 template!(ExtraPage, "extra.html", view: &'a ExtraView<'a>);
 template!(WaitingPage, "waiting.html", view: &'a WaitingView<'a>);
 template!(DonePage, "done.html", view: &'a DoneView<'a>);
@@ -132,6 +134,7 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
         }
         Page::Customer(view) => CustomerPage { frame, view }.render(),
         Page::Consent(view) => ConsentPage { frame, view }.render(),
+        Page::Webview(view) => WebviewPage { frame, view }.render(),
         Page::Extra(view) => ExtraPage { frame, view }.render(),
         Page::Waiting(view) => WaitingPage { frame, view }.render(),
         Page::Done(view) => DonePage { frame, view }.render(),

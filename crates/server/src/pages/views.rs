@@ -29,6 +29,8 @@ pub enum Page<'a> {
     Customer(CustomerView<'a>),
     /// What will be connected, for whom, and what it allows; before any provider is contacted.
     Consent(ConsentView<'a>),
+    /// The provider shows no sign-in in the app whose browser this is.
+    Webview(WebviewView<'a>),
     /// A connection was made with more scopes than were asked for: may the agent use them?
     Extra(ExtraView<'a>),
     /// The provider answered and the exchange is under way.
@@ -98,6 +100,7 @@ impl Page<'_> {
             Self::Shell { .. }
             | Self::Picker(_)
             | Self::Consent(_)
+            | Self::Webview(_)
             | Self::Waiting(_)
             | Self::Expired { .. }
             | Self::WrongBrowser
@@ -357,4 +360,21 @@ pub struct CancelledView<'a> {
     pub any_connected: bool,
     /// The message for client 0.8.0, if it is to get one.
     pub legacy: Option<Legacy<'a>>,
+}
+
+/// What stands in the way of a provider that shows no sign-in inside another app, and the way round it.
+#[derive(Debug, Clone, Copy)]
+pub struct WebviewView<'a> {
+    /// Provider id, for the tile.
+    pub provider_id: &'a str,
+    /// Its name.
+    pub provider_name: &'a str,
+    /// The app whose browser this is; `None` = an app that does not say its name.
+    pub inside: Option<&'a str>,
+    /// The system's own browser.
+    pub browser: &'a str,
+    /// The address to open there: the page of the app that starts the flow anew.
+    pub address: &'a str,
+    /// There is a choice to go back to.
+    pub can_go_back: bool,
 }

@@ -60,6 +60,17 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
                 shown: "c2hvd24", // our own hash
             }),
         ),
+        (
+            "webview",
+            Page::Webview(WebviewView {
+                provider_id,
+                provider_name,
+                inside: None,
+                browser: "Chrome",
+                address: text,
+                can_go_back: true,
+            }),
+        ),
         ("waiting", Page::Waiting(WaitingView { provider_id, provider_name })),
         ("done", Page::Done(DoneView { connections: &lines, legacy })),
         ("done one", Page::Done(DoneView { connections: &lines[..1], legacy })),

@@ -5,6 +5,7 @@ use alter_flows::{Names, PageError, PageView, Screen, connect};
 use axum::{
     Extension,
     extract::{Path, Query, State},
+    http::{HeaderMap, header},
     response::Response,
 };
 use secrecy::SecretString;
@@ -14,14 +15,15 @@ use serde_json::{Value, json};
 use super::{connection, customer, extra};
 use crate::{
     Shared,
-    extract::Browser,
+    extract::{Browser, only},
     failure::{self, FailurePage},
     for_people,
     middleware::{RequestId, html, page},
     pages::{
         CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy, Next,
-        Page, PickerView, ProviderChoice, ProviderErrorView, ScopeLine, WaitingView,
+        Page, PickerView, ProviderChoice, ProviderErrorView, ScopeLine, WaitingView, WebviewView,
     },
+    webview::{Webview, webview},
 };
 
 #[derive(Default, Deserialize)]
@@ -32,6 +34,8 @@ pub(crate) struct Arrival {
     /// `unreadable`: the provider sent the user back with something that cannot be read.
     #[serde(default)]
     back: Option<String>,
+    /// `1`: the person wants to go on in the browser of another app.
+    here: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -39,6 +43,7 @@ pub(crate) async fn show(
     Extension(request_id): Extension<RequestId>,
     Path(sid): Path<String>,
     browser: Browser,
+    headers: HeaderMap,
     query: Result<Query<Arrival>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     // Unknown and foreign look alike (T50).
@@ -47,8 +52,9 @@ pub(crate) async fn show(
     let Query(arrival) = query.unwrap_or_default();
     let marker = arrival.c.map(SecretString::from);
     let unreadable = arrival.back.as_deref() == Some("unreadable");
+    let inside = webview_of(&headers).filter(|_| arrival.here.is_none());
     match connect::open_page(&shared.flows, &sid, key.as_ref(), marker.as_ref()).await {
-        Ok(view) => render(&view, &shared, unreadable),
+        Ok(view) => render(&view, &shared, unreadable, inside),
         Err(PageError::CookiesBlocked) => page(400, &Page::CookiesBlocked),
         Err(PageError::NotFound | PageError::WrongBrowser) => page(410, &Page::WrongBrowser),
         Err(PageError::Fault(error)) => {
@@ -83,7 +89,7 @@ pub(super) fn frame(view: &PageView) -> Frame<'_> {
     }
 }
 
-fn render(view: &PageView, shared: &Shared, unreadable: bool) -> Response {
+fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Webview>) -> Response {
     let frame = frame(view);
     let message = legacy_message(view).map(|m| m.to_string());
     let legacy = message.as_deref().map(|message_json| Legacy {
@@ -101,7 +107,10 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool) -> Response {
             failed(view, &Failure { cause, provider, request_id: None, said: None }, false, None, &frame)
         }
         Screen::Customer(provider) => customer::show(view, provider, None, &frame),
-        Screen::Consent(provider) => consent(view, provider, &frame),
+        Screen::Consent(provider) => match inside.filter(|_| refuses_webviews(view, provider)) {
+            Some(inside) => webview_page(view, provider, inside, &frame),
+            None => consent(view, provider, &frame),
+        },
         Screen::Waiting(provider) => {
             let (provider_id, provider_name) = name_of(view, provider.as_deref());
             send(200, &Page::Waiting(WaitingView { provider_id, provider_name }))
@@ -139,6 +148,31 @@ fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
     let declined = view.session.data.declined.last().map(|d| name_of(view, Some(&d.provider)).1);
     let any_connected = !view.session.data.connections.is_empty();
     html(200, &Page::Picker(PickerView { providers: &providers, any_connected, declined }), frame)
+}
+
+fn webview_of(headers: &HeaderMap) -> Option<Webview> {
+    webview(only(headers, header::USER_AGENT)?.to_str().ok()?)
+}
+
+fn refuses_webviews(view: &PageView, provider: &str) -> bool {
+    view.offer.providers.iter().any(|c| c.recipe.id == provider && c.recipe.refuses_webviews)
+}
+
+fn webview_page(view: &PageView, provider: &str, found: Webview, frame: &Frame<'_>) -> Response {
+    let (provider_id, provider_name) = name_of(view, Some(provider));
+    // The session belongs to this browser, so the other one starts anew, at the app.
+    let origin = &view.session.data.allowed_origin;
+    let website = view.offer.app.settings.website_url.as_deref();
+    let address = website.filter(|_| view.offer.app.website_origin().as_ref() == Some(origin));
+    let page = WebviewView {
+        provider_id,
+        provider_name,
+        inside: found.inside,
+        browser: found.browser,
+        address: address.unwrap_or(origin.as_str()),
+        can_go_back: !view.session.is_single(),
+    };
+    html(200, &Page::Webview(page), frame)
 }
 
 fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {

@@ -258,3 +258,34 @@ async fn t53_no_step_in_a_second_tab_changes_a_flow_whose_code_is_being_exchange
     let told = status(&server, &token, json!({})).await;
     assert_eq!(told["connections"][0]["provider"], "mock", "{told}");
 }
+
+/// The session's page in a browser that says it is part of Instagram, on an iPhone.
+async fn page_inside_instagram(server: &TestServer, browser: &mut TestBrowser, target: &str) -> Reply {
+    let user_agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+        Mobile/22F76 Instagram 384.0.0.28 (iPhone15,3; iOS 18_5; de_DE)";
+    browser.send(server, Sent::new("GET", target).header("user-agent", user_agent)).await
+}
+
+#[tokio::test]
+async fn inside_another_app_a_provider_that_lets_nobody_sign_in_there_says_so_before_anybody_leaves() {
+    let server = TestServer::start().await;
+    server.add_provider(&server.app, "strict", |recipe| recipe.refuses_webviews = true).await;
+    let (token, mut browser) = (server.mint(&json!({})).await, TestBrowser::new());
+    let sid = browser.claim(&server, &server.app, &token).await;
+    let target = format!("/connect/s/{sid}");
+
+    step(&server, &mut browser, &sid, "select", json!({ "provider": "mock" })).await;
+    let allows = page_inside_instagram(&server, &mut browser, &target).await.text();
+    assert!(allows.contains("data-page=\"consent\""), "control: this provider does not mind\n{allows}");
+    step(&server, &mut browser, &sid, "back", json!({})).await;
+
+    step(&server, &mut browser, &sid, "select", json!({ "provider": "strict" })).await;
+    let refused = page_inside_instagram(&server, &mut browser, &target).await.text();
+    assert!(refused.contains("data-page=\"webview\"") && refused.contains("in Instagram</h1>"), "{refused}");
+    let origin = &server.app.origin;
+    assert!(refused.contains(&format!(">{origin}<")), "the app's address: {refused}");
+    assert!(!refused.contains("data-do=\"approve\""), "{refused}");
+    let anyway = page_inside_instagram(&server, &mut browser, &format!("{target}?here=1")).await.text();
+    assert!(anyway.contains("data-page=\"consent\""), "whoever was recognised wrongly can go on\n{anyway}");
+    assert_eq!(page(&server, &mut browser, &sid).await, "consent", "control: a browser of its own");
+}
