@@ -17,10 +17,12 @@ pub fn message(failure: &Failure, names: &Names) -> String {
     let app = &shown(&names.app);
     let provider = &names.provider.as_deref().map_or_else(|| "The service".to_owned(), shown);
     let repair = format!("The people who run {app} need to look at it.");
-    if failure.cause == Cause::OtherBrowser {
-        return format!(
-            "{provider} is not connected: the way back led into another browser. Start again, and stay in one browser."
-        );
+    if let Some(why) = of_the_browser(&failure.cause, app) {
+        // Without a cookie no provider was reached yet.
+        return match names.provider {
+            Some(_) => format!("{provider} is not connected: {why}"),
+            None => format!("Nothing is connected: {why}"),
+        };
     }
     let FailurePage::Error(fault) = told(&failure.cause).page else {
         return format!("{provider} is not connected, because access was declined. You can start again.");
@@ -52,6 +54,19 @@ pub fn message(failure: &Failure, names: &Names) -> String {
         ProviderFault::Interrupted => {
             format!("{provider} is not connected: the connection was interrupted. Try again.")
         }
+    }
+}
+
+/// What the user's own browser did, and what to do about it. The page of these causes knows neither.
+fn of_the_browser(cause: &Cause, app: &str) -> Option<String> {
+    match cause {
+        Cause::OtherBrowser => {
+            Some("the way back led into another browser. Start again, and stay in one browser.".to_owned())
+        }
+        Cause::CookiesBlocked => Some(format!(
+            "the browser keeps no cookies of the connect page. Allow them, then start again from {app}."
+        )),
+        _ => None,
     }
 }
 
@@ -98,6 +113,16 @@ mod tests {
             assert!(!said.contains(code) && !said.contains("acme_id"), "{cause}: {said}");
             assert!(!said.contains("operator") && !said.contains("`"), "{cause}: {said}");
         }
+    }
+
+    #[test]
+    fn a_browser_that_keeps_no_cookies_is_named_and_what_to_do_about_it() {
+        let why =
+            "the browser keeps no cookies of the connect page. Allow them, then start again from My App.";
+        assert_eq!(said(Cause::CookiesBlocked), format!("Acme is not connected: {why}"));
+        let nameless = Names { provider: None, ..names() };
+        let failure = Failure { cause: Cause::CookiesBlocked, provider: None, request_id: None, said: None };
+        assert_eq!(message(&failure, &nameless), format!("Nothing is connected: {why}"));
     }
 
     #[test]

@@ -185,6 +185,11 @@ async fn a_browser_that_keeps_no_cookie_ends_the_flow_in_seconds_and_one_that_ke
         let told = status(&server, &token, json!({})).await;
         let what = (&told["status"], &told["error"], &told["details"]["reason"]);
         assert_eq!(what, (&json!("failed"), &json!("binding_failed"), &json!("cookies_blocked")));
+        let message = told["message"].as_str().unwrap();
+        assert!(
+            message.contains("connected: the browser keeps no cookies of the connect page."),
+            "{message}"
+        );
         assert_eq!(poll(&server, &token).await["error"]["error_code"], "connect_flow_error");
         let again = TestBrowser::new().get(&server, entered.header("location")).await;
         assert!(again.text().contains("blocked a cookie"), "a reload says the same: {}", again.text());
