@@ -154,11 +154,12 @@ pub(crate) fn is_for_people(request: &Request) -> bool {
     page && !program && shows(request)
 }
 
-/// Whether the request is a navigation. Browsers say so by a header, but not all that people have; they send forms to two
-/// of our addresses.
+/// Whether the request is a navigation. Browsers say so by a header, but not all that people have; they send forms to
+/// three of our addresses.
 fn shows(request: &Request) -> bool {
     let path = request.uri().path();
-    let form = path == "/connect/open" || path.starts_with("/oauth/callback/");
+    let form =
+        path == "/connect/open" || ["/connect/s/", "/oauth/callback/"].iter().any(|at| path.starts_with(at));
     let said = only(request.headers(), "sec-fetch-mode").is_some_and(|mode| mode == "navigate");
     said || request.method() == Method::GET || (form && request.method() == Method::POST)
 }

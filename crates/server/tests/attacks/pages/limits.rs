@@ -127,6 +127,7 @@ async fn a_person_never_sees_json() {
     for (sent, status, words) in [
         (elsewhere("POST", "/connect/open"), 421, server.public_url.as_str()),
         (elsewhere("POST", "/oauth/callback/x"), 421, &server.public_url),
+        (elsewhere("POST", "/connect/s/x"), 421, &server.public_url),
         (elsewhere("GET", "/connect/open"), 421, &server.public_url),
         (elsewhere("PUT", "/nothing").header("sec-fetch-mode", "navigate"), 421, &server.public_url),
         (Sent::new("GET", "/connect/open"), 405, "Open this page from"),
@@ -134,7 +135,9 @@ async fn a_person_never_sees_json() {
         (browser("POST", "/sdk/oauth/connect"), 405, "There is no page here"),
         (browser("POST", "/nothing"), 404, "There is no page here"),
         (Sent::new("GET", "/connect/s/a%2fb"), 400, "There is no page here"),
+        (Sent::new("POST", "/connect/s/a%2fb"), 400, "There is no page here"),
         (Sent::new("POST", "/connect/open").header("x-long", &long()), 431, "cookies"),
+        (Sent::new("POST", "/connect/s/x").header("x-long", &long()), 431, "cookies"),
     ] {
         let what = format!("{} {}", sent.method, sent.target);
         let reply = server.send(sent).await;
