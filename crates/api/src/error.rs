@@ -71,7 +71,7 @@ codes! {
     SignatureExpired = "signature_expired", 401, "The signature's timestamp is more than 300 s from the server's clock. Set your clock.";
     JwtValidationError = "jwt_validation_error", 401, "The user token is not valid: the message says which check failed. Where it has run out, sign the user in again; otherwise compare it with what `alter idp show APP` prints.";
     BindingFailed = "binding_failed", 403, "The page was not opened by the app's own page. Start again from the app.";
-    ForeignOrigin = "foreign_origin", 403, "The request comes from a page of another origin.";
+    ForeignOrigin = "foreign_origin", 403, "The request names no origin, or two, so nobody knows which page asks.";
     CsrfRefused = "csrf_refused", 403, "A state-changing request did not come from our own page.";
     AppKeyRequired = "app_key_required", 403, "This call needs the app's own key, but it came with an agent's key.";
     AgentKeyRequired = "agent_key_required", 403, "This path is for agents: call it with an agent's key.";

@@ -31,7 +31,8 @@ use crate::{
 ///
 /// For the app page. A browser sends the JSON as `text/plain`, which needs no preflight; the content type is not checked.
 /// Only the session's origin can read the answer. Another origin reads `binding_failed`, whose `details` name both:
-/// `page_origin` and `allowed_origin`.
+/// `page_origin` and `allowed_origin`. A request that names no origin, or two, is refused with `foreign_origin`, and no page
+/// can read that.
 #[utoipa::path(
     post, path = "/connect/status", operation_id = "get_flow_status", tag = "Browser",
     request_body(content((StatusRequest = "application/json"), (String = "text/plain"))),
