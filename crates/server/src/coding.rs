@@ -1,12 +1,12 @@
 //! How a body is coded on its way out: gzip where the client takes it, else plain (RFC 9110 section 12.5.3). Static files
-//! were compressed at build (`build.rs`). A page is compressed when it is sent, unless it must not be
-//! ([`crate::pages::Page::may_be_compressed`]). Answers to programs stay plain: they carry tokens.
+//! were compressed at build (`build.rs`), and the contract is at its first request. A page is compressed when it is sent,
+//! unless it must not be ([`crate::pages::Page::may_be_compressed`]). Answers to calls stay plain: they carry tokens.
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
-    body::{Body, HttpBody as _, to_bytes},
+    body::{Body, Bytes, HttpBody as _, to_bytes},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -51,7 +51,7 @@ fn weighed(item: &str) -> Option<(String, f32)> {
     Some((name.trim().to_ascii_lowercase(), weight))
 }
 
-/// On a response whose body may be compressed when it is sent.
+/// On a page that may be compressed when it is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Compressible;
 
@@ -85,26 +85,52 @@ fn vary(headers: &mut HeaderMap) {
     headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
 }
 
-/// A file that is part of the program.
+/// A file that never changes while the program runs.
 #[derive(Debug)]
 pub(crate) struct StaticFile {
-    pub(crate) content_type: &'static str,
-    pub(crate) plain: &'static [u8],
+    content_type: &'static str,
+    plain: Bytes,
     /// The same compressed; `None` for what is compressed already.
-    pub(crate) gzip: Option<&'static [u8]>,
+    gzip: Option<Bytes>,
+    hash: OnceLock<String>,
 }
 
 impl StaticFile {
+    /// A file that is part of the program.
+    pub(crate) const fn embedded(
+        content_type: &'static str,
+        plain: &'static [u8],
+        gzip: Option<&'static [u8]>,
+    ) -> Self {
+        let gzip = match gzip {
+            Some(gzip) => Some(Bytes::from_static(gzip)),
+            None => None,
+        };
+        Self { content_type, plain: Bytes::from_static(plain), gzip, hash: OnceLock::new() }
+    }
+
+    /// A file that the program makes for itself.
+    pub(crate) fn made(content_type: &'static str, plain: Vec<u8>) -> Self {
+        let gzip = Some(gzip(&plain).into());
+        Self { content_type, plain: plain.into(), gzip, hash: OnceLock::new() }
+    }
+
+    /// The file as it is before it is coded.
+    pub(crate) fn plain(&self) -> &[u8] {
+        &self.plain
+    }
+
     /// The answer to a request with these headers. `more` comes on top, `Cache-Control` among it; 304 has all of it too
     /// (RFC 9110 section 15.4.5).
     pub(crate) fn answer(&self, asked: &HeaderMap, more: &[(HeaderName, &'static str)]) -> Response {
-        let gzip = self.gzip.filter(|_| Coding::asked(asked) == Coding::Gzip);
+        let gzip = self.gzip.as_ref().filter(|_| Coding::asked(asked) == Coding::Gzip);
         // Each coding is a representation of its own, so a strong tag must tell them apart (section 8.8.3.3).
-        let tag = format!("\"{}{}\"", hash(self.plain), if gzip.is_some() { "-gzip" } else { "" });
+        let hash = self.hash.get_or_init(|| hash(&self.plain));
+        let tag = format!("\"{hash}{}\"", if gzip.is_some() { "-gzip" } else { "" });
         let mut response = if is_known(asked, &tag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            let mut response = gzip.unwrap_or(self.plain).into_response();
+            let mut response = gzip.unwrap_or(&self.plain).clone().into_response();
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
             if gzip.is_some() {
                 response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

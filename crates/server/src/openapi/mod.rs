@@ -6,7 +6,12 @@
 mod examples;
 mod refusals;
 
-use axum::{Extension, Json, response::IntoResponse};
+use std::sync::LazyLock;
+
+use axum::{
+    http::{HeaderMap, header},
+    response::Response,
+};
 use utoipa::{
     OpenApi,
     openapi::{
@@ -15,7 +20,7 @@ use utoipa::{
     },
 };
 
-use crate::{coding::Compressible, routes};
+use crate::{coding::StaticFile, routes};
 
 /// What the security scheme says: the part that OpenAPI has no words for.
 const SIGNED: &str = "The API key of an app (`alter_rk_...`) or of an agent (`alter_ak_...`) in `x-api-key`, and a \
@@ -90,6 +95,12 @@ fn operations(document: &mut utoipa::openapi::OpenApi) -> impl Iterator<Item = &
     })
 }
 
-pub(crate) async fn show() -> impl IntoResponse {
-    (Extension(Compressible), Json(document()))
+static FILE: LazyLock<StaticFile> = LazyLock::new(|| {
+    let json = document().to_json().expect("the document is JSON");
+    StaticFile::made("application/json", json.into_bytes())
+});
+
+pub(crate) async fn show(asked: HeaderMap) -> Response {
+    // The next version of the program may have another: ask again, by the tag.
+    FILE.answer(&asked, &[(header::CACHE_CONTROL, "no-cache")])
 }

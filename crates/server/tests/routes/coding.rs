@@ -87,9 +87,27 @@ async fn head_has_the_headers_of_get_and_no_body() {
 }
 
 #[tokio::test]
-async fn a_page_and_the_contract_are_compressed_when_they_are_sent() {
+async fn the_contract_is_a_file_with_a_tag_for_each_coding() {
     let server = TestServer::start().await;
-    for target in ["/sdk/oauth/connect", "/connect/notice/expired", "/nothing/here", "/openapi.json"] {
+    let (plain, gzip) = (server.get("/openapi.json").await, server.send(get("/openapi.json", "gzip")).await);
+    assert_eq!(unzipped(&gzip), plain.text());
+    assert_eq!(plain.header("content-type"), "application/json");
+    assert!(!plain.header("etag").is_empty());
+    assert_ne!(plain.header("etag"), gzip.header("etag"));
+    for whole in [&plain, &gzip] {
+        assert_eq!((whole.header("vary"), whole.header("cache-control")), ("accept-encoding", "no-cache"));
+    }
+    let known = get("/openapi.json", "gzip").header("if-none-match", gzip.header("etag"));
+    let again = server.send(known).await;
+    assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, gzip.header("etag")));
+    let other = get("/openapi.json", "gzip").header("if-none-match", plain.header("etag"));
+    assert_eq!(server.send(other).await.status, 200, "the plain one is another representation");
+}
+
+#[tokio::test]
+async fn a_page_is_compressed_when_it_is_sent() {
+    let server = TestServer::start().await;
+    for target in ["/sdk/oauth/connect", "/connect/notice/expired", "/nothing/here"] {
         let (plain, gzip) = (server.get(target).await, server.send(get(target, "gzip")).await);
         assert_eq!(unzipped(&gzip), plain.text(), "{target}");
         assert_eq!(gzip.header("content-length"), gzip.body.len().to_string(), "{target}");

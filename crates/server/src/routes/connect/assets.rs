@@ -5,11 +5,11 @@ use axum::response::Response;
 
 use crate::{coding::StaticFile, pages};
 
-static SCRIPT: StaticFile = StaticFile {
-    content_type: "text/javascript; charset=utf-8",
-    plain: pages::SCRIPT.as_bytes(),
-    gzip: Some(include_bytes!(concat!(env!("OUT_DIR"), "/connect.js.gz"))),
-};
+static SCRIPT: StaticFile = StaticFile::embedded(
+    "text/javascript; charset=utf-8",
+    pages::SCRIPT.as_bytes(),
+    Some(include_bytes!(concat!(env!("OUT_DIR"), "/connect.js.gz"))),
+);
 
 pub(crate) async fn script(asked: HeaderMap) -> Response {
     let more = [

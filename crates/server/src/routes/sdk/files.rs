@@ -32,11 +32,11 @@ macro_rules! script {
     ($name:literal) => {
         (
             $name,
-            StaticFile {
-                content_type: "text/javascript; charset=utf-8",
-                plain: include_bytes!(concat!("../../../../../sdk/browser/dist/", $name)),
-                gzip: Some(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz"))),
-            },
+            StaticFile::embedded(
+                "text/javascript; charset=utf-8",
+                include_bytes!(concat!("../../../../../sdk/browser/dist/", $name)),
+                Some(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz"))),
+            ),
         )
     };
 }
@@ -46,12 +46,12 @@ static SCRIPTS: [(&str, StaticFile); 3] =
 
 const PACKAGE: &str = "alter-connect.tgz";
 
-static PACKAGE_FILE: StaticFile = StaticFile {
-    content_type: "application/gzip",
-    plain: include_bytes!(concat!(env!("OUT_DIR"), "/alter-connect.tgz")),
-    // A client might unpack it on the way, and would then find that its integrity is wrong.
-    gzip: None,
-};
+// Not compressed again: a client might unpack it on the way, and would then find that its integrity is wrong.
+static PACKAGE_FILE: StaticFile = StaticFile::embedded(
+    "application/gzip",
+    include_bytes!(concat!(env!("OUT_DIR"), "/alter-connect.tgz")),
+    None,
+);
 
 pub(crate) async fn latest(Path(file): Path<String>, asked: HeaderMap) -> Response {
     let script = SCRIPTS.iter().find(|(name, _)| *name == file).map(|(_, script)| script);
@@ -90,7 +90,7 @@ static INTEGRITY: LazyLock<Value> = LazyLock::new(|| {
 });
 
 fn integrity(name: &str, algorithm: &'static Algorithm, file: &StaticFile) -> String {
-    format!("{name}-{}", STANDARD.encode(digest(algorithm, file.plain)))
+    format!("{name}-{}", STANDARD.encode(digest(algorithm, file.plain())))
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     /// The package's files by name, read the way tar does.
     fn unpacked() -> Vec<(String, Vec<u8>)> {
         let mut tar = Vec::new();
-        flate2::read::GzDecoder::new(PACKAGE_FILE.plain).read_to_end(&mut tar).expect("it is gzip");
+        flate2::read::GzDecoder::new(PACKAGE_FILE.plain()).read_to_end(&mut tar).expect("it is gzip");
         let (mut files, mut rest) = (Vec::new(), &tar[..]);
         while rest[0] != 0 {
             let text = |from: usize, length: usize| {
