@@ -56,7 +56,7 @@ pub(crate) fn all() -> Router<Shared> {
         .route("/connect/open", post(connect::open::open))
         .route("/connect/api/peek", post(connect::claim::peek))
         .route("/connect/api/claim", post(connect::claim::claim))
-        .route("/connect/s/{sid}", get(connect::session::show).post(connect::extra::answer))
+        .route("/connect/s/{sid}", get(connect::session::show).post(connect::session::answer))
         .route("/connect/notice/{name}", get(connect::notice::show))
         .route("/connect/api/s/{sid}/select", post(connect::steps::select))
         .route("/connect/api/s/{sid}/approve", post(connect::steps::approve))

@@ -300,6 +300,11 @@ async fn t49_only_our_page_in_the_users_browser_answers() {
     }
     let other = TestBrowser::new().send(&scene.server, form().header("origin", &ours)).await;
     assert_eq!(other.status, 410, "another browser");
+    for malformed in ["&answer=allow", "&shown=x", &format!("&x={}", "a".repeat(10_000))] {
+        let sent = Sent { body: [&form().body[..], malformed.as_bytes()].concat(), ..form() };
+        let refused = walk.browser.clone().send(&scene.server, sent.header("origin", &ours)).await;
+        assert_eq!(refused.status, 400, "{malformed}");
+    }
     is(&scene.ask().await, 403, "agent_scope_not_allowed");
     assert_eq!(scene.told(&walk).await.0, json!("open"));
 }

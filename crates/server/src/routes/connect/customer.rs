@@ -1,20 +1,15 @@
-//! The page that asks at which customer of a provider the account is, and its answer: a plain form, so that it works without
-//! the script.
-
-use std::collections::BTreeMap;
+//! The page that asks at which customer of a provider the account is, and its answer.
 
 use alter_core::{BadParameter, Filled, Hash, SessionId};
-use alter_flows::{FillError, PageView, Screen, StepError, connect};
-use axum::{
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use alter_flows::{FillError, PageView, Screen, connect};
+use axum::response::Response;
 
-use super::session::{frame, name_of};
+use super::session::{after_step, back_to, frame, may_post, name_of};
 use crate::{
     Shared,
-    middleware::{RequestId, html, page},
-    pages::{CustomerField, CustomerView, ExpiryReason, Frame, Page},
+    extract::Form,
+    middleware::{RequestId, html},
+    pages::{CustomerField, CustomerView, Frame, Page},
 };
 
 /// What a person typed that is not taken, and why.
@@ -56,52 +51,21 @@ pub(super) fn show(
     response
 }
 
-/// Under `no-referrer`, a form's POST has `Origin: null` (Fetch standard, "append a request Origin header").
-pub(super) fn may_post(response: &mut Response) {
-    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-}
-
-/// The fields of the form; `None` when one comes twice.
-fn fields(body: &[u8]) -> Option<BTreeMap<String, String>> {
-    let mut fields = BTreeMap::new();
-    for (name, value) in url::form_urlencoded::parse(body).into_owned() {
-        if fields.insert(name, value).is_some() {
-            return None;
-        }
-    }
-    Some(fields)
-}
-
 /// Takes the answer, from our own page in the browser of the session.
 pub(super) async fn answer(
     shared: &Shared,
     request_id: &RequestId,
     sid: &SessionId,
     key: &Hash,
-    body: &[u8],
+    form: &Form,
 ) -> Response {
-    let Some(mut form) = fields(body) else {
-        // Our own form cannot send it, and there is nothing to type anew.
-        return page(400, &Page::Expired { reason: ExpiryReason::NotUnderstood });
-    };
-    let provider = form.remove("provider").unwrap_or_default();
-    let typed: Filled = form.into_iter().map(|(name, value)| (name, value.trim().to_lowercase())).collect();
-    match connect::fill(&shared.flows, sid, key, &provider, typed.clone()).await {
-        // The page says what is due now, also when the step came too late.
-        Ok(()) | Err(FillError::Step(StepError::Moved)) => back_to(sid),
+    let named = form.fields().filter(|(name, _)| *name != "provider");
+    let typed: Filled = named.map(|(name, value)| (name.to_owned(), value.trim().to_lowercase())).collect();
+    match connect::fill(&shared.flows, sid, key, form.field("provider"), typed.clone()).await {
+        Ok(()) => back_to(sid),
         Err(FillError::Value(bad)) => refuse(shared, sid, key, typed, &bad).await,
-        Err(FillError::Step(StepError::NotYours)) => page(410, &Page::WrongBrowser),
-        Err(FillError::Step(StepError::Fault(error))) => {
-            tracing::error!(request_id = request_id.0, %error, "a step failed");
-            page(500, &Page::ServerError { request_id: &request_id.0 })
-        }
+        Err(FillError::Step(error)) => after_step(Err(error), request_id, sid),
     }
-}
-
-fn back_to(sid: &SessionId) -> Response {
-    let path = format!("/connect/s/{sid}");
-    let no_store = (header::CACHE_CONTROL, "no-store".to_owned());
-    (StatusCode::SEE_OTHER, [(header::LOCATION, path), no_store]).into_response()
 }
 
 /// The same page again, with what was typed and what is wrong with it.

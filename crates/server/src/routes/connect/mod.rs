@@ -3,7 +3,7 @@
 pub(super) mod assets;
 pub(super) mod claim;
 mod customer;
-pub(super) mod extra;
+mod extra;
 pub(super) mod notice;
 pub(super) mod open;
 pub(super) mod session;

@@ -1,12 +1,15 @@
-//! `GET /connect/s/{sid}`: the page that the session is at, for the browser that claimed it.
+//! `/connect/s/{sid}`: the page that the session is at, for the browser that claimed it (GET), and the answer to a question
+//! of the page (POST): a plain form, so that it works without the script.
 
+use alter_api::ErrorCode;
 use alter_core::{Cause, Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId};
-use alter_flows::{Names, PageError, PageView, Screen, connect};
+use alter_flows::{FlowFault, Names, PageError, PageView, Screen, StepError, connect};
 use axum::{
     Extension,
+    body::Body,
     extract::{Path, Query, State},
-    http::{HeaderMap, header},
-    response::Response,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -15,10 +18,10 @@ use serde_json::{Value, json};
 use super::{connection, customer, extra};
 use crate::{
     Shared,
-    extract::{Browser, only},
+    extract::{Browser, Form, PAGE_BODY_MAX, is_our_page, only},
     failure::{self, FailurePage},
     for_people,
-    middleware::{RequestId, html, page},
+    middleware::{RequestId, busy, html, page},
     pages::{
         CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy, Next,
         Page, PickerView, ProviderChoice, ProviderErrorView, ScopeLine, WaitingView, WebviewView,
@@ -57,11 +60,68 @@ pub(crate) async fn show(
         Ok(view) => render(&view, &shared, unreadable, inside),
         Err(PageError::CookiesBlocked) => page(400, &Page::CookiesBlocked),
         Err(PageError::NotFound | PageError::WrongBrowser) => page(410, &Page::WrongBrowser),
-        Err(PageError::Fault(error)) => {
-            tracing::error!(request_id = request_id.0, %error, "a page failed");
-            page(500, &Page::ServerError { request_id: &request_id.0 })
-        }
+        Err(PageError::Fault(error)) => fault(&error, &request_id),
     }
+}
+
+pub(crate) async fn answer(
+    State(shared): State<Shared>,
+    Extension(request_id): Extension<RequestId>,
+    Path(sid): Path<String>,
+    browser: Browser,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    // A foreign page learns nothing about the session (T49).
+    if !is_our_page(&headers, &shared.site.origin) {
+        shared.bodies.discard(body).await;
+        return page(403, &Page::WrongBrowser);
+    }
+    let bytes = match shared.bodies.read(&headers, body, PAGE_BODY_MAX).await {
+        Ok(bytes) => bytes,
+        Err(refused) if refused.code == ErrorCode::ServiceUnavailable => return busy(&request_id),
+        Err(_) => return page(400, &Page::WrongBrowser),
+    };
+    let form = Form::parse(&bytes);
+    if form.repeats() {
+        // No form of ours sends it.
+        return page(400, &Page::Expired { reason: ExpiryReason::NotUnderstood });
+    }
+    let Some(sid) = SessionId::parse(&sid) else { return page(410, &Page::WrongBrowser) };
+    let Some(key) = browser.key(&sid).and_then(|key| connect::browser_hash(&key)) else {
+        return page(410, &Page::WrongBrowser);
+    };
+    if form.has("provider") {
+        customer::answer(&shared, &request_id, &sid, &key, &form).await
+    } else {
+        extra::answer(&shared, &request_id, &sid, &key, &form).await
+    }
+}
+
+/// Lets the browser send the page's form with our origin. Under `no-referrer`, a form's POST has `Origin: null` (Fetch
+/// standard, "append a request Origin header"). No other site learns more by this: these pages link nowhere.
+pub(super) fn may_post(response: &mut Response) {
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+}
+
+/// Leads the browser on: to the page of now, also when the step came too late.
+pub(super) fn after_step(step: Result<(), StepError>, request_id: &RequestId, sid: &SessionId) -> Response {
+    match step {
+        Ok(()) | Err(StepError::Moved) => back_to(sid),
+        Err(StepError::NotYours) => page(410, &Page::WrongBrowser),
+        Err(StepError::Fault(error)) => fault(&error, request_id),
+    }
+}
+
+pub(super) fn back_to(sid: &SessionId) -> Response {
+    let path = format!("/connect/s/{sid}");
+    let no_store = (header::CACHE_CONTROL, "no-store".to_owned());
+    (StatusCode::SEE_OTHER, [(header::LOCATION, path), no_store]).into_response()
+}
+
+fn fault(error: &FlowFault, request_id: &RequestId) -> Response {
+    tracing::error!(request_id = request_id.0, %error, "a page failed");
+    page(500, &Page::ServerError { request_id: &request_id.0 })
 }
 
 /// The word by which the waiting page notices that the session has moved on.
@@ -177,7 +237,7 @@ fn webview_page(view: &PageView, provider: &str, found: Webview, frame: &Frame<'
 
 fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
     let (provider_id, provider_name) = name_of(view, Some(provider));
-    let config = view.offer.providers.iter().find(|c| c.recipe.id == provider);
+    let config = view.offer.provider(provider);
     let scopes = config.map(|config| config.scopes.as_slice()).unwrap_or_default();
     let scopes: Vec<_> = scopes.iter().map(|code| scope_line(config, code)).collect();
     let filled = view.session.data.filled_for(provider);
@@ -203,7 +263,7 @@ fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
     };
     let mut response = html(200, &Page::Consent(consent), frame);
     if consent.can_change_host {
-        customer::may_post(&mut response);
+        may_post(&mut response);
     }
     response
 }
@@ -250,7 +310,7 @@ fn ways_on(view: &PageView, failure: &Failure, over: bool) -> Next {
 /// Id and name of a provider of the session, for words and tile.
 pub(super) fn name_of<'a>(view: &'a PageView, provider: Option<&'a str>) -> (&'a str, &'a str) {
     let Some(id) = provider else { return ("", "the provider") };
-    match view.offer.providers.iter().find(|c| c.recipe.id == id) {
+    match view.offer.provider(id) {
         Some(config) => (&config.recipe.id, &config.recipe.name),
         None => (id, id),
     }
