@@ -126,7 +126,7 @@ const CONSENT: ConsentView<'static> = ConsentView {
     can_go_back: false,
 };
 const SUBDOMAIN: CustomerField<'static> = CustomerField {
-    name: "subdomain",
+    name: "at.subdomain",
     label: "Your Zendesk subdomain",
     example: "acme",
     after: ".zendesk.com",

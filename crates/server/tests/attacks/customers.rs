@@ -9,18 +9,23 @@ use crate::sql;
 
 /// A provider with a host for each customer, all of which are the mock.
 fn at_customers(issuer: &str) -> impl FnOnce(&mut Recipe) + use<> {
+    named(issuer, "subdomain")
+}
+
+/// The same with another name of the placeholder.
+fn named(issuer: &str, name: &'static str) -> impl FnOnce(&mut Recipe) + use<> {
     let port = issuer.rsplit(':').next().unwrap().to_owned();
     move |recipe| {
-        let at = |path: &str| format!("http://{{subdomain}}.desk.localhost:{port}/{path}");
+        let at = |path: &str| format!("http://{{{name}}}.desk.localhost:{port}/{path}");
         let parameter = json!({ "description": "Your Desk subdomain", "example": "acme", "by": "customer" });
         let parameter: Parameter = serde_json::from_value(parameter).unwrap();
-        recipe.parameters = [("subdomain".to_owned(), parameter)].into();
+        recipe.parameters = [(name.to_owned(), parameter)].into();
         (recipe.authorize_url, recipe.token_url) = (at("authorize"), at("token"));
         (recipe.userinfo_url, recipe.revoke_url) = (Some(at("userinfo")), Some(at("revoke")));
         (recipe.issuer, recipe.jwks_url, recipe.iss_parameter) = (None, None, false);
         recipe.default_scopes = vec!["notes.read".into()];
         recipe.identity.from = IdentitySource::Userinfo;
-        recipe.api_hosts = vec![format!("{{subdomain}}.desk.localhost:{port}")];
+        recipe.api_hosts = vec![format!("{{{name}}}.desk.localhost:{port}")];
     }
 }
 
@@ -126,19 +131,20 @@ async fn a_person_says_where_the_account_is_without_the_script_and_sees_it_befor
     let path = format!("/connect/s/{sid}");
     let page = browser.get(&server, &path).await;
     assert!(page.text().contains("Your Desk subdomain") && page.text().contains("<form"), "{}", page.text());
+    assert!(page.text().contains("name=\"at.subdomain\""), "{}", page.text());
     assert_eq!(page.header("referrer-policy"), "same-origin", "or the form would have no Origin");
     let early = json!({ "provider": "desk" });
     let refused = browser.post(&server, &format!("/connect/api/s/{sid}/approve"), &early).await;
     assert_eq!((refused.status, refused.error()), (409, "step_moved".into()), "nobody has said where");
 
     for bad in ["evil.example", "http%3A%2F%2Fevil.example%2F", "a%40b", "", "%00", "acme.desk.localhost"] {
-        let again = say(&server, &mut browser, &sid, &format!("provider=desk&subdomain={bad}")).await;
+        let again = say(&server, &mut browser, &sid, &format!("provider=desk&at.subdomain={bad}")).await;
         assert_eq!(again.status, 400, "{bad}");
         assert!(again.text().contains("like acme") && again.text().contains("role=\"alert\""), "{bad}");
     }
-    let unknown = say(&server, &mut browser, &sid, "provider=desk&host=evil.example").await;
-    assert_eq!(unknown.status, 400);
-    let taken = say(&server, &mut browser, &sid, "provider=desk&subdomain=+Acme+").await;
+    let unknown = say(&server, &mut browser, &sid, "provider=desk&at.host=evil").await;
+    assert_eq!((unknown.status, unknown.header("location")), (303, path.as_str()), "it is not asked for");
+    let taken = say(&server, &mut browser, &sid, "provider=desk&at.subdomain=+Acme+").await;
     assert_eq!((taken.status, taken.header("location")), (303, path.as_str()));
     let consent = browser.get(&server, &path).await.text();
     let shown = consent.replace("<wbr>", "");
@@ -148,7 +154,7 @@ async fn a_person_says_where_the_account_is_without_the_script_and_sees_it_befor
     let stale = json!({ "provider": "desk", "shown": alter_testkit::browser::shown_on(&consent) });
     assert_eq!(say(&server, &mut browser, &sid, "provider=desk").await.status, 303);
     assert!(browser.get(&server, &path).await.text().contains("<form"));
-    say(&server, &mut browser, &sid, "provider=desk&subdomain=beta").await;
+    say(&server, &mut browser, &sid, "provider=desk&at.subdomain=beta").await;
     let moved = browser.post(&server, &format!("/connect/api/s/{sid}/approve"), &stale).await;
     assert_eq!(moved.error(), "step_moved");
     let made = finish(&server, &mut browser, &token, &sid).await;
@@ -165,7 +171,7 @@ async fn t49_the_form_is_taken_from_our_own_page_alone() {
         Sent::new("POST", &format!("/connect/s/{sid}"))
             .header("origin", &server.public_url)
             .header("content-type", "application/x-www-form-urlencoded")
-            .body("provider=desk&subdomain=evil")
+            .body("provider=desk&at.subdomain=evil")
     };
     for (what, status, sent) in [
         ("no Origin", 403, form().without("origin")),
@@ -173,7 +179,7 @@ async fn t49_the_form_is_taken_from_our_own_page_alone() {
         ("the app's", 403, form().set("origin", "https://app.example")),
         ("two", 403, form().header("origin", "https://evil.example")),
         ("another site", 403, form().header("sec-fetch-site", "cross-site")),
-        ("a field twice", 400, form().body("provider=desk&subdomain=a&subdomain=b")),
+        ("a field twice", 400, form().body("provider=desk&at.subdomain=a&at.subdomain=b")),
         ("too long", 400, form().body(format!("provider={}", "a".repeat(10_000)))),
     ] {
         let reply = browser.send(&server, sent).await;
@@ -183,6 +189,37 @@ async fn t49_the_form_is_taken_from_our_own_page_alone() {
     assert_eq!(TestBrowser::new().send(&server, form()).await.status, 410, "another browser");
     assert!(browser.get(&server, &format!("/connect/s/{sid}")).await.text().contains("Your Desk subdomain"));
     assert_eq!(browser.send(&server, form()).await.status, 303, "positive control");
+}
+
+#[tokio::test]
+async fn a_placeholder_may_have_the_name_of_a_field_of_the_form() {
+    for name in ["provider", "answer", "at.at"] {
+        let server = TestServer::start().await;
+        server.add_provider(&server.app, "desk", named(&server.mock.issuer(), name)).await;
+        let token = server.mint(&json!({ "allowed_providers": ["desk"] })).await;
+        let mut browser = TestBrowser::new();
+        let sid = browser.claim(&server, &server.app, &token).await;
+        let page = browser.get(&server, &format!("/connect/s/{sid}")).await.text();
+        assert_eq!(page.matches(&format!("name=\"at.{name}\"")).count(), 1, "{name}: {page}");
+        let form = format!("provider=desk&at.{name}=acme");
+        assert_eq!(say(&server, &mut browser, &sid, &form).await.status, 303, "{name}");
+        finish(&server, &mut browser, &token, &sid).await;
+        assert_eq!(hosts(&server.mock.seen().token), [host(&server, "acme")], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_while_the_page_asks_again_is_ours_and_is_said() {
+    let server = TestServer::start_sqlite().await;
+    server.add_provider(&server.app, "desk", at_customers(&server.mock.issuer())).await;
+    let token = server.mint(&json!({ "allowed_providers": ["desk"] })).await;
+    let mut browser = TestBrowser::new();
+    let sid = browser.claim(&server, &server.app, &token).await;
+    sql::block(&server, "UPDATE ON sessions");
+    let failed = say(&server, &mut browser, &sid, "provider=desk&at.subdomain=evil.example").await;
+    sql::unblock(&server);
+    assert_eq!(failed.status, 500, "{}", failed.text());
+    assert!(failed.text().contains(failed.header("x-request-id")), "{}", failed.text());
 }
 
 #[tokio::test]

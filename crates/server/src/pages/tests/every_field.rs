@@ -9,7 +9,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
     let lines = [ConnectionLine { provider_id: text, provider_name: text, account: Some(text) }; 2];
     // A placeholder's name is checked when the recipe is: letters, digits, `_`, `-` and `.`.
     let field = CustomerField {
-        name: "shop",
+        name: "at.shop",
         label: text,
         example: text,
         after: text,

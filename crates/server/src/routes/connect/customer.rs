@@ -4,13 +4,16 @@ use alter_core::{BadParameter, Filled, Hash, SessionId};
 use alter_flows::{FillError, PageView, Screen, connect};
 use axum::response::Response;
 
-use super::session::{after_step, back_to, frame, may_post, name_of};
+use super::session::{after_step, back_to, frame, may_post, name_of, no_page};
 use crate::{
     Shared,
     extract::Form,
     middleware::{RequestId, html},
     pages::{CustomerField, CustomerView, Frame, Page},
 };
+
+/// What the names of the fields that a person fills begin with: a placeholder may have the name of a field of ours.
+const FIELD: &str = "at.";
 
 /// What a person typed that is not taken, and why.
 pub(super) struct Refused {
@@ -27,15 +30,16 @@ pub(super) fn show(
 ) -> Response {
     let (provider_id, provider_name) = name_of(view, Some(provider));
     let recipe = view.offer.provider(provider).map(|config| &config.recipe);
-    let fields: Vec<_> = view
-        .offer
-        .open_parameters(&view.session, provider)
+    let open = view.offer.open_parameters(&view.session, provider);
+    let names: Vec<_> = open.iter().map(|(name, _)| format!("{FIELD}{name}")).collect();
+    let fields: Vec<_> = open
         .into_iter()
-        .map(|(name, open)| {
+        .zip(&names)
+        .map(|((name, open), field)| {
             let host = recipe.and_then(|recipe| recipe.host_with(name));
             let typed = refused.and_then(|refused| refused.typed.get(name)).map_or("", String::as_str);
             CustomerField {
-                name,
+                name: field,
                 label: &open.description,
                 example: &open.example,
                 after: host.and_then(|host| host.split_once('}')).map_or("", |(_, after)| after),
@@ -59,25 +63,32 @@ pub(super) async fn answer(
     key: &Hash,
     form: &Form,
 ) -> Response {
-    let named = form.fields().filter(|(name, _)| *name != "provider");
-    let typed: Filled = named.map(|(name, value)| (name.to_owned(), value.trim().to_lowercase())).collect();
+    let fields = form.fields().filter_map(|(name, value)| Some((name.strip_prefix(FIELD)?, value)));
+    let typed: Filled = fields.map(|(name, value)| (name.to_owned(), value.trim().to_lowercase())).collect();
     match connect::fill(&shared.flows, sid, key, form.field("provider"), typed.clone()).await {
         Ok(()) => back_to(sid),
-        Err(FillError::Value(bad)) => refuse(shared, sid, key, typed, &bad).await,
+        Err(FillError::Value(BadParameter::Value { name, example, .. })) => {
+            let why = format!("Write the name alone, like {example}: letters, digits and hyphens.");
+            again(shared, request_id, sid, key, &Refused { typed, name, why }).await
+        }
+        // The page has no such field any more.
+        Err(FillError::Value(BadParameter::Missing(_) | BadParameter::Unknown(_))) => back_to(sid),
         Err(FillError::Step(error)) => after_step(Err(error), request_id, sid),
     }
 }
 
 /// The same page again, with what was typed and what is wrong with it.
-async fn refuse(shared: &Shared, sid: &SessionId, key: &Hash, typed: Filled, bad: &BadParameter) -> Response {
-    let Ok(view) = connect::open_page(&shared.flows, sid, Some(key), None).await else { return back_to(sid) };
-    let Screen::Customer(provider) = &view.screen else { return back_to(sid) };
-    let why = match bad {
-        BadParameter::Value { example, .. } => {
-            format!("Write the name alone, like {example}: letters, digits and hyphens.")
-        }
-        BadParameter::Missing(_) | BadParameter::Unknown(_) => "This is not asked for.".to_owned(),
+async fn again(
+    shared: &Shared,
+    request_id: &RequestId,
+    sid: &SessionId,
+    key: &Hash,
+    refused: &Refused,
+) -> Response {
+    let view = match connect::open_page(&shared.flows, sid, Some(key), None).await {
+        Ok(view) => view,
+        Err(error) => return no_page(&error, request_id),
     };
-    let refused = Refused { typed, name: bad.name().to_owned(), why };
-    show(&view, provider, Some(&refused), &frame(&view))
+    let Screen::Customer(provider) = &view.screen else { return back_to(sid) };
+    show(&view, provider, Some(refused), &frame(&view))
 }

@@ -58,9 +58,16 @@ pub(crate) async fn show(
     let inside = webview_of(&headers).filter(|_| arrival.here.is_none());
     match connect::open_page(&shared.flows, &sid, key.as_ref(), marker.as_ref()).await {
         Ok(view) => render(&view, &shared, unreadable, inside),
-        Err(PageError::CookiesBlocked) => page(400, &Page::CookiesBlocked),
-        Err(PageError::NotFound | PageError::WrongBrowser) => page(410, &Page::WrongBrowser),
-        Err(PageError::Fault(error)) => fault(&error, &request_id),
+        Err(error) => no_page(&error, &request_id),
+    }
+}
+
+/// What the browser gets in place of a page of the session.
+pub(super) fn no_page(error: &PageError, request_id: &RequestId) -> Response {
+    match error {
+        PageError::CookiesBlocked => page(400, &Page::CookiesBlocked),
+        PageError::NotFound | PageError::WrongBrowser => page(410, &Page::WrongBrowser),
+        PageError::Fault(error) => fault(error, request_id),
     }
 }
 
