@@ -398,6 +398,8 @@ fn notices() -> Vec<Sample> {
         sample("not-understood", expired(ExpiryReason::NotUnderstood), BARE),
         sample("ended", expired(ExpiryReason::Ended), KNOWN),
         sample("wrong-browser", Page::WrongBrowser, BARE),
+        sample("foreign-form", Page::RefusedForm { foreign: true }, BARE),
+        sample("unread-form", Page::RefusedForm { foreign: false }, BARE),
         sample("cookies-blocked", Page::CookiesBlocked, BARE),
         sample("open-from-app", Page::OpenFromApp { app: None, why: Unproven::NoProof }, BARE),
         sample("used-window", Page::OpenFromApp { app: None, why: Unproven::UsedWindow }, BARE),

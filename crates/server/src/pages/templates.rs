@@ -64,6 +64,7 @@ fn page_name(page: &Page<'_>) -> &'static str {
         Page::Cancelled(_) => "cancelled",
         Page::Expired { .. }
         | Page::WrongBrowser
+        | Page::RefusedForm { .. }
         | Page::CookiesBlocked
         | Page::OpenFromApp { .. }
         | Page::AppUnreachable { .. }
@@ -115,6 +116,7 @@ template!(ProviderErrorPage, "provider_error.html", view: &'a ProviderErrorView<
 template!(CancelledPage, "cancelled.html", view: &'a CancelledView<'a>);
 template!(ExpiredPage, "expired.html", reason: ExpiryReason);
 template!(WrongBrowserPage, "wrong_browser.html",);
+template!(RefusedFormPage, "refused_form.html", foreign: bool);
 template!(CookiesBlockedPage, "cookies_blocked.html",);
 template!(OpenFromAppPage, "open_from_app.html", app: String, used_window: bool, foreign: Option<Foreign>);
 template!(AppUnreachablePage, "app_unreachable.html", app: String, server_origin: String);
@@ -143,6 +145,7 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
         Page::Cancelled(view) => CancelledPage { frame, view }.render(),
         Page::Expired { reason } => ExpiredPage { frame, reason: *reason }.render(),
         Page::WrongBrowser => WrongBrowserPage { frame }.render(),
+        Page::RefusedForm { foreign } => RefusedFormPage { frame, foreign: *foreign }.render(),
         Page::CookiesBlocked => CookiesBlockedPage { frame }.render(),
         Page::OpenFromApp { app, why } => {
             let app = app.map(clean).filter(|name| !name.is_empty()).unwrap_or_else(|| "your app".to_owned());

@@ -48,6 +48,11 @@ pub enum Page<'a> {
     },
     /// The session was claimed by another browser.
     WrongBrowser,
+    /// A form that was not used.
+    RefusedForm {
+        /// No page of ours sent it; otherwise it cannot be read.
+        foreign: bool,
+    },
     /// The cookie set at the claim did not come back.
     CookiesBlocked,
     /// A claim without the proof that the session demands.
@@ -104,6 +109,7 @@ impl Page<'_> {
             | Self::Waiting(_)
             | Self::Expired { .. }
             | Self::WrongBrowser
+            | Self::RefusedForm { .. }
             | Self::CookiesBlocked
             | Self::OpenFromApp { .. }
             | Self::AppUnreachable { .. }

@@ -173,18 +173,20 @@ async fn t49_the_form_is_taken_from_our_own_page_alone() {
             .header("content-type", "application/x-www-form-urlencoded")
             .body("provider=desk&at.subdomain=evil")
     };
-    for (what, status, sent) in [
-        ("no Origin", 403, form().without("origin")),
-        ("null", 403, form().set("origin", "null")),
-        ("the app's", 403, form().set("origin", "https://app.example")),
-        ("two", 403, form().header("origin", "https://evil.example")),
-        ("another site", 403, form().header("sec-fetch-site", "cross-site")),
-        ("a field twice", 400, form().body("provider=desk&at.subdomain=a&at.subdomain=b")),
-        ("too long", 400, form().body(format!("provider={}", "a".repeat(10_000)))),
+    let (foreign, unread) = ((403, "did not come from our own page"), (400, "cannot be read"));
+    for (what, (status, words), sent) in [
+        ("no Origin", foreign, form().without("origin")),
+        ("null", foreign, form().set("origin", "null")),
+        ("the app's", foreign, form().set("origin", "https://app.example")),
+        ("two", foreign, form().header("origin", "https://evil.example")),
+        ("another site", foreign, form().header("sec-fetch-site", "cross-site")),
+        ("a field twice", unread, form().body("provider=desk&at.subdomain=a&at.subdomain=b")),
+        ("too long", unread, form().body(format!("provider={}", "a".repeat(10_000)))),
     ] {
         let reply = browser.send(&server, sent).await;
         assert_eq!(reply.status, status, "{what}");
         assert!(reply.text().starts_with("<!doctype html>"), "{what}: a person never sees JSON");
+        assert!(reply.text().contains(words), "{what}: {}", reply.text());
     }
     assert_eq!(TestBrowser::new().send(&server, form()).await.status, 410, "another browser");
     assert!(browser.get(&server, &format!("/connect/s/{sid}")).await.text().contains("Your Desk subdomain"));

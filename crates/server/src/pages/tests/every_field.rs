@@ -81,6 +81,8 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
         ),
         ("cancelled", Page::Cancelled(CancelledView { any_connected: true, legacy })),
         ("wrong browser", Page::WrongBrowser),
+        ("foreign form", Page::RefusedForm { foreign: true }),
+        ("unread form", Page::RefusedForm { foreign: false }),
         ("cookies blocked", Page::CookiesBlocked),
         ("open from app", Page::OpenFromApp { app: Some(text), why: Unproven::NoProof }),
         (

@@ -82,17 +82,17 @@ pub(crate) async fn answer(
     // A foreign page learns nothing about the session (T49).
     if !is_our_page(&headers, &shared.site.origin) {
         shared.bodies.discard(body).await;
-        return page(403, &Page::WrongBrowser);
+        return page(403, &Page::RefusedForm { foreign: true });
     }
     let bytes = match shared.bodies.read(&headers, body, PAGE_BODY_MAX).await {
         Ok(bytes) => bytes,
         Err(refused) if refused.code == ErrorCode::ServiceUnavailable => return busy(&request_id),
-        Err(_) => return page(400, &Page::WrongBrowser),
+        Err(_) => return unread(),
     };
     let form = Form::parse(&bytes);
+    // No form of ours sends a field twice.
     if form.repeats() {
-        // No form of ours sends it.
-        return page(400, &Page::Expired { reason: ExpiryReason::NotUnderstood });
+        return unread();
     }
     let Some(sid) = SessionId::parse(&sid) else { return page(410, &Page::WrongBrowser) };
     let Some(key) = browser.key(&sid).and_then(|key| connect::browser_hash(&key)) else {
@@ -103,6 +103,10 @@ pub(crate) async fn answer(
     } else {
         extra::answer(&shared, &request_id, &sid, &key, &form).await
     }
+}
+
+fn unread() -> Response {
+    page(400, &Page::RefusedForm { foreign: false })
 }
 
 /// Lets the browser send the page's form with our origin. Under `no-referrer`, a form's POST has `Origin: null` (Fetch
