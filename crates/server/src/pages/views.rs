@@ -92,9 +92,11 @@ pub enum Page<'a> {
 impl Page<'_> {
     /// Whether the page may be compressed when it is sent. How well a body compresses tells how much of one part of it is
     /// in another (BREACH), so a page that holds a text which strangers choose beside something private stays plain: a
-    /// provider's error code came in the query of a request, and the message for client 0.8.0 holds ids and such words
-    /// too. All others hold no credential (a token, a cookie or a code is in no page), show nothing of the request, and
-    /// those of a flow can be had only with its id and its cookie. A new page is plain until it is named here.
+    /// provider's error code came in the query of a request, the message for client 0.8.0 holds ids and such words too, the
+    /// page that opened ours has its origin from its request, and a customer's host was typed into a form. All others hold no
+    /// credential (a token, a cookie or a code is in no page), show nothing of the request but the browser's own word
+    /// (`Sec-Fetch-Site`, on a page that holds nothing else), and those of a flow can be had only with its id and its cookie.
+    /// A new page is plain until it is named here.
     #[must_use]
     pub fn may_be_compressed(&self) -> bool {
         match self {
@@ -102,16 +104,16 @@ impl Page<'_> {
             Self::Done(DoneView { legacy, .. })
             | Self::Denied(DeniedView { legacy, .. })
             | Self::Cancelled(CancelledView { legacy, .. }) => legacy.is_none(),
+            Self::OpenFromApp { why, .. } => !matches!(why, Unproven::OtherOrigin { .. }),
+            Self::Consent(view) => !view.can_change_host,
             Self::Shell { .. }
             | Self::Picker(_)
-            | Self::Consent(_)
             | Self::Webview(_)
             | Self::Waiting(_)
             | Self::Expired { .. }
             | Self::WrongBrowser
             | Self::RefusedForm { .. }
             | Self::CookiesBlocked
-            | Self::OpenFromApp { .. }
             | Self::AppUnreachable { .. }
             | Self::InvalidToken
             | Self::NotFound

@@ -225,6 +225,22 @@ async fn a_fault_while_the_page_asks_again_is_ours_and_is_said() {
 }
 
 #[tokio::test]
+async fn a_consent_page_with_a_host_that_a_person_typed_is_sent_plain() {
+    let server = desk().await;
+    for (config, typed, coding) in [(json!({ "subdomain": "acme" }), false, "gzip"), (json!({}), true, "")] {
+        let token = server.mint(&session(&config)).await;
+        let mut browser = TestBrowser::new();
+        let sid = browser.claim(&server, &server.app, &token).await;
+        if typed {
+            say(&server, &mut browser, &sid, "provider=desk&at.subdomain=acme").await;
+        }
+        let get = Sent::new("GET", &format!("/connect/s/{sid}")).header("accept-encoding", "gzip");
+        let page = browser.send(&server, get).await;
+        assert_eq!((page.status, page.header("content-encoding")), (200, coding), "typed: {typed}");
+    }
+}
+
+#[tokio::test]
 async fn t81_a_host_that_the_browser_brings_is_never_called() {
     let server = desk().await;
     let token = server.mint(&session(&json!({ "subdomain": "acme" }))).await;

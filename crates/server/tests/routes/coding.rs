@@ -156,6 +156,20 @@ async fn what_holds_a_secret_or_a_strangers_word_is_sent_plain_whatever_the_clie
     let failed = browser.send(&server, get(&format!("/connect/s/{sid}"), "gzip")).await;
     assert!(failed.text().contains("temporarily_unavailable"), "{}", failed.text());
 
+    let token = server.mint(&only).await;
+    let opened = Sent::new("POST", "/connect/open")
+        .header("accept-encoding", "gzip")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("session={token}&cb={}", "c".repeat(43)));
+    let elsewhere = server.send(opened.clone().header("origin", "https://other.example")).await;
+    assert!(elsewhere.status == 403 && elsewhere.text().contains("https://other.example"));
+    assert_eq!(elsewhere.header("content-encoding"), "");
+    assert_eq!(
+        server.send(opened).await.header("content-encoding"),
+        "gzip",
+        "it shows nothing of the request"
+    );
+
     for (what, reply) in
         [("mint", minted), ("token", released), ("list", listed), ("provider's code", failed)]
     {
