@@ -18,5 +18,5 @@ pub use key_ring::{is_under_old_root_key, list_key_ring, replace_root_key, rotat
 pub use keys::{UnprovenKey, create_key, list_keys, revoke_key, seal_key, unproven_keys};
 pub use providers::{
     UnprovenProvider, list_providers, list_readable_providers, remove_provider, seal_provider, set_provider,
-    unproven_providers, wanting_scopes,
+    set_scopes, unproven_providers, wanting_scopes, whole_scopes,
 };

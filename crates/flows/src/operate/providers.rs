@@ -92,6 +92,26 @@ pub async fn set_provider(
     Ok(flows.store().save_provider(config, entry).await?)
 }
 
+/// Asks a provider for other scopes from now on. Nothing else of its configuration changes, so no secret is needed.
+///
+/// # Errors
+/// [`OperateError`].
+pub async fn set_scopes(
+    flows: &Flows,
+    by: &Operator,
+    app: AppId,
+    id: &str,
+    scopes: Vec<String>,
+) -> Result<ProviderConfig, OperateError> {
+    let app = get_app(flows, app).await?;
+    let known = flows.store().find_provider(app.id, id).await?;
+    let known = known.ok_or_else(|| OperateError::NoSuchProvider(id.to_owned()))?;
+    check_scopes(&known.recipe, &scopes)?;
+    let config = ProviderConfig { scopes, updated_at: flows.now(), ..known.clone() };
+    let entry = set_entry(&Actor::operator(by, app), Some(&known), &config);
+    Ok(flows.store().save_provider(config, entry).await?)
+}
+
 /// The entry has what differs from the configuration before; of a new one, all of it.
 fn set_entry(actor: &Actor, before: Option<&ProviderConfig>, after: &ProviderConfig) -> AuditEntry {
     let changed = differences(&before.map_or(Value::Null, described), &described(after));
@@ -100,7 +120,7 @@ fn set_entry(actor: &Actor, before: Option<&ProviderConfig>, after: &ProviderCon
     actor.entry(after.updated_at, AuditKind::ProviderSet, details)
 }
 
-/// A configuration without its secret. `generation` rises each time that the operator configures the provider.
+/// A configuration without its secret. `generation` rises each time that the operator configures the provider anew.
 fn described(config: &ProviderConfig) -> Value {
     json!({
         "recipe": *config.recipe,
@@ -114,6 +134,19 @@ fn described(config: &ProviderConfig) -> Value {
 /// The scopes that the provider's recipe requires, as it is known today, and the configuration does not ask for.
 pub fn wanting_scopes(config: &ProviderConfig) -> Vec<String> {
     scope_facts(&config.recipe).wanting_scopes(&config.scopes)
+}
+
+/// The scopes that the configuration asks for, and after them all that are wanting: also what one of those requires.
+pub fn whole_scopes(config: &ProviderConfig) -> Vec<String> {
+    let facts = scope_facts(&config.recipe);
+    let mut scopes = config.scopes.clone();
+    loop {
+        let wanting = facts.wanting_scopes(&scopes);
+        if wanting.is_empty() {
+            return scopes;
+        }
+        scopes.extend(wanting);
+    }
 }
 
 /// Lists the providers that are configured on an app, by id.

@@ -1,7 +1,7 @@
 //! What the operator's commands record: who, what, and how it was before.
 
 use alter_core::{AppSettings, AuditRow};
-use alter_flows::{Operator, ProviderSetting, operate};
+use alter_flows::{OperateError, Operator, ProviderSetting, operate};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -78,6 +78,29 @@ async fn a_changed_provider_is_recorded_with_what_differs() {
     operate::remove_provider(&world.flows, &alice(), world.app, "mock").await.unwrap();
     let details = json!({ "provider": "mock", "operator": "alice" });
     assert_eq!(newest(&world).await, ("provider_removed".to_owned(), details));
+}
+
+#[tokio::test]
+async fn other_scopes_change_nothing_else_of_a_provider() {
+    let world = World::new().await;
+    let find = || async { world.store.find_provider(world.app, "mock").await.unwrap().unwrap() };
+    let before = find().await;
+    let scopes = vec!["openid".to_owned(), "more".to_owned()];
+    operate::set_scopes(&world.flows, &alice(), world.app, "mock", scopes.clone()).await.unwrap();
+    let after = find().await;
+    assert_eq!(after.scopes, scopes);
+    assert!(after.is_digested_like(&before) && after.seal == before.seal, "so its seal holds");
+    assert_eq!(after.client_secret, before.client_secret);
+    assert!(operate::unproven_providers(&world.flows).await.unwrap().is_empty());
+    let (kind, details) = newest(&world).await;
+    let changed = json!({ "scopes": { "before": before.scopes, "after": scopes } });
+    assert_eq!((kind.as_str(), &details["changed"]), ("provider_set", &changed));
+
+    let two = vec!["a b".to_owned()];
+    let refused = operate::set_scopes(&world.flows, &alice(), world.app, "mock", two).await.unwrap_err();
+    assert!(refused.to_string().contains("scope"), "{refused}");
+    let absent = operate::set_scopes(&world.flows, &alice(), world.app, "none", scopes).await;
+    assert!(matches!(absent, Err(OperateError::NoSuchProvider(_))));
 }
 
 #[tokio::test]
