@@ -87,6 +87,13 @@ pub(crate) fn json_line(value: &Value) -> String {
     escaped(&value.to_string(), units)
 }
 
+/// A text as one word of a command that a shell reads.
+pub(crate) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let plain = !text.is_empty() && text.chars().all(is_plain);
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 /// Asks a person something, whatever the form of the output.
 pub(crate) fn ask(question: &str) {
     let _reader_may_be_gone = writeln!(std::io::stderr(), "{}", printable(question));
@@ -108,6 +115,14 @@ mod tests {
         {
             assert_eq!(printable(seen), seen);
         }
+    }
+
+    #[test]
+    fn a_text_in_a_command_is_one_word() {
+        assert_eq!(shell_word("/var/lib/alter-1.0/alter.db"), "/var/lib/alter-1.0/alter.db");
+        assert_eq!(shell_word("/my data/$x"), "'/my data/$x'");
+        assert_eq!(shell_word("/it's"), r"'/it'\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 
     #[test]

@@ -27,7 +27,7 @@ use super::{find_app, operator};
 use crate::{
     config::Config,
     input,
-    output::{Output, Usage, in_a_line},
+    output::{Output, Usage, in_a_line, shell_word},
     wiring,
 };
 
@@ -44,6 +44,16 @@ pub(crate) enum ProviderCommand {
     },
     /// Configure a provider for an app; prints the callback URL to register at the provider.
     Set(Box<SetArgs>),
+    /// Ask a provider for other scopes from now on. Nothing else of its configuration changes.
+    Scopes {
+        /// App id, or its name.
+        app: String,
+        /// Provider id.
+        id: String,
+        /// All scopes to ask for.
+        #[arg(required = true, value_name = "SCOPE")]
+        scopes: Vec<String>,
+    },
     /// Seal a provider's row that has no seal, because it is from before there were seals. Prints the row; look at all of it
     /// first.
     Seal {
@@ -194,6 +204,7 @@ pub(crate) async fn run(command: ProviderCommand, config: &Config, output: Outpu
         }
         ProviderCommand::List { app, .. } => list(&app.unwrap_or_default(), config, output).await,
         ProviderCommand::Set(args) => set(*args, config, output).await,
+        ProviderCommand::Scopes { app, id, scopes } => set_scopes(&app, &id, &scopes, config, output).await,
         ProviderCommand::Seal { app, id, accept } => seal(&app, &id, accept.as_deref(), config, output).await,
         ProviderCommand::Remove { app, id } => {
             let flows = wiring::open(config).await?;
@@ -276,14 +287,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
             "\n\nNo API host is known: /sdk/token will refuse every URL until you add --api-host HOST.",
         );
     }
-    let wanting = operate::wanting_scopes(&stored);
-    if !wanting.is_empty() {
-        text.push_str(&format!(
-            "\n\nThe scopes do not have what {} requires: {}. Add it to --scopes.",
-            stored.recipe.name,
-            wanting.join(" ")
-        ));
-    }
+    text.extend(told_of_wanting(&stored));
     if args.issuer.is_some() && stored.recipe.revocation().is_none() {
         text.push_str(
             "\n\nIts metadata name no revocation endpoint: a revoked grant ends here, and the provider is not asked. If \
@@ -291,10 +295,44 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
         );
     }
     let mut value = described(&stored, config);
-    value["wanting_scopes"] = json!(wanting);
+    value["wanting_scopes"] = json!(operate::wanting_scopes(&stored));
     value["blocked"] = json!(blocked);
     output.answer(&text, &value);
     Ok(())
+}
+
+async fn set_scopes(
+    app: &str,
+    id: &str,
+    scopes: &[String],
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<()> {
+    let flows = wiring::open(config).await?;
+    let app = find_app(&flows, app).await?;
+    let scopes = scopes.iter().flat_map(|some| some.split_whitespace()).map(str::to_owned).collect();
+    let stored = operate::set_scopes(&flows, &operator(), app.id, id, scopes).await?;
+    let mut text = format!("{} is asked for: {}", stored.recipe.name, stored.scopes.join(" "));
+    text.extend(told_of_wanting(&stored));
+    let mut value = described(&stored, config);
+    value["wanting_scopes"] = json!(operate::wanting_scopes(&stored));
+    output.answer(&text, &value);
+    Ok(())
+}
+
+/// The scopes that a configuration is without, and the command that adds them.
+fn told_of_wanting(config: &ProviderConfig) -> Option<String> {
+    let (wanting, recipe) = (operate::wanting_scopes(config), &config.recipe);
+    let whole = shell_word(&operate::whole_scopes(config).join(" "));
+    (!wanting.is_empty()).then(|| {
+        format!(
+            "\n\nThe scopes do not have what {} requires: {}. Add it: alter provider scopes {} {} {whole}",
+            recipe.name,
+            wanting.join(" "),
+            config.app_id,
+            recipe.id
+        )
+    })
 }
 
 async fn seal(

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, RootKeySource};
+use crate::output::shell_word;
 
 /// A directory or a file that is open to other users.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl Exposed {
 
     /// The command that mends it.
     pub(crate) fn mend(&self) -> String {
-        let path = quoted(&self.path);
+        let path = shell_word(&self.path.display().to_string());
         match self.kind {
             Kind::DataDir => format!("chmod 700 {path}"),
             Kind::DatabaseDir => {
@@ -122,25 +123,5 @@ fn mode_of(path: &Path) -> Option<u32> {
     {
         let _has_no_such_bits = metadata;
         Some(0)
-    }
-}
-
-/// A path as a shell reads it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_in_a_command_is_one_word() {
-        let quoted = |text: &str| quoted(Path::new(text));
-        assert_eq!(quoted("/var/lib/alter-1.0/alter.db"), "/var/lib/alter-1.0/alter.db");
-        assert_eq!(quoted("/my data/$x"), "'/my data/$x'");
-        assert_eq!(quoted("/it's"), r"'/it'\''s'");
     }
 }

@@ -256,6 +256,11 @@ fn a_list_without_a_required_scope_is_warned_of_at_set_and_found() {
     let visit = offline(&place);
     visit.has("provider-scopes", "warn");
     assert!(visit.text.contains("A/microsoft: openid"), "{}", visit.text);
+    let finding = visit.findings.iter().find(|finding| finding["id"] == "provider-scopes").unwrap();
+    let mend = finding["fix"].as_str().unwrap().to_owned();
+    assert!(mend.ends_with(" microsoft 'Mail.Read openid'"), "all that are asked for, too: {mend}");
+    assert!(place.shell(&mend).status.success(), "it runs as it is printed: {mend}");
+    offline(&place).has_not("provider-scopes");
     // In another spelling, or as part of another scope, it is there.
     place.json_with(&[&set[..], &["OpenID Mail.Read"]].concat(), "s");
     let gitlab =

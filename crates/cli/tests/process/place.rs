@@ -45,6 +45,15 @@ impl Place {
         command
     }
 
+    /// Runs a line as an operator's shell does.
+    pub(crate) fn shell(&self, line: &str) -> Output {
+        let alter = format!("alter() {{ '{}' \"$@\"; }}; {line}", env!("CARGO_BIN_EXE_alter"));
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &alter]).env_clear().env("ALTER_DATA_DIR", self.data()).stdin(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.output().unwrap()
+    }
+
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         self.json_with(args, "")
     }

@@ -97,7 +97,7 @@ fn of_app(app: &App, providers: &[ProviderConfig], config: &Config) -> Vec<Findi
 fn scopes_of(app: &App, provider: &ProviderConfig) -> Option<Finding> {
     let (id, wanting) = (&provider.recipe.id, operate::wanting_scopes(provider));
     let text = format!("{}/{id}: {}", app.settings.name, wanting.join(" "));
-    (!wanting.is_empty()).then(|| PROVIDER_SCOPES.on_provider(&app.id.to_string(), id, text))
+    (!wanting.is_empty()).then(|| PROVIDER_SCOPES.on_scopes(provider, text))
 }
 
 fn of_provider(app: &App, provider: &ProviderConfig, config: &Config) -> Finding {

@@ -1,6 +1,10 @@
 //! Every problem that the doctor knows: its id (scripts may rely on it), how bad the problem is, and what to do.
 
+use alter_core::ProviderConfig;
+use alter_flows::operate;
 use serde_json::{Value, json};
+
+use crate::output::shell_word;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +34,7 @@ pub(super) struct Problem {
     pub(super) severity: Severity,
     /// What the problem is, for docs/reference/doctor.md.
     pub(super) what: &'static str,
-    /// What to do. `APP` and `PROVIDER` are replaced by the app's id and the provider's.
+    /// What to do. `APP` and `PROVIDER` are replaced by the app's id and the provider's, `SCOPES` by a whole list.
     pub(super) fix: &'static str,
 }
 
@@ -87,6 +91,13 @@ impl Problem {
     pub(super) fn on_provider(&self, app: &str, provider: &str, text: impl Into<String>) -> Finding {
         let fix = self.fix.replace("APP", app).replace("PROVIDER", provider);
         Finding { fix: Some(fix), ..self.found(text) }
+    }
+
+    /// A finding about the scopes of an app's provider: the fix is a command that runs as it stands.
+    pub(super) fn on_scopes(&self, provider: &ProviderConfig, text: impl Into<String>) -> Finding {
+        let scopes = shell_word(&operate::whole_scopes(provider).join(" "));
+        let found = self.on_provider(&provider.app_id.to_string(), &provider.recipe.id, text);
+        Finding { fix: found.fix.map(|fix| fix.replace("SCOPES", &scopes)), ..found }
     }
 }
 
@@ -200,7 +211,7 @@ problems! {
         "alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
     PROVIDER_SCOPES "provider-scopes" Warn
         "a provider is not asked for a scope that it requires: it may refuse, or not say which account was connected"
-        "alter provider set APP PROVIDER --client-id ... --scopes \"...\", with the scopes that are named"
+        "alter provider scopes APP PROVIDER SCOPES"
     PROVIDER_CHANGED "provider-changed" Mend
         "a provider's row does not match its seal: somebody who has no root key changed it, and nothing is sent with it"
         "Find out who can write the database; then write the row anew: alter provider set APP PROVIDER --client-id ... --client-secret-stdin"
