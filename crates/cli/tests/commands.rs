@@ -298,10 +298,53 @@ fn what_the_operator_says_of_a_provider_is_kept_and_marked_as_the_operators() {
         (["--subject", "id"], "--subject: `id` is not a JSON pointer"),
         (["--token-param", "code=x"], "--token-param code: is set by the flow itself"),
         (["--token-param", "x"], "--token-param is x; it must be K=V"),
+        (["--token-param", "=x"], "--token-param is =x; it must be K=V"),
+        (["--token-param", "audience="], "--token-param audience has no value"),
+        (["--token-param", "a b=x"], "--token-param a b: "),
+        (["--token-param", "a=x\u{1}"], "--token-param a: must not contain control"),
+        (["--param", "=x"], "--param is =x; it must be K=V"),
     ] {
         let refused = set(&flags);
         assert!(!refused.status.success() && said(&refused).contains(named), "{}", said(&refused));
     }
+    for flag in ["--token-param", "--param"] {
+        let twice = set(&[flag, "a=1", flag, "a=2"]);
+        assert!(!twice.status.success() && said(&twice).contains(&format!("{flag} a is there twice")));
+    }
+}
+
+#[test]
+fn where_the_identity_comes_from_is_decided_when_file_and_flags_are_read() {
+    let place = Place::new("identity-from");
+    let (_runtime, mock) = mock();
+    place.json(&["init"]);
+    place.json(&["app", "create", "P", "--website-url", "https://p.example"]);
+    let (issuer, file) = (mock.issuer(), place.0.join("p.toml"));
+    let from = |id: &str, more: &[&str]| {
+        let args = ["provider", "set", "P", id, "--issuer", &issuer, "--client-id", "c", "--public-client"];
+        let output = place.run(&[&args[..], more].concat());
+        if !output.status.success() {
+            return said(&output);
+        }
+        let row = place.json(&["provider", "seal", "P", id])["recipe"].clone();
+        row["identity"]["from"].as_str().unwrap_or("id_token").to_owned()
+    };
+    let by = |text: &str, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        from("mock", &[&["--spec", file.to_str().unwrap()], more].concat())
+    };
+    let keys = ["--jwks-url", "https://keys.example/jwks"];
+    mock.set(|s| s.discovery_fields = serde_json::json!({ "jwks_uri": null }));
+    assert_eq!((from("mock", &[]).as_str(), from("mock", &keys).as_str()), ("userinfo", "id_token"));
+    assert_eq!((by("", &[]).as_str(), by("", &keys).as_str()), ("userinfo", "id_token"), "the flag counts");
+    let file_has_keys = "jwks_url = \"https://keys.example/jwks\"\n";
+    assert_eq!(by(file_has_keys, &[]), "id_token");
+    assert!(by("[identity]\nfrom = \"id_token\"\n", &[]).contains("identity.from"), "the file's word wins");
+    assert_eq!(by("[identity]\nfrom = \"token_response\"\n", &[]), "token_response");
+
+    mock.set(|s| s.discovery_fields = serde_json::json!({ "jwks_uri": null, "userinfo_endpoint": null }));
+    assert!(by("", &[]).contains("identity.from"), "neither is there");
+    assert_eq!(by("", &["--userinfo-url", "https://api.example/me"]), "userinfo");
 }
 
 #[test]
@@ -353,16 +396,31 @@ fn prompts_and_scopes_that_the_metadata_do_not_list_are_not_sent_by_themselves()
         place.run(&[&args[..], more].concat())
     };
     let row = || place.json(&["provider", "seal", "P", "mock"])["recipe"].clone();
-    let prompt = ["--param", "prompt=login consent"];
-    mock.set(|s| s.discovery_fields = serde_json::json!({ "prompt_values_supported": ["none", "login"] }));
-    assert!(said(&set(&prompt)).contains("prompt=consent is not sent"), "{}", said(&set(&prompt)));
-    assert_eq!(row()["authorize_params"]["prompt"], "login");
-    assert!(said(&set(&["--param", "prompt=consent"])).contains("prompt=consent is not sent"));
-    let (params, marks) = (row()["authorize_params"].clone(), row()["chosen"].clone());
+    // Like Google's entry of the catalog, which asks for consent.
+    let listed = |words: Value| mock.set(|s| s.discovery_fields = words);
+    let google = |more: &[&str]| {
+        let args = ["provider", "set", "P", "google", "--issuer", &issuer, "--client-id", "c"];
+        place.run(&[&args[..], &["--public-client", "--api-host", "api.example"], more].concat())
+    };
+    let of_google = || place.json(&["provider", "seal", "P", "google"])["recipe"].clone();
+    listed(serde_json::json!({ "prompt_values_supported": ["none", "login"] }));
+    let told = said(&google(&[]));
+    assert!(
+        told.contains("prompt=consent is not sent") && told.contains("--param \"prompt=consent\""),
+        "{told}"
+    );
+    let (params, marks) = (of_google()["authorize_params"].clone(), of_google()["chosen"].clone());
     assert_eq!((&params["prompt"], marks), (&Value::Null, serde_json::json!(["authorize_params.prompt"])));
-    mock.set(|s| s.discovery_fields = Value::Null);
-    assert!(!said(&set(&prompt)).contains("is not sent"), "metadata that list nothing say nothing");
-    assert_eq!(row()["authorize_params"]["prompt"], "login consent");
+
+    let told = said(&google(&["--param", "prompt=login consent"]));
+    assert!(told.contains("--param prompt=login consent is sent, but"), "{told}");
+    assert!(told.contains("does not list consent"), "{told}");
+    assert_eq!(of_google()["authorize_params"]["prompt"], "login consent", "the operator's word wins");
+    assert!(!said(&google(&["--param", "prompt=login"])).contains("Note: --param"), "control: it is listed");
+
+    listed(Value::Null);
+    assert!(!said(&google(&[])).contains("is not sent"), "metadata that list nothing say nothing");
+    assert_eq!(of_google()["authorize_params"]["prompt"], "consent");
 
     mock.set(|s| s.discovery_fields = serde_json::json!({ "scopes_supported": ["openid"] }));
     assert!(said(&set(&["--scopes", "openid offline_access"])).contains("does not list offline_access"));

@@ -22,5 +22,5 @@ mod validate;
 pub use alter_core::recipe::Recipe;
 pub use catalog::Catalog;
 pub use error::{Problem, RecipeError};
-pub use parse::{parse, parse_over};
+pub use parse::{parse, read, read_over};
 pub use validate::validate;

@@ -9,16 +9,24 @@ use crate::{RecipeError, validate};
 /// # Errors
 /// [`RecipeError::Toml`] with the line; [`RecipeError::Invalid`] with every field that cannot work.
 pub fn parse(text: &str) -> Result<Recipe, RecipeError> {
-    let recipe: Recipe = toml::from_str(text).map_err(|error| located(text, &error))?;
+    let recipe = read(text)?;
     validate(&recipe)?;
     Ok(recipe)
 }
 
-/// Reads one recipe over another: what the text says wins, table by table, and what it leaves out is the other's.
+/// Reads one recipe without looking at its values, for who has more to say of it: [`validate`] comes after that.
 ///
 /// # Errors
-/// As [`parse`].
-pub fn parse_over(text: &str, base: &Recipe) -> Result<Recipe, RecipeError> {
+/// [`RecipeError::Toml`] with the line.
+pub fn read(text: &str) -> Result<Recipe, RecipeError> {
+    toml::from_str(text).map_err(|error| located(text, &error))
+}
+
+/// The same over another recipe: what the text says wins, table by table, and what it leaves out is the other's.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_over(text: &str, base: &Recipe) -> Result<Recipe, RecipeError> {
     let said: toml::Table = toml::from_str(text).map_err(|error| located(text, &error))?;
     let mut all = toml::Table::try_from(base)
         .map_err(|error| RecipeError::Toml { line: 1, message: error.to_string() })?;
@@ -31,9 +39,7 @@ pub fn parse_over(text: &str, base: &Recipe) -> Result<Recipe, RecipeError> {
         }
     }
     merge(&mut all, said);
-    let recipe: Recipe = all.try_into().map_err(|error: toml::de::Error| named_in(text, error.message()))?;
-    validate(&recipe)?;
-    Ok(recipe)
+    all.try_into().map_err(|error: toml::de::Error| named_in(text, error.message()))
 }
 
 fn merge(all: &mut toml::Table, said: toml::Table) {
@@ -119,27 +125,28 @@ from = "userinfo"
             parse(&SMALLEST.replace("[identity]", "revoke_url = \"https://id.example.com/r\"\n[identity]"))
                 .expect("enough");
         let text = "userinfo_url = \"https://api.example.com/me\"\n[identity]\nsubject = \"/id\"\n[revoke]\nurl = \"https://api.example.com/r\"\n";
-        let merged = parse_over(text, &base).expect("whole");
+        let merged = read_over(text, &base).expect("whole");
         assert_eq!(merged.userinfo_url.as_deref(), Some("https://api.example.com/me"));
         assert_eq!((&merged.token_url, merged.identity.from), (&base.token_url, base.identity.from));
         assert_eq!(merged.identity.subject, "/id");
         assert_eq!(merged.revocation().map(|how| how.url).as_deref(), Some("https://api.example.com/r"));
-        assert_eq!(parse_over("", &base).expect("nothing said"), base);
+        assert_eq!(read_over("", &base).expect("nothing said"), base);
         let of = |base: &Recipe, text: &str| {
-            let merged = parse_over(text, base).expect("whole");
+            let merged = read_over(text, base).expect("whole");
             (merged.issuer.is_some(), merged.issuer_template.is_some())
         };
         let (one, each) =
             ("issuer = \"https://id.example.com\"", "issuer_template = \"https://id.example.com/{tenant}\"");
-        let tenants = parse_over(each, &base).expect("whole");
+        let tenants = read_over(each, &base).expect("whole");
         assert_eq!((of(&base, each), of(&tenants, one)), ((false, true), (true, false)), "one of the two");
-        let refused = parse_over("name = \"E\"\npkec = false\n", &base);
+        let refused = read_over("name = \"E\"\npkec = false\n", &base);
         assert!(
             matches!(&refused, Err(RecipeError::Toml { line: 2, message }) if message.contains("pkec")),
             "{refused:?}"
         );
-        assert!(matches!(parse_over("x", &base), Err(RecipeError::Toml { line: 1, .. })));
-        assert!(matches!(parse_over("token_url = \"no\"", &base), Err(RecipeError::Invalid(_))));
+        assert!(matches!(read_over("x", &base), Err(RecipeError::Toml { line: 1, .. })));
+        let unusable = read_over("token_url = \"no\"", &base).expect("its values are looked at later");
+        assert!(matches!(validate(&unusable), Err(RecipeError::Invalid(_))));
     }
 
     #[test]

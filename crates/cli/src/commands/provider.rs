@@ -16,13 +16,13 @@ use alter_core::{
 };
 use alter_flows::{OperateError, ProviderSetting, operate};
 use alter_oauth::Discovered;
-use alter_providers::{Catalog, RecipeError};
+use alter_providers::Catalog;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use self::metadata::{discover_into, discovered, drop_unsupported_prompts, note_unlisted};
+use self::metadata::{discover_into, discovered, identity_without_keys, note_unlisted, unlisted_prompts};
 use super::{find_app, operator};
 use crate::{
     config::Config,
@@ -125,7 +125,9 @@ pub(crate) struct SetArgs {
     /// What the provider's pages do to the window that opened them (Cross-Origin-Opener-Policy), if you have looked.
     #[arg(long, value_enum, value_name = "WHAT")]
     coop: Option<CoopFlag>,
-    /// A further parameter of every token request (repeatable).
+    /// A further parameter of every request to the token endpoint, also when a token is refreshed, such as
+    /// audience=https://api.example (repeatable). It wins over the catalog's or the file's of that name. Refused is what the
+    /// flow itself sets (code, client_id, scope ...).
     #[arg(long = "token-param", value_name = "K=V")]
     token_params: Vec<String>,
     /// Host that the credential may be sent to: HOST, HOST:PORT or .SUFFIX (repeatable).
@@ -378,27 +380,30 @@ async fn recipe_of(args: &SetArgs, config: &Config, output: Output) -> anyhow::R
         Some(issuer) => Some(discovered(issuer, config, output).await?),
         None => None,
     };
-    let mut recipe = match &args.spec {
+    let (mut recipe, says_identity) = match &args.spec {
         Some(path) => from_file(path, args, found.as_ref(), output)?,
-        None => from_catalog(args, found.as_ref(), output)?,
+        None => (from_catalog(args, found.as_ref(), output)?, false),
     };
     if recipe.id != args.id {
         let what = "ID must be the `id` in the --spec file";
         return Err(Usage(format!("{what}: it is \"{}\", not \"{}\"", recipe.id, args.id)).into());
     }
     apply_flags(&mut recipe, args)?;
-    if args.spec.is_none() {
-        if found.is_some() && recipe.jwks_url.is_none() && recipe.userinfo_url.is_some() {
-            recipe.identity.from = IdentitySource::Userinfo;
-        }
-        if let Some(words) = found.as_ref().and_then(|found| found.prompts.as_ref()) {
-            drop_unsupported_prompts(&mut recipe, words, output);
-        }
+    if found.is_some() && !says_identity {
+        identity_without_keys(&mut recipe);
+    }
+    let check =
+        |recipe: &Recipe| alter_providers::validate(recipe).map_err(|error| flags::named(&error, args));
+    // Before the placeholders are filled: where one may stand cannot be seen afterwards.
+    check(&recipe)?;
+    apply_params(&mut recipe, args)?;
+    if let (None, Some(words)) = (&args.spec, found.as_ref().and_then(|found| found.prompts.as_ref())) {
+        unlisted_prompts(&mut recipe, words, is_named(&args.params, "prompt"), output);
     }
     if let (Some(found), Some(scopes)) = (&found, &args.scopes) {
         note_unlisted(found, scopes, output);
     }
-    alter_providers::validate(&recipe).map_err(|error| flags::named(&error, args))?;
+    check(&recipe)?;
     Ok(recipe)
 }
 
@@ -418,30 +423,27 @@ fn from_catalog(args: &SetArgs, found: Option<&Discovered>, output: Output) -> a
     Ok(recipe)
 }
 
-/// Reads the file. What it leaves out is discovered, if there is an issuer.
+/// Reads the file, and whether it says where the identity comes from. What it leaves out is discovered, if there is an
+/// issuer.
 fn from_file(
     path: &Path,
     args: &SetArgs,
     found: Option<&Discovered>,
     output: Output,
-) -> anyhow::Result<Recipe> {
+) -> anyhow::Result<(Recipe, bool)> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("--spec {} cannot be read", path.display()))?;
     let read = match found {
-        None => alter_providers::parse(&text),
+        None => alter_providers::read(&text),
         Some(found) => {
             let mut base = blank(args)?;
             discover_into(&mut base, found, output);
-            if base.jwks_url.is_none() && base.userinfo_url.is_some() {
-                base.identity.from = IdentitySource::Userinfo;
-            }
-            alter_providers::parse_over(&text, &base)
+            alter_providers::read_over(&text, &base)
         }
     };
-    Ok(read.map_err(|error| match &error {
-        RecipeError::Invalid(_) => flags::named(&error, args),
-        _ => flags::in_file(&error, args),
-    })?)
+    let recipe = read.map_err(|error| flags::in_file(&error, args))?;
+    let says = toml::from_str::<toml::Table>(&text)?;
+    Ok((recipe, says.get("identity").is_some_and(|identity| identity.get("from").is_some())))
 }
 
 fn blank(args: &SetArgs) -> Result<Recipe, Usage> {
@@ -493,21 +495,11 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
         recipe.chosen.insert("coop".to_owned());
     }
     for (name, value) in parameters("--token-param", &args.token_params)? {
+        if value.is_empty() {
+            return Err(Usage(format!("--token-param {name} has no value, and would count as not sent")));
+        }
         recipe.chosen.insert(format!("token_params.{name}"));
         recipe.token_params.insert(name, value);
-    }
-    for (name, value) in parameters("--param", &args.params)? {
-        if recipe.parameters.contains_key(&name) {
-            recipe.fill(&name, &value).map_err(|e| Usage(format!("--param {name}: {e}")))?;
-        } else {
-            recipe.authorize_params.insert(name, value);
-        }
-    }
-    if let Some((name, wanted)) = recipe.open_parameter() {
-        return Err(Usage(format!(
-            "{} needs --param {name}=VALUE: {} (for example {name}={})",
-            recipe.id, wanted.description, wanted.example
-        )));
     }
     if args.secret.public_client {
         recipe.client_auth = ClientAuth::None;
@@ -526,13 +518,39 @@ fn apply_flags(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
     Ok(())
 }
 
+fn apply_params(recipe: &mut Recipe, args: &SetArgs) -> Result<(), Usage> {
+    for (name, value) in parameters("--param", &args.params)? {
+        if recipe.parameters.contains_key(&name) {
+            recipe.fill(&name, &value).map_err(|e| Usage(format!("--param {name}: {e}")))?;
+        } else {
+            recipe.authorize_params.insert(name, value);
+        }
+    }
+    if let Some((name, wanted)) = recipe.open_parameter() {
+        return Err(Usage(format!(
+            "{} needs --param {name}=VALUE: {} (for example {name}={})",
+            recipe.id, wanted.description, wanted.example
+        )));
+    }
+    Ok(())
+}
+
+/// What a repeatable flag says, each name once.
 fn parameters(flag: &str, given: &[String]) -> Result<BTreeMap<String, String>, Usage> {
-    let split = |text: &String| {
-        let (name, value) =
-            text.split_once('=').ok_or_else(|| Usage(format!("{flag} is {text}; it must be K=V")))?;
-        Ok((name.to_owned(), value.to_owned()))
-    };
-    given.iter().map(split).collect()
+    let mut all = BTreeMap::new();
+    for text in given {
+        let named = text.split_once('=').filter(|(name, _)| !name.is_empty());
+        let (name, value) = named.ok_or_else(|| Usage(format!("{flag} is {text}; it must be K=V")))?;
+        if all.insert(name.to_owned(), value.to_owned()).is_some() {
+            return Err(Usage(format!("{flag} {name} is there twice, and one value is sent; keep one")));
+        }
+    }
+    Ok(all)
+}
+
+/// Whether a repeatable flag has this name.
+fn is_named(given: &[String], name: &str) -> bool {
+    given.iter().any(|text| text.split_once('=').is_some_and(|(key, _)| key == name))
 }
 
 /// What stands in place of a callback URL that only a guess could give.

@@ -1,6 +1,6 @@
 //! What a provider's own metadata says: its endpoints, and which scopes and words for `prompt` it lists.
 
-use alter_core::Recipe;
+use alter_core::{IdentitySource, Recipe};
 use alter_oauth::Discovered;
 use anyhow::Context;
 
@@ -54,18 +54,34 @@ fn asks_offline(recipe: &Recipe) -> bool {
     recipe.default_scopes.iter().any(|scope| scope == "offline_access")
 }
 
-/// A word that the provider does not know may end every flow: it is not sent. A --spec file says what it wants.
-pub(super) fn drop_unsupported_prompts(recipe: &mut Recipe, supported: &[String], output: Output) {
+/// Without keys no id_token can be verified: the account is read from userinfo, where there is one.
+pub(super) fn identity_without_keys(recipe: &mut Recipe) {
+    let verified = recipe.identity.from != IdentitySource::IdToken || recipe.jwks_url.is_some();
+    if !verified && recipe.userinfo_url.is_some() {
+        recipe.identity.from = IdentitySource::Userinfo;
+    }
+}
+
+/// A word that the provider does not know may end every flow: one of the catalog is not sent. What the operator's flag
+/// (`given`) or a --spec file says is.
+pub(super) fn unlisted_prompts(recipe: &mut Recipe, supported: &[String], given: bool, output: Output) {
     let Some(asked) = recipe.authorize_params.get("prompt").cloned() else { return };
-    let (kept, dropped): (Vec<&str>, Vec<&str>) =
+    let (kept, unlisted): (Vec<&str>, Vec<&str>) =
         asked.split_whitespace().partition(|word| supported.iter().any(|known| known == word));
-    if dropped.is_empty() {
+    if unlisted.is_empty() {
+        return;
+    }
+    let unlisted = unlisted.join(" ");
+    if given {
+        output.note(&format!(
+            "Note: --param prompt={asked} is sent, but the provider's metadata (prompt_values_supported) does not list \
+             {unlisted}. It may refuse to connect."
+        ));
         return;
     }
     output.note(&format!(
-        "Note: prompt={} is not sent: the provider's metadata (prompt_values_supported) does not list it. A --spec file \
-         beside --issuer can send it all the same.",
-        dropped.join(" ")
+        "Note: prompt={unlisted} is not sent: the provider's metadata (prompt_values_supported) does not list it. \
+         --param \"prompt={asked}\" sends it all the same."
     ));
     recipe.chosen.insert("authorize_params.prompt".to_owned());
     if kept.is_empty() {
