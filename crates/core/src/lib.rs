@@ -30,6 +30,7 @@ pub mod provider_words;
 pub mod recipe;
 pub mod refresh;
 pub mod refresh_store;
+pub mod result_code;
 pub mod return_url;
 pub mod revocation;
 pub mod sealed;
@@ -79,13 +80,14 @@ pub use refresh_store::{
     BeginRefresh, Begun, DiscardRefresh, EndRefresh, ReconnectCount, RefreshAttempt, RefreshEnded,
     RefreshResult, RefreshStore, RefusedClient,
 };
+pub use result_code::{IssuedResult, ResultCode};
 pub use return_url::ReturnUrl;
 pub use revocation::{Revocation, RevocationOutcome, RevocationStore, RevokeGrant};
 pub use sealed::{AttemptSecret, CredentialPlace, GrantSecret, SealedColumn, SealedPlace, SealedValue};
 pub use secret::Hash;
 pub use session::{
-    Claim, ClaimRefused, End, EndKind, Session, SessionAgent, SessionData, SessionStore, SessionUser, State,
-    Underway,
+    Claim, ClaimRefused, End, EndKind, Mode, Session, SessionAgent, SessionData, SessionStore, SessionUser,
+    State, Underway,
 };
 pub use store::Store;
 pub use stored::{CallNonce, Changed, Saved, StoreError};

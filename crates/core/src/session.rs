@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AppId, AttemptId, CallNonce, Cause, ConfigId, Connection, Coop, Declined, Event, EventName,
-    Failure, Filled, GrantId, Hash, Level, Micros, Origin, Principal, ReturnUrl, Saved, SessionId,
-    StoreError, UserId, opener::Returned,
+    Failure, Filled, GrantId, Hash, IssuedResult, Level, Micros, Origin, Principal, ResultCode, ReturnUrl,
+    Saved, SessionId, StoreError, UserId, opener::Returned,
 };
 
 /// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
@@ -53,7 +53,7 @@ pub struct Session {
 pub struct SessionData {
     /// The one origin that may read the result.
     pub allowed_origin: Origin,
-    /// Where the redirect transport would return; checked at mint, not used yet.
+    /// Where the redirect transport returns to; checked at mint.
     pub return_url: Option<ReturnUrl>,
     /// Provider ids that may be connected, in the order the app gave.
     pub providers: Vec<String>,
@@ -97,6 +97,9 @@ pub struct SessionData {
     pub events: Vec<Event>,
     /// Hints about the window.
     pub signals: Signals,
+    /// The session's result code, once it was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<IssuedResult>,
 }
 
 impl SessionData {
@@ -130,6 +133,7 @@ impl SessionData {
             declined: Vec::new(),
             events: Vec::new(),
             signals: Signals::default(),
+            result: None,
         }
     }
 }
@@ -182,6 +186,26 @@ pub struct Claim {
     pub marker: Option<Hash>,
     /// When the browser claimed it.
     pub at: Micros,
+    /// How the browser came, and how it goes back.
+    #[serde(default, skip_serializing_if = "Mode::is_popup")]
+    pub mode: Mode,
+}
+
+/// The two transports: how a browser comes to our pages and how it leaves them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// In a window of its own. The app's page stays, and asks for the status.
+    #[default]
+    Popup,
+    /// In the app's own window. The app's page is gone; the browser goes back to `return_url`.
+    Redirect,
+}
+
+impl Mode {
+    fn is_popup(&self) -> bool {
+        *self == Self::Popup
+    }
 }
 
 /// How a session ended.
@@ -324,6 +348,19 @@ impl Session {
     /// Only one provider is offered: no picker.
     pub fn is_single(&self) -> bool {
         self.data.providers.len() == 1
+    }
+
+    /// Whether the browser came by a redirect of its whole page, so that no app page is open beside ours.
+    pub fn is_redirect(&self) -> bool {
+        self.claim().is_some_and(|claim| claim.mode == Mode::Redirect)
+    }
+
+    /// Issues the session's result code; returns whether that changed anything. The first one stays: its time is not
+    /// renewed, and no other code takes its place.
+    pub fn issue_result(&mut self, code: &ResultCode, now: Micros) -> bool {
+        let first = self.data.result.is_none();
+        self.data.result.get_or_insert_with(|| IssuedResult::new(code, now));
+        first
     }
 
     /// Whether this browser claimed the session.

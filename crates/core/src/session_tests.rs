@@ -22,7 +22,7 @@ fn session(providers: &[&str]) -> Session {
 }
 
 fn claim(level: Level, at: Micros) -> Claim {
-    Claim { level, cb: Some("cb".into()), browser: [1; 32], marker: None, at }
+    Claim { level, cb: Some("cb".into()), browser: [1; 32], marker: None, at, mode: Mode::Popup }
 }
 
 pub(crate) fn claimed(providers: &[&str]) -> Session {
@@ -580,4 +580,25 @@ fn a_browser_without_its_cookie_ends_the_session_after_three_seconds_unless_a_pa
         kept.page_served(T0.plus_seconds(2));
         assert!(!exit::settle(&mut kept, T0.plus_seconds(60)));
     }
+}
+
+#[test]
+fn a_claim_stored_before_there_were_redirects_is_a_popups_and_a_popups_is_stored_as_before() {
+    let popup = serde_json::to_value(claim(Level::L2, T0)).unwrap();
+    assert!(popup.get("mode").is_none());
+    assert_eq!(serde_json::from_value::<Claim>(popup).unwrap().mode, Mode::Popup);
+    let redirect = Claim { mode: Mode::Redirect, ..claim(Level::L2, T0) };
+    let read: Claim = serde_json::from_value(serde_json::to_value(&redirect).unwrap()).unwrap();
+    assert_eq!(read.mode, Mode::Redirect);
+}
+
+#[test]
+fn t42_a_session_has_one_result_code_and_its_time_is_not_renewed() {
+    let mut s = claimed(&["a"]);
+    let code = ResultCode::derive(&s.sid, &"key".to_owned().into());
+    assert!(s.issue_result(&code, T0));
+    let first = s.data.result.clone();
+    let other = ResultCode::derive(&s.sid, &"another key".to_owned().into());
+    assert!(!s.issue_result(&code, T0.plus_seconds(200)) && !s.issue_result(&other, T0.plus_seconds(200)));
+    assert_eq!(s.data.result, first);
 }

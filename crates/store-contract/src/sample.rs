@@ -7,9 +7,9 @@ use alter_core::{
     Agent, AgentCreated, AgentData, AgentId, AgentStatus, ApiKey, App, AppId, AppSettings, Attempt,
     AttemptId, AttemptStatus, AuditEntry, AuditKind, Brought, CallNonce, Cause, Claim, ClientAuth,
     CompleteConnect, ConfigId, Connection, Coop, Credential, Delegation, Failure, Filled, Grant, GrantFilter,
-    GrantId, Hash, KeyId, Level, Micros, Operation, Origin, Principal, ProviderConfig, Recipe, RefreshState,
-    ReleaseCredential, ReturnUrl, Session, SessionAgent, SessionData, SessionId, SessionUser, Store,
-    StoreError, SystemRandom, Underway, User, UserId, recipe::Fact, time::random_bytes,
+    GrantId, Hash, KeyId, Level, Micros, Mode, Operation, Origin, Principal, ProviderConfig, Recipe,
+    RefreshState, ReleaseCredential, ReturnUrl, Session, SessionAgent, SessionData, SessionId, SessionUser,
+    Store, StoreError, SystemRandom, Underway, User, UserId, recipe::Fact, time::random_bytes,
 };
 use serde_json::{Value, json};
 
@@ -201,7 +201,14 @@ pub fn session(app: AppId) -> Session {
 
 /// A browser's claim.
 pub fn claim() -> Claim {
-    Claim { level: Level::L2, cb: Some("flow".into()), browser: hash(), marker: Some(hash()), at: T0 }
+    Claim {
+        level: Level::L2,
+        cb: Some("flow".into()),
+        browser: hash(),
+        marker: Some(hash()),
+        at: T0,
+        mode: Mode::Redirect,
+    }
 }
 
 /// A newly started attempt of the session; it expires at `T0` + 600 s.

@@ -6,8 +6,8 @@
 //! 4. Claim by compare-and-set: the first browser wins. A refused claim changes nothing.
 
 use alter_core::{
-    App, AuditEntry, AuditKind, Claim, ClaimRefused, Hash, Level, Origin, Session, SessionId, StoreError,
-    secret,
+    App, AuditEntry, AuditKind, Claim, ClaimRefused, Hash, Level, Mode, Origin, Session, SessionId,
+    StoreError, secret,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -154,6 +154,7 @@ pub async fn claim(
         browser: hash_secret(&browser_key),
         marker: Some(hash_secret(&marker)),
         at: flows.now(),
+        mode: Mode::Popup,
     };
     let claimed = flows.update_session(session, |session| match session.claim_by(claim.clone()) {
         Ok(()) => Ok((true, ())),
