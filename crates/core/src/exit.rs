@@ -1,6 +1,8 @@
 //! The exit rule (protocol 5): when a closed popup ends the flow. To the app page, a real close and a popup severed by
 //! COOP look alike, so `closed` proves nothing while the user may be at a provider that severs (T36). What is known of a
 //! provider's pages: [`crate::opener`].
+//!
+//! A redirect flow has no popup, and nobody watches it: its deadline ends it, or the user, or the app that cancels.
 
 use crate::{
     Cause, Coop, Failure, Micros, Session,
@@ -63,7 +65,7 @@ fn has_left(session: &Session, attempt: &Underway) -> bool {
 /// Whether the user has left the flow for good.
 pub fn is_left(session: &Session, now: Micros) -> bool {
     let signals = &session.data.signals;
-    let Some(closed) = signals.closed_since else { return false };
+    let Some(closed) = signals.closed_since.filter(|_| !session.is_redirect()) else { return false };
     let closed_for = |seconds: i64| now >= closed.plus_seconds(seconds);
     match place(session) {
         Place::NotClaimed => closed_for(BEFORE_CLAIM),
@@ -103,6 +105,16 @@ impl Session {
         is_new
     }
 
+    /// The user is back at the app's page. A cookie that did not come with the browser will not come any more; returns
+    /// whether that ended the session.
+    pub fn left_without_cookie(&mut self, now: Micros) -> bool {
+        let cookieless = self.end().is_none() && self.data.signals.cookieless_since.is_some();
+        if cookieless {
+            end_without_cookie(self, now);
+        }
+        cookieless
+    }
+
     /// Records a sign of life from the newest page; returns `true` when that changed something.
     pub fn page_seen(&mut self, instance: u64, now: Micros) -> bool {
         let signals = &mut self.data.signals;
@@ -125,8 +137,11 @@ impl Session {
         newest
     }
 
-    /// Records what the SDK reports about the popup; returns `true` when that changed something.
+    /// Records what the SDK reports about the popup; returns `true` when that changed something. A redirect flow has none.
     pub fn window_reported(&mut self, closed: Option<bool>, now: Micros) -> bool {
+        if self.is_redirect() {
+            return false;
+        }
         let signals = &mut self.data.signals;
         let first = signals.first_status_at.is_none();
         if first {
@@ -151,14 +166,18 @@ fn keeps_no_cookie(session: &Session, now: Micros) -> bool {
     session.end().is_none() && since.is_some_and(|since| now >= since.plus_seconds(WITHOUT_COOKIE))
 }
 
+fn end_without_cookie(session: &mut Session, now: Micros) {
+    let failure = Failure { cause: Cause::CookiesBlocked, provider: None, request_id: None, said: None };
+    session.attempt_failed(failure, now);
+}
+
 /// Applies the deadline and the exit rule; returns `true` when that ended the session.
 pub fn settle(session: &mut Session, now: Micros) -> bool {
     if session.expire(now) {
         return true;
     }
     if keeps_no_cookie(session, now) {
-        let failure = Failure { cause: Cause::CookiesBlocked, provider: None, request_id: None, said: None };
-        session.attempt_failed(failure, now);
+        end_without_cookie(session, now);
         return true;
     }
     let left = session.end().is_none() && is_left(session, now);

@@ -1,4 +1,4 @@
-//! Return URLs: where a redirect would take the user back to (S5, T40, T41).
+//! Return URLs: where a redirect takes the user back to (S5, T40, T41).
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -51,6 +51,20 @@ impl ReturnUrl {
             }
             None => Ok(Self(input.to_owned())),
         }
+    }
+
+    /// The address with our parameters behind its own; its fragment stays. `None` for a stored one that this version would
+    /// not take.
+    pub fn with<'a>(&self, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Url> {
+        let mut url = absolute(&self.0).ok()?;
+        url.query_pairs_mut().extend_pairs(parameters);
+        Some(url)
+    }
+
+    /// Whether a browser's `Origin` header names the page at this address.
+    pub fn is_named_by(&self, header: Option<&str>) -> bool {
+        let origin = Url::parse(&self.0).ok().map(|url| url.origin().ascii_serialization());
+        header.is_some() && origin.as_deref() == header
     }
 }
 
@@ -129,6 +143,45 @@ mod tests {
         let encoded = "https://app.example.com/x?grant%5Fid=1";
         assert!(parsed(encoded, &registered).is_err());
         assert!(parsed("https://app.example.com/x?tab=1", &registered).is_ok());
+    }
+
+    #[test]
+    fn t40_the_result_comes_behind_the_addresss_own_query_and_before_its_fragment() {
+        let with = |url: &str| {
+            let result = [("alter_connect_success", "true"), ("scopes", "a b,c&d=#")];
+            parsed(url, &["https://a.example"]).unwrap().with(result).unwrap().to_string()
+        };
+        let ours = "alter_connect_success=true&scopes=a+b%2Cc%26d%3D%23";
+        for (given, before, after) in [
+            ("https://a.example", "https://a.example/?", ""),
+            ("https://a.example/x?", "https://a.example/x?", ""),
+            ("https://a.example/x?tab=2&q=%20%2B+&q=", "https://a.example/x?tab=2&q=%20%2B+&q=&", ""),
+            ("https://a.example/#/connected?tab=2", "https://a.example/?", "#/connected?tab=2"),
+            ("https://a.example/ü?ü#ü", "https://a.example/%C3%BC?%C3%BC&", "#%C3%BC"),
+        ] {
+            assert_eq!(with(given), format!("{before}{ours}{after}"), "{given}");
+        }
+    }
+
+    #[test]
+    fn t40_a_stored_address_of_another_kind_leads_nowhere() {
+        for stored in
+            ["javascript:alert(1)", "//evil.example/", "http://evil.example/", "https://a@evil.example/"]
+        {
+            let read: ReturnUrl = serde_json::from_value(stored.into()).unwrap();
+            assert_eq!(read.with([("a", "b")]), None, "{stored}");
+        }
+    }
+
+    #[test]
+    fn only_the_pages_own_origin_names_it() {
+        let url = parsed("https://a.example/x?y", &["https://a.example"]).unwrap();
+        assert!(url.is_named_by(Some("https://a.example")));
+        for other in [None, Some("null"), Some(""), Some("https://a.example/"), Some("https://b.example")] {
+            assert!(!url.is_named_by(other), "{other:?}");
+        }
+        let opaque: ReturnUrl = serde_json::from_value("data:text/html,x".into()).unwrap();
+        assert!(!opaque.is_named_by(Some("https://a.example")));
     }
 
     #[test]

@@ -527,6 +527,17 @@ impl Session {
         due
     }
 
+    /// The user leaves the page which says that the time is over: an attempt under way gets no more of it. Returns whether
+    /// that ended the session.
+    pub fn left_late(&mut self, now: Micros) -> bool {
+        let claimed = matches!(self.data.state, State::Claimed(_));
+        let late = claimed && !self.can_start(now) && !self.is_exchanging();
+        if late {
+            self.finish_with(EndKind::Expired, None, now);
+        }
+        late
+    }
+
     /// Ends the session, once. If anything was connected, the end is `done`, whatever the cause.
     fn finish_with(&mut self, kind: EndKind, failure: Option<Failure>, at: Micros) {
         let claim = match std::mem::replace(&mut self.data.state, State::Minted) {

@@ -602,3 +602,53 @@ fn t42_a_session_has_one_result_code_and_its_time_is_not_renewed() {
     assert!(!s.issue_result(&code, T0.plus_seconds(200)) && !s.issue_result(&other, T0.plus_seconds(200)));
     assert_eq!(s.data.result, first);
 }
+
+fn redirected(providers: &[&str]) -> Session {
+    let mut s = session(providers);
+    s.claim_by(Claim { mode: Mode::Redirect, ..claim(Level::L2, T0) }).unwrap();
+    s
+}
+
+#[test]
+fn b08_a_redirect_flow_has_no_popup_that_could_be_closed() {
+    for mut s in [redirected(&["a"]), redirected(&["a", "b"])] {
+        s.page_served(T0);
+        assert!(!s.window_reported(Some(true), T0), "nothing to remember");
+        s.page_left(1, T0);
+        for second in [1, 10, 200, 599] {
+            assert!(!exit::settle(&mut s, T0.plus_seconds(second)), "{second} s");
+        }
+        s.start(attempt(Coop::Keeps, T0.plus_seconds(300)));
+        assert!(!exit::settle(&mut s, T0.plus_seconds(599)), "at the provider");
+        assert!(exit::settle(&mut s, T0.plus_seconds(900)), "its deadline ends it");
+        assert_eq!(s.end().unwrap().kind, EndKind::Expired);
+    }
+    // Control: the same reports end a popup flow.
+    let mut popup = claimed(&["a"]);
+    popup.page_served(T0);
+    assert!(popup.window_reported(Some(true), T0) && popup.page_left(1, T0));
+    assert!(exit::settle(&mut popup, T0.plus_seconds(10)));
+}
+
+#[test]
+fn who_leaves_after_the_sessions_own_time_ends_it_and_nobody_else_does() {
+    let mut s = redirected(&["a"]);
+    s.start(attempt(Coop::Unknown, T0.plus_seconds(300)));
+    assert!(!s.left_late(T0.plus_seconds(599)), "something can still start");
+    let id = s.data.underway.as_ref().unwrap().attempt;
+    let mut exchanged = s.clone();
+    exchanged.exchanging(id, T0.plus_seconds(600));
+    assert!(!exchanged.left_late(T0.plus_seconds(601)), "the exchange decides");
+    assert!(s.left_late(T0.plus_seconds(600)) && !s.left_late(T0.plus_seconds(600)));
+    assert_eq!(s.end().unwrap().kind, EndKind::Expired);
+    assert!(!session(&["a"]).left_late(T0.plus_seconds(601)), "nobody had opened it");
+}
+
+#[test]
+fn t52_who_is_back_at_the_app_without_a_cookie_ends_the_flow_at_once() {
+    let mut s = redirected(&["a", "b"]);
+    assert!(!s.left_without_cookie(T0));
+    s.came_without_cookie(T0);
+    assert!(s.left_without_cookie(T0) && !s.left_without_cookie(T0));
+    assert_eq!(s.end().unwrap().failure.as_ref().unwrap().cause, Cause::CookiesBlocked);
+}
