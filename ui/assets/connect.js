@@ -156,7 +156,9 @@
 
   const claim = async ({ token, cb, mode }) => {
     const peek = await post('/connect/api/peek', { token });
-    if (!ok(peek)) return peek;
+    // With the whole page here, only the claim's refusal names the way back.
+    const whole = cb ? mode === 'r' : !window.opener;
+    if (!ok(peek) && !(whole && peek.status === 410)) return peek;
     const payload = { token };
     if (cb) {
       payload.cb = cb;
@@ -188,6 +190,7 @@
     if (!given.token) return notice('open');
     const retry = byId('retry');
     const busy = byId('busy');
+    const back = byId('back');
     const attempt = async () => {
       retry.hidden = true;
       busy.hidden = false;
@@ -195,7 +198,14 @@
       const answer = await claim(given);
       if (ok(answer) && go(answer.body.location, 'replace')) return;
       busy.hidden = true;
-      const { page_origin: page, allowed_origin: allowed } = answer.body.details || {};
+      const { page_origin: page, allowed_origin: allowed, back: way } = answer.body.details || {};
+      if (way && /^https?:/.test(way)) {
+        headline(WORDS.stuck);
+        text('say', answer.body.message);
+        back.href = way;
+        back.hidden = false;
+        return;
+      }
       if (page) {
         headline(WORDS.openFrom(answer.app));
         byId('leave').hidden = false;

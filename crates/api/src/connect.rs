@@ -111,6 +111,20 @@ pub struct StatusAnswer {
     pub details: Option<Value>,
 }
 
+/// `POST /connect/result`, body `text/plain` so that no preflight is needed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ResultRequest {
+    /// `alter_result_code`, as it came with the way back.
+    #[serde(default)]
+    pub result_code: Option<Secret>,
+    /// `alter_sid`, where there is no code. It tells failures alone.
+    #[serde(default)]
+    pub sid: Option<String>,
+    /// What the page that started the flow kept: `cb` is its hash.
+    #[serde(default)]
+    pub v: Option<Secret>,
+}
+
 /// Where a flow stands, as the app page is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

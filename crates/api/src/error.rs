@@ -59,6 +59,7 @@ codes! {
     CallerAgentMismatch = "caller_agent_mismatch", 400, "`X-Alter-Caller` names an agent that does not own the key.";
     AgentRequiresUserToken = "agent_requires_user_token", 400, "`agent` came without `user_token`, and only a user can delegate. Send the user's token.";
     InvalidReturnUrl = "invalid_return_url", 400, "`return_url` is not https, not registered, or carries a parameter of the result.";
+    ReturnUrlRequired = "return_url_required", 400, "The user came by a redirect, but the session has no `return_url` to go back to. Give one at the mint.";
     NoProviders = "no_providers", 400, "None of the allowed providers is configured on the app. Configure one: `alter provider set`.";
     IdpNotConfigured = "idp_not_configured", 400, "The app has no identity provider, so nobody vouches for its users. The operator sets one: `alter idp set`.";
     AmbiguousTarget = "ambiguous_target", 400, "The path has an encoded slash, a dot segment, a control character or invalid UTF-8.";
@@ -84,6 +85,7 @@ codes! {
     UserTokenRequired = "user_token_required", 403, "The app requires the user's token for a user's grant. Send `user_token`.";
     SystemGrantUserTokenMismatch = "system_grant_user_token_mismatch", 403, "The grant is the app's own, but the call has a user token. Leave `user_token` out.";
     InvalidToken = "invalid_token", 404, "The session token is malformed or unknown. Mint a fresh session.";
+    InvalidResultCode = "invalid_result_code", 404, "The result code is malformed or unknown.";
     GrantNotFound = "grant_not_found", 404, "The app has no such grant.";
     NoDelegatedGrant = "no_delegated_grant", 404, "No grant that fits was delegated to the agent. Let the user connect with `agent`.";
     AgentNotFound = "agent_not_found", 404, "The app has no such agent, or it is not active.";

@@ -84,6 +84,34 @@ pub(crate) fn taken(reason: ClaimRefused, names: &Names) -> String {
     format!("{what} Start again from {}.", shown(&names.app))
 }
 
+/// The same for a user who left.
+pub(crate) fn cancelled(names: &Names) -> String {
+    format!("Nothing was connected. You can start again from {}.", shown(&names.app))
+}
+
+/// The same for a browser that did not come from the app's page.
+pub(crate) fn not_opened(names: &Names) -> String {
+    format!("This was not opened by {0}. Start again from {0}.", shown(&names.app))
+}
+
+/// The same for an app's page that may not send a form to us.
+pub(crate) fn no_form(names: &Names) -> String {
+    format!(
+        "The page of {0} may not send its form here. The people who run {0} need to allow it (Content-Security-Policy, form-action).",
+        shown(&names.app)
+    )
+}
+
+/// The same for a session without a `return_url`.
+pub(crate) fn no_way_back(names: &Names) -> String {
+    format!("{0} left out the way back. The people who run {0} need to repair this.", shown(&names.app))
+}
+
+/// The same for a failure of ours.
+pub(crate) fn failed(names: &Names) -> String {
+    format!("Something went wrong on the server. Start again from {}.", shown(&names.app))
+}
+
 fn shown(name: &str) -> String {
     one_line(name.chars().take(NAME_MAX))
 }

@@ -39,6 +39,8 @@ pub enum Proof<'a> {
         /// The secret behind `cb`, base64url.
         v: &'a str,
     },
+    /// Door B by a redirect, which has no opener: the proof would come at the end. Not built yet.
+    AtTheEnd,
     /// Door C: the marks of client 0.8.0.
     Marks(Marks),
     /// Door D: no proof. Links are not built yet.
@@ -66,6 +68,8 @@ pub struct Marks {
 pub enum BindingFault {
     /// There is no proof, a wrong one, or one below the session's level.
     Page,
+    /// The app's page left by an address and not by a form, which its CSP `form-action` forbids.
+    NoForm,
     /// The browser says that the page is at another origin than the session's.
     OtherOrigin(ForeignPage),
     /// Every other mark of client 0.8.0 is there, but the window has shown other pages before ours. That client opens a
@@ -102,6 +106,14 @@ pub enum ClaimError {
         app_name: String,
         why: BindingFault,
     },
+    /// The browser came by a redirect, but the session was minted without a `return_url`.
+    #[error("the session has no return_url to go back to")]
+    ReturnUrlRequired {
+        /// The app that minted it.
+        app_name: String,
+        /// Where its page is.
+        allowed_origin: Origin,
+    },
     /// Our own failure.
     #[error(transparent)]
     Fault(#[from] FlowFault),
@@ -122,7 +134,8 @@ pub async fn peek(flows: &Flows, session_token: &str) -> Result<Peek, ClaimError
     Ok(Peek { allowed_origin: session.data.allowed_origin, app_name: app.settings.name })
 }
 
-/// Claims a session: `minted -> claimed`. `cookie` returns the browser key for a session, if the browser sent one.
+/// Claims a session: `minted -> claimed`. `mode` is how the browser says that it came; `cookie` returns the browser key for a
+/// session, if the browser sent one.
 ///
 /// # Errors
 /// [`ClaimError`]; the session is unchanged.
@@ -130,6 +143,7 @@ pub async fn claim(
     flows: &Flows,
     session_token: &str,
     proof: &Proof<'_>,
+    mode: Mode,
     cookie: impl Fn(&SessionId) -> Option<SecretString>,
 ) -> Result<Claimed, ClaimError> {
     let session = flows.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
@@ -146,6 +160,7 @@ pub async fn claim(
     let app = flows.app_of(session.app_id).await?;
     let refused = |why| ClaimError::Binding { app_name: app.settings.name.clone(), why };
     let (level, cb) = judge(&session, &app, proof).map_err(refused)?;
+    has_way_back(&session, &app, mode)?;
 
     let (browser_key, marker) = (flows.fresh_secret(), flows.fresh_secret());
     let claim = Claim {
@@ -154,7 +169,7 @@ pub async fn claim(
         browser: hash_secret(&browser_key),
         marker: Some(hash_secret(&marker)),
         at: flows.now(),
-        mode: Mode::Popup,
+        mode,
     };
     let claimed = flows.update_session(session, |session| match session.claim_by(claim.clone()) {
         Ok(()) => Ok((true, ())),
@@ -208,8 +223,22 @@ fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<(Level, Opti
             matches.then(|| (Level::L2, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
         }
         Proof::Marks(marks) => judge_marks(session, app, marks).map(|()| (Level::L1, None)),
+        Proof::AtTheEnd => Err(BindingFault::NoForm),
         Proof::None => Err(BindingFault::Page),
     }
+}
+
+/// Who came by a redirect must be able to go back (S5).
+fn has_way_back(session: &Session, app: &App, mode: Mode) -> Result<(), ClaimError> {
+    if mode == Mode::Popup || session.data.return_url.is_some() {
+        return Ok(());
+    }
+    tracing::warn!(
+        sid = %session.sid, app = %app.id,
+        "a redirect was refused: its session was minted without return_url (POST /sdk/oauth/connect/session)"
+    );
+    let allowed_origin = session.data.allowed_origin.clone();
+    Err(ClaimError::ReturnUrlRequired { app_name: app.settings.name.clone(), allowed_origin })
 }
 
 fn judge_marks(session: &Session, app: &App, marks: &Marks) -> Result<(), BindingFault> {

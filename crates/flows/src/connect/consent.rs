@@ -238,7 +238,7 @@ pub fn callback_url(flows: &Flows, config: &ProviderConfig) -> String {
 }
 
 /// Whether the app page's SDK has asked for the status (protocol 3). The published client never asks, so for it (a
-/// claim without `cb`) the app page counts as heard.
+/// claim without `cb`) the app page counts as heard; and in a redirect flow there is no app page to wait for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AppReach {
     Heard,
@@ -248,7 +248,7 @@ pub(crate) enum AppReach {
 
 pub(crate) fn app_reach(session: &Session, now: Micros) -> AppReach {
     let Some(claim) = session.claim() else { return AppReach::Waiting };
-    if claim.cb.is_none() || session.data.signals.first_status_at.is_some() {
+    if claim.cb.is_none() || session.is_redirect() || session.data.signals.first_status_at.is_some() {
         AppReach::Heard
     } else if now < claim.at.plus_seconds(STATUS_WAIT) {
         AppReach::Waiting

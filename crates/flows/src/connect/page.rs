@@ -9,6 +9,7 @@ use crate::{
     connect::{
         consent::{AppReach, app_reach},
         offer::{Offer, log_stopped},
+        way_back::{WayBack, goes_back, way_back},
     },
     context::hash_secret,
     fault::FlowFault,
@@ -23,6 +24,14 @@ pub struct PageView {
     pub screen: Screen,
     /// The page's instance number: a later page of the session has a higher one.
     pub instance: u64,
+}
+
+impl PageView {
+    /// Whether the flow is over and its browser goes back to the app's page ([`crate::connect::leave`]).
+    pub fn goes_back(&self) -> bool {
+        let over = self.session.end().is_some() || self.screen == Screen::Expired;
+        over && goes_back(&self.session)
+    }
 }
 
 /// What to show.
@@ -59,9 +68,9 @@ pub enum PageError {
     NotFound,
     #[error("another browser has this session")]
     WrongBrowser,
-    /// The browser was just given the cookie and did not keep it.
+    /// The browser was just given the cookie and did not keep it. A redirect flow has a way back.
     #[error("the browser keeps no cookies")]
-    CookiesBlocked,
+    CookiesBlocked(Option<Box<WayBack>>),
     /// Our own failure.
     #[error(transparent)]
     Fault(#[from] FlowFault),
@@ -82,14 +91,10 @@ pub async fn open_page(
     let now = flows.now();
     let marker = marker.map(hash_secret);
     let session = flows.store().get_session(sid).await?.ok_or(PageError::NotFound)?;
-    if let Err(error) = is_theirs(&session, browser, marker) {
-        if matches!(error, PageError::CookiesBlocked) && session.end().is_none() {
-            // The app's page hears of it too, unless the cookie comes after all.
-            let noted =
-                flows.update_session(session, |s| Ok::<_, StoreError>((s.came_without_cookie(now), ())));
-            noted.await?;
-        }
-        return Err(error);
+    match is_theirs(&session, browser, marker) {
+        Ok(()) => {}
+        Err(PageError::CookiesBlocked(_)) => return Err(without_cookie(flows, session, now).await?),
+        Err(error) => return Err(error),
     }
     let offer = Offer::read(flows, &session).await?;
     let served = flows.update_session(session, |session| {
@@ -114,12 +119,22 @@ pub async fn open_page(
     Ok(PageView { session, offer, screen, instance })
 }
 
+/// The app's page hears of it too, unless the cookie comes after all.
+async fn without_cookie(flows: &Flows, session: Session, now: Micros) -> Result<PageError, PageError> {
+    let way = if goes_back(&session) { way_back(flows, &session).await? } else { None };
+    if session.end().is_none() {
+        let noted = flows.update_session(session, |s| Ok::<_, StoreError>((s.came_without_cookie(now), ())));
+        noted.await?;
+    }
+    Ok(PageError::CookiesBlocked(way.map(Box::new)))
+}
+
 fn is_theirs(session: &Session, browser: Option<&Hash>, marker: Option<Hash>) -> Result<(), PageError> {
     if browser.is_some_and(|b| session.is_browser(b)) {
         return Ok(());
     }
     let fresh = session.claim().and_then(|c| c.marker).is_some_and(|m| Some(m) == marker);
-    Err(if fresh && browser.is_none() { PageError::CookiesBlocked } else { PageError::WrongBrowser })
+    Err(if fresh && browser.is_none() { PageError::CookiesBlocked(None) } else { PageError::WrongBrowser })
 }
 
 /// Remembers what a consent page shows. A page that could only be approved in vain is not shown: returns why not. Nor is a

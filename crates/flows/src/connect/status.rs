@@ -1,7 +1,9 @@
 //! The status channel (protocol 5): how the app page learns what became of the flow. It carries states and grant
 //! summaries, never a token or a code; grant summaries only for a session bound at L2 or better (T58).
 
-use alter_core::{ClaimRefused, EndKind, Event, Failure, Level, Micros, Session, Shown, StoreError, exit};
+use alter_core::{
+    ClaimRefused, EndKind, Event, Failure, Level, Micros, Mode, Session, Shown, StoreError, exit,
+};
 
 use super::{
     connected::{Connected, connected},
@@ -41,7 +43,7 @@ pub struct StatusReport {
 pub enum Status {
     /// Not over yet.
     Open,
-    /// Over, with connections; the list is empty below L2.
+    /// Over, with connections; the list is empty below L2, and in the status of a redirect flow.
     Completed(Vec<Connected>),
     /// Over, without connections; `None` = the session expired.
     Failed(Option<Failure>, Names),
@@ -126,6 +128,7 @@ async fn report(
     let data = &session.data;
     // A popup that was closed is a user who left, whatever else ran out.
     let closed = data.signals.closed_since.is_some() || request.closed == Some(true);
+    let closed = closed && !session.is_redirect();
     let status = match session.end() {
         None => Status::Open,
         Some(end) => match end.kind {
@@ -143,9 +146,12 @@ async fn report(
     Ok(StatusReport { status, cursor: data.events.len(), deadline: session.deadline(), events })
 }
 
+/// Those of a redirect flow come by navigation alone ([`super::result`]).
 async fn readable_connections(flows: &Flows, session: &Session) -> Result<Vec<Connected>, StoreError> {
     match session.claim() {
-        Some(claim) if claim.level >= Level::L2 => connected(flows, session).await,
+        Some(claim) if claim.level >= Level::L2 && claim.mode == Mode::Popup => {
+            connected(flows, session).await
+        }
         _ => Ok(Vec::new()),
     }
 }

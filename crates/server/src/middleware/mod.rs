@@ -149,7 +149,7 @@ pub(crate) fn is_for_people(request: &Request) -> bool {
     let path = request.uri().path();
     let page = !path.starts_with("/sdk/") || path == "/sdk/oauth/connect";
     let program = is_probe(path)
-        || matches!(path, "/openapi.json" | "/connect/status")
+        || matches!(path, "/openapi.json" | "/connect/status" | "/connect/result")
         || path.starts_with("/connect/api/");
     page && !program && shows(request)
 }
@@ -178,7 +178,7 @@ fn is_for_us(request: &Request, site: &Site) -> bool {
 fn wrong_host(request: &Request, shared: &Shared) -> Response {
     if is_for_people(request) {
         page(ErrorCode::WrongHost.status(), &Page::WrongHost { expected: &shared.site.origin })
-    } else if request.uri().path() == "/connect/status" {
+    } else if matches!(request.uri().path(), "/connect/status" | "/connect/result") {
         // An app's page with a wrong `baseURL` may read that it is wrong. Any page may, so that it is not told the right one.
         connect::status::readable(ApiError::plain(ErrorCode::WrongHost), request.headers())
     } else {

@@ -2,7 +2,7 @@
 
 use alter_api::{ErrorBody, ErrorCode};
 use serde_json::{Map, Value};
-use utoipa::openapi::{Components, Content, RefOr, Schema, example::ExampleBuilder, path::Operation};
+use utoipa::openapi::{Components, Content, RefOr, example::ExampleBuilder, path::Operation};
 
 /// Bodies by the name of their type.
 const BODIES: &str = include_str!("../../../../contract/examples.json");
@@ -28,30 +28,39 @@ pub(super) fn of_bodies<'a>(operations: impl Iterator<Item = &'a mut Operation>)
     let bodies: Map<String, Value> = serde_json::from_str(BODIES).expect("the examples are JSON");
     for operation in operations {
         if let Some(RefOr::T(request)) = &mut operation.request_body {
-            give(request.content.values_mut(), &bodies);
+            let json = request.content.values().find_map(type_of).map(str::to_owned);
+            give(request.content.values_mut(), json.as_deref(), &bodies);
         }
         for response in operation.responses.responses.values_mut() {
             if let RefOr::T(response) = response {
-                give(response.content.values_mut(), &bodies);
+                give(response.content.values_mut(), None, &bodies);
             }
         }
     }
 }
 
-fn give<'a>(contents: impl Iterator<Item = &'a mut RefOr<Content>>, bodies: &Map<String, Value>) {
+/// `json`: the type of the same body as JSON, for the one that is sent as a text.
+fn give<'a>(
+    contents: impl Iterator<Item = &'a mut RefOr<Content>>,
+    json: Option<&str>,
+    bodies: &Map<String, Value>,
+) {
     for content in contents {
+        let example = match type_of(content) {
+            Some(name) => bodies.get(name).cloned(),
+            None => json.and_then(|name| Some(Value::String(bodies.get(name)?.to_string()))),
+        };
         if let RefOr::T(content) = content
             && content.examples.is_empty()
         {
-            content.example = content.schema.as_ref().and_then(|schema| example_of(schema, bodies));
+            content.example = example;
         }
     }
 }
 
-fn example_of(schema: &RefOr<Schema>, bodies: &Map<String, Value>) -> Option<Value> {
-    match schema {
-        RefOr::Ref(schema) => bodies.get(schema.ref_location.rsplit('/').next()?).cloned(),
-        // The status channel's `text/plain`: JSON as a text.
-        RefOr::T(_) => Some(Value::String(bodies.get("StatusRequest")?.to_string())),
+fn type_of(content: &RefOr<Content>) -> Option<&str> {
+    match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => schema.ref_location.rsplit('/').next(),
+        _ => None,
     }
 }

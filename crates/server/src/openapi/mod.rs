@@ -70,6 +70,7 @@ const SIGNED: &str = "The API key of an app (`alter_rk_...`) or of an agent (`al
         routes::sdk::agent_keys::deprecate,
         routes::sdk::agent_keys::undeprecate,
         routes::connect::status::status,
+        routes::connect::result::result,
         routes::health::alive,
         routes::health::ready,
     ),

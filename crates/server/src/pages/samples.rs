@@ -19,14 +19,25 @@ const FLOW: Frame<'static> = Frame {
     instance: 3,
     app_name: Some("Acme Notes"),
     app_origin: Some("https://notes.acme.example"),
+    back: None,
 };
-const BARE: Frame<'static> = Frame { sid: None, instance: 0, app_name: None, app_origin: None };
+const BARE: Frame<'static> = Frame { sid: None, instance: 0, app_name: None, app_origin: None, back: None };
 const KNOWN: Frame<'static> = Frame { sid: None, ..FLOW };
+/// The end of a redirect flow.
+const REDIRECT: Frame<'static> = Frame { back: Some("/connect/s/k3v9q2m7x4b8n1c6z5w0p3r7t2/return"), ..FLOW };
+/// A browser that was not let in.
+const REFUSED: Frame<'static> = Frame {
+    app_name: FLOW.app_name,
+    back: Some("https://notes.acme.example/connected?tab=2&alter_connect_error=true"),
+    ..BARE
+};
 const LONG: Frame<'static> = Frame {
     app_name: Some("Überregionale Verwaltungsgemeinschaft für Terminabstimmung und Protokollführung"),
     app_origin: Some("https://terminabstimmung-und-protokolle.verwaltungsgemeinschaft.example:8443"),
     ..FLOW
 };
+
+const LONG_REDIRECT: Frame<'static> = Frame { back: REDIRECT.back, ..LONG };
 
 const fn choice(
     id: &'static str,
@@ -354,6 +365,15 @@ fn ending() -> Vec<Sample> {
         sample("done-several", done(THREE_DONE, None), FLOW),
         sample("done-long", done(LONG_DONE, None), FLOW),
         sample("done-none", done(&[], None), FLOW),
+        sample("done-redirect", done(ONE_DONE, None), REDIRECT),
+        sample("denied-redirect", denied(FINAL), REDIRECT),
+        sample("provider-error-redirect", failed(ProviderFault::Unavailable, FINAL), REDIRECT),
+        sample("provider-error-redirect-long", failed(ProviderFault::Misconfigured, FINAL), LONG_REDIRECT),
+        sample(
+            "cancelled-redirect",
+            Page::Cancelled(CancelledView { any_connected: false, legacy: None }),
+            REDIRECT,
+        ),
         sample("denied", denied(FINAL), FLOW),
         sample("denied-several", denied(BOTH), FLOW),
         sample("provider-error-unavailable", failed(ProviderFault::Unavailable, BOTH), FLOW),
@@ -397,6 +417,15 @@ fn notices() -> Vec<Sample> {
         sample("used", expired(ExpiryReason::Used), BARE),
         sample("not-understood", expired(ExpiryReason::NotUnderstood), BARE),
         sample("ended", expired(ExpiryReason::Ended), KNOWN),
+        sample("expired-redirect", expired(ExpiryReason::Expired), REDIRECT),
+        sample("used-redirect", expired(ExpiryReason::Used), REFUSED),
+        sample("cookies-blocked-redirect", Page::CookiesBlocked, REFUSED),
+        sample(
+            "open-from-app-redirect",
+            Page::OpenFromApp { app: Some("Acme Notes"), why: Unproven::NoProof },
+            REFUSED,
+        ),
+        sample("no-way-back", Page::NoWayBack { app: "Acme Notes" }, REFUSED),
         sample("wrong-browser", Page::WrongBrowser, BARE),
         sample("foreign-form", Page::RefusedForm { foreign: true }, BARE),
         sample("unread-form", Page::RefusedForm { foreign: false }, BARE),

@@ -20,6 +20,10 @@ struct Surround<'a> {
     app_start: String,
     app_name: Option<String>,
     app_origin: Option<String>,
+    /// Where the main button leads; `None` = it closes the window.
+    back: Option<&'a str>,
+    /// The page has nothing to say that the app's own page will not: it goes there at once.
+    leaves: bool,
     app_tile: u32,
     app_mark: String,
     /// A browser that sends too much cannot fetch the script either.
@@ -41,11 +45,18 @@ impl<'a> Surround<'a> {
             app_mark: tile::mark(app_name.as_deref().unwrap_or_default()),
             app_origin: frame.app_origin.map(clean_origin).filter(|origin| !origin.is_empty()),
             app_name,
+            back: frame.back,
+            leaves: frame.back.is_some() && leaves(page),
             scripted: !matches!(page, Page::HeadersTooLarge),
             style: assets::STYLE,
             script_path: assets::script_path(),
         }
     }
+}
+
+/// Failures stay, because they say something that the user may have to do.
+fn leaves(page: &Page<'_>) -> bool {
+    matches!(page, Page::Done(_) | Page::Denied(_) | Page::Cancelled(_))
 }
 
 /// The name that the script knows a page by (`data-page`).
@@ -67,6 +78,7 @@ fn page_name(page: &Page<'_>) -> &'static str {
         | Page::RefusedForm { .. }
         | Page::CookiesBlocked
         | Page::OpenFromApp { .. }
+        | Page::NoWayBack { .. }
         | Page::AppUnreachable { .. }
         | Page::InvalidToken
         | Page::ServerError { .. }
@@ -119,6 +131,7 @@ template!(WrongBrowserPage, "wrong_browser.html",);
 template!(RefusedFormPage, "refused_form.html", foreign: bool);
 template!(CookiesBlockedPage, "cookies_blocked.html",);
 template!(OpenFromAppPage, "open_from_app.html", app: String, used_window: bool, foreign: Option<Foreign>);
+template!(NoWayBackPage, "no_way_back.html", app: String);
 template!(AppUnreachablePage, "app_unreachable.html", app: String, server_origin: String);
 template!(InvalidTokenPage, "invalid_token.html",);
 template!(ServerErrorPage, "server_error.html", request_id: &'a str);
@@ -152,6 +165,7 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
             let used_window = *why == Unproven::UsedWindow;
             OpenFromAppPage { frame, app, used_window, foreign: Foreign::of(*why) }.render()
         }
+        Page::NoWayBack { app } => NoWayBackPage { frame, app: clean(app) }.render(),
         Page::AppUnreachable { app, server_origin } => {
             AppUnreachablePage { frame, app: clean(app), server_origin: clean_origin(server_origin) }.render()
         }

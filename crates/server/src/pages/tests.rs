@@ -119,7 +119,8 @@ fn every_page_runs_under_its_content_security_policy() {
     let policy = content_security_policy();
     assert!(policy.contains(&format!("style-src 'sha256-{hash}'")), "{policy}");
     assert!(!policy.contains("unsafe") && !policy.contains('*'));
-    for (name, page) in samples_html() {
+    for sample in samples() {
+        let (name, page) = (sample.name, render(&sample.page, &sample.frame).html);
         assert_eq!(style_of(&page), super::assets::STYLE, "{name}: the style is the constant one");
         for tag in read(&page).0 {
             for (key, value) in &tag.attributes {
@@ -133,7 +134,8 @@ fn every_page_runs_under_its_content_security_policy() {
                     || value == "?here=1"
                     || value.starts_with("data:image/svg+xml,")
                     || value == script_path();
-                assert!(!local || allowed, "{name}: {tag:?}");
+                let way_back = tag.name == "a" && sample.frame.back == Some(&unescape(value));
+                assert!(!local || allowed || way_back, "{name}: {tag:?}");
             }
             assert!(!["iframe", "object", "embed", "base"].contains(&tag.name.as_str()), "{name}: {tag:?}");
             // A form goes to the page's own address and nowhere else.
@@ -259,6 +261,33 @@ fn every_page_but_the_waiting_one_has_a_button() {
         assert!(buttons > 0, "{name}");
         let needs_script = page.contains("data-close") || page.contains("data-do=");
         assert!(!needs_script || page.contains(script_path()), "{name}: script");
+    }
+}
+
+#[test]
+fn at_the_end_of_a_redirect_flow_the_button_leads_back_and_nothing_speaks_of_closing_a_window() {
+    let mut ends = 0;
+    for sample in samples().into_iter().filter(|sample| sample.frame.back.is_some()) {
+        let (name, page) = (sample.name, render(&sample.page, &sample.frame).html);
+        let (tags, texts) = read(&page);
+        let buttons: Vec<_> =
+            tags.iter().filter(|tag| tag.attributes.iter().any(|(_, v)| v == "go")).collect();
+        assert!(matches!(buttons[..], [button] if button.name == "a"), "{name}: {buttons:?}");
+        assert!(page.contains("Back to <bdi>"), "{name}");
+        let words = texts.join(" ").to_lowercase();
+        assert!(!words.contains("window") && !page.contains("data-close"), "{name}: {words}");
+        ends += 1;
+    }
+    assert!(ends > 8, "{ends}");
+}
+
+#[test]
+fn a_page_with_nothing_to_say_goes_back_at_once_and_a_failure_stays() {
+    for sample in samples() {
+        let (name, page) = (sample.name, render(&sample.page, &sample.frame).html);
+        let says_nothing = ["done-redirect", "denied-redirect", "cancelled-redirect"].contains(&name);
+        let goes = page.contains("http-equiv=\"refresh\" content=\"0;url=/connect/s/");
+        assert_eq!(goes, says_nothing, "{name}");
     }
 }
 

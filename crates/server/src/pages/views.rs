@@ -13,6 +13,8 @@ pub struct Frame<'a> {
     pub app_name: Option<&'a str>,
     /// The app's origin, shown beside the name.
     pub app_origin: Option<&'a str>,
+    /// Where the page's main button leads, at the end of a redirect flow: back to the app. `None` = it closes the window.
+    pub back: Option<&'a str>,
 }
 
 /// One hosted page with what it shows.
@@ -61,6 +63,11 @@ pub enum Page<'a> {
         app: Option<&'a str>,
         /// What is missing.
         why: Unproven<'a>,
+    },
+    /// A browser that came by a redirect, for a session without a `return_url`.
+    NoWayBack {
+        /// The app's name.
+        app: &'a str,
     },
     /// The user (or the app) cancelled.
     Cancelled(CancelledView<'a>),
@@ -114,6 +121,7 @@ impl Page<'_> {
             | Self::WrongBrowser
             | Self::RefusedForm { .. }
             | Self::CookiesBlocked
+            | Self::NoWayBack { .. }
             | Self::AppUnreachable { .. }
             | Self::InvalidToken
             | Self::NotFound

@@ -57,6 +57,7 @@ pub(crate) fn all() -> Router<Shared> {
         .route("/connect/api/peek", post(connect::claim::peek))
         .route("/connect/api/claim", post(connect::claim::claim))
         .route("/connect/s/{sid}", get(connect::session::show).post(connect::session::answer))
+        .route("/connect/s/{sid}/return", get(connect::way_back::leave))
         .route("/connect/notice/{name}", get(connect::notice::show))
         .route("/connect/api/s/{sid}/select", post(connect::steps::select))
         .route("/connect/api/s/{sid}/approve", post(connect::steps::approve))
@@ -67,6 +68,7 @@ pub(crate) fn all() -> Router<Shared> {
         .route("/connect/api/s/{sid}/bye", post(connect::steps::bye))
         .route("/connect/api/s/{sid}/state", post(connect::steps::state))
         .route("/connect/status", post(connect::status::status))
+        .route("/connect/result", post(connect::result::result))
         .route(pages::script_path(), get(connect::assets::script))
         // the provider sends people back
         .route("/oauth/callback/{config_id}", get(oauth::callback::take).post(oauth::callback::form_post))

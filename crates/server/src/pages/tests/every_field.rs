@@ -3,7 +3,8 @@
 use super::*;
 
 pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
-    let frame = Frame { sid: Some(text), instance: u64::MAX, app_name: Some(text), app_origin: Some(text) };
+    let around = Some(text);
+    let frame = Frame { sid: around, instance: u64::MAX, app_name: around, app_origin: around, back: None };
     let choices = [ProviderChoice { id: text, name: text, connected_account: Some(text) }; 9];
     let scopes = [ScopeLine { code: text, text: Some(text) }, ScopeLine { code: text, text: None }];
     let lines = [ConnectionLine { provider_id: text, provider_name: text, account: Some(text) }; 2];
@@ -89,6 +90,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
             "open from app elsewhere",
             Page::OpenFromApp { app: Some(text), why: Unproven::OtherOrigin { page: text, allowed: text } },
         ),
+        ("no way back", Page::NoWayBack { app: text }),
         ("app unreachable", Page::AppUnreachable { app: text, server_origin: text }),
         ("invalid token", Page::InvalidToken),
         ("server error", Page::ServerError { request_id: text }),

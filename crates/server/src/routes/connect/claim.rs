@@ -4,7 +4,7 @@ use alter_api::{
     ErrorCode,
     connect::{ClaimRequest, Location, PeekAnswer, PeekRequest},
 };
-use alter_core::ClaimRefused;
+use alter_core::{ClaimRefused, Mode};
 use alter_flows::{BindingFault, ClaimError, ForeignPage, Marks, Proof, connect};
 use axum::{
     Json,
@@ -15,7 +15,10 @@ use axum::{
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::open::{cookies, page_path};
+use super::{
+    open::{cookies, page_path},
+    way_back,
+};
 use crate::{
     Shared,
     error::ApiError,
@@ -36,15 +39,38 @@ pub(crate) async fn claim(
     PagePost(request): PagePost<ClaimRequest>,
 ) -> Result<Response, ApiError> {
     let proof = proof(&request)?;
-    let claimed =
-        connect::claim(&shared.flows, request.token.0.expose_secret(), &proof, |sid| browser.key(sid))
-            .await?;
+    let (token, mode) = (request.token.0.expose_secret(), mode(&request));
+    let claimed = match connect::claim(&shared.flows, token, &proof, mode, |sid| browser.key(sid)).await {
+        Ok(claimed) => claimed,
+        Err(error) => return Err(refused(&shared, &request, error).await),
+    };
     let mut response = Json(Location { location: page_path(&claimed).into() }).into_response();
     for cookie in cookies(&shared, &browser, &claimed).await? {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+fn mode(request: &ClaimRequest) -> Mode {
+    if request.m.as_deref() == Some("r") { Mode::Redirect } else { Mode::Popup }
+}
+
+/// Who came with the whole page learns how to get back to the app's: a popup can be closed.
+async fn refused(shared: &Shared, request: &ClaimRequest, error: ClaimError) -> ApiError {
+    let opened = request.marks.as_ref().is_some_and(|marks| marks.opener) || request.v.is_some();
+    let whole = mode(request) == Mode::Redirect || (request.cb.is_none() && !opened);
+    let back = match whole {
+        true => way_back::address_of_refused(shared, request.token.0.expose_secret(), &error).await,
+        false => None,
+    };
+    let mut refused = ApiError::from(error);
+    if let Some(back) = back {
+        let details = refused.details.get_or_insert_with(|| json!({}));
+        details["back"] = back.url.into();
+        refused.message = back.words;
+    }
+    refused
 }
 
 fn proof(request: &ClaimRequest) -> Result<Proof<'_>, ApiError> {
@@ -57,7 +83,7 @@ fn proof(request: &ClaimRequest) -> Result<Proof<'_>, ApiError> {
             site: marks.site.clone(),
             history: marks.history,
         })),
-        // Redirect mode has no start proof; its transport is not built yet.
+        (Some(_), None, _) if mode(request) == Mode::Redirect => Ok(Proof::AtTheEnd),
         (Some(_), None, _) | (None, None, None) => Ok(Proof::None),
         (None, Some(_), _) => Err(ApiError::new(ErrorCode::InvalidRequest, "v came without cb.")),
     }
@@ -71,6 +97,10 @@ impl From<ClaimError> for ApiError {
                 let message = format!("This page was not opened by {app_name}. Start again from there.");
                 Self::new(ErrorCode::BindingFailed, message)
             }
+            ClaimError::Binding { why: BindingFault::NoForm, .. } => {
+                Self::plain(ErrorCode::BindingFailed).with(json!({ "reason": "form_action" }))
+            }
+            ClaimError::ReturnUrlRequired { .. } => Self::plain(ErrorCode::ReturnUrlRequired),
             ClaimError::Binding { app_name, why: BindingFault::UsedWindow } => {
                 let message =
                     format!("The window was already in use. Close it, and start again from {app_name}.");

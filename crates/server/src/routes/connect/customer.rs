@@ -90,5 +90,5 @@ async fn again(
         Err(error) => return no_page(&error, request_id),
     };
     let Screen::Customer(provider) = &view.screen else { return back_to(sid) };
-    show(&view, provider, Some(refused), &frame(&view))
+    show(&view, provider, Some(refused), &frame(&view, None))
 }

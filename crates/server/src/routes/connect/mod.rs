@@ -6,10 +6,12 @@ mod customer;
 mod extra;
 pub(super) mod notice;
 pub(super) mod open;
+pub(crate) mod result;
 pub(super) mod session;
 pub(super) mod shell;
 pub(crate) mod status;
 pub(super) mod steps;
+pub(super) mod way_back;
 mod words;
 
 pub(super) use words::{connected, connection, event_name, operation};

@@ -1,7 +1,7 @@
 //! `POST /connect/open`: door A. The browser's own `Origin` header is the proof.
 
 use alter_api::ErrorCode;
-use alter_core::ClaimRefused;
+use alter_core::{ClaimRefused, Mode};
 use alter_flows::{BindingFault, ClaimError, Claimed, Proof, connect};
 use axum::{
     Extension,
@@ -12,12 +12,13 @@ use axum::{
 };
 use secrecy::ExposeSecret;
 
+use super::way_back;
 use crate::{
     Shared,
     error::ApiError,
     extract::{Browser, Form, PAGE_BODY_MAX, clear_cookie, only, set_cookie},
-    middleware::{RequestId, busy, page},
-    pages::{CancelledView, ExpiryReason, Page, Unproven},
+    middleware::{RequestId, busy, html, page},
+    pages::{CancelledView, ExpiryReason, Frame, Page, Unproven},
 };
 
 pub(crate) async fn open(
@@ -35,10 +36,21 @@ pub(crate) async fn open(
     let form = Form::parse(&bytes);
     let origin = only(&headers, header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let proof = Proof::FormOrigin { origin, cb: form.field("cb") };
-    match connect::claim(&shared.flows, form.field("session"), &proof, |sid| browser.key(sid)).await {
+    let (token, mode) = (form.field("session"), mode(&form));
+    match connect::claim(&shared.flows, token, &proof, mode, |sid| browser.key(sid)).await {
         Ok(claimed) => enter(&shared, &browser, &claimed).await.unwrap_or_else(IntoResponse::into_response),
-        Err(error) => refused(error, &request_id),
+        Err(error) => {
+            let back = match mode {
+                Mode::Redirect => way_back::address_of_refused(&shared, token, &error).await,
+                Mode::Popup => None,
+            };
+            refused(error, back.as_ref(), &request_id)
+        }
     }
+}
+
+fn mode(form: &Form) -> Mode {
+    if form.field("m") == "r" { Mode::Redirect } else { Mode::Popup }
 }
 
 /// A 303 to the session's page, with the cookie.
@@ -77,7 +89,10 @@ pub(super) async fn cookies(
     Ok(cookies)
 }
 
-fn refused(error: ClaimError, request_id: &RequestId) -> Response {
+fn refused(error: ClaimError, back: Option<&way_back::Refused>, request_id: &RequestId) -> Response {
+    let app_name = back.map(|back| back.names.app.as_str());
+    let frame = Frame { app_name, back: back.map(|back| back.url.as_str()), ..Frame::default() };
+    let page = |status, page: &Page<'_>| html(status, page, &frame);
     match error {
         ClaimError::InvalidToken => page(404, &Page::InvalidToken),
         ClaimError::Binding { app_name, why } => {
@@ -85,9 +100,12 @@ fn refused(error: ClaimError, request_id: &RequestId) -> Response {
                 BindingFault::OtherOrigin(foreign) => {
                     Unproven::OtherOrigin { page: &foreign.page, allowed: foreign.allowed.as_str() }
                 }
-                BindingFault::Page | BindingFault::UsedWindow => Unproven::NoProof,
+                BindingFault::Page | BindingFault::NoForm | BindingFault::UsedWindow => Unproven::NoProof,
             };
             page(403, &Page::OpenFromApp { app: Some(&app_name), why })
+        }
+        ClaimError::ReturnUrlRequired { app_name, .. } => {
+            page(ErrorCode::ReturnUrlRequired.status(), &Page::NoWayBack { app: &app_name })
         }
         ClaimError::Refused(ClaimRefused::OtherBrowser) => page(410, &Page::WrongBrowser),
         ClaimError::Refused(ClaimRefused::Cancelled) => {

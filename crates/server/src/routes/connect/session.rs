@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{connection, customer, extra};
+use super::{connection, customer, extra, way_back};
 use crate::{
     Shared,
     extract::{Browser, Form, PAGE_BODY_MAX, is_our_page, only},
@@ -65,7 +65,11 @@ pub(crate) async fn show(
 /// What the browser gets in place of a page of the session.
 pub(super) fn no_page(error: &PageError, request_id: &RequestId) -> Response {
     match error {
-        PageError::CookiesBlocked => page(400, &Page::CookiesBlocked),
+        PageError::CookiesBlocked(way) => {
+            let back = way.as_deref().and_then(way_back::without_cookie);
+            let app_name = way.as_deref().map(|way| way.names.app.as_str());
+            html(400, &Page::CookiesBlocked, &Frame { app_name, back: back.as_deref(), ..Frame::default() })
+        }
         PageError::NotFound | PageError::WrongBrowser => page(410, &Page::WrongBrowser),
         PageError::Fault(error) => fault(error, request_id),
     }
@@ -151,17 +155,19 @@ pub(super) fn page_word(screen: &Screen) -> &'static str {
     }
 }
 
-pub(super) fn frame(view: &PageView) -> Frame<'_> {
+pub(super) fn frame<'a>(view: &'a PageView, back: Option<&'a str>) -> Frame<'a> {
     Frame {
         sid: Some(view.session.sid.as_str()),
         instance: view.instance,
         app_name: Some(&view.offer.app.settings.name),
         app_origin: Some(view.session.data.allowed_origin.as_str()),
+        back,
     }
 }
 
 fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Webview>) -> Response {
-    let frame = frame(view);
+    let back = view.goes_back().then(|| way_back::path(&view.session.sid));
+    let frame = frame(view, back.as_deref());
     let message = legacy_message(view).map(|m| m.to_string());
     let legacy = message.as_deref().map(|message_json| Legacy {
         message_json,
@@ -337,7 +343,7 @@ fn connection_line(connection: &Connection) -> ConnectionLine<'_> {
 
 /// The message for the published client 0.8.0 (wire 6); our own SDK asks the status channel.
 fn legacy_message(view: &PageView) -> Option<Value> {
-    if view.session.claim()?.cb.is_some() {
+    if view.session.claim()?.cb.is_some() || view.session.is_redirect() {
         return None;
     }
     match &view.screen {

@@ -72,7 +72,7 @@ pub(crate) fn readable(error: ApiError, headers: &HeaderMap) -> Response {
     with_cors(error.into_response(), only(headers, header::ORIGIN).cloned())
 }
 
-fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
+pub(super) fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -82,7 +82,7 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
     response
 }
 
-fn written(report: StatusReport) -> StatusAnswer {
+pub(super) fn written(report: StatusReport) -> StatusAnswer {
     let events = report.events.into_iter().map(|event| StatusEvent {
         name: event_name(event.name),
         metadata: EventMetadata { provider: event.provider, timestamp: event.at.to_rfc3339() },

@@ -124,7 +124,7 @@ impl From<PageError> for ApiError {
     fn from(error: PageError) -> Self {
         match error {
             PageError::Fault(error) => error.into(),
-            PageError::NotFound | PageError::WrongBrowser | PageError::CookiesBlocked => not_yours(),
+            PageError::NotFound | PageError::WrongBrowser | PageError::CookiesBlocked(_) => not_yours(),
         }
     }
 }

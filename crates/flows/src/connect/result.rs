@@ -1,0 +1,171 @@
+//! The app's page fetches what became of its redirect flow (protocol 6): with the result code, which came by navigation to
+//! the registered `return_url` alone, and with `v`, which never left the page that started the flow.
+//!
+//! 1. The code is the session's.
+//! 2. `v` is the one behind the `cb` of the claim.
+//! 3. The page is at the session's origin, or at that of its `return_url`.
+//! 4. The code's five minutes are not over.
+//!
+//! Nothing is used up: an answer may be lost, so the same page may ask again. Without a code (the browser was not let in, or
+//! keeps no cookie) the page hears of failures alone, never of connections: whoever began a flow has its `v`, and only the
+//! way back shows that he is in the browser that went through it (threats 6.2).
+
+use alter_core::{ClaimRefused, EndKind, Hash, ResultCode, Session, SessionId, StoreError, exit, secret};
+
+use super::{
+    connected::connected,
+    foreign::ForeignPage,
+    names::Names,
+    status::{Status, StatusReport},
+};
+use crate::{Flows, callers::caller::ours, fault::FlowFault};
+
+/// What the page has.
+#[derive(Debug, Clone, Copy)]
+pub enum Ticket<'a> {
+    /// The code that the way back brought.
+    Code(&'a str),
+    /// The session's public id alone.
+    Sid(&'a str),
+}
+
+/// Why the page is told nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultError {
+    #[error("the result code is malformed or unknown")]
+    UnknownCode,
+    #[error("the result code has expired")]
+    Expired,
+    /// `v` is missing or wrong.
+    #[error("the page did not start this flow")]
+    NotStartedHere,
+    /// The browser named no origin, or two.
+    #[error("nobody knows which page asks")]
+    NoOrigin,
+    #[error("{0}")]
+    OtherOrigin(ForeignPage),
+    /// Our own failure.
+    #[error(transparent)]
+    Fault(#[from] FlowFault),
+}
+
+ours! { ResultError; }
+
+/// Returns what became of a flow. `origin` is the browser's `Origin` header; `None` when it is absent or came twice.
+///
+/// # Errors
+/// [`ResultError`].
+pub async fn result(
+    flows: &Flows,
+    ticket: Ticket<'_>,
+    v: &str,
+    origin: Option<&str>,
+) -> Result<StatusReport, ResultError> {
+    match ticket {
+        Ticket::Code(code) => by_code(flows, code, v, origin).await,
+        Ticket::Sid(sid) => by_sid(flows, sid, v, origin).await,
+    }
+}
+
+async fn by_code(
+    flows: &Flows,
+    code: &str,
+    v: &str,
+    origin: Option<&str>,
+) -> Result<StatusReport, ResultError> {
+    let code = ResultCode::parse(code).ok_or(ResultError::UnknownCode)?;
+    let session = flows.store().get_session(code.sid()).await?.ok_or(ResultError::UnknownCode)?;
+    let issued = session.data.result.as_ref().filter(|issued| issued.is(&code));
+    let issued = issued.ok_or(ResultError::UnknownCode)?;
+    if !flow_id(v).is_some_and(|cb| started_by(&session, &cb)) {
+        return Err(ResultError::NotStartedHere);
+    }
+    is_there(&session, origin)?;
+    if issued.is_over(flows.now()) {
+        return Err(ResultError::Expired);
+    }
+    let outcome = outcome(flows, &session).await?;
+    Ok(report(&session, outcome))
+}
+
+async fn by_sid(
+    flows: &Flows,
+    sid: &str,
+    v: &str,
+    origin: Option<&str>,
+) -> Result<StatusReport, ResultError> {
+    let refused = || ResultError::NotStartedHere;
+    let cb = flow_id(v).ok_or_else(refused)?;
+    let sid = SessionId::parse(sid).ok_or_else(refused)?;
+    let session = flows.store().get_session(&sid).await?.ok_or_else(refused)?;
+    // Nobody has proven to know more than an id: the page is not told where it should be.
+    is_there(&session, origin).map_err(|error| match error {
+        ResultError::OtherOrigin(_) => refused(),
+        error => error,
+    })?;
+    let (now, here) = (flows.now(), started_by(&session, &cb));
+    let settled = flows.update_session(session, |session| {
+        let ended = (here && session.left_without_cookie(now)) || exit::settle(session, now);
+        Ok::<_, StoreError>((ended, ()))
+    });
+    let (session, ()) = settled.await?.ok_or_else(refused)?;
+    let outcome = match session.claim() {
+        None if session.end().is_none() => return Err(refused()),
+        Some(_) if !here => taken(flows, &session).await?,
+        _ => match outcome(flows, &session).await? {
+            Status::Completed(_) => taken(flows, &session).await?,
+            outcome => outcome,
+        },
+    };
+    Ok(report(&session, outcome))
+}
+
+/// The `cb` of a `v`; `None` when it is none.
+fn flow_id(v: &str) -> Option<String> {
+    let bytes = secret::from_base64url(v).filter(|bytes| bytes.len() == size_of::<Hash>())?;
+    Some(secret::base64url(&secret::sha256(&bytes)))
+}
+
+fn started_by(session: &Session, cb: &str) -> bool {
+    let claimed = session.claim().and_then(|claim| claim.cb.as_deref());
+    claimed.is_some_and(|claimed| secret::same(claimed.as_bytes(), cb.as_bytes()))
+}
+
+fn is_there(session: &Session, origin: Option<&str>) -> Result<(), ResultError> {
+    let returned = session.data.return_url.as_ref().is_some_and(|url| url.is_named_by(origin));
+    if returned || session.data.allowed_origin.is_named_by(origin) {
+        return Ok(());
+    }
+    let foreign = ForeignPage::noticed(session, origin);
+    Err(foreign.map_or(ResultError::NoOrigin, ResultError::OtherOrigin))
+}
+
+/// Another flow has the session.
+async fn taken(flows: &Flows, session: &Session) -> Result<Status, StoreError> {
+    let reason = if session.end().is_some() { ClaimRefused::Used } else { ClaimRefused::OtherBrowser };
+    Ok(Status::Taken(reason, Names::of(flows, session, None).await?))
+}
+
+/// What became of a redirect flow. Its app page was told nothing before, so a connection that arrived after the end counts.
+pub(super) async fn outcome(flows: &Flows, session: &Session) -> Result<Status, StoreError> {
+    let Some(end) = session.end() else { return Ok(Status::Open) };
+    if !session.data.connections.is_empty() {
+        return Ok(Status::Completed(connected(flows, session).await?));
+    }
+    Ok(match end.kind {
+        EndKind::Done => Status::Completed(Vec::new()),
+        EndKind::Cancelled => Status::Exited,
+        EndKind::Failed | EndKind::Expired => {
+            let names = Names::of(flows, session, end.failure.as_ref()).await?;
+            Status::Failed(end.failure.clone(), names)
+        }
+    })
+}
+
+fn report(session: &Session, status: Status) -> StatusReport {
+    let events = match &status {
+        Status::Taken(..) => Vec::new(),
+        _ => session.data.events.clone(),
+    };
+    StatusReport { status, cursor: events.len(), deadline: session.deadline(), events }
+}

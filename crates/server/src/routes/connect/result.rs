@@ -1,0 +1,80 @@
+//! `POST /connect/result`: the app's page, back from a redirect, fetches what became of its flow (protocol 6). CORS as at
+//! `/connect/status`.
+
+use alter_api::{
+    ErrorCode,
+    connect::{ResultRequest, StatusAnswer},
+};
+use alter_flows::{ResultError, Ticket, connect};
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use super::{
+    claim::other_origin,
+    status::{with_cors, written},
+};
+use crate::{
+    Shared,
+    error::ApiError,
+    extract::{PAGE_BODY_MAX, only, parse_json},
+};
+
+/// Fetch what became of a redirect flow.
+///
+/// For the page at `return_url`, with the `alter_result_code` that came in its address and the `v` that the page kept when it
+/// left. May be repeated with the same `v` for five minutes. Without a code, `alter_sid` tells failures alone. A browser sends
+/// the JSON as `text/plain`, which needs no preflight; the content type is not checked. Only a page at the session's origin or
+/// at that of `return_url` can read the answer.
+#[utoipa::path(
+    post, path = "/connect/result", operation_id = "get_flow_result", tag = "Browser",
+    request_body(content((ResultRequest = "application/json"), (String = "text/plain"))),
+    responses((status = 200, description = "What became of it.", body = StatusAnswer)),
+)]
+pub(crate) async fn result(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
+    let origin = only(&headers, header::ORIGIN).cloned();
+    let (answer, readable) = match answer(&shared, &headers, body).await {
+        Ok(answer) => (Json(answer).into_response(), true),
+        Err(error) => {
+            let readable = error.code != ErrorCode::ForeignOrigin;
+            (error.into_response(), readable)
+        }
+    };
+    with_cors(answer, origin.filter(|_| readable))
+}
+
+async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<StatusAnswer, ApiError> {
+    let bytes = shared.bodies.read(headers, body, PAGE_BODY_MAX).await?;
+    let request: ResultRequest = parse_json(&bytes)?;
+    let origin = only(headers, header::ORIGIN).and_then(|o| o.to_str().ok());
+    let ticket = match (&request.result_code, &request.sid) {
+        (Some(code), _) => Ticket::Code(code.0.expose_secret()),
+        (None, Some(sid)) => Ticket::Sid(sid),
+        (None, None) => {
+            return Err(ApiError::new(ErrorCode::InvalidRequest, "result_code or sid is missing."));
+        }
+    };
+    let v = request.v.as_ref().map(|v| v.0.expose_secret()).unwrap_or_default();
+    Ok(written(connect::result(&shared.flows, ticket, v, origin).await?))
+}
+
+impl From<ResultError> for ApiError {
+    fn from(error: ResultError) -> Self {
+        match error {
+            ResultError::UnknownCode => Self::plain(ErrorCode::InvalidResultCode),
+            ResultError::Expired => {
+                Self::plain(ErrorCode::SessionExpired).with(json!({ "reason": "expired" }))
+            }
+            ResultError::NotStartedHere => Self::plain(ErrorCode::BindingFailed),
+            ResultError::NoOrigin => Self::plain(ErrorCode::ForeignOrigin),
+            ResultError::OtherOrigin(foreign) => other_origin(&foreign),
+            ResultError::Fault(error) => error.into(),
+        }
+    }
+}
