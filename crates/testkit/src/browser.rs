@@ -74,9 +74,20 @@ impl TestBrowser {
         self.send(server, Sent::new("GET", target)).await
     }
 
-    /// Sends the form POST of our SDK (door A) from a page of `origin`.
+    /// Sends the form POST of our SDK (door A) from a page of `origin`, in a popup.
     pub async fn open(&mut self, server: &TestServer, token: &str, origin: Option<&str>) -> Reply {
-        let form = format!("session={token}&cb={}&m=p", Self::cb_of(token));
+        self.open_as("p", server, token, origin).await
+    }
+
+    /// Sends the form POST of our SDK (door A), in its mode `m`.
+    pub async fn open_as(
+        &mut self,
+        m: &str,
+        server: &TestServer,
+        token: &str,
+        origin: Option<&str>,
+    ) -> Reply {
+        let form = format!("session={token}&cb={}&m={m}", Self::cb_of(token));
         let mut sent =
             Sent::new("POST", "/connect/open").header("content-type", "application/x-www-form-urlencoded");
         if let Some(origin) = origin {
@@ -101,6 +112,20 @@ impl TestBrowser {
         let status = server.status(token, &app.origin, json!({})).await;
         assert_eq!(status.status, 200, "{}", status.text());
         sid_of(reply.header("location"))
+    }
+
+    /// Opens a session as our SDK does where the whole page leaves: nobody asks for the status. Returns the sid.
+    pub async fn claim_by_redirect(&mut self, server: &TestServer, app: &TestApp, token: &str) -> String {
+        let reply = self.open_as("r", server, token, Some(&app.origin)).await;
+        assert_eq!(reply.status, 303, "{}", reply.text());
+        sid_of(reply.header("location"))
+    }
+
+    /// Follows the way back to the app's page. Returns the address with the result.
+    pub async fn go_back(&mut self, server: &TestServer, sid: &str) -> url::Url {
+        let reply = self.get(server, &format!("/connect/s/{sid}/return")).await;
+        assert_eq!(reply.status, 303, "{}", reply.text());
+        url::Url::parse(reply.header("location")).expect("an address of the app")
     }
 
     /// Opens the consent page and approves as its script does. Returns the provider's authorization URL.
@@ -153,6 +178,11 @@ impl TestBrowser {
         assert_eq!(status["status"], "completed", "{status}");
         status["connections"][0].clone()
     }
+}
+
+/// A parameter of an address; empty if there is none.
+pub fn param(url: &url::Url, name: &str) -> String {
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 /// What a consent page carries for its approval.

@@ -336,6 +336,14 @@ impl TestServer {
         self.send(sent.body(body.to_string())).await
     }
 
+    /// Fetches what became of a redirect flow, as a page of `origin` does.
+    pub async fn result(&self, origin: &str, body: &Value) -> Reply {
+        let sent = Sent::new("POST", "/connect/result")
+            .header("origin", origin)
+            .header("content-type", "text/plain");
+        self.send(sent.body(body.to_string())).await
+    }
+
     /// All grants of an app, newest first.
     pub async fn grants(&self, app: AppId) -> Vec<Grant> {
         let found = self.store.list_grants(app, &GrantFilter::default(), 1000, 0).await;

@@ -21,6 +21,7 @@ mod oauth_answers;
 mod odd_answers;
 mod pages;
 mod provider_faults;
+mod redirect;
 mod refreshes;
 mod replicas;
 mod scopes;

@@ -2,5 +2,6 @@
 
 mod status;
 mod steps;
+mod way_back;
 
 use crate::support::session::{poll, status, step, token_requests};
