@@ -8,6 +8,8 @@
   const body = document.body;
   const data = body.dataset;
   const app = data.app || 'your app';
+  // At the end of a redirect flow this is the app's own window: it goes back, and is never closed.
+  const popup = !('back' in data);
 
   // ---- words ---------------------------------------------------------------------------------------
   const WORDS = {
@@ -434,8 +436,8 @@
       choices();
       end(false);
     },
-    done: () => end(true),
-    cancelled: () => end(true),
+    done: () => end(popup),
+    cancelled: () => end(popup),
   };
 
   for (const button of document.querySelectorAll('[data-copy]')) button.addEventListener('click', copy);

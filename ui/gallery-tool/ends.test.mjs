@@ -48,6 +48,38 @@ for (const name of ends) {
   });
 }
 
+// The app's own window: it may have been opened by a script, so that closing it would work.
+for (const name of manifest.pages.filter((name) => / data-back/.test(source(name)))) {
+  test(`the_button_of_${name.replaceAll('-', '_')}_leads_back_and_the_window_is_never_closed`, async () => {
+    const context = await browser.newContext();
+    const seen = await stage(context, name);
+    const popup = await openPopup(context, seen, name);
+    const back = popup.getByRole('link', { name: /^Back to / });
+    const href = await back.getAttribute('href');
+    const follows = href.startsWith('/') ? ORIGIN + href : href;
+    const gone = popup.waitForRequest(follows);
+    await back.click();
+    await gone;
+    assert.ok(!popup.isClosed());
+    assert.equal(await popup.getByRole('button').count(), 0);
+    assert.deepEqual(seen.errors, []);
+    await context.close();
+  });
+}
+
+for (const name of ['done-redirect', 'denied-redirect', 'cancelled-redirect']) {
+  test(`${name.replaceAll('-', '_')}_goes_back_by_itself`, async () => {
+    const context = await browser.newContext();
+    const seen = await stage(context, name);
+    const page = await context.newPage();
+    const gone = page.waitForRequest((request) => request.url().endsWith('/return'));
+    await page.goto(ORIGIN + path(name));
+    await gone;
+    assert.deepEqual(seen.errors, []);
+    await context.close();
+  });
+}
+
 // What the server says of a session whose app is at another origin than the page that opened the shell.
 const elsewhere = (verb) => (verb === 'peek' ? [200, { allowed_origin: 'https://other.example', app_name: 'Acme' }] : undefined);
 // A popup that a page of another origin than the session's has sent to the shell.

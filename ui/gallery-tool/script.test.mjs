@@ -35,6 +35,32 @@ const stopClock = async (page) => {
 // What the page has sent before now is in `calls` afterwards.
 const sent = (page) => page.evaluate(() => fetch('/connect/api/fence', { method: 'POST', body: '{}' }).then((answer) => answer.text()));
 
+// Who came with the whole page cannot close it, so the refusal names the way back.
+for (const [fragment, peek] of [['session=T&cb=C&m=r', 200], ['session=T', 200], ['session=T&cb=C&m=r', 410]]) {
+  test(`a_whole_page_that_is_refused_is_led_back_${fragment}_${peek}`, on('shell', async ({ page, seen }) => {
+    await page.goto(`${ORIGIN}/sdk/oauth/connect#${fragment}`);
+    const back = page.getByRole('link', { name: 'Back to your app' });
+    await until(() => back.isVisible());
+    assert.equal(await back.getAttribute('href'), `${APP}/connected?alter_connect_error=true`);
+    assert.equal(await page.locator('#say').textContent(), 'Start again.');
+    assert.ok(!seen.visited.some((path_) => path_.includes('notice')));
+    const { body } = seen.calls.find(({ verb }) => verb === 'claim');
+    assert.equal(body.v, undefined);
+  }, (verb) => {
+    if (verb === 'peek') return [peek, peek === 200 ? { allowed_origin: APP, app_name: 'Acme' } : { error: 'session_expired' }];
+    const details = { back: `${APP}/connected?alter_connect_error=true` };
+    if (verb === 'claim') return [peek === 200 ? 403 : 410, { error: 'binding_failed', message: 'Start again.', details }];
+  }));
+}
+
+test('an_address_that_is_no_page_is_no_way_back', on('shell', async ({ page, seen }) => {
+  await page.goto(`${ORIGIN}/sdk/oauth/connect#session=T`);
+  await until(() => seen.visited.includes('/connect/notice/open'));
+}, (verb) => {
+  if (verb === 'peek') return [200, { allowed_origin: APP, app_name: 'Acme' }];
+  if (verb === 'claim') return [403, { error: 'binding_failed', details: { back: 'javascript:alert(1)' } }];
+}));
+
 // ---- the shell -------------------------------------------------------------------------------------
 
 test('t43_the_token_is_gone_from_the_url_and_history_before_any_request', on('shell', async ({ page, seen }) => {

@@ -50,6 +50,8 @@ export const stage = async (context, name, api = () => undefined) => {
     }
     if (request.method() === 'POST') seen.calls.push({ verb: 'form', body: request.postData() });
     seen.visited.push(url.pathname + url.search);
+    // The way back leads out of the stage: it is noted, and the page stays.
+    if (url.pathname.endsWith('/return')) return route.abort('aborted');
     const notice = url.pathname.startsWith('/connect/notice/');
     return route.fulfill({ headers: HEADERS, body: page(notice ? 'open-from-app' : seen.name) });
   });

@@ -55,6 +55,7 @@ fn of_the_catalog() -> Vec<(String, String)> {
         instance: 3,
         app_name: Some("Acme Notes"),
         app_origin: Some("https://notes.acme.example"),
+        back: None,
     };
     let named = |recipe: &'static Recipe| {
         (format!("consent-of-{}", recipe.id), render(&consent(recipe), &frame).html)

@@ -109,15 +109,20 @@ async fn by_sid(
         Ok::<_, StoreError>((ended, ()))
     });
     let (session, ()) = settled.await?.ok_or_else(refused)?;
-    let outcome = match session.claim() {
-        None if session.end().is_none() => return Err(refused()),
-        Some(_) if !here => taken(flows, &session).await?,
-        _ => match outcome(flows, &session).await? {
-            Status::Completed(_) => taken(flows, &session).await?,
-            outcome => outcome,
-        },
-    };
-    Ok(report(&session, outcome))
+    if session.claim().is_none() && session.end().is_none() {
+        return Err(refused());
+    }
+    let failed = failed(flows, &session, here || session.claim().is_none()).await?;
+    Ok(report(&session, failed))
+}
+
+/// What may be told without the code: nothing of a connection.
+async fn failed(flows: &Flows, session: &Session, here: bool) -> Result<Status, StoreError> {
+    match outcome(flows, session).await? {
+        Status::Completed(_) => taken(flows, session).await,
+        _ if !here => taken(flows, session).await,
+        outcome => Ok(outcome),
+    }
 }
 
 /// The `cb` of a `v`; `None` when it is none.

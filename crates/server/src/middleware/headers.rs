@@ -8,7 +8,7 @@ use axum::{
 
 use super::RequestId;
 use crate::coding::Compressible;
-use crate::pages::{self, Frame, Page, content_security_policy};
+use crate::pages::{self, ExpiryReason, Frame, Page, content_security_policy};
 
 /// A page outside of any session.
 pub(crate) fn page(status: u16, page: &Page<'_>) -> Response {
@@ -45,4 +45,18 @@ pub(crate) fn html(status: u16, page: &Page<'_>, frame: &Frame<'_>) -> Response 
         response.extensions_mut().insert(Compressible);
     }
     response
+}
+
+/// 303, never 307: the browser must not repeat a POST (RFC 9700 section 4.12). Where it goes learns no address of ours.
+pub(crate) fn see_other(location: &str) -> Response {
+    let Ok(mut location) = HeaderValue::from_str(location) else {
+        return page(400, &Page::Expired { reason: ExpiryReason::Ended });
+    };
+    location.set_sensitive(true);
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    (StatusCode::SEE_OTHER, headers).into_response()
 }

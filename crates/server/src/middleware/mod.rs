@@ -20,7 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-pub(crate) use headers::{busy, html, page};
+pub(crate) use headers::{busy, html, page, see_other};
 use tracing::Instrument;
 
 use crate::{

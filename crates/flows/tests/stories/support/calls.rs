@@ -27,7 +27,9 @@ impl World {
     pub(crate) async fn claim(&self, token: &SecretString, origin: &str) -> Result<Visit, ClaimError> {
         let cb = base64url(&random_bytes::<32>(&*self.random));
         let proof = Proof::FormOrigin { origin: Some(origin), cb: &cb };
-        let claimed = connect::claim(&self.flows, token.expose_secret(), &proof, |_| None).await?;
+        let claimed =
+            connect::claim(&self.flows, token.expose_secret(), &proof, alter_core::Mode::Popup, |_| None)
+                .await?;
         let browser_key = claimed.browser_key.expect("the first claim sets the cookie");
         Ok(Visit { token: token.clone(), sid: claimed.sid, browser_key, cb })
     }

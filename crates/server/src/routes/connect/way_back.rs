@@ -6,20 +6,19 @@
 
 use alter_api::connect::Connection;
 use alter_core::{Cause, ClaimRefused, Failure, ResultCode, SessionId};
-use alter_flows::{BindingFault, ClaimError, Leave, Left, Names, PageError, Status, WayBack, connect};
+use alter_flows::{BindingFault, ClaimError, Leave, Left, Names, Status, WayBack, connect};
 use axum::{
     Extension,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
-use super::connected;
+use super::{connected, session::no_page};
 use crate::{
     Shared,
     extract::Browser,
     failure, for_people,
-    middleware::{RequestId, page},
+    middleware::{RequestId, page, see_other},
     pages::Page,
 };
 
@@ -45,11 +44,7 @@ pub(crate) async fn leave(
             None => page(410, &Page::WrongBrowser),
         },
         Ok(Leave::Stay) => see_other(&format!("/connect/s/{sid}")),
-        Err(PageError::Fault(error)) => {
-            tracing::error!(request_id = request_id.0, %error, "a way back failed");
-            page(500, &Page::ServerError { request_id: &request_id.0 })
-        }
-        Err(_) => page(410, &Page::WrongBrowser),
+        Err(error) => no_page(&error, &request_id),
     }
 }
 
@@ -148,16 +143,4 @@ pub(super) fn without_cookie(way: &WayBack) -> Option<String> {
 fn written(way: &WayBack, parameters: &[(&str, String)]) -> Option<String> {
     let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
     way.return_url.with(parameters).map(String::from)
-}
-
-/// The app's page learns our address no more than any other page does.
-fn see_other(location: &str) -> Response {
-    let Ok(mut location) = HeaderValue::from_str(location) else { return page(410, &Page::WrongBrowser) };
-    location.set_sensitive(true);
-    let headers = [
-        (header::LOCATION, location),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    ];
-    (StatusCode::SEE_OTHER, headers).into_response()
 }

@@ -7,14 +7,14 @@ use axum::{
     Extension,
     body::Body,
     extract::{Path, RawQuery, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::HeaderMap,
+    response::Response,
 };
 
 use crate::{
     Shared,
     extract::Browser,
-    middleware::{RequestId, busy, page},
+    middleware::{RequestId, busy, page, see_other},
     pages::{ExpiryReason, Page},
 };
 
@@ -76,15 +76,4 @@ pub(crate) async fn form_post(
 
 fn not_ours() -> Response {
     page(400, &Page::Expired { reason: ExpiryReason::Ended })
-}
-
-/// 303, never 307: the browser must not repeat a POST (RFC 9700 section 4.12).
-fn see_other(location: &str) -> Response {
-    let Ok(location) = HeaderValue::from_str(location) else { return not_ours() };
-    let headers = [
-        (header::LOCATION, location),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    ];
-    (StatusCode::SEE_OTHER, headers).into_response()
 }

@@ -83,6 +83,8 @@ async fn outside(server: &TestServer) -> Vec<(String, u16, Reply)> {
         ("/sdk/oauth/connect?session=alter_cs_x", 400),
         ("/connect/s/aaaaaaaaaaaaaaaaaaaaaaaaaa", 410),
         ("/connect/s/no-sid-at-all", 410),
+        ("/connect/s/aaaaaaaaaaaaaaaaaaaaaaaaaa/return", 410),
+        ("/connect/s/no-sid-at-all/return", 410),
         ("/connect/s/aaaaaaaaaaaaaaaaaaaaaaaaaa?c=x&c=y", 410),
         ("/connect/notice/open", 403),
         ("/connect/notice/invalid", 404),
@@ -174,6 +176,23 @@ async fn inside() -> Vec<(String, u16, Reply)> {
     server.clock.advance_seconds(600);
     pages.push(("expired".into(), 410, browser.get(&server, &page_of(&sid)).await));
     pages.push(("waiting".into(), 200, waiting(&server).await));
+    pages.extend(of_redirects(&server).await);
+    pages
+}
+
+/// The pages on which a redirect flow ends.
+async fn of_redirects(server: &TestServer) -> Vec<(String, u16, Reply)> {
+    let mut pages = Vec::new();
+    let body = json!({ "allowed_providers": ["mock"], "return_url": "https://app.example/back" });
+    let (token, mut browser) = (server.mint(&body).await, TestBrowser::new());
+    let sid = browser.claim_by_redirect(server, &server.app, &token).await;
+    let taken = TestBrowser::new().open_as("r", server, &token, Some("https://app.example")).await;
+    pages.push(("redirect: taken".into(), 410, taken));
+    browser.post(server, &format!("/connect/api/s/{sid}/cancel"), &json!({})).await;
+    pages.push(("redirect: denied".into(), 200, browser.get(server, &page_of(&sid)).await));
+    let without = server.mint(&json!({})).await;
+    let refused = TestBrowser::new().open_as("r", server, &without, Some("https://app.example")).await;
+    pages.push(("redirect: no return_url".into(), 400, refused));
     pages
 }
 

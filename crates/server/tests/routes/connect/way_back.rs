@@ -367,7 +367,7 @@ async fn client_0_8_0_is_refused_in_its_redirect_mode_and_led_back() {
 }
 
 #[tokio::test]
-async fn s05_a_redirect_without_a_return_url_is_refused_in_words_and_burns_nothing() {
+async fn s5_a_redirect_without_a_return_url_is_refused_in_words_and_burns_nothing() {
     let server = TestServer::start().await;
     let token = server.mint(&json!({})).await;
     let page = TestBrowser::new().open_as("r", &server, &token, Some(ORIGIN)).await;
