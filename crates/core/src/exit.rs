@@ -64,20 +64,27 @@ fn has_left(session: &Session, attempt: &Underway) -> bool {
 
 /// Whether the user has left the flow for good.
 pub fn is_left(session: &Session, now: Micros) -> bool {
+    left_at(session).is_some_and(|at| now >= at)
+}
+
+/// When the user has left for good, if nothing more is heard; `None` = never by waiting alone.
+fn left_at(session: &Session) -> Option<Micros> {
     let signals = &session.data.signals;
-    let Some(closed) = signals.closed_since.filter(|_| !session.is_redirect()) else { return false };
-    let closed_for = |seconds: i64| now >= closed.plus_seconds(seconds);
+    let closed = signals.closed_since.filter(|_| !session.is_redirect())?;
     match place(session) {
-        Place::NotClaimed => closed_for(BEFORE_CLAIM),
+        Place::NotClaimed => Some(closed.plus_seconds(BEFORE_CLAIM)),
         Place::OurPage => {
-            let said_bye = signals.bye_at.is_some_and(|bye| now.since(bye) >= AFTER_BYE);
-            let silent = signals.page_at.is_none_or(|at| now >= at.plus_seconds(SILENT_PAGE));
-            said_bye || (silent && closed_for(SILENT_PAGE))
+            let said_bye = signals.bye_at.map(|bye| Micros(bye.0.saturating_add(AFTER_BYE)));
+            let last_sign = signals.page_at.map_or(closed, |at| at.max(closed));
+            let silent = last_sign.plus_seconds(SILENT_PAGE);
+            Some(said_bye.map_or(silent, |bye| bye.min(silent)))
         }
-        Place::Provider(Coop::Keeps) => closed_there(session, closed) && closed_for(AT_PROVIDER),
+        Place::Provider(Coop::Keeps) => {
+            closed_there(session, closed).then_some(closed.plus_seconds(AT_PROVIDER))
+        }
         // Waiting longer would be for a user who may be gone. One who is there after all keeps the attempt's own time.
-        Place::Provider(Coop::Unknown) => closed_there(session, closed) && now >= session.expires_at,
-        Place::Provider(Coop::Severs) | Place::Exchanging | Place::Over => false,
+        Place::Provider(Coop::Unknown) => closed_there(session, closed).then_some(session.expires_at),
+        Place::Provider(Coop::Severs) | Place::Exchanging | Place::Over => None,
     }
 }
 
@@ -160,10 +167,18 @@ impl Session {
     }
 }
 
-/// Whether the session's browser keeps no cookies, so that no page can be served to it.
-fn keeps_no_cookie(session: &Session, now: Micros) -> bool {
-    let since = session.data.signals.cookieless_since;
-    session.end().is_none() && since.is_some_and(|since| now >= since.plus_seconds(WITHOUT_COOKIE))
+/// When it is certain that the session's browser keeps no cookies, so that no page can be served to it.
+fn cookieless_at(session: &Session) -> Option<Micros> {
+    session.data.signals.cookieless_since.map(|since| since.plus_seconds(WITHOUT_COOKIE))
+}
+
+/// When [`settle`] ends the session, if nothing more is heard; `None` = not by time alone. Who waits for the end looks
+/// again then.
+pub fn settles_at(session: &Session) -> Option<Micros> {
+    if session.end().is_some() {
+        return None;
+    }
+    [session.expires_by(), cookieless_at(session), left_at(session)].into_iter().flatten().min()
 }
 
 fn end_without_cookie(session: &mut Session, now: Micros) {
@@ -176,7 +191,7 @@ pub fn settle(session: &mut Session, now: Micros) -> bool {
     if session.expire(now) {
         return true;
     }
-    if keeps_no_cookie(session, now) {
+    if session.end().is_none() && cookieless_at(session).is_some_and(|at| now >= at) {
         end_without_cookie(session, now);
         return true;
     }

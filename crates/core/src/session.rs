@@ -520,7 +520,7 @@ impl Session {
     /// Ends the session if its time has run out, and returns whether it did. While a code is exchanged it has not: the
     /// exchange, or the reaper after a crash, ends the attempt, and an end that was told never changes.
     pub fn expire(&mut self, now: Micros) -> bool {
-        let due = self.end().is_none() && now >= self.deadline() && !self.is_exchanging();
+        let due = self.end().is_none() && self.expires_by().is_some_and(|at| now >= at);
         if due {
             self.finish_with(EndKind::Expired, None, now);
         }
@@ -536,6 +536,11 @@ impl Session {
             self.finish_with(EndKind::Expired, None, now);
         }
         late
+    }
+
+    /// When its time has run out; `None` = not while a code is exchanged.
+    pub(crate) fn expires_by(&self) -> Option<Micros> {
+        (!self.is_exchanging()).then(|| self.deadline())
     }
 
     /// Ends the session, once. If anything was connected, the end is `done`, whatever the cause.

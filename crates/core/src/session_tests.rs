@@ -358,6 +358,58 @@ fn where_nothing_is_known_a_closed_popup_is_an_exit_when_the_sessions_own_time_e
     assert!(!exit::is_left(&closed_at(Coop::Unknown, 99), end), "another page severed it");
 }
 
+/// Sessions at every place where time alone may end them, and where it may not.
+fn at_every_place() -> Vec<Session> {
+    let mut all = vec![session(&["a"]), claimed(&["a"])];
+    let mut unclaimed = session(&["a"]);
+    unclaimed.window_reported(Some(true), T0.plus_seconds(3));
+    let mut cookieless = claimed(&["a"]);
+    cookieless.came_without_cookie(T0.plus_seconds(4));
+    for (bye, page) in
+        [(Some(6), Some(5)), (None, Some(5)), (None, Some(400)), (Some(590), Some(5)), (None, None)]
+    {
+        let mut s = claimed(&["a"]);
+        s.window_reported(Some(true), T0.plus_seconds(7));
+        s.data.signals.page_at = page.map(|at| T0.plus_seconds(at));
+        s.data.signals.bye_at = bye.map(|at| T0.plus_seconds(at));
+        all.push(s);
+    }
+    for coop in [Coop::Unknown, Coop::Severs, Coop::Keeps] {
+        for closed in [None, Some(99), Some(101)] {
+            let mut s = claimed(&["a"]);
+            let under_way = attempt(coop, T0.plus_seconds(100));
+            s.start(under_way.clone());
+            s.window_reported(closed.map(|_| true), T0.plus_seconds(closed.unwrap_or_default()));
+            let mut exchanging = s.clone();
+            exchanging.exchanging(under_way.attempt, T0.plus_seconds(110));
+            all.extend([s, exchanging]);
+        }
+    }
+    let mut over = claimed(&["a"]);
+    over.finish(T0);
+    all.extend([unclaimed, cookieless, over]);
+    all
+}
+
+#[test]
+fn a_session_says_when_time_alone_ends_it_to_the_microsecond() {
+    let ends = |s: &Session, at: Micros| exit::settle(&mut s.clone(), at);
+    let (mut timed, mut endless) = (0, 0);
+    for s in at_every_place() {
+        match exit::settles_at(&s) {
+            Some(at) => {
+                timed += 1;
+                assert!(!ends(&s, Micros(at.0 - 1)) && ends(&s, at), "{s:?}");
+            }
+            None => {
+                endless += 1;
+                assert!(!ends(&s, T0.plus_seconds(1_000_000)), "{s:?}");
+            }
+        }
+    }
+    assert_eq!((timed, endless), (18, 10));
+}
+
 #[test]
 fn a_page_served_after_the_user_left_for_the_provider_brings_the_user_back() {
     let mut s = claimed(&["a"]);
