@@ -590,6 +590,9 @@ pub trait SessionStore: Send + Sync {
     async fn find_session(&self, token_hash: &Hash) -> Result<Option<Session>, StoreError>;
     /// Saves `data` if the stored version is still `session.version`, and raises it.
     async fn save_session(&self, session: &Session) -> Result<Saved, StoreError>;
+    /// The versions of those of these sessions that are there, in any order. One question for all of them: a process asks
+    /// for everybody who waits, several times a second.
+    async fn list_session_versions(&self, sids: &[SessionId]) -> Result<Vec<(SessionId, u64)>, StoreError>;
     /// Lists sessions that have not ended although `expires_at` has passed, oldest first.
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError>;
     /// Removes sessions (with their attempts) that expired before `before`; returns how many.

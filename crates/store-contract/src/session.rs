@@ -76,6 +76,29 @@ pub async fn of_many_saves_of_one_version_exactly_one_counts(
     Ok(())
 }
 
+pub async fn the_versions_of_many_sessions_are_read_at_once_and_unknown_ones_are_left_out(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (saved, fresh, unasked) = (session(app), session(app), session(app));
+    for session in [&saved, &fresh, &unasked] {
+        store.insert_session(None, session.clone()).await?;
+    }
+    assert!(store.save_session(&saved).await?.is_done());
+    let mut asked = vec![saved.sid.clone(), SessionId::new(&SystemRandom), fresh.sid.clone()];
+    let mut versions = store.list_session_versions(&asked).await?;
+    let mut expected = vec![(saved.sid.clone(), 1), (fresh.sid.clone(), 0)];
+    versions.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+    expected.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+    assert_eq!(versions, expected);
+
+    assert_eq!(store.list_session_versions(&[]).await?, []);
+    // As many as may wait in one process.
+    asked.extend((0..4096).map(|_| SessionId::new(&SystemRandom)));
+    assert_eq!(store.list_session_versions(&asked).await?.len(), 2);
+    Ok(())
+}
+
 pub async fn t61_a_replayed_nonce_stores_no_session(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
     let (first, second, call) = (session(app), session(app), call());

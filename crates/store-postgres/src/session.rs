@@ -42,6 +42,8 @@ const LAPSED: &str = sql!(
     Names(Session::COLUMNS),
 );
 
+const VERSIONS: &str = "SELECT sid, version FROM sessions WHERE sid = ANY($1::TEXT[])";
+
 #[async_trait]
 impl SessionStore for PostgresStore {
     async fn insert_session(&self, call: Option<CallNonce>, session: Session) -> Result<(), StoreError> {
@@ -68,6 +70,11 @@ impl SessionStore for PostgresStore {
 
     async fn save_session(&self, session: &Session) -> Result<Saved, StoreError> {
         Ok(Saved::when(self.run(SAVE, saved_values(&Save::of(session)?)).await? == 1))
+    }
+
+    async fn list_session_versions(&self, sids: &[SessionId]) -> Result<Vec<(SessionId, u64)>, StoreError> {
+        let sids: Vec<&str> = sids.iter().map(SessionId::as_str).collect();
+        self.all(VERSIONS, values![sids], |row| Ok((row.get("sid")?, row.get("version")?))).await
     }
 
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError> {
@@ -124,5 +131,11 @@ mod tests {
     async fn lapsed_sessions_are_found_by_their_index_without_sorting() {
         let plan = crate::migrate::plan("", LAPSED, &["0", "9"]).await;
         assert!(plan.contains("Index Scan using sessions_open") && !plan.contains("Sort"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn versions_are_found_by_sid() {
+        let plan = crate::migrate::plan("", VERSIONS, &["'{a,b}'"]).await;
+        assert!(plan.contains("Index Scan using sessions_pkey"), "{plan}");
     }
 }

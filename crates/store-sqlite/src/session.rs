@@ -5,6 +5,7 @@ use alter_rows::{
     Noun,
     session::Save,
     sql::Piece::{Names, Places},
+    storable::json,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -23,6 +24,8 @@ const LAPSED: &str = sql!(
      WHERE state IN ('minted', 'claimed') AND expires_at <= ?1 ORDER BY expires_at, sid LIMIT ?2",
     Names(Session::COLUMNS),
 );
+
+const VERSIONS: &str = "SELECT sid, version FROM sessions WHERE sid IN (SELECT value FROM json_each(?1))";
 
 #[async_trait]
 impl SessionStore for SqliteStore {
@@ -50,6 +53,11 @@ impl SessionStore for SqliteStore {
     async fn save_session(&self, session: &Session) -> Result<Saved, StoreError> {
         let saved = Save::of(session)?;
         self.write(move |c| save(c, &saved)).await
+    }
+
+    async fn list_session_versions(&self, sids: &[SessionId]) -> Result<Vec<(SessionId, u64)>, StoreError> {
+        let sids = json(&sids.iter().map(SessionId::as_str).collect::<Vec<_>>())?;
+        self.read(|c| all(c, VERSIONS, [sids], |row| Ok((row.get("sid")?, row.get("version")?)))).await
     }
 
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError> {
@@ -101,5 +109,11 @@ mod tests {
         let plan = crate::migrate::plan(LAPSED);
         assert!(plan.contains("USING INDEX sessions_open"), "{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[test]
+    fn versions_are_found_by_sid() {
+        let plan = crate::migrate::plan(VERSIONS);
+        assert!(plan.contains("SEARCH sessions USING INDEX"), "{plan}");
     }
 }
