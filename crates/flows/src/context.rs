@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    connect::in_hand::InHand,
+    connect::{in_hand::InHand, waiting::Waiting},
     metrics,
     quota::Quotas,
     refresh::{Flights, Gates, Gone},
@@ -55,6 +55,7 @@ pub(crate) struct Inner {
     /// Exchanges in flight. Shutdown waits for them; a client that disconnects does not stop them.
     pub(crate) tasks: TaskTracker,
     pub(crate) in_hand: InHand,
+    waiting: Waiting,
     /// Refreshes under way in this process.
     pub(crate) flights: Flights,
     pub(crate) gates: Gates,
@@ -96,6 +97,7 @@ impl Flows {
                 random,
                 tasks,
                 in_hand: InHand::default(),
+                waiting: Waiting::default(),
                 flights: Flights::default(),
                 gates: Gates::default(),
                 gone: Gone::default(),
@@ -139,6 +141,11 @@ impl Flows {
         SecretString::from(secret::base64url(&alter_core::time::random_bytes::<32>(self.random())))
     }
 
+    /// Those who wait for news of a session in this process. Who changes a session tells them.
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.inner.waiting
+    }
+
     pub(crate) fn sealer(&self) -> &Sealer {
         &self.inner.sealer
     }
@@ -170,8 +177,12 @@ impl Flows {
             let Some(mut session) = read else { return Ok(None) };
             let open = session.end().is_none();
             let (dirty, value) = change(&mut session)?;
-            if dirty && !self.store().save_session(&session).await?.is_done() {
-                continue;
+            if dirty {
+                if !self.store().save_session(&session).await?.is_done() {
+                    continue;
+                }
+                session.version += 1;
+                self.waiting().tell(&sid);
             }
             if open && let Some(end) = session.end() {
                 metrics::ended(end.kind);

@@ -215,6 +215,7 @@ async fn exchange_and_wait(
     let work = async move {
         let first = own.store().consume_attempt(attempt.id, own.now()).await?;
         if first.is_first() {
+            own.waiting().tell(&attempt.sid);
             alter_failpoint::pass("consumed");
             exchange(&own, attempt, code, &request_id).await;
         }

@@ -127,7 +127,10 @@ async fn try_approve(
         page: Some(session.data.signals.page_instance),
     });
     match flows.store().start_attempt(&session, attempt).await {
-        Ok(Saved::Done) => Ok(Some(location)),
+        Ok(Saved::Done) => {
+            flows.waiting().tell(&session.sid);
+            Ok(Some(location))
+        }
         Ok(Saved::Moved) => Ok(None),
         // The app's data key was replaced at this moment.
         Err(StoreError::KeyRetired) => Ok(None),

@@ -36,6 +36,7 @@ pub(crate) async fn end_failed(
     let failure = Failure { cause, provider, request_id: Some(request_id.to_owned()), said };
     let ended = flows.store().fail_attempt(attempt.id, status, failure, entry, now).await?;
     metrics::session_ended_with(ended);
+    flows.waiting().tell(&attempt.sid);
     Ok(ended)
 }
 

@@ -211,6 +211,7 @@ async fn make_grant(
             Ok(ended) => {
                 alter_failpoint::pass("committed");
                 metrics::session_ended_with(ended);
+                flows.waiting().tell(&attempt.sid);
                 tracing::info!(sid = %attempt.sid, request_id, provider = source.config.recipe.id, "connected");
                 return Ok(());
             }

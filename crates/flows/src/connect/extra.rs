@@ -80,6 +80,7 @@ async fn try_answer(
         Err(StoreError::Moved) => Ok(Saved::Moved),
         saved => {
             let saved = saved?;
+            flows.waiting().tell(&session.sid);
             if let (true, Some(end)) = (saved.is_done(), session.end()) {
                 metrics::ended(end.kind);
             }

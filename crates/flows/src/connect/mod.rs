@@ -23,6 +23,7 @@ pub(crate) mod result;
 pub(crate) mod status;
 pub(crate) mod steps;
 pub(crate) mod stop;
+pub(crate) mod waiting;
 pub(crate) mod way_back;
 
 pub use callback::callback;
@@ -33,6 +34,7 @@ pub use mint::mint;
 pub use page::{open_page, screen_of};
 pub use poll::poll;
 pub use result::result;
-pub use status::status;
+pub use status::{status, status_with_news};
 pub use steps::{back, cancel, fill, finish, page_sign, select};
+pub use waiting::{BEAT, beat, beat_forever, count as waiting};
 pub use way_back::{leave, way_back_of};

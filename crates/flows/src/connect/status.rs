@@ -1,8 +1,10 @@
 //! The status channel (protocol 5): how the app page learns what became of the flow. It carries states and grant
 //! summaries, never a token or a code; grant summaries only for a session bound at L2 or better (T58).
 
+use std::pin::pin;
+
 use alter_core::{
-    ClaimRefused, EndKind, Event, Failure, Level, Micros, Mode, Session, Shown, StoreError, exit,
+    ClaimRefused, EndKind, Event, Failure, Level, Micros, Mode, Session, SessionId, Shown, StoreError, exit,
 };
 
 use super::{
@@ -71,6 +73,13 @@ pub enum StatusError {
 
 ours! { StatusError; }
 
+impl StatusReport {
+    /// Whether it says more than that the flow goes on.
+    fn is_news(&self) -> bool {
+        !matches!(self.status, Status::Open) || !self.events.is_empty()
+    }
+}
+
 /// Takes the SDK's report and returns ours. `origin` is the browser's `Origin` header; `None` when it is absent or came
 /// twice.
 ///
@@ -82,15 +91,57 @@ pub async fn status(
     origin: Option<&str>,
     request: &StatusRequest<'_>,
 ) -> Result<StatusReport, StatusError> {
+    first_look(flows, session_token, origin, request).await.map(|(_, report)| report)
+}
+
+/// Like [`status`], but a report without news waits for some: until anything that it says changes, `enough` resolves, or
+/// the same session is asked about again.
+///
+/// # Errors
+/// [`StatusError`].
+pub async fn status_with_news(
+    flows: &Flows,
+    session_token: &str,
+    origin: Option<&str>,
+    request: &StatusRequest<'_>,
+    enough: impl Future<Output = ()>,
+) -> Result<StatusReport, StatusError> {
+    let (sid, first) = first_look(flows, session_token, origin, request).await?;
+    if first.is_news() {
+        return Ok(first);
+    }
+    let waiter = flows.waiting().begin(&sid);
+    let mut enough = pin!(enough);
+    loop {
+        // Also once before waiting: something may have happened since the first look, when nobody was to be woken.
+        let (session, report) = look_again(flows, &sid, request).await?;
+        // The user has come back: what the page says next about its popup is what is learnt from.
+        let came_back = session.data.signals.returned.is_some();
+        let moved = came_back || report.deadline != first.deadline;
+        if moved || report.is_news() || !waiter.saw(&session) {
+            return Ok(report);
+        }
+        tokio::select! {
+            () = &mut enough => return Ok(report),
+            () = waiter.woken() => {}
+        }
+    }
+}
+
+async fn first_look(
+    flows: &Flows,
+    session_token: &str,
+    origin: Option<&str>,
+    request: &StatusRequest<'_>,
+) -> Result<(SessionId, StatusReport), StatusError> {
     let session = flows.session_by_token(session_token).await?.ok_or(StatusError::InvalidToken)?;
     if !session.data.allowed_origin.is_named_by(origin) {
         let foreign = ForeignPage::noticed(&session, origin);
         return Err(foreign.map_or(StatusError::NoOrigin, StatusError::OtherOrigin));
     }
     if let Some(reason) = taken(&session, request.cb) {
-        let deadline = session.deadline();
-        let status = Status::Taken(reason, Names::of(flows, &session, None).await?);
-        return Ok(StatusReport { status, cursor: 0, deadline, events: Vec::new() });
+        let report = told_taken(flows, &session, reason).await?;
+        return Ok((session.sid, report));
     }
     let now = flows.now();
     let updated = flows.update_session(session, |session| {
@@ -108,7 +159,34 @@ pub async fn status(
     if let Some(config) = kept {
         learn(flows, &config, Shown::Keeps).await;
     }
-    Ok(report(flows, &session, request).await?)
+    let report = report(flows, &session, request).await?;
+    Ok((session.sid, report))
+}
+
+/// Nothing is reported a second time: what the page saw when it asked may be old by now.
+async fn look_again(
+    flows: &Flows,
+    sid: &SessionId,
+    request: &StatusRequest<'_>,
+) -> Result<(Session, StatusReport), StatusError> {
+    let now = flows.now();
+    let settled =
+        flows.update_session_by_id(sid, |session| Ok::<_, StoreError>((exit::settle(session, now), ())));
+    let (session, ()) = settled.await?.ok_or(StatusError::InvalidToken)?;
+    let report = match taken(&session, request.cb) {
+        Some(reason) => told_taken(flows, &session, reason).await?,
+        None => report(flows, &session, request).await?,
+    };
+    Ok((session, report))
+}
+
+async fn told_taken(
+    flows: &Flows,
+    session: &Session,
+    reason: ClaimRefused,
+) -> Result<StatusReport, StoreError> {
+    let status = Status::Taken(reason, Names::of(flows, session, None).await?);
+    Ok(StatusReport { status, cursor: 0, deadline: session.deadline(), events: Vec::new() })
 }
 
 /// Whether another flow has opened the session. Then this flow learns only that, and its own reports do not count (S3).

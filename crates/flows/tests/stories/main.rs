@@ -13,3 +13,4 @@ mod reap;
 mod refresh;
 mod release;
 mod support;
+mod waiting;

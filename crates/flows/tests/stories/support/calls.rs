@@ -44,6 +44,25 @@ impl World {
         connect::status(&self.flows, visit.token.expose_secret(), Some(ORIGIN), &request).await
     }
 
+    /// What the app's page learns when it waits for news, after those of which it has `cursor`.
+    pub(crate) async fn news(&self, visit: &Visit, cursor: usize, closed: bool) -> StatusReport {
+        let request = StatusRequest { cb: Some(&visit.cb), cursor, closed: Some(closed), cancel: false };
+        let (token, never) = (visit.token.expose_secret(), std::future::pending());
+        connect::status_with_news(&self.flows, token, Some(ORIGIN), &request, never).await.unwrap()
+    }
+
+    /// One round of what looks for news from elsewhere.
+    pub(crate) async fn beat(&self) -> Result<(), StoreError> {
+        connect::beat(&self.flows).await
+    }
+
+    /// Returns once so many wait.
+    pub(crate) async fn until_waiting(&self, count: usize) {
+        while connect::waiting(&self.flows) != count {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     /// What the app's page learns.
     pub(crate) async fn status(&self, visit: &Visit) -> StatusReport {
         self.status_with(visit, None, false).await.unwrap()

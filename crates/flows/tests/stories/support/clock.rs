@@ -33,6 +33,10 @@ impl StoppedClock {
         self.now.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
+    pub(crate) fn advance_millis(&self, millis: i64) {
+        self.now.fetch_add(millis * 1_000, Ordering::SeqCst);
+    }
+
     pub(crate) fn set(&self, moment: Micros) {
         self.now.store(moment.0, Ordering::SeqCst);
     }
