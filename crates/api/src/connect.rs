@@ -80,7 +80,8 @@ pub struct StatusRequest {
     /// The app has given up.
     #[serde(default)]
     pub cancel: bool,
-    /// Seconds to wait for news. Long polling is not built yet: answered at once.
+    /// Seconds to wait for news; more than 25 count as 25. Absent or 0 = answered immediately. A server that is stopping, or
+    /// for which too many wait, answers immediately too.
     #[serde(default)]
     pub wait: Option<u32>,
 }

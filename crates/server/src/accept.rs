@@ -213,6 +213,7 @@ impl Door {
     /// Ends idle connections, and lets requests under way finish.
     async fn close(self) {
         let Self { hall, graceful, open: (sender, mut latest), .. } = self;
+        hall.waiting.close();
         drop(sender);
         let finished = async {
             if hall.is_stopping() {
@@ -277,6 +278,7 @@ pub(crate) fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         if pace.hall.is_stopping() {
             request.extensions_mut().insert(Stopping);
         }
+        request.extensions_mut().insert(pace.hall.waiting.clone());
         let turn = pace.begin();
         let response = router.call(request);
         async move { response.await.map(|response| turn.answer(response)) }

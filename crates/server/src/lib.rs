@@ -1,7 +1,7 @@
 //! The HTTP server. A route reads the request, calls one flow, and turns the result into a response.
 //!
-//! Modules: `accept` (the listening loop and its limits), `closing`, `seats`, `pace` and `stall` (a listener's end,
-//! connections per address, waiting for a request, stalled writes),
+//! Modules: `accept` (the listening loop and its limits), `closing`, `seats`, `pace`, `stall` and `waiting_room` (a listener's
+//! end, connections per address, waiting for a request, stalled writes, answers that wait),
 //! `middleware` (what every request passes through), `extract` (the caller, the browser, the body), `routes` (files mirror
 //! URL paths), `pages` (what people see), `error` and `failure` (what is told about a refused request, and about a flow
 //! that made no grant), `coding` (what is compressed), `openapi`, `metrics`.
@@ -23,6 +23,7 @@ pub mod pages;
 mod routes;
 mod seats;
 mod stall;
+mod waiting_room;
 mod webview;
 
 use std::sync::Arc;

@@ -26,6 +26,7 @@ static REQUESTS: LazyLock<Family<Answered, Counter>> = LazyLock::new(Family::def
 static DURATION: LazyLock<Histograms> =
     LazyLock::new(|| Family::new_with_constructor(|| Histogram::new(SECONDS)));
 static IN_FLIGHT: LazyLock<Gauge> = LazyLock::new(Gauge::default);
+static WAITING: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static OPEN: LazyLock<Gauge> = LazyLock::new(Gauge::default);
 static CONNECTIONS: LazyLock<Family<Admission, Counter>> = LazyLock::new(Family::default);
 
@@ -39,6 +40,11 @@ pub fn register(registry: &mut Registry) {
         DURATION.clone(),
     );
     registry.register("alter_http_requests_in_flight", "Requests that are being answered", IN_FLIGHT.clone());
+    registry.register(
+        "alter_status_polls_waiting",
+        "Status calls of apps' pages whose answers wait for news",
+        WAITING.clone(),
+    );
     registry.register("alter_http_connections_open", "Connections that are open", OPEN.clone());
     registry.register(
         "alter_http_connections",
@@ -144,6 +150,23 @@ impl Drop for Answering {
         let by_route = Route { route: route.clone() };
         DURATION.get_or_create(&by_route).observe(since.elapsed().as_secs_f64());
         REQUESTS.get_or_create(&Answered { route: by_route.route, method, status }).inc();
+    }
+}
+
+/// An answer that waits for news.
+#[derive(Debug)]
+pub(crate) struct Waiting(());
+
+impl Waiting {
+    pub(crate) fn now() -> Self {
+        WAITING.inc();
+        Self(())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.dec();
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use crate::accept::Limits;
+use crate::{accept::Limits, waiting_room::WaitingRoom};
 
 /// What all connections of a listener have in common.
 #[derive(Debug)]
@@ -31,18 +31,21 @@ pub(crate) struct Hall {
     pub(crate) limits: Limits,
     /// The places of all connections; `limits.connections` of them in all.
     pub(crate) places: Arc<Semaphore>,
+    pub(crate) waiting: Arc<WaitingRoom>,
     stopping: AtomicBool,
 }
 
 impl Hall {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(limits.connections));
-        Arc::new(Self { limits, places, stopping: AtomicBool::new(false) })
+        let waiting = WaitingRoom::beside(limits.connections);
+        Arc::new(Self { limits, places, waiting, stopping: AtomicBool::new(false) })
     }
 
-    /// From now on, each connection ends with its next answer.
+    /// From now on, each connection ends with its next answer. Answers that wait for news are given now.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.waiting.close();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

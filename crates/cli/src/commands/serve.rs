@@ -1,7 +1,7 @@
 //! `alter serve`: runs the server until SIGTERM or Ctrl-C. Then requests and exchanges under way finish; after a SIGTERM,
 //! those too that a proxy still sends over connections that are open.
 
-use alter_flows::{Flows, grants, operate, reap};
+use alter_flows::{Flows, connect, grants, operate, reap};
 use std::time::Duration;
 
 use alter_server::{Limits, Shared};
@@ -55,6 +55,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     }
     tracing::info!(listen = %listener.local_addr()?, public_url = config.public_url, version = env!("CARGO_PKG_VERSION"), "serving");
     let reaper = tokio::spawn(reap::reap_forever(flows.clone()));
+    let beat = tokio::spawn(connect::beat_forever(flows.clone()));
     let binder = tokio::spawn(bind_tokens(flows.clone()));
     let (stop, stopped) = oneshot::channel();
     let serving = tokio::spawn(alter_server::serve(
@@ -72,6 +73,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     );
     let _its_end_shows_below = stop.send(kept);
     reaper.abort();
+    beat.abort();
     binder.abort();
     let finished = async {
         serving.await.context("the listening loop broke off")?;

@@ -75,6 +75,7 @@ pub(crate) async fn run(demo: Demo, output: Output) -> anyhow::Result<()> {
 
     let router = alter_server::router(Shared::new(flows.clone()).map_err(anyhow::Error::msg)?);
     tokio::spawn(reap::reap_forever(flows.clone()));
+    tokio::spawn(connect::beat_forever(flows.clone()));
     tokio::spawn(alter_server::serve(server, router, Limits::default(), std::future::pending()));
     let http = Egress::new(local_egress()?)?;
     let client = |key| client::AlterClient::new(http.clone(), &config.public_url, key);

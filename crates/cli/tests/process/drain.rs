@@ -122,6 +122,40 @@ async fn f27_a_proxys_open_connection_has_one_more_answer_and_readyz_says_that_t
     assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
 }
 
+/// A page whose popup is at the provider, over a deploy.
+#[tokio::test(flavor = "multi_thread")]
+async fn f54_a_stop_answers_the_pages_that_wait_and_the_next_server_has_their_results() {
+    let mut server = Server::start("waiting").await;
+    let walk = server.up_to_callback().await;
+    let waits = |server: &Server| {
+        let (host, sent) = (server.host.clone(), walk.waiting());
+        tokio::spawn(async move { send(&host, sent).await.json() })
+    };
+    let is_waiting = async |server: &Server| {
+        let from = std::time::Instant::now();
+        while !server.scrape().await.contains("\nalter_status_polls_waiting 1\n") {
+            assert!(from.elapsed() < PATIENCE, "{}", server.log());
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let first = waits(&server);
+    is_waiting(&server).await;
+    server.terminate();
+    let told = first.await.unwrap();
+    assert_eq!((&told["status"], &told["events"]), (&"open".into(), &serde_json::json!([])), "{told}");
+    let again = server.send(walk.waiting()).await.json();
+    assert_eq!(again["status"], "open", "a server that is stopping lets nobody wait");
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+
+    server.serve().await;
+    let second = waits(&server);
+    is_waiting(&server).await;
+    assert_eq!(server.send(walk.coming_back()).await.status, 303);
+    let told = second.await.unwrap();
+    let over = if told["status"] == "open" { server.send(walk.waiting()).await.json() } else { told };
+    assert_eq!(over["status"], "completed");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f57_a_restart_with_the_same_root_key_keeps_sessions_and_cookies() {
     let mut server = Server::start("restart").await;

@@ -236,6 +236,16 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
+    /// What the app's page asks meanwhile.
+    pub(crate) fn waiting(&self) -> Sent {
+        let cb = TestBrowser::cb_of(&self.token);
+        let body = json!({ "session_token": self.token, "cb": cb, "cursor": 2, "wait": 25 });
+        Sent::new("POST", "/connect/status")
+            .header("origin", APP)
+            .header("content-type", "text/plain")
+            .body(body.to_string())
+    }
+
     /// The request with which the provider sends the browser back.
     pub(crate) fn coming_back(&self) -> Sent {
         Sent::new("GET", &self.callback).header("cookie", &self.cookie)

@@ -4,7 +4,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use alter_core::GrantId;
-use alter_flows::{Flows, operate};
+use alter_flows::{Flows, connect, operate};
 use alter_mock_provider::{Gate, TokenFault};
 use alter_testkit::{Reply, Sent, TestBrowser, TestClock, TestServer, browser::sid_of, http::send, operator};
 use serde_json::{Value, json};
@@ -78,6 +78,33 @@ async fn f61_minted_on_one_claimed_on_the_other_called_back_on_the_first_and_pol
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
     assert_eq!(server.mock.seen().token_by_grant_type("authorization_code").len(), 1);
+}
+
+/// The page waits at a server that the callback does not reach.
+#[tokio::test]
+async fn f61_a_page_that_waits_at_one_replica_is_told_what_came_to_the_other() {
+    let server = TestServer::start_postgres().await;
+    let (flows, second) = server.replica(None).await;
+    let (app, token) = (server.app.clone(), server.mint(&json!({})).await);
+    let mut browser = TestBrowser::new();
+    let (_, callback) = browser.up_to_callback(&server, &app, &token).await;
+    let body = json!({ "session_token": token, "cb": TestBrowser::cb_of(&token), "cursor": 2, "wait": 25 });
+    let sent = Sent::new("POST", "/connect/status")
+        .header("origin", &app.origin)
+        .header("content-type", "text/plain")
+        .body(body.to_string());
+    let asking = at(&second, &server, sent);
+    let meanwhile = async {
+        while connect::waiting(&flows) != 1 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        connect::beat(&flows).await.unwrap();
+        assert_eq!(connect::waiting(&flows), 1, "nothing has happened");
+        assert_eq!(browser.get(&server, &callback).await.status, 303);
+        connect::beat(&flows).await.unwrap();
+    };
+    let (told, ()) = tokio::join!(asking, meanwhile);
+    assert_eq!(told.json()["status"], "completed", "{}", told.text());
 }
 
 #[tokio::test]

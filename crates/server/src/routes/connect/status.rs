@@ -1,13 +1,15 @@
 //! `POST /connect/status`: how the app page learns the result (protocol 5). A simple request, so there is no preflight;
 //! only the session's origin can read the answer. A page at another origin reads that it is one, and where both are.
 
+use std::{sync::Arc, time::Duration};
+
 use alter_api::{
     ErrorCode,
     connect::{EventMetadata, FlowStatus, StatusAnswer, StatusEvent, StatusRequest},
 };
 use alter_flows::{Status, StatusError, StatusReport, StatusRequest as Report, connect};
 use axum::{
-    Json,
+    Extension, Json,
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderValue, header},
@@ -25,7 +27,11 @@ use crate::{
     error::ApiError,
     extract::{PAGE_BODY_MAX, only, parse_json},
     failure, for_people,
+    waiting_room::WaitingRoom,
 };
+
+/// The longest wait for news, seconds. Proxies and browsers give up on a silent answer after 30 s at the earliest.
+const WAIT_MAX: u32 = 25;
 
 /// Ask where a flow stands.
 ///
@@ -33,14 +39,22 @@ use crate::{
 /// Only the session's origin can read the answer. Another origin reads `binding_failed`, whose `details` name both:
 /// `page_origin` and `allowed_origin`. A request that names no origin, or two, is refused with `foreign_origin`, and no page
 /// can read that.
+///
+/// With `wait` the answer comes as soon as it differs from what it would be now, at the latest after so many seconds. A
+/// second call for the session releases the first. The server may answer earlier.
 #[utoipa::path(
     post, path = "/connect/status", operation_id = "get_flow_status", tag = "Browser",
     request_body(content((StatusRequest = "application/json"), (String = "text/plain"))),
     responses((status = 200, description = "Where it stands.", body = StatusAnswer)),
 )]
-pub(crate) async fn status(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
+pub(crate) async fn status(
+    State(shared): State<Shared>,
+    room: Option<Extension<Arc<WaitingRoom>>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let origin = only(&headers, header::ORIGIN).cloned();
-    let (answer, readable) = match answer(&shared, &headers, body).await {
+    let (answer, readable) = match answer(&shared, room, &headers, body).await {
         Ok(answer) => (Json(answer).into_response(), true),
         // The page that asked may read every refusal, also that it is the wrong page; a browser that names no origin, or
         // two, names nobody who may read.
@@ -52,9 +66,14 @@ pub(crate) async fn status(State(shared): State<Shared>, headers: HeaderMap, bod
     with_cors(answer, origin.filter(|_| readable))
 }
 
-async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<StatusAnswer, ApiError> {
-    let bytes = shared.bodies.read(headers, body, PAGE_BODY_MAX).await?;
-    let request: StatusRequest = parse_json(&bytes)?;
+async fn answer(
+    shared: &Shared,
+    room: Option<Extension<Arc<WaitingRoom>>>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<StatusAnswer, ApiError> {
+    // The bytes are dropped here: they may hold the connection's whole buffer.
+    let request: StatusRequest = parse_json(&shared.bodies.read(headers, body, PAGE_BODY_MAX).await?)?;
     let origin = only(headers, header::ORIGIN).and_then(|o| o.to_str().ok());
     let report = Report {
         cb: request.cb.as_deref(),
@@ -62,8 +81,16 @@ async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Stat
         closed: request.closed,
         cancel: request.cancel,
     };
-    let report =
-        connect::status(&shared.flows, request.session_token.0.expose_secret(), origin, &report).await?;
+    let token = request.session_token.0.expose_secret();
+    let wait = request.wait.unwrap_or_default().min(WAIT_MAX);
+    let place = room.filter(|_| wait > 0).and_then(|room| room.enter());
+    let report = match place {
+        Some(place) => {
+            let enough = place.over(Duration::from_secs(wait.into()));
+            connect::status_with_news(&shared.flows, token, origin, &report, enough).await?
+        }
+        None => connect::status(&shared.flows, token, origin, &report).await?,
+    };
     Ok(written(report))
 }
 

@@ -4,6 +4,7 @@ mod exit;
 mod learning;
 mod other_origin;
 mod outcome;
+mod waiting;
 
 use alter_testkit::{Sent, TestServer};
 use serde_json::json;
