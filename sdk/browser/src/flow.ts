@@ -13,9 +13,11 @@ import { ask, STATUS, type Answer } from "./status";
 
 /** Milliseconds, like every time below. */
 const BEAT = 250;
+/** The server holds its answer until there is news, for so many seconds at most. */
+const WAIT = 25;
+/** A poll in this time is no load for a server that does not wait, and so many in a row after a pause. */
 const POLL = 1_000;
-/** After a sign that something happens, this many polls do not wait for `POLL`, only for the next beat. */
-const HURRY = 20;
+const BURST = 4 * POLL;
 /** A poll without an answer is repeated after this time; its late answer is ignored. */
 const PATIENCE = 30_000;
 const TOKEN_WAIT = 60_000;
@@ -53,7 +55,8 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   let closed = false;
   let turn = 0;
   let due = 0;
-  let hurry = 0;
+  let waiting: AbortController | undefined;
+  let floor = 0;
   let failures = 0;
   let heard: unknown;
   /** How long the popup has been on its way. A page that was frozen has not waited. */
@@ -88,6 +91,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
     if (!live) return;
     live = false;
     turn++;
+    waiting?.abort();
     clearInterval(beat);
     removeEventListener("message", onMessage);
     removeEventListener("securitypolicyviolation", onViolation);
@@ -107,7 +111,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
   };
 
   const onMessage = (event: MessageEvent) => {
-    if (answerHello(event, popup!, session!)) hurry = HURRY;
+    answerHello(event, popup!, session!);
   };
 
   /** Page and server do not come together; the README has a sentence for each reason. */
@@ -170,12 +174,7 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
         return lost();
       }
       if (heard && waited > FORM_WAIT) byFragment = byFragment?.();
-      if (gone !== closed) {
-        closed = gone;
-        hurry = HURRY;
-        due = 0;
-      }
-      if (now() > due) poll(session);
+      if (gone !== closed || now() > due) poll(session);
     } else if (gone) {
       // No opener policy cuts off a blank window, so this one was closed.
       exit();
@@ -184,14 +183,21 @@ export function startFlow(options: OpenOptions, pinned?: string, debug?: boolean
 
   const poll = async (proven: Proven) => {
     const mine = ++turn;
-    due = now() + PATIENCE;
-    const answer = await ask(proven, { cursor, closed }, log);
+    const asked = now();
+    due = asked + PATIENCE;
+    closed = popup!.closed;
+    // What waits has told the server something else, or gets no answer. Browsers have few connections for each server.
+    waiting?.abort();
+    waiting = new AbortController();
+    const answer = await ask(proven, { cursor, closed, wait: heard ? WAIT : 0 }, log, waiting.signal);
     if (mine !== turn) return;
     heard ||= answer;
     failures = answer ? 0 : failures + 1;
-    due = now() + (failures ? failures * BACK_OFF : hurry-- > 0 ? 0 : POLL);
+    floor = Math.max(floor, asked - BURST) + POLL;
+    due = failures ? now() + failures * BACK_OFF : floor;
     if (answer) take(answer);
     else if (failures === FAILURES) lost();
+    if (live && now() > due) poll(proven);
   };
 
   const take = (answer: Answer) => {

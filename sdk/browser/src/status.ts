@@ -12,6 +12,8 @@ export interface Report {
   closed?: boolean;
   /** The app ended the flow. */
   cancel?: boolean;
+  /** Seconds in which the server may wait for news. */
+  wait?: number;
 }
 
 export interface Answer {
@@ -37,12 +39,13 @@ const FINAL = /^4(?!08|29)/;
  * `cb` says which flow asks: a token that was used before belongs to another flow.
  *
  * A string goes out as `text/plain`, which needs no preflight. `keepalive` lets a `cancel` go out
- * while the user leaves the page.
+ * while the user leaves the page; a question that waits ends with the page, or with its `signal`.
  */
 export async function ask(
   { _base, _token, _cb }: Proven,
   report: Report,
   refused: (what: string, more: object) => void,
+  signal?: AbortSignal,
 ): Promise<Answer | undefined> {
   let status, answer;
   try {
@@ -50,7 +53,8 @@ export async function ask(
       method: "post",
       body: JSON.stringify({ session_token: _token, cb: _cb, ...report }),
       credentials: "omit",
-      keepalive: true,
+      keepalive: report.cancel,
+      signal,
     });
     status = response.status;
     answer = await response.json();
@@ -58,6 +62,6 @@ export async function ask(
   } catch {
     // The same as no answer.
   }
-  refused("refused", { status, page: origin, server: _base });
+  signal?.aborted || refused("refused", { status, page: origin, server: _base });
   if (FINAL.test(status as never) && answer?.error) return answer;
 }

@@ -1,7 +1,7 @@
 /** The status channel: what is asked, how often, and what the answers do (B7, B8). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SERVER, START, TOKEN, connection, plain, stillOpen, world } from "./world.mjs";
+import { SERVER, START, TOKEN, connection, patientServer, plain, stillOpen, world } from "./world.mjs";
 
 test("a question is a simple request with the token in the body and no cookies", async () => {
   const w = world();
@@ -13,34 +13,110 @@ test("a question is a simple request with the token in the body and no cookies",
   assert.equal(typeof raw, "string"); // goes out as text/plain
   assert.deepEqual([headers, credentials], [undefined, "omit"]);
   assert.match(body.cb, /^[\w-]{43}$/);
-  assert.deepEqual(body, { session_token: TOKEN, cb: body.cb, cursor: 0, closed: false });
+  assert.deepEqual(body, { session_token: TOKEN, cb: body.cb, cursor: 0, closed: false, wait: 0 });
 });
 
-test("it asks about once a second, and with the cursor that it was given", async () => {
-  const w = world({ answer: (_body, n) => stillOpen({ cursor: n }) });
+test("a server that does not wait is asked about once a second after a quick beginning, whatever it says", async () => {
+  const w = world({ answer: (_body, n) => stillOpen({ cursor: n, deadline: new Date(START + 600_000 + n).toISOString() }) });
   await w.start();
-  await w.clock.advance(10_000);
-  assert.ok(w.requests.length >= 8 && w.requests.length <= 11, String(w.requests.length));
+  await w.clock.advance(60_000);
+  assert.ok(w.requests.length > 50 && w.requests.length <= 66, String(w.requests.length));
   assert.deepEqual(w.requests.map(({ body }) => body.cursor), w.requests.map((_, n) => n));
+  for (const { at } of w.requests) {
+    assert.ok(w.requests.filter((other) => other.at >= at && other.at < at + 1_000).length <= 5, String(at - START));
+  }
 });
 
-test("a change of popup.closed is told within half a second, both ways, and asked about more often", async () => {
-  const w = world();
+test("the first question is answered at once, the later ones wait for news and are asked again when it came", async () => {
+  const server = patientServer();
+  const w = world({ answer: server.answer });
+  const events = [];
+  await w.start({ onEvent: (name) => events.push(name) });
+  await w.clock.advance(20_000);
+  assert.deepEqual(w.requests.map(({ body }) => body.wait), [0, 25]);
+  server.tell({ events: [{ name: "PROVIDER_SELECTED", metadata: {} }] });
+  await w.clock.advance(0);
+  assert.deepEqual(events, ["OPEN", "PROVIDER_SELECTED"], "in the moment it is told");
+  assert.deepEqual(w.requests.map(({ body }) => body.cursor), [0, 0, 1], "asked again in the same moment");
+  await w.clock.advance(24_000);
+  server.release();
+  await w.clock.advance(0);
+  assert.equal(w.requests.length, 4, "nothing has happened: it goes on waiting");
+  server.tell({ status: "completed", connections: [connection()] });
+  await w.clock.advance(0);
+  assert.deepEqual(w.kinds(), ["success"]);
+  await w.clock.advance(60_000);
+  assert.equal(w.requests.length, 4);
+});
+
+test("three steps within a second are told when they happen, and no pause comes before the last", async () => {
+  const server = patientServer();
+  const w = world({ answer: server.answer });
+  const events = [];
+  await w.start({ onEvent: (name) => events.push(name) });
+  await w.clock.advance(250);
+  for (const name of ["PROVIDER_SELECTED", "OAUTH_STARTED"]) {
+    server.tell({ events: [{ name, metadata: {} }] });
+    await w.clock.advance(100);
+    assert.equal(events.at(-1), name);
+  }
+  server.release();
+  await w.clock.advance(100);
+  server.tell({ status: "completed", connections: [connection()] });
+  await w.clock.advance(0);
+  assert.deepEqual(w.kinds(), ["success"]);
+});
+
+test("a change of popup.closed ends the question that waits and is told within a beat, both ways", async () => {
+  const server = patientServer();
+  const w = world({ answer: server.answer });
   const { popup } = await w.start();
-  await w.clock.advance(3_000);
-  const before = w.requests.length;
-  popup.closed = true;
-  await w.clock.advance(500);
-  assert.equal(w.requests[before].body.closed, true);
-  await w.clock.advance(2_000);
-  assert.ok(w.requests.length - before >= 6, "quick after the change");
-  await w.clock.advance(30_000);
-  const later = w.requests.length;
   await w.clock.advance(10_000);
-  assert.ok(w.requests.length - later <= 11, "and slow again");
-  popup.closed = false;
-  await w.clock.advance(500);
-  assert.equal(w.requests.at(-1).body.closed, false);
+  for (const closed of [true, false]) {
+    const before = w.requests.length;
+    assert.equal(w.requests[before - 1].signal.aborted, false);
+    popup.closed = closed;
+    await w.clock.advance(250);
+    assert.equal(w.requests[before - 1].signal.aborted, true, "a browser has few connections for a server");
+    assert.deepEqual([w.requests.length, w.requests[before].body.closed], [before + 1, closed]);
+    await w.clock.advance(10_000);
+    assert.equal(w.requests.length, before + 1);
+  }
+  assert.deepEqual(w.log, [], "what the page broke off itself was refused by nobody");
+});
+
+test("a flow that ends takes its question back, and only a cancel outlives the page", async () => {
+  const server = patientServer();
+  const w = world({ answer: server.answer });
+  const { alter } = await w.start({}, { baseURL: SERVER, debug: true });
+  await w.clock.advance(5_000);
+  alter.close();
+  await w.clock.advance(0);
+  const [, waiting, cancel] = w.requests;
+  assert.deepEqual([waiting.signal.aborted, !!waiting.keepalive], [true, false]);
+  assert.deepEqual([cancel.body.cancel, cancel.keepalive, cancel.signal], [true, true, undefined]);
+  assert.ok(!w.log.some(([, what]) => what === "refused"), "what the page broke off was refused by nobody");
+});
+
+test("f54_a server that stops lets go of the question, which is asked again and goes on", async () => {
+  const server = patientServer();
+  const w = world({ answer: server.answer });
+  await w.start();
+  await w.clock.advance(20_000);
+  const before = w.requests.length;
+  // It answers "open", then at once, then not at all, and then another one is there.
+  w.answer = () => stillOpen();
+  server.release();
+  await w.clock.advance(5_000);
+  assert.ok(w.requests.length - before <= 10, String(w.requests.length - before));
+  w.answer = () => { throw new TypeError("Failed to fetch"); };
+  await w.clock.advance(20_000);
+  w.answer = server.answer;
+  await w.clock.advance(15_000);
+  assert.deepEqual([server.held.size, w.calls], [1, []]);
+  server.tell({ status: "completed", connections: [connection()] });
+  await w.clock.advance(0);
+  assert.deepEqual(w.kinds(), ["success"]);
 });
 
 test("t36_popup.closed is no verdict: while the server says open there is no exit", async () => {
@@ -70,17 +146,15 @@ test("events come in the order of the brief, with a timestamp and the provider w
   const w = world();
   const events = [];
   const at = "2026-03-01T12:00:03Z";
+  const server = patientServer();
+  w.answer = server.answer;
   await w.start({ onEvent: (name, metadata) => events.push([name, plain(metadata)]) });
-  w.answer = () => stillOpen({ cursor: 1, events: [{ name: "PROVIDER_SELECTED", metadata: { timestamp: at, provider: "google" } }] });
+  const event = (name) => ({ name, metadata: { timestamp: at, provider: "google" } });
+  server.tell({ events: [event("PROVIDER_SELECTED")] });
   await w.clock.advance(250);
-  w.answer = () => stillOpen({ cursor: 2, events: [{ name: "OAUTH_STARTED", metadata: { timestamp: at, provider: "google" } }] });
+  server.tell({ events: [event("OAUTH_STARTED")] });
   await w.clock.advance(1_250);
-  w.answer = () => ({
-    status: "completed",
-    cursor: 3,
-    events: [{ name: "OAUTH_COMPLETE", metadata: { timestamp: at, provider: "google" } }],
-    connections: [connection()],
-  });
+  server.tell({ status: "completed", events: [event("OAUTH_COMPLETE")], connections: [connection()] });
   await w.clock.advance(1_250);
   const google = { timestamp: "2026-03-01T12:00:03.000Z", provider: "google" };
   assert.deepEqual(events, [

@@ -33,6 +33,34 @@ export const stillOpen = (more = {}) => ({
   ...more,
 });
 
+/**
+ * A server that waits: a question with `wait` is answered when there is news, or when its time is over. `tell(more)` is news,
+ * `events` in it come on top of those before.
+ */
+export function patientServer() {
+  let now = stillOpen();
+  let all = [];
+  const held = new Set();
+  const reply = ({ cursor }) => ({ ...now, cursor: all.length, events: all.slice(cursor) });
+  return {
+    held,
+    answer: (body) =>
+      !body.wait || now.status !== "open" || body.cursor < all.length
+        ? reply(body)
+        : new Promise((resolve) => held.add({ body, release: () => resolve(reply(body)) })),
+    tell({ events = [], ...more }) {
+      all = [...all, ...events];
+      now = { ...now, ...more };
+      this.release();
+    },
+    /** Answers everybody now. */
+    release() {
+      held.forEach(({ release }) => release());
+      held.clear();
+    },
+  };
+}
+
 /** Lets every task run that waits only for its turn. */
 const settleTasks = async () => {
   for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
@@ -185,6 +213,7 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
     Date: FakeDate,
     URL,
     btoa,
+    AbortController,
     // An error in a job is the page's uncaught error.
     queueMicrotask: (job) => queueMicrotask(() => {
       try {
@@ -219,7 +248,11 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
     fetch: async (url, init) => {
       const request = { url, ...init, body: JSON.parse(init.body), raw: init.body, at: clock.now };
       requests.push(request);
-      const reply = await self.answer(request.body, requests.length);
+      const given = new Promise((resolve, reject) => {
+        init.signal?.addEventListener("abort", () => reject(new Error("AbortError")));
+        Promise.resolve().then(() => self.answer(request.body, requests.length)).then(resolve, reject);
+      });
+      const reply = await given;
       const [status, body] = Array.isArray(reply) ? reply : [200, reply];
       return { ok: status >= 200 && status < 300, status, json: async () => (typeof body === "string" ? JSON.parse(body) : body) };
     },
