@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import select
 import shutil
 import signal
 import socket
@@ -100,12 +101,16 @@ class Pair:
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3000\r\n\r\n" + 3000 * b"a"
 
 
+# How long a status call of an app's page waits for news at most, and a beat of the server.
+WAIT = 25.3
+
+
 class Backend:
-    """Reads each request whole and counts it. Then it answers (`answer`), answers with a page (`page`), closes without a word (`close`), or waits for
-    `go_on` first (`hold`). It is always ready."""
+    """Reads each request whole and counts it. Then it answers (`answer`), answers with a page (`page`), closes without a word (`close`), waits for
+    `go_on` first (`hold`), or as long as a status call may (`wait`), unless the client has `left`. It is always ready."""
 
     def __init__(self, manner, port=0):
-        self.manner, self.came, self.go_on = manner, [], threading.Event()
+        self.manner, self.came, self.left, self.go_on = manner, [], [], threading.Event()
         self.listener = socket.create_server(("127.0.0.1", port), backlog=512)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -134,10 +139,20 @@ class Backend:
                         return
                     if self.manner == "hold":
                         self.go_on.wait()
+                    if self.manner == "wait" and select.select([connection], [], [], WAIT)[0]:
+                        self.left.append(target)
+                        return
                 try:
                     connection.sendall(PAGE if self.manner == "page" else b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                 except OSError:
                     return
+
+    def until(self, is_so):
+        for _ in range(6000):
+            if is_so():
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"it came {self.came}, and left {self.left}")
 
     def stop(self):
         self.go_on.set()

@@ -5,6 +5,7 @@ import unittest
 
 import harness
 from backends import Backend
+from proxies import HOST, raw
 
 SECRET = "canary-code-4f1c"
 # The largest body that the server takes.
@@ -62,6 +63,17 @@ class Recipe:
         answer = proxy.client().get("/connect/s/x", headers={"Accept-Encoding": "gzip"})
         self.assertEqual((answer.status_code, len(answer.content)), (200, 3000))
         self.assertNotIn("Content-Encoding", answer.headers)
+
+    def test_a_page_that_waits_is_answered_after_25_seconds_and_one_that_leaves_is_let_go_of(self):
+        """The longest wait of a status call, and what the server needs to give a place back."""
+        backend = self.started(Backend("wait"))
+        proxy = self.started(self.proxy([backend.port]))
+        with raw(proxy.port, "127.0.0.9") as leaving:
+            leaving.sendall(f"GET /connect/status?leaves HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            backend.until(lambda: len(backend.came) == 1)
+        backend.until(lambda: backend.left == ["/connect/status?leaves"])
+        self.assertEqual(proxy.client().post("/connect/status", content=b"{}").status_code, 200)
+        self.assertEqual(len(backend.came), 2, "asked once")
 
     def test_a_body_that_is_too_large_is_refused(self):
         backend = self.started(Backend("answer"))

@@ -57,6 +57,19 @@ class NginxRecipe(Recipe, Case):
         proxy = self.started(self.proxy([backend.port]))
         self.assertEqual(pipelined(proxy, "127.0.0.9", "/sdk/agents", 900).count(200), 900)
 
+    def test_pages_that_wait_take_no_place_of_other_requests(self):
+        backend = self.started(Backend("hold"))
+        proxy = self.started(self.proxy([backend.port]))
+        waiting = []
+        for path, count in (("/connect/status", 203), ("/connect/notice/open", 1)):
+            for _ in range(count):
+                waiting.append(raw(proxy.port, "127.0.0.9"))
+                waiting[-1].sendall((REQUEST % path).encode())
+        backend.until(lambda: len(backend.came) == 204)
+        backend.go_on.set()
+        for connection in waiting:
+            self.assertIn(b" 200 ", connection.recv(4096))
+
     def test_one_client_has_200_requests_at_once_and_the_next_gets_429(self):
         backend = self.started(Backend("hold"))
         proxy = self.started(self.proxy([backend.port]))
