@@ -73,6 +73,8 @@ export async function startServer({ tls, log, database }) {
   return {
     origin: proxy.origin,
     seen: proxy.seen,
+    pid: server.child.pid,
+    port: proxy.backend,
     cli,
     withSecret,
     async stop() {

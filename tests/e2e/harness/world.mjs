@@ -27,6 +27,7 @@ export async function startWorld({ tls = true, log, database, open = launch }) {
   const world = {
     origin: server.origin,
     seen: server.seen,
+    server,
     cli: server.cli,
     withSecret: server.withSecret,
     browser,
