@@ -1,6 +1,7 @@
 // What `bench/waiting` runs: how long after the provider's answer the app's page hears of it, and what a thousand pages that
 // wait cost the server. Nothing here asserts.
 import { execFileSync } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { cpus, loadavg, totalmem } from 'node:os';
@@ -113,6 +114,7 @@ async function cost(database, wait) {
     for (let n = 0; n < pages; n += 1) tokens.push((await backend.mint({ allowed_origin: 'http://127.0.0.1:9' })).session_token);
     const idle = used(server.pid);
     const stop = new AbortController();
+    setMaxListeners(0, stop.signal);
     const asking = tokens.map((token) => page(server, agent, token, wait, stop.signal));
     await sleep(5_000);
     const from = [used(server.pid), Date.now()];
