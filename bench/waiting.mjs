@@ -18,6 +18,7 @@ const { values: plan } = parseArgs({
   options: {
     before: { type: 'string' },
     postgres: { type: 'string', default: '' },
+    command: { type: 'string', default: 'bench/waiting' },
     commit: { type: 'string', default: '' },
     results: { type: 'string' },
     flows: { type: 'string', default: '20' },
@@ -151,7 +152,7 @@ for (const name of plan.postgres ? ['SQLite', 'PostgreSQL'] : ['SQLite']) {
 const spread = (all) => `${median(all).toFixed(0)} (${sorted(all)[0]} to ${sorted(all).at(-1)})`;
 const report = `# The status channel, ${new Date().toISOString().slice(0, 10)}
 
-Command: \`bench/waiting\`. ${plan.commit}. ${cpus().length} x ${cpus()[0].model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB,
+Command: \`${plan.command}\`. ${plan.commit}. ${cpus().length} x ${cpus()[0].model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB,
 load average at the end ${loadavg().map((l) => l.toFixed(1)).join(' ')}.
 
 From the arrival of the provider's answer (the callback's request) to \`onSuccess\` in the app's page, Chromium, loopback,
