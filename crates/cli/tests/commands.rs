@@ -574,7 +574,7 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
     let database = rusqlite::Connection::open(place.data().join("alter.db")).unwrap();
     let version = || -> i64 { database.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap() };
     let newest = version();
-    let back = "ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
+    let back = "DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
                 ALTER TABLE grants DROP COLUMN filled; ALTER TABLE grants DROP COLUMN metadata;";
     database.execute_batch(&format!("{back} PRAGMA user_version = {};", newest - 1)).unwrap();
     refused("another key, older schema", "does not fit this database");

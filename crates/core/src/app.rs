@@ -17,7 +17,7 @@ pub enum Level {
     L1,
     /// Proof that the app's own page started it.
     L2,
-    /// The app's backend confirms at the end. Not built yet: refused at mint.
+    /// The app's backend confirms at the end ([`crate::staged`]).
     L3,
 }
 

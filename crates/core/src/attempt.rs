@@ -1,6 +1,7 @@
 //! An attempt to connect one provider, from the authorization request to the grant.
 //!
-//! `started -> consumed -> sent -> succeeded | denied | failed | interrupted`. `state` is 256 random bits, stored
+//! `started -> consumed -> sent -> succeeded | denied | failed | interrupted`; where the app has the last word, `sent ->
+//! staged -> succeeded | failed` ([`crate::staged`]). `state` is 256 random bits, stored
 //! hashed, and consumed by one conditional update: a callback that comes twice exchanges once (T17). The raw token
 //! answer is stored sealed (`body`) before it is looked at, so that a crash after that point loses nothing.
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AppId, AttemptId, AuditEntry, ConfigId, Connection, Delegation, EndKind, Failure, Filled, Grant, Hash,
-    Micros, Saved, Session, SessionId, StoreError,
+    Micros, Saved, Session, SessionId, Staged, StoreError,
 };
 
 /// An attempt as stored.
@@ -50,6 +51,8 @@ pub struct Attempt {
     pub filled: Filled,
     /// What the browser brought beside the code.
     pub brought: Brought,
+    /// Whose account it is, sealed; only while the attempt is staged.
+    pub staged: Option<Vec<u8>>,
 }
 
 /// What the browser brought beside a code. It can be edited there: it is shown, and nothing is decided by it.
@@ -72,6 +75,8 @@ pub enum AttemptStatus {
     Consumed,
     /// The token request may have left this server.
     Sent,
+    /// The account is known, and the app has to confirm.
+    Staged,
     /// A grant was stored.
     Succeeded,
     /// The user refused.
@@ -89,6 +94,7 @@ impl AttemptStatus {
             Self::Started => "started",
             Self::Consumed => "consumed",
             Self::Sent => "sent",
+            Self::Staged => "staged",
             Self::Succeeded => "succeeded",
             Self::Denied => "denied",
             Self::Failed => "failed",
@@ -99,17 +105,34 @@ impl AttemptStatus {
     /// The reverse of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         use AttemptStatus as S;
-        [S::Started, S::Consumed, S::Sent, S::Succeeded, S::Denied, S::Failed, S::Interrupted]
+        [S::Started, S::Consumed, S::Sent, S::Staged, S::Succeeded, S::Denied, S::Failed, S::Interrupted]
             .into_iter()
             .find(|s| s.as_str() == text)
     }
 }
 
+/// Everything that a connection changes that waits for the app, in one commit.
+#[derive(Debug, Clone)]
+pub struct StageConnect {
+    /// The attempt's session, which gets the connection.
+    pub sid: SessionId,
+    /// Its app.
+    pub app_id: AppId,
+    /// Whose account it is, sealed.
+    pub account: Vec<u8>,
+    /// What the session records; its `attempt` moves `sent -> staged`.
+    pub staged: Staged,
+    /// What the audit records.
+    pub audit: AuditEntry,
+}
+
 /// Everything that a successful connection changes, in one commit.
 #[derive(Debug, Clone)]
 pub struct CompleteConnect {
-    /// The attempt that moves `sent -> succeeded`.
+    /// The attempt that moves to `succeeded`.
     pub attempt: AttemptId,
+    /// Where it moves from: [`AttemptStatus::Sent`], or [`AttemptStatus::Staged`] with the app's word.
+    pub from: AttemptStatus,
     /// The attempt's session, which gets the connection.
     pub sid: SessionId,
     /// The grant to write. `grant.credential.generation` is 1 for a new grant, or one more than the stored one.
@@ -183,8 +206,14 @@ pub trait AttemptStore: Send + Sync {
     /// # Errors
     /// [`StoreError::KeyRetired`].
     async fn save_body(&self, id: AttemptId, sealed: Vec<u8>) -> Result<Saved, StoreError>;
-    /// `sent -> succeeded`, with grant, delegation, session and audit; wipes the verifier and the body. Returns
-    /// [`Ended::Before`] when the attempt was not `sent` (it was completed already, or given up).
+    /// `sent -> staged`, with session and audit; wipes the verifier and keeps the body. Returns [`Ended::Before`] when the
+    /// attempt was not `sent`.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyRetired`].
+    async fn stage_connect(&self, stage: StageConnect) -> Result<Ended, StoreError>;
+    /// `sent | staged -> succeeded`, with grant, delegation, session and audit; wipes the sealed values. Returns
+    /// [`Ended::Before`] when the attempt was not in [`CompleteConnect::from`] (it was completed already, or given up).
     ///
     /// # Errors
     /// [`StoreError::Moved`] when the grant has another generation or was revoked, or when the delegation's agent is
@@ -201,6 +230,18 @@ pub trait AttemptStore: Send + Sync {
         audit: AuditEntry,
         now: Micros,
     ) -> Result<Ended, StoreError>;
+    /// `staged -> failed`, with the session's rule [`Session::discarded`] and the audit entry; wipes the sealed values.
+    async fn discard_staged(
+        &self,
+        id: AttemptId,
+        failure: Failure,
+        audit: AuditEntry,
+        now: Micros,
+    ) -> Result<Ended, StoreError>;
+    /// Lists a session's staged attempts, oldest first.
+    async fn list_staged_attempts(&self, sid: &SessionId) -> Result<Vec<Attempt>, StoreError>;
+    /// Lists attempts that have been `staged` since before `before`, oldest first.
+    async fn list_waiting_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError>;
     /// Lists attempts that have been `consumed` or `sent` since before `before`, oldest first.
     async fn list_stuck_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError>;
 }

@@ -42,6 +42,10 @@ kinds! {
     SessionClaimed = "session_claimed",
     /// A grant was made or renewed, with its delegation if the session named an agent.
     GrantConnected = "grant_connected",
+    /// An account was connected, and the app's backend has to confirm it.
+    ConnectionStaged = "connection_staged",
+    /// A staged connection was wiped: another person had completed the flow, or nobody confirmed it.
+    ConnectionDiscarded = "connection_discarded",
     /// An attempt was denied, failed or was interrupted.
     ConnectFailed = "connect_failed",
     /// A callback came without the session's browser cookie, or with another browser's, so the attempt was ended (T02).

@@ -124,6 +124,10 @@ causes! {
     OtherBrowser = "other_browser", User, is_final: true;
     /// The browser that opened the session kept no cookie of this server.
     CookiesBlocked = "cookies_blocked", User, is_final: true;
+    /// Somebody else than the person who started completed the flow, as the app's backend found.
+    OtherUser = "other_user", User, is_final: true;
+    /// The app's backend did not confirm the connection in time.
+    NotConfirmed = "not_confirmed", App, is_final: true;
     /// The provider answered with an error code that has no row of its own.
     ProviderRefused(ProviderCode) = "provider_refused", Provider, is_final: false;
     /// The provider says by its code that it cannot answer now.

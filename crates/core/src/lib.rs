@@ -36,6 +36,7 @@ pub mod revocation;
 pub mod sealed;
 pub mod secret;
 pub mod session;
+pub mod staged;
 pub mod store;
 pub mod stored;
 pub mod text;
@@ -49,7 +50,9 @@ pub use agent::{
     KeyRevoked,
 };
 pub use app::{App, AppContents, AppSettings, AppStore, Level, Named};
-pub use attempt::{Attempt, AttemptStatus, AttemptStore, Brought, CompleteConnect, Consumed, Ended};
+pub use attempt::{
+    Attempt, AttemptStatus, AttemptStore, Brought, CompleteConnect, Consumed, Ended, StageConnect,
+};
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
 pub use audit_chain::{Anchor, AuditChecked, BadEntry, ChainWalk, Tampering};
 pub use cause::{Cause, Fault, ProviderCode};
@@ -89,6 +92,7 @@ pub use session::{
     Claim, ClaimRefused, End, EndKind, Mode, Session, SessionAgent, SessionData, SessionStore, SessionUser,
     State, Underway,
 };
+pub use staged::Staged;
 pub use store::Store;
 pub use stored::{CallNonce, Changed, Saved, StoreError};
 pub use tightening::Tightening;

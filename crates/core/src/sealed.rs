@@ -66,6 +66,8 @@ columns! {
     ProviderSeal = "providers"."seal" by "config_id", "generation";
     /// The seal over an API key's row.
     KeySeal = "api_keys"."seal" by "id", "0";
+    /// Whose account a staged attempt has connected.
+    StagedAccount = "attempts"."staged" by "id", "0";
 }
 
 impl SealedColumn {
@@ -189,6 +191,8 @@ pub enum AttemptSecret {
     Verifier,
     /// The raw token answer.
     Body,
+    /// Whose account it is.
+    Account,
 }
 
 impl Attempt {
@@ -203,6 +207,7 @@ impl Attempt {
         let column = match secret {
             AttemptSecret::Verifier => SealedColumn::Verifier,
             AttemptSecret::Body => SealedColumn::Body,
+            AttemptSecret::Account => SealedColumn::StagedAccount,
         };
         let bound = || sha256(&serde_json::to_vec(filled).expect("texts are always JSON"));
         let bound_to = (!filled.is_empty()).then(bound);

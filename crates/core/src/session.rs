@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AgentId, AppId, AttemptId, CallNonce, Cause, ConfigId, Connection, Coop, Declined, Event, EventName,
     Failure, Filled, GrantId, Hash, IssuedResult, Level, Micros, Origin, Principal, ResultCode, ReturnUrl,
-    Saved, SessionId, StoreError, UserId, opener::Returned,
+    Saved, SessionId, Staged, StoreError, UserId, opener::Returned,
 };
 
 /// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
@@ -65,6 +65,9 @@ pub struct SessionData {
     /// The agent that the grants will be delegated to.
     #[serde(default)]
     pub agent: Option<SessionAgent>,
+    /// SHA-256 of the verifier that the app's backend keeps in the session of its own user (`code_challenge`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Hash>,
     /// The label that the grants will have.
     #[serde(default)]
     pub label: Option<String>,
@@ -91,6 +94,12 @@ pub struct SessionData {
     pub last_failure: Option<Failure>,
     /// The connections made so far.
     pub connections: Vec<Connection>,
+    /// Those that wait for the app's word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub staged: Vec<Staged>,
+    /// When the app confirmed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Micros>,
     /// The providers the user refused.
     pub declined: Vec<Declined>,
     /// What the app page is told, in order; a cursor counts them.
@@ -120,6 +129,7 @@ impl SessionData {
             min_binding,
             user: None,
             agent: None,
+            challenge: None,
             label: None,
             filled: BTreeMap::new(),
             typed: BTreeMap::new(),
@@ -130,6 +140,8 @@ impl SessionData {
             underway: None,
             last_failure: None,
             connections: Vec::new(),
+            staged: Vec::new(),
+            confirmed_at: None,
             declined: Vec::new(),
             events: Vec::new(),
             signals: Signals::default(),
@@ -381,7 +393,10 @@ impl Session {
             }
             State::Ended { .. } => return Err(ClaimRefused::Used),
             State::Minted if claim.at >= self.expires_at => return Err(ClaimRefused::Expired),
-            State::Minted if claim.level < self.data.min_binding => return Err(ClaimRefused::Binding),
+            // At L3 the level is fixed when the app confirms.
+            State::Minted if claim.level < self.data.min_binding && !self.is_confirmed_by_app() => {
+                return Err(ClaimRefused::Binding);
+            }
             State::Minted => {}
         }
         let at = claim.at;
@@ -456,14 +471,19 @@ impl Session {
         let (provider, at) = (connection.provider.clone(), connection.at);
         self.data.connections.retain(|c| c.grant_id != connection.grant_id);
         self.data.connections.push(connection);
+        self.back_from(attempt, &provider, at);
+        self.push_event(EventName::OauthComplete, &provider, at);
+        self.finish_single(at);
+    }
+
+    /// The user is back from a provider with success.
+    pub(crate) fn back_from(&mut self, attempt: AttemptId, provider: &str, at: Micros) {
         self.back_from_provider(at);
         // Another attempt may be under way in a second tab; that one goes on.
         self.data.underway.take_if(|a| a.attempt == attempt);
         self.data.selected = None;
         self.data.last_failure = None;
         self.data.declined.retain(|d| d.provider != provider);
-        self.push_event(EventName::OauthComplete, &provider, at);
-        self.finish_single(at);
     }
 
     /// The first connection about which the user is to be asked something; `None` once the session is over.
@@ -480,7 +500,7 @@ impl Session {
         self.finish_single(at);
     }
 
-    fn finish_single(&mut self, at: Micros) {
+    pub(crate) fn finish_single(&mut self, at: Micros) {
         if self.is_single() && self.asking().is_none() {
             self.finish(at);
         }
@@ -505,7 +525,7 @@ impl Session {
         let all_declined =
             self.data.providers.iter().all(|p| self.data.declined.iter().any(|d| d.provider == *p));
         let nothing_left = all_declined || failure.cause.ends_the_session();
-        if self.is_single() || (nothing_left && self.data.connections.is_empty()) {
+        if self.is_single() || (nothing_left && !self.has_connected()) {
             self.finish_with(EndKind::Failed, Some(failure), at);
         } else {
             self.data.last_failure = Some(failure);
@@ -553,10 +573,10 @@ impl Session {
                 return;
             }
         };
-        let end = if self.data.connections.is_empty() {
-            End { kind, at, failure }
-        } else {
+        let end = if self.has_connected() {
             End { kind: EndKind::Done, at, failure: None }
+        } else {
+            End { kind, at, failure }
         };
         self.data.state = State::Ended { claim, end };
     }
@@ -568,7 +588,7 @@ impl Session {
         self.data.signals.bye_at = None;
     }
 
-    fn push_event(&mut self, name: EventName, provider: &str, at: Micros) {
+    pub(crate) fn push_event(&mut self, name: EventName, provider: &str, at: Micros) {
         let told = || self.data.events.iter().filter(|e| e.name == EventName::ProviderSelected).count();
         if name != EventName::ProviderSelected || told() < CHOICES_TOLD_MAX {
             self.data.events.push(Event { name, provider: Some(provider.to_owned()), at });

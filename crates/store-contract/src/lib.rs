@@ -22,6 +22,7 @@ pub mod refresh;
 pub mod revocation;
 pub mod sample;
 pub mod session;
+pub mod staged;
 pub mod store;
 pub mod user;
 
@@ -117,6 +118,15 @@ macro_rules! store_contract_tests {
                 what_has_failed_does_not_complete_and_what_completed_does_not_fail,
                 an_open_status_is_no_way_to_fail,
                 t97_a_failure_without_its_audit_entry_is_not_stored,
+            ],
+            staged: [
+                staging_keeps_the_answer_and_makes_no_grant,
+                only_what_was_sent_and_answered_is_staged,
+                t01_a_staged_attempt_completes_with_the_apps_word_alone,
+                an_attempt_that_was_not_staged_has_no_word_to_wait_for,
+                discarding_wipes_and_fails_the_session,
+                of_many_words_at_once_exactly_one_counts,
+                waiting_attempts_are_the_staged_ones_oldest_first,
             ],
             grant: [
                 t72_a_grant_of_another_app_is_none,
@@ -243,6 +253,7 @@ mod tests {
             include_str!("provider.rs"),
             include_str!("revocation.rs"),
             include_str!("session.rs"),
+            include_str!("staged.rs"),
             include_str!("store.rs"),
             include_str!("attempt.rs"),
             include_str!("attempt_end.rs"),

@@ -9,7 +9,8 @@ use alter_core::{
     CompleteConnect, ConfigId, Connection, Coop, Credential, Delegation, Failure, Filled, Grant, GrantFilter,
     GrantId, Hash, KeyId, Level, Micros, Mode, Operation, Origin, Principal, ProviderConfig, Recipe,
     RefreshState, ReleaseCredential, ReturnUrl, Session, SessionAgent, SessionData, SessionId, SessionUser,
-    Store, StoreError, SystemRandom, Underway, User, UserId, recipe::Fact, time::random_bytes,
+    StageConnect, Staged, Store, StoreError, SystemRandom, Underway, User, UserId, recipe::Fact,
+    time::random_bytes,
 };
 use serde_json::{Value, json};
 
@@ -230,6 +231,7 @@ pub fn attempt(session: &Session) -> Attempt {
         body: None,
         filled: Filled::from([("subdomain".into(), "acme".into())]),
         brought: Brought::default(),
+        staged: None,
     }
 }
 
@@ -326,6 +328,7 @@ pub fn complete(session: &Session, attempt: &Attempt, grant: &Grant) -> Complete
     let operation = if grant.credential.generation == 1 { Operation::Creation } else { Operation::Reauth };
     CompleteConnect {
         attempt: attempt.id,
+        from: AttemptStatus::Sent,
         sid: session.sid.clone(),
         grant: grant.clone(),
         delegation: None,
@@ -349,6 +352,33 @@ fn connection(grant: &Grant, operation: Operation) -> Connection {
         extra_scopes: Vec::new(),
         unanswered: Vec::new(),
     }
+}
+
+/// The command that stages an attempt.
+pub fn stage(session: &Session, attempt: &Attempt) -> StageConnect {
+    let staged = Staged {
+        attempt: attempt.id,
+        provider: "google".into(),
+        provider_name: "Google".into(),
+        account_identifier: "zoë@example.com".into(),
+        at: T0.plus_seconds(5),
+    };
+    StageConnect {
+        sid: session.sid.clone(),
+        app_id: session.app_id,
+        account: vec![4, 0, 255],
+        staged,
+        audit: audit(session.app_id, AuditKind::ConnectionStaged),
+    }
+}
+
+/// Like [`sent`], but the attempt is staged.
+pub async fn staged(store: &dyn Store, app: AppId) -> Result<(Session, Attempt), StoreError> {
+    let (session, attempt) = sent(store, app).await?;
+    assert!(store.stage_connect(stage(&session, &attempt)).await?.is_done());
+    let session = found(store.get_session(&session.sid).await?);
+    let attempt = found(store.find_attempt(&attempt.state_hash).await?);
+    Ok((session, attempt))
 }
 
 /// The failure of an attempt that the user denied.

@@ -3,7 +3,7 @@
 
 use alter_core::{
     Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, Brought, CompleteConnect, Consumed, Ended,
-    Failure, Hash, Micros, Saved, Session, SessionId, StoreError,
+    Failure, Hash, Micros, Saved, Session, SessionId, StageConnect, StoreError,
 };
 use alter_rows::{
     Noun,
@@ -31,6 +31,12 @@ use crate::{
 const STUCK: &str = sql!(
     "SELECT {} FROM attempts
      WHERE status IN ('consumed', 'sent') AND status_at < $1 ORDER BY status_at, id LIMIT $2",
+    Names(Attempt::COLUMNS),
+);
+
+/// As [`STUCK`], for the index `attempts_staged`.
+const WAITING: &str = sql!(
+    "SELECT {} FROM attempts WHERE status = 'staged' AND status_at < $1 ORDER BY status_at, id LIMIT $2",
     Names(Attempt::COLUMNS),
 );
 
@@ -95,6 +101,10 @@ impl AttemptStore for PostgresStore {
         .await
     }
 
+    async fn stage_connect(&self, stage: StageConnect) -> Result<Ended, StoreError> {
+        self.write(|tx| Box::pin(stage_in(tx.c, &stage))).await
+    }
+
     async fn complete_connect(&self, complete: CompleteConnect) -> Result<Ended, StoreError> {
         self.write(|tx| Box::pin(complete_in(tx.c, &complete))).await
     }
@@ -129,18 +139,71 @@ impl AttemptStore for PostgresStore {
         .await
     }
 
+    async fn discard_staged(
+        &self,
+        id: AttemptId,
+        failure: Failure,
+        audit: AuditEntry,
+        now: Micros,
+    ) -> Result<Ended, StoreError> {
+        let sql = "UPDATE attempts SET status = 'failed', status_at = $2, body = NULL, staged = NULL
+                   WHERE id = $1 AND status = 'staged'
+                   RETURNING sid";
+        let (failure, audit) = (&failure, &audit);
+        self.write(|tx| {
+            Box::pin(async move {
+                let values = values![id.to_string(), now.0];
+                let Some(sid) = moved(tx.c, sql, values).await? else { return Ok(Ended::Before) };
+                let session =
+                    change(tx.c, &sid, |session| session.discarded(id, failure.clone(), now)).await?;
+                append(tx.c, audit).await?;
+                Ok(Ended::Done { session })
+            })
+        })
+        .await
+    }
+
+    async fn list_staged_attempts(&self, sid: &SessionId) -> Result<Vec<Attempt>, StoreError> {
+        let sql = sql!(
+            "SELECT {} FROM attempts WHERE sid = $1 AND status = 'staged' ORDER BY status_at, id",
+            Names(Attempt::COLUMNS),
+        );
+        self.all(sql, values![sid.as_str()], Attempt::read).await
+    }
+
+    async fn list_waiting_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        self.all(WAITING, values![before.0, i64::from(limit)], Attempt::read).await
+    }
+
     async fn list_stuck_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError> {
         self.all(STUCK, values![before.0, i64::from(limit)], Attempt::read).await
     }
 }
 
 /// The row must belong to the session and the app: another's ids change nothing (T72).
-async fn complete_in(c: &mut Connection, complete: &CompleteConnect) -> Result<Ended, Fault> {
-    let CompleteConnect { attempt, sid, grant, delegation, connection, audit, at } = complete;
-    let sql = r"UPDATE attempts SET status = 'succeeded', status_at = $4, verifier = '\x', body = NULL
-                WHERE id = $1 AND sid = $2 AND app_id = $3 AND status = 'sent'
+async fn stage_in(c: &mut Connection, stage: &StageConnect) -> Result<Ended, Fault> {
+    let StageConnect { sid, app_id, account, staged, audit } = stage;
+    let sql = r"UPDATE attempts SET status = 'staged', status_at = $4, verifier = '\x', staged = $5
+                WHERE id = $1 AND sid = $2 AND app_id = $3 AND status = 'sent' AND body IS NOT NULL
                 RETURNING sid";
-    let values = values![attempt.to_string(), sid.as_str(), grant.app_id.to_string(), at.0];
+    let values =
+        values![staged.attempt.to_string(), sid.as_str(), app_id.to_string(), staged.at.0, &**account];
+    if moved(c, sql, values).await?.is_none() {
+        return Ok(Ended::Before);
+    }
+    refuse_retired(c, *app_id, &[Some(account)]).await?;
+    let session = change(c, sid, |session| session.staged(staged.clone())).await?;
+    append(c, audit).await?;
+    Ok(Ended::Done { session })
+}
+
+/// As [`stage_in`].
+async fn complete_in(c: &mut Connection, complete: &CompleteConnect) -> Result<Ended, Fault> {
+    let CompleteConnect { attempt, from, sid, grant, delegation, connection, audit, at } = complete;
+    let sql = r"UPDATE attempts SET status = 'succeeded', status_at = $4, verifier = '\x', body = NULL, staged = NULL
+                WHERE id = $1 AND sid = $2 AND app_id = $3 AND status = $5 AND status IN ('sent', 'staged')
+                RETURNING sid";
+    let values = values![attempt.to_string(), sid.as_str(), grant.app_id.to_string(), at.0, from.as_str()];
     if moved(c, sql, values).await?.is_none() {
         return Ok(Ended::Before);
     }
@@ -148,7 +211,11 @@ async fn complete_in(c: &mut Connection, complete: &CompleteConnect) -> Result<E
     if let Some(delegation) = delegation {
         delegation::put(c, grant.app_id, delegation).await?;
     }
-    let session = change(c, sid, |session| session.connected(*attempt, connection.clone())).await?;
+    let session = change(c, sid, |session| match from {
+        AttemptStatus::Staged => session.confirmed(*attempt, connection.clone()),
+        _ => session.connected(*attempt, connection.clone()),
+    })
+    .await?;
     append(c, audit).await?;
     Ok(Ended::Done { session })
 }
@@ -177,5 +244,7 @@ mod tests {
     async fn stuck_attempts_are_found_by_their_index_without_sorting() {
         let plan = crate::migrate::plan("", STUCK, &["0", "9"]).await;
         assert!(plan.contains("Index Scan using attempts_stuck") && !plan.contains("Sort"), "{plan}");
+        let plan = crate::migrate::plan("", WAITING, &["0", "9"]).await;
+        assert!(plan.contains("Index Scan using attempts_staged") && !plan.contains("Sort"), "{plan}");
     }
 }

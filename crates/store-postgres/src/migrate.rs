@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0011_deleted_apps.sql"),
     include_str!("../migrations/0012_opener.sql"),
     include_str!("../migrations/0013_customers.sql"),
+    include_str!("../migrations/0014_staged.sql"),
 ];
 
 /// The schema's number, and who may migrate it.

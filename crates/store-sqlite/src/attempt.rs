@@ -3,7 +3,7 @@
 
 use alter_core::{
     Attempt, AttemptId, AttemptStatus, AttemptStore, AuditEntry, Brought, CompleteConnect, Consumed, Ended,
-    Failure, Hash, Micros, Saved, Session, SessionId, StoreError,
+    Failure, Hash, Micros, Saved, Session, SessionId, StageConnect, StoreError,
 };
 use alter_rows::{
     Noun,
@@ -30,6 +30,12 @@ use crate::{
 const STUCK: &str = sql!(
     "SELECT {} FROM attempts
      WHERE status IN ('consumed', 'sent') AND status_at < ?1 ORDER BY status_at, id LIMIT ?2",
+    Names(Attempt::COLUMNS),
+);
+
+/// As [`STUCK`], for the index `attempts_staged`.
+const WAITING: &str = sql!(
+    "SELECT {} FROM attempts WHERE status = 'staged' AND status_at < ?1 ORDER BY status_at, id LIMIT ?2",
     Names(Attempt::COLUMNS),
 );
 
@@ -84,6 +90,10 @@ impl AttemptStore for SqliteStore {
         .await
     }
 
+    async fn stage_connect(&self, stage: StageConnect) -> Result<Ended, StoreError> {
+        self.write(move |c| stage_in(c, stage)).await
+    }
+
     async fn complete_connect(&self, complete: CompleteConnect) -> Result<Ended, StoreError> {
         self.write(move |c| complete_in(c, complete)).await
     }
@@ -115,18 +125,66 @@ impl AttemptStore for SqliteStore {
         .await
     }
 
+    async fn discard_staged(
+        &self,
+        id: AttemptId,
+        failure: Failure,
+        audit: AuditEntry,
+        now: Micros,
+    ) -> Result<Ended, StoreError> {
+        let sql = "UPDATE attempts SET status = 'failed', status_at = ?2, body = NULL, staged = NULL
+                   WHERE id = ?1 AND status = 'staged'
+                   RETURNING sid";
+        self.write(move |c| {
+            let Some(sid) = moved(c, sql, params![id.to_string(), now.0])? else { return Ok(Ended::Before) };
+            let session = change(c, &sid, |session| session.discarded(id, failure, now))?;
+            append(c, &audit)?;
+            Ok(Ended::Done { session })
+        })
+        .await
+    }
+
+    async fn list_staged_attempts(&self, sid: &SessionId) -> Result<Vec<Attempt>, StoreError> {
+        let sql = sql!(
+            "SELECT {} FROM attempts WHERE sid = ?1 AND status = 'staged' ORDER BY status_at, id",
+            Names(Attempt::COLUMNS),
+        );
+        self.read(|c| all(c, sql, [sid.as_str()], Attempt::read)).await
+    }
+
+    async fn list_waiting_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        self.read(|c| all(c, WAITING, params![before.0, limit], Attempt::read)).await
+    }
+
     async fn list_stuck_attempts(&self, before: Micros, limit: u32) -> Result<Vec<Attempt>, StoreError> {
         self.read(|c| all(c, STUCK, params![before.0, limit], Attempt::read)).await
     }
 }
 
 /// The row must belong to the session and the app: another's ids change nothing (T72).
-fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<Ended, Fault> {
-    let CompleteConnect { attempt, sid, grant, delegation, connection, audit, at } = complete;
-    let sql = "UPDATE attempts SET status = 'succeeded', status_at = ?4, verifier = X'', body = NULL
-               WHERE id = ?1 AND sid = ?2 AND app_id = ?3 AND status = 'sent'
+fn stage_in(c: &Connection, stage: StageConnect) -> Result<Ended, Fault> {
+    let StageConnect { sid, app_id, account, staged, audit } = stage;
+    refuse_retired(c, app_id, [Some(&account)])?;
+    let sql = "UPDATE attempts SET status = 'staged', status_at = ?4, verifier = X'', staged = ?5
+               WHERE id = ?1 AND sid = ?2 AND app_id = ?3 AND status = 'sent' AND body IS NOT NULL
                RETURNING sid";
-    let values = params![attempt.to_string(), sid.as_str(), grant.app_id.to_string(), at.0];
+    let values = params![staged.attempt.to_string(), sid.as_str(), app_id.to_string(), staged.at.0, account];
+    if moved(c, sql, values)?.is_none() {
+        return Ok(Ended::Before);
+    }
+    let session = change(c, &sid, |session| session.staged(staged))?;
+    append(c, &audit)?;
+    Ok(Ended::Done { session })
+}
+
+/// As [`stage_in`].
+fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<Ended, Fault> {
+    let CompleteConnect { attempt, from, sid, grant, delegation, connection, audit, at } = complete;
+    let sql =
+        "UPDATE attempts SET status = 'succeeded', status_at = ?4, verifier = X'', body = NULL, staged = NULL
+               WHERE id = ?1 AND sid = ?2 AND app_id = ?3 AND status = ?5 AND status IN ('sent', 'staged')
+               RETURNING sid";
+    let values = params![attempt.to_string(), sid.as_str(), grant.app_id.to_string(), at.0, from.as_str()];
     if moved(c, sql, values)?.is_none() {
         return Ok(Ended::Before);
     }
@@ -134,7 +192,10 @@ fn complete_in(c: &Connection, complete: CompleteConnect) -> Result<Ended, Fault
     if let Some(delegation) = delegation {
         delegation::put(c, grant.app_id, &delegation)?;
     }
-    let session = change(c, &sid, |session| session.connected(attempt, connection))?;
+    let session = change(c, &sid, |session| match from {
+        AttemptStatus::Staged => session.confirmed(attempt, connection),
+        _ => session.connected(attempt, connection),
+    })?;
     append(c, &audit)?;
     Ok(Ended::Done { session })
 }
@@ -159,6 +220,9 @@ mod tests {
     fn stuck_attempts_are_found_by_their_index_without_sorting() {
         let plan = crate::migrate::plan(STUCK);
         assert!(plan.contains("USING INDEX attempts_stuck"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        let plan = crate::migrate::plan(WAITING);
+        assert!(plan.contains("USING INDEX attempts_staged"), "{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

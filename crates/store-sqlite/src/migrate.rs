@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0011_deleted_apps.sql"),
     include_str!("../migrations/0012_opener.sql"),
     include_str!("../migrations/0013_customers.sql"),
+    include_str!("../migrations/0014_staged.sql"),
 ];
 
 /// The newest schema this program knows.

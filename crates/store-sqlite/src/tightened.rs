@@ -2,8 +2,8 @@
 //! less than at the time of the backup (`alter_core::tightening` is the list). What cannot be carried over is named.
 
 use alter_core::{
-    Agent, App, AppId, AppSettings, AuditKind, ConfigId, Micros, ProviderConfig, Session, Tightening,
-    tightening,
+    Agent, App, AppId, AppSettings, AuditKind, Cause, ConfigId, Failure, Micros, ProviderConfig, Session,
+    Tightening, tightening,
 };
 use alter_rows::{
     Noun,
@@ -239,19 +239,27 @@ pub(crate) fn join_nonces(c: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Ends every session that was under way when the copy was made: since then its token or its code may have been used, and
-/// it would be used a second time. Returns how many.
+/// Ends every session that was under way when the copy was made, or waited for the app's word: since then its token or its
+/// code may have been used, and it would be used a second time. Returns how many.
 pub(crate) fn end_sessions(c: &Connection, at: Micros) -> Result<u64, Fault> {
-    let open =
-        sql!("SELECT {} FROM main.sessions WHERE state IN ('minted', 'claimed')", Names(Session::COLUMNS));
+    let open = sql!(
+        "SELECT {} FROM main.sessions WHERE state IN ('minted', 'claimed')
+             OR sid IN (SELECT sid FROM main.attempts WHERE status = 'staged')",
+        Names(Session::COLUMNS),
+    );
     let sessions = all(c, open, [], Session::read)?;
     for mut found in sessions.iter().cloned() {
         found.finish(at);
+        for staged in std::mem::take(&mut found.data.staged) {
+            let cause = Cause::NotConfirmed;
+            let provider = Some(staged.provider);
+            found.discarded(staged.attempt, Failure { cause, provider, request_id: None, said: None }, at);
+        }
         let _nobody_else_writes = session::save(c, &Save::of(&found)?)?;
     }
     let attempts =
-        "UPDATE main.attempts SET status = 'interrupted', status_at = ?1, verifier = X'', body = NULL
-                    WHERE status IN ('started', 'consumed', 'sent')";
+        "UPDATE main.attempts SET status = 'interrupted', status_at = ?1, verifier = X'', body = NULL, staged = NULL
+                    WHERE status IN ('started', 'consumed', 'sent', 'staged')";
     run(c, attempts, [at.0])?;
     Ok(sessions.len() as u64)
 }

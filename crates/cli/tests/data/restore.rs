@@ -328,7 +328,7 @@ async fn t94_a_restore_that_is_refused_leaves_an_older_database_to_the_program_i
     scene.today(&elsewhere);
     let database = elsewhere.place.database();
     let older =
-        "ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
+        "DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
                  ALTER TABLE grants DROP COLUMN filled; ALTER TABLE grants DROP COLUMN metadata;
                  ALTER TABLE providers DROP COLUMN opener_kept; ALTER TABLE providers DROP COLUMN opener_severed;
                  DROP INDEX grants_unbound; ALTER TABLE apps DROP COLUMN deleted_at; DROP INDEX grants_by_subject;

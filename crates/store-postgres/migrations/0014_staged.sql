@@ -1,0 +1,4 @@
+-- Connections that wait for the app's word: whose account it is, sealed. The tokens stay in `body`.
+
+ALTER TABLE attempts ADD COLUMN staged BYTEA;
+CREATE INDEX attempts_staged ON attempts (status_at, id) WHERE status = 'staged';
