@@ -89,7 +89,7 @@ pub struct StatusRequest {
 /// 200 of the status channel.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StatusAnswer {
-    /// `open`, `completed`, `failed` or `exited`.
+    /// `open`, `pending`, `completed`, `failed` or `exited`.
     pub status: FlowStatus,
     /// How many events there are so far.
     pub cursor: usize,
@@ -132,6 +132,8 @@ pub struct ResultRequest {
 pub enum FlowStatus {
     /// The flow is still going on.
     Open,
+    /// The user is done, and the app's backend has to confirm: `POST /sdk/oauth/connect/session/finalize`.
+    Pending,
     /// The user connected: see `connections`.
     Completed,
     /// The flow ended without a connection: see `error`, `message`, `details`.

@@ -58,6 +58,7 @@ codes! {
     CredentialRevoked = "credential_revoked", 400, "The provider no longer gives tokens for this grant: `details.reason` says why, and `details.since` since when. Let the user connect again; the grant keeps its id.";
     CallerAgentMismatch = "caller_agent_mismatch", 400, "`X-Alter-Caller` names an agent that does not own the key.";
     AgentRequiresUserToken = "agent_requires_user_token", 400, "`agent` came without `user_token`, and only a user can delegate. Send the user's token.";
+    ProofRequired = "proof_required", 400, "At binding level L3 the app's backend proves at the end who started, and the session has nothing for that. Mint with `user_token`, or with `code_challenge` and `code_challenge_method` `S256`.";
     InvalidReturnUrl = "invalid_return_url", 400, "`return_url` is not https, not registered, or carries a parameter of the result.";
     ReturnUrlRequired = "return_url_required", 400, "The user came by a redirect, but the session has no `return_url` to go back to. Give one at the mint.";
     NoProviders = "no_providers", 400, "None of the allowed providers is configured on the app. Configure one: `alter provider set`.";
@@ -106,6 +107,7 @@ codes! {
     AppUnreachable = "app_unreachable", 409, "The app page cannot reach this server: its CSP `connect-src` needs our origin.";
     StepMoved = "step_moved", 409, "The step no longer applies: reload the page.";
     TokenRefreshInProgress = "token_refresh_in_progress", 409, "The access token is being replaced: it has run out and its refresh takes longer than a call waits (20 s), or the grant changed at every try, because its user connects again. Try again after `Retry-After`.";
+    NothingToConfirm = "nothing_to_confirm", 409, "The flow has no connection to confirm: the message says how it ended.";
     ProviderNotConfigured = "provider_not_configured", 409, "The operator removed the provider.";
     SessionExpired = "session_expired", 410, "The session expired, was used, or is open in another browser: `details.reason`. Mint a fresh session.";
     BodyTooLarge = "body_too_large", 413, "The request body is larger than the endpoint takes: 256 KiB, or 4 KiB from a page.";
@@ -116,7 +118,7 @@ codes! {
     RateLimitExceeded = "rate_limit_exceeded", 429, "Too many sessions in this minute: wait `retry_after` seconds. The operator sets the share: `alter app set --sessions-per-minute`.";
     ServerError = "server_error", 500, "We failed. Quote the request id to the operator.";
     NotBuilt = "not_built", 501, "This version does not have the call: the message names it. Asking again, or connecting anew, changes nothing.";
-    BindingNotBuilt = "binding_not_built", 501, "Sessions with binding level L0 (links) and L3 (backend confirms) are not built yet. Set `--website-url`, or `--min-binding L2`.";
+    BindingNotBuilt = "binding_not_built", 501, "Sessions with binding level L0 (links) are not built yet. Set `--website-url`, or `--min-binding L2` or `L3`.";
     IdpUnreachable = "idp_unreachable", 503, "The app's identity provider cannot be reached, so the user token could not be checked. Try again; `alter doctor` says more.";
     ProviderUnavailable = "provider_unavailable", 503, "The access token has run out, and the provider does not give a new one at the moment. Try again after `retry_after_seconds`.";
     ProviderConfigurationUnavailable = "provider_configuration_unavailable", 503, "The provider cannot be used as it is configured: it does not accept our client and the access token has run out, or the stored configuration has no valid seal, or the grant's row was changed in the database. The operator mends it: `alter doctor` says more.";

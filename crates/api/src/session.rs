@@ -29,6 +29,11 @@ pub struct CreateSession {
     /// At which customer of a provider the account is, where the provider has a host for each: by provider id, the
     /// placeholders of its recipe. What is left out, the person is asked for.
     pub connection_config: Option<BTreeMap<String, BTreeMap<String, String>>>,
+    /// Binding level L3 by a verifier: base64url of the SHA-256 of a text of 43 to 128 characters that the app's backend
+    /// makes and keeps in the session of its own user. `code_verifier` of the finalization is that text.
+    pub code_challenge: Option<String>,
+    /// `S256`, with every `code_challenge`.
+    pub code_challenge_method: Option<String>,
     /// Not built yet.
     pub metadata: Option<Value>,
     /// Not built yet.
@@ -96,6 +101,27 @@ pub struct CreatedSession {
     pub single_provider: bool,
 }
 
+/// `POST /sdk/oauth/connect/session/finalize`: with `user_token` or `code_verifier`. All that is given must be right.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinalizeSession {
+    /// `alter_result_code` of the redirect, or `metadata.result_code` of the popup.
+    pub result_code: Secret,
+    /// A JWT of the user who is signed in at the app now: the same (iss, sub) as that of the mint.
+    pub user_token: Option<UserToken>,
+    /// The text behind `code_challenge`, from the session of the user who is signed in at the app now.
+    pub code_verifier: Option<Secret>,
+}
+
+/// 200 of the finalization.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct FinalizedSession {
+    /// `completed`.
+    pub status: PollStatus,
+    /// What the poll returns from now on.
+    pub grants: Vec<PolledGrant>,
+}
+
 /// `POST /sdk/oauth/connect/session/poll`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -124,7 +150,7 @@ pub struct PolledSession {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PollStatus {
-    /// The flow is still going on: poll again.
+    /// The flow is still going on, or the app has not confirmed it (binding level L3): poll again.
     Pending,
     /// The user connected: see `grants`.
     Completed,

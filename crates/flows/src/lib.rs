@@ -42,6 +42,7 @@ pub use connect::claim::{BindingFault, ClaimError, Claimed, Marks, Peek, Proof};
 pub use connect::connected::Connected;
 pub use connect::consent::ApproveError;
 pub use connect::extra::ExtraAnswer;
+pub use connect::finalize::{FinalizeError, FinalizeRequest, Finalized};
 pub use connect::foreign::ForeignPage;
 pub use connect::mint::{MintError, MintRequest, Minted};
 pub use connect::names::Names;

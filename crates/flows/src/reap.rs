@@ -1,4 +1,4 @@
-//! Tidying up every few seconds: sessions that expired, attempts that were lost, revocations that a provider has not
+//! Tidying up every few seconds: sessions that expired, attempts that were lost, connections that no app confirmed, revocations that a provider has not
 //! confirmed, old nonces and old sessions.
 //!
 //! Several processes may run this at once: every change is a compare-and-set. An attempt is lost when its time has
@@ -13,6 +13,7 @@ use crate::{
     connect::{
         end::{Ending, end_failed},
         exchange::replay,
+        stage::discard_overdue,
     },
     grants::revocation::ask_to_revoke,
     metrics,
@@ -82,9 +83,10 @@ async fn reap_attempts(flows: &Flows) -> Result<(), StoreError> {
 async fn tidy(flows: &Flows) -> Result<(), StoreError> {
     let now = flows.now();
     let sessions = reap_sessions(flows, now).await;
+    let unconfirmed = discard_overdue(flows, BATCH).await;
     let nonces = flows.store().delete_old_nonces(now.plus_seconds(-NONCE_TTL)).await;
     let old = flows.store().delete_old_sessions(now.plus_seconds(-SESSION_KEPT), BATCH).await;
-    sessions.and(nonces.map(drop)).and(old.map(drop))
+    sessions.and(unconfirmed).and(nonces.map(drop)).and(old.map(drop))
 }
 
 /// One round of revocations that providers have not confirmed yet. Requests under one provider configuration run one

@@ -230,6 +230,7 @@ fn new_attempt(
         body: None,
         filled,
         brought: Brought::default(),
+        staged: None,
     };
     Ok((attempt, location))
 }

@@ -1,4 +1,5 @@
-//! From a code to a grant. Runs in its own task. A replay after a crash (`reap`) runs steps 4 to 6.
+//! From a code to a grant, or to a connection that waits for the app ([`super::stage`]). Runs in its own task. A replay after
+//! a crash (`reap`) runs steps 4 to 6.
 //!
 //! 1. Store the status `sent`, durably.
 //! 2. Send the token request.
@@ -16,9 +17,10 @@ use secrecy::SecretString;
 
 use super::{
     end::{Ending, end_failed},
-    grant::{Source, completion},
+    grant::{Source, completion, known_grant},
     identity::read_identity,
     left::Left,
+    stage::stage,
     stop::{Stop, label, refused, token_stop},
 };
 use crate::{
@@ -183,14 +185,20 @@ async fn finish_exchange(
     let session = flows.store().get_session(&attempt.sid).await?.ok_or(Stop::Moved)?;
     let identity = read_identity(flows, attempt, &session, &config, &tokens, received_at).await;
     let identity = identity.map_err(|stop| stop.leaving(|| left(None)))?;
-    let source =
-        Source { session: &session, config: &config, tokens: &tokens, identity: &identity, received_at };
+    let source = Source {
+        session: &session,
+        config: &config,
+        tokens: &tokens,
+        identity: &identity,
+        received_at,
+        is_confirmed: false,
+    };
     let made = make_grant(flows, attempt, &source, request_id).await;
     made.map_err(|stop| stop.leaving(|| left(Some(identity.subject.clone()))))
 }
 
 /// Steps 5 and 6.
-async fn make_grant(
+pub(super) async fn make_grant(
     flows: &Flows,
     attempt: &Attempt,
     source: &Source<'_>,
@@ -202,17 +210,23 @@ async fn make_grant(
     loop {
         rounds.begin()?;
         let key = flows.sealer().current_key(attempt.app_id).await?;
-        let complete = match completion(flows, attempt, source, &key, request_id).await {
-            Err(Stop::Fault(fault)) if fault.is_overtaken() => continue,
-            complete => complete?,
+        let known = known_grant(flows, attempt, source).await?;
+        let waits = source.waits_for_app(known.as_ref());
+        let stored = if waits {
+            stage(flows, attempt, source, &key, request_id).await
+        } else {
+            match completion(flows, attempt, source, known.as_ref(), &key, request_id).await {
+                Err(Stop::Fault(fault)) if fault.is_overtaken() => continue,
+                complete => flows.store().complete_connect(complete?).await.map_err(FlowFault::from),
+            }
         };
-        match flows.store().complete_connect(complete).await {
+        match stored {
             Ok(Ended::Before) => return Err(Stop::Moved),
             Ok(ended) => {
-                alter_failpoint::pass("committed");
+                alter_failpoint::pass(if waits { "staged" } else { "committed" });
                 metrics::session_ended_with(ended);
                 flows.waiting().tell(&attempt.sid);
-                tracing::info!(sid = %attempt.sid, request_id, provider = source.config.recipe.id, "connected");
+                tracing::info!(sid = %attempt.sid, request_id, provider = source.config.recipe.id, waits, "connected");
                 return Ok(());
             }
             Err(error) if error.is_overtaken() => {}
@@ -221,7 +235,7 @@ async fn make_grant(
     }
 }
 
-async fn config_of(flows: &Flows, attempt: &Attempt) -> Result<ProviderConfig, Stop> {
+pub(super) async fn config_of(flows: &Flows, attempt: &Attempt) -> Result<ProviderConfig, Stop> {
     let config = flows.provider(attempt.app_id, &attempt.config_id).await?;
     let config =
         config.ok_or_else(|| refused(Cause::ProviderNotConfigured, "the operator removed the provider"))?;

@@ -1,10 +1,10 @@
-//! The grant that an exchange makes (steps 5 and 6 of [`super::exchange`]): seals its tokens, compares its scopes with
+//! The grant that an exchange, or the app's word about a staged connection, makes (steps 5 and 6 of [`super::exchange`]): seals its tokens, compares its scopes with
 //! what was asked, delegates it to the session's agent, and puts all of that in one command.
 
 use alter_core::{
-    Agent, AgentStop, Attempt, AuditEntry, AuditKind, CompleteConnect, Connection, Credential,
+    Agent, AgentStop, Attempt, AttemptStatus, AuditEntry, AuditKind, CompleteConnect, Connection, Credential,
     CredentialPlace, Delegation, Facts, Grant, GrantId, GrantSecret, Holder, Level, Micros, Operation,
-    ProviderConfig, Recipe, RefreshState, Session, User, recipe::Fact, refresh::look_at,
+    ProviderConfig, Recipe, RefreshState, Session, StoreError, User, recipe::Fact, refresh::look_at,
 };
 use alter_oauth::{Identity, TokenSet};
 use alter_vault::DataKey;
@@ -16,7 +16,18 @@ use super::{
 };
 use crate::{Flows, facts::refresh_facts, fault::FlowFault, grants::list::owner};
 
-/// Reads the account's grant if there is one, seals the tokens for the next generation, and returns the command to store.
+/// The account's grant, if there is one.
+pub(super) async fn known_grant(
+    flows: &Flows,
+    attempt: &Attempt,
+    source: &Source<'_>,
+) -> Result<Option<Grant>, StoreError> {
+    let (provider, subject) = (&source.config.recipe.id, &source.identity.subject);
+    flows.store().find_grant(attempt.app_id, source.session.principal(), provider, subject).await
+}
+
+/// Seals the tokens for the next generation of the account's grant, and returns the command to store. `known` is that grant,
+/// if there is one.
 ///
 /// # Errors
 /// [`Stop::Fault`] whose [`FlowFault::is_overtaken`] is true when a key was replaced in between: begin again.
@@ -24,21 +35,20 @@ pub(super) async fn completion(
     flows: &Flows,
     attempt: &Attempt,
     source: &Source<'_>,
+    known: Option<&Grant>,
     key: &DataKey,
     request_id: &str,
 ) -> Result<CompleteConnect, Stop> {
-    let Source { session, config, tokens, identity, .. } = *source;
+    let Source { session, config, tokens, .. } = *source;
     let agent = acting_agent(flows, session).await?;
     let now = flows.now();
-    let (provider, principal) = (&config.recipe.id, session.principal());
-    let known = flows.store().find_grant(attempt.app_id, principal, provider, &identity.subject).await?;
-    let refresh = keep_refresh_token(flows, known.as_ref(), tokens, key).await?;
-    let user = owner(flows, attempt.app_id, principal).await?;
-    let holder = holder(source, attempt, user.as_ref(), known.as_ref());
+    let refresh = keep_refresh_token(flows, known, tokens, key).await?;
+    let user = owner(flows, attempt.app_id, session.principal()).await?;
+    let holder = holder(source, attempt, user.as_ref(), known);
     let place = CredentialPlace {
         app: attempt.app_id,
-        grant: known.as_ref().map_or_else(|| GrantId::new(flows.random()), |grant| grant.id),
-        generation: known.as_ref().map_or(1, |grant| grant.credential.generation + 1),
+        grant: known.map_or_else(|| GrantId::new(flows.random()), |grant| grant.id),
+        generation: known.map_or(1, |grant| grant.credential.generation + 1),
         holder: holder.digest(),
     };
     let credential = flows.sealer().seal_tokens(key, place, tokens, refresh.as_ref(), source.received_at)?;
@@ -49,7 +59,7 @@ pub(super) async fn completion(
         _ => scopes,
     };
     let mut connection = connection(source, place, &scopes, now);
-    let mut grant = grant(source, holder, known.as_ref(), credential, place, scopes, now);
+    let mut grant = grant(source, holder, known, credential, place, scopes, now);
     grant.metadata = metadata(tokens, attempt);
     grant.refresh_at = look_at(&grant.situation(&refresh_facts(&config.recipe)), now);
     let delegation = agent.as_ref().map(|agent| Delegation {
@@ -63,8 +73,9 @@ pub(super) async fn completion(
         connection.unanswered = to_ask(agent, &config.recipe, &grant, delegation);
     }
     let audit = entry(attempt, &grant, delegation.as_ref(), request_id);
+    let from = if source.is_confirmed { AttemptStatus::Staged } else { AttemptStatus::Sent };
     let (attempt, sid) = (attempt.id, attempt.sid.clone());
-    Ok(CompleteConnect { attempt, sid, grant, delegation, connection, audit, at: now })
+    Ok(CompleteConnect { attempt, from, sid, grant, delegation, connection, audit, at: now })
 }
 
 /// Whose grant it is from now on, and what for.
@@ -123,7 +134,7 @@ fn grant(
         label: label.map(str::to_owned),
         scopes: scopes.granted,
         missing_scopes: scopes.missing,
-        level: session.claim().map_or(Level::L0, |claim| claim.level),
+        level: source.level(),
         created_at,
         updated_at: now,
         last_used_at,
@@ -207,6 +218,25 @@ pub(super) struct Source<'a> {
     pub(super) identity: &'a Identity,
     /// When the answer came; lifetimes count from then.
     pub(super) received_at: Micros,
+    /// The app has confirmed that who consented is who started.
+    pub(super) is_confirmed: bool,
+}
+
+impl Source<'_> {
+    /// How well the connection is bound to its user.
+    fn level(&self) -> Level {
+        if self.is_confirmed {
+            return Level::L3;
+        }
+        self.session.claim().map_or(Level::L0, |claim| claim.level)
+    }
+
+    /// Whether the app has the last word: at L3 always, and where the account's grant has it already, because no flow
+    /// replaces a credential that is bound better than itself.
+    pub(super) fn waits_for_app(&self, known: Option<&Grant>) -> bool {
+        let better = known.is_some_and(|grant| grant.level == Level::L3);
+        !self.is_confirmed && (self.session.is_confirmed_by_app() || better)
+    }
 }
 
 /// The granted scopes compared with those asked for, as the provider means them (T27). A provider that names no scopes granted what was asked

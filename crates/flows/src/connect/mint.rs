@@ -1,18 +1,19 @@
 //! Minting a session (S1-S8): the app's backend asks, and gets a token to pass to the browser.
 //!
 //! 1. The key is the app's own, the call is no replay, and the app's share of this minute is not used up (T56).
-//! 2. The app's binding level is one that is built.
+//! 2. The session's binding level is one that is built: L3 for a session with a challenge, else the app's.
 //! 3. The origin is given, or is the app's website.
 //! 4. The return URL is registered.
 //! 5. The providers are configured.
-//! 6. The user token is valid, the user's share is not used up, and the agent is the app's and active.
+//! 6. The user token is valid, the user's share is not used up, and the agent is the app's and active. At L3 there is a user
+//!    or a challenge.
 //! 7. Store session and nonce in one commit.
 
 use std::collections::BTreeMap;
 
 use alter_core::{
-    Agent, AgentId, App, CallNonce, Filled, Level, Micros, Origin, ReturnUrl, Session, SessionAgent,
-    SessionData, SessionId, SessionUser, origin::OriginError, token,
+    Agent, AgentId, App, CallNonce, Filled, Hash, Level, Micros, Origin, ReturnUrl, Session, SessionAgent,
+    SessionData, SessionId, SessionUser, origin::OriginError, secret, token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -41,6 +42,10 @@ pub struct MintRequest {
     pub label: Option<String>,
     /// What the app fills in for placeholders of its providers' hosts, by provider id.
     pub connection_config: BTreeMap<String, Filled>,
+    /// base64url of the SHA-256 of the verifier by which the app's backend will confirm.
+    pub code_challenge: Option<String>,
+    /// `S256`, with every challenge.
+    pub code_challenge_method: Option<String>,
 }
 
 /// A session just minted.
@@ -81,6 +86,12 @@ pub enum MintError {
     User(#[from] UserTokenError),
     #[error("sessions with binding level {} are not built yet", .0.as_str())]
     BindingNotBuilt(Level),
+    /// The challenge is no hash of a verifier, or its method is not ours; the caller is shown this sentence.
+    #[error("{0}")]
+    BadChallenge(&'static str),
+    /// The app has the last word, and could prove nothing.
+    #[error("a session at L3 needs user_token or code_challenge")]
+    ProofRequired,
     #[error(transparent)]
     InvalidOrigin(OriginError),
     #[error("allowed_origin is missing and the app has no website_url")]
@@ -137,9 +148,12 @@ async fn try_mint(
     caller.app_only()?;
     flows.refuse_replay(caller).await?;
     spend_quota(flows, taken, Quota::App(app.id), app.settings.sessions_per_minute)?;
+    let challenge = challenge(request.code_challenge.as_deref(), request.code_challenge_method.as_deref());
+    let challenge = challenge.map_err(MintError::BadChallenge)?;
     let min_binding = match app.min_binding() {
-        level @ (Level::L1 | Level::L2) => level,
-        level => return Err(MintError::BindingNotBuilt(level)),
+        _ if challenge.is_some() => Level::L3,
+        level @ Level::L0 => return Err(MintError::BindingNotBuilt(level)),
+        level => level,
     };
     let allowed_origin = match request.allowed_origin {
         Some(origin) => Origin::parse(&origin).map_err(MintError::InvalidOrigin)?,
@@ -154,6 +168,9 @@ async fn try_mint(
     if request.agent.is_some() && request.user_token.is_none() {
         return Err(MintError::AgentRequiresUserToken);
     }
+    if min_binding == Level::L3 && request.user_token.is_none() && challenge.is_none() {
+        return Err(MintError::ProofRequired);
+    }
     let user = session_user(flows, app, request.user_token.as_ref(), taken).await?;
     let agent = session_agent(flows, app, request.agent.as_deref()).await?;
 
@@ -164,7 +181,7 @@ async fn try_mint(
     let single_provider = providers.len() == 1;
     let mut data = SessionData::new(allowed_origin, providers, min_binding);
     (data.return_url, data.user, data.agent, data.label) = (return_url, user, agent, request.label);
-    data.filled = request.connection_config;
+    (data.filled, data.challenge) = (request.connection_config, challenge);
     let session = Session {
         sid: SessionId::new(flows.random()),
         app_id: app.id,
@@ -179,6 +196,22 @@ async fn try_mint(
     let url = format!("{}/sdk/oauth/connect#session={}", flows.public_url(), token.expose_secret());
     let connect_url = SecretString::from(url);
     Ok(Spent::InCommit(Minted { token, connect_url, expires_at, expires_in, single_provider }))
+}
+
+/// RFC 7636 section 4.2, with S256 alone: what can be read out of the session's row must not open it.
+fn challenge(given: Option<&str>, method: Option<&str>) -> Result<Option<Hash>, &'static str> {
+    let Some(given) = given else {
+        return if method.is_none() {
+            Ok(None)
+        } else {
+            Err("code_challenge_method came without code_challenge")
+        };
+    };
+    if method != Some("S256") {
+        return Err("code_challenge_method must be S256");
+    }
+    let hash = secret::from_base64url(given).and_then(|bytes| Hash::try_from(bytes).ok());
+    hash.map(Some).ok_or("code_challenge must be the base64url of a SHA-256: 43 characters, without padding")
 }
 
 async fn session_user(
@@ -263,6 +296,27 @@ mod tests {
 
     fn texts(list: &[&str]) -> Vec<String> {
         list.iter().map(|s| (*s).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_challenge_is_the_s256_of_a_verifier_and_nothing_else() {
+        let good = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        let hash = secret::sha256(b"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        assert_eq!(challenge(Some(good), Some("S256")), Ok(Some(hash)), "RFC 7636 appendix B");
+        assert_eq!(challenge(None, None), Ok(None));
+        for (given, method) in [
+            (Some(good), None),
+            (Some(good), Some("plain")),
+            (Some(good), Some("s256")),
+            (None, Some("S256")),
+            (Some(""), Some("S256")),
+            (Some(&good[1..]), Some("S256")),
+            (Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM="), Some("S256")),
+            (Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw+cM"), Some("S256")),
+            (Some("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXkdBjftJeZ4CVP"), Some("S256")),
+        ] {
+            assert!(challenge(given, method).is_err(), "{given:?} {method:?}");
+        }
     }
 
     #[test]

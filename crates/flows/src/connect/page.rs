@@ -1,6 +1,8 @@
 //! Which page a browser gets at `/connect/s/{sid}`.
 
-use alter_core::{Cause, Connection, EndKind, Failure, Hash, Micros, Session, SessionId, State, StoreError};
+use alter_core::{
+    Cause, Connection, EndKind, Failure, Hash, Micros, Session, SessionId, Staged, State, StoreError,
+};
 use secrecy::SecretString;
 
 use crate::{
@@ -49,6 +51,8 @@ pub enum Screen {
     Extra(Connection),
     /// The session is over, with these connections.
     Done(Vec<Connection>),
+    /// The user's part is over; the app has to confirm these connections.
+    Awaiting(Vec<Staged>),
     Failed {
         failure: Failure,
         /// The session is over: nothing more can be tried.
@@ -170,6 +174,7 @@ fn screen(session: &Session, now: Micros) -> Screen {
         State::Minted => Screen::Expired,
         // A connection that arrived after the end was announced still exists, so the page shows it.
         State::Ended { .. } if !data.connections.is_empty() => Screen::Done(data.connections.clone()),
+        State::Ended { .. } if session.awaits_the_app() => Screen::Awaiting(data.staged.clone()),
         State::Ended { end, .. } => match (end.kind, &end.failure) {
             (EndKind::Failed, Some(failure)) => Screen::Failed { failure: failure.clone(), over: true },
             (EndKind::Expired, _) => Screen::Expired,

@@ -11,7 +11,7 @@ use crate::{AppKeyRequired, Caller, Flows, callers::caller::ours, fault::FlowFau
 /// Where the session stands.
 #[derive(Debug)]
 pub enum Poll {
-    /// Not over yet.
+    /// Not over yet, or the app has not confirmed it ([`super::finalize`]).
     Pending {
         /// The providers the user has refused so far.
         declined: Vec<Declined>,
@@ -57,6 +57,7 @@ async fn try_poll(flows: &Flows, caller: &Caller, session_token: &str) -> Result
     let (session, ()) = settled.await?.ok_or(PollError::InvalidToken)?;
     let agent = session.data.agent.as_ref().map(|agent| agent.id);
     Ok(match session.end() {
+        Some(_) if session.awaits_the_app() => Poll::Pending { declined: session.data.declined },
         // A connection that arrived after the end was announced is not lost (protocol 5).
         Some(_) if !session.data.connections.is_empty() => {
             Poll::Completed(connected(flows, &session).await?, agent)

@@ -45,6 +45,8 @@ pub struct StatusReport {
 pub enum Status {
     /// Not over yet.
     Open,
+    /// Over for the user; the app's backend has to confirm. The code for that is never here.
+    Pending,
     /// Over, with connections; the list is empty below L2, and in the status of a redirect flow.
     Completed(Vec<Connected>),
     /// Over, without connections; `None` = the session expired.
@@ -209,6 +211,7 @@ async fn report(
     let closed = closed && !session.is_redirect();
     let status = match session.end() {
         None => Status::Open,
+        Some(_) if session.awaits_the_app() => Status::Pending,
         Some(end) => match end.kind {
             EndKind::Done => Status::Completed(readable_connections(flows, session).await?),
             EndKind::Expired if closed => Status::Exited,

@@ -17,7 +17,7 @@ enum End {
 
 async fn told(world: &World, visit: &Visit) -> (End, End) {
     let page = match world.status(visit).await.status {
-        Status::Open => End::Open,
+        Status::Open | Status::Pending => End::Open,
         Status::Completed(connections) => End::Completed(connections),
         Status::Failed(Some(failure), _) => End::Failed(failure),
         Status::Failed(None, _) => End::Expired,

@@ -50,6 +50,7 @@ const SIGNED: &str = "The API key of an app (`alter_rk_...`) or of an agent (`al
     paths(
         routes::sdk::session::create,
         routes::sdk::session::poll,
+        routes::sdk::finalize::finalize,
         routes::sdk::token::retrieve,
         routes::sdk::report::api_call,
         routes::sdk::auth::verify_token,

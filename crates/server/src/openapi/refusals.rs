@@ -43,8 +43,10 @@ const MINT: &[ErrorCode] = &[
     NoProviders,
     AgentNotFound,
     RateLimitExceeded,
+    ProofRequired,
     BindingNotBuilt,
 ];
+const FINALIZE: &[ErrorCode] = &[BindingFailed, InvalidResultCode, NothingToConfirm, SessionExpired];
 const RELEASE: &[ErrorCode] = &[
     CallerAgentMismatch,
     AgentScopeNotAllowed,
@@ -88,6 +90,7 @@ fn row(operation: &str) -> (bool, Vec<&'static [ErrorCode]>) {
     match operation {
         "create_session" => signed(&[APP, USER, MINT]),
         "poll_session" => signed(&[APP, &[InvalidToken]]),
+        "finalize_session" => signed(&[APP, USER, FINALIZE]),
         "retrieve_token" => signed(&[USER, RELEASE]),
         "report_call" => signed(&[&[GrantNotFound, NoDelegatedGrant]]),
         "verify_user_token" => signed(&[APP, USER]),

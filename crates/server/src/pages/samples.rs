@@ -355,7 +355,7 @@ fn asking() -> Vec<Sample> {
 }
 
 fn ending() -> Vec<Sample> {
-    let done = |connections, legacy| Page::Done(DoneView { connections, legacy });
+    let done = |connections, legacy| Page::Done(DoneView { connections, awaits_app: false, legacy });
     let denied = |next| {
         Page::Denied(DeniedView { provider_id: "google", provider_name: "Google", next, legacy: None })
     };

@@ -254,6 +254,8 @@ pub struct WaitingView<'a> {
 pub struct DoneView<'a> {
     /// What was connected in this flow.
     pub connections: &'a [ConnectionLine<'a>],
+    /// The app has to confirm it (binding level L3).
+    pub awaits_app: bool,
     /// The message for client 0.8.0; `None` for our own SDK, which needs none.
     pub legacy: Option<Legacy<'a>>,
 }

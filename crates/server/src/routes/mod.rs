@@ -28,6 +28,7 @@ pub(crate) fn all() -> Router<Shared> {
         // the app's backend
         .route("/sdk/oauth/connect/session", post(sdk::session::create))
         .route("/sdk/oauth/connect/session/poll", post(sdk::session::poll))
+        .route("/sdk/oauth/connect/session/finalize", post(sdk::finalize::finalize))
         .route("/sdk/oauth/provider-catalog", get(sdk::catalog::show))
         .route("/sdk/token", post(sdk::token::retrieve))
         .route("/sdk/oauth/audit/api-call", post(sdk::report::api_call))

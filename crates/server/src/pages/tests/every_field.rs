@@ -73,8 +73,8 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
             }),
         ),
         ("waiting", Page::Waiting(WaitingView { provider_id, provider_name })),
-        ("done", Page::Done(DoneView { connections: &lines, legacy })),
-        ("done one", Page::Done(DoneView { connections: &lines[..1], legacy })),
+        ("done", Page::Done(DoneView { connections: &lines, awaits_app: false, legacy })),
+        ("done one", Page::Done(DoneView { connections: &lines[..1], awaits_app: false, legacy })),
         ("denied", Page::Denied(DeniedView { provider_id, provider_name, next, legacy })),
         (
             "denied for good",

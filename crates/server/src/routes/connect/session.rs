@@ -2,7 +2,7 @@
 //! of the page (POST): a plain form, so that it works without the script.
 
 use alter_api::ErrorCode;
-use alter_core::{Cause, Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId};
+use alter_core::{Cause, Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId, Staged};
 use alter_flows::{FlowFault, Names, PageError, PageView, Screen, StepError, connect};
 use axum::{
     Extension,
@@ -147,7 +147,7 @@ pub(super) fn page_word(screen: &Screen) -> &'static str {
         Screen::Customer(_) => "customer",
         Screen::Consent(_) => "consent",
         Screen::Extra(_) => "extra",
-        Screen::Done(_) => "done",
+        Screen::Done(_) | Screen::Awaiting(_) => "done",
         Screen::Failed { .. } if screen.is_denied() => "denied",
         Screen::Failed { .. } => "provider_error",
         Screen::Cancelled => "cancelled",
@@ -174,7 +174,7 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
         target_origin: view.session.data.allowed_origin.as_str(),
     });
     let send = |status, page: &Page<'_>| html(status, page, &frame);
-    let any_connected = !view.session.data.connections.is_empty();
+    let any_connected = view.session.has_connected();
     match &view.screen {
         Screen::Picker => picker(view, &frame),
         // Only while the user is away: an old address of this kind shows nothing old.
@@ -195,7 +195,11 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
         Screen::Extra(connection) => extra::show(view, connection, &frame),
         Screen::Done(connections) => {
             let lines: Vec<_> = connections.iter().map(connection_line).collect();
-            send(200, &Page::Done(DoneView { connections: &lines, legacy }))
+            send(200, &Page::Done(DoneView { connections: &lines, awaits_app: false, legacy }))
+        }
+        Screen::Awaiting(staged) => {
+            let lines: Vec<_> = staged.iter().map(staged_line).collect();
+            send(200, &Page::Done(DoneView { connections: &lines, awaits_app: true, legacy }))
         }
         Screen::Failed { failure, over } => failed(view, failure, *over, legacy, &frame),
         Screen::Expired => send(410, &Page::Expired { reason: ExpiryReason::Expired }),
@@ -209,8 +213,10 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
 
 fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
     let account = |id: &str| {
-        let made = view.session.data.connections.iter().rev().find(|c| c.provider == id);
-        made.map(|c| c.account_identifier.as_str())
+        let data = &view.session.data;
+        let made = data.connections.iter().rev().find(|c| c.provider == id).map(|c| &c.account_identifier);
+        let waits = || data.staged.iter().rev().find(|s| s.provider == id).map(|s| &s.account_identifier);
+        made.or_else(waits).map(String::as_str)
     };
     let providers: Vec<_> = view
         .offer
@@ -223,7 +229,7 @@ fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
         })
         .collect();
     let declined = view.session.data.declined.last().map(|d| name_of(view, Some(&d.provider)).1);
-    let any_connected = !view.session.data.connections.is_empty();
+    let any_connected = view.session.has_connected();
     html(200, &Page::Picker(PickerView { providers: &providers, any_connected, declined }), frame)
 }
 
@@ -338,6 +344,14 @@ fn connection_line(connection: &Connection) -> ConnectionLine<'_> {
         provider_id: &connection.provider,
         provider_name: &connection.provider_name,
         account: Some(&connection.account_identifier),
+    }
+}
+
+fn staged_line(staged: &Staged) -> ConnectionLine<'_> {
+    ConnectionLine {
+        provider_id: &staged.provider,
+        provider_name: &staged.provider_name,
+        account: Some(&staged.account_identifier),
     }
 }
 

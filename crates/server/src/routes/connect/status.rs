@@ -126,6 +126,7 @@ pub(super) fn written(report: StatusReport) -> StatusAnswer {
     };
     match report.status {
         Status::Open => {}
+        Status::Pending => answer.status = FlowStatus::Pending,
         Status::Exited => answer.status = FlowStatus::Exited,
         Status::Taken(reason, names) => {
             answer.status = FlowStatus::Failed;

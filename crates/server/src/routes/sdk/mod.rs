@@ -5,6 +5,7 @@ pub(crate) mod agents;
 pub(crate) mod auth;
 pub(crate) mod catalog;
 pub(crate) mod files;
+pub(crate) mod finalize;
 pub(crate) mod grants;
 pub(crate) mod not_built;
 pub(crate) mod report;

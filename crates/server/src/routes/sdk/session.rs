@@ -56,6 +56,8 @@ pub(crate) async fn create(
         allowed_origin: body.allowed_origin,
         return_url: body.return_url,
         connection_config: body.connection_config.unwrap_or_default(),
+        code_challenge: body.code_challenge,
+        code_challenge_method: body.code_challenge_method,
     };
     let minted = connect::mint(&shared.flows, &signed.caller, request).await?;
     let created = CreatedSession {
@@ -112,7 +114,7 @@ fn polled(poll: Poll) -> PolledSession {
     }
 }
 
-fn grant(connected: &Connected, agent: Option<AgentId>) -> PolledGrant {
+pub(super) fn grant(connected: &Connected, agent: Option<AgentId>) -> PolledGrant {
     let Connected { connection, needs_reconnect } = connected;
     PolledGrant {
         grant_id: connection.grant_id.to_string(),
@@ -138,6 +140,9 @@ impl From<MintError> for ApiError {
                 let code = ErrorCode::BindingNotBuilt;
                 Self::new(code, code.meaning()).with(json!({ "min_binding": level.as_str() }))
             }
+            MintError::BadChallenge(why) => Self::new(ErrorCode::InvalidRequest, format!("{why}."))
+                .with(json!({ "field": "code_challenge" })),
+            MintError::ProofRequired => Self::plain(ErrorCode::ProofRequired),
             MintError::InvalidOrigin(e) => {
                 let details = json!({ "fault": e.fault, "suggestion": e.suggestion });
                 Self::new(ErrorCode::InvalidOrigin, e.to_string()).with(details)
