@@ -110,6 +110,16 @@ pub struct StatusAnswer {
     /// With `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
+    /// With `pending`, from `POST /connect/result` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<ResultMetadata>,
+}
+
+/// What the app's page gives to the app's backend.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ResultMetadata {
+    /// For `POST /sdk/oauth/connect/session/finalize`, for five minutes.
+    pub result_code: Secret,
 }
 
 /// `POST /connect/result`, body `text/plain` so that no preflight is needed.
@@ -121,6 +131,9 @@ pub struct ResultRequest {
     /// `alter_sid`, where there is no code. It tells failures alone.
     #[serde(default)]
     pub sid: Option<String>,
+    /// The session's token, where neither is: the page of a popup at binding level L3.
+    #[serde(default)]
+    pub session_token: Option<Secret>,
     /// What the page that started the flow kept: `cb` is its hash.
     #[serde(default)]
     pub v: Option<Secret>,

@@ -39,11 +39,15 @@ pub enum Proof<'a> {
         /// The secret behind `cb`, base64url.
         v: &'a str,
     },
-    /// Door B by a redirect, which has no opener: the proof would come at the end. Not built yet.
-    AtTheEnd,
-    /// Door C: the marks of client 0.8.0.
+    /// Door B by a redirect, which has no opener: the proof comes at the end, where the app has the last word.
+    AtTheEnd {
+        /// The SDK's flow id.
+        cb: &'a str,
+        marks: Marks,
+    },
+    /// Door C: the marks of client 0.8.0. At L3, door D: whoever the browser's user is, the app has the last word.
     Marks(Marks),
-    /// Door D: no proof. Links are not built yet.
+    /// Door D of a page that says nothing of how it was opened.
     None,
 }
 
@@ -160,6 +164,8 @@ pub async fn claim(
     let app = flows.app_of(session.app_id).await?;
     let refused = |why| ClaimError::Binding { app_name: app.settings.name.clone(), why };
     let (level, cb) = judge(&session, &app, proof).map_err(refused)?;
+    // The code for the app's word comes by navigation alone, to whoever is in front of this browser.
+    let mode = if is_unproven(&session, level) { Mode::Redirect } else { mode };
     has_way_back(&session, &app, mode)?;
 
     let (browser_key, marker) = (flows.fresh_secret(), flows.fresh_secret());
@@ -186,6 +192,11 @@ pub async fn claim(
     Ok(Claimed { sid, browser_key: Some(browser_key), marker: Some(marker), max_age })
 }
 
+/// Whether a browser was let in for the app's word alone.
+fn is_unproven(session: &Session, level: Level) -> bool {
+    session.is_confirmed_by_app() && level < Level::L2
+}
+
 fn still_open(flows: &Flows, session: &Session) -> Result<(), ClaimError> {
     match session.end() {
         Some(_) => Err(ClaimError::Refused(why_taken(flows, session))),
@@ -210,6 +221,13 @@ fn why_taken(flows: &Flows, session: &Session) -> ClaimRefused {
 /// Returns the level that a proof reaches and the flow id it carries.
 fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<(Level, Option<String>), BindingFault> {
     match proof {
+        Proof::Marks(marks) if session.is_confirmed_by_app() => {
+            judge_unproven(session, marks).map(|()| (Level::L0, None))
+        }
+        Proof::AtTheEnd { cb, marks } if session.is_confirmed_by_app() => {
+            judge_unproven(session, marks)?;
+            is_flow_id(cb).then(|| (Level::L0, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
+        }
         Proof::FormOrigin { origin, cb } => {
             if !session.data.allowed_origin.is_named_by(*origin) {
                 let foreign = ForeignPage::noticed(session, *origin);
@@ -223,7 +241,7 @@ fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<(Level, Opti
             matches.then(|| (Level::L2, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
         }
         Proof::Marks(marks) => judge_marks(session, app, marks).map(|()| (Level::L1, None)),
-        Proof::AtTheEnd => Err(BindingFault::NoForm),
+        Proof::AtTheEnd { .. } => Err(BindingFault::NoForm),
         Proof::None => Err(BindingFault::Page),
     }
 }
@@ -239,6 +257,21 @@ fn has_way_back(session: &Session, app: &App, mode: Mode) -> Result<(), ClaimErr
     );
     let allowed_origin = session.data.allowed_origin.clone();
     Err(ClaimError::ReturnUrlRequired { app_name: app.settings.name.clone(), allowed_origin })
+}
+
+/// A browser that proves nothing is let in where the app has the last word (S9), unless it says that another site sent it.
+/// An attacker may hide that; his flow then ends at the app, where the user is another.
+fn judge_unproven(session: &Session, marks: &Marks) -> Result<(), BindingFault> {
+    if marks.referrer.is_empty() {
+        return Ok(());
+    }
+    let page = url::Url::parse(&marks.referrer).ok().map(|url| url.origin().ascii_serialization());
+    let returns = session.data.return_url.as_ref().is_some_and(|url| url.is_named_by(page.as_deref()));
+    if returns || session.data.allowed_origin.is_named_by(page.as_deref()) {
+        return Ok(());
+    }
+    let foreign = ForeignPage::noticed(session, page.as_deref());
+    Err(foreign.map_or(BindingFault::Page, BindingFault::OtherOrigin))
 }
 
 fn judge_marks(session: &Session, app: &App, marks: &Marks) -> Result<(), BindingFault> {
@@ -272,7 +305,8 @@ fn is_flow_id(cb: &str) -> bool {
 }
 
 fn claimed_entry(session: &Session, level: Level, at: alter_core::Micros) -> AuditEntry {
-    let details = serde_json::json!({ "level": level.as_str() });
+    let level = if is_unproven(session, level) { "unproven" } else { level.as_str() };
+    let details = serde_json::json!({ "level": level });
     AuditEntry {
         sid: Some(session.sid.clone()),
         user_id: session.principal().user(),

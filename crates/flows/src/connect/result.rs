@@ -1,5 +1,7 @@
 //! The app's page fetches what became of its redirect flow (protocol 6): with the result code, which came by navigation to
-//! the registered `return_url` alone, and with `v`, which never left the page that started the flow.
+//! the registered `return_url` alone, and with `v`, which never left the page that started the flow. Where the app has the
+//! last word (L3), the page of a popup gets its result code here, by the session token and `v`: the claim has proven that
+//! the page at the session's origin opened the popup. A browser that came without that proof never gets one here.
 //!
 //! 1. The code is the session's.
 //! 2. `v` is the one behind the `cb` of the claim.
@@ -10,7 +12,10 @@
 //! keeps no cookie) the page hears of failures alone, never of connections: whoever began a flow has its `v`, and only the
 //! way back shows that he is in the browser that went through it (threats 6.2).
 
-use alter_core::{ClaimRefused, EndKind, Hash, ResultCode, Session, SessionId, StoreError, exit, secret};
+use alter_core::{
+    ClaimRefused, EndKind, Hash, Level, Mode, ResultCode, Session, SessionId, StoreError, exit, secret,
+};
+use secrecy::SecretString;
 
 use super::{
     connected::connected,
@@ -27,6 +32,16 @@ pub enum Ticket<'a> {
     Code(&'a str),
     /// The session's public id alone.
     Sid(&'a str),
+    /// The session token, which the page of a popup still has.
+    Token(&'a str),
+}
+
+/// What the page is told.
+#[derive(Debug)]
+pub struct Told {
+    pub report: StatusReport,
+    /// For the app's backend, which has to confirm.
+    pub code: Option<ResultCode>,
 }
 
 /// Why the page is told nothing.
@@ -34,6 +49,8 @@ pub enum Ticket<'a> {
 pub enum ResultError {
     #[error("the result code is malformed or unknown")]
     UnknownCode,
+    #[error("the session token is malformed or unknown")]
+    UnknownToken,
     #[error("the result code has expired")]
     Expired,
     /// `v` is missing or wrong.
@@ -60,19 +77,15 @@ pub async fn result(
     ticket: Ticket<'_>,
     v: &str,
     origin: Option<&str>,
-) -> Result<StatusReport, ResultError> {
+) -> Result<Told, ResultError> {
     match ticket {
         Ticket::Code(code) => by_code(flows, code, v, origin).await,
-        Ticket::Sid(sid) => by_sid(flows, sid, v, origin).await,
+        Ticket::Sid(sid) => Ok(Told { report: by_sid(flows, sid, v, origin).await?, code: None }),
+        Ticket::Token(token) => by_token(flows, token, v, origin).await,
     }
 }
 
-async fn by_code(
-    flows: &Flows,
-    code: &str,
-    v: &str,
-    origin: Option<&str>,
-) -> Result<StatusReport, ResultError> {
+async fn by_code(flows: &Flows, code: &str, v: &str, origin: Option<&str>) -> Result<Told, ResultError> {
     let code = ResultCode::parse(code).ok_or(ResultError::UnknownCode)?;
     let session = flows.store().get_session(code.sid()).await?.ok_or(ResultError::UnknownCode)?;
     let issued = session.data.result.as_ref().filter(|issued| issued.is(&code));
@@ -85,7 +98,34 @@ async fn by_code(
         return Err(ResultError::Expired);
     }
     let outcome = outcome(flows, &session).await?;
-    Ok(report(&session, outcome))
+    let code = Some(code).filter(|_| matches!(outcome, Status::Pending));
+    Ok(Told { report: report(&session, outcome), code })
+}
+
+/// The page of a popup. Whoever holds token and `v` could derive the code as well: what keeps it from a page that began a
+/// flow for somebody else is that the code counts for a browser alone that the app's own page sent here.
+async fn by_token(flows: &Flows, token: &str, v: &str, origin: Option<&str>) -> Result<Told, ResultError> {
+    let refused = || ResultError::NotStartedHere;
+    let session = flows.session_by_token(token).await?.ok_or(ResultError::UnknownToken)?;
+    is_there(&session, origin)?;
+    let cb = flow_id(v).filter(|cb| started_by(&session, cb) && opened_by_the_app(&session));
+    cb.ok_or_else(refused)?;
+    let now = flows.now();
+    let code = ResultCode::derive(&session.sid, &SecretString::from(v.to_owned()));
+    let issued = flows.update_session(session, |session| {
+        let ended = exit::settle(session, now);
+        let issued = session.awaits_the_app() && session.issue_result(&code, now);
+        Ok::<_, StoreError>((ended || issued, ()))
+    });
+    let (session, ()) = issued.await?.ok_or_else(refused)?;
+    let outcome = outcome(flows, &session).await?;
+    let code = Some(code).filter(|_| matches!(outcome, Status::Pending));
+    Ok(Told { report: report(&session, outcome), code })
+}
+
+/// A popup whose opener is proven.
+fn opened_by_the_app(session: &Session) -> bool {
+    session.claim().is_some_and(|claim| claim.level >= Level::L2 && claim.mode == Mode::Popup)
 }
 
 async fn by_sid(
@@ -119,7 +159,7 @@ async fn by_sid(
 /// What may be told without the code: nothing of a connection.
 async fn failed(flows: &Flows, session: &Session, here: bool) -> Result<Status, StoreError> {
     match outcome(flows, session).await? {
-        Status::Completed(_) => taken(flows, session).await,
+        Status::Completed(_) | Status::Pending => taken(flows, session).await,
         _ if !here => taken(flows, session).await,
         outcome => Ok(outcome),
     }
@@ -154,6 +194,9 @@ async fn taken(flows: &Flows, session: &Session) -> Result<Status, StoreError> {
 /// What became of a redirect flow. Its app page was told nothing before, so a connection that arrived after the end counts.
 pub(super) async fn outcome(flows: &Flows, session: &Session) -> Result<Status, StoreError> {
     let Some(end) = session.end() else { return Ok(Status::Open) };
+    if session.awaits_the_app() {
+        return Ok(Status::Pending);
+    }
     if !session.data.connections.is_empty() {
         return Ok(Status::Completed(connected(flows, session).await?));
     }

@@ -108,7 +108,7 @@ fn row(operation: &str) -> (bool, Vec<&'static [ErrorCode]>) {
         "revoke_agent_key" => signed(&[AGENT, &[KeyNotFound, KeyAlreadyRevoked, LastActiveKey]]),
         "deprecate_agent_key" | "undeprecate_agent_key" => signed(&[AGENT, &[KeyNotFound]]),
         "get_flow_status" => (false, vec![STATUS, &[InvalidToken]]),
-        "get_flow_result" => (false, vec![STATUS, &[InvalidResultCode, SessionExpired]]),
+        "get_flow_result" => (false, vec![STATUS, &[InvalidToken, InvalidResultCode, SessionExpired]]),
         "get_liveness" => (false, vec![PROBE]),
         "get_readiness" => (false, vec![PROBE, &[ServiceUnavailable]]),
         other => unreachable!("{other} has no row"),

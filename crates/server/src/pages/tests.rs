@@ -332,6 +332,7 @@ fn a_legacy_message_reaches_the_script_byte_for_byte() {
     let message =
         r#"{"type":"alter_connect_success","grants":[{"account_identifier":"a\"b<c>&amp;'\u202e"}]}"#;
     let view = DoneView {
+        awaits_app: false,
         connections: &[],
         legacy: Some(Legacy { message_json: message, target_origin: "https://a.example" }),
     };

@@ -414,7 +414,6 @@ async fn levels_that_are_not_built_are_refused_at_mint() {
     let pure_cli = AppSettings::named("Some App");
     for (settings, refused) in [
         (level(Level::L0), Some("L0")),
-        (level(Level::L3), Some("L3")),
         (pure_cli, Some("L0")),
         (level(Level::L1), None),
         (level(Level::L2), None),

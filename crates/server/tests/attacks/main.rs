@@ -13,6 +13,7 @@ mod faults;
 mod grants;
 mod holders;
 mod leaks;
+mod levels;
 mod logs;
 mod matrix;
 mod misconfigured;

@@ -1,6 +1,6 @@
 //! Each story by its name: the only file here that must change with a signature of `alter-flows`.
 
-use alter_core::{GrantId, StoreError, secret::base64url, time::random_bytes};
+use alter_core::{GrantId, Mode, StoreError, secret::base64url, time::random_bytes};
 use alter_flows::{
     ApproveError, CallReport, CallbackEnd, CallbackRequest, Caller, ClaimError, FlowFault, GrantChoice,
     MintError, MintRequest, Minted, Poll, Proof, ReleaseError, ReleaseRequest, Released, RevokeGrantError,
@@ -28,8 +28,7 @@ impl World {
         let cb = base64url(&random_bytes::<32>(&*self.random));
         let proof = Proof::FormOrigin { origin: Some(origin), cb: &cb };
         let claimed =
-            connect::claim(&self.flows, token.expose_secret(), &proof, alter_core::Mode::Popup, |_| None)
-                .await?;
+            connect::claim(&self.flows, token.expose_secret(), &proof, Mode::Popup, |_| None).await?;
         let browser_key = claimed.browser_key.expect("the first claim sets the cookie");
         Ok(Visit { token: token.clone(), sid: claimed.sid, browser_key, cb })
     }

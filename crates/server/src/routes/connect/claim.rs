@@ -74,16 +74,17 @@ async fn refused(shared: &Shared, request: &ClaimRequest, error: ClaimError) -> 
 }
 
 fn proof(request: &ClaimRequest) -> Result<Proof<'_>, ApiError> {
-    match (&request.cb, &request.v, &request.marks) {
+    let marks = request.marks.as_ref().map(|marks| Marks {
+        opener: marks.opener,
+        name: marks.name.clone(),
+        referrer: marks.referrer.clone(),
+        site: marks.site.clone(),
+        history: marks.history,
+    });
+    match (&request.cb, &request.v, marks) {
         (Some(cb), Some(v), _) => Ok(Proof::Opener { cb, v: v.0.expose_secret() }),
-        (None, None, Some(marks)) => Ok(Proof::Marks(Marks {
-            opener: marks.opener,
-            name: marks.name.clone(),
-            referrer: marks.referrer.clone(),
-            site: marks.site.clone(),
-            history: marks.history,
-        })),
-        (Some(_), None, _) if mode(request) == Mode::Redirect => Ok(Proof::AtTheEnd),
+        (None, None, Some(marks)) => Ok(Proof::Marks(marks)),
+        (Some(cb), None, Some(marks)) if mode(request) == Mode::Redirect => Ok(Proof::AtTheEnd { cb, marks }),
         (Some(_), None, _) | (None, None, None) => Ok(Proof::None),
         (None, Some(_), _) => Err(ApiError::new(ErrorCode::InvalidRequest, "v came without cb.")),
     }

@@ -3,7 +3,7 @@
 
 use alter_api::{
     ErrorCode,
-    connect::{ResultRequest, StatusAnswer},
+    connect::{ResultMetadata, ResultRequest, StatusAnswer},
 };
 use alter_flows::{ResultError, Ticket, connect};
 use axum::{
@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::{
@@ -29,7 +29,8 @@ use crate::{
 /// Fetch what became of a redirect flow.
 ///
 /// For the page at `return_url`, with the `alter_result_code` that came in its address and the `v` that the page kept when it
-/// left. May be repeated with the same `v` for five minutes. Without a code, `alter_sid` tells failures alone. A browser sends
+/// left. May be repeated with the same `v` for five minutes. At binding level L3 the status is `pending`, and
+/// `metadata.result_code` is what the app's backend confirms with; the page of a popup asks for it with `session_token`. Without a code, `alter_sid` tells failures alone. A browser sends
 /// the JSON as `text/plain`, which needs no preflight; the content type is not checked. Only a page at the session's origin or
 /// at that of `return_url` can read the answer.
 #[utoipa::path(
@@ -53,20 +54,26 @@ async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Stat
     let bytes = shared.bodies.read(headers, body, PAGE_BODY_MAX).await?;
     let request: ResultRequest = parse_json(&bytes)?;
     let origin = only(headers, header::ORIGIN).and_then(|o| o.to_str().ok());
-    let ticket = match (&request.result_code, &request.sid) {
-        (Some(code), _) => Ticket::Code(code.0.expose_secret()),
-        (None, Some(sid)) => Ticket::Sid(sid),
-        (None, None) => {
-            return Err(ApiError::new(ErrorCode::InvalidRequest, "result_code or sid is missing."));
+    let ticket = match (&request.result_code, &request.sid, &request.session_token) {
+        (Some(code), _, _) => Ticket::Code(code.0.expose_secret()),
+        (None, Some(sid), _) => Ticket::Sid(sid),
+        (None, None, Some(token)) => Ticket::Token(token.0.expose_secret()),
+        (None, None, None) => {
+            let message = "result_code, sid or session_token is missing.";
+            return Err(ApiError::new(ErrorCode::InvalidRequest, message));
         }
     };
     let v = request.v.as_ref().map(|v| v.0.expose_secret()).unwrap_or_default();
-    Ok(written(connect::result(&shared.flows, ticket, v, origin).await?))
+    let told = connect::result(&shared.flows, ticket, v, origin).await?;
+    let metadata =
+        told.code.map(|code| ResultMetadata { result_code: SecretString::from(code.expose()).into() });
+    Ok(StatusAnswer { metadata, ..written(told.report) })
 }
 
 impl From<ResultError> for ApiError {
     fn from(error: ResultError) -> Self {
         match error {
+            ResultError::UnknownToken => Self::plain(ErrorCode::InvalidToken),
             ResultError::UnknownCode => Self::plain(ErrorCode::InvalidResultCode),
             ResultError::Expired => {
                 Self::plain(ErrorCode::SessionExpired).with(json!({ "reason": "expired" }))

@@ -123,6 +123,7 @@ pub(super) fn written(report: StatusReport) -> StatusAnswer {
         error: None,
         message: None,
         details: None,
+        metadata: None,
     };
     match report.status {
         Status::Open => {}

@@ -59,6 +59,7 @@ fn address(left: &Left) -> Option<String> {
     let failed = |error: &str, words: String| refusal(way, error, &words, Some(code));
     match outcome {
         Status::Completed(made) => success(way, made.first().map(connected).as_ref(), code),
+        Status::Pending => pending(way, code),
         Status::Failed(Some(failure), names) => {
             failed(failure::told(&failure.cause).sdk, for_people::message(failure, names))
         }
@@ -80,6 +81,13 @@ fn success(way: &WayBack, made: Option<&Connection>, code: &ResultCode) -> Optio
     }
     parameters.push(("alter_result_code", code.expose().to_owned()));
     written(way, &parameters)
+}
+
+/// The app's backend has to confirm before there is a connection to name.
+fn pending(way: &WayBack, code: &ResultCode) -> Option<String> {
+    let told = [("alter_connect_success", "true"), ("status", "pending")].map(|(k, v)| (k, v.to_owned()));
+    let code = ("alter_result_code", code.expose().to_owned());
+    written(way, &[&told[..], &[code]].concat())
 }
 
 /// The address for a browser that was not let in; `None` when there is none to go to.
