@@ -49,14 +49,24 @@ macro_rules! both_ways {
 
 both_ways! {
     AgentInfo AgentKey Alive ChangeAgent ClaimRequest CreateAgent CreateSession CreatedAgent CreatedAgentKey
-    CreatedSession ErrorBody ListGrants ListedAgentKeys ListedAgents ListedGrants Location NoFields Nothing PageSign
-    PageState PeekAnswer PeekRequest PollSession PolledSession ProviderCatalog ProviderStep Ready ReportedCall
-    RetrieveToken RetrievedToken RevokeGrantBody RevokedGrantAnswer StatusAnswer StatusRequest VerifiedUser VerifyToken
+    CreatedSession ErrorBody FinalizeSession FinalizedSession ListGrants ListedAgentKeys ListedAgents ListedGrants
+    Location NoFields Nothing PageSign PageState PeekAnswer PeekRequest PollSession PolledSession ProviderCatalog
+    ProviderStep Ready ReportedCall ResultRequest RetrieveToken RetrievedToken RevokeGrantBody RevokedGrantAnswer
+    StatusAnswer StatusRequest VerifiedUser VerifyToken
 }
 
 /// The secrets in an example: tokens and keys.
 fn secrets(example: &Value) -> Vec<String> {
-    let names = ["session_token", "connect_url", "access_token", "api_key", "token", "location"];
+    let names = [
+        "session_token",
+        "result_code",
+        "code_verifier",
+        "connect_url",
+        "access_token",
+        "api_key",
+        "token",
+        "location",
+    ];
     let found = names.iter().filter_map(|name| example[*name].as_str());
     found.map(str::to_owned).collect()
 }
@@ -78,7 +88,7 @@ macro_rules! hidden {
 }
 
 hidden! {
-    ClaimRequest CreatedAgent CreatedAgentKey CreatedSession Location PeekRequest PollSession RetrievedToken StatusRequest
+    ClaimRequest CreatedAgent CreatedAgentKey CreatedSession FinalizeSession Location PeekRequest PollSession RetrievedToken StatusRequest
     VerifyToken
 }
 

@@ -82,7 +82,7 @@ pub(crate) struct Flags {
     /// Sessions per minute that one server process mints for each user of the app; 0 = no limit. Default 30.
     #[arg(long, value_name = "N")]
     sessions_per_minute_and_user: Option<u32>,
-    /// The lowest binding level, L0 to L3; L0 and L3 are not built yet.
+    /// The lowest binding level, L0 to L3. L3: the app's backend confirms. L0 is not built yet.
     #[arg(long, value_name = "L0..L3")]
     min_binding: Option<String>,
 }
@@ -164,9 +164,9 @@ async fn create(name: String, flags: Flags, config: &Config, output: Output) -> 
     let mut text = format!(
         "app_id   {id}\napi_key  {key}\n\nThis key is not shown again. Keep it where your backend keeps secrets."
     );
-    if matches!(made.app.min_binding(), Level::L0 | Level::L3) {
+    if made.app.min_binding() == Level::L0 {
         text.push_str(
-            "\n\nThis app can mint no session yet: links (L0) and confirmation by the backend (L3) are not built. \
+            "\n\nThis app can mint no session yet, unless with code_challenge: links (L0) are not built. \
              Give the app a page: alter app set APP --website-url https://app.example.com",
         );
     }

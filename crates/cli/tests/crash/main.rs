@@ -3,7 +3,7 @@
 //! often than its rule says, nothing is stuck, and the page tells the truth.
 //!
 //! `harness` has the process, the browser and the invariants I1 and I3 to I7 of the fault list; `callback` dies at the
-//! numbered points 1 to 10, `refresh` at 11 to 18; `disk`, `lock`, `outage` and `replica` are the faults that need a whole process. Scenarios
+//! numbered points 1 to 10, `refresh` at 11 to 18, `levels` where a connection waits for the app; `disk`, `lock`, `outage` and `replica` are the faults that need a whole process. Scenarios
 //! in `on_every_database!` run on SQLite and PostgreSQL. A test's name begins with its fault's number:
 //! `scripts/security-table` collects these numbers.
 //!
@@ -16,6 +16,7 @@
 mod callback;
 mod disk;
 mod harness;
+mod levels;
 mod lock;
 mod outage;
 mod refresh;

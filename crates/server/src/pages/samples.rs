@@ -133,6 +133,7 @@ const CONSENT: ConsentView<'static> = ConsentView {
     user: Some("ada@analytical-engine.example"),
     agent: None,
     opened_by_link: false,
+    confirmed_by_app: false,
     connected_account: None,
     can_go_back: false,
 };
@@ -365,6 +366,11 @@ fn ending() -> Vec<Sample> {
         sample("done-several", done(THREE_DONE, None), FLOW),
         sample("done-long", done(LONG_DONE, None), FLOW),
         sample("done-none", done(&[], None), FLOW),
+        sample(
+            "done-awaits",
+            Page::Done(DoneView { connections: ONE_DONE, awaits_app: true, legacy: None }),
+            FLOW,
+        ),
         sample("done-redirect", done(ONE_DONE, None), REDIRECT),
         sample("denied-redirect", denied(FINAL), REDIRECT),
         sample("provider-error-redirect", failed(ProviderFault::Unavailable, FINAL), REDIRECT),

@@ -210,6 +210,8 @@ pub struct ConsentView<'a> {
     pub agent: Option<&'a str>,
     /// The session was opened by a bare link (L0): the page asks whether the user began this.
     pub opened_by_link: bool,
+    /// The app has the last word (L3): the page says that it checks who started.
+    pub confirmed_by_app: bool,
     /// The account connected at this provider now, if known: approving renews it or adds another.
     pub connected_account: Option<&'a str>,
     /// Several services are on offer: a button leads back to the picker (`back`).

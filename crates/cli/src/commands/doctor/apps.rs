@@ -80,7 +80,7 @@ fn same_names(seen: &Seen) -> Vec<Finding> {
 
 fn of_app(app: &App, providers: &[ProviderConfig], config: &Config) -> Vec<Finding> {
     let (settings, id, public) = (&app.settings, app.id.to_string(), config.public_url.starts_with("https:"));
-    let mints_nothing = matches!(app.min_binding(), Level::L0 | Level::L3);
+    let mints_nothing = app.min_binding() == Level::L0;
     let website = settings.website_url.as_deref();
     let problems = [
         (mints_nothing, APP_MINTS_NOTHING),

@@ -234,8 +234,12 @@ impl Alter {
 
     /// Mints a session for these providers and returns its token.
     pub(crate) async fn mint(&self, providers: &[&str]) -> String {
-        let minted =
-            self.call("/sdk/oauth/connect/session", &json!({ "allowed_providers": providers })).await;
+        self.mint_with(&json!({ "allowed_providers": providers })).await
+    }
+
+    /// Mints a session with this body and returns its token.
+    pub(crate) async fn mint_with(&self, body: &Value) -> String {
+        let minted = self.call("/sdk/oauth/connect/session", body).await;
         assert_eq!(minted.status, 201, "{}", minted.text());
         minted.json()["session_token"].as_str().unwrap().to_owned()
     }
@@ -266,7 +270,17 @@ impl Alter {
 
     /// Like [`Self::try_release`], at another server of the same deployment.
     pub(crate) async fn try_release_at(&self, grant_id: &str, port: u16) -> String {
-        let sent = self.release_call(grant_id).header("host", &self.host()).header("connection", "close");
+        self.try_send(self.release_call(grant_id), port).await
+    }
+
+    /// Sends a signed call to a server that may die while handling it. Returns what came back, as text; empty for nothing.
+    pub(crate) async fn try_call(&self, target: &str, body: &Value) -> String {
+        let sent = signed(&self.key, "POST", target, body.to_string().as_bytes(), SystemClock.now());
+        self.try_send(sent, self.port).await
+    }
+
+    async fn try_send(&self, sent: Sent, port: u16) -> String {
+        let sent = sent.header("host", &self.host()).header("connection", "close");
         let mut text = format!("{} {} HTTP/1.1\r\n", sent.method, sent.target);
         for (name, value) in &sent.headers {
             text += &format!("{name}: {value}\r\n");

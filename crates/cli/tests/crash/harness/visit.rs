@@ -30,7 +30,11 @@ impl Visit {
 
     /// Mints a session and opens it as our SDK does, so that the app page's origin is proven.
     pub(crate) async fn open(alter: &Alter, providers: &[&str]) -> Self {
-        let token = alter.mint(providers).await;
+        Self::open_minted(alter, alter.mint(providers).await).await
+    }
+
+    /// The same for a session that was minted already.
+    pub(crate) async fn open_minted(alter: &Alter, token: String) -> Self {
         let browser = TestBrowser::new();
         let mut visit = Self { token, sid: String::new(), callback: String::new(), browser };
         let cb = TestBrowser::cb_of(&visit.token);

@@ -47,6 +47,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
                 user: Some(text),
                 agent: Some(text),
                 opened_by_link: true,
+                confirmed_by_app: true,
                 connected_account: Some(text),
                 can_go_back: true,
             }),
@@ -74,6 +75,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
         ),
         ("waiting", Page::Waiting(WaitingView { provider_id, provider_name })),
         ("done", Page::Done(DoneView { connections: &lines, awaits_app: false, legacy })),
+        ("done awaits", Page::Done(DoneView { connections: &lines, awaits_app: true, legacy: None })),
         ("done one", Page::Done(DoneView { connections: &lines[..1], awaits_app: false, legacy })),
         ("denied", Page::Denied(DeniedView { provider_id, provider_name, next, legacy })),
         (

@@ -281,6 +281,7 @@ fn consent(view: &PageView, provider: &str, frame: &Frame<'_>) -> Response {
         user: view.session.data.user.as_ref().map(|user| user.label.as_str()),
         agent: view.offer.agent_name(&view.session),
         opened_by_link: view.session.claim().is_some_and(|c| c.level == Level::L0),
+        confirmed_by_app: view.session.is_confirmed_by_app(),
         connected_account: None,
         can_go_back: !view.session.is_single(),
     };
