@@ -111,7 +111,6 @@ async fn try_finalize(
     request: FinalizeRequest,
 ) -> Result<Finalized, FinalizeError> {
     caller.app_only()?;
-    flows.refuse_replay(caller).await?;
     let session = session_of(flows, caller, request.result_code.as_ref()).await?;
     let proven = is_proven(flows, caller, &session, &request).await?;
     let request_id = Some(caller.request_id.as_str());

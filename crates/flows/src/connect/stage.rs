@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::{exchange::config_of, grant::Source, left::Left, stop::Stop};
 use crate::{Flows, fault::FlowFault, journal::open_journal, metrics};
 
+/// How many waiting connections are looked at before a provider is asked to end one.
+const LOOKED_AT: u32 = 500;
+
 /// What is sealed beside the tokens.
 #[derive(Serialize, Deserialize)]
 struct Account {
@@ -116,10 +119,28 @@ pub(crate) async fn discard(
     }
     metrics::session_ended_with(ended);
     tracing::warn!(sid = %attempt.sid, request_id, provider = name, "a connection that was not confirmed is discarded");
-    if let Some(Opened { config, tokens, identity, .. }) = opened {
+    if let Some(Opened { config, tokens, identity, .. }) = opened
+        && !another_waits(flows, attempt, &identity.subject).await?
+    {
         Left { config, tokens, subject: Some(identity.subject) }.let_go(flows, attempt);
     }
     Ok(true)
+}
+
+/// Whether another connection of the same account waits for the app: most providers would end that one, too.
+async fn another_waits(flows: &Flows, attempt: &Attempt, subject: &str) -> Result<bool, StoreError> {
+    let now = flows.now();
+    for other in flows.store().list_waiting_attempts(Micros(now.0 + 1), LOOKED_AT).await? {
+        if other.id == attempt.id || other.config_id != attempt.config_id {
+            continue;
+        }
+        let Some(session) = flows.store().get_session(&other.sid).await? else { continue };
+        let opened = open_staged(flows, &session, &other).await;
+        if opened.is_ok_and(|opened| opened.identity.subject == subject) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Wipes all of a session's connections that wait.

@@ -157,20 +157,6 @@ const ROWS: &[Row] = &[
     },
     Row {
         method: "POST",
-        path: "/sdk/oauth/connect/session/finalize",
-        // No flow of the scene has ended with a code, so there is none of the app's own.
-        body: |_, ids| {
-            Some(
-                json!({ "result_code": format!("{:a<69}", &ids.session[9..]), "code_verifier": "x".repeat(43) }),
-            )
-        },
-        app: (404, "invalid_result_code"),
-        agent: APP_ONLY,
-        app_elsewhere: Some((404, "invalid_result_code")),
-        agent_elsewhere: Some(APP_ONLY),
-    },
-    Row {
-        method: "POST",
         path: "/sdk/token",
         body: wanted,
         app: OK,
@@ -281,6 +267,20 @@ const ROWS: &[Row] = &[
     managed("PATCH", "/sdk/agents/{id}/keys/{key_id}/undeprecate", empty, OK),
     managed("DELETE", "/sdk/agents/{id}/keys/{key_id}", none, (409, "last_active_key")),
     managed("DELETE", "/sdk/agents/{id}", none, OK),
+    Row {
+        method: "POST",
+        path: "/sdk/oauth/connect/session/finalize",
+        // No flow of the scene has ended with a code, so there is none of the app's own.
+        body: |_, ids| {
+            Some(
+                json!({ "result_code": format!("{:a<69}", &ids.session[9..]), "code_verifier": "x".repeat(43) }),
+            )
+        },
+        app: (404, "invalid_result_code"),
+        agent: APP_ONLY,
+        app_elsewhere: Some((404, "invalid_result_code")),
+        agent_elsewhere: Some(APP_ONLY),
+    },
 ];
 
 impl Row {

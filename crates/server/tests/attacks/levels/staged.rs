@@ -79,6 +79,22 @@ async fn t14_no_flow_replaces_a_credential_at_l3_without_the_apps_word() {
     assert_eq!((after.id, after.credential.generation, after.level), (before.id, 2, Level::L3));
 }
 
+/// Two flows at once end in the same account: the owner's own, and one of an attacker who sent its link.
+#[tokio::test]
+async fn t98_what_is_discarded_ends_no_connection_of_the_same_account_that_waits() {
+    let app = Backend::new(Form::UserToken).await;
+    let (mut ann, mut attacker) = (SignedIn::new(ANN), SignedIn::new(BOB));
+    let own = app.start(&mut ann).await;
+    app.popup(&mut TestBrowser::new(), &own).await;
+    let link = app.start(&mut attacker).await;
+    let address = app.through_link(&mut TestBrowser::new(), &link, json!({})).await;
+    assert!(is(&app.returned(&ann, &code_in(&address)).await, 403, "binding_failed"));
+    app.server.flows.drain().await;
+    assert_eq!(app.server.mock.seen().revoke.len(), 0, "that would end the owner's tokens");
+    let code = app.code_of_popup(&own).await;
+    assert_eq!(app.returned(&ann, &code).await.status, 200);
+}
+
 /// The operator has lowered the app's level since: a grant at L3 is not replaced by a flow at L2 either.
 #[tokio::test]
 async fn t08_a_flow_at_a_lower_level_waits_where_the_grant_is_at_l3() {
