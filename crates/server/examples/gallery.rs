@@ -89,6 +89,7 @@ fn consent(recipe: &'static Recipe) -> Page<'static> {
         user: Some("ada.lovelace@analytical-engine.example"),
         agent: Some("Mail helper"),
         opened_by_link: false,
+        confirmed_by_app: false,
         connected_account: None,
         can_go_back: true,
     })

@@ -70,7 +70,7 @@ failures! {
     OtherUser = "binding_failed", "connect_flow_error", Error(Interrupted),
         "Another person than the one who started completed the flow.", "The account was not connected. The user starts again and stays in one browser.";
     NotConfirmed = "session_expired", "connect_flow_error", Error(Interrupted),
-        "The app did not confirm the connection in time.", "The app's backend calls `POST /sdk/oauth/connect/session/finalize` within five minutes; the user starts again.";
+        "The app did not confirm the connection.", "The app's backend mints with `user_token` or `code_challenge`, and calls `POST /sdk/oauth/connect/session/finalize` within five minutes; the user starts again.";
     CookiesBlocked = "binding_failed", "connect_flow_error", Error(Interrupted),
         "The browser keeps no cookies of the Connect server.", "The user allows them for its address and starts again.";
     ProviderRefused = "oauth_provider_error", "connect_flow_error", Error(Refused),

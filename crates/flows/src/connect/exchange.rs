@@ -212,6 +212,12 @@ pub(super) async fn make_grant(
         let key = flows.sealer().current_key(attempt.app_id).await?;
         let known = known_grant(flows, attempt, source).await?;
         let waits = source.waits_for_app(known.as_ref());
+        if waits && !source.session.can_be_confirmed() {
+            return Err(refused(
+                Cause::NotConfirmed,
+                "the account's grant is at L3, and this session has no proof for the end",
+            ));
+        }
         let stored = if waits {
             stage(flows, attempt, source, &key, request_id).await
         } else {

@@ -117,6 +117,26 @@ async fn t08_a_flow_at_a_lower_level_waits_where_the_grant_is_at_l3() {
     assert_eq!(app.server.grants(app.app.id).await[0].credential.generation, 2);
 }
 
+/// The app's own grants: a session without user and challenge has nothing that the app could confirm with.
+#[tokio::test]
+async fn t08_a_flow_that_nobody_could_confirm_does_not_wait_for_it() {
+    let app = Backend::new(Form::Verifier).await;
+    let before = confirmed(&app, &mut SignedIn::new(ANN)).await;
+    let stored = app.server.store.get_app(app.app.id).await.unwrap().unwrap();
+    let settings = AppSettings { min_binding: Some(Level::L2), ..stored.settings };
+    let operator = alter_testkit::operator();
+    alter_flows::operate::change_app(&app.server.flows, &operator, app.app.id, settings).await.unwrap();
+
+    let token = app.server.mint_for(&app.app, &json!({})).await;
+    app.popup(&mut TestBrowser::new(), &token).await;
+    let poll = app.poll(&token).await;
+    assert_eq!(poll["error"]["error_code"], "connect_flow_error", "{poll}");
+    app.server.flows.drain().await;
+    let kept = app.server.grants(app.app.id).await.remove(0);
+    assert_eq!((kept.credential.generation, kept.level), (before.credential.generation, Level::L3));
+    assert_eq!(app.server.mock.seen().revoke.len(), 0, "that would end the grant that lives");
+}
+
 #[tokio::test]
 async fn t13_an_agent_gets_its_delegation_with_the_apps_word_and_not_before() {
     let app = Backend::new(Form::UserToken).await;
