@@ -43,7 +43,7 @@ pub enum Proof<'a> {
     AtTheEnd {
         /// The SDK's flow id.
         cb: &'a str,
-        marks: Marks,
+        marks: Option<Marks>,
     },
     /// Door C: the marks of client 0.8.0. At L3, door D: whoever the browser's user is, the app has the last word.
     Marks(Marks),
@@ -225,7 +225,7 @@ fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<(Level, Opti
             judge_unproven(session, marks).map(|()| (Level::L0, None))
         }
         Proof::AtTheEnd { cb, marks } if session.is_confirmed_by_app() => {
-            judge_unproven(session, marks)?;
+            judge_unproven(session, marks.as_ref().ok_or(BindingFault::Page)?)?;
             is_flow_id(cb).then(|| (Level::L0, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
         }
         Proof::FormOrigin { origin, cb } => {

@@ -84,7 +84,7 @@ fn proof(request: &ClaimRequest) -> Result<Proof<'_>, ApiError> {
     match (&request.cb, &request.v, marks) {
         (Some(cb), Some(v), _) => Ok(Proof::Opener { cb, v: v.0.expose_secret() }),
         (None, None, Some(marks)) => Ok(Proof::Marks(marks)),
-        (Some(cb), None, Some(marks)) if mode(request) == Mode::Redirect => Ok(Proof::AtTheEnd { cb, marks }),
+        (Some(cb), None, marks) if mode(request) == Mode::Redirect => Ok(Proof::AtTheEnd { cb, marks }),
         (Some(_), None, _) | (None, None, None) => Ok(Proof::None),
         (None, Some(_), _) => Err(ApiError::new(ErrorCode::InvalidRequest, "v came without cb.")),
     }
