@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use alter_core::{
     AgentId, AgentStatus, AppSettings, Clock as _, IdentityProvider, Origin, Recipe, SystemClock, Tightening,
+    secret,
 };
 use alter_flows::{ProviderSetting, callers, operate};
 use alter_testkit::{
@@ -398,6 +399,13 @@ async fn t94_no_session_code_or_call_from_before_the_backup_is_good_once_more_af
     let mut browser = TestBrowser::new();
     let minted = server.mint(&json!({})).await;
     let mut away = browser.leave_for(server, &server.app, "mock").await;
+    // A connection that waits for the app's word: the word may have been given, or refused, since.
+    let challenge = secret::base64url(&secret::sha256(b"verifier"));
+    let waiting = json!({ "allowed_providers": ["mock"], "code_challenge": challenge, "code_challenge_method": "S256" });
+    let waiting = server.mint(&waiting).await;
+    let mut other = TestBrowser::new();
+    let (_, callback) = other.up_to_callback(server, &server.app, &waiting).await;
+    assert_eq!(other.get(server, &callback).await.status, 303);
     let before = scene.backup(&elsewhere, "before.db");
     browser.come_back(server, &server.app, &mut away).await;
     browser.claim(server, &server.app, &minted).await;
@@ -407,8 +415,10 @@ async fn t94_no_session_code_or_call_from_before_the_backup_is_good_once_more_af
     let nonces = count(&database, "call_nonces");
 
     let restored = elsewhere.json(&["restore", text(&before), "--replace"]);
-    assert_eq!(restored["sessions_ended"], 2, "{restored}");
+    assert_eq!(restored["sessions_ended"], 3, "{restored}");
     assert_eq!(count(&database, "sessions WHERE state IN ('minted', 'claimed')"), 0);
-    assert_eq!(count(&database, "attempts WHERE status IN ('started', 'consumed', 'sent')"), 0);
+    assert_eq!(count(&database, "sessions WHERE data LIKE '%not_confirmed%'"), 1);
+    assert_eq!(count(&database, "attempts WHERE status IN ('started', 'consumed', 'sent', 'staged')"), 0);
+    assert_eq!(count(&database, "attempts WHERE body IS NOT NULL OR staged IS NOT NULL"), 0);
     assert_eq!(count(&database, "call_nonces"), nonces, "a call that was made is not made again");
 }
