@@ -292,6 +292,11 @@ fn choosing() -> Vec<Sample> {
             FLOW,
         ),
         sample(
+            "consent-confirmed-by-app",
+            consent(ConsentView { opened_by_link: true, confirmed_by_app: true, ..CONSENT }),
+            FLOW,
+        ),
+        sample(
             "consent-again",
             consent(ConsentView {
                 connected_account: Some("ada@analytical-engine.example"),
