@@ -118,6 +118,7 @@ pub(crate) async fn discard(
         return Ok(false);
     }
     metrics::session_ended_with(ended);
+    flows.waiting().tell(&attempt.sid);
     tracing::warn!(sid = %attempt.sid, request_id, provider = name, "a connection that was not confirmed is discarded");
     if let Some(Opened { config, tokens, identity, .. }) = opened
         && !another_waits(flows, attempt, &identity.subject).await?
