@@ -57,7 +57,8 @@ pub fn message(failure: &Failure, names: &Names) -> String {
     }
 }
 
-/// What the user's own browser did, and what to do about it. The page of these causes knows neither.
+/// What the user's own browser did, or what the app found at the end, and what to do about it. The page of these causes knows
+/// neither.
 fn of_the_browser(cause: &Cause, app: &str) -> Option<String> {
     match cause {
         Cause::OtherBrowser => {
@@ -66,6 +67,10 @@ fn of_the_browser(cause: &Cause, app: &str) -> Option<String> {
         Cause::CookiesBlocked => Some(format!(
             "the browser keeps no cookies of the connect page. Allow them, then start again from {app}."
         )),
+        Cause::OtherUser => Some(format!(
+            "another person than the one who started went through with it. Start again from {app}."
+        )),
+        Cause::NotConfirmed => Some(format!("{app} did not confirm it. Start again from {app}.")),
         _ => None,
     }
 }
