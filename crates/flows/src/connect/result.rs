@@ -44,6 +44,13 @@ pub struct Told {
     pub code: Option<ResultCode>,
 }
 
+impl<'a> Ticket<'a> {
+    /// What the way back had first: a code, or the session's id in the place of one.
+    pub fn read(text: &'a str) -> Self {
+        if SessionId::parse(text).is_some() { Self::Sid(text) } else { Self::Code(text) }
+    }
+}
+
 /// Why the page is told nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultError {

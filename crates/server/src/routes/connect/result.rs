@@ -30,7 +30,8 @@ use crate::{
 ///
 /// For the page at `return_url`, with the `alter_result_code` that came in its address and the `v` that the page kept when it
 /// left. May be repeated with the same `v` for five minutes. At binding level L3 the status is `pending`, and
-/// `metadata.result_code` is what the app's backend confirms with; the page of a popup asks for it with `session_token`. Without a code, `alter_sid` tells failures alone. A browser sends
+/// `metadata.result_code` is what the app's backend confirms with; the page of a popup asks for it with `session_token`.
+/// Where the address has no code, `alter_sid` may stand for it (as `result_code` too), and tells failures alone. A browser sends
 /// the JSON as `text/plain`, which needs no preflight; the content type is not checked. Only a page at the session's origin or
 /// at that of `return_url` can read the answer.
 #[utoipa::path(
@@ -55,7 +56,7 @@ async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Stat
     let request: ResultRequest = parse_json(&bytes)?;
     let origin = only(headers, header::ORIGIN).and_then(|o| o.to_str().ok());
     let ticket = match (&request.result_code, &request.sid, &request.session_token) {
-        (Some(code), _, _) => Ticket::Code(code.0.expose_secret()),
+        (Some(code), _, _) => Ticket::read(code.0.expose_secret()),
         (None, Some(sid), _) => Ticket::Sid(sid),
         (None, None, Some(token)) => Ticket::Token(token.0.expose_secret()),
         (None, None, None) => {

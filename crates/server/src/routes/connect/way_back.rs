@@ -71,7 +71,7 @@ fn address(left: &Left) -> Option<String> {
 
 /// What client 0.8.0 reads of a connection (wire 6), and the code.
 fn success(way: &WayBack, made: Option<&Connection>, code: &ResultCode) -> Option<String> {
-    let mut parameters = vec![("alter_connect_success", "true".to_owned())];
+    let mut parameters = vec![ticket(way, Some(code)), ("alter_connect_success", "true".to_owned())];
     if let Some(made) = made {
         let wire = serde_json::to_value(made).unwrap_or_default();
         let text = |name| wire[name].as_str().unwrap_or_default().to_owned();
@@ -79,15 +79,21 @@ fn success(way: &WayBack, made: Option<&Connection>, code: &ResultCode) -> Optio
         let scopes = made.scopes.join(",");
         parameters.extend((scopes.len() <= SCOPES_MAX).then_some(("scopes", scopes)));
     }
-    parameters.push(("alter_result_code", code.expose().to_owned()));
     written(way, &parameters)
 }
 
 /// The app's backend has to confirm before there is a connection to name.
 fn pending(way: &WayBack, code: &ResultCode) -> Option<String> {
     let told = [("alter_connect_success", "true"), ("status", "pending")].map(|(k, v)| (k, v.to_owned()));
-    let code = ("alter_result_code", code.expose().to_owned());
-    written(way, &[&told[..], &[code]].concat())
+    written(way, &[&[ticket(way, Some(code))][..], &told].concat())
+}
+
+/// Goes first: our SDK reads the first of our parameters, and cuts the query off there.
+fn ticket(way: &WayBack, code: Option<&ResultCode>) -> (&'static str, String) {
+    match code {
+        Some(code) => ("alter_result_code", code.expose().to_owned()),
+        None => ("alter_sid", way.sid.to_string()),
+    }
 }
 
 /// The address for a browser that was not let in; `None` when there is none to go to.
@@ -132,12 +138,12 @@ fn why(error: &ClaimError, names: &Names) -> (&'static str, String) {
 /// The address for a flow without a connection. Who was not let in has no code.
 fn refusal(way: &WayBack, error: &str, words: &str, code: Option<&ResultCode>) -> Option<String> {
     let mut parameters = vec![
+        ticket(way, code),
         ("alter_connect_error", "true".to_owned()),
         ("error_code", error.to_owned()),
         ("error_description", words.to_owned()),
     ];
-    parameters.extend(code.map(|code| ("alter_result_code", code.expose().to_owned())));
-    parameters.push(("alter_sid", way.sid.to_string()));
+    parameters.extend(code.map(|_| ticket(way, None)));
     written(way, &parameters)
 }
 

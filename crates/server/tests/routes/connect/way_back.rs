@@ -94,7 +94,7 @@ impl Flow {
 
     async fn follow(&mut self) -> (url::Url, Value) {
         let url = self.browser.go_back(&self.server, &self.sid).await;
-        assert!(url.as_str().starts_with("https://app.example/connected?tab=2&alter_connect_"), "{url}");
+        assert!(url.as_str().starts_with("https://app.example/connected?tab=2&alter_result_code="), "{url}");
         assert_eq!(url.fragment(), Some("there"));
         let told =
             self.result(json!({ "result_code": param(&url, "alter_result_code"), "v": self.v() })).await;
@@ -293,7 +293,11 @@ async fn t52_blocked_cookies_come_back_as_binding_failed() {
     // Neither code nor three seconds: the person is back already.
     assert_eq!(param(&url, "alter_result_code"), "");
     let (v, sid) = (TestBrowser::flow_of(&token).0, param(&url, "alter_sid"));
+    let first = url.query_pairs().nth(1).map(|(name, _)| name.into_owned());
+    assert_eq!(first.as_deref(), Some("alter_sid"), "in the code's place: {url}");
+    let in_its_place = told(json!({ "result_code": sid, "v": v })).await;
     let told = told(json!({ "sid": sid, "v": v, "result_code": null })).await;
+    assert_eq!(in_its_place, told);
     assert_failed(&url, &told, "binding_failed");
     assert_eq!(told["details"]["reason"], "cookies_blocked", "{told}");
 }
