@@ -56,7 +56,7 @@ test('in a sandboxed frame without allow-popups an AlterError is told, not what 
     await firefox.click('#connect:enabled');
     await until(async () => (await ends(firefox)).length);
     const [{ kind, value }] = await ends(firefox);
-    assert.deepEqual([kind, value.code, value.message], ['error', 'popup_blocked', 'Popup blocked']);
+    assert.deepEqual([kind, value.code, value.message], ['error', 'popup_blocked', 'popup_blocked']);
   } finally {
     await firefox.stop();
   }

@@ -24,7 +24,7 @@ export interface AlterError {
     /**
      * For people, where the server says how a flow ended: `oauth_denied`, `oauth_provider_error`, `session_expired`,
      * `server_error`, and `binding_failed` with the reason `other_browser` or `cookies_blocked`. Every other one, such as
-     * the SDK's own `"Popup blocked"`, is for developers.
+     * the SDK's own (mostly its code), is for developers.
      */
     message: string;
     details?: Record<string, unknown>;
@@ -57,8 +57,16 @@ export interface OpenOptions {
     onEvent?: (eventName: AlterEventName, metadata: AlterEventMetadata) => void;
     /** As in {@link AlterConnectConfig}, for this flow only. */
     baseURL?: string;
-    /** Reserved for the redirect transport; refused with `invalid_options` until that is built. */
+    /** Where the popup is blocked, the page leaves by redirect, as on a phone, and not with `popup_blocked`. */
     fallback?: "redirect";
+}
+/** How a flow can end that took the page along: the handlers of the page that the user returns to. */
+export interface AlterHandlers {
+    /** The first connection made in this flow, and all of them (at least one). */
+    success: (connection: Connection, connections: Connection[]) => void;
+    error: (error: AlterError) => void;
+    /** The user left without finishing. */
+    exit: () => void;
 }
 interface AlterConnect {
     /**
@@ -68,11 +76,21 @@ interface AlterConnect {
      * to `onError`. While a flow is open, a second call only brings its popup to the front.
      */
     open(options: OpenOptions): Promise<void>;
-    /** Ends the flow and closes its popup, also one that a failure left open; no callback is called. */
+    /**
+     * Registers for the outcome of a flow that left by redirect and came back to this page. A handler hears of it once,
+     * however late it is registered. Flows in a popup end at the callbacks of their `open()`. Returns what takes the
+     * handler away again.
+     */
+    on<End extends keyof AlterHandlers>(end: End, handler: AlterHandlers[End]): () => void;
+    off<End extends keyof AlterHandlers>(end: End, handler: AlterHandlers[End]): void;
+    /**
+     * Ends the flow and closes its popup, also one that a failure left open; no callback is called. Does nothing to a
+     * flow that leaves by redirect.
+     */
     close(): void;
-    /** Ends the flow as `close()` does and refuses every later `open()`. */
+    /** Ends the flow, silently too, and refuses every later `open()`. No handler is called any more. */
     destroy(): void;
-    /** Whether a popup of this instance is open, as far as this page can see. */
+    /** Whether a popup of this instance is open, as far as this page can see, or the page is about to leave. */
     isOpen(): boolean;
     /** Version of this package. */
     getVersion(): string;

@@ -14,8 +14,8 @@ import { build } from "esbuild";
 import { minify } from "terser";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const banner = `/*! ${name} ${version} Apache-2.0 */\n`;
+const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const banner = "/*! Apache-2.0 */\n";
 
 /** The minified program without its export, and the name that the instance factory has in it. */
 async function bundle(umd) {
@@ -32,7 +32,7 @@ async function bundle(umd) {
   });
   const { code } = await minify(outputFiles[0].text, {
     module: true,
-    compress: { passes: 3, ecma: 2020, unsafe_arrows: true },
+    compress: { passes: 3, ecma: 2020, unsafe_arrows: true, hoist_funs: true },
     mangle: true,
     format: { ecma: 2020 },
   });
@@ -66,8 +66,8 @@ async function files() {
   const esm = `${banner}${module.body}export{${module.factory} as default};\n`;
   const cjs = `${banner}${module.body}exports.__esModule=!0,exports.default=${module.factory};\n`;
   const umd =
-    `${banner}((e,t)=>{"object"==typeof exports?module.exports=t():"function"==typeof define&&define.amd?define(t):` +
-    `e.AlterConnect=t()})(this,()=>{${script.body}return ${script.factory}});\n`;
+    `${banner}(()=>{${script.body}"object"==typeof exports?module.exports=${script.factory}:globalThis.define?.amd?` +
+    `define(()=>${script.factory}):globalThis.AlterConnect=${script.factory}})();\n`;
   return {
     "alter-connect.esm.js": esm,
     // Node and bundlers judge by the extension: in a package of type "module" only `.cjs` is CommonJS.

@@ -2,15 +2,13 @@
  * `@alter-ai/connect`: opens the Connect UI of an Alter server and reports what came of it.
  *
  * This file is the public API: every type an app sees, and the instance. What happens inside one
- * flow is in `flow.ts`; how the popup enters the server in `door.ts`; how the page learns the
- * outcome in `status.ts`; what a token and a server address may look like in `session.ts`.
- *
- * The popup is the only transport so far. Phones and tablets in portrait are to get a full-page
- * redirect; until that transport is built, they get the popup too.
+ * flow is in `flow.ts`; whether it takes a popup or this page in `transport.ts`; how either enters the server in
+ * `door.ts`; how the page learns the outcome in `status.ts`, after a redirect in `returned.ts`; what a token and a
+ * server address may look like in `session.ts`.
  */
-import { failure, INVALID_OPTIONS } from "./failure";
+import { failure, invalid } from "./failure";
 import { startFlow, type Flow } from "./flow";
-import { serverOrigin } from "./session";
+import { returned } from "./returned";
 
 declare const VERSION: string;
 
@@ -42,7 +40,7 @@ export interface AlterError {
   /**
    * For people, where the server says how a flow ended: `oauth_denied`, `oauth_provider_error`, `session_expired`,
    * `server_error`, and `binding_failed` with the reason `other_browser` or `cookies_blocked`. Every other one, such as
-   * the SDK's own `"Popup blocked"`, is for developers.
+   * the SDK's own (mostly its code), is for developers.
    */
   message: string;
   details?: Record<string, unknown>;
@@ -80,8 +78,17 @@ export interface OpenOptions {
   onEvent?: (eventName: AlterEventName, metadata: AlterEventMetadata) => void;
   /** As in {@link AlterConnectConfig}, for this flow only. */
   baseURL?: string;
-  /** Reserved for the redirect transport; refused with `invalid_options` until that is built. */
+  /** Where the popup is blocked, the page leaves by redirect, as on a phone, and not with `popup_blocked`. */
   fallback?: "redirect";
+}
+
+/** How a flow can end that took the page along: the handlers of the page that the user returns to. */
+export interface AlterHandlers {
+  /** The first connection made in this flow, and all of them (at least one). */
+  success: (connection: Connection, connections: Connection[]) => void;
+  error: (error: AlterError) => void;
+  /** The user left without finishing. */
+  exit: () => void;
 }
 
 interface AlterConnect {
@@ -92,11 +99,21 @@ interface AlterConnect {
    * to `onError`. While a flow is open, a second call only brings its popup to the front.
    */
   open(options: OpenOptions): Promise<void>;
-  /** Ends the flow and closes its popup, also one that a failure left open; no callback is called. */
+  /**
+   * Registers for the outcome of a flow that left by redirect and came back to this page. A handler hears of it once,
+   * however late it is registered. Flows in a popup end at the callbacks of their `open()`. Returns what takes the
+   * handler away again.
+   */
+  on<End extends keyof AlterHandlers>(end: End, handler: AlterHandlers[End]): () => void;
+  off<End extends keyof AlterHandlers>(end: End, handler: AlterHandlers[End]): void;
+  /**
+   * Ends the flow and closes its popup, also one that a failure left open; no callback is called. Does nothing to a
+   * flow that leaves by redirect.
+   */
   close(): void;
-  /** Ends the flow as `close()` does and refuses every later `open()`. */
+  /** Ends the flow, silently too, and refuses every later `open()`. No handler is called any more. */
   destroy(): void;
-  /** Whether a popup of this instance is open, as far as this page can see. */
+  /** Whether a popup of this instance is open, as far as this page can see, or the page is about to leave. */
   isOpen(): boolean;
   /** Version of this package. */
   getVersion(): string;
@@ -108,39 +125,53 @@ const AlterConnect = {
     let flow: Flow | undefined;
     let destroyed: boolean | undefined;
 
-    const isOpen = () => !!flow?._isOpen();
-    const close = () => flow?._cancel();
+    const log = (what: unknown, more?: object) => {
+      if (config.debug) console.log("Alter", what, more);
+    };
+    const outcome = returned(log);
+    let wanted: Partial<Record<keyof AlterHandlers, Set<unknown>>> = {};
+
+    const off = (end: keyof AlterHandlers, handler: unknown) => wanted[end]?.delete(handler);
 
     return {
       // `async` also turns every error thrown here into a rejection; the code up to the first `await`
       // runs inside the user's click.
       async open(options) {
-        if (destroyed) throw failure("sdk_destroyed", "Destroyed");
+        if (destroyed) throw failure("sdk_destroyed");
         if (!options?.token || typeof options.onSuccess !== "function") {
-          throw failure(INVALID_OPTIONS, "token, onSuccess required");
+          throw invalid("token, onSuccess");
         }
-        if (options.fallback) throw failure(INVALID_OPTIONS, "redirect not built yet");
         // Browsers offer SHA-256 on https and loopback pages only; no other page can have a session.
-        if (!globalThis.document || !crypto.subtle) throw failure(INVALID_OPTIONS, "Needs a page on https");
-        const named = options.baseURL || config.baseURL;
-        const pinned = named && serverOrigin(named);
-        if (isOpen()) return flow!._focus();
+        if (!globalThis.document || !crypto.subtle) throw invalid("https page");
+        const open = flow?._open();
+        if (open) return (open as Window).focus?.();
 
-        const next = startFlow(options, pinned, config.debug);
-        if (next._isOpen()) {
+        const next = startFlow(options, log, options.baseURL || config.baseURL);
+        if (next._open()) {
           // A flow that is still live here has lost its popup. Its `onExit` runs after this task: an
           // `open()` in there finds the new flow.
           flow?._cancel(true);
           flow = next;
         }
-        return next._launched;
+        await next._launched;
       },
-      close,
+      on(end: keyof AlterHandlers, handler: (...outcome: any[]) => void) {
+        (wanted[end] ||= new Set()).add(handler);
+        outcome?.then(([kind, ...values]) => {
+          if (kind.toLowerCase() === end && off(end, handler)) handler(...values);
+        });
+        return () => off(end, handler);
+      },
+      off,
+      close() {
+        flow?._close();
+      },
       destroy() {
         destroyed = true;
-        close();
+        wanted = {};
+        flow?._cancel();
       },
-      isOpen,
+      isOpen: () => !!flow?._open(),
       getVersion: () => VERSION,
     };
   },

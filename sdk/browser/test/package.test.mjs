@@ -14,7 +14,7 @@ test("by its own name the package gives the same thing to import and to require,
   const { default: required } = require("@alter-ai/connect");
   for (const AlterConnect of [imported, required]) {
     const alter = AlterConnect.create();
-    assert.deepEqual(Object.keys(alter), ["open", "close", "destroy", "isOpen", "getVersion"]);
+    assert.deepEqual(Object.keys(alter), ["open", "on", "off", "close", "destroy", "isOpen", "getVersion"]);
     assert.equal(alter.getVersion(), manifest.version);
     assert.equal(alter.isOpen(), false);
     alter.close();

@@ -24,6 +24,20 @@ export const connection = (provider = "google") => ({
   status: "active",
 });
 
+export const DESKTOP = {
+  navigator: { userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36", maxTouchPoints: 0 },
+  screen: { width: 1920, height: 1080 },
+  innerWidth: 1900,
+  innerHeight: 950,
+};
+
+export const PHONE = {
+  navigator: { userAgent: "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36", maxTouchPoints: 5 },
+  screen: { width: 412, height: 915 },
+  innerWidth: 412,
+  innerHeight: 785,
+};
+
 /** The server's answer while nothing has happened yet. */
 export const stillOpen = (more = {}) => ({
   status: "open",
@@ -101,21 +115,24 @@ class Clock {
   }
 }
 
+/** Belongs to the window whose document it is put into. */
 class Element {
   children = [];
 
-  constructor(tag, popup) {
+  constructor(tag, window) {
     this.tag = tag;
-    Object.defineProperty(this, "popup", { value: popup });
+    Object.defineProperty(this, "window", { value: window, writable: true });
   }
 
   appendChild(child) {
+    child.window = this.window;
+    child.inserted?.();
     this.children.push(child);
     return child;
   }
 
   submit() {
-    this.popup.submit(this);
+    this.window.submit(this);
   }
 }
 
@@ -137,14 +154,16 @@ class Popup {
     const page = {
       head: new Element("head", this),
       body: new Element("body", this),
-      createElement: (tag) => new Element(tag, this),
       addEventListener: (type, listener) => this.#listeners.push([type, listener]),
     };
     this.page = page;
+    const go = (url) => {
+      this.urls.push(url);
+      this.#foreign = true;
+    };
     this.location = {
-      replace: (url) => {
-        this.urls.push(url);
-        this.#foreign = true;
+      set href(url) {
+        go(url);
       },
     };
   }
@@ -193,7 +212,9 @@ class Popup {
 }
 
 /** Everything a test touches. `answer(body, n)` is the server: a body, a [status, body], or a throw. */
-export function world({ form = "allowed", blocked = false, answer = () => stillOpen(), script, secure = true } = {}) {
+export function world({
+  form = "allowed", blocked = false, answer = () => stillOpen(), script, secure = true, device = DESKTOP, url = PAGE + "/", kept = {}, framed = false,
+} = {}) {
   const clock = new Clock();
   const popups = [];
   const requests = [];
@@ -209,9 +230,15 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
     static now = () => clock.now;
   }
 
+  const location = new URL(url);
+  const left = [];
+  const frames = [];
+  const urls = [];
+  const head = new Element("head");
   const page = {
     Date: FakeDate,
     URL,
+    URLSearchParams,
     btoa,
     AbortController,
     // An error in a job is the page's uncaught error.
@@ -228,7 +255,38 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
       subtle: secure && { digest: async (_name, bytes) => new Uint8Array(createHash("sha256").update(bytes).digest()).buffer },
     },
     origin: PAGE,
-    document: { currentScript: script === undefined ? null : { src: script } },
+    document: {
+      currentScript: script === undefined ? null : { src: script },
+      head,
+      createElement: (tag) => {
+        const element = new Element(tag);
+        if (tag === "iframe")
+          element.inserted = () => {
+            element.contentWindow = new Popup(self.form);
+            frames.push(element);
+          };
+        return element;
+      },
+    },
+    location: {
+      get search() {
+        return location.search;
+      },
+      get href() {
+        return location.href;
+      },
+      set href(to) {
+        left.push(to);
+      },
+    },
+    history: {
+      state: { router: "of the app" },
+      replaceState: (state, _title, to) => {
+        urls.push([state, to]);
+        location.href = to;
+      },
+    },
+    ...device,
     setTimeout: (callback, delay, ...args) => clock.set(callback, delay, args, false),
     setInterval: (callback, delay, ...args) => clock.set(callback, delay, args, true),
     clearTimeout: (id) => clock.clear(id),
@@ -257,7 +315,15 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
       return { ok: status >= 200 && status < 300, status, json: async () => (typeof body === "string" ? JSON.parse(body) : body) };
     },
   };
+  Object.defineProperty(page, "sessionStorage", {
+    get() {
+      if (kept) return kept;
+      throw new Error("SecurityError");
+    },
+  });
   vm.createContext(page);
+  page.self = vm.runInContext("globalThis", page);
+  page.parent = framed ? {} : page.self;
   umd.runInContext(page);
 
   const self = {
@@ -269,6 +335,12 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
     form,
     answer,
     clock,
+    /** What the tab keeps, and where this page went or is by now. */
+    kept,
+    left,
+    urls,
+    frames,
+    location,
     popups,
     requests,
     listeners,
@@ -300,6 +372,12 @@ export function world({ form = "allowed", blocked = false, answer = () => stillO
   };
   return self;
 }
+
+/** The form that left this page, and the document around it. */
+export const leaving = ({ frames }) => {
+  const { contentWindow } = frames.at(-1);
+  return { ...contentWindow.posts[0], head: contentWindow.page.head };
+};
 
 /** Objects made inside the page have its prototypes; deepEqual wants ours. */
 export const plain = (value) => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)));

@@ -24,6 +24,15 @@ const options: OpenOptions = {
 };
 
 const opened: Promise<void> = alter.open(options);
+alter.open({ ...options, fallback: "redirect" });
+const stop: () => void = alter.on("success", (connection, connections) => {
+  const one: Connection = connection;
+  const ids: string[] = connections.map(({ grant_id }) => grant_id);
+});
+const heard = ({ code, message }: AlterError): string => code + message;
+alter.on("error", heard);
+alter.on("exit", () => {});
+alter.off("error", heard);
 alter.open({ token: "alter_cs_", onSuccess() {} });
 alter.open({ token: Promise.resolve("alter_cs_"), onSuccess: async () => {} });
 const open: boolean = alter.isOpen();
@@ -33,5 +42,9 @@ const version: string = alter.getVersion();
 alter.open({ token: "alter_cs_" });
 // @ts-expect-error: a token is text
 alter.open({ token: 1, onSuccess() {} });
+// @ts-expect-error: a popup's events are heard by onEvent
+alter.on("event", () => {});
+// @ts-expect-error: there is one fallback
+alter.open({ ...options, fallback: "popup" });
 // @ts-expect-error: there is no such event
 const wrong: AlterEventName = "CLOSE";
