@@ -19,6 +19,10 @@ const REPORT = 'E2E-VIOLATION ';
 
 export const launch = async () => closing(await chromium.launch(options));
 
+/** The same with the cache for pages that the user goes back to, which playwright switches off. */
+export const launchWithBackCache = async () =>
+  closing(await chromium.launch({ ...options, ignoreDefaultArgs: ['--disable-back-forward-cache'] }));
+
 /** One person's browser. `context.faults` collects CSP violations and script errors of all its pages. */
 export async function person(browser, extra = {}) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 500, height: 700 }, ...extra });
@@ -26,12 +30,12 @@ export async function person(browser, extra = {}) {
 }
 
 /** A browser whose user has switched cookies off. */
-export async function personWithoutCookies() {
+export async function personWithoutCookies(extra = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'alter-e2e-profile-'));
   mkdirSync(join(dir, 'Default'));
   const settings = { profile: { default_content_setting_values: { cookies: 2 } } };
   writeFileSync(join(dir, 'Default', 'Preferences'), JSON.stringify(settings));
-  const context = await chromium.launchPersistentContext(dir, { ...options, ignoreHTTPSErrors: true });
+  const context = await chromium.launchPersistentContext(dir, { ...options, ignoreHTTPSErrors: true, ...extra });
   // Not when the context closes: the browser writes into the folder until its process has ended.
   process.on('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 20 }));
   return watch(context);

@@ -1,7 +1,7 @@
 // Runs in the app's page. Everything that the SDK reports is kept in `window.flow`; what ended the flow is also
 // written into the page, because Trusted Types do not let a test poll the page with an expression.
 (() => {
-  const { server, published } = document.body.dataset;
+  const { server, published, fallback } = document.body.dataset;
   const flow = (window.flow = { events: [], ends: [], violations: [] });
   const button = document.getElementById('connect');
   const end = (kind, value, all) => {
@@ -21,6 +21,12 @@
   };
   const instance = AlterConnect.create({ baseURL: server, debug: true });
   flow.instance = instance;
+  // The page is its own return page. In the published client these are the callbacks of open() once more.
+  if (!published) {
+    for (const kind of ['success', 'error', 'exit']) {
+      instance.on(kind, (value, all) => end(`returned ${kind}`, value && JSON.parse(JSON.stringify(value)), all));
+    }
+  }
   document.addEventListener('securitypolicyviolation', (e) => flow.violations.push(e.effectiveDirective));
   const click = (options) => {
     flow.opened = instance.open({ ...options, ...handlers }).then(() => 'opened', (error) => `rejected ${error.code}`);
@@ -32,7 +38,7 @@
       button.disabled = false;
     });
   } else {
-    button.addEventListener('click', () => click({ token }));
+    button.addEventListener('click', () => click({ token, fallback }));
     button.disabled = false;
   }
 })();

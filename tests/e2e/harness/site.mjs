@@ -35,7 +35,7 @@ export async function startSite(host = '127.0.0.1') {
       if (query.get('coop')) headers['Cross-Origin-Opener-Policy'] = query.get('coop');
       if (query.get('referrer')) headers['Referrer-Policy'] = query.get('referrer');
       answer.writeHead(200, headers).end(`<!doctype html><html lang="en"><title>An app</title>
-<body data-server="${base}" data-published="${published ? 1 : ''}">
+<body data-server="${base}" data-published="${published ? 1 : ''}" data-fallback="${query.get('fallback') ?? ''}">
 <h1>An app</h1><button id="connect" disabled>Connect</button><output id="end"></output>
 <script src="${published ? '/published.js' : `${server}/sdk/alter-connect.umd.js`}"></script><script src="/page.js"></script>`);
     },
@@ -60,6 +60,8 @@ export async function startSite(host = '127.0.0.1') {
       answer.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ token }));
     },
   };
+  routes['/connected'] = routes['/'];
+  site.routes = routes;
   const server = http.createServer(async (incoming, answer) => {
     site.seen.push({ method: incoming.method, target: incoming.url, referer: incoming.headers.referer ?? '' });
     const { pathname, searchParams } = new URL(incoming.url, 'http://site');
