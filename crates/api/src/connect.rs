@@ -9,7 +9,7 @@ use crate::secret::Secret;
 /// The brief's `Connection`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Connection {
-    /// Store this.
+    /// Store this. Empty while the connection is `pending`.
     pub grant_id: String,
     /// Provider id.
     pub provider: String,
@@ -24,11 +24,12 @@ pub struct Connection {
     pub operation: Operation,
     /// The scopes the provider granted.
     pub scopes: Vec<String>,
-    /// `active`; `error` when a scope that was asked for is missing, or the user must connect again.
+    /// `active`; `error` when a scope that was asked for is missing, or the user must connect again; `pending` while the app's
+    /// backend has not confirmed (binding level L3).
     pub status: ConnectionStatus,
-    /// `missing_scopes`, `extra_scopes` where there are any.
+    /// `missing_scopes`, `extra_scopes` where there are any; `result_code` while the connection is `pending`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<ScopeDifference>,
+    pub metadata: Option<ConnectionMetadata>,
 }
 
 /// Whether a grant was made or renewed.
@@ -49,17 +50,23 @@ pub enum ConnectionStatus {
     Active,
     /// A scope that was asked for is missing, or the user must connect again.
     Error,
+    /// The app's backend has to confirm: there is no grant yet.
+    Pending,
 }
 
-/// Where the granted scopes differ from those asked for.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct ScopeDifference {
+/// What a connection's status comes from: where the granted scopes differ from those asked for, or the code that confirms.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct ConnectionMetadata {
     /// Granted without being asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_scopes: Vec<String>,
     /// Asked for and not granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_scopes: Vec<String>,
+    /// From `POST /connect/result` alone: for `POST /sdk/oauth/connect/session/finalize`, for five minutes. All pending
+    /// connections of a session have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_code: Option<Secret>,
 }
 
 /// `POST /connect/status`, body `text/plain` so that no preflight is needed.
@@ -98,7 +105,7 @@ pub struct StatusAnswer {
     pub deadline: String,
     /// Events after the request's cursor.
     pub events: Vec<StatusEvent>,
-    /// With `completed`.
+    /// With `completed`, and from `POST /connect/result` with `pending`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<Vec<Connection>>,
     /// With `failed`: an AlterError.
@@ -110,16 +117,6 @@ pub struct StatusAnswer {
     /// With `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
-    /// With `pending`, from `POST /connect/result` alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<ResultMetadata>,
-}
-
-/// What the app's page gives to the app's backend.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct ResultMetadata {
-    /// For `POST /sdk/oauth/connect/session/finalize`, for five minutes.
-    pub result_code: Secret,
 }
 
 /// `POST /connect/result`, body `text/plain` so that no preflight is needed.

@@ -67,6 +67,8 @@ export function startFlow(options: OpenOptions, log: Log, pinned?: string, v?: s
   /** The popup went through door B and has not asked for the proof: an opener policy may have cut it off. */
   let mute: boolean | undefined;
   let url: string;
+  /** `v`, once the server is asked for something that it tells to whoever has that. */
+  let proof: string | undefined;
   let ask: Ask;
   let beat: ReturnType<typeof setInterval>;
   let deadline = now() + TOKEN_WAIT;
@@ -171,7 +173,7 @@ export function startFlow(options: OpenOptions, log: Log, pinned?: string, v?: s
       try {
         response = await fetch(url, {
           method: "post",
-          body: JSON.stringify({ ...who, ...report }),
+          body: JSON.stringify({ v: proof, ...who, ...report }),
           credentials: "omit",
           keepalive: report.cancel,
           signal,
@@ -305,8 +307,12 @@ export function startFlow(options: OpenOptions, log: Log, pinned?: string, v?: s
       if (named > now()) deadline = named;
     } else if (status === "exited") {
       mute ? lost("form_action", "binding_failed") : exit();
-    } else if (status === "completed" && connections?.length) {
+    } else if (!error && connections?.length) {
       settle(0, "Success", connections[0], connections);
+    } else if (status === "pending") {
+      // The app's backend has the last word: the code for it is told to whoever has `v`.
+      url = base + "/connect/result";
+      proof = v;
     } else if (error === "wrong_host") {
       lost("wrong_address");
     } else {

@@ -14,7 +14,7 @@ export interface Report {
 }
 
 export interface Answer {
-  status?: "open" | "completed" | "failed" | "exited";
+  status?: "open" | "pending" | "completed" | "failed" | "exited";
   cursor?: unknown;
   /** ISO 8601. The flow ends at this time at the latest. */
   deadline?: string;

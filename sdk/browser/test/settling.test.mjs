@@ -37,6 +37,26 @@ test("each end calls exactly one callback, once, closes the popup unless that sa
   }
 });
 
+test("where the app's backend has the last word, the page fetches the code for it, once, and hands it on", async () => {
+  const waits = { ...connection(), grant_id: "", status: "pending", metadata: { result_code: "CODE" } };
+  const w = world();
+  w.answer = () => ({ status: "pending", cursor: 1, events: [], connections: w.requests.at(-1).url.endsWith("/result") ? [waits] : undefined });
+  await w.start();
+  await w.clock.advance(5_000);
+  assert.deepEqual(w.requests.map(({ url }) => url), [SERVER + "/connect/status", SERVER + "/connect/result"]);
+  const { session_token, v } = w.requests[1].body;
+  assert.deepEqual([session_token, v.length], [TOKEN, 43]);
+  assert.deepEqual(w.kinds(), ["success"]);
+  assert.deepEqual(JSON.parse(JSON.stringify(w.calls[0][1])), waits);
+});
+
+test("a server that never names what waits is asked at its pace", async () => {
+  const w = world({ answer: () => ({ status: "pending", cursor: 1, events: [] }) });
+  await w.start();
+  await w.clock.advance(60_000);
+  assert.ok(w.requests.length < 70, `${w.requests.length} questions in a minute`);
+});
+
 test("under any order of answers, closes, refusals and calls a flow settles once or not at all", async () => {
   let seed = 7;
   const below = (n) => (seed = (seed * 1103515245 + 12345) % 2147483648) % n;

@@ -13,7 +13,8 @@
 //! way back shows that he is in the browser that went through it (threats 6.2).
 
 use alter_core::{
-    ClaimRefused, EndKind, Hash, Level, Mode, ResultCode, Session, SessionId, StoreError, exit, secret,
+    ClaimRefused, EndKind, Hash, Level, Mode, ResultCode, Session, SessionId, Staged, StoreError, exit,
+    secret,
 };
 use secrecy::SecretString;
 
@@ -40,8 +41,15 @@ pub enum Ticket<'a> {
 #[derive(Debug)]
 pub struct Told {
     pub report: StatusReport,
-    /// For the app's backend, which has to confirm.
-    pub code: Option<ResultCode>,
+    /// What the app's backend has to confirm, and the code for it.
+    pub waits: Option<(ResultCode, Vec<Staged>)>,
+}
+
+impl Told {
+    fn new(session: &Session, outcome: Status, code: ResultCode) -> Self {
+        let waits = matches!(outcome, Status::Pending).then(|| (code, session.data.staged.clone()));
+        Self { report: report(session, outcome), waits }
+    }
 }
 
 impl<'a> Ticket<'a> {
@@ -87,7 +95,7 @@ pub async fn result(
 ) -> Result<Told, ResultError> {
     match ticket {
         Ticket::Code(code) => by_code(flows, code, v, origin).await,
-        Ticket::Sid(sid) => Ok(Told { report: by_sid(flows, sid, v, origin).await?, code: None }),
+        Ticket::Sid(sid) => Ok(Told { report: by_sid(flows, sid, v, origin).await?, waits: None }),
         Ticket::Token(token) => by_token(flows, token, v, origin).await,
     }
 }
@@ -105,8 +113,7 @@ async fn by_code(flows: &Flows, code: &str, v: &str, origin: Option<&str>) -> Re
         return Err(ResultError::Expired);
     }
     let outcome = outcome(flows, &session).await?;
-    let code = Some(code).filter(|_| matches!(outcome, Status::Pending));
-    Ok(Told { report: report(&session, outcome), code })
+    Ok(Told::new(&session, outcome, code))
 }
 
 /// The page of a popup. Whoever holds token and `v` could derive the code as well: what keeps it from a page that began a
@@ -126,8 +133,7 @@ async fn by_token(flows: &Flows, token: &str, v: &str, origin: Option<&str>) -> 
     });
     let (session, ()) = issued.await?.ok_or_else(refused)?;
     let outcome = outcome(flows, &session).await?;
-    let code = Some(code).filter(|_| matches!(outcome, Status::Pending));
-    Ok(Told { report: report(&session, outcome), code })
+    Ok(Told::new(&session, outcome, code))
 }
 
 /// A popup whose opener is proven.

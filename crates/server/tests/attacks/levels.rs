@@ -108,7 +108,7 @@ impl Backend {
         let v = TestBrowser::flow_of(token).0;
         let told = self.result(&json!({ "session_token": token, "v": v })).await.json();
         assert_eq!(told["status"], "pending", "{told}");
-        told["metadata"]["result_code"].as_str().expect("a code for the backend").to_owned()
+        told["connections"][0]["metadata"]["result_code"].as_str().expect("a code for the backend").to_owned()
     }
 
     /// Goes through a popup (door A) to the end of the exchange.
@@ -231,7 +231,7 @@ async fn a_server_rendered_app_needs_no_script_of_ours() {
         assert_eq!(browser.get(&app.server, &callback).await.status, 303);
 
         let address = app.back(&mut browser, &sid).await;
-        assert!(address.starts_with("https://confirming.example/connected?tab=2&alter_connect_success=true"));
+        assert!(address.starts_with("https://confirming.example/connected?tab=2&alter_result_code="));
         assert_eq!(param(&address, "status").as_deref(), Some("pending"), "{address}");
         assert_eq!(param(&address, "grant_id"), None, "there is no grant yet");
         assert_eq!(app.back(&mut browser, &sid).await, address, "a reload brings the same code");

@@ -14,4 +14,6 @@ pub(super) mod steps;
 pub(super) mod way_back;
 mod words;
 
+use words::staged;
+
 pub(super) use words::{connected, connection, event_name, operation};

@@ -3,7 +3,7 @@
 
 use alter_api::{
     ErrorCode,
-    connect::{ResultMetadata, ResultRequest, StatusAnswer},
+    connect::{ResultRequest, StatusAnswer},
 };
 use alter_flows::{ResultError, Ticket, connect};
 use axum::{
@@ -13,11 +13,12 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::{
     claim::other_origin,
+    staged,
     status::{with_cors, written},
 };
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
 ///
 /// For the page at `return_url`, with the `alter_result_code` that came in its address and the `v` that the page kept when it
 /// left. May be repeated with the same `v` for five minutes. At binding level L3 the status is `pending`, and
-/// `metadata.result_code` is what the app's backend confirms with; the page of a popup asks for it with `session_token`.
+/// `metadata.result_code` of its connections is what the app's backend confirms with; the page of a popup asks for it with `session_token`.
 /// Where the address has no code, `alter_sid` may stand for it (as `result_code` too), and tells failures alone. A browser sends
 /// the JSON as `text/plain`, which needs no preflight; the content type is not checked. Only a page at the session's origin or
 /// at that of `return_url` can read the answer.
@@ -66,9 +67,9 @@ async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Stat
     };
     let v = request.v.as_ref().map(|v| v.0.expose_secret()).unwrap_or_default();
     let told = connect::result(&shared.flows, ticket, v, origin).await?;
-    let metadata =
-        told.code.map(|code| ResultMetadata { result_code: SecretString::from(code.expose()).into() });
-    Ok(StatusAnswer { metadata, ..written(told.report) })
+    let waits = told.waits.map(|(code, all)| all.iter().map(|one| staged(one, &code)).collect());
+    let answer = written(told.report);
+    Ok(StatusAnswer { connections: waits.or(answer.connections), ..answer })
 }
 
 impl From<ResultError> for ApiError {

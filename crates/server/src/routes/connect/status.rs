@@ -123,7 +123,6 @@ pub(super) fn written(report: StatusReport) -> StatusAnswer {
         error: None,
         message: None,
         details: None,
-        metadata: None,
     };
     match report.status {
         Status::Open => {}

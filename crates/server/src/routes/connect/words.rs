@@ -1,7 +1,9 @@
 //! The results of a session, in the wire's words.
 
-use alter_api::connect::{Connection, ConnectionStatus, EventName, Operation, ScopeDifference};
+use alter_api::connect::{Connection, ConnectionMetadata, ConnectionStatus, EventName, Operation};
+use alter_core::ResultCode;
 use alter_flows::Connected;
+use secrecy::SecretString;
 
 pub(in crate::routes) fn connection(made: &alter_core::Connection) -> Connection {
     let whole = made.missing_scopes.is_empty();
@@ -15,10 +17,28 @@ pub(in crate::routes) fn connection(made: &alter_core::Connection) -> Connection
         operation: operation(made.operation),
         scopes: made.scopes.clone(),
         status: if whole { ConnectionStatus::Active } else { ConnectionStatus::Error },
-        metadata: differs.then(|| ScopeDifference {
+        metadata: differs.then(|| ConnectionMetadata {
             extra_scopes: made.extra_scopes.clone(),
             missing_scopes: made.missing_scopes.clone(),
+            result_code: None,
         }),
+    }
+}
+
+/// A connection that waits for the app's backend, which confirms it with this code. What it will be (a new grant or an old one
+/// again, with which scopes) is decided then.
+pub(super) fn staged(waits: &alter_core::Staged, code: &ResultCode) -> Connection {
+    let result_code = Some(SecretString::from(code.expose()).into());
+    Connection {
+        grant_id: String::new(),
+        provider: waits.provider.clone(),
+        provider_name: waits.provider_name.clone(),
+        account_identifier: waits.account_identifier.clone(),
+        timestamp: waits.at.to_rfc3339(),
+        operation: Operation::Creation,
+        scopes: Vec::new(),
+        status: ConnectionStatus::Pending,
+        metadata: Some(ConnectionMetadata { result_code, ..ConnectionMetadata::default() }),
     }
 }
 
