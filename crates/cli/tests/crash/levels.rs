@@ -34,7 +34,7 @@ async fn word(alter: &Alter, visit: &Visit) -> Value {
         .header("content-type", "text/plain");
     let told = alter.send(sent.body(body.to_string())).await.json();
     assert_eq!(told["status"], "pending", "{told}");
-    json!({ "result_code": told["metadata"]["result_code"], "code_verifier": VERIFIER })
+    json!({ "result_code": told["connections"][0]["metadata"]["result_code"], "code_verifier": VERIFIER })
 }
 
 /// Asserts that the app confirms, that one grant comes of it, and that it can be used.
