@@ -26,7 +26,9 @@ export interface Connection {
   timestamp: string;
   operation: "creation" | "reauth";
   scopes: string[];
+  /** `pending`: the app's backend has to confirm (binding level L3), and `grant_id` is empty. */
   status: "active" | "pending" | "error";
+  /** `result_code` of a pending connection: send it to the app's backend at once. */
   metadata?: Record<string, unknown>;
 }
 
