@@ -1,6 +1,7 @@
 // `alter demo` as a newcomer meets it: start it, open the page, press the button.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { devices } from 'playwright-core';
 import { alter, startAlter } from './harness/alter.mjs';
 import { approve } from './harness/journey.mjs';
 import { at, axe, clickConnect, launch, look, person } from './harness/browser.mjs';
@@ -45,6 +46,21 @@ test('the button connects an account, backend and agent read with it, and Discon
   await page.locator('#result:has-text("revoked")').waitFor();
   await page.click('#agent');
   await page.locator('#result:has-text("no_delegated_grant")').waitFor();
+  assert.deepEqual(context.faults, []);
+  await context.close();
+});
+
+test('on a phone the page leaves, and comes back with the notes', async () => {
+  const context = await person(browser, devices['Pixel 7']);
+  const page = await context.newPage();
+  await page.goto(urls.app);
+  await page.click('#connect:enabled');
+  await approve(await at(page, 'consent'));
+  await page.click('#approve', { noWaitAfter: true });
+  await page.locator('#result:has-text("{")').waitFor();
+  assert.match(await page.textContent('#connection'), /Acme Notes/);
+  assert.equal(page.url(), `${urls.app.replace(/\/$/, '')}/`);
+  await look(page, 'demo-phone');
   assert.deepEqual(context.faults, []);
   await context.close();
 });

@@ -1,6 +1,7 @@
 // What the guides say to paste, pasted: the complete apps with the published clients and a person in a browser, and the
 // shell's lines in three shells.
 import assert from 'node:assert/strict';
+import { devices } from 'playwright-core';
 import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -87,6 +88,14 @@ for (const [file, command, installs] of [
         await profile(user);
         await profile(user);
       }
+      const phone = await person(world.browser, devices['Pixel 7']);
+      const there = await phone.newPage();
+      await there.goto(`${origin}/`);
+      await there.click('#connect');
+      await approve(await at(there, 'consent'));
+      await allowAs(there, 'alice');
+      await there.locator('#out').filter({ hasText: '"connected": "alice@raw.test"' }).waitFor();
+      await phone.close();
     } catch (error) {
       throw new Error(`${error.message}\n${app.said()}`, { cause: error });
     } finally {

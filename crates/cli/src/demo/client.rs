@@ -42,7 +42,10 @@ impl AlterClient {
         user_token: &str,
         agent: &str,
     ) -> anyhow::Result<Value> {
-        let body = json!({ "allowed_origin": origin, "user_token": user_token, "agent": agent });
+        let return_url = format!("{origin}/");
+        let body = json!({
+            "allowed_origin": origin, "return_url": return_url, "user_token": user_token, "agent": agent,
+        });
         self.signed("/sdk/oauth/connect/session", &body).await
     }
 

@@ -81,13 +81,21 @@
     }
   });
 
+  const succeeded = (how) => (connection) => { note(how); show(connection); };
+  const failed = (how) => (error) => { note(how + ': ' + error.code); say(error.message); };
+  const left = (how) => () => { note(how); say('You left before finishing.'); };
+  // A phone leaves this page and comes back to it, with the outcome.
+  connect.on('success', succeeded('on success'));
+  connect.on('error', failed('on error'));
+  connect.on('exit', left('on exit'));
+
   byId('connect').addEventListener('click', () => {
     say('');
     connect.open({
       token: () => post('/api/session').then((s) => s.sessionToken),
-      onSuccess: (connection) => { note('onSuccess'); show(connection); },
-      onError: (error) => { note('onError: ' + error.code); say(error.message); },
-      onExit: () => { note('onExit'); say('You closed the window before finishing.'); },
+      onSuccess: succeeded('onSuccess'),
+      onError: failed('onError'),
+      onExit: left('onExit'),
       onEvent: (name, metadata) => note(name + (metadata.provider ? ' (' + metadata.provider + ')' : '')),
     }).catch((error) => say(error.message));
   });
