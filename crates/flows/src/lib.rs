@@ -49,7 +49,7 @@ pub use connect::names::Names;
 pub use connect::offer::Offer;
 pub use connect::page::{PageError, PageView, Screen};
 pub use connect::poll::{Poll, PollError};
-pub use connect::result::{ResultError, Ticket, Told};
+pub use connect::result::{ResultError, Ticket, Told, Waits};
 pub use connect::status::{Status, StatusError, StatusReport, StatusRequest};
 pub use connect::steps::{FillError, StepError};
 pub use connect::way_back::{Leave, Left, WayBack};

@@ -37,8 +37,8 @@ const ROUNDS: usize = 4;
 /// What the backend brings.
 #[derive(Debug, Default)]
 pub struct FinalizeRequest {
-    /// `alter_result_code`; `None` is no code of ours either.
-    pub result_code: Option<SecretString>,
+    /// `alter_result_code`, or `metadata.result_code` of a pending connection.
+    pub result_code: SecretString,
     /// The token of the user who is signed in at the app.
     pub user_token: Option<SecretString>,
     /// What the app kept in the session of the user who is signed in there.
@@ -111,7 +111,7 @@ async fn try_finalize(
     request: FinalizeRequest,
 ) -> Result<Finalized, FinalizeError> {
     caller.app_only()?;
-    let session = session_of(flows, caller, request.result_code.as_ref()).await?;
+    let session = session_of(flows, caller, &request.result_code).await?;
     let proven = is_proven(flows, caller, &session, &request).await?;
     let request_id = Some(caller.request_id.as_str());
     if !proven {
@@ -129,13 +129,9 @@ async fn try_finalize(
 }
 
 /// Step 1.
-async fn session_of(
-    flows: &Flows,
-    caller: &Caller,
-    code: Option<&SecretString>,
-) -> Result<Session, FinalizeError> {
+async fn session_of(flows: &Flows, caller: &Caller, code: &SecretString) -> Result<Session, FinalizeError> {
     let unknown = || FinalizeError::UnknownCode;
-    let code = code.and_then(|code| ResultCode::parse(code.expose_secret())).ok_or_else(unknown)?;
+    let code = ResultCode::parse(code.expose_secret()).ok_or_else(unknown)?;
     let session = flows.store().get_session(code.sid()).await?;
     let session = session.filter(|session| session.app_id == caller.app.id).ok_or_else(unknown)?;
     let issued = session.data.result.as_ref().is_some_and(|issued| issued.is(&code));

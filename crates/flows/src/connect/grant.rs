@@ -1,4 +1,5 @@
-//! The grant that an exchange, or the app's word about a staged connection, makes (steps 5 and 6 of [`super::exchange`]): seals its tokens, compares its scopes with
+//! The grant that an exchange, or the app's word about a staged connection, makes (steps 5 and 6 of
+//! [`super::exchange`]): seals its tokens, compares its scopes with
 //! what was asked, delegates it to the session's agent, and puts all of that in one command.
 
 use alter_core::{

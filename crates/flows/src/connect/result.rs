@@ -19,7 +19,7 @@ use alter_core::{
 use secrecy::SecretString;
 
 use super::{
-    connected::connected,
+    connected::{Connected, connected},
     foreign::ForeignPage,
     names::Names,
     status::{Status, StatusReport},
@@ -41,15 +41,19 @@ pub enum Ticket<'a> {
 #[derive(Debug)]
 pub struct Told {
     pub report: StatusReport,
-    /// What the app's backend has to confirm, and the code for it.
-    pub waits: Option<(ResultCode, Vec<Staged>)>,
+    /// Only where the app's backend has to confirm something.
+    pub waits: Option<Waits>,
 }
 
-impl Told {
-    fn new(session: &Session, outcome: Status, code: ResultCode) -> Self {
-        let waits = matches!(outcome, Status::Pending).then(|| (code, session.data.staged.clone()));
-        Self { report: report(session, outcome), waits }
-    }
+/// A flow in which the app has the last word.
+#[derive(Debug)]
+pub struct Waits {
+    /// By which the backend confirms.
+    pub code: ResultCode,
+    /// What it has to confirm.
+    pub staged: Vec<Staged>,
+    /// What needs no word: other accounts of the same flow.
+    pub made: Vec<Connected>,
 }
 
 impl<'a> Ticket<'a> {
@@ -112,8 +116,19 @@ async fn by_code(flows: &Flows, code: &str, v: &str, origin: Option<&str>) -> Re
     if issued.is_over(flows.now()) {
         return Err(ResultError::Expired);
     }
-    let outcome = outcome(flows, &session).await?;
-    Ok(Told::new(&session, outcome, code))
+    Ok(told(flows, &session, code).await?)
+}
+
+async fn told(flows: &Flows, session: &Session, code: ResultCode) -> Result<Told, StoreError> {
+    let outcome = outcome(flows, session).await?;
+    let waits = match outcome {
+        Status::Pending => {
+            let (staged, made) = (session.data.staged.clone(), connected(flows, session).await?);
+            Some(Waits { code, staged, made })
+        }
+        _ => None,
+    };
+    Ok(Told { report: report(session, outcome), waits })
 }
 
 /// The page of a popup. Whoever holds token and `v` could derive the code as well: what keeps it from a page that began a
@@ -132,8 +147,7 @@ async fn by_token(flows: &Flows, token: &str, v: &str, origin: Option<&str>) -> 
         Ok::<_, StoreError>((ended || issued, ()))
     });
     let (session, ()) = issued.await?.ok_or_else(refused)?;
-    let outcome = outcome(flows, &session).await?;
-    Ok(Told::new(&session, outcome, code))
+    Ok(told(flows, &session, code).await?)
 }
 
 /// A popup whose opener is proven.

@@ -5,7 +5,7 @@ use alter_api::{
     ErrorCode,
     connect::{ResultRequest, StatusAnswer},
 };
-use alter_flows::{ResultError, Ticket, connect};
+use alter_flows::{ResultError, Ticket, Waits, connect};
 use axum::{
     Json,
     body::Body,
@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{
     claim::other_origin,
-    staged,
+    connected, staged,
     status::{with_cors, written},
 };
 use crate::{
@@ -31,9 +31,9 @@ use crate::{
 ///
 /// For the page at `return_url`, with the `alter_result_code` that came in its address and the `v` that the page kept when it
 /// left. May be repeated with the same `v` for five minutes. At binding level L3 the status is `pending`, and
-/// `metadata.result_code` of its connections is what the app's backend confirms with; the page of a popup asks for it with `session_token`.
-/// Where the address has no code, `alter_sid` may stand for it (as `result_code` too), and tells failures alone. A browser sends
-/// the JSON as `text/plain`, which needs no preflight; the content type is not checked. Only a page at the session's origin or
+/// `metadata.result_code` of its connections is what the app's backend confirms with; the page of a popup asks for it with
+/// `session_token`. Where the address has no code, `alter_sid` may stand for it (as `result_code` too), and tells failures
+/// alone. A browser sends the JSON as `text/plain`, which needs no preflight; the content type is not checked. Only a page at the session's origin or
 /// at that of `return_url` can read the answer.
 #[utoipa::path(
     post, path = "/connect/result", operation_id = "get_flow_result", tag = "Browser",
@@ -67,7 +67,9 @@ async fn answer(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Stat
     };
     let v = request.v.as_ref().map(|v| v.0.expose_secret()).unwrap_or_default();
     let told = connect::result(&shared.flows, ticket, v, origin).await?;
-    let waits = told.waits.map(|(code, all)| all.iter().map(|one| staged(one, &code)).collect());
+    let waits = told.waits.map(|Waits { code, staged: waiting, made }| {
+        waiting.iter().map(|one| staged(one, &code)).chain(made.iter().map(connected)).collect()
+    });
     let answer = written(told.report);
     Ok(StatusAnswer { connections: waits.or(answer.connections), ..answer })
 }

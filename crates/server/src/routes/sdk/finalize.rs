@@ -32,7 +32,7 @@ pub(crate) async fn finalize(
     signed: Signed<FinalizeSession>,
 ) -> Result<Response, ApiError> {
     let request = FinalizeRequest {
-        result_code: Some(signed.body.result_code.0),
+        result_code: signed.body.result_code.0,
         user_token: signed.body.user_token.map(|token| token.0),
         code_verifier: signed.body.code_verifier.map(|verifier| verifier.0),
     };
