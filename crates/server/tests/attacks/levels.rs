@@ -319,3 +319,45 @@ async fn t08_a_session_that_nobody_could_confirm_is_not_minted() {
     let status = app.server.status(&token, &app.server.app.origin, json!({})).await.json();
     assert_eq!(status["status"], "pending", "{status}");
 }
+
+#[tokio::test]
+async fn where_one_account_waits_and_another_does_not_the_page_is_told_of_both() {
+    let server = TestServer::start().await;
+    server.set_idp(&server.app, Some(AUDIENCE)).await;
+    server.add_provider(&server.app, "other", |_| {}).await;
+    let app = Backend { app: server.app.clone(), server, form: Form::Verifier };
+    let of_ann = |more: Value| {
+        let mut body = json!({ "user_token": app.server.mock.user_token(ANN, AUDIENCE) });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    // Her account at `mock` has a grant at L3: no flow of a lower level replaces it without the app's word.
+    let verifier = TestBrowser::flow_id().0;
+    let challenge = secret::base64url(&secret::sha256(verifier.as_bytes()));
+    let strict = of_ann(json!({
+        "allowed_providers": ["mock"], "code_challenge": challenge, "code_challenge_method": "S256",
+    }));
+    let token = app.server.mint(&strict).await;
+    app.popup(&mut TestBrowser::new(), &token).await;
+    let code = app.code_of_popup(&token).await;
+    let done = app.finalize(&json!({ "result_code": code, "code_verifier": verifier })).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+
+    let (token, mut browser) = (app.server.mint(&of_ann(json!({}))).await, TestBrowser::new());
+    let sid = browser.claim(&app.server, &app.app, &token).await;
+    let step = |verb: &str| format!("/connect/api/s/{sid}/{verb}");
+    for provider in ["mock", "other"] {
+        let chosen = browser.post(&app.server, &step("select"), &json!({ "provider": provider })).await;
+        assert_eq!(chosen.status, 200, "{}", chosen.text());
+        let authorize = browser.approve(&app.server, &sid, provider).await;
+        let callback = browser.at_provider(&authorize).await;
+        assert_eq!(browser.get(&app.server, &callback).await.status, 303);
+    }
+    assert_eq!(browser.post(&app.server, &step("finish"), &json!({})).await.status, 200);
+    let v = TestBrowser::flow_of(&token).0;
+    let told = app.result(&json!({ "session_token": token, "v": v })).await.json();
+    let connections = told["connections"].as_array().expect("a list");
+    let seen: Vec<_> = connections.iter().map(|c| (c["provider"].as_str(), c["status"].as_str())).collect();
+    assert_eq!(seen, [(Some("mock"), Some("pending")), (Some("other"), Some("active"))], "{told}");
+    assert!(connections[1]["metadata"]["result_code"].is_null(), "{told}");
+}
