@@ -153,7 +153,7 @@
   // Both origins, if the page that opened us is not at the session's and its referrer policy lets us know where it is.
   const otherOrigin = (allowed_origin) => {
     const page_origin = window.opener && document.referrer && new URL(document.referrer).origin;
-    return page_origin && page_origin !== allowed_origin ? { page_origin, allowed_origin } : {};
+    return allowed_origin && page_origin && page_origin !== allowed_origin ? { page_origin, allowed_origin } : {};
   };
 
   const claim = async ({ token, cb, mode }) => {
@@ -425,6 +425,7 @@
     },
     customer: choices,
     consent: choices,
+    sign_in: choices,
     webview: choices,
     extra: question,
     waiting: wait,

@@ -196,7 +196,7 @@ pub struct PeekRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PeekAnswer {
     /// The only origin that the page may exchange messages with.
-    pub allowed_origin: String,
+    pub allowed_origin: Option<String>,
     /// The app's name.
     pub app_name: String,
 }

@@ -54,7 +54,7 @@ codes! {
     InvalidRequest = "invalid_request", 400, "The request is malformed: the message names the field. Correct it.";
     UnsupportedField = "unsupported_field", 400, "A field or header that this version does not build arrived with a value. Leave it out.";
     InvalidOrigin = "invalid_origin", 400, "`allowed_origin` is not a bare origin: the message names the part at fault and the corrected value.";
-    AllowedOriginRequired = "allowed_origin_required", 400, "`allowed_origin` is missing and the app has no `website_url`. Give one of them.";
+    AllowedOriginRequired = "allowed_origin_required", 400, "`allowed_origin` is missing and the app has no `website_url`. Give one of them. A session for a link needs neither: its app has a sign-in (`alter idp set APP ... --client-id`) or `--allow-unverified-links`.";
     CredentialRevoked = "credential_revoked", 400, "The provider no longer gives tokens for this grant: `details.reason` says why, and `details.since` since when. Let the user connect again; the grant keeps its id.";
     CallerAgentMismatch = "caller_agent_mismatch", 400, "`X-Alter-Caller` names an agent that does not own the key.";
     AgentRequiresUserToken = "agent_requires_user_token", 400, "`agent` came without `user_token`, and only a user can delegate. Send the user's token.";
@@ -75,6 +75,7 @@ codes! {
     BindingFailed = "binding_failed", 403, "The page was not opened by the app's own page. Start again from the app.";
     ForeignOrigin = "foreign_origin", 403, "The request names no origin, or two, so nobody knows which page asks.";
     CsrfRefused = "csrf_refused", 403, "A state-changing request did not come from our own page.";
+    AuthSessionsNotAllowed = "auth_sessions_not_allowed", 403, "The operator has not allowed auth sessions for this app: `alter app set APP --allow-auth-sessions`. SECURITY.md says what that risks.";
     AppKeyRequired = "app_key_required", 403, "This call needs the app's own key, but it came with an agent's key.";
     AgentKeyRequired = "agent_key_required", 403, "This path is for agents: call it with an agent's key.";
     MeRequiresAgentKey = "me_requires_agent_key", 403, "`/sdk/agents/me` tells an agent about itself: call it with an agent's key.";
@@ -118,7 +119,6 @@ codes! {
     RateLimitExceeded = "rate_limit_exceeded", 429, "Too many sessions in this minute: wait `retry_after` seconds. The operator sets the share: `alter app set --sessions-per-minute`.";
     ServerError = "server_error", 500, "We failed. Quote the request id to the operator.";
     NotBuilt = "not_built", 501, "This version does not have the call: the message names it. Asking again, or connecting anew, changes nothing.";
-    BindingNotBuilt = "binding_not_built", 501, "Sessions with binding level L0 (links) are not built yet. Set `--website-url`, or `--min-binding L2` or `L3`.";
     IdpUnreachable = "idp_unreachable", 503, "The app's identity provider cannot be reached, so the user token could not be checked. Try again; `alter doctor` says more.";
     ProviderUnavailable = "provider_unavailable", 503, "The access token has run out, and the provider does not give a new one at the moment. Try again after `retry_after_seconds`.";
     ProviderConfigurationUnavailable = "provider_configuration_unavailable", 503, "The provider cannot be used as it is configured: it does not accept our client and the access token has run out, or the stored configuration has no valid seal, or the grant's row was changed in the database. The operator mends it: `alter doctor` says more.";

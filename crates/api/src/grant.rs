@@ -198,6 +198,8 @@ pub struct GrantItem {
     pub scope_constraint: Option<Vec<String>>,
     /// `L0` to `L3`: how well the session that made it was bound.
     pub binding: BindingLevel,
+    /// That level was reached by signing in at the app's identity provider, for a link.
+    pub signed_in: bool,
     /// RFC 3339: when it was revoked.
     #[schema(format = DateTime)]
     pub revoked_at: Option<String>,

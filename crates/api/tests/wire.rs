@@ -48,9 +48,9 @@ macro_rules! both_ways {
 }
 
 both_ways! {
-    AgentInfo AgentKey Alive ChangeAgent ClaimRequest CreateAgent CreateSession CreatedAgent CreatedAgentKey
-    CreatedSession ErrorBody FinalizeSession FinalizedSession ListGrants ListedAgentKeys ListedAgents ListedGrants
-    Location NoFields Nothing PageSign PageState PeekAnswer PeekRequest PollSession PolledSession ProviderCatalog
+    AgentInfo AgentKey Alive ChangeAgent ClaimRequest CreateAgent CreateAuthSession CreateSession CreatedAgent CreatedAgentKey
+    CreatedAuthSession CreatedSession ErrorBody FinalizeSession FinalizedSession ListGrants ListedAgentKeys ListedAgents ListedGrants
+    Location NoFields Nothing PageSign PageState PeekAnswer PeekRequest PollAuthSession PollSession PolledAuthSession PolledSession ProviderCatalog
     ProviderStep Ready ReportedCall ResultRequest RetrieveToken RetrievedToken RevokeGrantBody RevokedGrantAnswer
     StatusAnswer StatusRequest VerifiedUser VerifyToken
 }
@@ -62,6 +62,8 @@ fn secrets(example: &Value) -> Vec<String> {
         "result_code",
         "code_verifier",
         "connect_url",
+        "auth_url",
+        "user_token",
         "access_token",
         "api_key",
         "token",
@@ -88,7 +90,8 @@ macro_rules! hidden {
 }
 
 hidden! {
-    ClaimRequest CreatedAgent CreatedAgentKey CreatedSession FinalizeSession Location PeekRequest PollSession RetrievedToken StatusRequest
+    ClaimRequest CreatedAgent CreatedAgentKey CreatedAuthSession CreatedSession FinalizeSession Location PeekRequest PollAuthSession
+    PollSession PolledAuthSession RetrievedToken StatusRequest
     VerifyToken
 }
 

@@ -175,6 +175,50 @@ fn an_identity_provider_is_set_shown_asked_and_removed() {
 }
 
 #[test]
+fn a_client_lets_an_apps_users_sign_in_and_goes_with_the_identity_provider() {
+    let (_runtime, mock) = mock();
+    let place = Place::new("sign-in");
+    place.json(&["init"]);
+    place.json(&["app", "create", "S"]);
+    let json_with = |args: &[&str], secret: &str| -> Value {
+        let output = place.with_stdin(&[args, &["--json"]].concat(), secret);
+        assert!(output.status.success(), "{}", said(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let issuer = mock.issuer();
+    let public = ["--public-url", "https://connect.example.com"];
+    let set = [&public[..], &["idp", "set", "S", "--issuer", &issuer, "--audience", "my-app"]].concat();
+    let with = |more: &[&'static str]| -> Vec<&str> { [&set[..], more].concat() };
+    for (more, why) in
+        [(&["--client-id", "c"][..], "--client-id needs one of"), (&["--public-client"], "needs --client-id")]
+    {
+        let refused = place.run(&with(more));
+        assert!(!refused.status.success() && said(&refused).contains(why), "{}", said(&refused));
+    }
+    let made = json_with(&with(&["--client-id", "c", "--client-secret-stdin"]), "the-secret");
+    let callback = made["callback_url"].as_str().unwrap().to_owned();
+    assert!(callback.contains("/oauth/callback/pc_"), "{made}");
+    assert_eq!(place.json(&["idp", "show", "S"])["client_id"], "c");
+    assert!(
+        place.json(&["provider", "list", "S"])["providers"].as_array().unwrap().is_empty(),
+        "no provider"
+    );
+    assert!(!place.json(&["audit", "list", "S"]).to_string().contains("the-secret"));
+
+    let again = json_with(&with(&["--client-id", "d", "--client-secret-stdin"]), "another");
+    assert_eq!(again["callback_url"], callback, "what is registered stays");
+    assert!(!place.run(&["provider", "remove", "S", "@sign-in"]).status.success());
+    place.json(&with(&[]));
+    assert_eq!(place.json(&["idp", "show", "S"])["client_id"], Value::Null, "without --client-id it is gone");
+    let made = json_with(&with(&["--client-id", "c", "--client-secret-stdin"]), "the-secret");
+    assert_ne!(made["callback_url"], callback);
+    place.json(&["idp", "remove", "S"]);
+    mock.set(|s| s.discovery_fields = serde_json::json!({ "jwks_uri": null }));
+    let refused = place.run(&with(&["--client-id", "c", "--public-client"]));
+    assert!(!refused.status.success());
+}
+
+#[test]
 fn an_identity_provider_that_cannot_be_asked_is_a_warning_and_one_of_another_name_is_refused() {
     let place = Place::new("idp-bad");
     let (_runtime, mock) = mock();
@@ -574,7 +618,7 @@ fn t93_serve_refuses_a_missing_truncated_or_wrong_root_key() {
     let database = rusqlite::Connection::open(place.data().join("alter.db")).unwrap();
     let version = || -> i64 { database.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap() };
     let newest = version();
-    let back = "DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
+    let back = "ALTER TABLE sessions DROP COLUMN user_token; ALTER TABLE grants DROP COLUMN signed_in; DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
                 ALTER TABLE grants DROP COLUMN filled; ALTER TABLE grants DROP COLUMN metadata;";
     database.execute_batch(&format!("{back} PRAGMA user_version = {};", newest - 1)).unwrap();
     refused("another key, older schema", "does not fit this database");

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppId, AuditEntry, IdentityProvider, Micros, Origin, StoreError,
+    AppId, AuditEntry, IdentityProvider, Micros, Origin, SignInClient, StoreError,
     name::{NAME_MAX, check_name},
 };
 
 /// How well a session is bound to the person who started it in the app (threats 6.2). Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
-    /// A link opened without proof. Not built yet: refused.
+    /// A link opened without proof ([`AppSettings::allow_unverified_links`]).
     L0,
     /// The marks of the published client 0.8.0.
     L1,
@@ -50,10 +50,12 @@ pub struct AppSettings {
     pub return_origins: Vec<Origin>,
     /// The published browser client 0.8.0 may be used (binding level L1).
     pub legacy_clients: bool,
-    /// Links are accepted. Stored; links are not built yet.
-    pub allow_links: bool,
-    /// Links ask for the code of the mint response. Stored; links are not built yet.
-    pub require_code: bool,
+    /// A link needs no proof (L0): whoever gets it may consent. Otherwise its user must sign in ([`crate::SignIn`]).
+    #[serde(default)]
+    pub allow_unverified_links: bool,
+    /// The app's keys may start auth sessions ([`crate::auth_session`]), and the tokens of the sign-in client are user tokens.
+    #[serde(default)]
+    pub allow_auth_sessions: bool,
     /// Calls without a signature are accepted (curl, development).
     pub allow_bearer: bool,
     /// A call with the app's own key that names a user's grant by id needs `user_token` (S12). Agents do not need one.
@@ -89,8 +91,8 @@ impl AppSettings {
             website_url: None,
             return_origins: Vec::new(),
             legacy_clients: false,
-            allow_links: false,
-            require_code: false,
+            allow_unverified_links: false,
+            allow_auth_sessions: false,
             allow_bearer: false,
             require_user_token: false,
             session_ttl: 600,
@@ -124,6 +126,15 @@ impl AppSettings {
         if let Some(idp) = &self.identity_provider {
             idp.check()?;
         }
+        if let Some(level) =
+            self.min_binding.filter(|level| self.allow_unverified_links && *level > Level::L0)
+        {
+            return Err(format!(
+                "--allow-unverified-links is on and --min-binding is {0}: a link without proof is L0, so every one would \
+                 be refused. Pass --min-binding L0, or --allow-unverified-links false.",
+                level.as_str()
+            ));
+        }
         Ok(())
     }
 }
@@ -142,16 +153,27 @@ pub struct App {
 }
 
 impl App {
-    /// The lowest level at which a session of this app may be bound: the operator's choice, else L1 with the published
-    /// client, else L0 for apps that have no web page at all, else L2 (S9).
+    /// The lowest level at which a session of this app may be bound: the operator's choice, else L0 with links that need no
+    /// proof, else L1 with the published client, else L0 for apps that have no web page at all, else L2 (S9).
     pub fn min_binding(&self) -> Level {
         let s = &self.settings;
         match s.min_binding {
             Some(level) => level,
+            None if s.allow_unverified_links => Level::L0,
             None if s.legacy_clients => Level::L1,
             None if s.website_url.is_none() && s.return_origins.is_empty() => Level::L0,
             None => Level::L2,
         }
+    }
+
+    /// Whether a session may be for a link alone, so that no page of the app reads its result (S4).
+    pub fn is_for_links(&self) -> bool {
+        self.settings.allow_unverified_links || self.sign_in().is_some()
+    }
+
+    /// The client by which users sign in at the app's identity provider.
+    pub fn sign_in(&self) -> Option<&SignInClient> {
+        self.settings.identity_provider.as_ref()?.sign_in.as_ref()
     }
 
     /// The origin of `website_url`.

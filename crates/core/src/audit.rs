@@ -40,6 +40,12 @@ macro_rules! kinds {
 kinds! {
     /// A session was opened by a browser.
     SessionClaimed = "session_claimed",
+    /// A browser that came by a link has proven whose it is: the session's user signed in at the app's identity provider.
+    SignedIn = "signed_in",
+    /// The token of a user who had signed in for an auth session was released to the app.
+    UserTokenReleased = "user_token_released",
+    /// A sign-in proved nothing: another user, a refusal, or an answer that does not do.
+    SignInRefused = "sign_in_refused",
     /// A grant was made or renewed, with its delegation if the session named an agent.
     GrantConnected = "grant_connected",
     /// An account was connected, and the app's backend has to confirm it.

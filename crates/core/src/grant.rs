@@ -50,6 +50,8 @@ pub struct Grant {
     pub missing_scopes: Vec<String>,
     /// How well the session was bound to its user.
     pub level: Level,
+    /// That level was reached by signing in at the app's identity provider, and not by a page of the app.
+    pub signed_in: bool,
     /// When the account was first connected.
     pub created_at: Micros,
     /// When the account was last connected.

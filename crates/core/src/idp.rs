@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
+    ConfigId,
     origin::is_loopback,
     text::{is_blank, is_hidden},
 };
@@ -42,6 +43,19 @@ pub struct IdentityProvider {
     /// Users of any tenant are accepted: anybody can open a tenant.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_tenant: bool,
+    /// The client by which users sign in on our pages; `None` = they cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignInClient>,
+}
+
+/// Our client at the identity provider. Its secret, and where it is sent, are a provider configuration of their own
+/// ([`crate::ProviderConfig::is_sign_in`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignInClient {
+    /// The configuration.
+    pub config_id: ConfigId,
+    /// The public client id: the audience of the id_tokens that it gets.
+    pub client_id: String,
 }
 
 impl IdentityProvider {

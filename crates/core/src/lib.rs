@@ -11,6 +11,7 @@ pub mod app;
 pub mod attempt;
 pub mod audit;
 pub mod audit_chain;
+pub mod auth_session;
 pub mod cause;
 pub mod data_key;
 pub mod delegation;
@@ -36,6 +37,7 @@ pub mod revocation;
 pub mod sealed;
 pub mod secret;
 pub mod session;
+pub mod sign_in;
 pub mod staged;
 pub mod store;
 pub mod stored;
@@ -55,6 +57,7 @@ pub use attempt::{
 };
 pub use audit::{AuditEntry, AuditHead, AuditKind, AuditRow, AuditStore};
 pub use audit_chain::{Anchor, AuditChecked, BadEntry, ChainWalk, Tampering};
+pub use auth_session::AuthSession;
 pub use cause::{Cause, Fault, ProviderCode};
 pub use data_key::{AddDataKey, DataKeyId, DataKeyStore, ReplaceRootKey, Retired, StoredDataKey};
 pub use delegation::{Delegation, DelegationStore};
@@ -66,7 +69,7 @@ pub use grant::{
 pub use id::{
     AgentId, AppId, AttemptId, ConfigId, GrantId, KeyId, RefreshId, RevocationId, SessionId, UserId,
 };
-pub use idp::IdentityProvider;
+pub use idp::{IdentityProvider, SignInClient};
 pub use key::{ApiKey, KeyType, NewKey};
 pub use key_store::{FoundKey, KeyStore};
 pub use opener::{Opener, Shown};
@@ -92,6 +95,7 @@ pub use session::{
     Claim, ClaimRefused, End, EndKind, Mode, Session, SessionAgent, SessionData, SessionStore, SessionUser,
     State, Underway,
 };
+pub use sign_in::{SignIn, SignInFault, Trip, TripSecrets};
 pub use staged::Staged;
 pub use store::Store;
 pub use stored::{CallNonce, Changed, Saved, StoreError};

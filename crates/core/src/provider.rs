@@ -36,7 +36,15 @@ pub struct ProviderConfig {
     pub seal: Option<Vec<u8>>,
 }
 
+/// The provider id of the client by which an app's users sign in. No provider can have it: `@` is in no id.
+pub const SIGN_IN: &str = "@sign-in";
+
 impl ProviderConfig {
+    /// Whether it is the client by which users sign in ([`crate::SignInClient`]), and nothing is connected with it.
+    pub fn is_sign_in(&self) -> bool {
+        self.recipe.id == SIGN_IN
+    }
+
     /// The configuration for one customer: with every placeholder of the recipe filled.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::{
     ApiKey, AppId, Attempt, AttemptId, ConfigId, Filled, Grant, GrantId, Hash, ProviderConfig, Revocation,
-    RevocationId, secret::sha256,
+    RevocationId, Session, secret::sha256,
 };
 
 macro_rules! columns {
@@ -68,6 +68,17 @@ columns! {
     KeySeal = "api_keys"."seal" by "id", "0";
     /// Whose account a staged attempt has connected.
     StagedAccount = "attempts"."staged" by "id", "0";
+    /// The token of the user who signed in for an auth session, until it is released.
+    UserToken = "sessions"."user_token" by "sid", "0";
+}
+
+impl Session {
+    /// The place of an auth session's user token. It opens for the key that started the session alone.
+    pub fn user_token_place(&self) -> SealedPlace {
+        let key = self.data.auth.as_ref().map(|auth| sha256(auth.key.to_string().as_bytes()));
+        let (app, row) = (self.app_id, self.sid.to_string());
+        SealedPlace { app, column: SealedColumn::UserToken, row, generation: 0, bound_to: key }
+    }
 }
 
 impl SealedColumn {

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AppId, AttemptId, CallNonce, Cause, ConfigId, Connection, Coop, Declined, Event, EventName,
-    Failure, Filled, GrantId, Hash, IssuedResult, Level, Micros, Origin, Principal, ResultCode, ReturnUrl,
-    Saved, SessionId, Staged, StoreError, UserId, opener::Returned,
+    AgentId, AppId, AttemptId, AuthSession, CallNonce, Cause, ConfigId, Connection, Coop, Declined, Event,
+    EventName, Failure, Filled, GrantId, Hash, IssuedResult, Level, Micros, Origin, Principal, ResultCode,
+    ReturnUrl, Saved, SessionId, SignIn, Staged, StoreError, UserId, opener::Returned,
 };
 
 /// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
@@ -51,8 +51,8 @@ pub struct Session {
 /// field needs `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionData {
-    /// The one origin that may read the result.
-    pub allowed_origin: Origin,
+    /// The one origin that may read the result; `None` = no page may: the session is for a link.
+    pub allowed_origin: Option<Origin>,
     /// Where the redirect transport returns to; checked at mint.
     pub return_url: Option<ReturnUrl>,
     /// Provider ids that may be connected, in the order the app gave.
@@ -109,9 +109,20 @@ pub struct SessionData {
     /// The session's result code, once it was issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<IssuedResult>,
+    /// It is an auth session: it connects nothing, and ends when somebody has signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthSession>,
+    /// The browser came by a link, and its user has to sign in at the app's identity provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignIn>,
 }
 
 impl SessionData {
+    /// Whether a page at this origin may read the result: a header's value, byte for byte.
+    pub fn is_for_page_at(&self, origin: Option<&str>) -> bool {
+        self.allowed_origin.as_ref().is_some_and(|allowed| allowed.is_named_by(origin))
+    }
+
     /// What is filled in for a provider's placeholders: by the app, else by the person.
     pub fn filled_for(&self, provider: &str) -> Filled {
         let of = |all: &BTreeMap<String, Filled>| all.get(provider).cloned().unwrap_or_default();
@@ -121,7 +132,7 @@ impl SessionData {
     }
 
     /// The data of a session just minted.
-    pub fn new(allowed_origin: Origin, providers: Vec<String>, min_binding: Level) -> Self {
+    pub fn new(allowed_origin: Option<Origin>, providers: Vec<String>, min_binding: Level) -> Self {
         Self {
             allowed_origin,
             return_url: None,
@@ -146,6 +157,8 @@ impl SessionData {
             events: Vec::new(),
             signals: Signals::default(),
             result: None,
+            auth: None,
+            sign_in: None,
         }
     }
 }
@@ -235,7 +248,7 @@ pub struct End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndKind {
-    /// At least one connection was made and the user is finished.
+    /// At least one connection was made and the user is finished; or somebody signed in for an auth session.
     Done,
     /// Nothing was connected, for a reason worth telling.
     Failed,
@@ -393,19 +406,28 @@ impl Session {
             }
             State::Ended { .. } => return Err(ClaimRefused::Used),
             State::Minted if claim.at >= self.expires_at => return Err(ClaimRefused::Expired),
-            // At L3 the level is fixed when the app confirms.
-            State::Minted if claim.level < self.data.min_binding && !self.is_confirmed_by_app() => {
+            // At L3 the level is fixed when the app confirms; a link's, when its user has signed in.
+            State::Minted
+                if claim.level < self.data.min_binding
+                    && !self.is_confirmed_by_app()
+                    && !self.has_to_sign_in() =>
+            {
                 return Err(ClaimRefused::Binding);
             }
             State::Minted => {}
         }
         let at = claim.at;
         self.data.state = State::Claimed(claim);
+        self.select_single(at);
+        Ok(())
+    }
+
+    /// Only one provider is offered, so it is chosen.
+    pub(crate) fn select_single(&mut self, at: Micros) {
         if let [only] = self.data.providers.as_slice() {
             let only = only.clone();
             self.select(&only, at);
         }
-        Ok(())
     }
 
     /// The user chose a provider; returns `false` when the provider is not offered or the session is not open.
@@ -428,10 +450,11 @@ impl Session {
         }
     }
 
-    /// Whether an attempt may start: the session is claimed, not expired, no code is being exchanged, and it has had fewer
-    /// than 50 attempts.
+    /// Whether an attempt may start: the session is claimed, nobody has to sign in first, it is not expired, no code is being
+    /// exchanged, and it has had fewer than 50 attempts.
     pub fn can_start(&self, now: Micros) -> bool {
         matches!(self.data.state, State::Claimed(_))
+            && !self.has_to_sign_in()
             && now < self.expires_at
             && !self.is_exchanging()
             && self.data.attempts < ATTEMPTS_MAX
@@ -551,7 +574,8 @@ impl Session {
     /// that ended the session.
     pub fn left_late(&mut self, now: Micros) -> bool {
         let claimed = matches!(self.data.state, State::Claimed(_));
-        let late = claimed && !self.can_start(now) && !self.is_exchanging();
+        let has_time = self.has_to_sign_in() && now < self.expires_at;
+        let late = claimed && !has_time && !self.can_start(now) && !self.is_exchanging();
         if late {
             self.finish_with(EndKind::Expired, None, now);
         }
@@ -561,6 +585,14 @@ impl Session {
     /// When its time has run out; `None` = not while a code is exchanged.
     pub(crate) fn expires_by(&self) -> Option<Micros> {
         (!self.is_exchanging()).then(|| self.deadline())
+    }
+
+    /// Somebody has signed in, and an auth session wants no more.
+    pub(crate) fn finish_auth(&mut self, at: Micros) {
+        if let State::Claimed(claim) = &self.data.state {
+            let claim = Some(claim.clone());
+            self.data.state = State::Ended { claim, end: End { kind: EndKind::Done, at, failure: None } };
+        }
     }
 
     /// Ends the session, once. If anything was connected, the end is `done`, whatever the cause.
@@ -615,6 +647,18 @@ pub trait SessionStore: Send + Sync {
     async fn list_session_versions(&self, sids: &[SessionId]) -> Result<Vec<(SessionId, u64)>, StoreError>;
     /// Lists sessions that have not ended although `expires_at` has passed, oldest first.
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError>;
+    /// Like [`Self::save_session`], and stores the sealed user token of an auth session beside it; `None` wipes the one that is
+    /// there.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyRetired`].
+    async fn save_session_with_token(
+        &self,
+        session: &Session,
+        token: Option<Vec<u8>>,
+    ) -> Result<Saved, StoreError>;
+    /// The sealed user token of an auth session, if one is there.
+    async fn get_user_token(&self, sid: &SessionId) -> Result<Option<Vec<u8>>, StoreError>;
     /// Removes sessions (with their attempts) that expired before `before`; returns how many.
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError>;
 }

@@ -5,7 +5,7 @@ use crate::{GrantId, Operation, SystemRandom, exit};
 
 pub(crate) const T0: Micros = Micros(1_800_000_000_000_000);
 
-fn session(providers: &[&str]) -> Session {
+pub(crate) fn session(providers: &[&str]) -> Session {
     Session {
         sid: SessionId::new(&SystemRandom),
         app_id: AppId::new(&SystemRandom),
@@ -13,7 +13,7 @@ fn session(providers: &[&str]) -> Session {
         created_at: T0,
         expires_at: T0.plus_seconds(600),
         data: SessionData::new(
-            crate::Origin::parse("https://app.example").expect("an origin"),
+            Some(crate::Origin::parse("https://app.example").expect("an origin")),
             providers.iter().map(|p| (*p).to_owned()).collect(),
             Level::L2,
         ),

@@ -73,10 +73,10 @@ tightenings! {
     LegacyClientsRefused = "legacy_clients_refused", "the published client is refused";
     /// Nothing is minted below it. A session under way has its level since the mint (T08).
     BindingRaised = "binding_raised", "sessions are bound more tightly";
-    /// Stored; links are not built yet.
-    LinksRefused = "links_refused", "links are refused";
-    /// Stored; links are not built yet.
-    CodeRequired = "code_required", "links ask for a code";
+    /// A link without proof is refused. A session that a browser has opened goes on, at its level.
+    LinksRefused = "links_refused", "links without proof are refused";
+    /// No auth session is started, and none releases a token; the sign-in client's tokens are no user tokens.
+    AuthSessionsRefused = "auth_sessions_refused", "auth sessions are refused";
     /// It is no longer the default of `allowed_origin`.
     WebsiteChanged = "website_changed", "the website has another origin";
     /// No session is minted for it any more.
@@ -98,7 +98,8 @@ pub fn settings(before: &App, today: &App) -> (AppSettings, Vec<Tightening>) {
         }
     };
     off(&mut joined.legacy_clients, now.legacy_clients, T::LegacyClientsRefused);
-    off(&mut joined.allow_links, now.allow_links, T::LinksRefused);
+    off(&mut joined.allow_unverified_links, now.allow_unverified_links, T::LinksRefused);
+    off(&mut joined.allow_auth_sessions, now.allow_auth_sessions, T::AuthSessionsRefused);
     off(&mut joined.allow_bearer, now.allow_bearer, T::BearerRefused);
     let mut on = |here: &mut bool, there: bool, what| {
         if !*here && there {
@@ -106,7 +107,6 @@ pub fn settings(before: &App, today: &App) -> (AppSettings, Vec<Tightening>) {
             found.push(what);
         }
     };
-    on(&mut joined.require_code, now.require_code, T::CodeRequired);
     on(&mut joined.require_user_token, now.require_user_token, T::UserTokenRequired);
     found.extend(origins(&mut joined, before, today));
     found.extend(numbers(&mut joined, now));

@@ -16,7 +16,8 @@ fn idp(issuer: &str) -> Option<IdentityProvider> {
 
 /// As loose as settings can be.
 fn loose(s: &mut AppSettings) {
-    (s.legacy_clients, s.allow_links, s.allow_bearer) = (true, true, true);
+    (s.legacy_clients, s.allow_unverified_links, s.allow_bearer) = (true, true, true);
+    s.allow_auth_sessions = true;
     (s.session_ttl, s.sessions_per_minute, s.sessions_per_minute_and_user) = (3600, 0, 100);
     s.return_origins = ["https://a.example", "https://b.example"].map(|o| Origin::parse(o).unwrap()).to_vec();
     s.identity_provider = idp("https://id.example");
@@ -29,9 +30,9 @@ fn tightened() -> Vec<Case> {
     use Tightening as T;
     vec![
         (T::LegacyClientsRefused, |s| s.legacy_clients = false),
-        (T::LinksRefused, |s| s.allow_links = false),
+        (T::LinksRefused, |s| s.allow_unverified_links = false),
+        (T::AuthSessionsRefused, |s| s.allow_auth_sessions = false),
         (T::BearerRefused, |s| s.allow_bearer = false),
-        (T::CodeRequired, |s| s.require_code = true),
         (T::UserTokenRequired, |s| s.require_user_token = true),
         (T::BindingRaised, |s| s.min_binding = Some(Level::L2)),
         (T::WebsiteChanged, |s| s.website_url = Some("https://new.example".into())),

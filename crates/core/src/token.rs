@@ -1,4 +1,4 @@
-//! Session tokens: `alter_cs_`, 43 random base62 characters (256 bits), 6 of checksum. Opaque, claimed once, looked
+//! Session tokens: `alter_cs_` (of an auth session `alter_as_`), 43 random base62 characters (256 bits), 6 of checksum. Opaque, claimed once, looked
 //! up by SHA-256 alone. The checksum lets secret scanners and typing errors be told from guesses; it proves nothing.
 
 use secrecy::{ExposeSecret, SecretString};
@@ -7,18 +7,37 @@ use crate::{Hash, secret::sha256, time::Random};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const PREFIX: &str = "alter_cs_";
+const AUTH_PREFIX: &str = "alter_as_";
 const RANDOM_LENGTH: usize = 43;
 
-/// A new token.
+/// A new token of a session.
 pub fn mint_session_token(random: &dyn Random) -> SecretString {
-    let text = base62_text(random, RANDOM_LENGTH);
-    let check = checksum(&text);
-    SecretString::from(format!("{PREFIX}{text}{check}"))
+    mint(PREFIX, random)
 }
 
-/// The hash to look up; `None` when the text cannot be a token of ours.
+/// A new token of an auth session.
+pub fn mint_auth_token(random: &dyn Random) -> SecretString {
+    mint(AUTH_PREFIX, random)
+}
+
+fn mint(prefix: &str, random: &dyn Random) -> SecretString {
+    let text = base62_text(random, RANDOM_LENGTH);
+    let check = checksum(&text);
+    SecretString::from(format!("{prefix}{text}{check}"))
+}
+
+/// The hash to look up; `None` when the text cannot be the token of a session in which something is connected.
 pub fn session_token_hash(text: &str) -> Option<Hash> {
-    let rest = text.strip_prefix(PREFIX)?;
+    hash_after(PREFIX, text)
+}
+
+/// The hash to look up; `None` when the text cannot be the token of an auth session.
+pub fn auth_token_hash(text: &str) -> Option<Hash> {
+    hash_after(AUTH_PREFIX, text)
+}
+
+fn hash_after(prefix: &str, text: &str) -> Option<Hash> {
+    let rest = text.strip_prefix(prefix)?;
     let ok = rest.len() == RANDOM_LENGTH + 6 && rest.bytes().all(|b| b.is_ascii_alphanumeric());
     (ok && checksum(&rest[..RANDOM_LENGTH]) == rest[RANDOM_LENGTH..]).then(|| sha256(text.as_bytes()))
 }
@@ -60,6 +79,14 @@ mod tests {
 
     use super::*;
     use crate::SystemRandom;
+
+    #[test]
+    fn t70_neither_kind_of_token_is_taken_for_the_other() {
+        let (session, auth) = (mint_session_token(&SystemRandom), mint_auth_token(&SystemRandom));
+        let (session, auth) = (session.expose_secret(), auth.expose_secret());
+        assert!(session_token_hash(session).is_some() && auth_token_hash(session).is_none());
+        assert!(auth_token_hash(auth).is_some() && session_token_hash(auth).is_none());
+    }
 
     #[test]
     fn a_minted_token_is_recognised_and_a_changed_one_is_not() {

@@ -158,6 +158,14 @@ impl Flows {
         }
     }
 
+    /// The same for an auth session.
+    pub(crate) async fn auth_session_by_token(&self, text: &str) -> Result<Option<Session>, StoreError> {
+        match token::auth_token_hash(text) {
+            Some(hash) => self.store().find_session(&hash).await,
+            None => Ok(None),
+        }
+    }
+
     /// Lets `change` decide about a session that was just read, and saves the session when `change` returns `true`. Reads
     /// it again when another write came first, so `change` must be a pure function of the session. Returns `None` when the
     /// session is gone.

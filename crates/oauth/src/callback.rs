@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use alter_core::{Brought, Cause, ProviderWords, Recipe, recipe::fact_text};
+use alter_core::{Brought, Cause, ProviderWords, Recipe, SessionId, recipe::fact_text};
 use secrecy::SecretString;
 
 use crate::{claims, provider_error, token_answer::scopes as scopes_of};
@@ -20,7 +20,8 @@ const STATE_LEN: usize = 43;
 
 /// A response that can be read in only one way.
 pub struct Callback {
-    /// The `state` as it came: 43 characters of base64url. The attempt is found by its hash.
+    /// The `state` as it came: 43 characters of base64url, by whose hash an attempt is found; or a session's id, a dot and 43
+    /// such characters, which a sign-in sends ([`alter_core::TripSecrets`]).
     pub state: String,
     /// The provider's decision.
     pub outcome: CallbackOutcome,
@@ -172,6 +173,11 @@ fn known(name: &str) -> &'static str {
 }
 
 fn is_state(text: &str) -> bool {
+    let text = match text.split_once('.') {
+        Some((sid, text)) if SessionId::parse(sid).is_some() => text,
+        Some(_) => return false,
+        None => text,
+    };
     text.len() == STATE_LEN && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 

@@ -74,10 +74,11 @@ pub enum BadUserClaim {
     Event,
 }
 
-/// Checks every claim and returns who the user is.
+/// Checks every claim and returns who the user is. A token of `client` needs no other audience.
 pub(crate) fn read(
     verified: &Verified,
     idp: &IdentityProvider,
+    client: Option<&str>,
     now: Micros,
 ) -> Result<UserClaims, BadUserClaim> {
     let claims = &verified.claims;
@@ -85,8 +86,10 @@ pub(crate) fn read(
     let issuer = issuer.ok_or(BadUserClaim::Iss)?;
     let key_issuer = verified.key_issuer.as_deref().filter(|_| idp.is_template());
     ensure(is_key_of(key_issuer, issuer, claims), BadUserClaim::KeyIssuer)?;
-    ensure(is_audience(claims.get("aud"), idp.audience.as_deref()), BadUserClaim::Aud)?;
-    ensure(is_authorized(claims, idp.authorized_party.as_deref()), BadUserClaim::AuthorizedParty)?;
+    if !client.is_some_and(|client| is_of_client(claims, client)) {
+        ensure(is_audience(claims.get("aud"), idp.audience.as_deref()), BadUserClaim::Aud)?;
+        ensure(is_authorized(claims, idp.authorized_party.as_deref()), BadUserClaim::AuthorizedParty)?;
+    }
     ensure(claims.get("events").is_none(), BadUserClaim::Event)?;
     let subject = text(claims, "sub").filter(|sub| is_subject(sub)).ok_or(BadUserClaim::Sub)?;
     let (expires_at, issued_at) = times(claims, now)?;
@@ -118,6 +121,11 @@ fn is_subject(sub: &str) -> bool {
 fn is_key_of(key_issuer: Option<&str>, issuer: &str, claims: &Value) -> bool {
     let Some(template) = key_issuer else { return true };
     template.replace("{tenantid}", text(claims, "tid").unwrap_or_default()) == issuer
+}
+
+/// Whether it is an id_token of this client, and of no other (OpenID Connect Core section 3.1.3.7).
+fn is_of_client(claims: &Value, client: &str) -> bool {
+    is_audience(claims.get("aud"), Some(client)) && claims.get("azp").is_none_or(|azp| azp == client)
 }
 
 /// Whether the token was issued to this client. `azp` names the client in OpenID Connect, `client_id` in RFC 9068.

@@ -66,8 +66,8 @@ pub enum IdpUnreachable {
     Keys(#[from] JwksError),
 }
 
-/// Verifies a user token and returns who the user is. There is no nonce, because the app and not this server asked for
-/// the token.
+/// Verifies a user token and returns who the user is. `client`: tokens of this client are user tokens too, beside those for
+/// the configured audience. There is no nonce: the app asked for the token and not this server, or long ago.
 ///
 /// # Errors
 /// [`UserTokenRefused`]; the user is then not known.
@@ -76,6 +76,7 @@ pub async fn verify_user_token(
     egress: &Egress,
     app: AppId,
     idp: &IdentityProvider,
+    client: Option<&str>,
     token: &SecretString,
     now: Micros,
 ) -> Result<UserClaims, UserTokenRefused> {
@@ -84,7 +85,7 @@ pub async fn verify_user_token(
     let keys = cache.of(app);
     let url = jwks_url(keys, egress, idp, now).await?;
     let verified = jws::verified_claims(&parts, keys, egress, &url, now).await?;
-    Ok(user_claims::read(&verified, idp, now).map_err(BadUserToken::from)?)
+    Ok(user_claims::read(&verified, idp, client, now).map_err(BadUserToken::from)?)
 }
 
 async fn jwks_url(

@@ -82,6 +82,7 @@ impl Stored {
             scopes: vec![],
             missing_scopes: vec![],
             level: Level::L2,
+            signed_in: false,
             created_at: self.issued_at,
             updated_at: self.issued_at,
             last_used_at: None,

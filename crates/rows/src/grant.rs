@@ -16,7 +16,7 @@ pub const KEPT: List = &["id", "app_id", "principal", "provider", "subject", "cr
 columns! {
     Grant {
         id, app_id, principal, provider, config_id, subject, account_identifier, account_verified,
-        account_display_name, label, scopes, missing_scopes, level, created_at, updated_at, refresh, refresh_at, ends_at,
+        account_display_name, label, scopes, missing_scopes, level, signed_in, created_at, updated_at, refresh, refresh_at, ends_at,
         filled, metadata,
     }
     changed { last_used_at }

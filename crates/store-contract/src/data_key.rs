@@ -109,18 +109,22 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> R
     save_provider(store, config).await?;
     insert_key(store, ApiKey { seal: Some(sealed(key, 10)), ..sample_key(app) }).await?;
 
-    let mut session = session(app);
-    session.claim_by(claim()).expect("a claim at this level is let in");
-    store.insert_session(None, session.clone()).await?;
-    let mut t = attempt(&session);
+    let mut claimed = session(app);
+    claimed.claim_by(claim()).expect("a claim at this level is let in");
+    store.insert_session(None, claimed.clone()).await?;
+    let mut t = attempt(&claimed);
     t.verifier = sealed(key, 2);
-    session.start(underway(&t));
-    assert!(store.start_attempt(&session, t.clone()).await?.is_done());
+    claimed.start(underway(&t));
+    assert!(store.start_attempt(&claimed, t.clone()).await?.is_done());
     assert!(
         store.consume_attempt(t.id, T0).await?.is_first()
             && store.mark_sent(t.id, &Brought::default(), T0).await?.is_done()
     );
     assert!(store.save_body(t.id, sealed(key, 3)).await?.is_done());
+
+    let signed_in = session(app);
+    store.insert_session(None, signed_in.clone()).await?;
+    assert!(store.save_session_with_token(&signed_in, Some(sealed(key, 12))).await?.is_done());
 
     let (waiting, answered) = sent(store, app).await?;
     let account = sealed(key, 11);
@@ -194,8 +198,8 @@ pub async fn t92_a_value_in_any_column_is_counted_listed_and_put_under_another_k
         };
         assert_eq!(value.generation, generation, "{column:?}");
     }
-    assert_eq!(store.count_sealed(app.id, old).await?, 11);
-    for left in (0..11).rev() {
+    assert_eq!(store.count_sealed(app.id, old).await?, 12);
+    for left in (0..12).rev() {
         assert!(!retire(&*store, app.id, old).await?, "a key with a value under it is not retired");
         let value = values[left].clone();
         let mark = value.sealed[40];
@@ -204,7 +208,7 @@ pub async fn t92_a_value_in_any_column_is_counted_listed_and_put_under_another_k
     }
     assert_eq!(
         (all_under(&*store, app.id, new).await?.len(), store.count_sealed(other, old).await?),
-        (11, 11)
+        (12, 12)
     );
     assert!(retire(&*store, app.id, old).await?);
     let retired = found(store.get_data_key(app.id, old).await?);

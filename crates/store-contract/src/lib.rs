@@ -82,6 +82,7 @@ macro_rules! store_contract_tests {
                 an_unknown_session_is_none,
                 the_same_sid_or_token_twice_is_a_conflict,
                 a_save_raises_the_version_and_a_stale_one_changes_nothing,
+                a_user_token_is_stored_with_its_session_and_wiped_with_it,
                 of_many_saves_of_one_version_exactly_one_counts,
                 the_versions_of_many_sessions_are_read_at_once_and_unknown_ones_are_left_out,
                 t61_a_replayed_nonce_stores_no_session,

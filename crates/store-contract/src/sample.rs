@@ -184,7 +184,7 @@ pub fn config(app: AppId, provider: &str) -> ProviderConfig {
 pub fn session(app: AppId) -> Session {
     let origin = origin("https://app.example");
     let back = ReturnUrl::parse("https://app.example/back", [&origin]).expect("it has the origin");
-    let mut data = SessionData::new(origin, vec!["google".into()], Level::L2);
+    let mut data = SessionData::new(Some(origin), vec!["google".into()], Level::L2);
     data.return_url = Some(back);
     data.user = Some(SessionUser { id: UserId::new(&SystemRandom), label: "Zoë".into() });
     data.agent = Some(SessionAgent { id: AgentId::new(&SystemRandom), name: "Mail Bot".into() });
@@ -288,6 +288,7 @@ pub fn grant(app: AppId) -> Grant {
         scopes: vec!["mail".into(), "profile".into()],
         missing_scopes: vec!["calendar".into()],
         level: Level::L2,
+        signed_in: false,
         created_at: T0,
         updated_at: T0,
         last_used_at: None,

@@ -40,6 +40,27 @@ pub async fn the_same_sid_or_token_twice_is_a_conflict(store: Arc<dyn Store>) ->
     Ok(())
 }
 
+pub async fn a_user_token_is_stored_with_its_session_and_wiped_with_it(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let mut own = session(stored_app(&*store).await?);
+    store.insert_session(None, own.clone()).await?;
+    assert_eq!(store.get_user_token(&own.sid).await?, None);
+    own.finish(T0);
+    assert!(store.save_session_with_token(&own, Some(vec![7; 60])).await?.is_done());
+    assert!(!store.save_session_with_token(&own, None).await?.is_done(), "a stale save wipes nothing");
+    assert_eq!(store.get_user_token(&own.sid).await?, Some(vec![7; 60]));
+    own.version += 1;
+    assert_eq!(found(store.get_session(&own.sid).await?), own);
+    assert!(store.save_session(&own).await?.is_done());
+    own.version += 1;
+    assert_eq!(store.get_user_token(&own.sid).await?, Some(vec![7; 60]), "any other save leaves it");
+    assert!(store.save_session_with_token(&own, None).await?.is_done());
+    assert_eq!(store.get_user_token(&own.sid).await?, None);
+    assert_eq!(store.get_user_token(&SessionId::new(&SystemRandom)).await?, None);
+    Ok(())
+}
+
 pub async fn a_save_raises_the_version_and_a_stale_one_changes_nothing(
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use sqlx::postgres::PgArguments;
 use crate::{
     PostgresStore,
     connection::Connection,
+    data_key::refuse_retired,
     fault::Fault,
     row::{bound, sql},
     statement::{one, run, values},
@@ -70,6 +71,31 @@ impl SessionStore for PostgresStore {
 
     async fn save_session(&self, session: &Session) -> Result<Saved, StoreError> {
         Ok(Saved::when(self.run(SAVE, saved_values(&Save::of(session)?)).await? == 1))
+    }
+
+    async fn save_session_with_token(
+        &self,
+        session: &Session,
+        token: Option<Vec<u8>>,
+    ) -> Result<Saved, StoreError> {
+        let (saved, app, token) = (&Save::of(session)?, session.app_id, &token);
+        self.write(|tx| {
+            let values = values![&*saved.sid, token.as_deref()];
+            Box::pin(async move {
+                if save(tx.c, saved).await? == Saved::Moved {
+                    return Ok(Saved::Moved);
+                }
+                refuse_retired(tx.c, app, &[token.as_deref()]).await?;
+                run(tx.c, "UPDATE sessions SET user_token = $2 WHERE sid = $1", values).await?;
+                Ok(Saved::Done)
+            })
+        })
+        .await
+    }
+
+    async fn get_user_token(&self, sid: &SessionId) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT user_token FROM sessions WHERE sid = $1 AND user_token IS NOT NULL";
+        self.one(sql, values![sid.as_str()], |row| row.get("user_token")).await
     }
 
     async fn list_session_versions(&self, sids: &[SessionId]) -> Result<Vec<(SessionId, u64)>, StoreError> {

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0012_opener.sql"),
     include_str!("../migrations/0013_customers.sql"),
     include_str!("../migrations/0014_staged.sql"),
+    include_str!("../migrations/0015_signed_in.sql"),
 ];
 
 /// The newest schema this program knows.

@@ -12,6 +12,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     SqliteStore,
+    data_key::refuse_retired,
     fault::Fault,
     row::{bound, owned, sql},
     statement::{all, one, run},
@@ -53,6 +54,28 @@ impl SessionStore for SqliteStore {
     async fn save_session(&self, session: &Session) -> Result<Saved, StoreError> {
         let saved = Save::of(session)?;
         self.write(move |c| save(c, &saved)).await
+    }
+
+    async fn save_session_with_token(
+        &self,
+        session: &Session,
+        token: Option<Vec<u8>>,
+    ) -> Result<Saved, StoreError> {
+        let (saved, app) = (Save::of(session)?, session.app_id);
+        self.write(move |c| {
+            if save(c, &saved)? == Saved::Moved {
+                return Ok(Saved::Moved);
+            }
+            refuse_retired(c, app, [token.as_ref()])?;
+            run(c, "UPDATE sessions SET user_token = ?2 WHERE sid = ?1", params![saved.sid, token])?;
+            Ok(Saved::Done)
+        })
+        .await
+    }
+
+    async fn get_user_token(&self, sid: &SessionId) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT user_token FROM sessions WHERE sid = ?1 AND user_token IS NOT NULL";
+        self.read(|c| one(c, sql, [sid.as_str()], |row| row.get("user_token"))).await
     }
 
     async fn list_session_versions(&self, sids: &[SessionId]) -> Result<Vec<(SessionId, u64)>, StoreError> {

@@ -121,6 +121,30 @@ impl TestBrowser {
         sid_of(reply.header("location"))
     }
 
+    /// Opens a link as our connect page does, in a tab of its own. `more`: what else the page sends.
+    pub async fn open_link(&mut self, server: &TestServer, token: &str, more: &Value) -> Reply {
+        let marks = json!({ "opener": false, "name": "", "referrer": "", "site": "none", "history": 2 });
+        let mut body = json!({ "token": token, "marks": marks });
+        for (name, value) in more.as_object().cloned().unwrap_or_default() {
+            body[name] = value;
+        }
+        self.post(server, "/connect/api/claim", &body).await
+    }
+
+    /// Leaves for the identity provider, as the button does. Returns its address.
+    pub async fn leave_to_sign_in(&mut self, server: &TestServer, sid: &str) -> String {
+        let reply = self.post(server, &format!("/connect/api/s/{sid}/sign-in"), &json!({})).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["location"].as_str().expect("an address").to_owned()
+    }
+
+    /// Signs in at the identity provider, as whoever is signed in there, and comes back.
+    pub async fn sign_in(&mut self, server: &TestServer, sid: &str) -> Reply {
+        let authorize = self.leave_to_sign_in(server, sid).await;
+        let callback = self.at_provider(&authorize).await;
+        self.get(server, &callback).await
+    }
+
     /// Follows the way back to the app's page. Returns the address with the result.
     pub async fn go_back(&mut self, server: &TestServer, sid: &str) -> url::Url {
         let reply = self.get(server, &format!("/connect/s/{sid}/return")).await;

@@ -16,7 +16,8 @@ use alter_core::{
 };
 use alter_egress::{Egress, EgressConfig, Resolve, SystemResolver};
 use alter_flows::{
-    Flows, FlowsConfig, NewAgent, Operator, ProviderSetting, REFRESH_PAUSE, callers, connect, operate, ready,
+    Flows, FlowsConfig, NewAgent, Operator, ProviderSetting, REFRESH_PAUSE, SignInSetting, callers, connect,
+    operate, ready,
 };
 use alter_mock_provider::MockProvider;
 use alter_server::{Limits, Shared};
@@ -241,6 +242,28 @@ impl TestServer {
             .expect("the settings are in order");
     }
 
+    /// Makes the mock the identity provider of an app, with a client by which users sign in. Returns its callback URL.
+    pub async fn set_sign_in(&self, app: &TestApp, audience: Option<&str>) -> String {
+        let mut recipe = mock_recipe(&self.mock.issuer());
+        recipe.id = alter_core::provider::SIGN_IN.to_owned();
+        let client_id = sign_in_client(app);
+        let setting = SignInSetting {
+            recipe,
+            client_id: client_id.clone(),
+            client_secret: Some(SecretString::from(CLIENT_SECRET)),
+        };
+        let idp = IdentityProvider {
+            issuer: self.mock.issuer(),
+            audience: audience.map(Into::into),
+            ..IdentityProvider::default()
+        };
+        let stored =
+            operate::set_identity_provider(&self.flows, &operator(), app.id, idp, Some(setting)).await;
+        let callback = connect::callback_url(&self.flows, &stored.expect("in order").expect("a client"));
+        self.mock.register_client(&client_id, Some(CLIENT_SECRET), &[&callback]);
+        callback
+    }
+
     /// Adds an agent to an app. Returns the agent's id and key.
     pub async fn add_agent(&self, app: &TestApp, name: &str) -> (AgentId, SecretString) {
         let stored = self.store.get_app(app.id).await.expect("the store answers").expect("the app is there");
@@ -416,6 +439,11 @@ impl Resolve for Localhost {
         }
         SystemResolver.resolve(host, port)
     }
+}
+
+/// The client id by which an app's users sign in ([`TestServer::set_sign_in`]).
+pub fn sign_in_client(app: &TestApp) -> String {
+    format!("client-{}-sign-in", app.id)
 }
 
 async fn make_app(flows: &Flows, mock: &MockProvider, settings: AppSettings) -> TestApp {

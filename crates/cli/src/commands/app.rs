@@ -61,12 +61,13 @@ pub(crate) struct Flags {
     /// Accept the published browser client 0.8.0 (binding level L1).
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     legacy_clients: Option<bool>,
-    /// Accept links (stored; not built yet).
+    /// Accept links without proof (binding level L0): whoever sends somebody a link can get that person's account. Safer:
+    /// let users sign in (alter idp set --client-id).
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
-    allow_links: Option<bool>,
-    /// Ask for a code on links (stored; not built yet).
+    allow_unverified_links: Option<bool>,
+    /// Let the app's keys start auth sessions, by which they get the token of whoever signs in: a mailed address is phishing.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
-    require_code: Option<bool>,
+    allow_auth_sessions: Option<bool>,
     /// Accept calls without a signature (curl, development).
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     allow_bearer: Option<bool>,
@@ -82,7 +83,7 @@ pub(crate) struct Flags {
     /// Sessions per minute that one server process mints for each user of the app; 0 = no limit. Default 30.
     #[arg(long, value_name = "N")]
     sessions_per_minute_and_user: Option<u32>,
-    /// The lowest binding level, L0 to L3. L3: the app's backend confirms. L0 is not built yet.
+    /// The lowest binding level, L0 to L3. L3: the app's backend confirms. L0: links without proof.
     #[arg(long, value_name = "L0..L3")]
     min_binding: Option<String>,
 }
@@ -91,8 +92,8 @@ impl Flags {
     fn apply(self, settings: &mut AppSettings) -> Result<(), Usage> {
         let choose = |slot: &mut bool, value: Option<bool>| *slot = value.unwrap_or(*slot);
         choose(&mut settings.legacy_clients, self.legacy_clients);
-        choose(&mut settings.allow_links, self.allow_links);
-        choose(&mut settings.require_code, self.require_code);
+        choose(&mut settings.allow_unverified_links, self.allow_unverified_links);
+        choose(&mut settings.allow_auth_sessions, self.allow_auth_sessions);
         choose(&mut settings.allow_bearer, self.allow_bearer);
         choose(&mut settings.require_user_token, self.require_user_token);
         if self.website_url.is_some() {

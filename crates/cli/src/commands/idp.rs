@@ -1,12 +1,14 @@
 //! `alter idp set|show|remove`: who vouches for an app's users.
 
-use alter_core::{App, AppSettings, IdentityProvider};
+mod sign_in;
+
+use alter_core::{App, IdentityProvider};
 use alter_flows::operate;
 use alter_oauth::{DiscoveryError, IdpUnreachable, look_at_idp};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{find_app, operator};
+use super::{find_app, operator, provider::SecretFrom};
 use crate::{
     config::Config,
     output::{Output, Usage},
@@ -48,6 +50,11 @@ pub(crate) struct SetArgs {
     /// Accept users of any tenant: anybody can open one.
     #[arg(long)]
     any_tenant: bool,
+    /// Your client at the identity provider, so that users can sign in on the pages of this server: for links.
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    #[command(flatten)]
+    secret: SecretFrom,
 }
 
 #[derive(Debug, Args)]
@@ -79,9 +86,7 @@ pub(crate) async fn run(command: IdpCommand, config: &Config, output: Output) ->
         IdpCommand::Remove { app } => {
             let flows = wiring::open(config).await?;
             let app = find_app(&flows, &app).await?;
-            let had = app.settings.identity_provider.is_some();
-            let settings = AppSettings { identity_provider: None, ..app.settings };
-            operate::change_app(&flows, &operator(), app.id, settings).await?;
+            let had = operate::remove_identity_provider(&flows, &operator(), app.id).await?;
             let text = if had { "Removed." } else { "The app had no identity provider." };
             output.answer(text, &json!({ "app_id": app.id.to_string(), "removed": had }));
             Ok(())
@@ -99,17 +104,19 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
         jwks_url: args.jwks_url,
         tenants: args.tenants,
         any_tenant: args.any_tenant,
+        sign_in: None,
     };
     idp.check().map_err(Usage)?;
+    let sign_in = sign_in::setting(&idp, args.client_id, &args.secret, config, output).await?;
     let found = look_at_idp(&wiring::egress(config)?, &idp).await;
     if let Err(IdpUnreachable::Metadata(error @ DiscoveryError::IssuerMismatch { .. })) = found {
         // Every token would be refused. Most likely the issuer is mistyped, so say it now.
         anyhow::bail!("{error}. Nothing was changed");
     }
-    let settings = AppSettings { identity_provider: Some(idp.clone()), ..app.settings.clone() };
-    operate::change_app(&flows, &operator(), app.id, settings).await?;
+    let client = operate::set_identity_provider(&flows, &operator(), app.id, idp.clone(), sign_in).await?;
 
     let mut value = described(&app, &idp);
+    let told = sign_in::told(client.as_ref(), config, &mut value).await?;
     let warning = found.as_ref().map_or_else(|error| Some(error.to_string()), |f| no_key(f.keys));
     value["keys_url"] = json!(found.as_ref().ok().map(|f| &f.jwks_url));
     value["keys"] = json!(found.as_ref().ok().map(|f| f.keys));
@@ -124,7 +131,7 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
         }
         (None, Err(_)) => lines(&idp),
     };
-    output.answer(&text, &value);
+    output.answer(&format!("{text}{told}"), &value);
     Ok(())
 }
 
@@ -151,6 +158,9 @@ fn lines(idp: &IdentityProvider) -> String {
     } else if !idp.tenants.is_empty() {
         text.push_str(&format!("\ntenants   {}", idp.tenants.join(", ")));
     }
+    if let Some(client) = &idp.sign_in {
+        text.push_str(&format!("\nsign-in   {}", client.client_id));
+    }
     text
 }
 
@@ -159,6 +169,6 @@ fn described(app: &App, idp: &IdentityProvider) -> Value {
         "app_id": app.id.to_string(), "issuer": idp.issuer, "audience": idp.audience,
         "any_audience": idp.audience.is_none() && idp.authorized_party.is_none(),
         "authorized_party": idp.authorized_party, "jwks_url": idp.jwks_url, "tenants": idp.tenants,
-        "any_tenant": idp.any_tenant,
+        "any_tenant": idp.any_tenant, "client_id": idp.sign_in.as_ref().map(|client| &client.client_id),
     })
 }

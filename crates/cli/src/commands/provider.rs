@@ -18,11 +18,12 @@ use alter_flows::{OperateError, ProviderSetting, operate};
 use alter_oauth::Discovered;
 use alter_providers::Catalog;
 use anyhow::Context;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use self::metadata::{discover_into, discovered, identity_without_keys, note_unlisted, unlisted_prompts};
+pub(super) use self::metadata::discovered;
+use self::metadata::{discover_into, identity_without_keys, note_unlisted, unlisted_prompts};
 use super::{find_app, operator};
 use crate::{
     config::Config,
@@ -75,6 +76,7 @@ pub(crate) enum ProviderCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("secret").required(true).args(["client_secret_stdin", "client_secret_file", "public_client"])))]
 pub(crate) struct SetArgs {
     /// App id, or its name.
     app: String,
@@ -165,9 +167,10 @@ enum CoopFlag {
     Unknown,
 }
 
+/// The client's secret, or that it has none.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct SecretFrom {
+#[group(multiple = false)]
+pub(super) struct SecretFrom {
     /// Read the client secret from standard input.
     #[arg(long)]
     client_secret_stdin: bool,
@@ -180,7 +183,12 @@ struct SecretFrom {
 }
 
 impl SecretFrom {
-    fn read(&self) -> anyhow::Result<Option<SecretString>> {
+    /// Whether one of the flags was passed.
+    pub(super) fn is_given(&self) -> bool {
+        self.client_secret_stdin || self.client_secret_file.is_some() || self.public_client
+    }
+
+    pub(super) fn read(&self) -> anyhow::Result<Option<SecretString>> {
         let (secret, flag) = if let Some(path) = &self.client_secret_file {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("--client-secret-file {} cannot be read", path.display()))?;
@@ -554,15 +562,15 @@ fn is_named(given: &[String], name: &str) -> bool {
 }
 
 /// What stands in place of a callback URL that only a guess could give.
-const UNKNOWN_URL: &str =
+pub(super) const UNKNOWN_URL: &str =
     "not known yet (start alter serve, or set ALTER_PUBLIC_URL; then: alter provider list APP)";
 
-fn callback_url(provider: &ProviderConfig, config: &Config) -> Option<String> {
+pub(super) fn callback_url(provider: &ProviderConfig, config: &Config) -> Option<String> {
     config.known_public_url().map(|url| format!("{url}/oauth/callback/{}", provider.config_id))
 }
 
 /// The endpoints that the server's own rule for destinations refuses, each with the setting that admits it.
-async fn blocked_endpoints(recipe: &Recipe, config: &Config) -> anyhow::Result<Vec<String>> {
+pub(super) async fn blocked_endpoints(recipe: &Recipe, config: &Config) -> anyhow::Result<Vec<String>> {
     let egress = wiring::egress(config)?;
     let urls = [Some(&recipe.token_url), recipe.userinfo_url.as_ref(), recipe.jwks_url.as_ref()];
     let mut blocked = Vec::new();

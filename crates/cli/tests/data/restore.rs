@@ -96,14 +96,15 @@ impl Scene {
 }
 
 fn loose(s: &mut AppSettings) {
-    (s.legacy_clients, s.allow_links, s.allow_bearer) = (true, true, true);
+    (s.legacy_clients, s.allow_unverified_links, s.allow_bearer) = (true, true, true);
+    s.allow_auth_sessions = true;
     (s.session_ttl, s.sessions_per_minute) = (3600, 0);
     s.return_origins = vec![Origin::parse("https://back.example").unwrap()];
 }
 
 fn tight(s: &mut AppSettings) {
-    (s.legacy_clients, s.allow_links, s.allow_bearer) = (false, false, false);
-    (s.require_code, s.require_user_token) = (true, true);
+    (s.legacy_clients, s.allow_unverified_links, s.allow_bearer) = (false, false, false);
+    (s.allow_auth_sessions, s.require_user_token) = (false, true);
     (s.session_ttl, s.sessions_per_minute) = (60, 5);
     s.return_origins.clear();
     s.website_url = Some("https://new.example".into());
@@ -329,7 +330,7 @@ async fn t94_a_restore_that_is_refused_leaves_an_older_database_to_the_program_i
     scene.today(&elsewhere);
     let database = elsewhere.place.database();
     let older =
-        "DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
+        "ALTER TABLE sessions DROP COLUMN user_token; ALTER TABLE grants DROP COLUMN signed_in; DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
                  ALTER TABLE grants DROP COLUMN filled; ALTER TABLE grants DROP COLUMN metadata;
                  ALTER TABLE providers DROP COLUMN opener_kept; ALTER TABLE providers DROP COLUMN opener_severed;
                  DROP INDEX grants_unbound; ALTER TABLE apps DROP COLUMN deleted_at; DROP INDEX grants_by_subject;

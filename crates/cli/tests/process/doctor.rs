@@ -207,17 +207,18 @@ fn apps_that_cannot_work_or_are_looser_than_they_should_be_are_found() {
     let mut place = sound("doctor-apps");
     let visit = offline(&place);
     let problems =
-        ["app-no-provider", "app-no-website", "app-mints-nothing", "app-name-twice", "app-legacy-clients"];
+        ["app-no-provider", "app-no-website", "app-unverified-links", "app-name-twice", "app-legacy-clients"];
     for id in problems.into_iter().chain(["app-allow-bearer", "app-website-http"]) {
         visit.has_not(id);
     }
     place.json(&["app", "create", "Twin", "--website-url", "http://localhost:3000", "--allow-bearer"]);
     sql(&place, "UPDATE apps SET settings = json_set(settings, '$.name', 'A')");
     place.json(&["app", "create", "B"]);
+    place.json(&["app", "create", "Links", "--allow-unverified-links"]);
     place.json(&["app", "create", "C", "--return-origin", APP, "--legacy-clients"]);
     let visit = offline(&place);
     visit.has("app-no-provider", "mend");
-    visit.has("app-mints-nothing", "mend");
+    visit.has("app-unverified-links", "warn");
     visit.has("app-no-website", "warn");
     visit.has("app-name-twice", "warn");
     visit.has("app-legacy-clients", "warn");

@@ -3,6 +3,7 @@
 pub(crate) mod agent_checks;
 pub(crate) mod agent_keys;
 pub(crate) mod agents;
+pub(crate) mod auth_session;
 pub(crate) mod authenticate;
 pub(crate) mod caller;
 pub(crate) mod user_token;
@@ -13,5 +14,6 @@ pub use agents::{
     find_agent_as_operator, get_agent, list_agents, list_agents_as_operator, own_agent,
     set_agent_active_as_operator,
 };
+pub use auth_session::{create as create_auth_session, poll as poll_auth_session};
 pub use authenticate::{Recognized, authenticate, only_active, recognize};
 pub use user_token::{verify_user, verify_user_call};

@@ -103,7 +103,10 @@ pub async fn verify_user(
 ) -> Result<UserClaims, UserTokenError> {
     let idp = app.settings.identity_provider.as_ref().ok_or(UserTokenError::IdpNotConfigured)?;
     let inner = &flows.inner;
-    let verified = verify_user_token(&inner.jwks, &inner.egress, app.id, idp, token, flows.now()).await;
+    let client = idp.sign_in.as_ref().filter(|_| app.settings.allow_auth_sessions);
+    let client = client.map(|client| client.client_id.as_str());
+    let verifying = verify_user_token(&inner.jwks, &inner.egress, app.id, idp, client, token, flows.now());
+    let verified = verifying.await;
     verified.map_err(|refused| match refused {
         UserTokenRefused::Token(bad) => UserTokenError::Refused(bad),
         UserTokenRefused::Unreachable(cause) => {

@@ -20,6 +20,7 @@ use super::{
     exchange::exchange,
     offer::agent_of,
     opener::learn_from_return,
+    sign_in,
 };
 use crate::{Flows, context::hash_secret, fault::FlowFault};
 
@@ -79,6 +80,9 @@ pub async fn callback(
             return Ok(CallbackEnd::NotUnderstood(session));
         }
     };
+    if let Some(sid) = sign_in::session_of(&callback) {
+        return sign_in::came_back(flows, request, sid, callback, cookie).await;
+    }
     let state = secret::sha256(callback.state.as_bytes());
     let Some(attempt) = flows.store().find_attempt(&state).await? else {
         return Ok(CallbackEnd::NotOurs);

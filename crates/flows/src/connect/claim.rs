@@ -6,7 +6,7 @@
 //! 4. Claim by compare-and-set: the first browser wins. A refused claim changes nothing.
 
 use alter_core::{
-    App, AuditEntry, AuditKind, Claim, ClaimRefused, Hash, Level, Mode, Origin, Session, SessionId,
+    App, AuditEntry, AuditKind, Claim, ClaimRefused, Hash, Level, Mode, Origin, Session, SessionId, SignIn,
     StoreError, secret,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -17,8 +17,8 @@ use crate::{Flows, callers::caller::ours, context::hash_secret, fault::FlowFault
 /// What the connect page may know before the claim.
 #[derive(Debug)]
 pub struct Peek {
-    /// The only origin that the page may exchange messages with.
-    pub allowed_origin: Origin,
+    /// The only origin that the page may exchange messages with; `None` = with nobody.
+    pub allowed_origin: Option<Origin>,
     /// Shown while the page waits.
     pub app_name: String,
 }
@@ -45,9 +45,9 @@ pub enum Proof<'a> {
         cb: &'a str,
         marks: Option<Marks>,
     },
-    /// Door C: the marks of client 0.8.0. At L3, door D: whoever the browser's user is, the app has the last word.
+    /// Door C: the marks of client 0.8.0. Door D: a link, and at L3 whatever the server sent here.
     Marks(Marks),
-    /// Door D of a page that says nothing of how it was opened.
+    /// A page that says nothing of how it was opened.
     None,
 }
 
@@ -65,6 +65,13 @@ pub struct Marks {
     /// `history.length`. It is 1 in a window that was opened on our page and has shown nothing else; a redirect by a server
     /// and one by a page that is still loading add nothing. `None` = the page did not say.
     pub history: Option<u32>,
+}
+
+impl Marks {
+    /// The window has an opener, and the name that client 0.8.0 gives its popup.
+    fn are_of_a_popup(&self) -> bool {
+        self.opener && self.name == "alter_oauth_popup"
+    }
 }
 
 /// Why a proof does not suffice.
@@ -115,8 +122,8 @@ pub enum ClaimError {
     ReturnUrlRequired {
         /// The app that minted it.
         app_name: String,
-        /// Where its page is.
-        allowed_origin: Origin,
+        /// Where its page is, if it has one.
+        allowed_origin: Option<Origin>,
     },
     /// Our own failure.
     #[error(transparent)]
@@ -130,7 +137,7 @@ ours! { ClaimError; }
 /// # Errors
 /// [`ClaimError::InvalidToken`] for malformed and unknown tokens alike; [`ClaimError::Refused`] when the session is over.
 pub async fn peek(flows: &Flows, session_token: &str) -> Result<Peek, ClaimError> {
-    let session = flows.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
+    let session = session_of(flows, session_token).await?.ok_or(ClaimError::InvalidToken)?;
     if session.claim().is_none() {
         still_open(flows, &session)?;
     }
@@ -150,7 +157,7 @@ pub async fn claim(
     mode: Mode,
     cookie: impl Fn(&SessionId) -> Option<SecretString>,
 ) -> Result<Claimed, ClaimError> {
-    let session = flows.session_by_token(session_token).await?.ok_or(ClaimError::InvalidToken)?;
+    let session = session_of(flows, session_token).await?.ok_or(ClaimError::InvalidToken)?;
     let sid = session.sid.clone();
     let max_age =
         session.expires_at.plus_seconds(alter_core::session::ATTEMPT_TTL).since(flows.now()) / 1_000_000;
@@ -163,9 +170,11 @@ pub async fn claim(
     still_open(flows, &session)?;
     let app = flows.app_of(session.app_id).await?;
     let refused = |why| ClaimError::Binding { app_name: app.settings.name.clone(), why };
-    let (level, cb) = judge(&session, &app, proof).map_err(refused)?;
-    // The code for the app's word comes by navigation alone, to whoever is in front of this browser.
-    let mode = if is_unproven(&session, level) { Mode::Redirect } else { mode };
+    let Judged { level, cb, signs_in, is_link } = judge(&session, &app, proof).map_err(refused)?;
+    // The code for the app's word comes by navigation alone, to whoever is in front of this browser. A link has no page beside
+    // it either, and need not have one to go back to.
+    let goes_back = is_unproven(&session, level) || (is_link && session.data.return_url.is_some());
+    let mode = if goes_back { Mode::Redirect } else { mode };
     has_way_back(&session, &app, mode)?;
 
     let (browser_key, marker) = (flows.fresh_secret(), flows.fresh_secret());
@@ -177,10 +186,13 @@ pub async fn claim(
         at: flows.now(),
         mode,
     };
-    let claimed = flows.update_session(session, |session| match session.claim_by(claim.clone()) {
-        Ok(()) => Ok((true, ())),
-        Err(ClaimRefused::Binding) => Err(refused(BindingFault::Page)),
-        Err(reason) => Err(ClaimError::Refused(reason)),
+    let claimed = flows.update_session(session, |session| {
+        session.data.sign_in = signs_in.then(SignIn::default);
+        match session.claim_by(claim.clone()) {
+            Ok(()) => Ok((true, ())),
+            Err(ClaimRefused::Binding) => Err(refused(BindingFault::Page)),
+            Err(reason) => Err(ClaimError::Refused(reason)),
+        }
     });
     let (session, ()) = claimed.await?.ok_or(ClaimError::InvalidToken)?;
     metrics::claimed(level);
@@ -190,6 +202,14 @@ pub async fn claim(
         tracing::error!(%sid, %error, "the claim could not be written to the audit");
     }
     Ok(Claimed { sid, browser_key: Some(browser_key), marker: Some(marker), max_age })
+}
+
+/// A browser opens a session or an auth session; whose token it is, only the connect page need not know.
+async fn session_of(flows: &Flows, token: &str) -> Result<Option<Session>, StoreError> {
+    match flows.session_by_token(token).await? {
+        Some(session) => Ok(Some(session)),
+        None => flows.auth_session_by_token(token).await,
+    }
 }
 
 /// Whether a browser was let in for the app's word alone.
@@ -218,32 +238,78 @@ fn why_taken(flows: &Flows, session: &Session) -> ClaimRefused {
     }
 }
 
-/// Returns the level that a proof reaches and the flow id it carries.
-fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<(Level, Option<String>), BindingFault> {
+/// What a proof is worth.
+struct Judged {
+    level: Level,
+    /// The flow id that it carries.
+    cb: Option<String>,
+    /// The browser's user has to sign in before anything else.
+    signs_in: bool,
+    /// It is no proof: the browser came by a link.
+    is_link: bool,
+}
+
+impl Judged {
+    fn proven(level: Level, cb: Option<&str>) -> Self {
+        Self { level, cb: cb.map(str::to_owned), signs_in: false, is_link: false }
+    }
+
+    /// With a flow id, if it is one.
+    fn flow(level: Level, cb: &str) -> Result<Self, BindingFault> {
+        is_flow_id(cb).then(|| Self::proven(level, Some(cb))).ok_or(BindingFault::Page)
+    }
+}
+
+fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<Judged, BindingFault> {
     match proof {
+        // No page of the app has any part in it.
+        Proof::Marks(_) if session.data.auth.is_some() => link(session, app).ok_or(BindingFault::Page),
+        _ if session.data.auth.is_some() => Err(BindingFault::Page),
         Proof::Marks(marks) if session.is_confirmed_by_app() => {
-            judge_unproven(session, marks).map(|()| (Level::L0, None))
+            judge_unproven(session, marks).map(|()| Judged::proven(Level::L0, None))
         }
         Proof::AtTheEnd { cb, marks } if session.is_confirmed_by_app() => {
             judge_unproven(session, marks.as_ref().ok_or(BindingFault::Page)?)?;
-            is_flow_id(cb).then(|| (Level::L0, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
+            Judged::flow(Level::L0, cb)
         }
         Proof::FormOrigin { origin, cb } => {
-            if !session.data.allowed_origin.is_named_by(*origin) {
+            if !session.data.is_for_page_at(*origin) {
                 let foreign = ForeignPage::noticed(session, *origin);
                 return Err(foreign.map_or(BindingFault::Page, BindingFault::OtherOrigin));
             }
-            is_flow_id(cb).then(|| (Level::L2, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
+            Judged::flow(Level::L2, cb)
         }
+        // A session for a link has no page that could have answered.
+        Proof::Opener { .. } if session.data.allowed_origin.is_none() => Err(BindingFault::Page),
         Proof::Opener { cb, v } => {
             let bytes = secret::from_base64url(v).filter(|bytes| bytes.len() == size_of::<Hash>());
             let matches = bytes.is_some_and(|bytes| secret::base64url(&secret::sha256(&bytes)) == **cb);
-            matches.then(|| (Level::L2, Some((*cb).to_owned()))).ok_or(BindingFault::Page)
+            matches.then(|| Judged::proven(Level::L2, Some(cb))).ok_or(BindingFault::Page)
         }
-        Proof::Marks(marks) => judge_marks(session, app, marks).map(|()| (Level::L1, None)),
-        Proof::AtTheEnd { .. } => Err(BindingFault::NoForm),
-        Proof::None => Err(BindingFault::Page),
+        Proof::Marks(marks) if app.settings.legacy_clients && marks.are_of_a_popup() => {
+            judge_marks(session, app, marks).map(|()| Judged::proven(Level::L1, None))
+        }
+        Proof::Marks(marks) => match link(session, app) {
+            Some(link) => Ok(link),
+            None => judge_marks(session, app, marks).map(|()| Judged::proven(Level::L1, None)),
+        },
+        Proof::AtTheEnd { cb, .. } => {
+            let link = link(session, app).filter(|_| is_flow_id(cb)).ok_or(BindingFault::NoForm)?;
+            Ok(Judged { cb: Some((*cb).to_owned()), ..link })
+        }
+        Proof::None => link(session, app).ok_or(BindingFault::Page),
     }
+}
+
+/// What a browser may do that proves nothing of the app's page (S9): its user signs in at the app's identity provider, or the
+/// operator lets links in without proof. `None` = neither.
+fn link(session: &Session, app: &App) -> Option<Judged> {
+    let has_somebody = session.data.user.is_some() || session.data.auth.is_some();
+    let signs_in = app.sign_in().is_some() && has_somebody;
+    let unverified = session.data.auth.is_none()
+        && app.settings.allow_unverified_links
+        && session.data.min_binding == Level::L0;
+    (signs_in || unverified).then_some(Judged { level: Level::L0, cb: None, signs_in, is_link: true })
 }
 
 /// Who came by a redirect must be able to go back (S5).
@@ -267,7 +333,7 @@ fn judge_unproven(session: &Session, marks: &Marks) -> Result<(), BindingFault> 
     }
     let page = url::Url::parse(&marks.referrer).ok().map(|url| url.origin().ascii_serialization());
     let returns = session.data.return_url.as_ref().is_some_and(|url| url.is_named_by(page.as_deref()));
-    if returns || session.data.allowed_origin.is_named_by(page.as_deref()) {
+    if returns || session.data.is_for_page_at(page.as_deref()) {
         return Ok(());
     }
     let foreign = ForeignPage::noticed(session, page.as_deref());
@@ -275,14 +341,14 @@ fn judge_unproven(session: &Session, marks: &Marks) -> Result<(), BindingFault> 
 }
 
 fn judge_marks(session: &Session, app: &App, marks: &Marks) -> Result<(), BindingFault> {
-    let allowed = &session.data.allowed_origin;
+    let allowed = session.data.allowed_origin.as_ref();
     let referrer = url::Url::parse(&marks.referrer).ok().and_then(|url| Origin::of(&url).ok());
-    let elsewhere = referrer.as_ref().filter(|page| marks.opener && *page != allowed);
+    let elsewhere = referrer.as_ref().filter(|page| marks.opener && Some(*page) != allowed);
     let opened = app.settings.legacy_clients
-        && marks.opener
-        && marks.name == "alter_oauth_popup"
+        && marks.are_of_a_popup()
         && marks.site != "none"
-        && referrer.as_ref() == Some(allowed);
+        && referrer.is_some()
+        && referrer.as_ref() == allowed;
     match (opened, marks.history) {
         (false, _) => {
             let foreign = elsewhere.and_then(|page| ForeignPage::noticed(session, Some(page.as_str())));

@@ -215,7 +215,7 @@ pub(super) async fn make_grant(
         if waits && !source.session.can_be_confirmed() {
             return Err(refused(
                 Cause::NotConfirmed,
-                "the account's grant is at L3, and this session has no proof for the end",
+                "the account's grant is bound better than this session, which has no proof for the end",
             ));
         }
         let stored = if waits {

@@ -13,8 +13,8 @@ const ORIGIN_MAX: usize = 300;
 pub struct ForeignPage {
     /// The browser's `Origin` header; `null` = a sandboxed frame, a file, or a redirect on the way.
     pub page: String,
-    /// The session's `allowed_origin`.
-    pub allowed: Origin,
+    /// The session's `allowed_origin`; `None` = it is for a link, and for no page.
+    pub allowed: Option<Origin>,
 }
 
 impl ForeignPage {
@@ -25,7 +25,8 @@ impl ForeignPage {
         let page = origin[..origin.floor_char_boundary(ORIGIN_MAX)].to_owned();
         let foreign = Self { page, allowed: session.data.allowed_origin.clone() };
         tracing::info!(
-            sid = %session.sid, page_origin = foreign.page, allowed_origin = %foreign.allowed,
+            sid = %session.sid, page_origin = foreign.page,
+            allowed_origin = foreign.allowed.as_ref().map(Origin::as_str),
             "a page at another origin than its session's was refused"
         );
         Some(foreign)
@@ -42,6 +43,12 @@ impl fmt::Display for ForeignPage {
             }
             page => write!(f, "The page is at {page}")?,
         }
+        let Some(allowed) = allowed else {
+            return write!(
+                f,
+                ", but the session is for a link, and for no page. Mint it with the page's origin as allowed_origin."
+            );
+        };
         write!(
             f,
             ", but the session is for pages at {allowed}. Open the page there, or mint the session with the page's origin \
@@ -59,7 +66,7 @@ mod tests {
     #[test]
     fn the_sentence_names_both_origins_and_the_field_that_mends_it() {
         let told = |page: &str| {
-            let allowed = Origin::parse("http://127.0.0.1:3000").unwrap();
+            let allowed = Origin::parse("http://127.0.0.1:3000").ok();
             ForeignPage { page: page.into(), allowed }.to_string()
         };
         let sentence = told("http://localhost:3000");
@@ -67,5 +74,7 @@ mod tests {
             assert!(sentence.contains(part), "{sentence}");
         }
         assert!(told("null").contains("sandboxed frame"));
+        let for_a_link = ForeignPage { page: "https://a.example".into(), allowed: None }.to_string();
+        assert!(for_a_link.contains("allowed_origin"), "{for_a_link}");
     }
 }

@@ -136,6 +136,7 @@ fn grant(
         scopes: scopes.granted,
         missing_scopes: scopes.missing,
         level: source.level(),
+        signed_in: !source.is_confirmed && session.is_signed_in(),
         created_at,
         updated_at: now,
         last_used_at,
@@ -168,7 +169,10 @@ fn connection(source: &Source<'_>, place: CredentialPlace, scopes: &ScopeResult,
 }
 
 fn entry(attempt: &Attempt, grant: &Grant, delegation: Option<&Delegation>, request_id: &str) -> AuditEntry {
-    let details = serde_json::json!({ "provider": grant.provider, "level": grant.level.as_str() });
+    let mut details = serde_json::json!({ "provider": grant.provider, "level": grant.level.as_str() });
+    if grant.signed_in {
+        details["signed_in"] = true.into();
+    }
     AuditEntry {
         grant_id: Some(grant.id),
         sid: Some(attempt.sid.clone()),
@@ -232,10 +236,13 @@ impl Source<'_> {
         self.session.claim().map_or(Level::L0, |claim| claim.level)
     }
 
-    /// Whether the app has the last word: at L3 always, and where the account's grant has it already, because no flow
-    /// replaces a credential that is bound better than itself.
+    /// Whether the app has the last word: at L3 always, and where the account's grant has it already or the flow is a link
+    /// without proof and the grant is better, because no flow replaces what nobody doubts by what nobody has proven.
     pub(super) fn waits_for_app(&self, known: Option<&Grant>) -> bool {
-        let better = known.is_some_and(|grant| grant.level == Level::L3);
+        let better = known.is_some_and(|grant| match self.level() {
+            Level::L0 => grant.level > Level::L0,
+            _ => grant.level == Level::L3,
+        });
         !self.is_confirmed && (self.session.is_confirmed_by_app() || better)
     }
 }

@@ -1,8 +1,8 @@
 //! Minting a session (S1-S8): the app's backend asks, and gets a token to pass to the browser.
 //!
 //! 1. The key is the app's own, the call is no replay, and the app's share of this minute is not used up (T56).
-//! 2. The session's binding level is one that is built: L3 for a session with a challenge, else the app's.
-//! 3. The origin is given, or is the app's website.
+//! 2. The session's binding level is L3 for a session with a challenge, else the app's.
+//! 3. The origin is given, or is the app's website; a session for a link needs none.
 //! 4. The return URL is registered.
 //! 5. The providers are configured.
 //! 6. The user token is valid, the user's share is not used up, and the agent is the app's and active. At L3 there is a user
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use alter_core::{
     Agent, AgentId, App, CallNonce, Filled, Hash, Level, Micros, Origin, ReturnUrl, Session, SessionAgent,
-    SessionData, SessionId, SessionUser, origin::OriginError, secret, token,
+    SessionData, SessionId, SessionUser, origin::OriginError, provider::SIGN_IN, secret, token,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -84,14 +84,15 @@ pub enum MintError {
     AgentNotFound,
     #[error(transparent)]
     User(#[from] UserTokenError),
-    #[error("sessions with binding level {} are not built yet", .0.as_str())]
-    BindingNotBuilt(Level),
     /// The challenge is no hash of a verifier, or its method is not ours; the caller is shown this sentence.
     #[error("{0}")]
     BadChallenge(&'static str),
     /// The app has the last word, and could prove nothing.
     #[error("a session at L3 needs user_token or code_challenge")]
     ProofRequired,
+    /// A session for a link alone, and nobody to sign in for it.
+    #[error("a session for a link needs user_token")]
+    UserRequired,
     #[error(transparent)]
     InvalidOrigin(OriginError),
     #[error("allowed_origin is missing and the app has no website_url")]
@@ -152,17 +153,20 @@ async fn try_mint(
     let challenge = challenge.map_err(MintError::BadChallenge)?;
     let min_binding = match app.min_binding() {
         _ if challenge.is_some() => Level::L3,
-        level @ Level::L0 => return Err(MintError::BindingNotBuilt(level)),
         level => level,
     };
     let allowed_origin = match request.allowed_origin {
-        Some(origin) => Origin::parse(&origin).map_err(MintError::InvalidOrigin)?,
-        None => app.website_origin().ok_or(MintError::AllowedOriginRequired)?,
+        Some(origin) => Some(Origin::parse(&origin).map_err(MintError::InvalidOrigin)?),
+        None => app.website_origin(),
     };
-    let registered = app.settings.return_origins.iter().chain([&allowed_origin]);
+    if allowed_origin.is_none() && !app.is_for_links() {
+        return Err(MintError::AllowedOriginRequired);
+    }
+    let registered = app.settings.return_origins.iter().chain(&allowed_origin);
     let return_url = request.return_url.map(|url| ReturnUrl::parse(&url, registered)).transpose();
     let return_url = return_url.map_err(MintError::InvalidReturnUrl)?;
-    let configured = flows.store().list_provider_ids(app.id).await?;
+    let mut configured = flows.store().list_provider_ids(app.id).await?;
+    configured.retain(|id| id != SIGN_IN);
     let providers = choose_providers(request.allowed_providers, configured)?;
     check_connection_config(flows, app, &providers, &request.connection_config).await?;
     if request.agent.is_some() && request.user_token.is_none() {
@@ -170,6 +174,10 @@ async fn try_mint(
     }
     if min_binding == Level::L3 && request.user_token.is_none() && challenge.is_none() {
         return Err(MintError::ProofRequired);
+    }
+    if allowed_origin.is_none() && min_binding < Level::L3 && !may_be_opened(app, request.user_token.as_ref())
+    {
+        return Err(MintError::UserRequired);
     }
     let user = session_user(flows, app, request.user_token.as_ref(), taken).await?;
     let agent = session_agent(flows, app, request.agent.as_deref()).await?;
@@ -196,6 +204,11 @@ async fn try_mint(
     let url = format!("{}/sdk/oauth/connect#session={}", flows.public_url(), token.expose_secret());
     let connect_url = SecretString::from(url);
     Ok(Spent::InCommit(Minted { token, connect_url, expires_at, expires_in, single_provider }))
+}
+
+/// Whether any browser could open a session for a link: its user can sign in, or nobody has to.
+fn may_be_opened(app: &App, user_token: Option<&SecretString>) -> bool {
+    app.settings.allow_unverified_links || user_token.is_some()
 }
 
 /// RFC 7636 section 4.2, with S256 alone: what can be read out of the session's row must not open it.

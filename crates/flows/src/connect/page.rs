@@ -1,7 +1,8 @@
 //! Which page a browser gets at `/connect/s/{sid}`.
 
 use alter_core::{
-    Cause, Connection, EndKind, Failure, Hash, Micros, Session, SessionId, Staged, State, StoreError,
+    Cause, Connection, EndKind, Failure, Hash, Micros, Session, SessionId, SignInFault, Staged, State,
+    StoreError,
 };
 use secrecy::SecretString;
 
@@ -39,6 +40,8 @@ impl PageView {
 /// What to show.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Screen {
+    /// Sign in at the app's identity provider first; with the reason why that came to nothing before.
+    SignIn(Option<SignInFault>),
     /// Choose a provider; those connected already are ticked.
     Picker,
     /// Say where the account at this provider is: its host differs per customer.
@@ -49,6 +52,8 @@ pub enum Screen {
     Waiting(Option<String>),
     /// Ask whether the agent may use what this connection's provider granted unasked.
     Extra(Connection),
+    /// Somebody has signed in for an auth session.
+    SignedIn,
     /// The session is over, with these connections.
     Done(Vec<Connection>),
     /// The user's part is over; the app has to confirm these connections.
@@ -174,12 +179,16 @@ fn screen(session: &Session, now: Micros) -> Screen {
         State::Minted => Screen::Expired,
         // A connection that arrived after the end was announced still exists, so the page shows it.
         State::Ended { .. } if !data.connections.is_empty() => Screen::Done(data.connections.clone()),
+        State::Ended { end, .. } if data.auth.is_some() && end.kind == EndKind::Done => Screen::SignedIn,
         State::Ended { .. } if session.awaits_the_app() => Screen::Awaiting(data.staged.clone()),
         State::Ended { end, .. } => match (end.kind, &end.failure) {
             (EndKind::Failed, Some(failure)) => Screen::Failed { failure: failure.clone(), over: true },
             (EndKind::Expired, _) => Screen::Expired,
             _ => Screen::Cancelled,
         },
+        State::Claimed(_) if session.has_to_sign_in() && now < session.expires_at => {
+            Screen::SignIn(data.sign_in.as_ref().and_then(|sign_in| sign_in.fault))
+        }
         State::Claimed(_) => {
             let exchanging = data.underway.as_ref().filter(|a| a.exchanging);
             if let (None, Some(connection)) = (exchanging, session.asking()) {

@@ -205,7 +205,7 @@ fn started_by(session: &Session, cb: &str) -> bool {
 
 fn is_there(session: &Session, origin: Option<&str>) -> Result<(), ResultError> {
     let returned = session.data.return_url.as_ref().is_some_and(|url| url.is_named_by(origin));
-    if returned || session.data.allowed_origin.is_named_by(origin) {
+    if returned || session.data.is_for_page_at(origin) {
         return Ok(());
     }
     let foreign = ForeignPage::noticed(session, origin);

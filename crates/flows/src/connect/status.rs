@@ -137,7 +137,7 @@ async fn first_look(
     request: &StatusRequest<'_>,
 ) -> Result<(SessionId, StatusReport), StatusError> {
     let session = flows.session_by_token(session_token).await?.ok_or(StatusError::InvalidToken)?;
-    if !session.data.allowed_origin.is_named_by(origin) {
+    if !session.data.is_for_page_at(origin) {
         let foreign = ForeignPage::noticed(&session, origin);
         return Err(foreign.map_or(StatusError::NoOrigin, StatusError::OtherOrigin));
     }

@@ -49,7 +49,7 @@ impl Waiting {
     }
 
     /// Takes the session's one place. Who had it is woken and learns that it has lost it.
-    pub(super) fn begin<'a>(&'a self, sid: &'a SessionId) -> Waiter<'a> {
+    pub(crate) fn begin<'a>(&'a self, sid: &'a SessionId) -> Waiter<'a> {
         let (number, wake) = (self.count.fetch_add(1, Ordering::Relaxed), Arc::new(Notify::new()));
         let entry = Entry { number, wake: Arc::clone(&wake), seen: None, moment: None };
         if let Some(before) = self.with(|entries| entries.insert(sid.clone(), entry)) {
@@ -80,7 +80,7 @@ impl Waiting {
 }
 
 /// One who waits. The place is given back when this is dropped, also because the client has gone.
-pub(super) struct Waiter<'a> {
+pub(crate) struct Waiter<'a> {
     waiting: &'a Waiting,
     sid: &'a SessionId,
     number: u64,
@@ -89,12 +89,12 @@ pub(super) struct Waiter<'a> {
 
 impl Waiter<'_> {
     /// Returns when there may be something to see.
-    pub(super) async fn woken(&self) {
+    pub(crate) async fn woken(&self) {
         self.wake.notified().await;
     }
 
     /// Records what was seen. Returns `false` when another has the place: then there is nothing more to wait for.
-    pub(super) fn saw(&self, session: &Session) -> bool {
+    pub(crate) fn saw(&self, session: &Session) -> bool {
         self.waiting.with(|entries| {
             let own = entries.get_mut(self.sid).filter(|entry| entry.number == self.number);
             let Some(entry) = own else { return false };

@@ -2,7 +2,7 @@
 
 use alter_core::{
     App, AppId, AuditEntry, AuditKind, Changed, ConfigId, Hash, ProviderConfig, Recipe, Saved, StoreError,
-    recipe::BadScope, text::is_hidden,
+    provider::SIGN_IN, recipe::BadScope, text::is_hidden,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub async fn set_provider(
     setting: ProviderSetting,
 ) -> Result<ProviderConfig, OperateError> {
     let app = get_app(flows, app).await?;
-    let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
+    let scopes = setting.scopes.clone().unwrap_or_else(|| setting.recipe.default_scopes.clone());
     check_setting(&setting.client_id, setting.client_secret.as_ref())?;
     check_scopes(&setting.recipe, &scopes)?;
     if let Some((name, parameter)) = setting.recipe.open_parameter() {
@@ -66,15 +66,28 @@ pub async fn set_provider(
             known.recipe.id
         )));
     }
+    let config = sealed(flows, &app, known.as_ref(), setting, scopes)?;
+    let entry = set_entry(&Actor::operator(by, app), known.as_ref(), &config);
+    Ok(flows.store().save_provider(config, entry).await?)
+}
+
+/// The row to store, with its secret and its seal: a new one, or the next generation of a known one.
+pub(super) fn sealed(
+    flows: &Flows,
+    app: &App,
+    known: Option<&ProviderConfig>,
+    setting: ProviderSetting,
+    scopes: Vec<String>,
+) -> Result<ProviderConfig, FlowFault> {
     let now = flows.now();
-    let (config_id, generation, created_at) = match &known {
+    let (config_id, generation, created_at) = match known {
         Some(config) => (config.config_id.clone(), config.generation + 1, config.created_at),
         None => (ConfigId::new(flows.random()), 1, now),
     };
-    let key = flows.sealer().data_key(&app).map_err(FlowFault::from)?;
+    let key = flows.sealer().data_key(app)?;
     let place = ProviderConfig::place_of(app.id, &config_id, generation);
     let seal = |secret| flows.sealer().seal_text(&key, &place, secret);
-    let client_secret = setting.client_secret.as_ref().map(seal).transpose().map_err(FlowFault::from)?;
+    let client_secret = setting.client_secret.as_ref().map(seal).transpose()?;
     let mut config = ProviderConfig {
         config_id,
         app_id: app.id,
@@ -87,9 +100,8 @@ pub async fn set_provider(
         updated_at: now,
         seal: None,
     };
-    config.seal = Some(flows.sealer().seal_provider(&key, &config).map_err(FlowFault::from)?);
-    let entry = set_entry(&Actor::operator(by, app), known.as_ref(), &config);
-    Ok(flows.store().save_provider(config, entry).await?)
+    config.seal = Some(flows.sealer().seal_provider(&key, &config)?);
+    Ok(config)
 }
 
 /// Asks a provider for other scopes from now on. Nothing else of its configuration changes, so no secret is needed.
@@ -113,7 +125,11 @@ pub async fn set_scopes(
 }
 
 /// The entry has what differs from the configuration before; of a new one, all of it.
-fn set_entry(actor: &Actor, before: Option<&ProviderConfig>, after: &ProviderConfig) -> AuditEntry {
+pub(super) fn set_entry(
+    actor: &Actor,
+    before: Option<&ProviderConfig>,
+    after: &ProviderConfig,
+) -> AuditEntry {
     let changed = differences(&before.map_or(Value::Null, described), &described(after));
     let details =
         json!({ "provider": after.recipe.id, "config_id": after.config_id.as_str(), "changed": changed });
@@ -149,12 +165,14 @@ pub fn whole_scopes(config: &ProviderConfig) -> Vec<String> {
     }
 }
 
-/// Lists the providers that are configured on an app, by id.
+/// Lists the providers that are configured on an app, by id. The client by which users sign in is none of them.
 ///
 /// # Errors
 /// Our own failure.
 pub async fn list_providers(flows: &Flows, app: AppId) -> Result<Vec<ProviderConfig>, OperateError> {
-    Ok(flows.store().list_providers(app).await?)
+    let mut configs = flows.store().list_providers(app).await?;
+    configs.retain(|config| !config.is_sign_in());
+    Ok(configs)
 }
 
 /// Like [`list_providers`], without the rows that cannot be read: [`unproven_providers`] names them.
@@ -263,6 +281,11 @@ async fn why_unproven(
 /// # Errors
 /// [`OperateError::NoSuchApp`], [`OperateError::NoSuchProvider`].
 pub async fn remove_provider(flows: &Flows, by: &Operator, app: AppId, id: &str) -> Result<(), OperateError> {
+    if id == SIGN_IN {
+        return Err(OperateError::Invalid(
+            "This is the client by which the app's users sign in: alter idp set without --client-id removes it.".into(),
+        ));
+    }
     let actor = Actor::operator(by, get_app(flows, app).await?);
     let entry = actor.entry(flows.now(), AuditKind::ProviderRemoved, json!({ "provider": id }));
     match flows.store().delete_provider(app, id, entry).await? {
@@ -279,7 +302,7 @@ pub(crate) fn same_authority(before: &Recipe, after: &Recipe) -> bool {
     before.issuer == after.issuer && host(&before.token_url) == host(&after.token_url)
 }
 
-fn check_setting(client_id: &str, secret: Option<&SecretString>) -> Result<(), OperateError> {
+pub(super) fn check_setting(client_id: &str, secret: Option<&SecretString>) -> Result<(), OperateError> {
     let invalid = |text: &str| Err(OperateError::Invalid(text.to_owned()));
     if client_id.is_empty() || client_id.len() > 512 || client_id.chars().any(is_hidden) {
         return invalid("--client-id must have 1 to 512 characters, and none that people do not see.");

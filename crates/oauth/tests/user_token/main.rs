@@ -59,7 +59,7 @@ impl Place {
     }
 
     async fn verify_as(&self, app: AppId, idp: &IdentityProvider, token: &str, at: Micros) -> Verdict {
-        verify_user_token(&self.cache, &self.egress, app, idp, &token.into(), at).await
+        verify_user_token(&self.cache, &self.egress, app, idp, None, &token.into(), at).await
     }
 
     /// The positive control: a sound token is believed.

@@ -54,6 +54,8 @@ const SIGNED: &str = "The API key of an app (`alter_rk_...`) or of an agent (`al
         routes::sdk::token::retrieve,
         routes::sdk::report::api_call,
         routes::sdk::auth::verify_token,
+        routes::sdk::auth_session::create,
+        routes::sdk::auth_session::poll,
         routes::sdk::catalog::show,
         routes::sdk::grants::list,
         routes::sdk::grants::revoke,

@@ -44,7 +44,6 @@ const MINT: &[ErrorCode] = &[
     AgentNotFound,
     RateLimitExceeded,
     ProofRequired,
-    BindingNotBuilt,
 ];
 const FINALIZE: &[ErrorCode] = &[BindingFailed, InvalidResultCode, NothingToConfirm, SessionExpired];
 const RELEASE: &[ErrorCode] = &[
@@ -94,6 +93,10 @@ fn row(operation: &str) -> (bool, Vec<&'static [ErrorCode]>) {
         "retrieve_token" => signed(&[USER, RELEASE]),
         "report_call" => signed(&[&[GrantNotFound, NoDelegatedGrant]]),
         "verify_user_token" => signed(&[APP, USER]),
+        "create_auth_session" => {
+            signed(&[APP, &[IdpNotConfigured, AuthSessionsNotAllowed, RateLimitExceeded]])
+        }
+        "poll_auth_session" => signed(&[APP, &[AuthSessionsNotAllowed, InvalidToken, IdpUnreachable]]),
         "list_grants" => signed(&[USER]),
         "list_providers" => signed(&[]),
         "revoke_grant" => signed(&[APP, USER, &[GrantNotFound]]),

@@ -21,9 +21,9 @@ mod tests;
 
 pub use assets::{SCRIPT, content_security_policy, script_path};
 pub use views::{
-    CancelledView, ConnectionLine, ConsentView, CustomerField, CustomerView, DeniedView, DoneView,
+    Asked, CancelledView, ConnectionLine, ConsentView, CustomerField, CustomerView, DeniedView, DoneView,
     ExpiryReason, ExtraView, Frame, Legacy, Next, Page, PickerView, ProviderChoice, ProviderErrorView,
-    ProviderFault, ScopeLine, Unproven, WaitingView, WebviewView,
+    ProviderFault, ScopeLine, SignInView, Unproven, WaitingView, WebviewView,
 };
 
 /// A page ready to be sent as `text/html; charset=utf-8`. The route adds status and headers, among them

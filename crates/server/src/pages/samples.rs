@@ -1,10 +1,12 @@
 //! One sample for each page and state: the tests render them, and the gallery (`examples/gallery.rs`) writes them out to
 //! be looked at. A new page or state gets a line here; otherwise nobody sees it before users do.
 
+use alter_core::SignInFault;
+
 use super::{
-    CancelledView, ConnectionLine, ConsentView, CustomerField, CustomerView, DeniedView, DoneView,
+    Asked, CancelledView, ConnectionLine, ConsentView, CustomerField, CustomerView, DeniedView, DoneView,
     ExpiryReason, ExtraView, Frame, Legacy, Next, Page, PickerView, ProviderChoice, ProviderErrorView,
-    ProviderFault, ScopeLine, Unproven, WaitingView, WebviewView,
+    ProviderFault, ScopeLine, SignInView, Unproven, WaitingView, WebviewView,
 };
 
 /// A page in one state, with the name of its file in the gallery.
@@ -316,7 +318,39 @@ fn choosing() -> Vec<Sample> {
             LONG,
         ),
         sample("waiting", Page::Waiting(waiting), FLOW),
+        sample("sign-in", Page::SignIn(SIGN_IN), LINK),
+        sample(
+            "sign-in-other-user",
+            Page::SignIn(SignInView { fault: Some(SignInFault::OtherUser), ..SIGN_IN }),
+            LINK,
+        ),
+        sample(
+            "sign-in-failed",
+            Page::SignIn(SignInView { fault: Some(SignInFault::Failed), ..SIGN_IN }),
+            LINK,
+        ),
+        sample(
+            "sign-in-long",
+            Page::SignIn(SignInView {
+                host: "anmeldung.verwaltungsgemeinschaft-terminabstimmung-und-protokolle.example",
+                fault: Some(SignInFault::Denied),
+                ..SIGN_IN
+            }),
+            LONG,
+        ),
+        sample(
+            "auth-session",
+            Page::SignIn(SignInView { asked: Some(asked("deploy tool")), ..SIGN_IN }),
+            LINK,
+        ),
+        sample(
+            "auth-session-long",
+            Page::SignIn(SignInView { asked: Some(asked(LONG_AGENT)), ..SIGN_IN }),
+            LONG,
+        ),
+        sample("signed-in", Page::SignedIn, LINK),
         sample("webview", Page::Webview(WEBVIEW), FLOW),
+        sample("webview-link", Page::Webview(WebviewView { address: None, ..WEBVIEW }), LINK),
         sample(
             "webview-unnamed",
             Page::Webview(WebviewView { inside: None, browser: "Chrome", ..WEBVIEW }),
@@ -325,7 +359,9 @@ fn choosing() -> Vec<Sample> {
         sample(
             "webview-long",
             Page::Webview(WebviewView {
-                address: "https://terminabstimmung-und-protokolle.verwaltungsgemeinschaft.example:8443/konten/verbinden",
+                address: Some(
+                    "https://terminabstimmung-und-protokolle.verwaltungsgemeinschaft.example:8443/konten/verbinden",
+                ),
                 ..WEBVIEW
             }),
             LONG,
@@ -333,12 +369,21 @@ fn choosing() -> Vec<Sample> {
     ]
 }
 
+fn asked(requester: &str) -> &'static Asked {
+    Box::leak(Box::new(Asked { requester: requester.to_owned(), code: "WDJB-MJHT".to_owned() }))
+}
+
+/// A flow that a link began has no page of the app beside it.
+const LINK: Frame<'static> = Frame { app_origin: None, ..FLOW };
+
+const SIGN_IN: SignInView<'static> = SignInView { host: "login.acme.example", asked: None, fault: None };
+
 const WEBVIEW: WebviewView<'static> = WebviewView {
     provider_id: "google",
     provider_name: "Google",
     inside: Some("Instagram"),
     browser: "Safari",
-    address: "https://notes.acme.example/accounts",
+    address: Some("https://notes.acme.example/accounts"),
     can_go_back: true,
 };
 

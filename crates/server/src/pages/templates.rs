@@ -5,7 +5,7 @@ use askama::Template;
 use super::clean::{clean, clean_origin};
 use super::views::{
     CancelledView, ConsentView, CustomerView, DeniedView, DoneView, ExpiryReason, ExtraView, Frame, Page,
-    PickerView, ProviderErrorView, ProviderFault, Unproven, WaitingView, WebviewView,
+    PickerView, ProviderErrorView, ProviderFault, SignInView, Unproven, WaitingView, WebviewView,
 };
 use super::{assets, filters, tile};
 
@@ -63,6 +63,8 @@ fn leaves(page: &Page<'_>) -> bool {
 fn page_name(page: &Page<'_>) -> &'static str {
     match page {
         Page::Shell { .. } => "shell",
+        Page::SignIn(_) => "sign_in",
+        Page::SignedIn => "done",
         Page::Picker(_) => "picker",
         Page::Customer(_) => "customer",
         Page::Consent(_) => "consent",
@@ -116,6 +118,8 @@ macro_rules! template {
 }
 
 template!(ShellPage, "shell.html", site: &'a str);
+template!(SignInPage, "sign_in.html", view: &'a SignInView<'a>);
+template!(SignedInPage, "signed_in.html",);
 template!(PickerPage, "picker.html", view: &'a PickerView<'a>, searchable: bool);
 template!(CustomerPage, "customer.html", view: &'a CustomerView<'a>);
 template!(ConsentPage, "consent.html", view: &'a ConsentView<'a>);
@@ -143,6 +147,8 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
     let frame = Surround::new(page, around);
     let written = match page {
         Page::Shell { site } => ShellPage { frame, site }.render(),
+        Page::SignIn(view) => SignInPage { frame, view }.render(),
+        Page::SignedIn => SignedInPage { frame }.render(),
         Page::Picker(view) => {
             let searchable = view.providers.len() > PickerView::SEARCH_ABOVE;
             PickerPage { frame, view, searchable }.render()

@@ -1,6 +1,8 @@
 //! The data that each page needs. Plain borrowed text: nothing here is escaped, cleaned or cut; the templates do that.
 //! Where a field is an `Option`, the page has words for its absence.
 
+use alter_core::SignInFault;
+
 /// The frame around every page.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Frame<'a> {
@@ -25,6 +27,10 @@ pub enum Page<'a> {
         /// The `Sec-Fetch-Site` value of this very request, one of the marks of an unproven claim.
         site: &'a str,
     },
+    /// A link brought the browser here: its user signs in at the app's identity provider first.
+    SignIn(SignInView<'a>),
+    /// Somebody has signed in for an auth session.
+    SignedIn,
     /// Which service to connect.
     Picker(PickerView<'a>),
     /// At which of the provider's customers the account is.
@@ -114,6 +120,8 @@ impl Page<'_> {
             Self::OpenFromApp { why, .. } => !matches!(why, Unproven::OtherOrigin { .. }),
             Self::Consent(view) => !view.can_change_host,
             Self::Shell { .. }
+            | Self::SignIn(_)
+            | Self::SignedIn
             | Self::Picker(_)
             | Self::Webview(_)
             | Self::Waiting(_)
@@ -129,6 +137,38 @@ impl Page<'_> {
             | Self::WrongHost { .. } => true,
             _ => false,
         }
+    }
+}
+
+/// The page before all others of a link.
+#[derive(Debug, Clone, Copy)]
+pub struct SignInView<'a> {
+    /// The identity provider's host.
+    pub host: &'a str,
+    /// It is for an auth session: whoever signs in gives the app their token. `None` = for a session's own user.
+    pub asked: Option<&'a Asked>,
+    /// Why signing in came to nothing before.
+    pub fault: Option<SignInFault>,
+}
+
+/// Who asks that somebody signs in.
+#[derive(Debug)]
+pub struct Asked {
+    /// The name of the app's key that asks.
+    pub requester: String,
+    /// The asking side shows the same code.
+    pub code: String,
+}
+
+impl SignInView<'_> {
+    /// Another user has signed in.
+    pub fn is_other_user(&self) -> bool {
+        self.fault == Some(SignInFault::OtherUser)
+    }
+
+    /// The user refused.
+    pub fn is_denied(&self) -> bool {
+        self.fault == Some(SignInFault::Denied)
     }
 }
 
@@ -208,7 +248,7 @@ pub struct ConsentView<'a> {
     pub user: Option<&'a str>,
     /// The agent that gets a delegation with this approval (T13).
     pub agent: Option<&'a str>,
-    /// The session was opened by a bare link (L0): the page asks whether the user began this.
+    /// The session was opened by a bare link (L0): the page asks whether the user began this, and says what comes of it if not.
     pub opened_by_link: bool,
     /// The app has the last word (L3): the page says that it checks who started.
     pub confirmed_by_app: bool,
@@ -393,8 +433,8 @@ pub struct WebviewView<'a> {
     pub inside: Option<&'a str>,
     /// The system's own browser.
     pub browser: &'a str,
-    /// The address to open there: the page of the app that starts the flow anew.
-    pub address: &'a str,
+    /// The address to open there: the page of the app that starts the flow anew. `None` = a link has none.
+    pub address: Option<&'a str>,
     /// There is a choice to go back to.
     pub can_go_back: bool,
 }

@@ -400,34 +400,3 @@ async fn t58_a_session_that_only_marks_opened_tells_the_tokens_holder_of_no_conn
     let told = server.status(&token, &app.origin, json!({})).await.json();
     assert_eq!(told["connections"][0]["grant_id"], json!(grant), "{told}");
 }
-
-#[tokio::test]
-async fn levels_that_are_not_built_are_refused_at_mint() {
-    let server = TestServer::start().await;
-    let level = |level: Level| {
-        let mut settings = AppSettings::named(format!("App at {}", level.as_str()));
-        settings.website_url = Some("https://some.example".into());
-        settings.min_binding = Some(level);
-        settings
-    };
-    // An app with neither a website nor a return origin is a link app by default.
-    let pure_cli = AppSettings::named("Some App");
-    for (settings, refused) in [
-        (level(Level::L0), Some("L0")),
-        (pure_cli, Some("L0")),
-        (level(Level::L1), None),
-        (level(Level::L2), None),
-    ] {
-        let app = server.add_app(settings).await;
-        let body = json!({ "allowed_origin": "https://some.example" });
-        let reply = server.send(server.signed(&app.key, "/sdk/oauth/connect/session", &body)).await;
-        match refused {
-            Some(level) => {
-                assert_eq!((reply.status, reply.error().as_str()), (501, "binding_not_built"));
-                assert_eq!(reply.json()["details"]["min_binding"], level);
-                assert!(!reply.text().contains("alter_cs_"));
-            }
-            None => assert_eq!(reply.status, 201, "{}", reply.text()),
-        }
-    }
-}

@@ -14,6 +14,7 @@ mod grants;
 mod holders;
 mod leaks;
 mod levels;
+mod links;
 mod logs;
 mod matrix;
 mod misconfigured;

@@ -2,7 +2,10 @@
 //! app's own, an id of another app, and an id that does not exist. The routes are read from the router's own source: a
 //! route without a row here fails the first test.
 
-use alter_core::{AgentId, GrantId, KeyId, SystemRandom, token::mint_session_token};
+use alter_core::{
+    AgentId, AppSettings, GrantId, KeyId, SystemRandom,
+    token::{mint_auth_token, mint_session_token},
+};
 use alter_flows::{callers, operate};
 use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer, operator};
 use secrecy::{ExposeSecret, SecretString};
@@ -34,6 +37,7 @@ struct Ids {
     agent: String,
     key: String,
     session: String,
+    auth_session: String,
 }
 
 impl Scene {
@@ -47,6 +51,7 @@ impl Scene {
             agent: AgentId::new(&SystemRandom).to_string(),
             key: KeyId::new(&SystemRandom).to_string(),
             session: mint_session_token(&SystemRandom).expose_secret().to_owned(),
+            auth_session: mint_auth_token(&SystemRandom).expose_secret().to_owned(),
         };
         let stored = async || server.store.get_app(own.app.id).await.unwrap().unwrap();
         let (id, suspended) = server.add_agent(&own.app, "suspended").await;
@@ -63,17 +68,22 @@ impl Scene {
 
 impl Side {
     async fn new(server: &TestServer, app: TestApp) -> Self {
-        server.set_idp(&app, Some(AUDIENCE)).await;
+        server.set_sign_in(&app, Some(AUDIENCE)).await;
+        let stored = server.store.get_app(app.id).await.unwrap().unwrap();
+        let settings = AppSettings { allow_auth_sessions: true, ..stored.settings };
+        operate::change_app(&server.flows, &operator(), app.id, settings).await.unwrap();
         let (agent, agent_key) = server.add_agent(&app, "helper").await;
         let user = server.mock.user_token("acme-1001", AUDIENCE);
         let body = json!({ "user_token": user, "agent": "helper" });
         let made = TestBrowser::new().connect_for(server, &app, &body).await;
         let key = server.store.list_agent_keys(app.id, agent).await.unwrap()[0].id.to_string();
+        let asked = server.call_as(&app.key, "POST", "/sdk/auth/session", &json!({})).await;
         let ids = Ids {
             grant: made["grant_id"].as_str().unwrap().to_owned(),
             agent: agent.to_string(),
             key,
             session: server.mint_for(&app, &json!({})).await,
+            auth_session: asked.json()["session_token"].as_str().unwrap().to_owned(),
         };
         Self { app, agent_key, ids }
     }
@@ -186,6 +196,24 @@ const ROWS: &[Row] = &[
         agent: OK,
         app_elsewhere: None,
         agent_elsewhere: None,
+    },
+    Row {
+        method: "POST",
+        path: "/sdk/auth/session",
+        body: empty,
+        app: CREATED,
+        agent: APP_ONLY,
+        app_elsewhere: None,
+        agent_elsewhere: None,
+    },
+    Row {
+        method: "POST",
+        path: "/sdk/auth/poll",
+        body: |_, ids| Some(json!({ "session_token": ids.auth_session })),
+        app: OK,
+        agent: APP_ONLY,
+        app_elsewhere: Some((404, "invalid_token")),
+        agent_elsewhere: Some(APP_ONLY),
     },
     Row {
         method: "POST",

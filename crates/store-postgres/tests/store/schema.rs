@@ -253,7 +253,7 @@ async fn the_attempts_of_a_session_from_before_the_seventh_schema_are_counted() 
         "UPDATE sessions SET data = jsonb_set(data::JSONB - 'attempts', '{events}', '[]')::TEXT;
          DROP INDEX grants_unbound; ALTER TABLE providers DROP COLUMN seal; ALTER TABLE api_keys DROP COLUMN seal;
          DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;
-         DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
+         ALTER TABLE sessions DROP COLUMN user_token; ALTER TABLE grants DROP COLUMN signed_in; DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
          ALTER TABLE grants DROP COLUMN filled; ALTER TABLE grants DROP COLUMN metadata;
          ALTER TABLE apps DROP COLUMN deleted_at;
          ALTER TABLE providers DROP COLUMN opener_kept; ALTER TABLE providers DROP COLUMN opener_severed;
@@ -273,7 +273,7 @@ async fn a_grant_from_before_the_ninth_schema_counts_as_not_verified() {
     let grant = stored_grant(&store, stored_app(&store).await.unwrap()).await.unwrap();
     database.sql(
         "DROP INDEX grants_by_subject; ALTER TABLE grants DROP COLUMN account_verified;
-         DROP INDEX grants_unbound; DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
+         DROP INDEX grants_unbound; ALTER TABLE sessions DROP COLUMN user_token; ALTER TABLE grants DROP COLUMN signed_in; DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
          ALTER TABLE grants DROP COLUMN filled; ALTER TABLE grants DROP COLUMN metadata;
          ALTER TABLE apps DROP COLUMN deleted_at;
          ALTER TABLE providers DROP COLUMN opener_kept; ALTER TABLE providers DROP COLUMN opener_severed;

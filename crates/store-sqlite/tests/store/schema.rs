@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use crate::directory::Directory;
 
 const BEFORE_THE_NINTH: &str =
-    "DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
+    "ALTER TABLE sessions DROP COLUMN user_token; ALTER TABLE grants DROP COLUMN signed_in; DROP INDEX attempts_staged; ALTER TABLE attempts DROP COLUMN staged; ALTER TABLE attempts DROP COLUMN filled; ALTER TABLE attempts DROP COLUMN brought;
      ALTER TABLE grants DROP COLUMN filled; ALTER TABLE grants DROP COLUMN metadata;
      ALTER TABLE providers DROP COLUMN opener_kept; ALTER TABLE providers DROP COLUMN opener_severed;
      ALTER TABLE apps DROP COLUMN deleted_at; DROP INDEX grants_unbound; DROP INDEX grants_by_subject;

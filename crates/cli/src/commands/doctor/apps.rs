@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use alter_core::recipe::ClientAuth;
-use alter_core::{App, Level, ProviderConfig};
+use alter_core::{App, ProviderConfig};
 use alter_flows::{FlowFault, OperateError, Unproven, grants, operate};
 use alter_providers::Catalog;
 
 use super::{
     database::Seen,
     problem::{
-        APP_ALLOW_BEARER, APP_LEGACY_CLIENTS, APP_MINTS_NOTHING, APP_NAME_TWICE, APP_NO_PROVIDER,
-        APP_NO_WEBSITE, APP_WEBSITE_HTTP, DATABASE_UNUSABLE, Finding, GRANT_CHANGED, KEY_REFUSED,
+        APP_ALLOW_BEARER, APP_LEGACY_CLIENTS, APP_NAME_TWICE, APP_NO_PROVIDER, APP_NO_WEBSITE,
+        APP_UNVERIFIED_LINKS, APP_WEBSITE_HTTP, DATABASE_UNUSABLE, Finding, GRANT_CHANGED, KEY_REFUSED,
         PROVIDER_CHANGED, PROVIDER_NO_API_HOST, PROVIDER_NO_SECRET, PROVIDER_SCOPES, PROVIDER_UNSEALED,
     },
 };
@@ -80,14 +80,13 @@ fn same_names(seen: &Seen) -> Vec<Finding> {
 
 fn of_app(app: &App, providers: &[ProviderConfig], config: &Config) -> Vec<Finding> {
     let (settings, id, public) = (&app.settings, app.id.to_string(), config.public_url.starts_with("https:"));
-    let mints_nothing = app.min_binding() == Level::L0;
     let website = settings.website_url.as_deref();
     let problems = [
-        (mints_nothing, APP_MINTS_NOTHING),
-        (website.is_none() && !mints_nothing, APP_NO_WEBSITE),
+        (website.is_none() && !app.is_for_links(), APP_NO_WEBSITE),
         (public && website.is_some_and(|url| url.starts_with("http:")), APP_WEBSITE_HTTP),
-        (providers.is_empty(), APP_NO_PROVIDER),
+        (providers.iter().all(ProviderConfig::is_sign_in), APP_NO_PROVIDER),
         (settings.legacy_clients, APP_LEGACY_CLIENTS),
+        (settings.allow_unverified_links, APP_UNVERIFIED_LINKS),
         (public && settings.allow_bearer, APP_ALLOW_BEARER),
     ];
     let found = problems.into_iter().filter(|(is_so, _)| *is_so);
@@ -103,7 +102,7 @@ fn scopes_of(app: &App, provider: &ProviderConfig) -> Option<Finding> {
 fn of_provider(app: &App, provider: &ProviderConfig, config: &Config) -> Finding {
     let (recipe, id) = (&provider.recipe, app.id.to_string());
     let name = format!("{}/{}", app.settings.name, recipe.id);
-    if recipe.api_hosts.is_empty() {
+    if recipe.api_hosts.is_empty() && !provider.is_sign_in() {
         return PROVIDER_NO_API_HOST.on_provider(&id, &recipe.id, name);
     }
     // An operator may have called a client public that, by the provider's documentation (the catalog), has a secret.

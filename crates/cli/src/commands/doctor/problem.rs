@@ -191,15 +191,15 @@ problems! {
     APP_WEBSITE_HTTP "app-website-http" Warn
         "an app's website_url is plain http while the server is public: that is right only on a developer's machine"
         "alter app set APP --website-url https://app.example.com"
-    APP_MINTS_NOTHING "app-mints-nothing" Mend
-        "an app's binding level is not built yet: the app can mint no session"
-        "alter app set APP --website-url https://app.example.com, or --min-binding L2"
     APP_NAME_TWICE "app-name-twice" Warn
         "two apps from before the rule have the same name: people cannot tell them apart on the consent page, and commands need the id"
         "Give one of them another name: alter app rename ID NAME"
     APP_LEGACY_CLIENTS "app-legacy-clients" Warn
         "an app accepts the published browser client 0.8.0, which is bound to the app's page by heuristics only"
         "Once its pages use our SDK: alter app set APP --legacy-clients=false"
+    APP_UNVERIFIED_LINKS "app-unverified-links" Warn
+        "an app accepts links without proof: whoever sends somebody a link can get that person's account"
+        "Let users sign in (alter idp set APP ... --client-id ID), and alter app set APP --allow-unverified-links=false"
     APP_ALLOW_BEARER "app-allow-bearer" Warn
         "an app on a public server accepts calls without a signature"
         "alter app set APP --allow-bearer=false, once its backend signs"

@@ -56,7 +56,7 @@ pub(super) fn row(grant: &Grant, user: Option<&User>, now: Micros) -> Value {
         "account_verified": grant.account_verified, "account_display_name": grant.account_display_name,
         "label": grant.label, "scopes": grant.shown_scopes(), "missing_scopes": grant.missing_scopes,
         "customer": grant.filled, "provider_metadata": grant.metadata,
-        "binding": grant.level.as_str(), "created_at": grant.created_at.to_rfc3339(),
+        "binding": grant.level.as_str(), "signed_in": grant.signed_in, "created_at": grant.created_at.to_rfc3339(),
         "updated_at": grant.updated_at.to_rfc3339(), "last_used_at": grant.last_used_at.map(Micros::to_rfc3339),
         "expires_at": grant.credential.expires_at.map(Micros::to_rfc3339),
         "grant_expires_at": grant.ends_at.map(Micros::to_rfc3339),

@@ -6,7 +6,11 @@ use anyhow::Context;
 
 use crate::{config::Config, output::Output, wiring};
 
-pub(super) async fn discovered(issuer: &str, config: &Config, output: Output) -> anyhow::Result<Discovered> {
+pub(in crate::commands) async fn discovered(
+    issuer: &str,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<Discovered> {
     let found = alter_oauth::discover(&wiring::egress(config)?, issuer)
         .await
         .with_context(|| format!("--issuer: the endpoints of {issuer} could not be discovered"))?;

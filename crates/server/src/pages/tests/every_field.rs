@@ -21,6 +21,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
     let legacy = Some(Legacy { message_json: text, target_origin: text });
     let next = Next { try_again: true, choose_another: true };
     let (provider_id, provider_name) = (text, text);
+    let asked = Asked { requester: text.to_owned(), code: "WDJB-MJHT".to_owned() }; // the code is our own
     let mut pages = vec![
         ("shell", Page::Shell { site: text }),
         (
@@ -69,10 +70,11 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
                 provider_name,
                 inside: None,
                 browser: "Chrome",
-                address: text,
+                address: Some(text),
                 can_go_back: true,
             }),
         ),
+        ("sign in", Page::SignIn(SignInView { host: text, asked: Some(&asked), fault: None })),
         ("waiting", Page::Waiting(WaitingView { provider_id, provider_name })),
         ("done", Page::Done(DoneView { connections: &lines, awaits_app: false, legacy })),
         ("done awaits", Page::Done(DoneView { connections: &lines, awaits_app: true, legacy: None })),

@@ -4,7 +4,7 @@ use alter_api::{
     ErrorCode,
     connect::{ClaimRequest, Location, PeekAnswer, PeekRequest},
 };
-use alter_core::{ClaimRefused, Mode};
+use alter_core::{ClaimRefused, Mode, Origin};
 use alter_flows::{BindingFault, ClaimError, ForeignPage, Marks, Proof, connect};
 use axum::{
     Json,
@@ -30,7 +30,8 @@ pub(crate) async fn peek(
     PagePost(request): PagePost<PeekRequest>,
 ) -> Result<Json<PeekAnswer>, ApiError> {
     let peek = connect::peek(&shared.flows, request.token.0.expose_secret()).await?;
-    Ok(Json(PeekAnswer { allowed_origin: peek.allowed_origin.to_string(), app_name: peek.app_name }))
+    let allowed_origin = peek.allowed_origin.map(|origin| origin.to_string());
+    Ok(Json(PeekAnswer { allowed_origin, app_name: peek.app_name }))
 }
 
 pub(crate) async fn claim(
@@ -118,7 +119,8 @@ impl From<ClaimError> for ApiError {
 
 /// Both origins and nothing else: the page's own, and the one that the token's holder learns from `peek` too.
 pub(super) fn other_origin(foreign: &ForeignPage) -> ApiError {
-    let origins = json!({ "page_origin": foreign.page, "allowed_origin": foreign.allowed.as_str() });
+    let allowed = foreign.allowed.as_ref().map(Origin::as_str);
+    let origins = json!({ "page_origin": foreign.page, "allowed_origin": allowed });
     ApiError::new(ErrorCode::BindingFailed, foreign.to_string()).with(origins)
 }
 

@@ -2,7 +2,7 @@
 
 use alter_api::ErrorCode;
 use alter_core::{ClaimRefused, Mode};
-use alter_flows::{BindingFault, ClaimError, Claimed, Proof, connect};
+use alter_flows::{BindingFault, ClaimError, Claimed, ForeignPage, Proof, connect};
 use axum::{
     Extension,
     body::Body,
@@ -97,10 +97,13 @@ fn refused(error: ClaimError, back: Option<&way_back::Refused>, request_id: &Req
         ClaimError::InvalidToken => page(404, &Page::InvalidToken),
         ClaimError::Binding { app_name, why } => {
             let why = match &why {
-                BindingFault::OtherOrigin(foreign) => {
-                    Unproven::OtherOrigin { page: &foreign.page, allowed: foreign.allowed.as_str() }
+                BindingFault::OtherOrigin(ForeignPage { page, allowed: Some(allowed) }) => {
+                    Unproven::OtherOrigin { page, allowed: allowed.as_str() }
                 }
-                BindingFault::Page | BindingFault::NoForm | BindingFault::UsedWindow => Unproven::NoProof,
+                BindingFault::OtherOrigin(_)
+                | BindingFault::Page
+                | BindingFault::NoForm
+                | BindingFault::UsedWindow => Unproven::NoProof,
             };
             page(403, &Page::OpenFromApp { app: Some(&app_name), why })
         }

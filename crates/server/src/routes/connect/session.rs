@@ -2,7 +2,10 @@
 //! of the page (POST): a plain form, so that it works without the script.
 
 use alter_api::ErrorCode;
-use alter_core::{Cause, Connection, Failure, Fault, Level, ProviderCode, ProviderConfig, SessionId, Staged};
+use alter_core::{
+    Cause, Connection, Failure, Fault, Level, Origin, ProviderCode, ProviderConfig, SessionId, Staged,
+    auth_session::user_code,
+};
 use alter_flows::{FlowFault, Names, PageError, PageView, Screen, StepError, connect};
 use axum::{
     Extension,
@@ -23,8 +26,9 @@ use crate::{
     for_people,
     middleware::{RequestId, busy, html, page},
     pages::{
-        CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy, Next,
-        Page, PickerView, ProviderChoice, ProviderErrorView, ScopeLine, WaitingView, WebviewView,
+        Asked, CancelledView, ConnectionLine, ConsentView, DeniedView, DoneView, ExpiryReason, Frame, Legacy,
+        Next, Page, PickerView, ProviderChoice, ProviderErrorView, ScopeLine, SignInView, WaitingView,
+        WebviewView,
     },
     webview::{Webview, webview},
 };
@@ -142,12 +146,13 @@ fn fault(error: &FlowFault, request_id: &RequestId) -> Response {
 /// The word by which the waiting page notices that the session has moved on.
 pub(super) fn page_word(screen: &Screen) -> &'static str {
     match screen {
+        Screen::SignIn(_) => "sign_in",
         Screen::Waiting(_) => "waiting",
         Screen::Picker => "picker",
         Screen::Customer(_) => "customer",
         Screen::Consent(_) => "consent",
         Screen::Extra(_) => "extra",
-        Screen::Done(_) | Screen::Awaiting(_) => "done",
+        Screen::SignedIn | Screen::Done(_) | Screen::Awaiting(_) => "done",
         Screen::Failed { .. } if screen.is_denied() => "denied",
         Screen::Failed { .. } => "provider_error",
         Screen::Cancelled => "cancelled",
@@ -160,7 +165,7 @@ pub(super) fn frame<'a>(view: &'a PageView, back: Option<&'a str>) -> Frame<'a> 
         sid: Some(view.session.sid.as_str()),
         instance: view.instance,
         app_name: Some(&view.offer.app.settings.name),
-        app_origin: Some(view.session.data.allowed_origin.as_str()),
+        app_origin: view.session.data.allowed_origin.as_ref().map(Origin::as_str),
         back,
     }
 }
@@ -169,13 +174,16 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
     let back = view.goes_back().then(|| way_back::path(&view.session.sid));
     let frame = frame(view, back.as_deref());
     let message = legacy_message(view).map(|m| m.to_string());
-    let legacy = message.as_deref().map(|message_json| Legacy {
-        message_json,
-        target_origin: view.session.data.allowed_origin.as_str(),
-    });
+    let target_origin = view.session.data.allowed_origin.as_ref().map(Origin::as_str);
+    let legacy = message.as_deref().zip(target_origin);
+    let legacy = legacy.map(|(message_json, target_origin)| Legacy { message_json, target_origin });
     let send = |status, page: &Page<'_>| html(status, page, &frame);
     let any_connected = view.session.has_connected();
     match &view.screen {
+        Screen::SignIn(fault) => {
+            let host = &sign_in_host(view);
+            send(200, &Page::SignIn(SignInView { host, asked: asked(view).as_ref(), fault: *fault }))
+        }
         Screen::Picker => picker(view, &frame),
         // Only while the user is away: an old address of this kind shows nothing old.
         Screen::Consent(_) if unreadable && view.session.data.underway.is_some() => {
@@ -193,6 +201,7 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
             send(200, &Page::Waiting(WaitingView { provider_id, provider_name }))
         }
         Screen::Extra(connection) => extra::show(view, connection, &frame),
+        Screen::SignedIn => send(200, &Page::SignedIn),
         Screen::Done(connections) => {
             let lines: Vec<_> = connections.iter().map(connection_line).collect();
             send(200, &Page::Done(DoneView { connections: &lines, awaits_app: false, legacy }))
@@ -209,6 +218,20 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
             send(200, &Page::AppUnreachable { app, server_origin: &shared.site.origin })
         }
     }
+}
+
+/// Who asks for an auth session, and the code that the asking side shows.
+fn asked(view: &PageView) -> Option<Asked> {
+    let requester = view.session.data.auth.as_ref()?.requester.clone();
+    Some(Asked { requester, code: user_code(&view.session.token_hash) })
+}
+
+/// Where the app's users sign in; its issuer, where that is no URL.
+fn sign_in_host(view: &PageView) -> String {
+    let idp = view.offer.app.settings.identity_provider.as_ref();
+    let issuer = idp.map(|idp| idp.issuer.as_str()).unwrap_or_default();
+    let host = url::Url::parse(issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
+    host.unwrap_or_else(|| issuer.to_owned())
 }
 
 fn picker(view: &PageView, frame: &Frame<'_>) -> Response {
@@ -244,15 +267,15 @@ fn refuses_webviews(view: &PageView, provider: &str) -> bool {
 fn webview_page(view: &PageView, provider: &str, found: Webview, frame: &Frame<'_>) -> Response {
     let (provider_id, provider_name) = name_of(view, Some(provider));
     // The session belongs to this browser, so the other one starts anew, at the app.
-    let origin = &view.session.data.allowed_origin;
+    let origin = view.session.data.allowed_origin.as_ref();
     let website = view.offer.app.settings.website_url.as_deref();
-    let address = website.filter(|_| view.offer.app.website_origin().as_ref() == Some(origin));
+    let address = website.filter(|_| view.offer.app.website_origin().as_ref() == origin);
     let page = WebviewView {
         provider_id,
         provider_name,
         inside: found.inside,
         browser: found.browser,
-        address: address.unwrap_or(origin.as_str()),
+        address: address.or(origin.map(Origin::as_str)),
         can_go_back: !view.session.is_single(),
     };
     html(200, &Page::Webview(page), frame)

@@ -10,6 +10,7 @@ use axum::{
     Json, RequestExt,
     extract::{FromRequest, Path, Request, State},
 };
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
 use super::session::page_word;
@@ -23,6 +24,9 @@ use crate::{
 /// same (T50).
 pub(crate) struct Step<T> {
     sid: SessionId,
+    /// The browser's key for the session, as its cookie has it.
+    key: SecretString,
+    /// Its hash.
     browser: Hash,
     body: T,
 }
@@ -36,11 +40,12 @@ impl<T: DeserializeOwned + 'static> FromRequest<Shared> for Step<T> {
         // Check first which page asks: a foreign page learns nothing about the session (T49).
         let PagePost(body) = PagePost::from_request(request, shared).await?;
         let found = path.and_then(|Path(sid)| SessionId::parse(&sid)).and_then(|sid| {
-            let browser = connect::browser_hash(&browser.key(&sid)?)?;
-            Some((sid, browser))
+            let key = browser.key(&sid)?;
+            let browser = connect::browser_hash(&key)?;
+            Some((sid, key, browser))
         });
-        let (sid, browser) = found.ok_or_else(not_yours)?;
-        Ok(Self { sid, browser, body })
+        let (sid, key, browser) = found.ok_or_else(not_yours)?;
+        Ok(Self { sid, key, browser, body })
     }
 }
 
@@ -63,6 +68,11 @@ pub(crate) async fn approve(State(shared): State<Shared>, step: Step<Approval>) 
     let Approval { provider, shown } = &step.body;
     let location =
         connect::approve(&shared.flows, &step.sid, &step.browser, provider, shown.as_deref()).await?;
+    Ok(Json(Location { location: String::from(location).into() }))
+}
+
+pub(crate) async fn sign_in(State(shared): State<Shared>, step: Step<Nothing>) -> Answer {
+    let location = connect::sign_in(&shared.flows, &step.sid, &step.key).await?;
     Ok(Json(Location { location: String::from(location).into() }))
 }
 

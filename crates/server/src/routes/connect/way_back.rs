@@ -101,7 +101,7 @@ pub(super) async fn address_of_refused(shared: &Shared, token: &str, error: &Cla
     if let ClaimError::ReturnUrlRequired { app_name, allowed_origin } = error {
         let names = Names { app: app_name.clone(), provider: None };
         return Some(Refused {
-            url: format!("{allowed_origin}/"),
+            url: format!("{}/", allowed_origin.as_ref()?),
             words: for_people::no_way_back(&names),
             names,
         });

@@ -113,6 +113,7 @@ fn item(listed: &ListedGrant, page: &GrantPage, caller: &alter_flows::Caller, no
         delegable: false,
         scope_constraint: None,
         binding: binding(grant.level),
+        signed_in: grant.signed_in,
         revoked_at: grant.revoked.as_ref().map(|revoked| revoked.at.to_rfc3339()),
         revocation: grant.revoked.as_ref().map(|revoked| outcome(revoked.outcome)),
     }

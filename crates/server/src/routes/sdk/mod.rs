@@ -3,6 +3,7 @@
 pub(crate) mod agent_keys;
 pub(crate) mod agents;
 pub(crate) mod auth;
+pub(crate) mod auth_session;
 pub(crate) mod catalog;
 pub(crate) mod files;
 pub(crate) mod finalize;

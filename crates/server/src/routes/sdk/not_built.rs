@@ -11,10 +11,8 @@ use axum::{
 use crate::{Shared, error::ApiError};
 
 /// Method, path, and what the call would do.
-const CALLS: [(Method, &str, &str); 21] = [
+const CALLS: [(Method, &str, &str); 19] = [
     (Method::POST, "/sdk/proxy", "calls through the server"),
-    (Method::POST, "/sdk/auth/session", "signing users in"),
-    (Method::POST, "/sdk/auth/poll", "signing users in"),
     (Method::POST, "/sdk/grants/{grant_id}/delegate", "delegation by an agent"),
     (Method::POST, "/sdk/grants/{grant_id}/mint", "several grants of one credential"),
     (Method::POST, "/sdk/grants/{grant_id}/report-scope-mismatch", "reports of missing scopes"),

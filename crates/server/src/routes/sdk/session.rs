@@ -136,13 +136,15 @@ fn poll_failure(failure: &Failure, names: &Names) -> PollFailure {
 impl From<MintError> for ApiError {
     fn from(error: MintError) -> Self {
         match error {
-            MintError::BindingNotBuilt(level) => {
-                let code = ErrorCode::BindingNotBuilt;
-                Self::new(code, code.meaning()).with(json!({ "min_binding": level.as_str() }))
-            }
             MintError::BadChallenge(why) => Self::new(ErrorCode::InvalidRequest, format!("{why}."))
                 .with(json!({ "field": "code_challenge" })),
             MintError::ProofRequired => Self::plain(ErrorCode::ProofRequired),
+            MintError::UserRequired => Self::new(
+                ErrorCode::ProofRequired,
+                "A session for a link needs user_token: whoever opens the link signs in as that user. For a page of yours, \
+                 give allowed_origin.",
+            )
+            .with(json!({ "field": "user_token" })),
             MintError::InvalidOrigin(e) => {
                 let details = json!({ "fault": e.fault, "suggestion": e.suggestion });
                 Self::new(ErrorCode::InvalidOrigin, e.to_string()).with(details)
@@ -158,7 +160,13 @@ impl From<MintError> for ApiError {
                 Self::plain(ErrorCode::NoProviders).with(json!({ "configured": configured }))
             }
             MintError::AppKeyRequired(e) => e.into(),
-            MintError::TooMany { quota, limit, retry_after } => too_many(quota, limit, retry_after),
+            MintError::TooMany { quota, limit, retry_after } => {
+                let whose = match quota {
+                    Quota::App(_) => "The app",
+                    Quota::User(_) => "The user",
+                };
+                too_many(whose, limit, retry_after)
+            }
             MintError::AgentRequiresUserToken => Self::plain(ErrorCode::AgentRequiresUserToken),
             MintError::AgentNotFound => Self::plain(ErrorCode::AgentNotFound),
             MintError::User(e) => e.into(),
@@ -167,11 +175,7 @@ impl From<MintError> for ApiError {
     }
 }
 
-fn too_many(quota: Quota, limit: u32, retry_after: u32) -> ApiError {
-    let whose = match quota {
-        Quota::App(_) => "The app",
-        Quota::User(_) => "The user",
-    };
+pub(super) fn too_many(whose: &str, limit: u32, retry_after: u32) -> ApiError {
     let message = format!("{whose} has minted too many sessions in this minute: wait {retry_after} s.");
     let mut error = ApiError::new(ErrorCode::RateLimitExceeded, message)
         .fact("scope", "api_key")

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::claimed;
 
 /// The name of every step, with a valid body; all are POSTs under `/connect/api/s/{sid}/`.
-const STEPS: [(&str, &str); 8] = [
+const STEPS: [(&str, &str); 9] = [
     ("select", r#"{"provider":"mock"}"#),
     ("approve", r#"{"provider":"mock"}"#),
+    ("sign-in", "{}"),
     ("back", "{}"),
     ("cancel", "{}"),
     ("finish", "{}"),
@@ -72,6 +73,17 @@ fn forged(server: &TestServer, target: &str, body: &str) -> Vec<(String, u16, Se
     all
 }
 
+/// A browser whose user has to sign in.
+async fn opened_by_link(server: &TestServer) -> (TestBrowser, String) {
+    server.set_sign_in(&server.app, Some("my-app")).await;
+    let user_token = server.mock.user_token("acme-1001", "my-app");
+    let token = server.mint(&json!({ "user_token": user_token })).await;
+    let mut browser = TestBrowser::new();
+    let opened = browser.open_link(server, &token, &json!({})).await.json();
+    let sid = alter_testkit::browser::sid_of(opened["location"].as_str().expect("a location"));
+    (browser, sid)
+}
+
 /// The whole stored session, which must not change.
 async fn stored(server: &TestServer, sid: &str) -> String {
     let sid = alter_core::SessionId::parse(sid).expect("a sid");
@@ -89,7 +101,13 @@ async fn t49_no_step_is_taken_for_a_page_that_is_not_ours() {
     let server = TestServer::start().await;
     server.add_provider(&server.app, "other", |_| {}).await;
     for (name, body) in STEPS {
-        let (mut browser, _, sid) = claimed(&server).await;
+        let (mut browser, sid) = match name {
+            "sign-in" => opened_by_link(&server).await,
+            _ => {
+                let (browser, _, sid) = claimed(&server).await;
+                (browser, sid)
+            }
+        };
         browser.get(&server, &super::page_of(&sid)).await;
         if name == "approve" || name == "back" {
             let choose = json!({ "provider": "mock" });

@@ -1,0 +1,6 @@
+-- Links: whether a grant's level was reached by signing in at the app's identity provider.
+
+ALTER TABLE grants ADD COLUMN signed_in BOOLEAN NOT NULL DEFAULT FALSE;
+
+-- The token of the user who signed in for an auth session, sealed, until it is released.
+ALTER TABLE sessions ADD COLUMN user_token BYTEA;
