@@ -26,6 +26,7 @@ import httpx
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = os.environ.get("ALTER_BIN") or str(ROOT / "target/debug/alter")
 SITE = "http://127.0.0.1:4321"  # the app's origin; nothing needs to listen there
+SIGN_IN_CLIENT = "conformance-sign-in"
 CLIENT_ID, CLIENT_SECRET = "conformance", "a-client-secret-of-the-conformance-tests"
 
 
@@ -98,9 +99,11 @@ class Provider:
 
 
 class IdentityProvider:
-    """Signs the tokens of an app's users with RS256, by the openssl command. Has only metadata, a key and tokens."""
+    """Signs the tokens of an app's users with RS256, by the openssl command. Signs users in with the code flow: whoever comes
+    is `person`."""
 
     def __init__(self):
+        self.person, self.codes = None, {}
         self.dir = tempfile.mkdtemp(prefix="alter-idp-")
         self.key = self.dir + "/key.pem"
         self._openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self.key)
@@ -113,8 +116,14 @@ class IdentityProvider:
 
             def do_GET(self):
                 if self.path == "/.well-known/openid-configuration":
-                    return _json(self, 200, {"issuer": idp.origin, "jwks_uri": idp.origin + "/keys"})
+                    return _json(self, 200, idp.metadata())
+                if self.path.startswith("/authorize?"):
+                    return _send(self, 303, b"", {"Location": idp.sign_in(self.path.partition("?")[2])})
                 return _json(self, 200, {"keys": [jwk]}) if self.path == "/keys" else _json(self, 404, {})
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                return _json(self, *idp.exchange(self.headers, dict(urllib.parse.parse_qsl(body))))
 
             def log_message(self, *_):
                 pass
@@ -122,6 +131,31 @@ class IdentityProvider:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.origin = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def metadata(self):
+        return {
+            "issuer": self.origin, "jwks_uri": self.origin + "/keys",
+            "authorization_endpoint": self.origin + "/authorize", "token_endpoint": self.origin + "/token",
+            "response_types_supported": ["code"], "code_challenge_methods_supported": ["S256"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }
+
+    def sign_in(self, query):
+        asked = dict(urllib.parse.parse_qsl(query))
+        code = secrets.token_hex(16)
+        self.codes[code] = {**asked, "person": self.person}
+        return asked["redirect_uri"] + "?" + urllib.parse.urlencode({"code": code, "state": asked["state"]})
+
+    def exchange(self, headers, form):
+        expected = "Basic " + base64.b64encode(f"{SIGN_IN_CLIENT}:{CLIENT_SECRET}".encode()).decode()
+        asked = self.codes.pop(form.get("code"), None)
+        challenge = _b64url(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
+        if headers.get("Authorization") != expected:
+            return 401, {"error": "invalid_client"}
+        if not asked or (asked["redirect_uri"], asked["code_challenge"]) != (form["redirect_uri"], challenge):
+            return 400, {"error": "invalid_grant"}
+        id_token = self.token(sub=asked["person"], aud=SIGN_IN_CLIENT, nonce=asked["nonce"])
+        return 200, {"access_token": secrets.token_hex(16), "token_type": "Bearer", "id_token": id_token}
 
     def token(self, **claims):
         now = int(time.time())
@@ -243,6 +277,32 @@ class Server:
         self.process.wait(60)
         self.log.close()
         shutil.rmtree(self.dir)
+
+
+class LinkBrowser:
+    """A browser in which somebody opens a link, as `webbrowser.open` does: no page of the app is behind it."""
+
+    def __init__(self, server, url):
+        self.server = server.origin
+        self.client = httpx.Client(trust_env=False, verify=False)
+        marks = {"opener": False, "name": "", "referrer": "", "site": "none", "history": 1}
+        opened = self.post("/connect/api/claim", token=url.partition("#session=")[2], marks=marks)
+        self.sid = urllib.parse.urlsplit(opened["location"]).path.rsplit("/", 1)[1]
+
+    def post(self, path, **fields):
+        answer = self.client.post(self.server + path, json=fields, headers={"Origin": self.server})
+        assert answer.status_code == 200, (answer.status_code, answer.text)
+        return answer.json()
+
+    def through(self, verb, **fields):
+        """Leaves for a provider that asks nothing, and comes back. Returns the page."""
+        away = self.client.get(self.post(f"/connect/api/s/{self.sid}/{verb}", **fields)["location"])
+        back = self.client.get(away.headers["Location"])
+        assert back.status_code == 303, (back.status_code, back.text)
+        return self.show()
+
+    def show(self):
+        return self.client.get(f"{self.server}/connect/s/{self.sid}").text
 
 
 class Browser:

@@ -14,7 +14,7 @@ import unittest
 import matrix
 import world
 
-MODULES = ["test_backend_client", "test_users", "test_agents", "test_real_providers", "test_error_matrix"]
+MODULES = ["test_backend_client", "test_users", "test_agents", "test_links", "test_real_providers", "test_error_matrix"]
 
 
 def run(engine, names):
