@@ -1,7 +1,7 @@
 //! The provider sends the browser back: whose browser it is, and in which order the checks run (protocol 4). Tests of
 //! the response's content are in `provider_text`, `state` and `context`; tests of what dies meanwhile, in `faults`.
 
-mod context;
+pub(crate) mod context;
 mod faults;
 mod our_words;
 mod provider_text;

@@ -1,7 +1,8 @@
 //! Binding level L3: the app's backend has the last word (threats 6.2). The attacks are in `attacks`, what never changes a
-//! better credential and what ends by itself in `staged`.
+//! better credential and what ends by itself in `staged`. `links` has the three attacks on links at every level.
 
 mod attacks;
+mod links;
 mod staged;
 
 use alter_core::{AppSettings, Level, secret};
@@ -60,7 +61,11 @@ impl Backend {
 
     /// The app's page "connect an account": mints, and returns the session token. What proves the end stays in the session.
     async fn start(&self, who: &mut SignedIn) -> String {
-        let mut body = json!({ "return_url": format!("{}/connected?tab=2", self.app.origin) });
+        self.start_with(who, json!({})).await
+    }
+
+    async fn start_with(&self, who: &mut SignedIn, mut body: Value) -> String {
+        body["return_url"] = format!("{}/connected?tab=2", self.app.origin).into();
         match self.form {
             Form::UserToken => body["user_token"] = self.server.mock.user_token(who.user, AUDIENCE).into(),
             Form::Verifier => {
@@ -75,6 +80,10 @@ impl Backend {
 
     /// The app's return page: confirms with what belongs to whoever is signed in there.
     async fn returned(&self, who: &SignedIn, code: &str) -> Reply {
+        self.finalize(&self.proof(who, code)).await
+    }
+
+    fn proof(&self, who: &SignedIn, code: &str) -> Value {
         let mut body = json!({ "result_code": code });
         match self.form {
             Form::UserToken => body["user_token"] = self.server.mock.user_token(who.user, AUDIENCE).into(),
@@ -83,7 +92,7 @@ impl Backend {
                 body["code_verifier"] = who.verifier.clone().unwrap_or_else(|| "x".repeat(43)).into();
             }
         }
-        self.finalize(&body).await
+        body
     }
 
     async fn finalize(&self, body: &Value) -> Reply {

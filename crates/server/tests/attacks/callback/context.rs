@@ -16,7 +16,8 @@ async fn hostile_app(server: &TestServer, evil: &MockProvider) -> TestApp {
     app
 }
 
-async fn add_evil(server: &TestServer, evil: &MockProvider, app: &TestApp) -> String {
+/// Gives an app the provider `evil`.
+pub(crate) async fn add_evil(server: &TestServer, evil: &MockProvider, app: &TestApp) -> String {
     server
         .add_provider(app, "evil", |recipe| {
             recipe.authorize_url = evil.url("/authorize");
@@ -30,7 +31,7 @@ async fn add_evil(server: &TestServer, evil: &MockProvider, app: &TestApp) -> St
 }
 
 /// The evil authorization endpoint's redirect: the same request to the honest provider, as the honest client.
-fn bounced(server: &TestServer, authorize: &str) -> String {
+pub(crate) fn bounced(server: &TestServer, authorize: &str) -> String {
     let pairs = [
         ("response_type", "code"),
         ("client_id", &format!("client-{}-mock", server.app.id)),
