@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { SERVER, TOKEN, plain, world } from "./world.mjs";
+import { DESKTOP, leaving, PHONE, plain, seeded, SERVER, TOKEN, world } from "./world.mjs";
 
 /** Door B's address, taken apart. */
 const fragment = (url) => {
@@ -120,27 +120,49 @@ test("t32_a forged hello gets nothing: wrong origin, wrong source, wrong id, wro
   }
 });
 
-test("t32_of 1,000 random messages none is answered and none ends the flow; the right one among them is", async () => {
-  const { w, popup, cb, hello } = await atDoorB();
-  let seed = 20260301;
-  const pick = (...choices) => choices[(seed = (seed * 1103515245 + 12345) % 2147483648) % choices.length];
+/** A message that is made up of right and wrong parts, and is not the right one. */
+function forged({ pick, word }, { w, popup, cb }) {
   const success = { alter: "hello", type: "alter_connect_success", status: "completed", grants: [{ grant_id: "g", provider: "x" }] };
-  let sent = 0;
-  while (sent < 1000) {
-    const source = pick(popup, {}, null, w, undefined);
-    const origin = pick(SERVER, "https://evil.example", "null", "", SERVER + "/", SERVER.toUpperCase(), undefined);
-    const alter = pick("hello", "proof", "HELLO", "", undefined, 1, true);
-    const id = pick(cb, cb.slice(1), cb + "A", "", null, undefined, [cb], { cb });
-    const data = pick({ alter, id }, { ...success, alter, id }, success, null, undefined, "hello", 7, [alter, id], { id, data: { alter } });
-    if (source === popup && origin === SERVER && data?.alter === "hello" && data.id === cb) continue;
-    w.message({ source, origin, data });
+  const source = pick(popup, popup, {}, null, w, undefined, { postMessage() {} });
+  const origin = pick(SERVER, SERVER, "https://evil.example", "null", "", SERVER + "/", SERVER.toUpperCase(), SERVER + ".evil.example", undefined);
+  const alter = pick("hello", "hello", "proof", "HELLO", "", undefined, 1, true, ["hello"], word(5));
+  const id = pick(cb, cb, cb.slice(1), cb + "A", "", null, undefined, [cb], { cb }, word(43), cb.toLowerCase());
+  const data = pick({ alter, id }, { alter, id }, { ...success, alter, id }, success, null, undefined, "hello", 7, [alter, id], { id, data: { alter } }, JSON.stringify({ alter, id }));
+  const right = source === popup && origin === SERVER && data?.alter === "hello" && data.id === cb;
+  return right ? undefined : { source, origin, data };
+}
+
+test("t32_of 1,000 random messages none is answered and none ends the flow; the right one among them is", async () => {
+  const flow = await atDoorB();
+  const { w, popup, hello } = flow;
+  const random = seeded(20260301);
+  const kinds = new Set();
+  for (let sent = 0; sent < 1000; ) {
+    const message = forged(random, flow);
+    if (!message) continue;
+    w.message(message);
     sent++;
+    kinds.add(JSON.stringify([message.source === popup, message.origin, message.data]));
+    assert.deepEqual([popup.received, w.calls, w.thrown, popup.closed], [[], [], [], false], `message ${sent}: ${[...kinds].at(-1)}`);
   }
+  assert.ok(kinds.size > 500, `control: they differ (${kinds.size})`);
   await w.clock.advance(2_000);
-  assert.equal(popup.received.length, 0);
-  assert.deepEqual([w.calls, popup.closed], [[], false]);
+  assert.deepEqual([popup.received, w.calls, popup.closed], [[], [], false]);
   w.message(hello);
   assert.equal(popup.received.length, 1);
+});
+
+test("t32_of 1,000 random messages a flow through door A, and one that takes the page along, hears none", async () => {
+  for (const device of [DESKTOP, PHONE]) {
+    const w = world({ device });
+    const { popup } = await w.start();
+    const cb = device === PHONE ? leaving(w).fields.cb : popup.posts[0].fields.cb;
+    const random = seeded(20260302);
+    const before = w.requests.length;
+    for (let sent = 0; sent < 1000; sent++) w.message(forged(random, { w, popup: popup ?? {}, cb }) ?? { source: {}, origin: SERVER, data: { alter: "hello", id: cb } });
+    await w.clock.advance(0);
+    assert.deepEqual([w.calls, w.thrown, popup?.received ?? [], w.requests.length], [[], [], [], before]);
+  }
 });
 
 test("t37b_a popup steered to another session's page says another flow id and gets no proof", async () => {

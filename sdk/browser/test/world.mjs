@@ -379,6 +379,23 @@ export const leaving = ({ frames }) => {
   return { ...contentWindow.posts[0], head: contentWindow.page.head };
 };
 
+/** Numbers that look random and are the same in every run: a failure can be repeated. (mulberry32) */
+export function seeded(seed) {
+  const below = (n) => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(seed ^ (seed >>> 15), seed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % n;
+  };
+  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  return {
+    below,
+    pick: (...choices) => choices[below(choices.length)],
+    /** So many characters of base64url. */
+    word: (length) => Array.from({ length }, () => letters[below(64)]).join(""),
+  };
+}
+
 /** Objects made inside the page have its prototypes; deepEqual wants ours. */
 export const plain = (value) => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)));
 
