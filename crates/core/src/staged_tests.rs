@@ -1,5 +1,10 @@
+use proptest::prelude::*;
+
 use super::*;
-use crate::{Cause, Failure, GrantId, Operation, SystemRandom, session::tests::claimed};
+use crate::{
+    Cause, Failure, GrantId, Operation, SystemRandom,
+    session::tests::{attempt, claimed},
+};
 
 const T0: Micros = Micros(1_800_000_000_000_000);
 
@@ -124,5 +129,39 @@ fn a_session_from_before_there_was_l3_is_stored_as_ever() {
     let stored = serde_json::to_value(claimed(&["a"]).data).unwrap();
     for field in ["challenge", "staged", "confirmed_at"] {
         assert!(stored.get(field).is_none(), "{field}");
+    }
+}
+
+proptest! {
+    /// At L3, whatever happens in any order: nobody opens a session again, what waits is a connection with the app's word
+    /// alone, and an end changes in one way: done becomes failed when nothing is left of it (T55).
+    #[test]
+    fn t55_an_end_at_l3_changes_only_when_the_app_leaves_nothing_of_it(moves in proptest::collection::vec(0u8..9, 1..40)) {
+        let mut s = at_l3(&["a", "b"]);
+        let mut confirmed = 0;
+        for (i, m) in moves.iter().enumerate() {
+            let now = T0.plus_seconds(30 * i64::try_from(i).unwrap());
+            let (before, waiting) = (s.end().cloned(), s.data.staged.first().cloned());
+            match (m, &waiting) {
+                (0, _) => { s.select("a", now); }
+                (1, _) if s.can_start(now) => s.start(attempt(crate::Coop::Keeps, now)),
+                // An exchange may end after the session has.
+                (2, _) => s.staged(staged("a", now)),
+                (3, Some(waiting)) => { s.confirmed(waiting.attempt, connection(waiting, now)); confirmed += 1; }
+                (4, Some(waiting)) => s.discarded(waiting.attempt, failure(Cause::OtherUser), now),
+                (5, _) => s.attempt_failed(failure(Cause::Denied), now),
+                (6, _) => s.finish(now),
+                (7, _) => { crate::exit::settle(&mut s, now); }
+                _ => { s.window_reported(Some(true), now); }
+            }
+            let claim = s.claim().cloned().expect("it was claimed at the start");
+            prop_assert!(s.claim_by(claim).is_err(), "nobody opens it again");
+            prop_assert_eq!(s.data.connections.len(), confirmed, "nothing is connected without the app's word");
+            if let Some(before) = before {
+                let nothing_left = *m == 4 && !s.has_connected() && before.kind == EndKind::Done;
+                let after = s.end().expect("an end stays one");
+                prop_assert!(*after == before || (nothing_left && after.kind == EndKind::Failed), "{before:?} became {after:?}");
+            }
+        }
     }
 }

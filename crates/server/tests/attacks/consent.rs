@@ -1,10 +1,11 @@
-//! What the user approves is what the page showed: the operator and the app may change anything while a consent page is
-//! open (T13).
+//! Nothing is connected without the user's click on our page (T12), and what the user approves is what the page showed: the
+//! operator and the app may change anything while a consent page is open (T13).
 
 use alter_core::{AppSettings, Recipe};
 use alter_flows::{ProviderSetting, operate};
 use alter_testkit::{
-    Reply, TestBrowser, TestServer, browser::shown_on, operator, server::CLIENT_SECRET, server::mock_recipe,
+    Reply, Sent, TestBrowser, TestServer, browser::shown_on, operator, server::CLIENT_SECRET,
+    server::mock_recipe,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -114,6 +115,32 @@ async fn change(open: &Open, what: &str) {
         "another name of the agent" => open.patch_agent(json!({ "display_name": "Helper Two" })).await,
         _ => open.patch_agent(json!({ "scopes": { "mock": ["email"] } })).await,
     }
+}
+
+/// The provider knows the client and asks nobody, so one redirect would connect.
+#[tokio::test]
+async fn t12_a_provider_that_approves_by_itself_hears_nothing_before_our_own_consent_click() {
+    let mut open = Open::page().await;
+    let page = format!("/connect/s/{}", open.sid);
+    let approve = format!("/connect/api/s/{}/approve", open.sid);
+    for target in [&page, &format!("{page}?provider=mock&approve=true"), &approve] {
+        for method in ["GET", "HEAD"] {
+            let reply = open.browser.send(&open.server, Sent::new(method, target)).await;
+            assert!(reply.status < 300 || reply.status >= 400, "{method} {target}: {}", reply.status);
+            assert_eq!(reply.header("location"), "", "{method} {target}");
+        }
+    }
+    let select = format!("/connect/api/s/{}/select", open.sid);
+    let chosen = open.browser.post(&open.server, &select, &json!({ "provider": "mock" })).await;
+    assert!(!chosen.text().contains("/authorize"), "{}", chosen.text());
+    assert!(open.server.mock.seen().authorize.is_empty());
+    assert!(open.server.grants(open.server.app.id).await.is_empty());
+
+    // Control: the click, and nobody else is asked.
+    let authorize = open.browser.approve(&open.server, &open.sid, "mock").await;
+    let callback = open.browser.at_provider(&authorize).await;
+    assert_eq!(open.browser.get(&open.server, &callback).await.status, 303);
+    assert_eq!(open.server.grants(open.server.app.id).await.len(), 1);
 }
 
 #[tokio::test]

@@ -52,6 +52,32 @@ async fn a_word_that_comes_too_late_counts_for_nothing_before_the_reaper_either(
 }
 
 #[tokio::test]
+async fn t54_the_apps_word_counts_to_the_last_second_of_five_minutes_and_never_from_then_on() {
+    for form in FORMS {
+        let app = Backend::new(form).await;
+        app.server.clock.freeze();
+        for by_link in [false, true] {
+            for (at, works) in [(299, true), (300, false), (301, false)] {
+                let (mut ann, mut browser) = (SignedIn::new(ANN), TestBrowser::new());
+                let token = app.start(&mut ann).await;
+                let code = if by_link {
+                    code_in(&app.through_link(&mut browser, &token, json!({})).await)
+                } else {
+                    app.popup(&mut browser, &token).await;
+                    app.code_of_popup(&token).await
+                };
+                app.server.clock.advance_seconds(at);
+                let told = app.returned(&ann, &code).await;
+                let status = if works { 200 } else { 410 };
+                assert_eq!(told.status, status, "{form:?}, by link {by_link}, at {at}: {}", told.text());
+                let poll = app.poll(&token).await;
+                assert_eq!(poll["status"], if works { "completed" } else { "error" }, "{poll}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn t14_no_flow_replaces_a_credential_at_l3_without_the_apps_word() {
     let app = Backend::new(Form::UserToken).await;
     let mut ann = SignedIn::new(ANN);

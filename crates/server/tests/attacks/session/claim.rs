@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use alter_testkit::{TestBrowser, TestServer};
-use serde_json::json;
+use alter_testkit::{Reply, TestBrowser, TestServer, browser::shown_on};
+use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use super::{claim_by_proof, poll, reason, status, step};
@@ -77,6 +77,62 @@ async fn t53_the_browser_that_has_it_may_come_again_and_keeps_its_key() {
         200,
         "the first is undisturbed"
     );
+}
+
+/// A double click, a hundred times. Each press that counts is an attempt of its own, as in a second tab; whatever becomes of
+/// them, they end in one grant, and no code is sent twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t53_a_hundred_consents_at_once_make_one_connection() {
+    let server = Arc::new(TestServer::start().await);
+    let (token, app) = (server.mint(&json!({})).await, server.app.clone());
+    let mut browser = TestBrowser::new();
+    let sid = browser.claim(&server, &app, &token).await;
+    let page = browser.get(&server, &format!("/connect/s/{sid}")).await.text();
+    let body = json!({ "provider": "mock", "shown": shown_on(&page) });
+    let target = format!("/connect/api/s/{sid}/approve");
+    let requests = (0..100).map(|_| (target.clone(), Some(body.clone()))).collect();
+    let mut callbacks = Vec::new();
+    for reply in at_once(&server, &browser, requests).await {
+        match reply.status {
+            200 => callbacks.push(browser.at_provider(reply.json()["location"].as_str().unwrap()).await),
+            // Too many wrote at once (503): this press counts for nothing.
+            _ => assert!([409, 429, 503].contains(&reply.status), "{}", reply.text()),
+        }
+    }
+    assert!(!callbacks.is_empty());
+    let requests = callbacks.iter().map(|callback| (callback.clone(), None)).collect();
+    for reply in at_once(&server, &browser, requests).await {
+        assert!([303, 400, 503].contains(&reply.status), "{}", reply.text());
+    }
+    for callback in &callbacks {
+        assert!([303, 400].contains(&browser.get(&server, callback).await.status), "a reload");
+    }
+    assert_eq!(server.grants(app.id).await.len(), 1);
+    assert_eq!(poll(&server, &token).await["grants"].as_array().map(Vec::len), Some(1));
+    let sent = server.mock.seen().token;
+    let codes: std::collections::BTreeSet<_> = sent.iter().map(|request| request.field("code")).collect();
+    assert_eq!(codes.len(), sent.len(), "a code was sent twice");
+}
+
+/// Sends requests of one browser at once: a POST of our page where there is a body, and a GET where there is none.
+async fn at_once(
+    server: &Arc<TestServer>,
+    browser: &TestBrowser,
+    requests: Vec<(String, Option<Value>)>,
+) -> Vec<Reply> {
+    let barrier = Arc::new(Barrier::new(requests.len()));
+    let mut tasks = tokio::task::JoinSet::new();
+    for (target, body) in requests {
+        let (server, mut browser, barrier) = (server.clone(), browser.clone(), barrier.clone());
+        tasks.spawn(async move {
+            barrier.wait().await;
+            match body {
+                Some(body) => browser.post(&server, &target, &body).await,
+                None => browser.get(&server, &target).await,
+            }
+        });
+    }
+    tasks.join_all().await
 }
 
 #[tokio::test]

@@ -31,6 +31,10 @@ async fn ask(server: &TestServer, route: &str, token: &str) -> Reply {
         "peek" => browser.post(server, "/connect/api/peek", &json!({ "token": token })).await,
         "claim" => claim_by_proof(server, &mut browser, token).await,
         "status" => server.status(token, &server.app.origin, json!({})).await,
+        "result" => {
+            let v = TestBrowser::flow_of(token).0;
+            server.result(&server.app.origin, &json!({ "session_token": token, "v": v })).await
+        }
         _ => server.call("/sdk/oauth/connect/session/poll", &json!({ "session_token": token })).await,
     }
 }
@@ -39,7 +43,7 @@ async fn ask(server: &TestServer, route: &str, token: &str) -> Reply {
 async fn t57_malformed_and_unknown_tokens_get_one_and_the_same_answer() {
     let server = TestServer::start().await;
     let right = server.mint(&json!({})).await;
-    for route in ["peek", "status", "poll", "claim"] {
+    for route in ["peek", "status", "poll", "result", "claim"] {
         let mut first: Option<String> = None;
         for wrong in wrong_tokens(&right) {
             let reply = ask(&server, route, &wrong).await;
@@ -47,7 +51,9 @@ async fn t57_malformed_and_unknown_tokens_get_one_and_the_same_answer() {
             let same = first.get_or_insert_with(|| reply.fingerprint());
             assert_eq!(&reply.fingerprint(), same, "{route} {wrong:.60}");
         }
-        assert_eq!(ask(&server, route, &right).await.status, 200, "{route}: the right token");
+        // No page has opened the session yet, so its result is not for this one.
+        let status = if route == "result" { 403 } else { 200 };
+        assert_eq!(ask(&server, route, &right).await.status, status, "{route}: the right token");
     }
 }
 
@@ -80,19 +86,18 @@ async fn t57_another_apps_poll_is_told_as_much_as_a_guess_is() {
     assert_eq!(poll(&server, &token).await["status"], "pending", "its own app");
 }
 
-/// The conditions of every statement of the storage crate that reads, changes or deletes rows of `table`.
-fn conditions_on(table: &str) -> Vec<String> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../store-sqlite/src");
+/// The conditions of every statement of a storage crate that reads, changes or deletes rows of `table`. Both engines'
+/// parameters are written `?1`.
+fn conditions_on(table: &str, engine: &str) -> Vec<String> {
+    let folder = format!("{}/../{engine}/src", env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap().replace('$', "?");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for verb in ["FROM", "UPDATE", "JOIN"] {
             for rest in text.split(&format!("{verb} {table} ")).skip(1) {
-                let statement = rest.split('"').next().unwrap_or_default();
-                let words = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-                found.push(
-                    words.split_once("WHERE ").map_or(words.clone(), |(_, condition)| condition.to_owned()),
-                );
+                let words = rest.split('"').next().unwrap_or_default();
+                found.push(words.split_once("WHERE ").map_or(words, |(_, condition)| condition).to_owned());
             }
         }
     }
@@ -101,25 +106,33 @@ fn conditions_on(table: &str) -> Vec<String> {
 
 #[test]
 fn t57_a_session_is_found_by_its_id_by_its_tokens_hash_or_by_its_time_and_in_no_other_way() {
-    let found = conditions_on("sessions");
     let allowed = [
         "token_hash = ?1",
         "sid = ?1",
         "expires_at < ?1",
         "state IN ('minted', 'claimed') AND expires_at",
         "sid IN",
+        "sid = ANY(?1",
+        // The rows of an inner statement, whose condition is one of these too.
+        "sid = ANY(ARRAY( SELECT sid",
         // An operator counts and deletes all of an app's.
         "app_id = ?1",
     ];
-    for condition in &found {
-        assert!(allowed.iter().any(|a| condition.starts_with(a)), "{condition}");
+    for (engine, column) in [("store-sqlite", "token_hash BLOB"), ("store-postgres", "token_hash BYTEA")] {
+        let found = conditions_on("sessions", engine);
+        for condition in &found {
+            assert!(allowed.iter().any(|a| condition.starts_with(a)), "{engine}: {condition}");
+        }
+        let by_hash = found.iter().filter(|c| c.starts_with("token_hash = ?1")).count();
+        assert_eq!(by_hash, 1, "control of {engine}: {found:?}");
+        let schema = format!("{}/../{engine}/migrations/0001_connect.sql", env!("CARGO_MANIFEST_DIR"));
+        let schema = std::fs::read_to_string(schema).unwrap();
+        let table = schema.split("CREATE TABLE sessions").nth(1).and_then(|t| t.split(';').next()).unwrap();
+        let row = table.lines().find(|line| line.contains("token_hash")).unwrap_or_default();
+        let words = row.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.starts_with(column) && words.contains("UNIQUE"), "{engine}: {row}");
+        assert_eq!(table.matches("token").count(), 1, "a second column for the token: {table}");
     }
-    assert_eq!(found.iter().filter(|c| *c == "token_hash = ?1").count(), 1, "control: {found:?}");
-    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../store-sqlite/migrations/0001_connect.sql");
-    let schema = std::fs::read_to_string(schema).unwrap();
-    let table = schema.split("CREATE TABLE sessions").nth(1).and_then(|t| t.split(';').next()).unwrap();
-    assert!(table.contains("token_hash BLOB    NOT NULL UNIQUE"), "{table}");
-    assert_eq!(table.matches("token").count(), 1, "a second column for the token: {table}");
 }
 
 /// Asserts that an answer to the holder of a session token has none of these words.
@@ -144,6 +157,11 @@ async fn spy(server: &TestServer, token: &str) {
         let readable = reply.header("access-control-allow-origin");
         assert_eq!((reply.status, readable), (403, origin.unwrap_or_default()), "{origin:?}");
         assert_says_nothing(&reply.text());
+    }
+    // It is his session, so he has `v` too.
+    let v = TestBrowser::flow_of(token).0;
+    for body in [json!({ "session_token": token, "v": v }), json!({ "session_token": token })] {
+        assert_says_nothing(&server.result(&server.app.origin, &body).await.text());
     }
     let peek = TestBrowser::new().post(server, "/connect/api/peek", &json!({ "token": token })).await;
     assert_says_nothing(&peek.text());
