@@ -28,6 +28,17 @@ use alter_core::{AppId, SystemRandom};
 /// How long a server may take to accept connections, including recovery after a crash.
 const START: Duration = Duration::from_secs(60);
 
+/// Only our own processes are killed here, never the machine: nothing waits for the disk, and no page is written to the log
+/// for the case that half of it got there. Databases do not live long enough to be vacuumed.
+const SETTINGS: [&str; 6] = [
+    "listen_addresses=",
+    "fsync=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "max_connections=400",
+    "shared_buffers=64MB",
+];
+
 /// Starts and kills the server on order, and cleans up when nobody is left to give orders. The server is the shell's
 /// own child, so its process id cannot pass to another process. A crash also waits for the server's children: a new
 /// server refuses to start while one of them still holds the shared memory. `$1`: the directory; the rest: the command
@@ -54,8 +65,20 @@ rm -rf "$dir"
 
 /// Makes an empty database in this process's own cluster.
 pub fn database() -> Database<'static> {
+    shared().database()
+}
+
+/// Makes a database with what `fill` puts into an empty one, which is done once in this process: every database is a copy.
+/// `fill` gets the URL, and leaves no connection open. A copy takes a third of the time of our migrations.
+pub fn filled_database<F: Future>(fill: impl FnOnce(String) -> F + Send) -> Database<'static> {
+    static FILLED: OnceLock<String> = OnceLock::new();
+    let filled = FILLED.get_or_init(|| shared().fill(fill));
+    shared().copy(filled)
+}
+
+fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
-    SHARED.get_or_init(Cluster::new).database()
+    SHARED.get_or_init(Cluster::new)
 }
 
 /// A database that is dropped with this value, even while somebody is connected to it.
@@ -134,10 +157,29 @@ impl Cluster {
 
     /// Makes an empty database.
     pub fn database(&self) -> Database<'_> {
+        self.copy("template1")
+    }
+
+    /// Copies a database that nobody is connected to. The files are copied as they are: by way of the log, which is the
+    /// server's own choice, the same takes ten times the processor's time.
+    fn copy(&self, from: &str) -> Database<'_> {
         let name = format!("t_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {from} STRATEGY FILE_COPY"));
         let url = self.url(&name);
         Database { cluster: self, name, url }
+    }
+
+    /// Makes a database for [`Self::copy`] and fills it, in a runtime of its own: whoever asks may be in one that must not
+    /// wait. Returns its name.
+    fn fill<F: Future>(&self, fill: impl FnOnce(String) -> F + Send) -> String {
+        self.sql("postgres", "CREATE DATABASE filled STRATEGY FILE_COPY");
+        let url = self.url("filled");
+        let work = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime starts").block_on(fill(url));
+        };
+        std::thread::scope(|scope| scope.spawn(work).join().expect("the database is filled"));
+        "filled".to_owned()
     }
 
     /// Kills every process of the server at once, as a power cut would.
@@ -200,7 +242,7 @@ impl Supervisor {
     fn start(binaries: &Path, directory: &Path) -> Self {
         let mut server = as_non_root(&binaries.join("postgres"));
         server.arg("-D").arg(directory.join("data")).arg("-k").arg(directory);
-        for setting in ["listen_addresses=", "fsync=off", "max_connections=400", "shared_buffers=64MB"] {
+        for setting in SETTINGS {
             server.arg("-c").arg(setting);
         }
         let mut shell = quiet("sh");

@@ -114,7 +114,7 @@ impl TestServer {
         let public_url = format!("{scheme}://localhost:{port}");
         let (clock, mock) = (TestClock::default(), MockProvider::start().await);
         mock.set(|switches| switches.auto_approve = true);
-        let database = postgres.then(alter_test_postgres::database);
+        let database = postgres.then(|| alter_test_postgres::filled_database(migrated));
         let store = open_store(&dir, database.as_ref(), true).await;
         let flows = build(&public_url, store.clone(), &root_key, &clock);
         ready::initialise(&flows).await.expect("a new database takes the key check");
@@ -384,6 +384,11 @@ impl TestServer {
 /// Whether the tests of the server run on PostgreSQL.
 fn on_postgres() -> bool {
     std::env::var("ALTER_TEST_ENGINE").is_ok_and(|engine| engine == "postgres")
+}
+
+/// Makes our tables in an empty database.
+async fn migrated(url: String) {
+    PostgresStore::open(&url, PostgresOpen::Create).await.expect("the database opens");
 }
 
 async fn open_store(dir: &Path, database: Option<&Database<'static>>, new: bool) -> Arc<dyn Store> {

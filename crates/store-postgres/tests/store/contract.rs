@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use alter_core::Store;
 use alter_store_postgres::{Open, PostgresStore};
-use alter_test_postgres::{Database, database};
+use alter_test_postgres::{Database, filled_database};
 
 pub(crate) async fn open(database: &Database<'_>) -> Arc<dyn Store> {
     Arc::new(PostgresStore::open(&database.url, Open::Create).await.unwrap())
 }
 
 pub(crate) async fn make() -> (Database<'static>, Arc<dyn Store>) {
-    let database = database();
+    let database = filled_database(async |url| drop(PostgresStore::open(&url, Open::Create).await.unwrap()));
     let store = open(&database).await;
     (database, store)
 }

@@ -66,7 +66,10 @@ async fn f28_a_killed_server_is_unavailable_and_used_again_when_it_is_back() {
     for _ in 0..8 {
         writers.spawn(store_apps(store.clone()));
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // They are at it, however slow the machine is.
+    while store.list_apps().await.unwrap().len() < 16 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     cluster.crash();
     let written = writers.join_all().await;
     assert!(written.iter().all(|(_, error)| is_unavailable(&Err::<(), _>(clone(error)))), "{written:?}");
