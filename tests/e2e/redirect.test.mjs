@@ -247,7 +247,7 @@ test('t42_forged returns are never believed, with a flow of this tab under way a
 });
 
 test('the_page_of_the_guide_leaves_and_hears_of_its_outcome_on_a_phone_and_by_popup', async () => {
-  const [, page] = /^```html\n(.*?)^```/ms.exec(readFileSync(new URL('../../docs/guides/redirect.md', import.meta.url), 'utf8'));
+  const [, page] = /^```html\n(.*?)^```/ms.exec(readFileSync(new URL('../../docs/guides/embed-the-connect-widget.md', import.meta.url), 'utf8'));
   const address = `${app.site.origin}/connected.html`;
   app.site.routes['/connected.html'] = (_, answer) =>
     answer.writeHead(200, { 'Content-Type': 'text/html' }).end(page.replace('https://connect.example.com', world.origin));
