@@ -2,29 +2,20 @@
 // shell's lines in three shells.
 import assert from 'node:assert/strict';
 import { devices } from 'playwright-core';
-import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { clickConnect, at, person } from './harness/browser.mjs';
+import { blocksOf, openGuide, read, root, startApp, writeFiles } from './harness/guide.mjs';
 import { allowAs, approve } from './harness/journey.mjs';
-import { freePort, request } from './harness/net.mjs';
+import { freePort } from './harness/net.mjs';
 import { startWorld } from './harness/world.mjs';
 
 const run = promisify(execFile);
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const read = (file) => readFileSync(join(root, file), 'utf8');
-const blocks = (text) => [...text.matchAll(/^```(\w+)\n(.*?)^```/gms)].map(([, language, code]) => ({ language, code }));
-const guide = blocks(read('docs/guides/complete-apps.md'));
-/** The block that begins with a comment that names the file. */
-const complete = (file) => {
-  const found = guide.filter(({ code }) => code.split('\n')[0].endsWith(` ${file}`));
-  assert.equal(found.length, 1, `one block of the guide is ${file}`);
-  return found[0].code;
-};
+const guide = openGuide('docs/guides/complete-apps.md');
 
 let world, dir;
 before(async () => {
@@ -38,18 +29,9 @@ after(async () => {
 });
 
 /** Starts a file of the guide on a port of its own. */
-async function start(file, command, env) {
-  writeFileSync(join(dir, file), complete(file));
-  const child = spawn(command, [file], { cwd: dir, env: { PATH: process.env.PATH, ...env } });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk) => { said += chunk; });
-  const gone = new Promise((done) => child.once('exit', done));
-  for (let tries = 0; tries < 1200; tries += 1) {
-    if (child.exitCode !== null) throw new Error(`${file} ended: ${said}`);
-    if ((await request(env.APP_ORIGIN).catch(() => null))?.status === 200) break;
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  return { said: () => said, stop: () => (child.kill('SIGKILL'), gone) };
+function start(file, command, env) {
+  writeFiles(dir, { [file]: guide.file(file) }, world.origin);
+  return startApp(dir, command, file, env);
 }
 
 const python = join(root, 'tests/.venv/bin/python');
@@ -59,8 +41,8 @@ for (const [file, command, installs] of [
   ['express_app.mjs', process.execPath, 'npm install express'],
 ]) {
   test(`${file}_of_the_guide_connects_an_account_and_calls_its_api_again_and_again`, async () => {
-    const said = guide.find(({ language, code }) => language === 'sh' && code.includes(file));
-    assert.ok(said?.code.startsWith(`${installs}\n`), 'the guide names what it needs');
+    const said = guide.take(({ language, code }) => language === 'sh' && code.includes(file));
+    assert.ok(said.startsWith(`${installs}\n`), 'the guide names what it needs');
     const origin = `http://localhost:${await freePort()}`;
     const made = await world.cli('app', 'create', file, '--website-url', origin);
     const raw = await world.raw();
@@ -106,7 +88,7 @@ for (const [file, command, installs] of [
 }
 
 test('the_three_apps_serve_the_same_page', () => {
-  const page = (file) => complete(file).match(/<!doctype html>.*?<\/html>/s)[0].replaceAll(/\$\{SERVER\}/g, 'SERVER');
+  const page = (file) => guide.file(file).match(/<!doctype html>.*?<\/html>/s)[0].replaceAll(/\$\{SERVER\}/g, 'SERVER');
   assert.equal(page('flask_app.py'), page('fastapi_app.py'));
   assert.equal(page('express_app.mjs'), page('fastapi_app.py'));
 });
@@ -125,7 +107,7 @@ for (const shell of ['bash', 'dash', 'zsh']) {
   });
 
   test(`alter_is_on_the_path_as_the_guide_says_in_${shell}`, { skip: !!process.env.ALTER_BIN && 'another binary is tested' }, async () => {
-    const lines = blocks(read('docs/guides/connect-an-account.md')).flatMap(({ language, code }) => (language === 'sh' ? code.split('\n') : []));
+    const lines = blocksOf(read('docs/guides/connect-an-account.md')).flatMap(({ language, code }) => (language === 'sh' ? code.split('\n') : []));
     const [path, more] = lines.filter((line) => line.startsWith('export PATH='));
     assert.ok(path && !more, 'the guide has one such line');
     const { stdout } = await run(shell, ['-c', `${path}\nalter --version`], { cwd: root, env: { PATH: '/usr/bin:/bin' } });
@@ -138,7 +120,7 @@ test('no_line_to_paste_ends_in_a_comment_which_zsh_would_pass_on_as_words', () =
   // Whoever runs it in production does so on a server, in bash.
   const files = ['README.md', 'sdk/browser/README.md', ...guides.filter((file) => !/production|backup/.test(file))];
   for (const file of files) {
-    for (const { code } of blocks(read(file)).filter(({ language }) => language === 'sh')) {
+    for (const { code } of blocksOf(read(file)).filter(({ language }) => language === 'sh')) {
       for (const line of code.split('\n')) assert.ok(!/\S\s+# /.test(line), `${file}: ${line}`);
     }
   }

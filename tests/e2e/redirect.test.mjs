@@ -1,7 +1,6 @@
 // The redirect transport, as people on phones and tablets walk it: out of the app's page, through ours and the
 // provider's, and back to the app's return page.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { devices } from 'playwright-core';
 import { at, ended, launchWithBackCache, person, personWithoutCookies, told, until } from './harness/browser.mjs';
@@ -244,26 +243,4 @@ test('t42_forged returns are never believed, with a flow of this tab under way a
     }
   }
   await context.close();
-});
-
-test('the_page_of_the_guide_leaves_and_hears_of_its_outcome_on_a_phone_and_by_popup', async () => {
-  const [, page] = /^```html\n(.*?)^```/ms.exec(readFileSync(new URL('../../docs/guides/embed-the-connect-widget.md', import.meta.url), 'utf8'));
-  const address = `${app.site.origin}/connected.html`;
-  app.site.routes['/connected.html'] = (_, answer) =>
-    answer.writeHead(200, { 'Content-Type': 'text/html' }).end(page.replace('https://connect.example.com', world.origin));
-  app.site.routes['/connect-session'] = async (_, answer) => {
-    const { session_token: sessionToken } = await app.backend.mint({ allowed_origin: app.site.origin, return_url: address });
-    answer.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ sessionToken }));
-  };
-  for (const device of [PHONE, {}]) {
-    const context = await person(world.browser, device);
-    const tab = await context.newPage();
-    await tab.goto(address);
-    const [popup] = await Promise.all([device === PHONE ? tab : tab.waitForEvent('popup'), tab.click('#connect')]);
-    await approve(await at(popup, 'consent'));
-    await allowAs(popup);
-    await tab.locator('#outcome:text("Connected: alice")').waitFor();
-    assert.equal(tab.url(), address);
-    await context.close();
-  }
 });

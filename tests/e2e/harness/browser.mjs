@@ -29,11 +29,14 @@ export async function person(browser, extra = {}) {
   return watch(context);
 }
 
-/** A browser whose user has switched cookies off. */
-export async function personWithoutCookies(extra = {}) {
+/** A browser whose user has switched cookies off: everywhere, or for one host. */
+export async function personWithoutCookies(extra = {}, host = undefined) {
   const dir = mkdtempSync(join(tmpdir(), 'alter-e2e-profile-'));
   mkdirSync(join(dir, 'Default'));
-  const settings = { profile: { default_content_setting_values: { cookies: 2 } } };
+  const blocked = host
+    ? { content_settings: { exceptions: { cookies: { [`${host},*`]: { setting: 2 } } } } }
+    : { default_content_setting_values: { cookies: 2 } };
+  const settings = { profile: blocked };
   writeFileSync(join(dir, 'Default', 'Preferences'), JSON.stringify(settings));
   const context = await chromium.launchPersistentContext(dir, { ...options, ignoreHTTPSErrors: true, ...extra });
   // Not when the context closes: the browser writes into the folder until its process has ended.
