@@ -65,6 +65,89 @@ test('on a phone the page leaves, and comes back with the notes', async () => {
   await context.close();
 });
 
+test('the button for a phone opens a window that leaves and comes back by itself', async () => {
+  const context = await person(browser, { viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  await page.goto(urls.app);
+  const [phone] = await Promise.all([page.waitForEvent('popup'), page.click('#phone')]);
+  await phone.locator('.only-phone').waitFor();
+  assert.equal(await phone.evaluate(() => innerWidth), 390);
+  await look(phone, 'demo-phone-window');
+  await phone.click('#connect');
+  await approve(await at(phone, 'consent'));
+  await phone.click('#approve', { noWaitAfter: true });
+  await phone.locator('#result:has-text("{")').waitFor();
+  assert.equal(context.pages().length, 2, 'no popup beside it');
+  assert.equal(phone.url(), new URL('/phone', urls.app).href);
+  assert.match(await phone.textContent('#events'), /on success/);
+  await look(phone, 'demo-phone-window-result');
+  assert.deepEqual(context.faults, []);
+  await context.close();
+});
+
+/** The pages without a script: the form, our page, and the provider's. */
+async function plainly(page, decision) {
+  await page.goto(new URL('/plain', urls.app).href);
+  await look(page, 'demo-plain');
+  await page.click('#connect');
+  await approve(await at(page, 'consent'));
+  await page.click(decision, { noWaitAfter: true });
+  await page.waitForURL(new URL('/plain', urls.app).href);
+}
+
+test('without a script the server redirects, confirms and reads, and then a popup waits for the app and gets it', async () => {
+  const context = await person(browser);
+  const page = await context.newPage();
+  await plainly(page, '#approve');
+  assert.match(await page.textContent('#result'), /"notes"/);
+  assert.equal(await page.evaluate(() => document.scripts.length), 0);
+  const grant = await page.textContent('#connection dd');
+  await look(page, 'demo-plain-result');
+  await page.goto(urls.app);
+  const popup = await approve(await at(await clickConnect(page), 'consent'));
+  await popup.click('#approve', { noWaitAfter: true });
+  await page.locator('#result:has-text("{")').waitFor();
+  assert.match(await page.textContent('#events'), /It waits for the app/);
+  assert.equal(await page.textContent('#connection dd'), grant, 'the grant that was confirmed is the one that stays');
+  await page.goto(new URL('/plain', urls.app).href);
+  await page.click('#disconnect');
+  await page.locator('#say:has-text("revoked")').waitFor();
+  assert.deepEqual(context.faults, []);
+  await context.close();
+});
+
+test('without a script a refusal is said in words, and the button works again', async () => {
+  const context = await person(browser);
+  const page = await context.newPage();
+  await plainly(page, '#deny');
+  assert.match(await page.textContent('#say'), /^The user refused to connect Acme Notes/);
+  await look(page, 'demo-plain-refused');
+  await page.click('#connect');
+  await at(page, 'consent');
+  await context.close();
+});
+
+test('somebody who was sent the way back of another person connects nothing', async () => {
+  const [one, other] = [await person(browser), await person(browser)];
+  const page = await one.newPage();
+  const held = new Promise((done) => {
+    one.route('**/connect/s/*/return', async (route) => {
+      done((await route.fetch({ maxRedirects: 0 })).headers().location);
+      await route.abort();
+    });
+  });
+  await page.goto(new URL('/plain', urls.app).href);
+  await page.click('#connect');
+  await approve(await at(page, 'consent'));
+  await page.click('#approve', { noWaitAfter: true });
+  const victim = await other.newPage();
+  await victim.goto(await held);
+  assert.equal(await victim.locator('#connection').count(), 0);
+  await victim.locator('#connect').waitFor();
+  await one.close();
+  await other.close();
+});
+
 test('a refusal is said in words, and the button works again', async () => {
   const context = await person(browser);
   const page = await context.newPage();

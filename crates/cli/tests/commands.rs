@@ -672,4 +672,8 @@ fn the_demo_walks_its_own_flow() {
     let output = place.run(&["demo", "--check"]);
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("The whole flow works."));
+    for way in ["the popup proved its origin", "a phone's page left", "without a script, and kept a verifier"]
+    {
+        assert!(said(&output).contains(way), "{way}: {}", said(&output));
+    }
 }

@@ -11,10 +11,18 @@ use alter_core::{
 use alter_egress::{Egress, Limits, Request, Response};
 use alter_signing::{SignedParts, sign};
 use anyhow::{Context, bail};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
+
+/// How a backend shows that the user who is back is the one who left.
+pub(super) enum Proof<'a> {
+    /// The token of the user who is signed in at the app now.
+    User(&'a str),
+    /// What that user's own session has kept since the start.
+    Verifier(&'a str),
+}
 
 /// A backend's or an agent's client, with its API key.
 #[derive(Clone)]
@@ -34,19 +42,32 @@ impl AlterClient {
         &self.base
     }
 
-    /// Creates a session in which this user connects an account for the app and for an agent. The session token goes to
-    /// the browser.
+    /// Creates a session in which this user connects an account for the app and for an agent, and comes back to
+    /// `return_url` where the page leaves. With a `challenge`, only its verifier confirms the flow at the end. The
+    /// session token goes to the browser.
     pub(super) async fn create_session(
         &self,
-        origin: &str,
+        return_url: &str,
         user_token: &str,
         agent: &str,
+        challenge: Option<&str>,
     ) -> anyhow::Result<Value> {
-        let return_url = format!("{origin}/");
-        let body = json!({
-            "allowed_origin": origin, "return_url": return_url, "user_token": user_token, "agent": agent,
-        });
+        let mut body = json!({ "return_url": return_url, "user_token": user_token, "agent": agent });
+        if let Some(challenge) = challenge {
+            body["code_challenge"] = challenge.into();
+            body["code_challenge_method"] = "S256".into();
+        }
         self.signed("/sdk/oauth/connect/session", &body).await
+    }
+
+    /// Confirms a flow that waits for the app's word. Returns the grant that is made.
+    pub(super) async fn finalize(&self, result_code: &str, proof: Proof<'_>) -> anyhow::Result<Value> {
+        let body = match proof {
+            Proof::User(token) => json!({ "result_code": result_code, "user_token": token }),
+            Proof::Verifier(verifier) => json!({ "result_code": result_code, "code_verifier": verifier }),
+        };
+        let done = self.signed("/sdk/oauth/connect/session/finalize", &body).await?;
+        done["grants"].get(0).cloned().context("the answer has no grant")
     }
 
     /// Calls the provider's API: as the app for this user, or as an agent (no user) through a grant delegated to it.
@@ -110,6 +131,15 @@ impl AlterClient {
     }
 }
 
+/// A call that was answered, but not done.
+#[derive(Debug, thiserror::Error)]
+#[error("{status}: {code} {message}")]
+pub(super) struct Refused {
+    status: StatusCode,
+    code: String,
+    pub(super) message: String,
+}
+
 pub(super) async fn send(
     http: &Egress,
     method: Method,
@@ -127,12 +157,8 @@ pub(super) async fn send(
 pub(super) fn json_of(answer: &Response) -> anyhow::Result<Value> {
     let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if !answer.status.is_success() {
-        bail!(
-            "{}: {} {}",
-            answer.status,
-            value["error"].as_str().unwrap_or("?"),
-            value["message"].as_str().unwrap_or("")
-        );
+        let text = |field: &str, otherwise: &str| value[field].as_str().unwrap_or(otherwise).to_owned();
+        bail!(Refused { status: answer.status, code: text("error", "?"), message: text("message", "") });
     }
     Ok(value)
 }

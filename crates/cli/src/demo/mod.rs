@@ -5,6 +5,7 @@
 mod app;
 mod check;
 mod client;
+mod plain;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 

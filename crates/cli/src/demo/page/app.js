@@ -39,6 +39,14 @@
     byId('token').textContent = 'no. ' + tokens + ' seen here, works until ' + new Date(now.expires_at).toLocaleTimeString();
   };
 
+  // Where the account's grant was confirmed before, by the pages without a script, a weaker flow replaces nothing by itself:
+  // the app has the last word.
+  const confirmed = async (connection) => {
+    if (connection.status !== 'pending') return connection;
+    note('It waits for the app. The backend confirms that the same user is here.');
+    return { ...connection, ...(await post('/api/confirm', { result_code: connection.metadata.result_code })) };
+  };
+
   const show = (connection) => {
     const rows = [['Grant', connection.grant_id], ['Account', connection.account_identifier],
       ['Provider', connection.provider_name], ['Operation', connection.operation], ['Scopes', connection.scopes.join(' ')],
@@ -69,6 +77,9 @@
     }
   };
 
+  byId('phone').addEventListener('click', () => {
+    if (!window.open('/phone', '', 'popup,width=390,height=844')) say('Please allow popups for this page, then press the button again.');
+  });
   byId('again').addEventListener('click', () => read('/api/notes', 'backend'));
   byId('agent').addEventListener('click', () => read('/api/agent', 'agent'));
   byId('disconnect').addEventListener('click', async () => {
@@ -81,7 +92,10 @@
     }
   });
 
-  const succeeded = (how) => (connection) => { note(how); show(connection); };
+  const succeeded = (how) => (connection) => {
+    note(how);
+    confirmed(connection).then(show, (error) => say(error.message));
+  };
   const failed = (how) => (error) => { note(how + ': ' + error.code); say(error.message); };
   const left = (how) => () => { note(how); say('You left before finishing.'); };
   // A phone leaves this page and comes back to it, with the outcome.
@@ -92,7 +106,7 @@
   byId('connect').addEventListener('click', () => {
     say('');
     connect.open({
-      token: () => post('/api/session').then((s) => s.sessionToken),
+      token: () => post('/api/session', { page: location.pathname }).then((s) => s.sessionToken),
       onSuccess: succeeded('onSuccess'),
       onError: failed('onError'),
       onExit: left('onExit'),
