@@ -190,13 +190,6 @@ for (const [how, files] of Object.entries(LOADED)) {
   });
 }
 
-/** The rows of a table, each taken by what is written for it here; no row is left and none is made up. */
-function rows(first, deeds) {
-  const table = guide.table(first);
-  assert.deepEqual(table.map(([cell]) => cell), Object.keys(deeds), `the rows of: ${first}`);
-  for (const [cell, ...rest] of table) test(`${first}: ${cell}`, () => deeds[cell](...rest.map((words) => words.replaceAll('`', ''))));
-}
-
 /** Section 4: the form, our page, the provider, and back. Returns the page, and the address that it came back to. */
 async function submit(context, leaveProvider = (page) => allowAs(page)) {
   const page = await visit(context, '/plain.html');
@@ -210,7 +203,7 @@ async function submit(context, leaveProvider = (page) => allowAs(page)) {
 }
 const says = async (page, words) => assert.equal(await page.locator('body').innerText(), words);
 
-rows('What the user does', {
+guide.rows('What the user does', {
   connects: (words) => as({}, async (context) => says((await submit(context)).page, words)),
   'connects, and reloads the page': (words) =>
     as({}, async (context) => {
@@ -269,7 +262,7 @@ const ends = (leaveProvider, words) =>
   });
 const code = (heard) => `That did not work: ${/error(?: \(as onError\))?, (\w+)/.exec(heard)[1]}`;
 
-rows('What happens on a phone', {
+guide.rows('What happens on a phone', {
   'The user connects.': () => ends((page) => allowAs(page), SUCCESS),
   'The user refuses.': (heard) => {
     assert.equal(heard, 'error, oauth_denied');
@@ -355,7 +348,7 @@ const takes = (device, prepare) => (way) =>
     if (prepare) await prepare(context);
     await press(await visit(context), way);
   });
-rows('Device', {
+guide.rows('Device', {
   'a phone: a window of at most 480 px': takes(PHONE),
   'a tablet held upright': takes(devices['iPad Mini']),
   'an iPad that calls itself a Mac, held upright': takes({ ...devices['iPad Mini'], userAgent: AS_A_MAC }),
@@ -406,7 +399,7 @@ test('in_another_app_the_user_reads_what_the_guide_says', () =>
     assert.match(await page.locator('ol').innerText(), /Copy the address of In an app.*Open Safari and paste it there.*Connect Google again/s);
   }));
 
-rows('What the user can do', {
+guide.rows('What the user can do', {
   "Copy the address: your app's `--website-url`, or the session's origin": () =>
     inInstagram(async (page) => {
       await page.click('[data-copy]');
@@ -450,7 +443,7 @@ for (const [way, device] of WAYS) {
     }));
 }
 
-rows('Line', {
+guide.rows('Line', {
   '`script-src`': async (who, without) => {
     assert.equal(without, 'the button does nothing');
     await as({}, async (context) => {
@@ -518,7 +511,7 @@ const given = async (app, way, device) =>
     return page.evaluate(() => window.last);
   });
 
-rows('`connection.status`', {
+guide.rows('`connection.status`', {
   '`pending`': async () => {
     headersAre({});
     for (const [way, device] of WAYS) {

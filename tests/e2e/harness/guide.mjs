@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { request } from './net.mjs';
 
@@ -29,15 +30,24 @@ export function openGuide(path) {
     /** What is to be pasted into a shell, block by block. */
     shell: () => blocks.filter(({ language }) => language === 'sh').map((block) => (taken.add(block), block.code)),
     rest: () => blocks.filter((block) => !taken.has(block)).map(({ code }) => code),
-    /** The rows of the table whose head has this first cell: each a list of its cells. */
-    table(first) {
-      const lines = text.split('\n');
-      const head = lines.findIndex((line) => line.startsWith(`| ${first} |`));
-      assert.ok(head >= 0, `${path} has a table of: ${first}`);
-      const end = lines.findIndex((line, n) => n > head && !line.startsWith('|'));
-      return lines.slice(head + 2, end).map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
+    /**
+     * Each row of the table whose head has this first cell becomes a test: what is written for it in `deeds`, which gets the
+     * other cells. No row is without one, and none is made up.
+     */
+    rows(first, deeds) {
+      const table = tableOf(text, first);
+      assert.deepEqual(table.map(([cell]) => cell), Object.keys(deeds), `the rows of: ${first}`);
+      for (const [cell, ...rest] of table) test(`${first}: ${cell}`, () => deeds[cell](...rest.map((words) => words.replaceAll('`', ''))));
     },
   };
+}
+
+function tableOf(text, first) {
+  const lines = text.split('\n');
+  const head = lines.findIndex((line) => line.startsWith(`| ${first} |`));
+  assert.ok(head >= 0, `there is a table of: ${first}`);
+  const end = lines.findIndex((line, n) => n > head && !line.startsWith('|'));
+  return lines.slice(head + 2, end).map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
 }
 
 /** Writes files of an app into a folder, with the test's server in the place of the guide's. */
