@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { devices } from 'playwright-core';
-import { at, ended, launchWithBackCache, person, personWithoutCookies, told, until } from './harness/browser.mjs';
-import { allowAs, answerWith, approve, visit } from './harness/journey.mjs';
+import { at, ended, firstHeld, launchWithBackCache, person, personWithoutCookies, told, until } from './harness/browser.mjs';
+import { allowAs, answerWith, approve, backTo, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
 
 const PHONE = devices['Pixel 7'];
@@ -40,13 +40,7 @@ async function toProvider(page) {
   await page.locator('h1:text("Raw provider")').waitFor();
 }
 
-/** Our last page leads back by itself, or by its button where there is something to read. */
-async function back(page) {
-  await page.locator('#end, a.go').first().waitFor({ state: 'attached' });
-  const button = page.locator('a.go');
-  if (await button.count()) await button.click();
-  await page.locator('h1:text("An app")').waitFor();
-}
+const back = (page) => backTo(page, 'h1:text("An app")');
 
 /** The whole way, to the end that the return page reports. */
 async function walk(context, { query = '', leaveProvider = (page) => allowAs(page) } = {}) {
@@ -117,16 +111,13 @@ test('t51_a reload of the return page reports nothing a second time', async () =
 
 test('t51_a reload while the answer is on its way gets the same outcome', async () => {
   const context = await person(world.browser, PHONE);
-  let hold = true;
-  await context.route('**/connect/result', (route) => (hold ? undefined : route.continue()));
+  const asked = firstHeld(context);
   const page = await visit(context, app.site);
   await toProvider(page);
-  const asked = page.waitForRequest('**/connect/result');
   await allowAs(page);
   await back(page);
   await asked;
   assert.equal(page.url(), `${app.site.origin}/connected?tab=2#there`);
-  hold = false;
   await page.reload();
   assert.deepEqual(kinds(await ended(page)), ['returned success']);
   await context.close();

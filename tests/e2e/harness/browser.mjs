@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { chromium, devices } from 'playwright-core';
 import { OUT } from './alter.mjs';
 import { closing } from './closing.mjs';
 
@@ -16,6 +16,8 @@ const options = {
     '--disable-component-update', '--disable-sync'],
 };
 const REPORT = 'E2E-VIOLATION ';
+
+export { devices };
 
 export const launch = async () => closing(await chromium.launch(options));
 
@@ -118,6 +120,17 @@ export async function axe(page) {
     await session.detach();
   }
 }
+
+/** Holds the first question for a result for ever: resolves when it is held. The later ones go on. */
+export const firstHeld = (context) =>
+  new Promise((held) => {
+    let first = true;
+    context.route('**/connect/result', (route) => {
+      if (!first) return route.continue();
+      first = false;
+      return held();
+    });
+  });
 
 /** Waits until `what()` holds, however busy the machine is. */
 export async function until(what) {

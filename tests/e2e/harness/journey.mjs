@@ -49,6 +49,17 @@ export async function logIn(popup, user = 'carol') {
 export const consentAtOidc = (popup) => leave(popup, 'button[type="submit"]');
 export const abortAtOidc = (popup) => leave(popup, 'a[href$="/abort"]');
 
+/**
+ * Back at the app, by our last page: it goes there by itself (then it may be gone before its button is pressed), or by its
+ * button where there is something to read. `home` is on the app's page.
+ */
+export async function backTo(page, home) {
+  const button = page.locator('html:not(:has(meta[http-equiv="refresh"])) a.go');
+  await page.locator(home).or(button).first().waitFor({ state: 'attached' });
+  if (await button.count()) await button.click();
+  await page.locator(home).waitFor({ state: 'attached' });
+}
+
 /** A click after which the popup may be gone before the click is reported as done. */
 async function leave(popup, selector) {
   await popup.click(selector, { noWaitAfter: true }).catch((error) => {
