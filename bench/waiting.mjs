@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { setMaxListeners } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import { cpus, loadavg, totalmem } from 'node:os';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -13,6 +13,7 @@ import { startServer } from '../tests/e2e/harness/alter.mjs';
 import { ended, person } from '../tests/e2e/harness/browser.mjs';
 import { allowAs, toRaw, visit } from '../tests/e2e/harness/journey.mjs';
 import { startWorld } from '../tests/e2e/harness/world.mjs';
+import { machine, spread, today } from './figures.mjs';
 
 const { values: plan } = parseArgs({
   options: {
@@ -27,12 +28,6 @@ const { values: plan } = parseArgs({
   },
 });
 const [flows, pages, seconds] = [plan.flows, plan.pages, plan.seconds].map(Number);
-
-const sorted = (numbers) => numbers.toSorted((a, b) => a - b);
-const median = (numbers) => {
-  const all = sorted(numbers);
-  return (all[(all.length - 1) >> 1] + all[all.length >> 1]) / 2;
-};
 
 /** From the callback's arrival at the proxy in front of the server to `onSuccess`, milliseconds. */
 async function heard(world, app, sdk, n) {
@@ -149,10 +144,9 @@ for (const name of plan.postgres ? ['SQLite', 'PostgreSQL'] : ['SQLite']) {
     rows.push([name, mode, await cost(database(name, wait), wait)]);
   }
 }
-const spread = (all) => `${median(all).toFixed(0)} (${sorted(all)[0]} to ${sorted(all).at(-1)})`;
-const report = `# The status channel, ${new Date().toISOString().slice(0, 10)}
+const report = `# The status channel, ${today()}
 
-Command: \`${plan.command}\`. ${plan.commit}. ${cpus().length} x ${cpus()[0].model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB,
+Command: \`${plan.command}\`. ${plan.commit}. ${machine()},
 load average at the end ${loadavg().map((l) => l.toFixed(1)).join(' ')}.
 
 From the arrival of the provider's answer (the callback's request) to \`onSuccess\` in the app's page, Chromium, loopback,
@@ -170,4 +164,4 @@ ${pages} pages of one app for ${seconds} s in which nothing happens; the server'
 ${rows.map(([name, mode, c]) => `| ${name} | ${mode} | ${c.cpu.toFixed(1)} | ${c.memory.toFixed(1)} | ${c.all.toFixed(1)} | ${c.answers.toFixed(0)} |`).join('\n')}
 `;
 console.log(report);
-if (plan.results) writeFileSync(join(plan.results, `${new Date().toISOString().slice(0, 10)}-waiting.md`), report);
+if (plan.results) writeFileSync(join(plan.results, `${today()}-waiting.md`), report);
