@@ -64,6 +64,15 @@ for (const [how, files] of Object.entries(LOADED)) {
   });
 }
 
+test('a_script_that_is_pinned_to_other_content_does_not_run', async () => {
+  const other = `sha384-${Buffer.alloc(48).toString('base64')}`;
+  mine.write({ 'public/other.html': said.index.replace(said.tag, said.pinned.replace('sha384-...', other)) });
+  await as({}, async (context) => {
+    const page = await visit(context, one, '/other.html');
+    assert.equal(await page.evaluate(() => typeof AlterConnect), 'undefined');
+  });
+});
+
 /** Section 4: the form, our page, the provider, and back. */
 async function submit(context, leaveProvider = (page) => allowAs(page)) {
   const page = await visit(context, one, '/plain.html');
