@@ -12,11 +12,12 @@ const PHONE = devices['Pixel 7'];
 const AS_A_MAC = { ...devices['iPad Mini'], userAgent: 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/605.1.15' };
 const PUBLISHED = '?sdk=published';
 
-let world, marked, confirming;
+let world, marked, confirming, linked;
 before(async () => {
   world = await startWorld({ log: 'legacy-phone', open: launchWithBackCache });
   marked = await world.rawApp('Marked', ['--legacy-clients']);
   confirming = await world.rawApp('Confirming', ['--min-binding', 'L3']);
+  linked = await world.rawApp('Linked', ['--allow-unverified-links']);
 });
 after(() => world?.stop());
 
@@ -81,6 +82,20 @@ openGuide('docs/spec/wire.md').rows('Client 0.8.0', {
     on(PHONE, confirming, challenge, async (page) => {
       await leave(page);
       await title(page, 'Confirming left out the way back');
+    }),
+  'on an app with `--allow-unverified-links` (L0), with `return_url`': () =>
+    on(PHONE, linked, back(linked), async (page, { heard }) => {
+      await leave(page);
+      await at(page, 'consent');
+      assert.match(await page.locator('main').innerText(), /link/);
+      await approve(page);
+      await allowAs(page);
+      await home(page, linked);
+      await page.locator('#connect:enabled').waitFor();
+      assert.match(heard.join(), /^success: /);
+      assert.deepEqual(await ends(page), []);
+      // The return page has fetched another token.
+      assert.equal((await linked.backend.poll(linked.site.tokens[0])).grants[0].account_identifier, 'alice@raw.test');
     }),
   'held sideways, or on an iPad that calls itself a Mac (L1)': async () => {
     for (const device of [devices['Pixel 7 landscape'], AS_A_MAC]) {

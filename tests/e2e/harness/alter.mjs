@@ -20,6 +20,8 @@ export const alter = (env, args, input = '') =>
       if (error) reject(new Error(`alter ${args.join(' ')}: ${stderr || stdout || error.message}`));
       else resolve(stdout);
     });
+    // A command that reads nothing may be gone before that: its exit status says whether it worked.
+    child.stdin.on('error', () => {});
     child.stdin.end(input);
   });
 
