@@ -1,13 +1,13 @@
-// What the app hears under every opener policy of app and provider, in Chromium and Firefox: never an exit while the person
-// is there, and an exit when the popup was closed. `node coop-matrix.mjs [chromium] [firefox]` takes about five minutes an
-// engine and writes results/coop-ENGINE.md. A few of these cells run in the test command (windows.test.mjs).
+// What the app hears under every opener policy of app and provider, in Chromium, Firefox and WebKitGTK: never an exit while
+// the person is there, and an exit when the popup was closed. It takes about five minutes an engine, and writes
+// results/coop-ENGINE.md: `node --experimental-websocket coop-matrix.mjs [chromium] [firefox] [webkit]`. Twelve of these cells
+// run in the test command, in every engine (coop.test.mjs).
 import { writeFileSync } from 'node:fs';
-import { launchFirefox } from './harness/bidi.mjs';
-import { clickConnect, launch, pause, told, until } from './harness/browser.mjs';
+import { LAUNCH, clickConnect, pause, told, until } from './harness/browser.mjs';
 import { visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
 
-const ENGINES = { chromium: launch, firefox: launchFirefox };
+const ENGINES = LAUNCH;
 /** How many cells of an engine run at a time. */
 const ABREAST = 3;
 /** How often a cell is tried in which the driver lost a window or a click. What the app heard is never tried again. */

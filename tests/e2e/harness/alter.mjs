@@ -4,12 +4,13 @@ import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ENGINE } from './engines.mjs';
 import { freePort, request } from './net.mjs';
 import { startProxy } from './tls.mjs';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 export const BIN = process.env.ALTER_BIN || join(root, 'target/debug/alter');
-export const OUT = fileURLToPath(new URL('../out/', import.meta.url));
+export const OUT = fileURLToPath(new URL(`../out/${ENGINE}/`, import.meta.url));
 mkdirSync(OUT, { recursive: true });
 if (!existsSync(BIN)) throw new Error(`${BIN} is not there: cargo build -p alter-cli, or set ALTER_BIN`);
 
@@ -77,6 +78,7 @@ export async function startServer({ tls, log, database }) {
     seen: proxy.seen,
     pid: server.child.pid,
     port: proxy.backend,
+    rewrites: proxy.rewrites,
     cli,
     withSecret,
     async stop() {

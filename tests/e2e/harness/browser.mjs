@@ -1,4 +1,5 @@
-// Chromium, and what every hosted page is checked with: a picture, axe, CSP violations.
+// The browser, and what every hosted page is checked with: a picture, axe, CSP violations. `ALTER_E2E_BROWSER` says which
+// browser: chromium, firefox or webkit (see engines.mjs for what the latter two lack).
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,7 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, devices } from 'playwright-core';
 import { OUT } from './alter.mjs';
+import { launchFirefox } from './bidi.mjs';
 import { closing } from './closing.mjs';
+import { ENGINE, lacks } from './engines.mjs';
+import { launchWebKit } from './webkit.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
@@ -19,7 +23,12 @@ const REPORT = 'E2E-VIOLATION ';
 
 export { devices };
 
-export const launch = async () => closing(await chromium.launch(options));
+export const LAUNCH = {
+  chromium: async () => closing(await chromium.launch(options)),
+  firefox: async () => closing(await launchFirefox()),
+  webkit: async () => closing(await launchWebKit()),
+};
+export const launch = LAUNCH[ENGINE];
 
 /** The same with the cache for pages that the user goes back to, which playwright switches off. */
 export const launchWithBackCache = async () =>
@@ -31,8 +40,23 @@ export async function person(browser, extra = {}) {
   return watch(context);
 }
 
-/** A browser whose user has switched cookies off: everywhere, or for one host. */
-export async function personWithoutCookies(extra = {}, host = undefined) {
+/** A browser whose user has switched cookies off: everywhere, or in Chromium for one host. */
+export const personWithoutCookies = (extra = {}, host = undefined) => WITHOUT_COOKIES[ENGINE](extra, host);
+
+const WITHOUT_COOKIES = {
+  chromium: chromiumWithoutCookies,
+  firefox: async () => only(await launchFirefox({ 'network.cookie.cookieBehavior': 2 })),
+  webkit: async () => only(await launchWebKit(['--cookies-policy=never'])),
+};
+
+/** The only person of a browser: when they leave, the browser ends. */
+async function only(browser) {
+  const context = await browser.newContext();
+  context.close = () => browser.close();
+  return watch(context);
+}
+
+async function chromiumWithoutCookies(extra, host) {
   const dir = mkdtempSync(join(tmpdir(), 'alter-e2e-profile-'));
   mkdirSync(join(dir, 'Default'));
   const blocked = host
@@ -48,14 +72,17 @@ export async function personWithoutCookies(extra = {}, host = undefined) {
 
 async function watch(context) {
   // Patience for a busy machine: how fast it is decides nothing.
-  context.setDefaultTimeout(60_000);
+  context.setDefaultTimeout?.(60_000);
   context.faults = [];
+  if (lacks('faults')) return context;
   context.on('console', (message) => {
     if (message.text().startsWith(REPORT)) context.faults.push(message.text().slice(REPORT.length));
   });
   context.on('weberror', (error) => context.faults.push(`${error.page()?.url()}: ${error.error()}`));
   await context.addInitScript((mark) => {
     document.addEventListener('securitypolicyviolation', (e) => {
+      // Firefox asks for an icon that nobody has named, and reports that the policy forbids it.
+      if (e.blockedURI.endsWith('/favicon.ico')) return;
       console.log(`${mark}${e.effectiveDirective} on ${location.href}: ${e.blockedURI} ${e.sample}`);
     });
   }, REPORT);
@@ -94,6 +121,7 @@ const looked = new Set();
 export async function look(page, name, { foreign = false } = {}) {
   if (looked.has(name)) return;
   looked.add(name);
+  if (lacks('pictures')) return;
   const violations = foreign ? [] : await axe(page);
   await page.screenshot({ path: join(OUT, `${name}.png`), fullPage: true });
   assert.deepEqual(violations, [], `axe on ${name}`);
@@ -134,7 +162,7 @@ export const firstHeld = (context) =>
 
 /** Waits until `what()` holds, however busy the machine is. */
 export async function until(what) {
-  for (const end = Date.now() + 60_000; Date.now() < end; await pause(25)) if (await what()) return;
+  for (const end = Date.now() + 120_000; Date.now() < end; await pause(25)) if (await what()) return;
   throw new Error(`never: ${what}`);
 }
 

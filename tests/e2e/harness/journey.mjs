@@ -46,7 +46,11 @@ export async function logIn(popup, user = 'carol') {
   await popup.fill('input[name="password"]', 'anything');
   await leave(popup, 'button[type="submit"]');
 }
-export const consentAtOidc = (popup) => leave(popup, 'button[type="submit"]');
+export async function consentAtOidc(popup) {
+  // The page before it has such a button too.
+  await popup.locator('input[name="prompt"][value="consent"]').waitFor({ state: 'attached' });
+  await leave(popup, 'button[type="submit"]');
+}
 export const abortAtOidc = (popup) => leave(popup, 'a[href$="/abort"]');
 
 /**
@@ -62,7 +66,7 @@ export async function backTo(page, home) {
 
 /** A click after which the popup may be gone before the click is reported as done. */
 async function leave(popup, selector) {
-  await popup.click(selector, { noWaitAfter: true }).catch((error) => {
-    if (!popup.isClosed()) throw error;
+  await popup.click(selector, { noWaitAfter: true }).catch(async (error) => {
+    if (!(await popup.isClosed())) throw error;
   });
 }

@@ -1,12 +1,12 @@
 // TLS in front of the server, like an operator's proxy: a certificate made now, and a record of every request that
-// reached us (target and Referer), which the scans for leaked tokens read.
+// reached us and of its answer, which the scans for leaked tokens read. `rewrites` change what a page or script says.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { listen, shut } from './net.mjs';
+import { listen, shut, text } from './net.mjs';
 
 function certificate() {
   const dir = mkdtempSync(join(tmpdir(), 'alter-e2e-tls-'));
@@ -25,9 +25,17 @@ function certificate() {
 export async function startProxy({ tls }) {
   const seen = [];
   const forward = (incoming, outgoing) => {
-    seen.push({ method: incoming.method, target: incoming.url, referer: incoming.headers.referer ?? '' });
-    const { method, url: path, headers } = incoming;
-    const inner = http.request({ host: '127.0.0.1', port: proxy.backend, method, path, headers }, (answer) => {
+    const { method, url: path } = incoming;
+    const entry = { method, target: path, referer: incoming.headers.referer ?? '' };
+    seen.push(entry);
+    const rewrite = proxy.rewrites.find(({ matches }) => matches.test(path))?.rewrite;
+    const headers = rewrite ? { ...incoming.headers, 'accept-encoding': 'identity' } : incoming.headers;
+    const inner = http.request({ host: '127.0.0.1', port: proxy.backend, method, path, headers }, async (answer) => {
+      Object.assign(entry, { status: answer.statusCode, headers: answer.headers });
+      if (rewrite) {
+        const { 'content-length': _, etag: __, ...rest } = answer.headers;
+        return outgoing.writeHead(answer.statusCode, rest).end(rewrite(await text(answer)));
+      }
       outgoing.writeHead(answer.statusCode, answer.rawHeaders);
       answer.pipe(outgoing);
     });
@@ -37,6 +45,6 @@ export async function startProxy({ tls }) {
   };
   const server = tls ? https.createServer(certificate(), forward) : http.createServer(forward);
   const port = await listen(server);
-  const proxy = { backend: 0, port, seen, origin: `${tls ? 'https' : 'http'}://localhost:${port}`, stop: () => shut(server) };
+  const proxy = { backend: 0, port, seen, rewrites: [], origin: `${tls ? 'https' : 'http'}://localhost:${port}`, stop: () => shut(server) };
   return proxy;
 }

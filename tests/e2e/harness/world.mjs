@@ -28,6 +28,24 @@ export async function startWorld({ tls = true, log, database, open = launch }) {
     origin: server.origin,
     seen: server.seen,
     server,
+
+    /** What the server answers at matching targets is changed on its way, until the function that this returns is called. */
+    rewrite(matches, rewrite) {
+      const entry = { matches, rewrite };
+      server.rewrites.push(entry);
+      return () => server.rewrites.splice(server.rewrites.indexOf(entry), 1);
+    },
+    /** On our pages, timers of `ms` wait until the page's `timePasses()` is called. */
+    holdTimers: (ms) => world.rewrite(/connect\.[^/]+\.js$/, (script) => `{
+  const later = window.setTimeout.bind(window);
+  let held = [];
+  window.setTimeout = (then, after, ...more) => (after === ${ms} && held ? held.push(() => then(...more)) : later(then, after, ...more));
+  window.timePasses = () => {
+    for (const then of held ?? []) then();
+    held = null;
+  };
+}
+${script}`),
     cli: server.cli,
     withSecret: server.withSecret,
     browser,

@@ -1,0 +1,36 @@
+// Which browser the tests run in, and what it cannot do. A test that needs such a thing is skipped there with the reason, and
+// so gets its row in docs/reference/engines.md (see table.mjs).
+export const ENGINE = process.env.ALTER_E2E_BROWSER || 'chromium';
+
+const PICTURES = 'Pictures and axe: they are of markup that is the same in every engine, and are made in Chromium.';
+const HISTORY = 'WebDriver does not list the addresses in a tab\'s history, so that they are scanned in Chromium alone.';
+
+export const LACKS = {
+  chromium: {},
+  firefox: {
+    pictures: PICTURES,
+    history: HISTORY,
+    'noopener-allow-popups': 'Firefox does not know this opener policy: the opener stays, and there is nothing to lose.',
+  },
+  webkit: {
+    pictures: PICTURES,
+    history: HISTORY,
+    faults: 'Classic WebDriver tells neither the errors nor the CSP violations of our pages. Chromium and Firefox do.',
+    requests: 'Classic WebDriver does not tell what a page requests: what arrives at the servers is scanned.',
+    'a window left open': 'A window that client 0.8.0 left open shows "Open this page from", and its app hears nothing until the person closes it.',
+  },
+};
+if (!LACKS[ENGINE]) throw new Error(`ALTER_E2E_BROWSER=${ENGINE} is none of ${Object.keys(LACKS).join(', ')}`);
+
+/** Why this engine cannot do it, or false: made for a test's `skip`. */
+export const lacks = (ability) => LACKS[ENGINE][ability] ?? false;
+
+/** The files that have a browser in them but run in Chromium alone. */
+export const LEFT_OUT = {
+  agents: 'What differs from connect.test.mjs is the server\'s and the backend\'s.',
+  demo: 'The demo has an app page of its own, but no page of ours that connect.test.mjs does not show.',
+  guides: 'The apps of the guides differ in their backends.',
+};
+/** The files of the other engines; `firefox` is about that engine alone. */
+const SHARED = ['binding', 'connect', 'coop', 'deadends', 'doors', 'ends', 'legacy', 'pages', 'windows'];
+export const FILES = { firefox: [...SHARED, 'firefox'], webkit: SHARED };
