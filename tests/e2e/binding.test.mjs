@@ -51,7 +51,7 @@ test('t01_a_link_that_was_sent_by_mail_opens_nothing', async () => {
     await page.goto(url);
     await refusedEverywhere(context, page, before);
     await look(page, 'open-from-app');
-    assert.ok(!page.url().includes(token));
+    assert.ok(!(await page.url()).includes(token));
     await context.close();
   }
   await ownButtonWorks(token);
@@ -96,7 +96,7 @@ test('t02_an_authorization_url_that_is_finished_in_another_browser_is_refused', 
   const attacker = await person(world.browser);
   const victim = await person(world.browser);
   const page = await visit(attacker, app.site);
-  const url = (await toRaw(page)).url();
+  const url = await (await toRaw(page)).url();
   const before = app.raw.tokenRequests;
   const lured = await victim.newPage();
   await lured.goto(url);

@@ -89,7 +89,7 @@ for (const tls of [true, false]) {
       const context = await person(world.browser);
       const page = await visit(context, app.site);
       const popup = await toConsent(page);
-      const sid = new URL(popup.url()).pathname.split('/').pop();
+      const sid = new URL(await popup.url()).pathname.split('/').pop();
       const cookies = (await context.cookies()).filter((cookie) => cookie.domain.endsWith('localhost'));
       assert.equal(cookies.length, 1);
       const [cookie] = cookies;

@@ -50,10 +50,10 @@ test('after a failure the popup stays to be read, until the app opens the next o
   await ended(page);
   await at(popup, 'provider_error');
   await pause(2500);
-  assert.equal(popup.isClosed(), false);
+  assert.equal(await popup.isClosed(), false);
   const next = await toConsent(page);
   await until(() => popup.isClosed());
-  assert.equal(next.isClosed(), false);
+  assert.equal(await next.isClosed(), false);
   await context.close();
 });
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { at, clickConnect, ended, look, person, personWithoutCookies, until } from './harness/browser.mjs';
+import { lacks } from './harness/engines.mjs';
 import { allowAs, answerWith, approve, closeByHand, toConsent, toRaw, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
 
@@ -57,17 +58,13 @@ for (const turn of [0, 2, 4]) {
   });
 }
 
-test('t45_the listener that found nothing finds a planted script', async () => {
+test('t45_the listener that found nothing finds a planted script', { skip: lacks('faults') }, async (t) => {
   const app = await world.rawApp('Reader');
   const context = await person(world.browser);
   const page = await visit(context, app.site);
   const popup = await toConsent(page);
   assert.deepEqual(context.faults, []);
-  await popup.route('**/connect/s/*', async (route) => {
-    const answer = await route.fetch();
-    const body = (await answer.text()).replace('</main>', '<script>pwned=1</script><img src="x" onerror="pwned=1"></main>');
-    await route.fulfill({ response: answer, body });
-  });
+  t.after(world.rewrite(/^\/connect\/s\/[^/]+$/, (body) => body.replace('</main>', '<script>pwned=1</script><img src="x" onerror="pwned=1"></main>')));
   await popup.reload();
   await until(() => context.faults.some((fault) => fault.startsWith('script-src')));
   assert.equal(await popup.evaluate(() => window.pwned), undefined, 'reported and stopped');
@@ -78,10 +75,8 @@ test('t46_approving reaches the provider although form-action names only ourselv
   const app = await world.rawApp('Reader');
   const context = await person(world.browser);
   const page = await visit(context, app.site);
-  const answers = [];
-  context.on('response', (answer) => answers.push(answer));
   const popup = await toConsent(page);
-  const policy = answers.find((a) => /\/connect\/s\//.test(a.url()))?.headers()['content-security-policy'] ?? '';
+  const policy = world.seen.findLast(({ target }) => target.startsWith('/connect/s/')).headers['content-security-policy'] ?? '';
   const directives = Object.fromEntries(policy.split(';').map((d) => d.trim().split(/\s+(.*)/s)));
   assert.equal(directives['default-src'], "'none'");
   assert.ok(["'self'", "'none'"].includes(directives['form-action']), policy);
@@ -90,7 +85,7 @@ test('t46_approving reaches the provider although form-action names only ourselv
   assert.equal(directives['script-src'], "'self'");
   assert.equal(directives['require-trusted-types-for'], "'script'");
   await approve(popup);
-  assert.ok(popup.url().startsWith(app.raw.origin));
+  assert.ok((await popup.url()).startsWith(app.raw.origin));
   await allowAs(popup);
   await ended(page);
   assert.deepEqual(context.faults, []);
@@ -140,6 +135,8 @@ test('the pages at the end of a flow pass axe', async () => {
   // A flow's popup closes at the flow's end, so the same browser shows the same page in a tab.
   const tab = async (popup, name) => {
     const page = await context.newPage();
+    // A page that is the only one of its tab's history may close itself.
+    await page.goto(app.site.origin);
     await page.goto(`${world.origin}/connect/s/${sidOf(popup)}`);
     await at(page, name);
     return page;
@@ -149,7 +146,7 @@ test('the pages at the end of a flow pass axe', async () => {
   const start = async () => {
     const page = await visit(context, app.site);
     const popup = await toConsent(page);
-    sids.set(popup, new URL(popup.url()).pathname.split('/').pop());
+    sids.set(popup, new URL(await popup.url()).pathname.split('/').pop());
     return [page, popup];
   };
   const ends = {
