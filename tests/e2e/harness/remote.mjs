@@ -25,7 +25,7 @@ export async function patiently(what, why, page) {
  * Runs in the page. Looks at what `selector` matches: CSS, or CSS with `:text("...")` or `:has-text("...")` behind it.
  * Returns how many there are, and of the first: whether it can be seen, what it says, where a click would hit it (`point`).
  */
-function probe({ selector, name }) {
+function probe({ selector, name, aim }) {
   const squash = (words) => words.replace(/\s+/g, ' ').trim();
   const matches = selector.split(/,(?=(?:[^"]*"[^"]*")*[^"]*$)/).flatMap((part) => {
     const [, css, words] = /^(.*?)(?::(?:has-)?text\("(.*)"\))?$/s.exec(part.trim());
@@ -44,6 +44,10 @@ function probe({ selector, name }) {
   const point = { x: Math.floor(x + width / 2), y: Math.floor(y + height / 2) };
   const hit = document.elementFromPoint(point.x, point.y);
   const able = visible && !first.matches(':disabled, [aria-disabled="true"]') && first.contains(hit);
+  if (able && aim) {
+    window.aimed = aim;
+    first.addEventListener('click', () => { window.struck = aim; }, { capture: true, once: true });
+  }
   return {
     count: matches.length,
     visible,
@@ -68,13 +72,13 @@ class Locator {
     Object.assign(this, { page, selector });
   }
 
-  look(name) {
-    return this.page.evaluate(probe, { selector: this.selector, name }, AGAIN);
+  look(more) {
+    return this.page.evaluate(probe, { selector: this.selector, ...more }, AGAIN);
   }
 
-  #when(found, why) {
+  #when(found, why, more) {
     return patiently(async () => {
-      const seen = await this.look();
+      const seen = await this.look(more);
       return found(seen) ? seen : undefined;
     }, `${this.selector} ${why}`, this.page);
   }
@@ -85,9 +89,26 @@ class Locator {
 
   /**
    * Clicks once the element can be clicked, has stopped moving, and its window is in front, as for a person. A window that
-   * does not come to the front when it is told to is clicked all the same.
+   * does not come to the front when it is told to is clicked all the same. A page whose layout changes just then is missed,
+   * and is aimed at again.
    */
   async click() {
+    for (let aim = Math.random(); ; aim = Math.random()) {
+      await this.#press(aim);
+      if (!(await this.#missed(aim))) return;
+    }
+  }
+
+  /** Whether the page is the one that was aimed at, and still has not had the click after a second. */
+  async #missed(aim) {
+    for (const end = Date.now() + 1000; Date.now() < end; await pause(40)) {
+      const { aimed, struck } = await this.page.evaluate(() => ({ aimed: window.aimed, struck: window.struck }), undefined, AGAIN).catch(() => ({}));
+      if (aimed !== aim || struck === aim) return false;
+    }
+    return true;
+  }
+
+  async #press(aim) {
     let last = '';
     let behind = 0;
     const { point } = await this.#when(({ point, focused }) => {
@@ -96,7 +117,7 @@ class Locator {
       const still = now && now === last;
       last = now;
       return still;
-    }, 'can be clicked');
+    }, 'can be clicked', { aim });
     await this.page.press(point);
   }
 
@@ -106,7 +127,7 @@ class Locator {
   boundingBox = async () => (await this.#when((seen) => seen.count, 'is there')).box;
   async getAttribute(name) {
     await this.#when((seen) => seen.count, 'is there');
-    return (await this.look(name)).attribute;
+    return (await this.look({ name })).attribute;
   }
 }
 
