@@ -85,7 +85,7 @@ test('t46_approving reaches the provider although form-action names only ourselv
   assert.equal(directives['script-src'], "'self'");
   assert.equal(directives['require-trusted-types-for'], "'script'");
   await approve(popup);
-  assert.ok((await popup.url()).startsWith(app.raw.origin));
+  await until(async () => (await popup.url()).startsWith(app.raw.origin));
   await allowAs(popup);
   await ended(page);
   assert.deepEqual(context.faults, []);
