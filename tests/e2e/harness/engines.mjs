@@ -17,7 +17,7 @@ export const LACKS = {
     history: HISTORY,
     faults: 'Classic WebDriver tells neither the errors nor the CSP violations of our pages. Chromium and Firefox do.',
     requests: 'Classic WebDriver does not tell what a page requests: what arrives at the servers is scanned.',
-    'a window left open': 'A window that client 0.8.0 left open shows "Open this page from", and its app hears nothing until the person closes it.',
+    'a window left open': 'A window that client 0.8.0 left open shows "Open this page from", and its app heard nothing within a minute.',
   },
 };
 if (!LACKS[ENGINE]) throw new Error(`ALTER_E2E_BROWSER=${ENGINE} is none of ${Object.keys(LACKS).join(', ')}`);
