@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { clickConnect, ended, look, pause, person } from './harness/browser.mjs';
-import { lacks } from './harness/engines.mjs';
 import { startEvil } from './harness/evil.mjs';
 import { abortAtOidc, allowAs, answerWith, approve, consentAtOidc, logIn, toConsent, toRaw, visit } from './harness/journey.mjs';
 import { startWorld } from './harness/world.mjs';
@@ -150,7 +149,7 @@ test('t07_a redirect at once in a new window gets as far as the consent page and
   await context.close();
 });
 
-test('a window that was left open is refused with its reason and closed, and the next click works', { skip: lacks('a window left open') }, async () => {
+test('a window that was left open is refused with its reason and closed, and the next click works', async () => {
   const context = await person(world.browser);
   const page = await visit(context, app.site, PUBLISHED);
   const left = await toConsent(page);

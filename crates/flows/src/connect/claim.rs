@@ -83,8 +83,8 @@ pub enum BindingFault {
     NoForm,
     /// The browser says that the page is at another origin than the session's.
     OtherOrigin(ForeignPage),
-    /// Every other mark of client 0.8.0 is there, but the window has shown other pages before ours. That client opens a
-    /// new window; a hostile page leads an old one over a redirect of the app.
+    /// Every other mark of client 0.8.0 is there, at most the Referer is missing, but the window has shown other pages before
+    /// ours. That client opens a new window; a hostile page leads an old one over a redirect of the app.
     UsedWindow,
 }
 
@@ -344,23 +344,22 @@ fn judge_marks(session: &Session, app: &App, marks: &Marks) -> Result<(), Bindin
     let allowed = session.data.allowed_origin.as_ref();
     let referrer = url::Url::parse(&marks.referrer).ok().and_then(|url| Origin::of(&url).ok());
     let elsewhere = referrer.as_ref().filter(|page| marks.opener && Some(*page) != allowed);
-    let opened = app.settings.legacy_clients
-        && marks.are_of_a_popup()
-        && marks.site != "none"
-        && referrer.is_some()
-        && referrer.as_ref() == allowed;
-    match (opened, marks.history) {
-        (false, _) => {
-            let foreign = elsewhere.and_then(|page| ForeignPage::noticed(session, Some(page.as_str())));
-            Err(foreign.map_or(BindingFault::Page, BindingFault::OtherOrigin))
-        }
-        (true, Some(1)) => Ok(()),
-        (true, history) => {
+    let client = app.settings.legacy_clients && marks.are_of_a_popup() && marks.site != "none";
+    let from_app = referrer.is_some() && referrer.as_ref() == allowed;
+    // From a window that is used again, WebKit sends no Referer: it asks the policy of our page that is there.
+    let again = marks.referrer.is_empty() && marks.history.is_some_and(|length| length > 1);
+    match marks.history {
+        Some(1) if client && from_app => Ok(()),
+        history if client && (from_app || again) => {
             tracing::info!(
                 sid = %session.sid, history,
                 "a window that had shown other pages was refused: client 0.8.0 opens a new one, with a history of 1"
             );
             Err(BindingFault::UsedWindow)
+        }
+        _ => {
+            let foreign = elsewhere.and_then(|page| ForeignPage::noticed(session, Some(page.as_str())));
+            Err(foreign.map_or(BindingFault::Page, BindingFault::OtherOrigin))
         }
     }
 }

@@ -160,13 +160,31 @@ async fn t07_a_window_that_has_shown_other_pages_is_refused_and_told_to_be_close
     let page = server.get("/connect/notice/used_window").await;
     assert_eq!(page.status, 403);
     assert!(page.text().contains("This window was already in use. Close it"), "{}", page.text());
-    // Where another mark is missing too, there is nothing to say about the window.
-    let mut given = marks(&app.origin);
-    (given["history"], given["name"]) = (json!(2), json!(""));
-    let reply = claim(&server, &mut victim, &token, json!({ "marks": given })).await;
-    assert_eq!(reply.json()["details"]["reason"], Value::Null, "{}", reply.text());
+    // Where another mark is wrong too, there is nothing to say about the window.
+    for (mark, wrong) in [("name", ""), ("site", "none"), ("referrer", "https://evil.example/")] {
+        let mut given = marks(&app.origin);
+        (given["history"], given[mark]) = (json!(2), json!(wrong));
+        let reply = claim(&server, &mut victim, &token, json!({ "marks": given })).await;
+        assert_eq!(reply.json()["details"]["reason"], Value::Null, "{}", reply.text());
+    }
     let reply = claim(&server, &mut victim, &token, json!({ "marks": marks(&app.origin) })).await;
     location_sid(&reply);
+}
+
+/// WebKit sends no Referer from a window that is used again: our page in it says `no-referrer`.
+#[tokio::test]
+async fn t07_a_used_window_is_told_to_be_closed_where_the_referer_is_missing_too() {
+    let server = TestServer::start().await;
+    let app = legacy_app(&server, |_| {}).await;
+    let token = server.mint_for(&app, &json!({})).await;
+    for (history, reason) in [(2, json!("used_window")), (1, Value::Null)] {
+        let mut given = marks(&app.origin);
+        (given["history"], given["referrer"]) = (json!(history), json!(""));
+        let mut victim = TestBrowser::new();
+        let reply = claim(&server, &mut victim, &token, json!({ "marks": given })).await;
+        assert_eq!((reply.status, &reply.json()["details"]["reason"]), (403, &reason), "{given}");
+        assert_outside(&server, &mut victim, &token, &reply).await;
+    }
 }
 
 #[tokio::test]
