@@ -1,9 +1,9 @@
 // The system's own Firefox over WebDriver BiDi: Playwright drives only the Firefox that it builds itself. Node 20 needs
 // `--experimental-websocket`.
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { start } from './child.mjs';
 import { PATIENCE, RemotePage } from './remote.mjs';
 
 /** A connection: commands by number, and listeners for events. */
@@ -71,14 +71,16 @@ class Page extends RemotePage {
   }
 
   navigate(url) {
-    return this.send('browsingContext.navigate', { context: this.id, url, wait: 'complete' });
+    return this.send('browsingContext.navigate', { context: this.id, url, wait: 'none' }).catch((error) => {
+      // So Firefox reports a frame that may not be shown, if its error page comes while the page is left.
+      if (!error.message.endsWith('Address rejected')) throw error;
+    });
   }
-  reload({ waitUntil } = {}) {
-    const wait = waitUntil === 'domcontentloaded' ? 'interactive' : 'complete';
-    return this.send('browsingContext.reload', { context: this.id, wait });
+  refresh() {
+    return this.send('browsingContext.reload', { context: this.id, wait: 'none' });
   }
-  async travel(delta) {
-    await this.send('browsingContext.traverseHistory', { context: this.id, delta });
+  travel(delta) {
+    return this.send('browsingContext.traverseHistory', { context: this.id, delta });
   }
   async tree() {
     return (await this.send('browsingContext.getTree', { root: this.id })).contexts[0];
@@ -107,7 +109,7 @@ class Page extends RemotePage {
 /** One person: cookies of their own, and what their pages do. */
 class Context {
   faults = [];
-  pages = new Map();
+  windows = new Map();
   heard = { console: [], weberror: [], request: [], dialog: [] };
   waiting = new Set();
   ready = [];
@@ -118,7 +120,7 @@ class Context {
   }
 
   hear(method, params) {
-    const page = this.pages.get(params.context ?? params.source?.context);
+    const page = this.windows.get(params.context ?? params.source?.context);
     const tell = (event, what) => this.heard[event].forEach((listener) => listener(what));
     if (method === 'browsingContext.contextCreated' && params.userContext === this.id && !params.parent) this.adopt(params);
     else if (!page) return;
@@ -131,8 +133,8 @@ class Context {
   }
 
   adopt({ context, originalOpener }) {
-    if (!this.pages.has(context)) this.pages.set(context, new Page(this, context));
-    for (const waiter of this.waiting) waiter(this.pages.get(context), originalOpener);
+    if (!this.windows.has(context)) this.windows.set(context, new Page(this, context));
+    for (const waiter of this.waiting) waiter(this.windows.get(context), originalOpener);
   }
 
   /** The next window that a page of this person opens: `opener`, or any. */
@@ -161,12 +163,22 @@ class Context {
     return this.bidi.send('script.addPreloadScript', { functionDeclaration, userContexts: [this.id] });
   }
 
+  /** As what the user's device says it is, in a window of its size. Touch Firefox cannot play. */
+  async play({ userAgent, viewport }) {
+    const userContexts = [this.id];
+    await this.bidi.send('emulation.setUserAgentOverride', { userAgent, userContexts });
+    await this.bidi.send('browsingContext.setViewport', { viewport, userContexts });
+  }
+
+  pages() {
+    return [...this.windows.values()].filter((page) => !page.closed);
+  }
   async newPage() {
     await Promise.all(this.ready);
     // A window of its own: the timers of a tab that another one covers are slow.
     const { context } = await this.bidi.send('browsingContext.create', { type: 'window', userContext: this.id });
     this.adopt({ context });
-    return this.pages.get(context);
+    return this.windows.get(context);
   }
 
   async cookies() {
@@ -209,15 +221,17 @@ export async function launchFirefox(preferences = {}) {
   writeFileSync(join(profile, 'user.js'), given.map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});\n`).join(''));
   const path = process.env.ALTER_FIREFOX || '/usr/bin/firefox';
   const flags = ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port', '0'];
-  const child = spawn(path, flags, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, HOME: profile } });
+  const child = start(path, flags, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, HOME: profile } });
   const bidi = await connect(await listening(child));
   const { capabilities } = await bidi.send('session.new', { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } });
   await bidi.send('session.subscribe', { events: EVENTS });
   return {
     version: () => capabilities.browserVersion,
-    async newContext() {
+    async newContext(device = {}) {
       const { userContext } = await bidi.send('browser.createUserContext', {});
-      return new Context(bidi, userContext);
+      const context = new Context(bidi, userContext);
+      if (device.userAgent) await context.play(device);
+      return context;
     },
     async close() {
       const ended = new Promise((done) => child.once('exit', done));

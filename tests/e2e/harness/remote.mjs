@@ -121,6 +121,9 @@ class Locator {
     await this.page.press(point);
   }
 
+  first() {
+    return this;
+  }
   count = async () => (await this.look()).count;
   isVisible = async () => !!(await this.look()).visible;
   textContent = async () => (await this.#when((seen) => seen.count, 'is there')).text;
@@ -131,7 +134,8 @@ class Locator {
   }
 }
 
-/** What both drivers share. A driver adds run, press, navigate, reload, travel, url, isClosed, bringToFront, close. */
+/** What both drivers share. A driver adds run, press, url, isClosed, bringToFront, close, and navigate, refresh
+ * and travel, which do not wait: what a driver takes for the end of a load may be the end of a frame's. */
 export class RemotePage {
   mouse = { click: (x, y) => this.press({ x: Math.floor(x), y: Math.floor(y) }) };
 
@@ -173,20 +177,32 @@ export class RemotePage {
     await this.locator(selector).waitFor();
     await this.evaluate(fill, { selector, value });
   }
-  async waitForURL(url) {
-    await patiently(async () => (await this.url()) === url, `at ${url}`, this);
+  async waitForURL(wanted) {
+    const isThere = typeof wanted === 'function' ? wanted : (url) => url.href === wanted;
+    await patiently(async () => isThere(new URL(await this.url())), `at ${wanted}`, this);
   }
   async waitForLoadState() {
     await patiently(() => this.evaluate(() => document.readyState === 'complete'), 'loaded', this);
   }
+  /** Leaves the document that is there by `go`, and waits until another one has a `state`: perhaps one that was left before. */
+  async leave(go, why, state = ['complete']) {
+    const mark = Math.random();
+    await this.evaluate((left) => { window.left = left; }, mark);
+    await go();
+    const arrived = (given) => window.left !== given.mark && given.state.includes(document.readyState);
+    await patiently(() => this.evaluate(arrived, { mark, state }, AGAIN), why, this);
+  }
   goto(url) {
-    return this.navigate(url);
+    return this.leave(() => this.navigate(url), url);
+  }
+  reload({ waitUntil } = {}) {
+    return this.leave(() => this.refresh(), 'reloaded', waitUntil === 'domcontentloaded' ? ['interactive', 'complete'] : undefined);
   }
   goBack() {
-    return this.travel(-1);
+    return this.leave(() => this.travel(-1), 'back');
   }
   goForward() {
-    return this.travel(1);
+    return this.leave(() => this.travel(1), 'forward');
   }
   context() {
     return this.owner;

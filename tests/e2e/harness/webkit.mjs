@@ -1,12 +1,12 @@
 // WebKitGTK's MiniBrowser over classic WebDriver. A driver serves one session, and a session has one set of cookies, so that
 // each person has a driver and a browser of their own; and a screen (Xvfb), since the browser has no headless mode and only
 // one window of a screen has the focus.
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { start } from './child.mjs';
 import { freePort, request } from './net.mjs';
-import { AGAIN, PATIENCE, RemotePage, patiently } from './remote.mjs';
+import { PATIENCE, RemotePage, patiently } from './remote.mjs';
 
 /** Debian keeps the browser in a folder of its machine's name and the library's version. */
 function miniBrowser() {
@@ -17,7 +17,7 @@ function miniBrowser() {
 }
 
 async function startScreen() {
-  const child = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', '1280x1024x24', '-nolisten', 'tcp'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+  const child = start('Xvfb', ['-displayfd', '3', '-screen', '0', '800x1024x24', '-nolisten', 'tcp'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   const ended = new Promise((done) => child.once('exit', done));
   const number = await new Promise((done, failed) => {
     child.once('error', failed);
@@ -32,7 +32,7 @@ async function session(flags) {
   const screen = await startScreen();
   const home = mkdtempSync(join(tmpdir(), 'alter-e2e-webkit-'));
   const port = await freePort();
-  const child = spawn('WebKitWebDriver', [`--port=${port}`], { stdio: 'ignore', env: { ...process.env, HOME: home, DISPLAY: screen.name } });
+  const child = start('WebKitWebDriver', [`--port=${port}`], { stdio: 'ignore', env: { ...process.env, HOME: home, DISPLAY: screen.name } });
   const send = async (method, path, body, limit = PATIENCE) => {
     const answer = request(`http://127.0.0.1:${port}${path}`, { method, body: body ? JSON.stringify(body) : '', headers: { 'Content-Type': 'application/json' } });
     let timer;
@@ -95,22 +95,14 @@ class Page extends RemotePage {
     });
   }
 
-  /** Leaves the document that is there, and waits until another one has `state`: perhaps one that was left before. */
-  async #leave(path, body, state = ['complete']) {
-    const mark = Math.random();
-    await this.evaluate((left) => { window.left = left; }, mark);
-    await this.send('POST', path, body);
-    const arrived = (given) => window.left !== given.mark && given.state.includes(document.readyState);
-    await patiently(() => this.evaluate(arrived, { mark, state }, AGAIN), path, this);
-  }
   navigate(url) {
-    return this.#leave('/url', { url });
+    return this.send('POST', '/url', { url });
   }
-  reload({ waitUntil } = {}) {
-    return this.#leave('/refresh', {}, waitUntil === 'domcontentloaded' ? ['interactive', 'complete'] : ['complete']);
+  refresh() {
+    return this.send('POST', '/refresh', {});
   }
   travel(delta) {
-    return this.#leave(delta < 0 ? '/back' : '/forward', {});
+    return this.send('POST', delta < 0 ? '/back' : '/forward', {});
   }
   url() {
     return this.send('GET', '/url');
@@ -139,8 +131,8 @@ class Context {
   known = new Map();
   turn = Promise.resolve();
 
-  constructor(session) {
-    Object.assign(this, { session });
+  constructor(session, device = {}) {
+    Object.assign(this, { session, device });
   }
 
   /** Commands go to the window that was chosen last: one after the other, each with its choice unless it is chosen already. */
@@ -189,17 +181,22 @@ class Context {
   }
 
   async newPage() {
-    if (this.known.size === 0) {
-      const [id] = await this.handles();
-      return this.#page(id);
-    }
+    const page = this.#page(this.known.size ? await this.#another() : (await this.handles())[0]);
+    const { viewport, userAgent } = this.device;
+    if (userAgent) await page.send('POST', '/window/rect', { x: 0, y: 0, ...viewport });
+    return page;
+  }
+  #another() {
     return this.#inTurn(async () => {
       // It is opened from the chosen window, which may have closed by itself.
       const [living] = await this.session.send('GET', '/window/handles');
       await this.session.send('POST', '/window', { handle: living });
       this.chosen = undefined;
-      return this.#page((await this.session.send('POST', '/window/new', { type: 'window' })).handle);
+      return (await this.session.send('POST', '/window/new', { type: 'window' })).handle;
     });
+  }
+  pages() {
+    return this.handles();
   }
 
   /** Of the hosts that its windows show: classic WebDriver knows no others. */
@@ -220,11 +217,13 @@ export async function launchWebKit(flags = []) {
   let spare = people[0];
   return {
     version: () => version,
-    async newContext() {
-      const mine = spare ?? (await session(flags));
-      if (!spare) people.push(mine);
-      spare = undefined;
-      return new Context(mine);
+    /** A user with another device than this machine has a browser that says so. */
+    async newContext({ userAgent, viewport } = {}) {
+      const own = userAgent ? [`--user-agent=${userAgent}`] : [];
+      const mine = (!userAgent && spare) || (await session([...flags, ...own]));
+      if (mine === spare) spare = undefined;
+      else people.push(mine);
+      return new Context(mine, { userAgent, viewport });
     },
     close: () => Promise.all(people.map((person) => person.end())),
   };
