@@ -32,7 +32,7 @@ export const launch = LAUNCH[ENGINE];
 
 /** The same with the cache for pages that the user goes back to, which playwright switches off. */
 export const launchWithBackCache = async () =>
-  closing(await chromium.launch({ ...options, ignoreDefaultArgs: ['--disable-back-forward-cache'] }));
+  ENGINE === 'chromium' ? closing(await chromium.launch({ ...options, ignoreDefaultArgs: ['--disable-back-forward-cache'] })) : launch();
 
 /** One person's browser. `context.faults` collects CSP violations and script errors of all its pages. */
 export async function person(browser, extra = {}) {
@@ -45,13 +45,13 @@ export const personWithoutCookies = (extra = {}, host = undefined) => WITHOUT_CO
 
 const WITHOUT_COOKIES = {
   chromium: chromiumWithoutCookies,
-  firefox: async () => only(await launchFirefox({ 'network.cookie.cookieBehavior': 2 })),
-  webkit: async () => only(await launchWebKit(['--cookies-policy=never'])),
+  firefox: async (extra) => only(await launchFirefox({ 'network.cookie.cookieBehavior': 2 }), extra),
+  webkit: async (extra) => only(await launchWebKit(['--cookies-policy=never']), extra),
 };
 
 /** The only person of a browser: when they leave, the browser ends. */
-async function only(browser) {
-  const context = await browser.newContext();
+async function only(browser, extra) {
+  const context = await browser.newContext(extra);
   context.close = () => browser.close();
   return watch(context);
 }

@@ -3,6 +3,7 @@
 export const ENGINE = process.env.ALTER_E2E_BROWSER || 'chromium';
 
 const PICTURES = 'Pictures and axe: they are of markup that is the same in every engine, and are made in Chromium.';
+const TOUCH = 'No driver here plays a touch screen, by which an iPad that says it is a Mac is known.';
 const HISTORY = 'WebDriver does not list the addresses in a tab\'s history, so that they are scanned in Chromium alone.';
 
 export const LACKS = {
@@ -10,14 +11,17 @@ export const LACKS = {
   firefox: {
     pictures: PICTURES,
     history: HISTORY,
+    touch: TOUCH,
     'noopener-allow-popups': 'Firefox does not know this opener policy: the opener stays, and there is nothing to lose.',
   },
   webkit: {
     pictures: PICTURES,
     history: HISTORY,
+    touch: TOUCH,
     faults: 'Classic WebDriver tells neither the errors nor the CSP violations of our pages. Chromium and Firefox do.',
     requests: 'Classic WebDriver does not tell what a page requests: what arrives at the servers is scanned.',
-    'a window left open': 'A window that client 0.8.0 left open shows "Open this page from", and its app heard nothing within a minute.',
+    'storage off': 'WebKitGTK can be told to keep no cookies, but not to keep nothing for a tab.',
+    'a page not kept': 'WebKitGTK keeps even a page with an unload listener for whoever goes back to it.',
   },
 };
 if (!LACKS[ENGINE]) throw new Error(`ALTER_E2E_BROWSER=${ENGINE} is none of ${Object.keys(LACKS).join(', ')}`);
@@ -32,5 +36,5 @@ export const LEFT_OUT = {
   guides: 'The apps of the guides differ in their backends.',
 };
 /** The files of the other engines; `firefox` is about that engine alone. */
-const SHARED = ['binding', 'connect', 'coop', 'deadends', 'doors', 'ends', 'legacy', 'pages', 'windows'];
+const SHARED = ['binding', 'connect', 'coop', 'deadends', 'doors', 'ends', 'legacy', 'levels', 'pages', 'redirect', 'way-back', 'windows'];
 export const FILES = { firefox: [...SHARED, 'firefox'], webkit: SHARED };

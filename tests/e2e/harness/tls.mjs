@@ -34,7 +34,7 @@ export async function startProxy({ tls }) {
       Object.assign(entry, { status: answer.statusCode, headers: answer.headers });
       if (rewrite) {
         const { 'content-length': _, etag: __, ...rest } = answer.headers;
-        return outgoing.writeHead(answer.statusCode, rest).end(rewrite(await text(answer)));
+        return outgoing.writeHead(answer.statusCode, rest).end(await rewrite(await text(answer)));
       }
       outgoing.writeHead(answer.statusCode, answer.rawHeaders);
       answer.pipe(outgoing);
