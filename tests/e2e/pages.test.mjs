@@ -129,7 +129,7 @@ test('t52_a browser that blocks cookies is told so in words', async () => {
   await usual.close();
 });
 
-test('the pages at the end of a flow pass axe', async () => {
+test('the pages at the end of a flow pass axe', { skip: lacks('pictures') }, async () => {
   const app = await world.rawApp('Reader');
   const context = await person(world.browser);
   // A flow's popup closes at the flow's end, so the same browser shows the same page in a tab.
@@ -175,7 +175,7 @@ test('the pages at the end of a flow pass axe', async () => {
   await context.close();
 });
 
-test('the remaining pages pass axe', async () => {
+test('the remaining pages pass axe', { skip: lacks('pictures') }, async () => {
   const context = await person(world.browser);
   const page = await context.newPage();
   for (const name of ['expired', 'used', 'invalid', 'other_browser', 'cookies', 'open']) {
