@@ -85,7 +85,7 @@ for (const tls of [true, false]) {
       await context.close();
     });
 
-    test('a browser that blocks nothing keeps exactly one cookie of ours, with the right flags', async () => {
+    test('t47_a browser that blocks nothing keeps exactly one cookie of ours, with the right flags', async () => {
       const context = await person(world.browser);
       const page = await visit(context, app.site);
       const popup = await toConsent(page);

@@ -145,7 +145,7 @@ test('after a closed popup the button works again', async () => {
   await context.close();
 });
 
-test('a token that was used before is session_expired', async () => {
+test('t55_a token that was used before is session_expired', async () => {
   const { context, page } = await scene();
   await allowAs(await toRaw(page));
   await ended(page);
@@ -154,7 +154,7 @@ test('a token that was used before is session_expired', async () => {
   assert.deepEqual([end.kind, end.value.code, end.value.details?.reason], ['error', 'session_expired', 'used']);
 });
 
-test('a token that another browser has is session_expired', async () => {
+test('t55_a token that another browser has is session_expired', async () => {
   const { context, page } = await scene();
   await toConsent(page);
   const flow = await secondUse(app.site.tokens.at(-1)).finally(() => context.close());

@@ -85,10 +85,6 @@ class Page extends RemotePage {
   async tree() {
     return (await this.send('browsingContext.getTree', { root: this.id })).contexts[0];
   }
-  /** The browser's own note of the address may be older than the page. */
-  url() {
-    return this.evaluate(() => window.location.href);
-  }
   isClosed() {
     return this.closed;
   }

@@ -29,6 +29,9 @@ if (!LACKS[ENGINE]) throw new Error(`ALTER_E2E_BROWSER=${ENGINE} is none of ${Ob
 /** Why this engine cannot do it, or false: made for a test's `skip`. */
 export const lacks = (ability) => LACKS[ENGINE][ability] ?? false;
 
+/** The numbers of attacks that a test's name begins with: `t01_t05_an evil page` has two. */
+export const numbers = (name) => (/^(?:t\d\d[a-z]?_)*/.exec(name)[0].match(/t\d\d/g) ?? []).map((number) => number.toUpperCase());
+
 /** The files that have a browser in them but run in Chromium alone. */
 export const LEFT_OUT = {
   agents: 'What differs from connect.test.mjs is the server\'s and the backend\'s.',

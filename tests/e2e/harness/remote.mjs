@@ -134,7 +134,7 @@ class Locator {
   }
 }
 
-/** What both drivers share. A driver adds run, press, url, isClosed, bringToFront, close, and navigate, refresh
+/** What both drivers share. A driver adds run, press, isClosed, bringToFront, close, and navigate, refresh
  * and travel, which do not wait: what a driver takes for the end of a load may be the end of a frame's. */
 export class RemotePage {
   mouse = { click: (x, y) => this.press({ x: Math.floor(x), y: Math.floor(y) }) };
@@ -176,6 +176,10 @@ export class RemotePage {
   async fill(selector, value) {
     await this.locator(selector).waitFor();
     await this.evaluate(fill, { selector, value });
+  }
+  /** The browser's own note of the address may be older than the page, or that of a page which is still to come. */
+  url() {
+    return this.evaluate(() => window.location.href);
   }
   async waitForURL(wanted) {
     const isThere = typeof wanted === 'function' ? wanted : (url) => url.href === wanted;

@@ -106,9 +106,6 @@ class Page extends RemotePage {
   travel(delta) {
     return this.send('POST', delta < 0 ? '/back' : '/forward', {});
   }
-  url() {
-    return this.send('GET', '/url');
-  }
   async isClosed() {
     return !(await this.owner.handles()).includes(this.id);
   }
