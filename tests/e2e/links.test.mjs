@@ -47,7 +47,7 @@ async function whoIs(context, user) {
   const page = await openLink(context, asked.json.auth_url);
   await at(page, 'sign_in');
   assert.ok((await page.textContent('main')).includes(asked.json.user_code), 'both sides show the same code');
-  assert.ok(!page.url().includes('alter_as_'), 'the token is in no address');
+  assert.ok(!(await page.url()).includes('alter_as_'), 'the token is in no address');
   await signInAs(page, user);
   await page.locator('h1:text("You are signed in")').waitFor();
   await look(page, 'signed-in');
@@ -91,7 +91,7 @@ test('t01_somebody else who is sent the link signs in as another user, and nothi
   const victim = await person(world.browser);
   const page = await openLink(victim, session.connect_url);
   await signInAs(page, 'victor');
-  await page.locator('text=You are not the one who started this').waitFor();
+  await page.locator('main:has-text("You are not the one who started this")').waitFor();
   await look(page, 'sign-in-other-user');
   const polled = await tool.post(`${SESSION}/poll`, { session_token: session.session_token });
   assert.equal(polled.json.status, 'pending', polled.body);

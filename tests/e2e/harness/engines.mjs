@@ -39,5 +39,5 @@ export const LEFT_OUT = {
   guides: 'The apps of the guides differ in their backends.',
 };
 /** The files of the other engines; `firefox` is about that engine alone. */
-const SHARED = ['binding', 'connect', 'coop', 'deadends', 'doors', 'ends', 'legacy', 'levels', 'pages', 'redirect', 'way-back', 'windows'];
+const SHARED = ['binding', 'connect', 'coop', 'deadends', 'doors', 'ends', 'legacy', 'levels', 'links', 'pages', 'redirect', 'way-back', 'windows'];
 export const FILES = { firefox: [...SHARED, 'firefox'], webkit: SHARED };
