@@ -1,5 +1,5 @@
 // The steps that people take, as tests name them: open, approve, log in, allow, deny.
-import { at, clickConnect } from './browser.mjs';
+import { at, clickConnect, until } from './browser.mjs';
 
 /** Opens the app's page in one of its variants. */
 export async function visit(context, site, query = '') {
@@ -59,7 +59,7 @@ export const abortAtOidc = (popup) => leave(popup, 'a[href$="/abort"]');
  */
 export async function backTo(page, home) {
   const button = page.locator('html:not(:has(meta[http-equiv="refresh"])) a.go');
-  await page.locator(home).or(button).first().waitFor({ state: 'attached' });
+  await until(async () => (await button.count()) || (await page.locator(home).count()));
   if (await button.count()) await button.click();
   await page.locator(home).waitFor({ state: 'attached' });
 }
