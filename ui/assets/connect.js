@@ -16,6 +16,7 @@
     opening: (name) => `Opening ${name}…`,
     checking: `Checking with ${app}…`,
     again: 'Press once more.',
+    there: (name) => `Go on in the window of ${name}. If it is closed, press again.`,
     finishing: 'Finishing…',
     cancelling: 'Cancelling…',
     working: 'One moment…',
@@ -77,8 +78,8 @@
     return words + (typeof id === 'string' && id ? WORDS.reference(id.slice(0, 64)) : '');
   };
 
-  // Follows an address from the server, but only http(s). Returns false if the address is unusable.
-  const go = (location_, how) => {
+  // Follows an address from the server, but only http(s), in this window or another. Returns false if the address is unusable.
+  const go = (location_, how, where = window) => {
     let url;
     try {
       url = new URL(location_, location.href);
@@ -86,7 +87,7 @@
       return false;
     }
     if (url.protocol !== 'https:' && url.protocol !== 'http:') return false;
-    location[how](url.href);
+    where.location[how](url.href);
     return true;
   };
 
@@ -275,11 +276,37 @@
     return name ? WORDS.opening(name) : WORDS.working;
   };
 
+  // Client 0.8.0 hears of the end from this very window, so that this window stays where it is, and the provider gets one of
+  // its own: a policy of the provider's (COOP) cuts off that one alone, and a hostile page there reaches nothing of the
+  // app's. Must be called inside the click. Returns null where windows are blocked: then the provider comes here.
+  const hub = 'hub' in data;
+  const openProvider = () => {
+    const child = window.open('about:blank', '_blank', 'popup,width=500,height=700');
+    if (child) child.opener = null;
+    return child;
+  };
+
+  // What the provider's window has done, only the server knows: how that window looks from here says nothing.
+  let following = false;
+  const follow = async (name) => {
+    setBusy(null);
+    text('say', WORDS.there(name));
+    if (following) return;
+    following = true;
+    for (;;) {
+      await pause(700);
+      const answer = await post(api('state'), {});
+      if (ok(answer) && answer.body.page !== data.page) return reload();
+      if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) return reload();
+    }
+  };
+
   const act = async (button) => {
     if (busyButton) return;
     // `shown` names what this page says will be asked for: the server refuses when that has changed since
-    const { do: verb, provider, shown } = button.dataset;
+    const { do: verb, provider, shown, name } = button.dataset;
     const given = { provider, shown }; // what a button does not have is not sent
+    const child = hub && verb === 'approve' ? openProvider() : null;
     setBusy(button);
     text('oops', '');
     text('say', wordsFor(button));
@@ -290,7 +317,8 @@
       await pause(500);
       answer = await post(api(verb), given);
     }
-    if (ok(answer) && go(answer.body.location, 'assign')) return;
+    if (ok(answer) && go(answer.body.location, child ? 'replace' : 'assign', child || window)) return child && follow(name);
+    if (child) child.close();
     // 409 and 410: the flow has moved on without this page; the server knows where
     if (answer.status === 409 || answer.status === 410) return reload();
     setBusy(null);
@@ -443,6 +471,8 @@
 
   for (const button of document.querySelectorAll('[data-copy]')) button.addEventListener('click', copy);
   for (const button of document.querySelectorAll('[data-close]')) button.addEventListener('click', leave);
+  // The provider's window of such a flow comes back to our pages too. Its part is over: the other one shows and tells the rest.
+  if (hub && !window.opener) window.close();
   if (data.page !== 'shell' && data.sid) presence();
   const start = Object.prototype.hasOwnProperty.call(PAGES, data.page) && PAGES[data.page];
   if (start) start();

@@ -528,3 +528,67 @@ test('done_for_our_own_sdk_closes_without_a_message', on('done', async ({ page }
   await until(() => page.evaluate(() => window.popup.closed));
   assert.deepEqual(await page.evaluate(() => window.heard), []);
 }));
+
+// ---- the hub: client 0.8.0 hears of the end from the very window that it opened --------------------
+
+/** The hub, as client 0.8.0 opens it, and the provider's window that a click on "Continue" opens. */
+const throughHub = async (page, context) => {
+  const opened = async (act) => (await Promise.all([context.waitForEvent('page'), act()]))[0];
+  await page.goto(`${APP}/`);
+  const hub = await opened(() => page.evaluate((url) => void open(url, 'alter_oauth_popup'), flow('consent-hub')));
+  const go = hub.getByRole('button', { name: 'Continue' });
+  await hub.locator('[data-guard]:not([aria-disabled="true"])').waitFor();
+  return { hub, go, provider: await opened(() => go.click()) };
+};
+const PROVIDER = 'https://accounts.google.example/';
+const atTheProvider = (verb, _, seen) => {
+  if (verb === 'approve') return seen.refused ? [503, { message: 'Storage is away.' }] : [200, { location: PROVIDER }];
+  if (verb === 'state') return [200, { page: seen.state ?? 'consent' }];
+};
+
+test('t34_the_provider_gets_a_window_of_its_own_and_reaches_no_other', on('consent-hub', async ({ page, seen, context }) => {
+  const { hub, provider } = await throughHub(page, context);
+  await provider.waitForURL(PROVIDER);
+  assert.equal(await provider.evaluate(() => window.opener), null, 'it could send the hub elsewhere');
+  assert.equal(hub.url(), flow('consent-hub'));
+  await hub.getByText('Go on in the window of Google').waitFor();
+  seen.name = 'done-legacy';
+  seen.state = 'done';
+  await hub.waitForEvent('close');
+  assert.equal(page.url(), `${APP}/`);
+}, atTheProvider));
+
+test('a_provider_window_that_was_closed_can_be_opened_again', on('consent-hub', async ({ page, seen, context }) => {
+  const { hub, go, provider } = await throughHub(page, context);
+  await provider.close();
+  await hub.locator('[data-guard]:not([aria-disabled="true"])').waitFor();
+  const [again] = await Promise.all([context.waitForEvent('page'), go.click()]);
+  await again.waitForURL(PROVIDER);
+  assert.equal(verbs(seen).filter((verb) => verb === 'approve').length, 2);
+}, atTheProvider));
+
+test('a_refused_approval_leaves_no_window_behind', on('consent-hub', async ({ page, seen, context }) => {
+  seen.refused = true;
+  const { hub, provider } = await throughHub(page, context);
+  if (!provider.isClosed()) await provider.waitForEvent('close');
+  await hub.getByRole('alert').filter({ hasText: 'Storage is away.' }).waitFor();
+}, atTheProvider));
+
+test('where_windows_are_blocked_the_provider_comes_to_the_hub', on('consent-hub', async ({ page, seen, context }) => {
+  await page.goto(`${APP}/`);
+  await context.addInitScript(() => { window.open = () => null; });
+  const [hub] = await Promise.all([
+    context.waitForEvent('page'),
+    page.evaluate((url) => void open(url, 'alter_oauth_popup'), flow('consent-hub')),
+  ]);
+  await hub.locator('[data-guard]:not([aria-disabled="true"])').waitFor();
+  await hub.getByRole('button', { name: 'Continue' }).click();
+  await hub.waitForURL(PROVIDER);
+  assert.deepEqual(seen.visited.filter((url) => url === PROVIDER), [PROVIDER]);
+}, atTheProvider));
+
+test('the_providers_window_closes_itself_on_its_way_back', on('consent-hub', async ({ page, context }) => {
+  const { provider } = await throughHub(page, context);
+  await provider.waitForURL(PROVIDER);
+  await Promise.all([provider.waitForEvent('close'), provider.goto(flow('consent-hub')).catch(() => {})]);
+}, atTheProvider));

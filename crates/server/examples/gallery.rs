@@ -56,6 +56,7 @@ fn of_the_catalog() -> Vec<(String, String)> {
         app_name: Some("Acme Notes"),
         app_origin: Some("https://notes.acme.example"),
         back: None,
+        hub: false,
     };
     let named = |recipe: &'static Recipe| {
         (format!("consent-of-{}", recipe.id), render(&consent(recipe), &frame).html)

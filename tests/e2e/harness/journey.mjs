@@ -20,8 +20,15 @@ export async function closeByHand(popup) {
   await popup.close();
 }
 
-/** Approves on our consent page; the popup goes to the provider. */
+/**
+ * Approves on our consent page, and returns the window that is at the provider: the popup, or with client 0.8.0 a window of
+ * its own beside it.
+ */
 export async function approve(popup) {
+  if (await popup.locator('body[data-hub]').count()) {
+    const [child] = await Promise.all([popup.waitForEvent('popup'), popup.click('[data-do="approve"]')]);
+    return child;
+  }
   await popup.click('[data-do="approve"]');
   await popup.locator('body:not([data-page])').waitFor({ state: 'attached' });
   return popup;

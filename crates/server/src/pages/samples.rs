@@ -22,8 +22,10 @@ const FLOW: Frame<'static> = Frame {
     app_name: Some("Acme Notes"),
     app_origin: Some("https://notes.acme.example"),
     back: None,
+    hub: false,
 };
-const BARE: Frame<'static> = Frame { sid: None, instance: 0, app_name: None, app_origin: None, back: None };
+const BARE: Frame<'static> =
+    Frame { sid: None, instance: 0, app_name: None, app_origin: None, back: None, hub: false };
 const KNOWN: Frame<'static> = Frame { sid: None, ..FLOW };
 /// The end of a redirect flow.
 const REDIRECT: Frame<'static> = Frame { back: Some("/connect/s/k3v9q2m7x4b8n1c6z5w0p3r7t2/return"), ..FLOW };
@@ -317,6 +319,7 @@ fn choosing() -> Vec<Sample> {
             consent(ConsentView { scopes: MIXED, provider_name: "Microsoft 365", ..CONSENT }),
             LONG,
         ),
+        sample("consent-hub", consent(CONSENT), Frame { hub: true, ..FLOW }),
         sample("waiting", Page::Waiting(waiting), FLOW),
         sample("sign-in", Page::SignIn(SIGN_IN), LINK),
         sample(

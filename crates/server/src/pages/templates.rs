@@ -22,6 +22,8 @@ struct Surround<'a> {
     app_origin: Option<String>,
     /// Where the main button leads; `None` = it closes the window.
     back: Option<&'a str>,
+    /// Providers get a window of their own.
+    hub: bool,
     /// The page has nothing to say that the app's own page will not: it goes there at once.
     leaves: bool,
     app_tile: u32,
@@ -46,6 +48,7 @@ impl<'a> Surround<'a> {
             app_origin: frame.app_origin.map(clean_origin).filter(|origin| !origin.is_empty()),
             app_name,
             back: frame.back,
+            hub: frame.hub,
             leaves: frame.back.is_some() && leaves(page),
             scripted: !matches!(page, Page::HeadersTooLarge),
             style: assets::STYLE,

@@ -17,6 +17,8 @@ pub struct Frame<'a> {
     pub app_origin: Option<&'a str>,
     /// Where the page's main button leads, at the end of a redirect flow: back to the app. `None` = it closes the window.
     pub back: Option<&'a str>,
+    /// Client 0.8.0 hears of the end from this window: it stays, and providers get a window of their own (threats 6.5).
+    pub hub: bool,
 }
 
 /// One hosted page with what it shows.

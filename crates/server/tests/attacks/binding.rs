@@ -2,7 +2,7 @@
 
 use alter_core::{AppSettings, Level, secret, token};
 use alter_flows::operate;
-use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer, operator};
+use alter_testkit::{Reply, Sent, TestApp, TestBrowser, TestServer, browser::sid_of, operator};
 use serde_json::{Value, json};
 
 /// An app that admits the published client 0.8.0.
@@ -417,4 +417,38 @@ async fn t58_a_session_that_only_marks_opened_tells_the_tokens_holder_of_no_conn
     finish(&server, &app, &mut user, &token, &sid).await;
     let told = server.status(&token, &app.origin, json!({})).await.json();
     assert_eq!(told["connections"][0]["grant_id"], json!(grant), "{told}");
+}
+
+/// Client 0.8.0: the window that the app opened asks for the state while the provider has a window of its own. Between two of
+/// its questions the server is replaced.
+#[tokio::test]
+async fn f56_a_restart_between_the_hubs_questions_loses_no_result() {
+    let mut server = TestServer::start().await;
+    let app = legacy_app(&server, |_| {}).await;
+    let mut user = TestBrowser::new();
+    let token = server.mint_for(&app, &json!({})).await;
+    let claimed = claim(&server, &mut user, &token, json!({ "marks": marks(&app.origin) })).await.json();
+    let sid = sid_of(claimed["location"].as_str().unwrap());
+    let page = user.get(&server, &format!("/connect/s/{sid}")).await.text();
+    assert!(page.contains(" data-hub"), "{page}");
+    let authorize = user.approve(&server, &sid, "mock").await;
+    let state = format!("/connect/api/s/{sid}/state");
+    assert_eq!(user.post(&server, &state, &json!({})).await.json()["page"], "consent");
+    server.restart().await;
+    assert_eq!(user.post(&server, &state, &json!({})).await.json()["page"], "consent");
+    let callback = user.at_provider(&authorize).await;
+    assert_eq!(user.get(&server, &callback).await.status, 303);
+    server.restart().await;
+    assert_eq!(user.post(&server, &state, &json!({})).await.json()["page"], "done");
+    let page = user.get(&server, &format!("/connect/s/{sid}")).await.text();
+    assert!(page.contains("alter_connect_success"), "for the app's page: {page}");
+}
+
+/// A flow of our own SDK needs no window beside it, and a link has no opener to tell.
+#[tokio::test]
+async fn only_client_0_8_0_has_a_hub() {
+    let server = TestServer::start().await;
+    let mut user = TestBrowser::new();
+    let sid = user.claim(&server, &server.app.clone(), &server.mint(&json!({})).await).await;
+    assert!(!user.get(&server, &format!("/connect/s/{sid}")).await.text().contains(" data-hub"));
 }

@@ -4,7 +4,14 @@ use super::*;
 
 pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
     let around = Some(text);
-    let frame = Frame { sid: around, instance: u64::MAX, app_name: around, app_origin: around, back: None };
+    let frame = Frame {
+        sid: around,
+        instance: u64::MAX,
+        app_name: around,
+        app_origin: around,
+        back: None,
+        hub: true,
+    };
     let choices = [ProviderChoice { id: text, name: text, connected_account: Some(text) }; 9];
     let scopes = [ScopeLine { code: text, text: Some(text) }, ScopeLine { code: text, text: None }];
     let lines = [ConnectionLine { provider_id: text, provider_name: text, account: Some(text) }; 2];

@@ -167,6 +167,7 @@ pub(super) fn frame<'a>(view: &'a PageView, back: Option<&'a str>) -> Frame<'a> 
         app_name: Some(&view.offer.app.settings.name),
         app_origin: view.session.data.allowed_origin.as_ref().map(Origin::as_str),
         back,
+        hub: view.session.claim().is_some_and(|claim| claim.level == Level::L1),
     }
 }
 
