@@ -101,8 +101,7 @@ openGuide('docs/spec/wire.md').rows('Client 0.8.0', {
     for (const device of [devices['Pixel 7 landscape'], AS_A_MAC]) {
       await on(device, marked, {}, async (page) => {
         const [popup] = await Promise.all([page.waitForEvent('popup'), leave(page)]);
-        await approve(await at(popup, 'consent'));
-        await allowAs(popup);
+        await allowAs(await approve(await at(popup, 'consent')));
         assert.deepEqual((await ended(page)).ends.map(({ kind }) => kind), ['success']);
       });
     }
