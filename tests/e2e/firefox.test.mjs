@@ -15,7 +15,7 @@ after(() => world?.stop());
 
 // The pref makes a Firefox before 133 of it, which drops the requests of a page that goes.
 for (const keepalive of [true, false]) {
-  test(`a popup closed on our page is an exit in seconds, ${keepalive ? 'today' : 'in a Firefox without keepalive'}`, async (t) => {
+  test(`a popup closed on our page is an exit, ${keepalive ? 'in seconds, today' : 'in a Firefox without keepalive'}`, async (t) => {
     const firefox = keepalive ? world.browser : await launchFirefox({ 'dom.fetchKeepalive.enabled': false });
     if (!keepalive) t.after(() => firefox.close());
     const context = await person(firefox);
@@ -28,7 +28,8 @@ for (const keepalive of [true, false]) {
     const [{ kind, at }] = (await ended(page)).ends;
     console.log(`# ${kind} ${at - began} ms after the close`);
     assert.equal(kind, 'exit');
-    assert.ok(at - began < 60_000, 'by its goodbye, and not by its silence');
+    // Without keepalive a busy Firefox may lose the goodbye; then the page's silence ends the flow after 150 s.
+    if (keepalive) assert.ok(at - began < 60_000, 'by its goodbye, and not by its silence');
     await context.close();
   });
 }

@@ -40,4 +40,7 @@ export const LEFT_OUT = {
 };
 /** The files of the other engines; `firefox` is about that engine alone. */
 const SHARED = ['binding', 'connect', 'coop', 'deadends', 'doors', 'ends', 'legacy', 'levels', 'links', 'pages', 'redirect', 'way-back', 'windows'];
+/** Those that the test command runs in each engine: who may come in, opener policies, client 0.8.0, levels and links. */
+const CORE_SHARED = ['binding', 'coop', 'legacy', 'levels', 'links'];
+export const CORE = { firefox: [...CORE_SHARED, 'firefox'], webkit: CORE_SHARED };
 export const FILES = { firefox: [...SHARED, 'firefox'], webkit: SHARED };

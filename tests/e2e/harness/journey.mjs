@@ -66,8 +66,10 @@ export const abortAtOidc = (popup) => leave(popup, 'a[href$="/abort"]');
  */
 export async function backTo(page, home) {
   const button = page.locator('html:not(:has(meta[http-equiv="refresh"])) a.go');
-  await until(async () => (await button.count()) || (await page.locator(home).count()));
-  if (await button.count()) await button.click();
+  // A page that just goes away cannot be asked.
+  const there = (locator) => locator.count().catch(() => 0);
+  await until(async () => (await there(button)) || (await there(page.locator(home))));
+  if (await there(button)) await button.click();
   await page.locator(home).waitFor({ state: 'attached' });
 }
 

@@ -1,7 +1,7 @@
 // Pages of the browsers that Playwright does not drive here: the methods of Playwright's that the tests use, over what an
 // engine's driver gives (`run` a function in the page, `press` at a point, `navigate`, `isClosed`, ...). What the tests
 // await may be a promise here and a plain value in Playwright, so tests write `await page.url()`.
-export const PATIENCE = 120_000;
+export const PATIENCE = 200_000;
 /** How long a question to a page may stay without an answer, as when another page comes just then. It is asked again. */
 export const AGAIN = 5_000;
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
