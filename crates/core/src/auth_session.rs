@@ -17,7 +17,7 @@ const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 pub struct AuthSession {
     /// The key that started it. The token goes to this key alone.
     pub key: KeyId,
-    /// Who asks, as the page names it: the caller's own name, else the key's.
+    /// Who asks, as the page names it: the name of the key.
     pub requester: String,
     /// When the token was released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
