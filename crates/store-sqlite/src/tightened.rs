@@ -240,7 +240,8 @@ pub(crate) fn join_nonces(c: &Connection) -> Result<(), Fault> {
 }
 
 /// Ends every session that was under way when the copy was made, or waited for the app's word: since then its token or its
-/// code may have been used, and it would be used a second time. Returns how many.
+/// code may have been used, and it would be used a second time. A user token that waited to be fetched is wiped: it may have been
+/// released since, and nobody gets one twice. Returns how many.
 pub(crate) fn end_sessions(c: &Connection, at: Micros) -> Result<u64, Fault> {
     let open = sql!(
         "SELECT {} FROM main.sessions WHERE state IN ('minted', 'claimed')
@@ -261,5 +262,6 @@ pub(crate) fn end_sessions(c: &Connection, at: Micros) -> Result<u64, Fault> {
         "UPDATE main.attempts SET status = 'interrupted', status_at = ?1, verifier = X'', body = NULL, staged = NULL
                     WHERE status IN ('started', 'consumed', 'sent', 'staged')";
     run(c, attempts, [at.0])?;
+    run(c, "UPDATE main.sessions SET user_token = NULL WHERE user_token IS NOT NULL", [])?;
     Ok(sessions.len() as u64)
 }

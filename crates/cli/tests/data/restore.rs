@@ -407,7 +407,15 @@ async fn t94_no_session_code_or_call_from_before_the_backup_is_good_once_more_af
     let mut other = TestBrowser::new();
     let (_, callback) = other.up_to_callback(server, &server.app, &waiting).await;
     assert_eq!(other.get(server, &callback).await.status, 303);
+    server.set_sign_in(&server.app, Some(AUDIENCE)).await;
+    let asked = server.call_as(&server.app.key, "POST", "/sdk/auth/session", &json!({})).await.json();
+    let mut third = TestBrowser::new();
+    let opened = third.open_link(server, asked["session_token"].as_str().unwrap(), &json!({})).await;
+    let sid = alter_testkit::browser::sid_of(opened.json()["location"].as_str().unwrap());
+    server.mock.set(|switches| switches.auto_user = Some("acme-1001".to_owned()));
+    third.sign_in(server, &sid).await;
     let before = scene.backup(&elsewhere, "before.db");
+    assert_eq!(count(&before, "sessions WHERE user_token IS NOT NULL"), 1, "nobody has fetched it");
     browser.come_back(server, &server.app, &mut away).await;
     browser.claim(server, &server.app, &minted).await;
     assert_eq!(server.token(away.grant_id()).await.status, 200);
@@ -421,5 +429,10 @@ async fn t94_no_session_code_or_call_from_before_the_backup_is_good_once_more_af
     assert_eq!(count(&database, "sessions WHERE data LIKE '%not_confirmed%'"), 1);
     assert_eq!(count(&database, "attempts WHERE status IN ('started', 'consumed', 'sent', 'staged')"), 0);
     assert_eq!(count(&database, "attempts WHERE body IS NOT NULL OR staged IS NOT NULL"), 0);
+    assert_eq!(
+        count(&database, "sessions WHERE user_token IS NOT NULL"),
+        0,
+        "no user token is released twice"
+    );
     assert_eq!(count(&database, "call_nonces"), nonces, "a call that was made is not made again");
 }
