@@ -6,7 +6,7 @@ use crate::{middleware::page, pages::Page};
 
 pub(crate) async fn show(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     // A token in a query would be in every log on the way, so it is refused, whoever wrote it (T44).
-    if query.is_some_and(|q| q.contains("session=") || q.contains("alter_cs_")) {
+    if query.is_some_and(|q| ["session=", "alter_cs_", "alter_as_"].iter().any(|sign| q.contains(sign))) {
         tracing::info!(
             "a connect link with the session in its query was refused: it belongs in the fragment"
         );

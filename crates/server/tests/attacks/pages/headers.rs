@@ -81,6 +81,7 @@ async fn outside(server: &TestServer) -> Vec<(String, u16, Reply)> {
     let mut targets: Vec<(String, u16)> = [
         ("/sdk/oauth/connect", 200),
         ("/sdk/oauth/connect?session=alter_cs_x", 400),
+        ("/sdk/oauth/connect?token=alter_as_x", 400),
         ("/connect/s/aaaaaaaaaaaaaaaaaaaaaaaaaa", 410),
         ("/connect/s/no-sid-at-all", 410),
         ("/connect/s/aaaaaaaaaaaaaaaaaaaaaaaaaa/return", 410),
