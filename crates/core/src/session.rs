@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AppId, AttemptId, AuthSession, CallNonce, Cause, ConfigId, Connection, Coop, Declined, Event,
-    EventName, Failure, Filled, GrantId, Hash, IssuedResult, Level, Micros, Origin, Principal, ResultCode,
-    ReturnUrl, Saved, SessionId, SignIn, Staged, StoreError, UserId, opener::Returned,
+    AgentId, AppId, AttemptId, AuditEntry, AuthSession, CallNonce, Cause, ConfigId, Connection, Coop,
+    Declined, Event, EventName, Failure, Filled, GrantId, Hash, IssuedResult, Level, Micros, Origin,
+    Principal, ResultCode, ReturnUrl, Saved, SessionId, SignIn, Staged, StoreError, UserId, opener::Returned,
 };
 
 /// How long a started attempt may take, seconds. It may outlive the session (protocol 3).
@@ -648,7 +648,7 @@ pub trait SessionStore: Send + Sync {
     /// Lists sessions that have not ended although `expires_at` has passed, oldest first.
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError>;
     /// Like [`Self::save_session`], and stores the sealed user token of an auth session beside it; `None` wipes the one that is
-    /// there.
+    /// there. `audit` is in the same commit: no token leaves without its entry.
     ///
     /// # Errors
     /// [`StoreError::KeyRetired`].
@@ -656,9 +656,12 @@ pub trait SessionStore: Send + Sync {
         &self,
         session: &Session,
         token: Option<Vec<u8>>,
+        audit: Option<AuditEntry>,
     ) -> Result<Saved, StoreError>;
     /// The sealed user token of an auth session, if one is there.
     async fn get_user_token(&self, sid: &SessionId) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Lists auth sessions that have a user token beside them, those that expire first at the top.
+    async fn list_sessions_with_token(&self, limit: u32) -> Result<Vec<Session>, StoreError>;
     /// Removes sessions (with their attempts) that expired before `before`; returns how many.
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError>;
 }

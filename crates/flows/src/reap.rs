@@ -10,6 +10,7 @@ use alter_core::{Attempt, AttemptStatus, AuditKind, Cause, Micros, StoreError, e
 
 use crate::{
     Flows,
+    callers::auth_session::wipe_unfetched,
     connect::{
         end::{Ending, end_failed},
         exchange::replay,
@@ -22,6 +23,8 @@ use crate::{
 
 /// Seconds between rounds.
 const PERIOD: u32 = 5;
+/// Seconds between rounds of what reads every session.
+const MINUTE: u32 = 60;
 /// An attempt that is `consumed` or `sent` for longer than this is lost, seconds.
 const LOST_AFTER: u32 = 60;
 /// How long the reaper waits before it ends lost attempts, so that an exchange in another process that is waiting for
@@ -56,11 +59,16 @@ pub async fn reap_forever(flows: Flows) {
         let flows = replaying.clone();
         async move { reap_attempts(&flows).await }
     });
+    let wiping = flows.clone();
+    let unfetched = every(MINUTE, "wiping user tokens that nobody fetched", move || {
+        let flows = wiping.clone();
+        async move { wipe_unfetched(&flows, BATCH).await }
+    });
     let tidying = every_period("tidying up", move || {
         let flows = flows.clone();
         async move { tidy(&flows).await }
     });
-    tokio::join!(revocations, refreshes, replays, tidying);
+    tokio::join!(revocations, refreshes, replays, unfetched, tidying);
 }
 
 /// One round of everything but what asks providers to revoke or refresh. A failure in one part, or in one row, does not stop
@@ -70,7 +78,7 @@ pub async fn reap_forever(flows: Flows) {
 /// The first failure, after the whole round was tried.
 pub async fn reap(flows: &Flows) -> Result<(), StoreError> {
     let attempts = reap_attempts(flows).await;
-    attempts.and(tidy(flows).await)
+    attempts.and(wipe_unfetched(flows, BATCH).await).and(tidy(flows).await)
 }
 
 /// Finishes attempts whose answer is in the journal, and ends those that were lost. Their sessions wait for it: none expires
@@ -172,7 +180,14 @@ async fn every_period<F>(what: &str, round: impl Fn() -> F)
 where
     F: Future<Output = Result<(), StoreError>> + Send + 'static,
 {
-    let period = Duration::from_secs(alter_failpoint::seconds("ALTER_REAP_EVERY", PERIOD).into());
+    every(PERIOD, what, round).await;
+}
+
+async fn every<F>(seconds: u32, what: &str, round: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let period = Duration::from_secs(alter_failpoint::seconds("ALTER_REAP_EVERY", seconds).into());
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

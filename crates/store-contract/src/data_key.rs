@@ -124,7 +124,7 @@ async fn one_in_every_column(store: &dyn Store, app: AppId, key: DataKeyId) -> R
 
     let signed_in = session(app);
     store.insert_session(None, signed_in.clone()).await?;
-    assert!(store.save_session_with_token(&signed_in, Some(sealed(key, 12))).await?.is_done());
+    assert!(store.save_session_with_token(&signed_in, Some(sealed(key, 12)), None).await?.is_done());
 
     let (waiting, answered) = sent(store, app).await?;
     let account = sealed(key, 11);

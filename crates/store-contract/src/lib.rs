@@ -83,6 +83,8 @@ macro_rules! store_contract_tests {
                 the_same_sid_or_token_twice_is_a_conflict,
                 a_save_raises_the_version_and_a_stale_one_changes_nothing,
                 a_user_token_is_stored_with_its_session_and_wiped_with_it,
+                t97_a_user_token_is_neither_kept_nor_wiped_without_its_audit_entry,
+                sessions_with_a_user_token_are_listed_until_it_is_wiped,
                 of_many_saves_of_one_version_exactly_one_counts,
                 the_versions_of_many_sessions_are_read_at_once_and_unknown_ones_are_left_out,
                 t61_a_replayed_nonce_stores_no_session,

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use alter_core::{Micros, SessionId, Store, StoreError, SystemRandom};
+use alter_core::{AuditKind, Micros, SessionId, Store, StoreError, SystemRandom};
 
-use super::sample::{T0, call, claim, count_true, found, hash, sent, session, started, stored_app};
+use super::sample::{
+    T0, audit, call, claim, count_true, found, hash, recorded, sent, session, started, stored_app,
+    unwritable_audit,
+};
 
 pub async fn a_session_is_found_by_sid_and_by_token_hash(store: Arc<dyn Store>) -> Result<(), StoreError> {
     let app = stored_app(&*store).await?;
@@ -47,17 +50,61 @@ pub async fn a_user_token_is_stored_with_its_session_and_wiped_with_it(
     store.insert_session(None, own.clone()).await?;
     assert_eq!(store.get_user_token(&own.sid).await?, None);
     own.finish(T0);
-    assert!(store.save_session_with_token(&own, Some(vec![7; 60])).await?.is_done());
-    assert!(!store.save_session_with_token(&own, None).await?.is_done(), "a stale save wipes nothing");
+    assert!(store.save_session_with_token(&own, Some(vec![7; 60]), None).await?.is_done());
+    assert!(!store.save_session_with_token(&own, None, None).await?.is_done(), "a stale save wipes nothing");
     assert_eq!(store.get_user_token(&own.sid).await?, Some(vec![7; 60]));
     own.version += 1;
     assert_eq!(found(store.get_session(&own.sid).await?), own);
     assert!(store.save_session(&own).await?.is_done());
     own.version += 1;
     assert_eq!(store.get_user_token(&own.sid).await?, Some(vec![7; 60]), "any other save leaves it");
-    assert!(store.save_session_with_token(&own, None).await?.is_done());
+    assert!(store.save_session_with_token(&own, None, None).await?.is_done());
     assert_eq!(store.get_user_token(&own.sid).await?, None);
     assert_eq!(store.get_user_token(&SessionId::new(&SystemRandom)).await?, None);
+    Ok(())
+}
+
+pub async fn t97_a_user_token_is_neither_kept_nor_wiped_without_its_audit_entry(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let mut own = session(app);
+    store.insert_session(None, own.clone()).await?;
+    own.finish(T0);
+    for (kind, token) in [(AuditKind::SignedIn, Some(vec![7; 60])), (AuditKind::UserTokenReleased, None)] {
+        let before = store.get_user_token(&own.sid).await?;
+        let unwritable = unwritable_audit(app, kind);
+        let refused = store.save_session_with_token(&own, token.clone(), Some(unwritable)).await;
+        assert!(matches!(refused, Err(StoreError::Unstorable)), "{refused:?}");
+        assert_eq!(store.get_user_token(&own.sid).await?, before);
+        let entries = recorded(&*store, app).await?.len();
+        assert!(store.save_session_with_token(&own, token.clone(), Some(audit(app, kind))).await?.is_done());
+        let stale = store.save_session_with_token(&own, token.clone(), Some(audit(app, kind))).await?;
+        assert!(!stale.is_done());
+        assert_eq!(store.get_user_token(&own.sid).await?, token);
+        assert_eq!(recorded(&*store, app).await?.len(), entries + 1, "one entry for one save");
+        own.version += 1;
+    }
+    Ok(())
+}
+
+pub async fn sessions_with_a_user_token_are_listed_until_it_is_wiped(
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let app = stored_app(&*store).await?;
+    let (mut early, mut late, without) = (session(app), session(app), session(app));
+    late.expires_at = early.expires_at.plus_seconds(1);
+    for session in [&late, &early, &without] {
+        store.insert_session(None, session.clone()).await?;
+    }
+    for session in [&mut late, &mut early] {
+        assert!(store.save_session_with_token(session, Some(vec![7; 60]), None).await?.is_done());
+        session.version += 1;
+    }
+    assert_eq!(store.list_sessions_with_token(10).await?, [early.clone(), late.clone()]);
+    assert_eq!(store.list_sessions_with_token(1).await?, [early.clone()]);
+    assert!(store.save_session_with_token(&early, None, None).await?.is_done());
+    assert_eq!(store.list_sessions_with_token(10).await?, [late]);
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Sessions: a few columns for finding and ordering them, and the rest as one document.
 
-use alter_core::{CallNonce, EndKind, Hash, Micros, Saved, Session, SessionId, SessionStore, StoreError};
+use alter_core::{
+    AuditEntry, CallNonce, EndKind, Hash, Micros, Saved, Session, SessionId, SessionStore, StoreError,
+};
 use alter_rows::{
     Column, Noun,
     session::Save,
@@ -11,6 +13,7 @@ use sqlx::postgres::PgArguments;
 
 use crate::{
     PostgresStore,
+    audit::append,
     connection::Connection,
     data_key::refuse_retired,
     fault::Fault,
@@ -40,6 +43,11 @@ const MINT: &str = sql!(
 const LAPSED: &str = sql!(
     "SELECT {} FROM sessions
      WHERE state IN ('minted', 'claimed') AND expires_at <= $1 ORDER BY expires_at, sid LIMIT $2",
+    Names(Session::COLUMNS),
+);
+
+const WITH_TOKEN: &str = sql!(
+    "SELECT {} FROM sessions WHERE user_token IS NOT NULL ORDER BY expires_at, sid LIMIT $1",
     Names(Session::COLUMNS),
 );
 
@@ -77,8 +85,9 @@ impl SessionStore for PostgresStore {
         &self,
         session: &Session,
         token: Option<Vec<u8>>,
+        audit: Option<AuditEntry>,
     ) -> Result<Saved, StoreError> {
-        let (saved, app, token) = (&Save::of(session)?, session.app_id, &token);
+        let (saved, app, token, audit) = (&Save::of(session)?, session.app_id, &token, &audit);
         self.write(|tx| {
             let values = values![&*saved.sid, token.as_deref()];
             Box::pin(async move {
@@ -87,6 +96,9 @@ impl SessionStore for PostgresStore {
                 }
                 refuse_retired(tx.c, app, &[token.as_deref()]).await?;
                 run(tx.c, "UPDATE sessions SET user_token = $2 WHERE sid = $1", values).await?;
+                if let Some(entry) = audit {
+                    append(tx.c, entry).await?;
+                }
                 Ok(Saved::Done)
             })
         })
@@ -105,6 +117,10 @@ impl SessionStore for PostgresStore {
 
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError> {
         self.all(LAPSED, values![now.0, i64::from(limit)], Session::read).await
+    }
+
+    async fn list_sessions_with_token(&self, limit: u32) -> Result<Vec<Session>, StoreError> {
+        self.all(WITH_TOKEN, values![i64::from(limit)], Session::read).await
     }
 
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError> {

@@ -1,6 +1,8 @@
 //! Sessions: a few columns for finding and ordering them, and the rest as one document.
 
-use alter_core::{CallNonce, EndKind, Hash, Micros, Saved, Session, SessionId, SessionStore, StoreError};
+use alter_core::{
+    AuditEntry, CallNonce, EndKind, Hash, Micros, Saved, Session, SessionId, SessionStore, StoreError,
+};
 use alter_rows::{
     Noun,
     session::Save,
@@ -12,6 +14,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     SqliteStore,
+    audit::append,
     data_key::refuse_retired,
     fault::Fault,
     row::{bound, owned, sql},
@@ -23,6 +26,11 @@ use crate::{
 const LAPSED: &str = sql!(
     "SELECT {} FROM sessions
      WHERE state IN ('minted', 'claimed') AND expires_at <= ?1 ORDER BY expires_at, sid LIMIT ?2",
+    Names(Session::COLUMNS),
+);
+
+const WITH_TOKEN: &str = sql!(
+    "SELECT {} FROM sessions WHERE user_token IS NOT NULL ORDER BY expires_at, sid LIMIT ?1",
     Names(Session::COLUMNS),
 );
 
@@ -60,6 +68,7 @@ impl SessionStore for SqliteStore {
         &self,
         session: &Session,
         token: Option<Vec<u8>>,
+        audit: Option<AuditEntry>,
     ) -> Result<Saved, StoreError> {
         let (saved, app) = (Save::of(session)?, session.app_id);
         self.write(move |c| {
@@ -68,6 +77,7 @@ impl SessionStore for SqliteStore {
             }
             refuse_retired(c, app, [token.as_ref()])?;
             run(c, "UPDATE sessions SET user_token = ?2 WHERE sid = ?1", params![saved.sid, token])?;
+            audit.iter().try_for_each(|entry| append(c, entry))?;
             Ok(Saved::Done)
         })
         .await
@@ -85,6 +95,10 @@ impl SessionStore for SqliteStore {
 
     async fn list_lapsed_sessions(&self, now: Micros, limit: u32) -> Result<Vec<Session>, StoreError> {
         self.read(|c| all(c, LAPSED, params![now.0, limit], Session::read)).await
+    }
+
+    async fn list_sessions_with_token(&self, limit: u32) -> Result<Vec<Session>, StoreError> {
+        self.read(|c| all(c, WITH_TOKEN, [limit], Session::read)).await
     }
 
     async fn delete_old_sessions(&self, before: Micros, limit: u32) -> Result<u64, StoreError> {

@@ -4,30 +4,35 @@
 //!
 //! 1. [`create`]: the app allows it, and has a client at its identity provider.
 //! 2. A browser opens the address and signs in ([`crate::connect::sign_in`]); [`signed_in`] seals the token beside the
-//!    session and ends the session, in one commit.
-//! 3. [`poll`]: the key that started it gets the token. It is wiped before it leaves.
+//!    session and ends the session, in one commit. Where the key or the app may not ask any more, [`withdraw`] ends it first.
+//! 3. [`poll`]: the key that started it gets the token. It is wiped before it leaves, in the commit of its audit entry.
+//! 4. [`wipe_unfetched`]: nobody came for it.
 
 use alter_core::{
-    App, AuditEntry, AuditKind, AuthSession, EndKind, KeyId, Level, Micros, Saved, Session, SessionData,
-    SessionId, StoreError, auth_session::user_code, exit, token,
+    App, AuditEntry, AuditKind, AuthSession, EndKind, Level, Micros, Saved, Session, SessionData, SessionId,
+    StoreError, auth_session::user_code, exit, token,
 };
 use alter_oauth::UserClaims;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::{
+    authenticate::{AuthError, app_of_now},
     caller::{Caller, Refusal, Spent, ours},
     user_token::{UserTokenError, verify_user},
 };
 use crate::{
     AppKeyRequired, Flows,
     fault::FlowFault,
+    metrics,
     quota::{Quota, Taken},
     rounds::Rounds,
 };
 
 /// How many times a step is tried that another write can overtake.
 const ROUNDS: usize = 4;
+/// How long a token waits to be fetched, seconds.
+const TOKEN_KEPT: i64 = 600;
 
 /// An auth session just started.
 #[derive(Debug)]
@@ -64,7 +69,7 @@ pub enum CreateAuthError {
     Fault(#[from] FlowFault),
 }
 
-ours! { CreateAuthError; PollAuthError: User; }
+ours! { CreateAuthError; PollAuthError: Key, User; }
 
 /// Starts an auth session.
 ///
@@ -89,6 +94,7 @@ pub async fn create(flows: &Flows, caller: &Caller) -> Result<CreatedAuth, Creat
         let session = session(flows, app, caller, &token);
         let (expires_at, code) = (session.expires_at, user_code(&session.token_hash));
         flows.store().insert_session(nonce, session).await?;
+        metrics::minted();
         let url = format!("{}/sdk/oauth/connect#session={}", flows.public_url(), token.expose_secret());
         let expires_in = app.settings.session_ttl;
         Ok(Spent::InCommit(CreatedAuth {
@@ -122,27 +128,49 @@ fn session(flows: &Flows, app: &App, caller: &Caller, token: &SecretString) -> S
     }
 }
 
+/// Ends an auth session whose token nobody may fetch any more: its key is revoked, or the operator does not allow it any more.
+/// The person shall see that, and not sign in for nothing. Returns whether it did.
+pub(crate) async fn withdraw(flows: &Flows, session: &Session) -> Result<bool, StoreError> {
+    let Some(auth) = session.data.auth.as_ref().filter(|_| session.end().is_none()) else { return Ok(false) };
+    let app = flows.app_of(session.app_id).await?;
+    let keys = flows.store().list_keys(app.id).await?;
+    let stands = keys.iter().any(|key| key.id == auth.key && key.revoked_at.is_none());
+    if stands && app.settings.allow_auth_sessions {
+        return Ok(false);
+    }
+    let now = flows.now();
+    let ended = flows.update_session(session.clone(), |session| {
+        let open = session.end().is_none();
+        session.finish(now);
+        Ok::<_, StoreError>((open, ()))
+    });
+    ended.await?;
+    tracing::warn!(sid = %session.sid, app = %app.id, "an auth session is over: its key or its app may not ask any more");
+    Ok(true)
+}
+
 /// Somebody has signed in: seals the token beside the session and ends the session.
 pub(crate) async fn signed_in(
     flows: &Flows,
     sid: &SessionId,
     user_token: &SecretString,
+    user: &UserClaims,
     request_id: &str,
 ) -> Result<(), FlowFault> {
     let mut rounds = Rounds::of(ROUNDS);
     loop {
         rounds.begin()?;
         let Some(mut session) = flows.store().get_session(sid).await? else { return Ok(()) };
-        let now = flows.now();
-        if !session.signed_in(now) {
+        if !session.signed_in(flows.now()) {
             return Ok(());
         }
         let key = flows.sealer().current_key(session.app_id).await?;
         let sealed = flows.sealer().seal_text(&key, &session.user_token_place(), user_token)?;
-        match flows.store().save_session_with_token(&session, Some(sealed)).await {
+        let audit = entry(flows, &session, AuditKind::SignedIn, user, request_id).await?;
+        match flows.store().save_session_with_token(&session, Some(sealed), Some(audit)).await {
             Ok(Saved::Done) => {
                 flows.waiting().tell(sid);
-                note(flows, &session, AuditKind::SignedIn, None, request_id, now).await;
+                metrics::ended(EndKind::Done);
                 return Ok(());
             }
             Ok(Saved::Moved) | Err(StoreError::KeyRetired) => {}
@@ -164,8 +192,9 @@ pub enum PollAuth {
     Released,
     /// The token has run out, or is not believed any more.
     Stale,
-    /// The user left.
+    /// The user left, or the key or the app may not ask any more.
     Cancelled,
+    /// Nobody signed in in time, or nobody fetched the token in time.
     Expired,
 }
 
@@ -179,6 +208,9 @@ pub enum PollAuthError {
     /// Malformed, unknown, or started with another key; the caller cannot tell which.
     #[error("the session token is not valid")]
     InvalidToken,
+    /// The key was revoked while the poll waited.
+    #[error(transparent)]
+    Key(#[from] AuthError),
     /// The identity provider cannot be asked whether the token still holds.
     #[error(transparent)]
     User(#[from] UserTokenError),
@@ -252,55 +284,92 @@ async fn look(
     Ok((looked, session))
 }
 
-/// Gives the token away, if it is still one: wiped first, so that two polls at once get it once.
+/// Gives the token away, if it is still one. Key and app are those of now, since the poll may have waited.
 async fn release(flows: &Flows, caller: &Caller, session: &Session) -> Result<PollAuth, PollAuthError> {
     let Some(sealed) = flows.store().get_user_token(&session.sid).await? else {
-        return Ok(PollAuth::Released);
+        return Ok(gone(flows, &session.sid).await?);
     };
+    let app = app_of_now(flows, caller).await?;
+    if !app.settings.allow_auth_sessions {
+        return Err(PollAuthError::NotAllowed);
+    }
     let key = flows.sealer().current_key(session.app_id).await?;
     let user_token = flows.sealer().open_text(&key, &session.user_token_place(), &sealed).await?;
-    // Where the identity provider cannot be asked now, the token stays for the next poll.
-    let verified = match verify_user(flows, &caller.app, &user_token).await {
-        Err(error @ (UserTokenError::Unreachable(_) | UserTokenError::Fault(_))) => return Err(error.into()),
-        verified => verified,
-    };
-    let now = flows.now();
-    let mut wiped = session.clone();
-    if let Some(auth) = &mut wiped.data.auth {
-        auth.released_at = Some(now);
-    }
-    if !flows.store().save_session_with_token(&wiped, None).await?.is_done() {
-        return Ok(PollAuth::Released);
-    }
-    let user = match verified {
-        Ok(user) => user,
+    match verify_user(flows, &app, &user_token).await {
+        // Where the identity provider cannot be asked now, the token stays for the next poll.
+        Err(error @ (UserTokenError::Unreachable(_) | UserTokenError::Fault(_))) => Err(error.into()),
         Err(why) => {
             tracing::warn!(sid = %session.sid, %why, "the token of an auth session is not released");
-            return Ok(PollAuth::Stale);
+            let wiped = wipe(flows, session, None).await?;
+            Ok(if wiped { PollAuth::Stale } else { gone(flows, &session.sid).await? })
         }
-    };
-    let (kind, key) = (AuditKind::UserTokenReleased, Some(caller.key.id));
-    note(flows, session, kind, key, &caller.request_id, now).await;
-    Ok(PollAuth::Completed { user_token, user })
+        Ok(user) => {
+            let kind = AuditKind::UserTokenReleased;
+            let audit = entry(flows, session, kind, &user, &caller.request_id).await?;
+            let audit = AuditEntry { key_id: Some(caller.key.id), ..audit };
+            let wiped = wipe(flows, session, Some(audit)).await?;
+            Ok(if wiped {
+                PollAuth::Completed { user_token, user }
+            } else {
+                gone(flows, &session.sid).await?
+            })
+        }
+    }
 }
 
-/// A failure of the audit does not undo what it tells.
-async fn note(
+/// Wipes the token; returns `false` when another has wiped it. `released`: its entry is in the same commit, so that no token
+/// leaves without one. Of two polls at once one gets `true`; anything else that moves the session on takes nothing away.
+async fn wipe(flows: &Flows, session: &Session, released: Option<AuditEntry>) -> Result<bool, StoreError> {
+    let mut session = session.clone();
+    let mut rounds = Rounds::of(ROUNDS);
+    loop {
+        rounds.begin()?;
+        if let (Some(entry), Some(auth)) = (&released, &mut session.data.auth) {
+            auth.released_at = Some(entry.at);
+        }
+        if flows.store().save_session_with_token(&session, None, released.clone()).await?.is_done() {
+            return Ok(true);
+        }
+        match flows.store().get_session(&session.sid).await? {
+            Some(moved) if flows.store().get_user_token(&moved.sid).await?.is_some() => session = moved,
+            _ => return Ok(false),
+        }
+    }
+}
+
+/// What became of a token that is not there.
+async fn gone(flows: &Flows, sid: &SessionId) -> Result<PollAuth, StoreError> {
+    let auth = flows.store().get_session(sid).await?.and_then(|session| session.data.auth);
+    let was_released = auth.is_some_and(|auth| auth.released_at.is_some());
+    Ok(if was_released { PollAuth::Released } else { PollAuth::Expired })
+}
+
+/// Wipes tokens that nobody has fetched for ten minutes.
+pub(crate) async fn wipe_unfetched(flows: &Flows, limit: u32) -> Result<(), StoreError> {
+    let before = flows.now().plus_seconds(-TOKEN_KEPT);
+    let mut result = Ok(());
+    for session in flows.store().list_sessions_with_token(limit).await? {
+        if session.end().is_none_or(|end| end.at <= before) {
+            result = result.and(wipe(flows, &session, None).await.map(drop));
+        }
+    }
+    result
+}
+
+/// An entry that says who it was.
+async fn entry(
     flows: &Flows,
     session: &Session,
     kind: AuditKind,
-    key_id: Option<KeyId>,
+    user: &UserClaims,
     request_id: &str,
-    at: Micros,
-) {
-    let entry = AuditEntry {
+) -> Result<AuditEntry, StoreError> {
+    let known = flows.store().find_user(session.app_id, &user.issuer, &user.subject).await?;
+    let details = json!({ "iss": user.issuer, "sub": user.subject });
+    Ok(AuditEntry {
         sid: Some(session.sid.clone()),
-        key_id,
+        user_id: known.map(|user| user.id),
         request_id: Some(request_id.to_owned()),
-        ..AuditEntry::new(session.app_id, at, kind, json!({}))
-    };
-    if let Err(error) = flows.store().append_audit(entry).await {
-        crate::metrics::audit_failed();
-        tracing::error!(sid = %session.sid, %error, "an auth session could not be written to the audit");
-    }
+        ..AuditEntry::new(session.app_id, flows.now(), kind, details)
+    })
 }

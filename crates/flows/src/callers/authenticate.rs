@@ -96,7 +96,26 @@ async fn look_up(flows: &Flows, call: &PresentedCall<'_>) -> Result<Recognized, 
     if !matches!(kind, Some(KeyType::App | KeyType::Agent | KeyType::Legacy)) {
         return Err(AuthError::InvalidKey);
     }
-    let found = flows.store().find_key(&key::key_hash(presented)).await?;
+    let found = standing(flows, flows.store().find_key(&key::key_hash(presented)).await?).await?;
+    let FoundKey { key, app, .. } = &found;
+    let at = flows.now();
+    if call.signature.is_some() {
+        check_freshness(&call.parts, at.as_seconds())?;
+    } else if !app.settings.allow_bearer {
+        tracing::warn!(app_id = %app.id, key_id = %key.id, "call without a signature refused");
+        return Err(AuthError::SignatureRequired);
+    }
+    Ok(Recognized { found, at })
+}
+
+/// Step 1 once more, for a call that has waited. Returns its app as it is now.
+pub(crate) async fn app_of_now(flows: &Flows, caller: &Caller) -> Result<App, AuthError> {
+    let found = flows.store().find_key(&caller.key.hash).await?;
+    standing(flows, found).await.map(|found| found.app)
+}
+
+/// Step 1 for a key that is well formed.
+async fn standing(flows: &Flows, found: Option<FoundKey>) -> Result<FoundKey, AuthError> {
     let found = found.ok_or(AuthError::InvalidKey)?;
     let FoundKey { key, app, agent } = &found;
     if agent.as_ref().is_some_and(|agent| agent.status == AgentStatus::Revoked) {
@@ -106,14 +125,7 @@ async fn look_up(flows: &Flows, call: &PresentedCall<'_>) -> Result<Recognized, 
         return Err(AuthError::KeyRevoked);
     }
     proven(flows, app, key).await?;
-    let at = flows.now();
-    if call.signature.is_some() {
-        check_freshness(&call.parts, at.as_seconds())?;
-    } else if !app.settings.allow_bearer {
-        tracing::warn!(app_id = %app.id, key_id = %key.id, "call without a signature refused");
-        return Err(AuthError::SignatureRequired);
-    }
-    Ok(Recognized { found, at })
+    Ok(found)
 }
 
 /// Returns the caller. `known` is what [`recognize`] found for the same request; after a body that came slowly the key is

@@ -12,7 +12,13 @@ use alter_core::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::foreign::ForeignPage;
-use crate::{Flows, callers::caller::ours, context::hash_secret, fault::FlowFault, metrics};
+use crate::{
+    Flows,
+    callers::{auth_session, caller::ours},
+    context::hash_secret,
+    fault::FlowFault,
+    metrics,
+};
 
 /// What the connect page may know before the claim.
 #[derive(Debug)]
@@ -141,6 +147,7 @@ pub async fn peek(flows: &Flows, session_token: &str) -> Result<Peek, ClaimError
     if session.claim().is_none() {
         still_open(flows, &session)?;
     }
+    not_withdrawn(flows, &session).await?;
     let app = flows.app_of(session.app_id).await?;
     Ok(Peek { allowed_origin: session.data.allowed_origin, app_name: app.settings.name })
 }
@@ -168,6 +175,7 @@ pub async fn claim(
         return Err(ClaimError::Refused(why_taken(flows, &session)));
     }
     still_open(flows, &session)?;
+    not_withdrawn(flows, &session).await?;
     let app = flows.app_of(session.app_id).await?;
     let refused = |why| ClaimError::Binding { app_name: app.settings.name.clone(), why };
     let Judged { level, cb, signs_in, is_link } = judge(&session, &app, proof).map_err(refused)?;
@@ -224,6 +232,13 @@ fn still_open(flows: &Flows, session: &Session) -> Result<(), ClaimError> {
             Err(ClaimError::Refused(ClaimRefused::Expired))
         }
         None => Ok(()),
+    }
+}
+
+async fn not_withdrawn(flows: &Flows, session: &Session) -> Result<(), ClaimError> {
+    match auth_session::withdraw(flows, session).await? {
+        true => Err(ClaimError::Refused(ClaimRefused::Cancelled)),
+        false => Ok(()),
     }
 }
 

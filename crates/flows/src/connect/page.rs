@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use crate::{
     Flows,
-    callers::caller::ours,
+    callers::{auth_session, caller::ours},
     connect::{
         consent::{AppReach, app_reach},
         offer::{Offer, log_stopped},
@@ -105,15 +105,18 @@ pub async fn open_page(
         Err(PageError::CookiesBlocked(_)) => return Err(without_cookie(flows, session, now).await?),
         Err(error) => return Err(error),
     }
+    auth_session::withdraw(flows, &session).await?;
     let offer = Offer::read(flows, &session).await?;
     let served = flows.update_session(session, |session| {
         is_theirs(session, browser, marker)?;
-        session.expire(now);
+        let expired = session.expire(now);
         if let State::Claimed(claim) = &mut session.data.state {
             claim.marker = None;
         }
         let instance = session.page_served(now);
-        Ok::<_, PageError>((true, (instance, show(session, &offer, now))))
+        // What becomes of a token is not to be overtaken by somebody who looks at the last page.
+        let counts = session.data.auth.is_none() || session.end().is_none() || expired;
+        Ok::<_, PageError>((counts, (instance, show(session, &offer, now))))
     });
     let (session, (instance, stopped)) = served.await?.ok_or(PageError::NotFound)?;
     if let Some(failure) = stopped {

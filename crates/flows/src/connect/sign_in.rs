@@ -13,7 +13,7 @@ use alter_core::{
     AuditEntry, AuditKind, Cause, ProviderConfig, Session, SessionId, SignInFault, Trip, TripSecrets,
     sign_in::session_of_state,
 };
-use alter_oauth::{AuthorizationRequest, Callback, CallbackOutcome, Client, check_iss};
+use alter_oauth::{AuthorizationRequest, Callback, CallbackOutcome, Client, UserClaims, check_iss};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
@@ -43,6 +43,9 @@ pub async fn sign_in(flows: &Flows, sid: &SessionId, browser_key: &SecretString)
     let session = flows.store().get_session(sid).await?.ok_or(StepError::NotYours)?;
     if !session.is_browser(&hash_secret(browser_key)) {
         return Err(StepError::NotYours);
+    }
+    if auth_session::withdraw(flows, &session).await? {
+        return Err(StepError::Moved);
     }
     let sign_in = session.data.sign_in.clone().filter(|_| session.has_to_sign_in());
     let sign_in = sign_in.ok_or(StepError::Moved)?;
@@ -133,6 +136,9 @@ pub(super) async fn came_back(
     if !session.is_browser(&hash_secret(&key)) {
         return Ok(CallbackEnd::OtherBrowser);
     }
+    if auth_session::withdraw(flows, &session).await? {
+        return Ok(CallbackEnd::ToSession(sid));
+    }
     let trip = session.data.sign_in.as_ref().and_then(|sign_in| sign_in.trip.clone());
     let Some(trip) = trip else { return Ok(CallbackEnd::ToSession(sid)) };
     let secrets = TripSecrets::derive(&sid, &key, &trip);
@@ -184,7 +190,7 @@ enum SignedIn {
     /// The session's own user.
     User,
     /// Anybody, whose token this is.
-    Anybody(SecretString),
+    Anybody(SecretString, UserClaims),
 }
 
 /// Steps 3 and 4.
@@ -208,7 +214,7 @@ async fn proven(
         let app = flows.app_of(session.app_id).await?;
         let verified = verify_user(flows, &app, &id_token).await;
         return match verified {
-            Ok(_) => Ok(SignedIn::Anybody(id_token)),
+            Ok(user) => Ok(SignedIn::Anybody(id_token, user)),
             Err(UserTokenError::Fault(fault)) => Err(fault.into()),
             Err(why) => Err(refused(Cause::IdTokenInvalid, why)),
         };
@@ -258,8 +264,8 @@ async fn id_token(
 
 async fn signed_in(flows: &Flows, sid: &SessionId, who: SignedIn, request_id: &str) -> Result<(), FlowFault> {
     let now = flows.now();
-    if let SignedIn::Anybody(token) = who {
-        return auth_session::signed_in(flows, sid, &token, request_id).await;
+    if let SignedIn::Anybody(token, user) = who {
+        return auth_session::signed_in(flows, sid, &token, &user, request_id).await;
     }
     let bound = flows.update_session_by_id(sid, |session| {
         let bound = session.signed_in(now);

@@ -139,6 +139,7 @@ impl From<PollAuthError> for ApiError {
             PollAuthError::AppKeyRequired(error) => error.into(),
             PollAuthError::NotAllowed => Self::plain(ErrorCode::AuthSessionsNotAllowed),
             PollAuthError::InvalidToken => Self::plain(ErrorCode::InvalidToken),
+            PollAuthError::Key(error) => error.into(),
             PollAuthError::User(error) => error.into(),
             PollAuthError::Fault(fault) => fault.into(),
         }

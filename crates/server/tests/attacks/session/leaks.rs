@@ -110,6 +110,8 @@ fn t57_a_session_is_found_by_its_id_by_its_tokens_hash_or_by_its_time_and_in_no_
         "token_hash = ?1",
         "sid = ?1",
         "expires_at < ?1",
+        // The reaper wipes what nobody fetched; it is told nothing about a session.
+        "user_token IS NOT NULL ORDER BY",
         "state IN ('minted', 'claimed') AND expires_at",
         "sid IN",
         "sid = ANY(?1",
