@@ -19,6 +19,9 @@ pub struct AuthSession {
     pub key: KeyId,
     /// Who asks, as the page names it: the name of the key.
     pub requester: String,
+    /// What pages call the user who signed in; only that user's browser is shown it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_in_as: Option<String>,
     /// When the token was released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_at: Option<Micros>,

@@ -116,7 +116,7 @@ fn session(flows: &Flows, app: &App, caller: &Caller, token: &SecretString) -> S
     let now = flows.now();
     let mut data = SessionData::new(None, Vec::new(), Level::L2);
     let requester = caller.key.name.clone();
-    data.auth = Some(AuthSession { key: caller.key.id, requester, released_at: None });
+    data.auth = Some(AuthSession { key: caller.key.id, requester, signed_in_as: None, released_at: None });
     Session {
         sid: SessionId::new(flows.random()),
         app_id: app.id,
@@ -163,6 +163,9 @@ pub(crate) async fn signed_in(
         let Some(mut session) = flows.store().get_session(sid).await? else { return Ok(()) };
         if !session.signed_in(flows.now()) {
             return Ok(());
+        }
+        if let Some(auth) = &mut session.data.auth {
+            auth.signed_in_as = Some(user.label.clone());
         }
         let key = flows.sealer().current_key(session.app_id).await?;
         let sealed = flows.sealer().seal_text(&key, &session.user_token_place(), user_token)?;

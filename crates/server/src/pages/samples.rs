@@ -351,7 +351,8 @@ fn choosing() -> Vec<Sample> {
             Page::SignIn(SignInView { asked: Some(asked(LONG_AGENT)), ..SIGN_IN }),
             LONG,
         ),
-        sample("signed-in", Page::SignedIn, LINK),
+        sample("signed-in", Page::SignedIn { user: Some("Alex Winter") }, LINK),
+        sample("signed-in-long", Page::SignedIn { user: Some(LONG_USER) }, LONG),
         sample("webview", Page::Webview(WEBVIEW), FLOW),
         sample("webview-link", Page::Webview(WebviewView { address: None, ..WEBVIEW }), LINK),
         sample(

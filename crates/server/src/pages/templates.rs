@@ -67,7 +67,7 @@ fn page_name(page: &Page<'_>) -> &'static str {
     match page {
         Page::Shell { .. } => "shell",
         Page::SignIn(_) => "sign_in",
-        Page::SignedIn => "done",
+        Page::SignedIn { .. } => "done",
         Page::Picker(_) => "picker",
         Page::Customer(_) => "customer",
         Page::Consent(_) => "consent",
@@ -122,7 +122,7 @@ macro_rules! template {
 
 template!(ShellPage, "shell.html", site: &'a str);
 template!(SignInPage, "sign_in.html", view: &'a SignInView<'a>);
-template!(SignedInPage, "signed_in.html",);
+template!(SignedInPage, "signed_in.html", user: Option<&'a str>);
 template!(PickerPage, "picker.html", view: &'a PickerView<'a>, searchable: bool);
 template!(CustomerPage, "customer.html", view: &'a CustomerView<'a>);
 template!(ConsentPage, "consent.html", view: &'a ConsentView<'a>);
@@ -151,7 +151,7 @@ pub(super) fn html(page: &Page<'_>, around: &Frame<'_>) -> String {
     let written = match page {
         Page::Shell { site } => ShellPage { frame, site }.render(),
         Page::SignIn(view) => SignInPage { frame, view }.render(),
-        Page::SignedIn => SignedInPage { frame }.render(),
+        Page::SignedIn { user } => SignedInPage { frame, user: *user }.render(),
         Page::Picker(view) => {
             let searchable = view.providers.len() > PickerView::SEARCH_ABOVE;
             PickerPage { frame, view, searchable }.render()

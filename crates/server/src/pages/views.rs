@@ -32,7 +32,10 @@ pub enum Page<'a> {
     /// A link brought the browser here: its user signs in at the app's identity provider first.
     SignIn(SignInView<'a>),
     /// Somebody has signed in for an auth session.
-    SignedIn,
+    SignedIn {
+        /// What pages call that user.
+        user: Option<&'a str>,
+    },
     /// Which service to connect.
     Picker(PickerView<'a>),
     /// At which of the provider's customers the account is.
@@ -123,7 +126,7 @@ impl Page<'_> {
             Self::Consent(view) => !view.can_change_host,
             Self::Shell { .. }
             | Self::SignIn(_)
-            | Self::SignedIn
+            | Self::SignedIn { .. }
             | Self::Picker(_)
             | Self::Webview(_)
             | Self::Waiting(_)

@@ -82,6 +82,7 @@ pub(super) fn every_page_saying(text: &str) -> Vec<(&'static str, String)> {
             }),
         ),
         ("sign in", Page::SignIn(SignInView { host: text, asked: Some(&asked), fault: None })),
+        ("signed in", Page::SignedIn { user: Some(text) }),
         ("waiting", Page::Waiting(WaitingView { provider_id, provider_name })),
         ("done", Page::Done(DoneView { connections: &lines, awaits_app: false, legacy })),
         ("done awaits", Page::Done(DoneView { connections: &lines, awaits_app: true, legacy: None })),

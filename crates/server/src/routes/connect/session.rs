@@ -202,7 +202,10 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
             send(200, &Page::Waiting(WaitingView { provider_id, provider_name }))
         }
         Screen::Extra(connection) => extra::show(view, connection, &frame),
-        Screen::SignedIn => send(200, &Page::SignedIn),
+        Screen::SignedIn => {
+            let auth = view.session.data.auth.as_ref();
+            send(200, &Page::SignedIn { user: auth.and_then(|auth| auth.signed_in_as.as_deref()) })
+        }
         Screen::Done(connections) => {
             let lines: Vec<_> = connections.iter().map(connection_line).collect();
             send(200, &Page::Done(DoneView { connections: &lines, awaits_app: false, legacy }))

@@ -90,12 +90,14 @@ async fn the_token_of_whoever_signs_in_is_released_once_and_is_the_apps_user_tok
     }
     tool.signs_in(ANN);
     browser.sign_in(&tool.server, &sid).await;
-    assert!(tool.page(&mut browser, &sid).await.contains("You are signed in"));
+    let page = tool.page(&mut browser, &sid).await;
+    assert!(page.contains("You are signed in"), "{page}");
 
     let told = tool.asks(&tool.app.key, &asked["session_token"]).await;
     assert!(format!("{:?}", told.headers).contains("no-store"));
     let told = told.json();
     assert_eq!((&told["status"], &told["user_info"]["sub"]), (&json!("completed"), &json!(ANN)), "{told}");
+    assert!(page.contains(told["user_info"]["name"].as_str().unwrap()), "as whom: {page}");
     let again = tool.asks(&tool.app.key, &asked["session_token"]).await.json();
     assert_eq!(
         (&again["status"], &again["error_code"]),
