@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use alter_testkit::{
-    Sent,
+    Sent, TestBrowser,
+    browser::sid_of,
     canary::hits,
     http::{send_raw, send_to_another},
 };
@@ -102,6 +103,42 @@ async fn a_flow_raises_the_counters_and_nothing_of_it_becomes_a_label() {
         assert_eq!(hits(&[("metrics".into(), text.clone().into_bytes())], secret), [] as [&str; 0]);
     }
     assert!(!text.to_lowercase().contains("canary"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_session_is_counted_as_minted_and_as_ended() {
+    let server = Server::start("auth-metrics").await;
+    let issuer = server.mock.issuer();
+    let set = ["idp", "set", "My App", "--issuer", &issuer, "--any-audience", "--client-id", "signs-in"];
+    let set = server.place.json_with(&[&set[..], &["--client-secret-stdin"]].concat(), CLIENT_SECRET);
+    let callback = set["callback_url"].as_str().unwrap_or_else(|| panic!("{set}"));
+    server.mock.register_client("signs-in", Some(CLIENT_SECRET), &[callback]);
+    server.place.json(&["app", "set", "My App", "--allow-auth-sessions"]);
+
+    let asked = server.send(server.signed("/sdk/auth/session", &json!({}))).await;
+    assert_eq!(asked.status, 201, "{}", asked.text());
+    let page = |path: &str| {
+        let origin = format!("http://{}", server.host);
+        Sent::new("POST", path).header("origin", &origin).header("content-type", "application/json")
+    };
+    let token = asked.json()["session_token"].clone();
+    let marks = json!({ "opener": false, "name": "", "referrer": "", "site": "none", "history": 2 });
+    let claim = page("/connect/api/claim").body(json!({ "token": token, "marks": marks }).to_string());
+    let opened = server.send(claim).await;
+    assert_eq!(opened.status, 200, "{}", opened.text());
+    let cookie = opened.cookies()[0].split(';').next().unwrap().to_owned();
+    let sid = sid_of(opened.json()["location"].as_str().unwrap());
+    let leave =
+        page(&format!("/connect/api/s/{sid}/sign-in")).header("cookie", &cookie).body("{}".to_owned());
+    let left = server.send(leave).await;
+    assert_eq!(left.status, 200, "{}", left.text());
+    let callback = TestBrowser::new().at_provider(left.json()["location"].as_str().unwrap()).await;
+    assert_eq!(server.send(Sent::new("GET", &callback).header("cookie", &cookie)).await.status, 303);
+
+    let text = server.scrape().await;
+    for series in ["alter_sessions_minted_total", r#"alter_sessions_ended_total{end="done"}"#] {
+        assert_eq!(value(&text, series), 1.0, "{series}\n{text}");
+    }
 }
 
 /// Every metric that the guide names exists: an operator who copies an alert must not wait for a series that never
