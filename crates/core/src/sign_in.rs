@@ -31,6 +31,10 @@ pub struct SignIn {
     /// Why the newest trip proved nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<SignInFault>,
+    /// Somebody else was signed in there once, so that the identity provider shall ask who it is. A later fault does not
+    /// take that away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub other_user: bool,
     /// When the user had signed in as the right one; `None` = not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Micros>,
@@ -47,7 +51,7 @@ pub struct Trip {
     pub at: Micros,
 }
 
-/// Why a trip proved nothing. The user may try again.
+/// Why a trip proved nothing. The user may try again, until there were too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignInFault {
@@ -57,6 +61,10 @@ pub enum SignInFault {
     Denied,
     /// The identity provider, or what it sent, does not do.
     Failed,
+    /// The user came back after [`TRIP_TTL`].
+    Late,
+    /// The session has no trip left.
+    TooMany,
 }
 
 impl From<&Cause> for SignInFault {
@@ -128,6 +136,7 @@ impl Session {
             return false;
         };
         if sign_in.trips >= TRIPS_MAX {
+            sign_in.fault = Some(SignInFault::TooMany);
             return false;
         }
         sign_in.trips += 1;
@@ -136,17 +145,24 @@ impl Session {
         true
     }
 
-    /// Takes the trip from which the user has come back, once; `None` when it is not the newest, or came too late.
+    /// Takes the trip from which the user has come back, once; `None` when it is not the newest. One that came too late is
+    /// over too, and proves nothing.
     pub fn sign_in_back(&mut self, trip: &Trip, now: Micros) -> Option<Trip> {
-        let open = matches!(self.data.state, State::Claimed(_)) && now < trip.at.plus_seconds(TRIP_TTL);
+        let open = matches!(self.data.state, State::Claimed(_));
         let sign_in = self.data.sign_in.as_mut().filter(|_| open)?;
-        sign_in.trip.take_if(|newest| newest == trip)
+        let trip = sign_in.trip.take_if(|newest| newest == trip)?;
+        if now < trip.at.plus_seconds(TRIP_TTL) {
+            return Some(trip);
+        }
+        self.sign_in_failed(SignInFault::Late, now);
+        None
     }
 
-    /// A trip proved nothing.
+    /// A trip proved nothing. After the last one the user is told that there is no other.
     pub fn sign_in_failed(&mut self, fault: SignInFault, now: Micros) {
         if let Some(sign_in) = self.data.sign_in.as_mut().filter(|sign_in| sign_in.done_at.is_none()) {
-            sign_in.fault = Some(fault);
+            sign_in.other_user |= fault == SignInFault::OtherUser;
+            sign_in.fault = Some(if sign_in.trips < TRIPS_MAX { fault } else { SignInFault::TooMany });
         }
         self.data.signals.page_at = Some(now);
     }

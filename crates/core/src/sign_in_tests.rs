@@ -54,9 +54,29 @@ fn only_the_newest_trip_comes_back_and_only_once_and_in_time() {
     let (first, second) = (trip("a", at(2)), trip("b", at(3)));
     assert!(session.sign_in_begun(first.clone()) && session.sign_in_begun(second.clone()));
     assert_eq!(session.sign_in_back(&first, at(4)), None, "another has been begun since");
-    assert_eq!(session.sign_in_back(&second, at(3 + TRIP_TTL)), None, "too late");
+    let mut late = session.clone();
+    assert_eq!(late.sign_in_back(&second, at(3 + TRIP_TTL)), None, "too late");
+    assert_eq!(fault(&late), Some(SignInFault::Late));
+    assert_eq!(late.sign_in_back(&second, at(4)), None, "and no clock brings it back");
     assert_eq!(session.sign_in_back(&second, at(2 + TRIP_TTL)), Some(second.clone()));
     assert_eq!(session.sign_in_back(&second, at(4)), None, "a code is used once");
+}
+
+fn fault(session: &Session) -> Option<SignInFault> {
+    session.data.sign_in.as_ref()?.fault
+}
+
+#[test]
+fn that_somebody_else_was_signed_in_is_not_forgotten_by_the_next_fault_or_trip() {
+    let mut session = opened_by_link();
+    let other_user = |session: &Session| session.data.sign_in.as_ref().is_some_and(|s| s.other_user);
+    session.sign_in_failed(SignInFault::Denied, at(2));
+    assert!(!other_user(&session));
+    session.sign_in_failed(SignInFault::OtherUser, at(2));
+    session.sign_in_failed(SignInFault::Denied, at(3));
+    assert_eq!((fault(&session), other_user(&session)), (Some(SignInFault::Denied), true));
+    assert!(session.sign_in_begun(trip("a", at(4))));
+    assert_eq!((fault(&session), other_user(&session)), (None, true));
 }
 
 #[test]
@@ -65,7 +85,11 @@ fn trips_have_an_end() {
     for n in 0..TRIPS_MAX {
         assert!(session.sign_in_begun(trip(&n.to_string(), at(2))), "{n}");
     }
+    let mut last = session.clone();
     assert!(!session.sign_in_begun(trip("more", at(2))));
+    assert_eq!(fault(&session), Some(SignInFault::TooMany));
+    last.sign_in_failed(SignInFault::Denied, at(3));
+    assert_eq!(fault(&last), Some(SignInFault::TooMany), "the last one is told at once");
 }
 
 #[test]

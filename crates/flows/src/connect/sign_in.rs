@@ -59,11 +59,12 @@ pub async fn sign_in(flows: &Flows, sid: &SessionId, browser_key: &SecretString)
         at: flows.now(),
     };
     let secrets = TripSecrets::derive(sid, browser_key, &trip);
-    let other_user = sign_in.fault == Some(SignInFault::OtherUser);
-    let location = location(flows, &client, &secrets, other_user)?;
+    let location = location(flows, &client, &secrets, sign_in.other_user)?;
     let begun = flows.update_session(session, |session| {
+        let before = session.data.sign_in.clone();
         let begun = session.sign_in_begun(trip.clone());
-        Ok::<_, FlowFault>((begun, begun))
+        // Why none has begun is stored too, for the page.
+        Ok::<_, FlowFault>((session.data.sign_in != before, begun))
     });
     match begun.await? {
         Some((_, true)) => Ok(location),
@@ -179,8 +180,10 @@ fn fault_of(stop: &Stop) -> SignInFault {
 async fn take(flows: &Flows, sid: &SessionId, trip: &Trip) -> Result<bool, FlowFault> {
     let now = flows.now();
     let taken = flows.update_session_by_id(sid, |session| {
+        let before = session.data.sign_in.clone();
         let taken = session.sign_in_back(trip, now).is_some();
-        Ok::<_, FlowFault>((taken, taken))
+        // One that came too late is over as well.
+        Ok::<_, FlowFault>((session.data.sign_in != before, taken))
     });
     Ok(taken.await?.is_some_and(|(_, taken)| taken))
 }

@@ -332,6 +332,12 @@ fn choosing() -> Vec<Sample> {
             Page::SignIn(SignInView { fault: Some(SignInFault::Failed), ..SIGN_IN }),
             LINK,
         ),
+        sample("sign-in-late", Page::SignIn(SignInView { fault: Some(SignInFault::Late), ..SIGN_IN }), LINK),
+        sample(
+            "sign-in-too-many",
+            Page::SignIn(SignInView { fault: Some(SignInFault::TooMany), ..SIGN_IN }),
+            LINK,
+        ),
         sample(
             "sign-in-long",
             Page::SignIn(SignInView {

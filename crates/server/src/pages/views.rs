@@ -175,6 +175,16 @@ impl SignInView<'_> {
     pub fn is_denied(&self) -> bool {
         self.fault == Some(SignInFault::Denied)
     }
+
+    /// The user came back too late.
+    pub fn is_late(&self) -> bool {
+        self.fault == Some(SignInFault::Late)
+    }
+
+    /// The user may not try again.
+    pub fn is_over(&self) -> bool {
+        self.fault == Some(SignInFault::TooMany)
+    }
 }
 
 /// The picker.

@@ -6,7 +6,8 @@ mod sign_in;
 mod unverified;
 
 use alter_core::AppSettings;
-use alter_testkit::{Reply, TestApp, TestBrowser, TestServer, browser::sid_of};
+use alter_flows::operate;
+use alter_testkit::{Reply, TestApp, TestBrowser, TestServer, browser::sid_of, operator};
 use serde_json::{Value, json};
 
 const AUDIENCE: &str = "my-app";
@@ -66,6 +67,12 @@ impl Tool {
 
     async fn poll(&self, token: &str) -> Value {
         self.server.call_as(&self.app.key, "POST", POLL, &json!({ "session_token": token })).await.json()
+    }
+
+    async fn change_app(&self, change: impl FnOnce(&mut AppSettings)) {
+        let mut settings = self.server.store.get_app(self.app.id).await.unwrap().unwrap().settings;
+        change(&mut settings);
+        operate::change_app(&self.server.flows, &operator(), self.app.id, settings).await.unwrap();
     }
 
     async fn listed(&self) -> Value {

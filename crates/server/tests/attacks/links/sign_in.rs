@@ -207,18 +207,71 @@ async fn t09_an_answer_on_another_configurations_callback_path_proves_nothing() 
 
 #[tokio::test]
 async fn t54_a_sign_in_that_comes_back_after_its_time_or_the_sessions_proves_nothing() {
+    for (session_ttl, shown, polled) in [(3600, "sign_in", "pending"), (600, "notice", "expired")] {
+        let tool = Tool::new().await;
+        tool.change_app(|settings| settings.session_ttl = session_ttl).await;
+        let token = tool.start(ANN).await;
+        let mut browser = TestBrowser::new();
+        let sid = tool.open(&mut browser, &token).await;
+        tool.signs_in(ANN);
+        let authorize = browser.leave_to_sign_in(&tool.server, &sid).await;
+        let callback = browser.at_provider(&authorize).await;
+        tool.server.clock.advance_seconds(600);
+        browser.get(&tool.server, &callback).await;
+        assert_eq!(tool.server.mock.seen().token.len(), 0, "the code was exchanged");
+        let page = tool.page(&mut browser, &sid).await;
+        assert!(page.contains(&format!("data-page=\"{shown}\"")), "{session_ttl}: {page}");
+        assert_eq!(tool.poll(&token).await["status"], polled);
+        if session_ttl > 600 {
+            assert!(page.contains("That took too long"), "{page}");
+            browser.sign_in(&tool.server, &sid).await;
+            assert!(
+                tool.page(&mut browser, &sid).await.contains("data-page=\"consent\""),
+                "and then in time"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_tried_too_often_is_told_and_sees_no_button_that_does_nothing() {
     let tool = Tool::new().await;
     let token = tool.start(ANN).await;
     let mut browser = TestBrowser::new();
     let sid = tool.open(&mut browser, &token).await;
-    tool.signs_in(ANN);
-    let authorize = browser.leave_to_sign_in(&tool.server, &sid).await;
-    let callback = browser.at_provider(&authorize).await;
-    tool.server.clock.advance_seconds(600);
-    browser.get(&tool.server, &callback).await;
+    for n in 0..20 {
+        let page = tool.page(&mut browser, &sid).await;
+        assert!(page.contains("data-do=\"sign-in\""), "{n}: {page}");
+        browser.leave_to_sign_in(&tool.server, &sid).await;
+    }
+    let more = browser.post(&tool.server, &format!("/connect/api/s/{sid}/sign-in"), &json!({})).await;
+    assert!(is(&more, 409, "step_moved"), "{}", more.text());
     let page = tool.page(&mut browser, &sid).await;
-    assert!(page.contains("data-page=\"notice\""), "the session is over: {page}");
-    assert_eq!(tool.poll(&token).await["status"], "expired");
+    assert!(page.contains("You have tried too often") && page.contains("start again"), "{page}");
+    assert!(!page.contains("data-do=\"sign-in\"") && page.contains("data-do=\"cancel\""), "{page}");
+}
+
+/// Whoever is signed in there as somebody else is asked again each time, also after a trip that came to something else or to
+/// nothing.
+#[tokio::test]
+async fn the_identity_provider_asks_who_it_is_until_the_right_user_has_signed_in() {
+    let tool = Tool::new().await;
+    tool.start(ANN).await;
+    let token = tool.start(BOB).await;
+    let mut browser = TestBrowser::new();
+    let sid = tool.open(&mut browser, &token).await;
+    tool.signs_in(ANN);
+    let first = browser.leave_to_sign_in(&tool.server, &sid).await;
+    assert!(!first.contains("prompt="), "{first}");
+    let callback = browser.at_provider(&first).await;
+    browser.get(&tool.server, &callback).await;
+    tool.server.mock.set(|switches| switches.auto_deny = true);
+    browser.sign_in(&tool.server, &sid).await;
+    assert!(tool.page(&mut browser, &sid).await.contains("You did not sign in"), "the control");
+    for after in ["a refusal", "a trip that nobody came back from"] {
+        let again = browser.leave_to_sign_in(&tool.server, &sid).await;
+        assert!(again.contains("prompt=login"), "after {after}: {again}");
+    }
 }
 
 #[tokio::test]
