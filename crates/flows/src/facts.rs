@@ -36,9 +36,11 @@ impl Flows {
         Ok(self.stored_provider(app, id).await?.map(today))
     }
 
-    /// An app's configurations, by provider id, with what is known about their providers today.
+    /// An app's configurations, by provider id, with what is known about their providers today. The client by which its
+    /// users sign in is none of them.
     pub(crate) async fn providers(&self, app: AppId) -> Result<Vec<ProviderConfig>, StoreError> {
-        Ok(self.store().list_providers(app).await?.into_iter().map(today).collect())
+        let configs = self.store().list_providers(app).await?.into_iter();
+        Ok(configs.filter(|config| !config.is_sign_in()).map(today).collect())
     }
 }
 

@@ -274,6 +274,16 @@ async fn the_identity_provider_asks_who_it_is_until_the_right_user_has_signed_in
     }
 }
 
+/// It is the app's client at its identity provider, and nothing is connected with it.
+#[tokio::test]
+async fn the_sign_in_client_is_no_provider_of_the_catalog() {
+    let tool = Tool::new().await;
+    let catalog = tool.server.call_empty(&tool.app.key, "GET", "/sdk/oauth/provider-catalog").await;
+    assert_eq!(catalog.status, 200, "{}", catalog.text());
+    assert!(catalog.text().contains("\"mock\""), "the control: {}", catalog.text());
+    assert!(!catalog.text().contains("@sign-in"), "{}", catalog.text());
+}
+
 #[tokio::test]
 async fn a_sign_in_that_the_operator_has_taken_away_is_told_and_comes_back() {
     let tool = Tool::new().await;
