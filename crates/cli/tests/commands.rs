@@ -208,7 +208,11 @@ fn a_client_lets_an_apps_users_sign_in_and_goes_with_the_identity_provider() {
     let again = json_with(&with(&["--client-id", "d", "--client-secret-stdin"]), "another");
     assert_eq!(again["callback_url"], callback, "what is registered stays");
     assert!(!place.run(&["provider", "remove", "S", "@sign-in"]).status.success());
-    place.json(&with(&[]));
+    let refused = place.run(&["provider", "scopes", "S", "@sign-in", "openid"]);
+    assert!(!refused.status.success() && said(&refused).contains("alter idp set"), "{}", said(&refused));
+    let removed = place.run(&with(&[]));
+    assert!(said(&removed).contains("Removed the sign-in client d"), "{}", said(&removed));
+    assert_eq!(place.json(&with(&[]))["removed_client_id"], Value::Null, "there is none any more");
     assert_eq!(place.json(&["idp", "show", "S"])["client_id"], Value::Null, "without --client-id it is gone");
     let made = json_with(&with(&["--client-id", "c", "--client-secret-stdin"]), "the-secret");
     assert_ne!(made["callback_url"], callback);
@@ -216,6 +220,45 @@ fn a_client_lets_an_apps_users_sign_in_and_goes_with_the_identity_provider() {
     mock.set(|s| s.discovery_fields = serde_json::json!({ "jwks_uri": null }));
     let refused = place.run(&with(&["--client-id", "c", "--public-client"]));
     assert!(!refused.status.success());
+    mock.set(|s| s.discovery = Some(Raw::new(404, "text/plain", "")));
+    let refused = place.run(&with(&["--client-id", "c", "--public-client"]));
+    let why = said(&refused);
+    assert!(!refused.status.success() && why.contains("--client-id needs the issuer's metadata"), "{why}");
+}
+
+#[test]
+fn a_sign_in_client_authenticates_as_the_operator_says_or_as_the_metadata_do() {
+    let (_runtime, mock) = mock();
+    let place = Place::new("sign-in-auth");
+    place.json(&["init"]);
+    place.json(&["app", "create", "S"]);
+    let issuer = mock.issuer();
+    let set = ["idp", "set", "S", "--issuer", &issuer, "--audience", "my-app", "--client-id", "c"];
+    let run = |more: &[&str]| place.with_stdin(&[&set[..], more].concat(), "the-secret");
+    let stored = || {
+        let sql = "SELECT recipe ->> '$.client_auth' FROM providers WHERE provider = '@sign-in'";
+        let c = rusqlite::Connection::open(place.data().join("alter.db")).unwrap();
+        c.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    for (more, auth) in [
+        (&["--client-secret-stdin"][..], "basic"),
+        (&["--client-secret-stdin", "--client-auth", "post"], "post"),
+        (&["--public-client"], "none"),
+    ] {
+        let set = run(more);
+        assert!(set.status.success(), "{}", said(&set));
+        assert_eq!(stored(), auth, "{more:?}");
+        // A public client has no secret that could be missing.
+        assert!(!said(&place.run(&["doctor"])).contains("provider-no-secret"), "{more:?}");
+    }
+    let none = serde_json::json!({ "token_endpoint_auth_methods_supported": ["none"] });
+    mock.set(|s| s.discovery_fields = none);
+    let refused = run(&["--client-secret-stdin"]);
+    let why = said(&refused);
+    assert!(!refused.status.success(), "{why}");
+    assert!(why.contains("--public-client") && why.contains("--client-auth"), "{why}");
+    assert!(run(&["--client-secret-stdin", "--client-auth", "basic"]).status.success());
+    assert!(run(&["--public-client"]).status.success());
 }
 
 #[test]

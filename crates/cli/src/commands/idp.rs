@@ -55,6 +55,9 @@ pub(crate) struct SetArgs {
     client_id: Option<String>,
     #[command(flatten)]
     secret: SecretFrom,
+    /// How that client's secret is sent; default: as the issuer's metadata says.
+    #[arg(long, value_enum, value_name = "HOW", requires = "client_id", conflicts_with = "public_client")]
+    client_auth: Option<sign_in::ClientAuthFlag>,
 }
 
 #[derive(Debug, Args)]
@@ -107,7 +110,8 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
         sign_in: None,
     };
     idp.check().map_err(Usage)?;
-    let sign_in = sign_in::setting(&idp, args.client_id, &args.secret, config, output).await?;
+    let client = sign_in::Client { id: args.client_id, secret: args.secret, auth: args.client_auth };
+    let sign_in = sign_in::setting(&idp, client, config, output).await?;
     let found = look_at_idp(&wiring::egress(config)?, &idp).await;
     if let Err(IdpUnreachable::Metadata(error @ DiscoveryError::IssuerMismatch { .. })) = found {
         // Every token would be refused. Most likely the issuer is mistyped, so say it now.
@@ -116,7 +120,10 @@ async fn set(args: SetArgs, config: &Config, output: Output) -> anyhow::Result<(
     let client = operate::set_identity_provider(&flows, &operator(), app.id, idp.clone(), sign_in).await?;
 
     let mut value = described(&app, &idp);
-    let told = sign_in::told(client.as_ref(), config, &mut value).await?;
+    let told = match &client {
+        Some(client) => sign_in::told(client, config, &mut value).await?,
+        None => sign_in::removed(&app, &mut value),
+    };
     let warning = found.as_ref().map_or_else(|error| Some(error.to_string()), |f| no_key(f.keys));
     value["keys_url"] = json!(found.as_ref().ok().map(|f| &f.jwks_url));
     value["keys"] = json!(found.as_ref().ok().map(|f| f.keys));

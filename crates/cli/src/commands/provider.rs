@@ -188,6 +188,11 @@ impl SecretFrom {
         self.client_secret_stdin || self.client_secret_file.is_some() || self.public_client
     }
 
+    /// Whether the client has no secret.
+    pub(super) fn is_public(&self) -> bool {
+        self.public_client
+    }
+
     pub(super) fn read(&self) -> anyhow::Result<Option<SecretString>> {
         let (secret, flag) = if let Some(path) = &self.client_secret_file {
             let text = std::fs::read_to_string(path)

@@ -115,6 +115,7 @@ pub async fn set_scopes(
     id: &str,
     scopes: Vec<String>,
 ) -> Result<ProviderConfig, OperateError> {
+    no_sign_in(id, "alter idp set chooses its scopes")?;
     let app = get_app(flows, app).await?;
     let known = flows.store().find_provider(app.id, id).await?;
     let known = known.ok_or_else(|| OperateError::NoSuchProvider(id.to_owned()))?;
@@ -281,17 +282,21 @@ async fn why_unproven(
 /// # Errors
 /// [`OperateError::NoSuchApp`], [`OperateError::NoSuchProvider`].
 pub async fn remove_provider(flows: &Flows, by: &Operator, app: AppId, id: &str) -> Result<(), OperateError> {
-    if id == SIGN_IN {
-        return Err(OperateError::Invalid(
-            "This is the client by which the app's users sign in: alter idp set without --client-id removes it.".into(),
-        ));
-    }
+    no_sign_in(id, "alter idp set without --client-id removes it")?;
     let actor = Actor::operator(by, get_app(flows, app).await?);
     let entry = actor.entry(flows.now(), AuditKind::ProviderRemoved, json!({ "provider": id }));
     match flows.store().delete_provider(app, id, entry).await? {
         Changed::Done => Ok(()),
         Changed::Absent => Err(OperateError::NoSuchProvider(id.to_owned())),
     }
+}
+
+/// `instead` is the command for the client by which the app's users sign in.
+fn no_sign_in(id: &str, instead: &str) -> Result<(), OperateError> {
+    if id != SIGN_IN {
+        return Ok(());
+    }
+    Err(OperateError::Invalid(format!("This is the client by which the app's users sign in: {instead}.")))
 }
 
 /// Whether both recipes mean the same provider. Account ids of two providers could be equal by chance.
