@@ -262,6 +262,26 @@ fn a_sign_in_client_authenticates_as_the_operator_says_or_as_the_metadata_do() {
 }
 
 #[test]
+fn an_app_without_a_page_is_told_what_its_sessions_need() {
+    let place = Place::new("no-page");
+    place.json(&["init"]);
+    for flags in [&[][..], &["--return-origin", "https://back.example"]] {
+        let name = format!("A{}", flags.len());
+        let made = said(&place.run(&[&["app", "create", &name], flags].concat()));
+        for way in ["allowed_origin", "--website-url", "alter idp set", "--client-id"] {
+            assert!(made.contains(way), "{way}: {made}");
+        }
+        assert!(!made.contains("not built"), "{made}");
+    }
+    for (name, flag) in
+        [("B", &["--website-url", "https://b.example"][..]), ("C", &["--allow-unverified-links"])]
+    {
+        let made = said(&place.run(&[&["app", "create", name], flag].concat()));
+        assert!(made.contains("api_key") && !made.contains("allowed_origin"), "{made}");
+    }
+}
+
+#[test]
 fn an_identity_provider_that_cannot_be_asked_is_a_warning_and_one_of_another_name_is_refused() {
     let place = Place::new("idp-bad");
     let (_runtime, mock) = mock();

@@ -165,11 +165,13 @@ async fn create(name: String, flags: Flags, config: &Config, output: Output) -> 
     let mut text = format!(
         "app_id   {id}\napi_key  {key}\n\nThis key is not shown again. Keep it where your backend keeps secrets."
     );
-    if made.app.min_binding() == Level::L0 {
-        text.push_str(
-            "\n\nThis app can mint no session yet, unless with code_challenge: links (L0) are not built. \
-             Give the app a page: alter app set APP --website-url https://app.example.com",
-        );
+    if made.app.settings.website_url.is_none() && !made.app.is_for_links() {
+        text.push_str(&format!(
+            "\n\nThis app has no page yet, so each session must name one (allowed_origin). Give the app its page:\n  \
+             alter app set {id} --website-url https://app.example.com\n\
+             For links, which need no page, let the app's users sign in on this server's pages:\n  \
+             alter idp set {id} --issuer URL --audience A --client-id ID --client-secret-stdin"
+        ));
     }
     let mut value = described(&made.app);
     value["api_key"] = json!(key);

@@ -187,7 +187,7 @@ problems! {
         "alter provider set APP ID --client-id ... (alter provider list --catalog names the ids)"
     APP_NO_WEBSITE "app-no-website" Warn
         "an app has no website_url: every session must name its allowed_origin"
-        "alter app set APP --website-url https://app.example.com"
+        "alter app set APP --website-url https://app.example.com; for links, which need no page: alter idp set APP --issuer URL ... --client-id ID"
     APP_WEBSITE_HTTP "app-website-http" Warn
         "an app's website_url is plain http while the server is public: that is right only on a developer's machine"
         "alter app set APP --website-url https://app.example.com"
