@@ -89,6 +89,41 @@ fn a_sound_installation_has_nothing_to_mend_and_text_says_what_json_says() {
     assert!(!text.contains(secret.trim()) && !visit.text.contains(secret.trim()));
 }
 
+/// `alter provider set` refuses the client by which users sign in.
+#[test]
+fn a_sign_in_client_that_is_lost_or_changed_is_found_and_mended_by_idp_set() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mock = runtime.block_on(MockProvider::start());
+    let place = sound("doctor-sign-in");
+    let issuer = mock.issuer();
+    let set =
+        ["idp", "set", "A", "--issuer", &issuer, "--any-audience", "--client-id", "c", "--public-client"];
+    place.json(&set);
+    offline(&place).has_not("sign-in-lost");
+    for change in
+        ["client_id = 'other'", "recipe = json_set(recipe, '$.token_url', 'https://evil.example/t')"]
+    {
+        sql(&place, &format!("UPDATE providers SET {change} WHERE provider = '@sign-in'"));
+        let visit = offline(&place);
+        visit.has("provider-changed", "mend");
+        let changed = visit.findings.iter().find(|finding| finding["id"] == "provider-changed").unwrap();
+        let fix = changed["fix"].as_str().unwrap();
+        assert!(fix.contains("alter idp set") && !fix.contains("provider set"), "{fix}");
+        place.json(&set);
+    }
+    for statement in [
+        "DELETE FROM providers WHERE provider = '@sign-in'",
+        "UPDATE apps SET settings = json_set(settings, '$.identity_provider.sign_in.client_id', 'other')",
+    ] {
+        sql(&place, statement);
+        let visit = offline(&place);
+        visit.has("sign-in-lost", "mend");
+        assert!(visit.text.contains("alter idp set"), "{}", visit.text);
+        place.json(&set);
+        offline(&place).has_not("sign-in-lost");
+    }
+}
+
 #[test]
 fn addresses_that_are_wrong_or_open_to_anyone_are_found() {
     let mut place = sound("doctor-addresses");

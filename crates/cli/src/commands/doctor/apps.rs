@@ -13,6 +13,7 @@ use super::{
         APP_ALLOW_BEARER, APP_LEGACY_CLIENTS, APP_NAME_TWICE, APP_NO_PROVIDER, APP_NO_WEBSITE,
         APP_UNVERIFIED_LINKS, APP_WEBSITE_HTTP, DATABASE_UNUSABLE, Finding, GRANT_CHANGED, KEY_REFUSED,
         PROVIDER_CHANGED, PROVIDER_NO_API_HOST, PROVIDER_NO_SECRET, PROVIDER_SCOPES, PROVIDER_UNSEALED,
+        SIGN_IN_LOST,
     },
 };
 use crate::config::Config;
@@ -85,12 +86,20 @@ fn of_app(app: &App, providers: &[ProviderConfig], config: &Config) -> Vec<Findi
         (website.is_none() && !app.is_for_links(), APP_NO_WEBSITE),
         (public && website.is_some_and(|url| url.starts_with("http:")), APP_WEBSITE_HTTP),
         (providers.iter().all(ProviderConfig::is_sign_in), APP_NO_PROVIDER),
+        (is_sign_in_lost(app, providers), SIGN_IN_LOST),
         (settings.legacy_clients, APP_LEGACY_CLIENTS),
         (settings.allow_unverified_links, APP_UNVERIFIED_LINKS),
         (public && settings.allow_bearer, APP_ALLOW_BEARER),
     ];
     let found = problems.into_iter().filter(|(is_so, _)| *is_so);
     found.map(|(_, problem)| problem.on_app(&id, format!("{}: {}", settings.name, problem.what))).collect()
+}
+
+/// The setting and the row of the client are two writes: a crash, or somebody with the database, may have left one of them.
+fn is_sign_in_lost(app: &App, providers: &[ProviderConfig]) -> bool {
+    let is_it = |row: &&ProviderConfig| row.is_sign_in();
+    let row = providers.iter().find(is_it).map(|row| (&row.config_id, &row.client_id));
+    app.sign_in().is_some_and(|client| row != Some((&client.config_id, &client.client_id)))
 }
 
 fn scopes_of(app: &App, provider: &ProviderConfig) -> Option<Finding> {

@@ -1,6 +1,6 @@
 //! Every problem that the doctor knows: its id (scripts may rely on it), how bad the problem is, and what to do.
 
-use alter_core::ProviderConfig;
+use alter_core::{ProviderConfig, provider::SIGN_IN};
 use alter_flows::operate;
 use serde_json::{Value, json};
 
@@ -89,8 +89,16 @@ impl Problem {
 
     /// A finding about a provider of an app: both ids go into the fix.
     pub(super) fn on_provider(&self, app: &str, provider: &str, text: impl Into<String>) -> Finding {
-        let fix = self.fix.replace("APP", app).replace("PROVIDER", provider);
+        let fix = if provider == SIGN_IN { self.fix_of_sign_in() } else { self.fix.to_owned() };
+        let fix = fix.replace("APP", app).replace("PROVIDER", provider);
         Finding { fix: Some(fix), ..self.found(text) }
+    }
+
+    /// `alter provider set` refuses the client by which users sign in: `alter idp set` stores it.
+    fn fix_of_sign_in(&self) -> String {
+        let set = "alter idp set APP --issuer URL ... --client-id";
+        let fix = self.fix.replace("alter provider set APP PROVIDER --client-id", set);
+        fix.replace("alter provider set APP PROVIDER --issuer URL", &format!("{set} ID ..."))
     }
 
     /// A finding about the scopes of an app's provider: the fix is a command that runs as it stands.
@@ -262,7 +270,10 @@ problems! {
         "If the provider moved, pin its endpoints anew: alter provider set APP PROVIDER --issuer URL"
     IDP_UNUSABLE "idp-unusable" Mend
         "an app's identity provider cannot be reached, or has no usable key: every user token is refused"
-        "Mend the identity provider, or the app's setting: alter idp set APP --issuer URL --audience A"
+        "Mend the identity provider, or the app's setting: alter idp set APP --issuer URL --audience A (and --client-id again, if users sign in on this server's pages)"
+    SIGN_IN_LOST "sign-in-lost" Mend
+        "an app's setting names a client by which its users sign in, and that client's row is not there or is another client's: nobody can sign in"
+        "Set it again: alter idp set APP --issuer URL ... --client-id ID --client-secret-stdin"
     CLOCK_SKEW "clock-skew" Warn
         "this machine's clock and a provider's differ by more than a minute"
         "Run NTP (timedatectl set-ntp true)"
@@ -291,6 +302,7 @@ mod tests {
              A check that finds nothing wrong has one of the ids `public-url`, `root-key`, `data-dir`, `disk`, `database`,\n\
              `app`, `provider`, `grants`, `idp` and `reach`.\n\n\
              | Id | Severity | What it is | What to do |\n|---|---|---|---|\n{}\n\
+             For the client by which an app's users sign in (`@sign-in`) the remedy names `alter idp set`.\n\n\
              No command can find out whether the callback URL is registered at the provider: no provider tells. The\n\
              finding `provider` prints the URL to register.\n",
             rows.concat()
@@ -304,6 +316,18 @@ mod tests {
         }
         let written = std::fs::read_to_string(REFERENCE).unwrap_or_default();
         assert_eq!(written, reference(), "UPDATE_DOCTOR=1 cargo test -p alter-cli doctor");
+    }
+
+    #[test]
+    fn no_remedy_for_the_sign_in_client_is_a_command_that_refuses_it() {
+        // It has no API hosts, and no scopes that it requires.
+        let others = [PROVIDER_NO_API_HOST.id, PROVIDER_SCOPES.id, APP_NO_PROVIDER.id, CLIENT_REFUSED.id];
+        for problem in ALL.iter().filter(|problem| !others.contains(&problem.id)) {
+            let fix = problem.on_provider("an-app", SIGN_IN, "").fix.unwrap_or_default();
+            assert!(!fix.contains("provider set"), "{}: {fix}", problem.id);
+        }
+        let kept = PROVIDER_KEYS.on_provider("an-app", "acme", "").fix.unwrap_or_default();
+        assert!(kept.contains("alter provider set an-app acme --issuer URL"), "{kept}");
     }
 
     #[test]
