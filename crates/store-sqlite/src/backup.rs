@@ -62,6 +62,8 @@ pub struct Difference {
     pub carried: Vec<Tightened>,
     /// What was tightened since and is loose in the copy, because it cannot be carried over.
     pub loosened: Vec<Tightened>,
+    /// Whether today's settings name a client by which users sign in that the copy does not have: they name none now.
+    pub sign_in_lost: bool,
     /// How many grants were connected since, and exist only in the replaced database.
     pub lost: Vec<GrantId>,
     /// How many grants have an older credential in the copy, which the provider may have replaced.
@@ -195,6 +197,7 @@ fn differences(c: &Connection, at: Micros) -> Result<Vec<Difference>, Fault> {
                 agents: deleted_agents(&joined),
                 carried: joined.carried,
                 loosened: joined.loosened,
+                sign_in_lost: joined.sign_in_lost,
             })
         })
         .collect()

@@ -3,7 +3,7 @@
 
 use alter_core::{
     Agent, App, AppId, AppSettings, AuditKind, Cause, ConfigId, Failure, Micros, ProviderConfig, Session,
-    Tightening, tightening,
+    SignInClient, Tightening, provider::SIGN_IN, tightening,
 };
 use alter_rows::{
     Noun,
@@ -45,6 +45,8 @@ pub(crate) struct Joined {
     pub(crate) carried: Vec<Tightened>,
     /// Loose again in the copy.
     pub(crate) loosened: Vec<Tightened>,
+    /// Today's settings name a client by which users sign in, and the copy has none.
+    pub(crate) sign_in_lost: bool,
 }
 
 impl Joined {
@@ -70,6 +72,7 @@ pub(crate) fn join(c: &Connection, app: AppId, at: Micros) -> Result<Joined, Fau
     join_agents(c, app, at, &mut joined)?;
     join_delegations(c, app, &mut joined)?;
     join_providers(c, app, &mut joined)?;
+    joined.sign_in_lost = join_sign_in(c, app)?;
     join_grants(c, app, &mut joined)?;
     Ok(joined)
 }
@@ -180,6 +183,31 @@ fn join_provider(
     }
     joined.carry(id, found);
     Ok(())
+}
+
+/// Settings and provider rows were joined each for itself: the settings name the client by which users sign in that has a row,
+/// or none. Returns whether they have lost it.
+fn join_sign_in(c: &Connection, app: AppId) -> Result<bool, Fault> {
+    let id = app.to_string();
+    let found =
+        one(c, sql!("SELECT {} FROM main.apps WHERE id = ?1", Names(App::COLUMNS)), [&id], App::read)?;
+    let Some(mut found) = found else { return Ok(false) };
+    let Some(idp) = &mut found.settings.identity_provider else { return Ok(false) };
+    let row = sql!(
+        "SELECT {} FROM main.providers WHERE app_id = ?1 AND provider = ?2",
+        Names(ProviderConfig::COLUMNS)
+    );
+    let row = one(c, row, [&id, SIGN_IN], ProviderConfig::read)?;
+    // A code of another identity provider is worth nothing here.
+    let row = row.filter(|row| row.recipe.issuer.as_ref() == Some(&idp.issuer));
+    let client = row.map(|row| SignInClient { config_id: row.config_id, client_id: row.client_id });
+    let lost = idp.sign_in.is_some() && client.is_none();
+    // A row that the settings do not name is left alone: nothing is sent with it.
+    if idp.sign_in.is_some() && idp.sign_in != client {
+        idp.sign_in = client;
+        run(c, "UPDATE main.apps SET settings = ?2 WHERE id = ?1", params![id, json(&found.settings)?])?;
+    }
+    Ok(lost)
 }
 
 fn delete_provider(c: &Connection, id: &ConfigId) -> Result<(), Fault> {

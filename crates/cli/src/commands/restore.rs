@@ -245,6 +245,14 @@ fn text_of(d: &Difference) -> String {
     say(d.keys > 0, format!("  API keys revoked since, revoked again: {}", d.keys));
     let list_of = |all: &[Tightened]| all.iter().map(|t| format!("\n    {}", line_of(t))).collect::<String>();
     say(!d.carried.is_empty(), format!("  tightened since, carried over:{}", list_of(&d.carried)));
+    say(
+        d.sign_in_lost,
+        format!(
+            "  the client by which users sign in was set since, gone: set it again (alter idp set {} --issuer URL ... \
+             --client-id ID)",
+            d.app
+        ),
+    );
     say(!d.loosened.is_empty(), format!("  TIGHTENED SINCE, AND LOOSE AGAIN:{}", list_of(&d.loosened)));
     say(
         !d.lost.is_empty(),
@@ -273,5 +281,6 @@ fn value_of(d: &Difference) -> Value {
         "entries_behind": d.replaced.seq - d.copy.seq, "revoked_again": ids(&d.revoked),
         "delegations_revoked_again": d.delegations, "keys_revoked_again": d.keys, "agents_deleted_again": d.agents,
         "carried_over": Tightened::named(&d.carried), "loosened": Tightened::named(&d.loosened),
+        "sign_in_lost": d.sign_in_lost,
         "connected_since": ids(&d.lost), "verify": ids(&d.older) })
 }

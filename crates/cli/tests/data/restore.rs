@@ -253,6 +253,48 @@ async fn t94_another_identity_provider_and_a_deleted_agent_are_carried_over() {
     );
 }
 
+/// The settings name the sign-in client, and its row is another table's: a restore leaves no name without its row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_client_that_the_backup_does_not_have_is_gone_and_named_after_its_restore() {
+    let scene = Scene::new().await;
+    let app = scene.server.app.id.to_string();
+    let [older, newer] = ["older", "newer"].map(|name| Elsewhere::new(&scene.server, name));
+    let without = scene.backup(&older, "before.db");
+    scene.server.set_sign_in(&scene.server.app, Some(AUDIENCE)).await;
+    let with = scene.backup(&newer, "before.db");
+    for (elsewhere, backup, lost) in [(&older, without, true), (&newer, with, false)] {
+        scene.today(elsewhere);
+        let restored = elsewhere.json(&["restore", text(&backup), "--replace"]);
+        assert_eq!(restored["apps"][0]["sign_in_lost"], lost, "{restored}");
+        assert_eq!(elsewhere.json(&["idp", "show", &app])["client_id"].is_null(), lost);
+        assert!(!said(&elsewhere.run(&["doctor", "--offline"])).contains("sign-in-lost"));
+    }
+}
+
+/// The secret of today's client is under a key that the backup does not have, so the backup's client stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_client_that_a_restore_keeps_is_the_one_that_the_settings_name() {
+    let scene = Scene::new().await;
+    let elsewhere = Elsewhere::new(&scene.server, "sign-in-kept");
+    let callback = scene.server.set_sign_in(&scene.server.app, Some(AUDIENCE)).await;
+    let before = scene.backup(&elsewhere, "before.db");
+    let (flows, app) = (&scene.server.flows, scene.server.app.id);
+    operate::remove_identity_provider(flows, &operator(), app).await.unwrap();
+    tokio::task::block_in_place(|| {
+        let args = ["key-ring", "rotate", "--json"];
+        answer(beside(&scene.server, &args).output().unwrap(), &args);
+    });
+    assert_ne!(scene.server.set_sign_in(&scene.server.app, Some(AUDIENCE)).await, callback);
+    scene.today(&elsewhere);
+    let restored = elsewhere.json(&["restore", text(&before), "--replace", "--accept-loosening"]);
+    assert_eq!(restored["apps"][0]["sign_in_lost"], false, "{restored}");
+    let database = elsewhere.place.database();
+    let same = "apps JOIN providers ON app_id = id WHERE provider = '@sign-in'
+                AND settings ->> '$.identity_provider.sign_in.config_id' = config_id";
+    assert_eq!(count(&database, same), 1);
+    assert!(!said(&elsewhere.run(&["doctor", "--offline"])).contains("sign-in-lost"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t94_an_app_that_was_deleted_since_the_backup_is_deleted_in_it() {
     let scene = Scene::new().await;
