@@ -228,9 +228,17 @@ async fn proven(
     if found.is_some() && found == session.data.user.as_ref().map(|user| user.id) {
         Ok(SignedIn::User)
     } else {
-        Err(refused(Cause::OtherUser, "another user has signed in than the session was minted for"))
+        Err(refused(Cause::OtherUser, if found.is_some() { OTHER_USER } else { NO_USER }))
     }
 }
+
+/// For the operator's log.
+const OTHER_USER: &str = "another user of the app has signed in than the session was minted for";
+/// The person may be the right one all the same.
+const NO_USER: &str = "who has signed in has never been a user of the app: no user token had this issuer and `sub`. If every \
+                       sign-in fails so, the identity provider gives each client another `sub` (pairwise): let \
+                       `alter idp set --client-id` name the client that your user tokens are made for, or give both clients \
+                       one public subject";
 
 /// The id_token that a code brings, and its claims.
 async fn id_token(

@@ -3,6 +3,7 @@
 use alter_mock_provider::{IdTokenFault, ResponseParam};
 
 use super::*;
+use crate::logs::Logs;
 
 /// Nothing of the session can be used, and the page says nothing of whose it is.
 async fn is_shut(tool: &Tool, browser: &mut TestBrowser, sid: &str) {
@@ -271,6 +272,27 @@ async fn the_identity_provider_asks_who_it_is_until_the_right_user_has_signed_in
     for after in ["a refusal", "a trip that nobody came back from"] {
         let again = browser.leave_to_sign_in(&tool.server, &sid).await;
         assert!(again.contains("prompt=login"), "after {after}: {again}");
+    }
+}
+
+/// A wrong `sub` is mostly no wrong person: many identity providers give each client another one.
+#[tokio::test]
+async fn the_log_tells_a_subject_that_nobody_has_from_another_user() {
+    for (known, says) in [(false, "pairwise"), (true, "another user of the app")] {
+        let tool = Tool::new().await;
+        if known {
+            tool.start(ANN).await;
+        }
+        let token = tool.start(BOB).await;
+        let mut browser = TestBrowser::new();
+        let sid = tool.open(&mut browser, &token).await;
+        tool.signs_in(ANN);
+        let logs = Logs::capture();
+        browser.sign_in(&tool.server, &sid).await;
+        let text = logs.text();
+        assert!(text.contains("a sign-in proves nothing") && text.contains(says), "{known}: {text}");
+        assert_eq!(text.contains("pairwise"), !known, "{text}");
+        is_shut(&tool, &mut browser, &sid).await;
     }
 }
 
