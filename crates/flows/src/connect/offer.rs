@@ -2,9 +2,10 @@
 //! change any of them while a consent page is open.
 
 use alter_core::{
-    Agent, AgentStop, App, Cause, Connection, Failure, ProviderConfig, Session, SessionId, StoreError,
-    recipe::Parameter, secret,
+    Agent, AgentStop, App, Cause, Connection, Failure, ProviderConfig, Recipe, Session, SessionId,
+    StoreError, recipe::Parameter, secret,
 };
+use alter_providers::Catalog;
 
 use crate::Flows;
 
@@ -30,6 +31,13 @@ impl Offer {
     /// A provider's configuration, if it is still there.
     pub fn provider(&self, id: &str) -> Option<&ProviderConfig> {
         self.providers.iter().find(|c| c.recipe.id == id)
+    }
+
+    /// The catalog's recipe for the app's identity provider, where it is known to let nobody sign in inside another app.
+    pub fn idp_refusing_webviews(&self) -> Option<&'static Recipe> {
+        let idp = self.app.settings.identity_provider.as_ref()?;
+        let known = |recipe: &&Recipe| recipe.refuses_webviews && recipe.issuer.as_ref() == Some(&idp.issuer);
+        Catalog::builtin().iter().find(known)
     }
 
     /// The placeholders of a provider's hosts that nobody has filled for this session.

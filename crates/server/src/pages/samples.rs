@@ -360,6 +360,11 @@ fn choosing() -> Vec<Sample> {
         sample("signed-in", Page::SignedIn { user: Some("Alex Winter") }, LINK),
         sample("signed-in-long", Page::SignedIn { user: Some(LONG_USER) }, LONG),
         sample("webview", Page::Webview(WEBVIEW), FLOW),
+        sample(
+            "webview-sign-in",
+            Page::Webview(WebviewView { address: None, can_go_back: false, signs_in: true, ..WEBVIEW }),
+            LINK,
+        ),
         sample("webview-link", Page::Webview(WebviewView { address: None, ..WEBVIEW }), LINK),
         sample(
             "webview-unnamed",
@@ -395,6 +400,7 @@ const WEBVIEW: WebviewView<'static> = WebviewView {
     browser: "Safari",
     address: Some("https://notes.acme.example/accounts"),
     can_go_back: true,
+    signs_in: false,
 };
 
 const EXTRA: ExtraView<'static> = ExtraView {

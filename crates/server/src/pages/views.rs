@@ -452,4 +452,6 @@ pub struct WebviewView<'a> {
     pub address: Option<&'a str>,
     /// There is a choice to go back to.
     pub can_go_back: bool,
+    /// The user wants to sign in to the app itself: the provider is the app's identity provider.
+    pub signs_in: bool,
 }

@@ -3,8 +3,8 @@
 
 use alter_api::ErrorCode;
 use alter_core::{
-    Cause, Connection, Failure, Fault, Level, Origin, ProviderCode, ProviderConfig, SessionId, Staged,
-    auth_session::user_code,
+    Cause, Connection, Failure, Fault, Level, Origin, ProviderCode, ProviderConfig, SessionId, SignInFault,
+    Staged, auth_session::user_code,
 };
 use alter_flows::{FlowFault, Names, PageError, PageView, Screen, StepError, connect};
 use axum::{
@@ -181,10 +181,10 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
     let send = |status, page: &Page<'_>| html(status, page, &frame);
     let any_connected = view.session.has_connected();
     match &view.screen {
-        Screen::SignIn(fault) => {
-            let host = &sign_in_host(view);
-            send(200, &Page::SignIn(SignInView { host, asked: asked(view).as_ref(), fault: *fault }))
-        }
+        Screen::SignIn(fault) => match inside.zip(view.offer.idp_refusing_webviews()) {
+            Some((inside, idp)) => webview_page(view, (&idp.id, &idp.name), inside, &frame),
+            None => sign_in(view, fault.or(unreadable_sign_in(view, unreadable)), &frame),
+        },
         Screen::Picker => picker(view, &frame),
         // Only while the user is away: an old address of this kind shows nothing old.
         Screen::Consent(_) if unreadable && view.session.data.underway.is_some() => {
@@ -194,7 +194,7 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
         }
         Screen::Customer(provider) => customer::show(view, provider, None, &frame),
         Screen::Consent(provider) => match inside.filter(|_| refuses_webviews(view, provider)) {
-            Some(inside) => webview_page(view, provider, inside, &frame),
+            Some(inside) => webview_page(view, name_of(view, Some(provider)), inside, &frame),
             None => consent(view, provider, &frame),
         },
         Screen::Waiting(provider) => {
@@ -222,6 +222,17 @@ fn render(view: &PageView, shared: &Shared, unreadable: bool, inside: Option<Web
             send(200, &Page::AppUnreachable { app, server_origin: &shared.site.origin })
         }
     }
+}
+
+fn sign_in(view: &PageView, fault: Option<SignInFault>, frame: &Frame<'_>) -> Response {
+    let host = &sign_in_host(view);
+    html(200, &Page::SignIn(SignInView { host, asked: asked(view).as_ref(), fault }), frame)
+}
+
+/// The user came back with something that cannot be read. Only while the user is away: an old address shows nothing old.
+fn unreadable_sign_in(view: &PageView, unreadable: bool) -> Option<SignInFault> {
+    let away = view.session.data.sign_in.as_ref().is_some_and(|sign_in| sign_in.trip.is_some());
+    (unreadable && away).then_some(SignInFault::Failed)
 }
 
 /// Who asks for an auth session, and the code that the asking side shows.
@@ -268,11 +279,16 @@ fn refuses_webviews(view: &PageView, provider: &str) -> bool {
     view.offer.providers.iter().any(|c| c.recipe.id == provider && c.recipe.refuses_webviews)
 }
 
-fn webview_page(view: &PageView, provider: &str, found: Webview, frame: &Frame<'_>) -> Response {
-    let (provider_id, provider_name) = name_of(view, Some(provider));
+fn webview_page(
+    view: &PageView,
+    (provider_id, provider_name): (&str, &str),
+    found: Webview,
+    frame: &Frame<'_>,
+) -> Response {
     // The session belongs to this browser, so the other one starts anew, at the app.
     let origin = view.session.data.allowed_origin.as_ref();
     let website = view.offer.app.settings.website_url.as_deref();
+    let signs_in = matches!(view.screen, Screen::SignIn(_));
     let address = website.filter(|_| view.offer.app.website_origin().as_ref() == origin);
     let page = WebviewView {
         provider_id,
@@ -280,7 +296,8 @@ fn webview_page(view: &PageView, provider: &str, found: Webview, frame: &Frame<'
         inside: found.inside,
         browser: found.browser,
         address: address.or(origin.map(Origin::as_str)),
-        can_go_back: !view.session.is_single(),
+        can_go_back: !view.session.is_single() && !signs_in,
+        signs_in,
     };
     html(200, &Page::Webview(page), frame)
 }

@@ -296,6 +296,36 @@ async fn the_log_tells_a_subject_that_nobody_has_from_another_user() {
     }
 }
 
+#[tokio::test]
+async fn inside_another_app_an_identity_provider_that_lets_nobody_sign_in_there_says_so() {
+    let user_agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+        Mobile/22F76 Instagram 384.0.0.28 (iPhone15,3; iOS 18_5; de_DE)";
+    let tool = Tool::new().await;
+    let token = tool.start(ANN).await;
+    let mut browser = TestBrowser::new();
+    let sid = tool.open(&mut browser, &token).await;
+    for (google, shown) in [(false, "sign_in"), (true, "webview")] {
+        if google {
+            tool.change_app(|settings| {
+                settings.identity_provider.as_mut().unwrap().issuer = "https://accounts.google.com".into();
+            })
+            .await;
+        }
+        let target = format!("/connect/s/{sid}");
+        let sent = alter_testkit::Sent::new("GET", &target).header("user-agent", user_agent);
+        let page = browser.send(&tool.server, sent).await.text();
+        assert!(page.contains(&format!("data-page=\"{shown}\"")), "{google}: {page}");
+        if google {
+            assert!(page.contains("You cannot sign in") && page.contains("in Instagram</h1>"), "{page}");
+            assert!(!page.contains("data-do=\"sign-in\""), "{page}");
+            let sent =
+                alter_testkit::Sent::new("GET", &format!("{target}?here=1")).header("user-agent", user_agent);
+            let anyway = browser.send(&tool.server, sent).await.text();
+            assert!(anyway.contains("data-page=\"sign_in\""), "whoever was recognised wrongly can go on");
+        }
+    }
+}
+
 /// It is the app's client at its identity provider, and nothing is connected with it.
 #[tokio::test]
 async fn the_sign_in_client_is_no_provider_of_the_catalog() {
