@@ -163,7 +163,7 @@ async fn as_named(
     })
 }
 
-/// The one session of this browser that is at the provider of this callback URL; `None` if there are several.
+/// The one session of this browser that is at the provider, or the sign-in, of this callback URL; `None` if there are several.
 async fn session_there(
     flows: &Flows,
     request: &CallbackRequest<'_>,
@@ -175,8 +175,15 @@ async fn session_there(
         let (Some(key), Some(session)) = (cookie(sid), flows.store().get_session(sid).await?) else {
             continue;
         };
-        let away = session.data.underway.as_ref().filter(|a| !a.exchanging && session.end().is_none());
-        let (Some(away), true) = (away, session.is_browser(&hash_secret(&key))) else { continue };
+        if session.end().is_some() || !session.is_browser(&hash_secret(&key)) {
+            continue;
+        }
+        let signs_in = session.data.sign_in.as_ref().and_then(|sign_in| sign_in.trip.as_ref());
+        if signs_in.is_some_and(|trip| trip.config == *config_id) {
+            there.push(session.sid);
+            continue;
+        }
+        let Some(away) = session.data.underway.as_ref().filter(|away| !away.exchanging) else { continue };
         let config = flows.unproven_provider(session.app_id, config_id).await?;
         if config.is_some_and(|config| config.recipe.id == away.provider) {
             there.push(session.sid);

@@ -297,6 +297,24 @@ async fn the_log_tells_a_subject_that_nobody_has_from_another_user() {
 }
 
 #[tokio::test]
+async fn a_sign_ins_answer_that_cannot_be_read_leads_back_to_the_page_which_says_so() {
+    let tool = Tool::new().await;
+    let token = tool.start(ANN).await;
+    let mut browser = TestBrowser::new();
+    let sid = tool.open(&mut browser, &token).await;
+    browser.leave_to_sign_in(&tool.server, &sid).await;
+    let path = url::Url::parse(&tool.callback).unwrap().path().to_owned();
+    let back = browser.get(&tool.server, &format!("{path}?code=x")).await;
+    assert_eq!(back.status, 303, "{}", back.text());
+    let page = browser.get(&tool.server, back.header("location")).await.text();
+    assert!(page.contains("Signing in did not work") && page.contains("data-do=\"sign-in\""), "{page}");
+    tool.signs_in(ANN);
+    browser.sign_in(&tool.server, &sid).await;
+    let old = browser.get(&tool.server, back.header("location")).await.text();
+    assert!(old.contains("data-page=\"consent\""), "an old address shows nothing old: {old}");
+}
+
+#[tokio::test]
 async fn inside_another_app_an_identity_provider_that_lets_nobody_sign_in_there_says_so() {
     let user_agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
         Mobile/22F76 Instagram 384.0.0.28 (iPhone15,3; iOS 18_5; de_DE)";
