@@ -60,7 +60,7 @@ codes! {
     AgentRequiresUserToken = "agent_requires_user_token", 400, "`agent` came without `user_token`, and only a user can delegate. Send the user's token.";
     ProofRequired = "proof_required", 400, "At binding level L3 the app's backend proves at the end who started, and the session has nothing for that. Mint with `user_token`, or with `code_challenge` and `code_challenge_method` `S256`.";
     InvalidReturnUrl = "invalid_return_url", 400, "`return_url` is not https, not registered, or carries a parameter of the result.";
-    ReturnUrlRequired = "return_url_required", 400, "The user came by a redirect, but the session has no `return_url` to go back to. Give one at the mint.";
+    ReturnUrlRequired = "return_url_required", 400, "The user came by a redirect, or the session is at L3 and for no page, and it has no `return_url` to go back to. Give one at the mint.";
     NoProviders = "no_providers", 400, "None of the allowed providers is configured on the app. Configure one: `alter provider set`.";
     IdpNotConfigured = "idp_not_configured", 400, "The app has no identity provider, so nobody vouches for its users. The operator sets one: `alter idp set`.";
     AmbiguousTarget = "ambiguous_target", 400, "The path has an encoded slash, a dot segment, a control character or invalid UTF-8.";

@@ -90,6 +90,9 @@ pub enum MintError {
     /// The app has the last word, and could prove nothing.
     #[error("a session at L3 needs user_token or code_challenge")]
     ProofRequired,
+    /// A session at L3 for a link alone, whose browser could not go back to the app.
+    #[error("a session at L3 without allowed_origin needs return_url")]
+    ReturnUrlRequired,
     /// A session for a link alone, and nobody to sign in for it.
     #[error("a session for a link needs user_token")]
     UserRequired,
@@ -174,6 +177,11 @@ async fn try_mint(
     }
     if min_binding == Level::L3 && request.user_token.is_none() && challenge.is_none() {
         return Err(MintError::ProofRequired);
+    }
+    // The app's word at the end comes by the return URL, or from the page that opened the window: no browser is let in
+    // that has neither.
+    if allowed_origin.is_none() && min_binding == Level::L3 && return_url.is_none() {
+        return Err(MintError::ReturnUrlRequired);
     }
     if allowed_origin.is_none() && min_binding < Level::L3 && !may_be_opened(app, request.user_token.as_ref())
     {

@@ -40,6 +40,7 @@ const MINT: &[ErrorCode] = &[
     AllowedOriginRequired,
     AgentRequiresUserToken,
     InvalidReturnUrl,
+    ReturnUrlRequired,
     NoProviders,
     AgentNotFound,
     RateLimitExceeded,

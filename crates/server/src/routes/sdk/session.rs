@@ -139,6 +139,12 @@ impl From<MintError> for ApiError {
             MintError::BadChallenge(why) => Self::new(ErrorCode::InvalidRequest, format!("{why}."))
                 .with(json!({ "field": "code_challenge" })),
             MintError::ProofRequired => Self::plain(ErrorCode::ProofRequired),
+            MintError::ReturnUrlRequired => Self::new(
+                ErrorCode::ReturnUrlRequired,
+                "At binding level L3 the browser goes back to the app at the end, and the session has no page of yours. Give \
+                 return_url (the operator registers its origin: alter app set APP --return-origin ORIGIN) or allowed_origin.",
+            )
+            .with(json!({ "field": "return_url" })),
             MintError::UserRequired => Self::new(
                 ErrorCode::ProofRequired,
                 "A session for a link needs user_token: whoever opens the link signs in as that user. For a page of yours, \

@@ -141,6 +141,34 @@ async fn a_mint_for_a_link_is_refused_where_nobody_could_open_it() {
     assert_eq!(mint(app(&server, None).await, json!({})).await.status, 201);
 }
 
+/// At L3 the browser goes back to the app at the end: by the return URL, or to the page that opened the window.
+#[tokio::test]
+async fn a_mint_for_a_link_at_l3_is_refused_without_a_way_back() {
+    let server = TestServer::start().await;
+    let mut settings = AppSettings::named("No Page");
+    settings.return_origins = vec![alter_core::Origin::parse("https://back.example").unwrap()];
+    let app = server.add_app(settings).await;
+    server.set_sign_in(&app, Some(AUDIENCE)).await;
+    let challenge = json!({
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method": "S256",
+    });
+    let mint = async |name: &str, value: Value| {
+        let mut body = challenge.clone();
+        body[name] = value;
+        server.call_as(&app.key, "POST", "/sdk/oauth/connect/session", &body).await
+    };
+    let user_token = json!(server.mock.user_token(ANN, AUDIENCE));
+    for (name, value) in [("allowed_providers", Value::Null), ("user_token", user_token)] {
+        let refused = mint(name, value).await;
+        assert!(is(&refused, 400, "return_url_required"), "{name}: {}", refused.text());
+        for way in ["return_url", "--return-origin", "allowed_origin"] {
+            assert!(refused.text().contains(way), "{}", refused.text());
+        }
+    }
+    assert_eq!(mint("return_url", json!("https://back.example/done")).await.status, 201);
+    assert_eq!(mint("allowed_origin", json!("https://some.example")).await.status, 201);
+}
+
 #[tokio::test]
 async fn links_without_proof_and_a_higher_level_exclude_each_other() {
     let server = TestServer::start().await;
