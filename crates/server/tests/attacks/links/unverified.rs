@@ -72,7 +72,8 @@ async fn t06_no_other_app_lets_a_link_in_and_no_provider_is_contacted() {
         let mut own = TestBrowser::new();
         assert_eq!(own.open(&server, &token, Some("https://some.example")).await.status, 303, "untouched");
     }
-    assert_eq!(server.mock.seen().token.len(), 0);
+    let seen = server.mock.seen();
+    assert_eq!((seen.authorize.len(), seen.token.len()), (0, 0));
 }
 
 #[tokio::test]
