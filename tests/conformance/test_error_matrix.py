@@ -344,6 +344,4 @@ class NotBuilt(Rows):
                 await app.scopes.list()
             with self.not_built("/sdk/approvals"):
                 await app.get_approval_status(UNKNOWN)
-            with self.not_built("/sdk/auth/session"):
-                await app.create_auth_session()
 
