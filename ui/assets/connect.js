@@ -78,7 +78,8 @@
     return words + (typeof id === 'string' && id ? WORDS.reference(id.slice(0, 64)) : '');
   };
 
-  // Follows an address from the server, but only http(s), in this window or another. Returns false if the address is unusable.
+  // Follows an address from the server, but only http(s), in this window or another. Returns false if the address is unusable
+  // or the window is gone.
   const go = (location_, how, where = window) => {
     let url;
     try {
@@ -86,7 +87,7 @@
     } catch (_) {
       return false;
     }
-    if (url.protocol !== 'https:' && url.protocol !== 'http:') return false;
+    if (url.protocol !== 'https:' && url.protocol !== 'http:' || where.closed) return false;
     where.location[how](url.href);
     return true;
   };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use alter_core::{
     Attempt, AttemptStatus, AuditKind, Cause, ConfigId, Ended, ProviderWords, SessionId, secret,
+    sign_in::session_of_state,
 };
 use alter_oauth::{BadCallback, Callback, CallbackOutcome, brought, check_iss, outcome_of, parse_callback};
 use secrecy::SecretString;
@@ -80,7 +81,7 @@ pub async fn callback(
             return Ok(CallbackEnd::NotUnderstood(session));
         }
     };
-    if let Some(sid) = sign_in::session_of(&callback) {
+    if let Some(sid) = session_of_state(&callback.state) {
         return sign_in::came_back(flows, request, sid, callback, cookie).await;
     }
     let state = secret::sha256(callback.state.as_bytes());

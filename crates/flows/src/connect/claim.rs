@@ -275,6 +275,7 @@ impl Judged {
     }
 }
 
+/// Returns what a proof is worth for a session of this app, as the app is set now.
 fn judge(session: &Session, app: &App, proof: &Proof<'_>) -> Result<Judged, BindingFault> {
     match proof {
         // No page of the app has any part in it.

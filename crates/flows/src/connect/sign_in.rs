@@ -11,7 +11,6 @@
 
 use alter_core::{
     AuditEntry, AuditKind, Cause, ProviderConfig, Session, SessionId, SignInFault, Trip, TripSecrets,
-    sign_in::session_of_state,
 };
 use alter_oauth::{AuthorizationRequest, Callback, CallbackOutcome, Client, UserClaims, check_iss};
 use secrecy::{ExposeSecret, SecretString};
@@ -116,11 +115,6 @@ fn location(
     };
     alter_oauth::authorize_url(&request)
         .map_err(|_| FlowFault::Broken("a stored sign-in client has no usable authorize_url"))
-}
-
-/// The session in whose sign-in a callback comes; `None` = it is about a connection.
-pub(super) fn session_of(callback: &Callback) -> Option<SessionId> {
-    session_of_state(&callback.state)
 }
 
 /// The browser is back from the identity provider. A browser without the session's cookie changes nothing: it cannot know

@@ -90,9 +90,8 @@ async fn set_client(
         known = None;
     }
     let app = get_app(flows, app).await?;
-    let scopes = recipe.default_scopes.clone();
-    let setting = ProviderSetting { recipe, client_id, client_secret, scopes: Some(scopes.clone()) };
-    let config = sealed(flows, &app, known.as_ref(), setting, scopes)?;
+    let setting = ProviderSetting { recipe, client_id, client_secret, scopes: None };
+    let config = sealed(flows, &app, known.as_ref(), setting)?;
     let entry = set_entry(&Actor::operator(by, app), known.as_ref(), &config);
     Ok(flows.store().save_provider(config, entry).await?)
 }

@@ -41,9 +41,8 @@ pub async fn set_provider(
     setting: ProviderSetting,
 ) -> Result<ProviderConfig, OperateError> {
     let app = get_app(flows, app).await?;
-    let scopes = setting.scopes.clone().unwrap_or_else(|| setting.recipe.default_scopes.clone());
     check_setting(&setting.client_id, setting.client_secret.as_ref())?;
-    check_scopes(&setting.recipe, &scopes)?;
+    check_scopes(&setting.recipe, setting.scopes.as_ref().unwrap_or(&setting.recipe.default_scopes))?;
     if let Some((name, parameter)) = setting.recipe.open_parameter() {
         return Err(OperateError::Invalid(format!(
             "{} needs the parameter {name}: {}. Pass it with --param {name}={}",
@@ -66,7 +65,7 @@ pub async fn set_provider(
             known.recipe.id
         )));
     }
-    let config = sealed(flows, &app, known.as_ref(), setting, scopes)?;
+    let config = sealed(flows, &app, known.as_ref(), setting)?;
     let entry = set_entry(&Actor::operator(by, app), known.as_ref(), &config);
     Ok(flows.store().save_provider(config, entry).await?)
 }
@@ -77,7 +76,6 @@ pub(super) fn sealed(
     app: &App,
     known: Option<&ProviderConfig>,
     setting: ProviderSetting,
-    scopes: Vec<String>,
 ) -> Result<ProviderConfig, FlowFault> {
     let now = flows.now();
     let (config_id, generation, created_at) = match known {
@@ -88,6 +86,7 @@ pub(super) fn sealed(
     let place = ProviderConfig::place_of(app.id, &config_id, generation);
     let seal = |secret| flows.sealer().seal_text(&key, &place, secret);
     let client_secret = setting.client_secret.as_ref().map(seal).transpose()?;
+    let scopes = setting.scopes.unwrap_or_else(|| setting.recipe.default_scopes.clone());
     let mut config = ProviderConfig {
         config_id,
         app_id: app.id,
