@@ -212,10 +212,14 @@ fn a_client_lets_an_apps_users_sign_in_and_goes_with_the_identity_provider() {
     assert!(!refused.status.success() && said(&refused).contains("alter idp set"), "{}", said(&refused));
     let removed = place.run(&with(&[]));
     assert!(said(&removed).contains("Removed the sign-in client d"), "{}", said(&removed));
+    assert!(said(&removed).contains("links are refused"), "{}", said(&removed));
     assert_eq!(place.json(&with(&[]))["removed_client_id"], Value::Null, "there is none any more");
     assert_eq!(place.json(&["idp", "show", "S"])["client_id"], Value::Null, "without --client-id it is gone");
     let made = json_with(&with(&["--client-id", "c", "--client-secret-stdin"]), "the-secret");
     assert_ne!(made["callback_url"], callback);
+    place.json(&["app", "set", "S", "--allow-unverified-links"]);
+    let removed = place.run(&with(&[]));
+    assert!(said(&removed).contains("links need no proof now"), "{}", said(&removed));
     place.json(&["idp", "remove", "S"]);
     mock.set(|s| s.discovery_fields = serde_json::json!({ "jwks_uri": null }));
     let refused = place.run(&with(&["--client-id", "c", "--public-client"]));

@@ -203,7 +203,11 @@ async fn proven(
     check_iss(&config.recipe, callback.iss.as_deref()).map_err(|why| refused(Cause::IssMismatch, why))?;
     let code = match callback.outcome {
         CallbackOutcome::Code(code) => code,
-        CallbackOutcome::Error(cause) => return Err(refused(cause, "the identity provider sent an error")),
+        CallbackOutcome::Error(cause) => {
+            let said = callback.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+            let why = format!("the identity provider sent an error, {cause}{said}");
+            return Err(refused(cause, why));
+        }
         CallbackOutcome::Unreadable(why) => return Err(refused(Cause::CallbackNotUnderstood, why)),
     };
     let (id_token, claims) = id_token(flows, &config, secrets, &code).await?;

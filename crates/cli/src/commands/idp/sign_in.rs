@@ -109,9 +109,13 @@ fn client_auth(client: &Client, found: &Discovered) -> anyhow::Result<ClientAuth
 pub(super) fn removed(app: &App, value: &mut Value) -> String {
     let Some(client) = app.sign_in() else { return String::new() };
     value["removed_client_id"] = json!(client.client_id);
+    let links = match app.settings.allow_unverified_links {
+        true => "links need no proof now (--allow-unverified-links)",
+        false => "links are refused",
+    };
     format!(
         "\n\nRemoved the sign-in client {}, because --client-id was not given: users cannot sign in on this server's pages \
-         any more, and links are refused.",
+         any more, and {links}.",
         client.client_id
     )
 }

@@ -297,6 +297,22 @@ async fn the_log_tells_a_subject_that_nobody_has_from_another_user() {
 }
 
 #[tokio::test]
+async fn the_log_says_what_the_identity_provider_answered_instead_of_a_code() {
+    let tool = Tool::new().await;
+    let token = tool.start(BOB).await;
+    let mut browser = TestBrowser::new();
+    let sid = tool.open(&mut browser, &token).await;
+    tool.server.mock.set(|s| {
+        (s.auto_deny, s.deny_error) = (true, "invalid_scope".into());
+        s.deny_description = Some("this client may not ask for openid".into());
+    });
+    let logs = Logs::capture();
+    browser.sign_in(&tool.server, &sid).await;
+    let text = logs.text();
+    assert!(text.contains("invalid_scope") && text.contains("this client may not ask for openid"), "{text}");
+}
+
+#[tokio::test]
 async fn a_sign_ins_answer_that_cannot_be_read_leads_back_to_the_page_which_says_so() {
     let tool = Tool::new().await;
     let token = tool.start(ANN).await;
